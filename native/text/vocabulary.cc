@@ -1,0 +1,22 @@
+#include "text/vocabulary.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace text {
+
+Vocabulary::Vocabulary(std::vector<uint8_t> bytes, std::vector<uint32_t> offsets, std::vector<uint8_t> special,
+                       LeadingSpace leading_space)
+    : bytes_(std::move(bytes)),
+      offsets_(std::move(offsets)),
+      special_(std::move(special)),
+      leading_space_(leading_space) {
+  if (offsets_.size() != special_.size() + 1)
+    throw std::invalid_argument("the vocabulary needs one offset more than tokens");
+  if (!std::is_sorted(offsets_.begin(), offsets_.end()) || offsets_.back() > bytes_.size()) {
+    throw std::invalid_argument("the offsets of the vocabulary do not lie in its bytes in order");
+  }
+}
+
+}  // namespace text

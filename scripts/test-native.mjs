@@ -1,0 +1,21 @@
+// Builds and runs the GoogleTest programs. Further arguments go to ctest: `npm run test:native -- -R Scheduler`.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.join(import.meta.dirname, '..');
+const build = path.join(root, 'build', 'tests');
+
+const run = (command, ...args) => {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+  if (error) console.error(`${command} could not be run: ${error.message}`);
+  if (status !== 0) process.exit(status ?? 1);
+};
+
+if (!existsSync('/usr/include/gtest/gtest.h') && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
+  run('apt-get', 'update', '-q');
+  run('apt-get', 'install', '-y', '-q', 'libgtest-dev');
+}
+run('cmake', '-S', root, '-B', build, '-DNATIVE_TESTS=ON', '-DCMAKE_BUILD_TYPE=Release', '-Wno-dev');
+run('cmake', '--build', build, '-j', '2');
+run('ctest', '--test-dir', build, '--output-on-failure', '-j', '2', ...process.argv.slice(2));

@@ -95,7 +95,7 @@ typedef struct ExecutorTable {
   // Asks for the end of these requests; each still ends by its last row. An unknown or ended id is ignored.
   ExecutorCode (*cancel)(Executor* executor, const uint64_t* ids, uint32_t count, ExecutorError* error);
   // Blocks until there are rows; after interrupt, or when timeout_ms are over, the batch has none. EXECUTOR_FAILED:
-  // nothing more will come.
+  // nothing more will come. After shutdown it still gives the rows that are left.
   ExecutorCode (*wait)(Executor* executor, uint32_t timeout_ms, const ExecutorBatch** batch, ExecutorError* error);
   // Makes the wait that runs, or the next one, return at once. It allocates nothing and cannot fail.
   void (*interrupt)(Executor* executor);

@@ -162,7 +162,7 @@ typedef struct ExecutorRequest {
   uint64_t id;  // the caller's choice; not one that still runs
   const int32_t* tokens;
   uint32_t token_count;
-  uint32_t max_tokens;  // new tokens; cut to what max_seq_len leaves
+  uint32_t max_tokens;  // new tokens, at least 1; more than max_seq_len leaves means all it leaves
   uint32_t streaming;   // 1: a row as soon as there are tokens; 0: one row for each sequence, at its end
   uint32_t end_id_count;
   const int32_t* end_ids;  // any of these ends a sequence and is not among its tokens; none: only max_tokens ends it

@@ -15,7 +15,7 @@ typedef enum ExecutorFinish {
   FINISH_LENGTH = 3,
   FINISH_TIMEOUT = 4,
   FINISH_CANCELLED = 5,
-  FINISH_ERROR = 6,  // details hold the error; the row ends its request
+  FINISH_ERROR = 6,  // details->error says why; the row ends its request
 } ExecutorFinish;
 
 enum {
@@ -25,17 +25,15 @@ enum {
 };
 
 enum {
-  DETAILS_ERROR = 1u << 0,
-  DETAILS_USAGE = 1u << 1,
-  DETAILS_TIMING = 1u << 2,
-  DETAILS_STOP_TOKEN = 1u << 3,
-  DETAILS_SPECULATIVE = 1u << 4,
+  DETAILS_USAGE = 1u << 0,
+  DETAILS_TIMING = 1u << 1,
+  DETAILS_STOP_TOKEN = 1u << 2,
+  DETAILS_SPECULATIVE = 1u << 3,
 };
-// What few rows carry.
+// What few rows carry: usage and timing are on the first row of a request and on its last.
 typedef struct ExecutorRowDetails {
   uint32_t size;
   uint32_t set;
-  ExecutorError error;
   uint32_t prompt_tokens;
   uint32_t cached_tokens;  // of the prompt, found in the KV cache
   double queue_ms;         // from submit to the first step the request was part of
@@ -47,6 +45,7 @@ typedef struct ExecutorRowDetails {
   uint32_t kv_blocks_missed;
   uint32_t draft_tokens;
   uint32_t draft_tokens_accepted;
+  const ExecutorError* error;               // null: none
   const ExecutorTensor* context_logits;     // fp32 [prompt_tokens, vocab_size]; null: none
   const ExecutorTensor* generation_logits;  // fp32 [tokens of the row, vocab_size]; null: none
   const float* prompt_logprobs;             // [prompt_tokens], NaN for the first; null: none

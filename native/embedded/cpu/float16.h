@@ -1,0 +1,29 @@
+// The two 16-bit float types, one number at a time.
+#ifndef EMBEDDED_CPU_FLOAT16_H_
+#define EMBEDDED_CPU_FLOAT16_H_
+
+#include <stdint.h>
+#include <string.h>
+
+namespace embedded::cpu {
+
+inline float BitsToFloat(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+inline float Bfloat16ToFloat(uint16_t bits) { return BitsToFloat(static_cast<uint32_t>(bits) << 16); }
+
+inline float Float16ToFloat(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
+  const uint32_t magnitude = bits & 0x7FFF;
+  if (magnitude >= 0x7C00) return BitsToFloat(sign | 0x7F800000 | (magnitude << 13));  // infinity and NaN
+  if (magnitude >= 0x0400) return BitsToFloat(sign | ((magnitude << 13) + (112u << 23)));
+  const float subnormal = static_cast<float>(magnitude) * 0x1p-24f;
+  return sign != 0 ? -subnormal : subnormal;
+}
+
+}  // namespace embedded::cpu
+
+#endif  // EMBEDDED_CPU_FLOAT16_H_

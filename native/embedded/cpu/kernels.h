@@ -1,0 +1,63 @@
+// What the CPU executor computes with: one set of these functions for each instruction set, all of one meaning.
+//
+// This header and the kernel files include no standard C++ header: an inline function compiled there for AVX-512 could
+// be the copy the linker keeps for everybody.
+//
+// Results never depend on how work is cut. Each output is one chain of additions in the order of `depth`, whatever
+// `rows` is, so a token gets the same bits alone, in a batch, in any chunk of a prompt and on any number of threads.
+#ifndef EMBEDDED_CPU_KERNELS_H_
+#define EMBEDDED_CPU_KERNELS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace embedded::cpu {
+
+enum class WeightType : uint8_t { kFloat32 = 0, kFloat16 = 1, kBfloat16 = 2 };
+
+// Matrices are stored as panels of 32 outputs: [ceil(outputs / 32), depth, 32]. A panel is read front to back once for
+// up to 12 rows of input, which suits the memory (one stream) as well as the registers (no sum across lanes).
+constexpr int kPanelWidth = 32;
+
+// out[r, c] = sum over d < depth of x[r, d] * panel[d, c], for r < rows and c < 32.
+struct PanelProduct {
+  const float* x;       // [rows, depth], rows x_stride apart
+  size_t x_stride;      // floats
+  const void* panel;    // [depth, 32], rows panel_stride apart
+  size_t panel_stride;  // elements
+  float* out;           // [rows, 32], rows out_stride apart
+  size_t out_stride;    // floats
+  int rows;
+  int depth;
+  bool add_to_out;  // out += the sum, rather than out = the sum
+};
+
+// The state of one query while it walks its keys block by block (online softmax, arXiv:1805.02867).
+struct SoftmaxState {
+  float max;  // of the scores so far; starts at -infinity
+  float sum;  // of exp(score - max) so far
+};
+
+struct Kernels {
+  const char* name;  // as NODE_TENSORRT_LLM_CPU_KERNELS takes it
+  void (*panel_product)(WeightType type, const PanelProduct& product);
+  // out = x / sqrt(mean(x^2) + epsilon) * weight
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, int size, float* out);
+  // out = a / (1 + exp(-a)) * b
+  void (*silu_multiply)(const float* a, const float* b, int size, float* out);
+  // scores [32] become exp(score - max), those from `valid` on 0. Returns what earlier sums are to be multiplied by.
+  float (*softmax_block)(float* scores, int valid, SoftmaxState* state);
+  // x *= factor
+  void (*scale)(float* x, float factor, int size);
+  float (*max)(const float* x, int size);
+  // out = exp((x - max) * factor)
+  void (*exp_shifted)(const float* x, float max, float factor, int size, float* out);
+};
+
+extern const Kernels kScalarKernels;
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+
+}  // namespace embedded::cpu
+
+#endif  // EMBEDDED_CPU_KERNELS_H_

@@ -1,0 +1,170 @@
+// AVX2, FMA and F16C. Compiled with those flags: include only what kernels.h allows.
+#include <immintrin.h>
+
+#include "embedded/cpu/kernels.h"
+#include "embedded/cpu/vector_kernels.h"
+
+namespace embedded::cpu {
+namespace {
+
+constexpr int kLanes = 8;
+constexpr int kTileRows = 6;  // 6 x 2 sums, 2 weights and 1 input fit the 16 registers: half a panel at a time
+constexpr int kHalfPanel = 2 * kLanes;
+
+struct Pair {
+  __m256 low, high;
+};
+
+template <WeightType type>
+inline __m256 LoadLanes(const void* panel, size_t index) {
+  if constexpr (type == WeightType::kFloat32) {
+    return _mm256_loadu_ps(static_cast<const float*>(panel) + index);
+  } else {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const uint16_t*>(panel) + index));
+    if constexpr (type == WeightType::kFloat16) return _mm256_cvtph_ps(bits);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+}
+
+template <WeightType type, int rows>
+void Tile(const PanelProduct& p, int first_row, int first_column) {
+  Pair sums[rows];
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; ++r) sums[r] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  const float* x = p.x + first_row * p.x_stride;
+  for (int d = 0; d < p.depth; ++d) {
+    const size_t at = d * p.panel_stride + first_column;
+    const Pair weights = {LoadLanes<type>(p.panel, at), LoadLanes<type>(p.panel, at + kLanes)};
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; ++r) {
+      const __m256 input = _mm256_set1_ps(x[d + r * p.x_stride]);
+      sums[r].low = _mm256_fmadd_ps(input, weights.low, sums[r].low);
+      sums[r].high = _mm256_fmadd_ps(input, weights.high, sums[r].high);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; ++r) {
+    float* out = p.out + (first_row + r) * p.out_stride + first_column;
+    if (p.add_to_out) {
+      sums[r].low = _mm256_add_ps(_mm256_loadu_ps(out), sums[r].low);
+      sums[r].high = _mm256_add_ps(_mm256_loadu_ps(out + kLanes), sums[r].high);
+    }
+    _mm256_storeu_ps(out, sums[r].low);
+    _mm256_storeu_ps(out + kLanes, sums[r].high);
+  }
+}
+
+// One row: all four sums of the panel at once, so that it is read front to back.
+template <WeightType type>
+void Row(const PanelProduct& p, int row) {
+  __m256 sums[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) sums[i] = _mm256_setzero_ps();
+  const float* x = p.x + row * p.x_stride;
+  for (int d = 0; d < p.depth; ++d) {
+    const __m256 input = _mm256_set1_ps(x[d]);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+      sums[i] = _mm256_fmadd_ps(input, LoadLanes<type>(p.panel, d * p.panel_stride + i * kLanes), sums[i]);
+  }
+  float* out = p.out + row * p.out_stride;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    if (p.add_to_out) sums[i] = _mm256_add_ps(_mm256_loadu_ps(out + i * kLanes), sums[i]);
+    _mm256_storeu_ps(out + i * kLanes, sums[i]);
+  }
+}
+
+template <WeightType type, int rows>
+void LastTile(const PanelProduct& p, int first_row, int rows_left) {
+  if constexpr (rows > 1) {
+    if (rows_left != rows) return LastTile<type, rows - 1>(p, first_row, rows_left);
+    Tile<type, rows>(p, first_row, 0);
+    Tile<type, rows>(p, first_row, kHalfPanel);
+  } else if (rows_left == 1) {
+    Row<type>(p, first_row);
+  }
+}
+
+template <WeightType type>
+void PanelProductOf(const PanelProduct& p) {
+  int row = 0;
+  for (; row + kTileRows <= p.rows; row += kTileRows) {
+    Tile<type, kTileRows>(p, row, 0);
+    Tile<type, kTileRows>(p, row, kHalfPanel);
+  }
+  LastTile<type, kTileRows - 1>(p, row, p.rows - row);
+}
+
+void Avx2PanelProduct(WeightType type, const PanelProduct& product) {
+  switch (type) {
+    case WeightType::kFloat32:
+      return PanelProductOf<WeightType::kFloat32>(product);
+    case WeightType::kFloat16:
+      return PanelProductOf<WeightType::kFloat16>(product);
+    case WeightType::kBfloat16:
+      return PanelProductOf<WeightType::kBfloat16>(product);
+  }
+}
+
+struct Avx2 {
+  using Float = __m256;
+  static constexpr int kLanes = 8;
+
+  static __m256i MaskOf(int count) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static Float Set(float x) { return _mm256_set1_ps(x); }
+  static Float Load(const float* at, int count, Float otherwise) {
+    if (count >= kLanes) return _mm256_loadu_ps(at);
+    const __m256i mask = MaskOf(count);
+    return _mm256_blendv_ps(otherwise, _mm256_maskload_ps(at, mask), _mm256_castsi256_ps(mask));
+  }
+  static void Store(float* at, int count, Float x) {
+    if (count >= kLanes) return _mm256_storeu_ps(at, x);
+    _mm256_maskstore_ps(at, MaskOf(count), x);
+  }
+  static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float Sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static Float Mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float Div(Float a, Float b) { return _mm256_div_ps(a, b); }
+  static Float Sqrt(Float x) { return _mm256_sqrt_ps(x); }
+  static Float Max(Float a, Float b) { return _mm256_max_ps(a, b); }
+  static Float Min(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Float MulAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  static Float NegMulAdd(Float a, Float b, Float c) { return _mm256_fnmadd_ps(a, b, c); }
+  static Float Round(Float x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  // In two halves: n may be 128, and there is no float of 2^128.
+  static Float TimesPowerOfTwo(Float x, Float n) {
+    const __m256i whole = _mm256_cvtps_epi32(n);
+    const __m256i half = _mm256_srai_epi32(whole, 1);
+    return Mul(Mul(x, PowerOfTwo(half)), PowerOfTwo(_mm256_sub_epi32(whole, half)));
+  }
+  static Float PowerOfTwo(__m256i n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+  }
+  static Float KeepWhere(Float x, Float y, float least) {
+    return _mm256_and_ps(x, _mm256_cmp_ps(y, Set(least), _CMP_NLT_UQ));
+  }
+  static float SumLanes(Float x) {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+  }
+  static float MaxLane(Float x) {
+    __m128 max = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    max = _mm_max_ps(max, _mm_movehl_ps(max, max));
+    return _mm_cvtss_f32(_mm_max_ss(max, _mm_movehdup_ps(max)));
+  }
+  static float First(Float x) { return _mm256_cvtss_f32(x); }
+};
+
+using Vectors = VectorKernels<Avx2>;
+
+}  // namespace
+
+const Kernels kAvx2Kernels = {
+    "avx2",         Avx2PanelProduct, Vectors::RmsNorm,   Vectors::SiluMultiply, Vectors::SoftmaxBlock,
+    Vectors::Scale, Vectors::Max,     Vectors::ExpShifted};
+
+}  // namespace embedded::cpu

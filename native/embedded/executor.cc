@@ -1,0 +1,346 @@
+#include "embedded/executor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "embedded/cpu/dispatch.h"
+#include "embedded/memory.h"
+#include "executor/read_struct.h"
+
+namespace embedded {
+namespace {
+
+using executor::Failure;
+
+// std::condition_variable::wait needs a newer libstdc++ than a prebuilt addon may ask for; wait_for does not.
+constexpr auto kLongTime = std::chrono::hours(1);
+
+double MillisecondsBetween(Request::Clock::time_point from, Request::Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+bool EndsWith(const std::vector<int32_t>& tokens, size_t first, const std::vector<int32_t>& word) {
+  return tokens.size() - first >= word.size() && std::equal(word.begin(), word.end(), tokens.end() - word.size());
+}
+
+}  // namespace
+
+CpuExecutor::CpuExecutor(const ExecutorConfig& given)
+    : engine_([&] {
+        if (given.engine_dir == nullptr)
+          throw Failure(EXECUTOR_INVALID_OPTION, "engine_dir is null; it must name an engine directory");
+        return ReadEngineConfig(given.engine_dir);
+      }()),
+      limits_(ResolveLimits(given, engine_)),
+      outbox_(engine_.model.vocab_size),
+      reading_(engine_.model.vocab_size) {
+  const cpu::Kernels& kernels = cpu::SelectKernels();
+  const int kv_blocks = ResolveKvBlocks(given, engine_.model, limits_);
+  // A sequence that the whole cache cannot hold could never end.
+  limits_.max_seq_len = static_cast<int>(std::min<int64_t>(limits_.max_seq_len, int64_t{kv_blocks} * kTokensPerBlock));
+  limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
+  runner_ = std::make_unique<StepRunner>(
+      given.engine_dir, engine_.model, limits_, kv_blocks, kernels,
+      [&](double done) { return given.on_progress == nullptr || given.on_progress(given.context, done) != 0; });
+  scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size}, kv_blocks);
+
+  device_ =
+      std::to_string(limits_.threads) + (limits_.threads == 1 ? " thread, " : " threads, ") + kernels.name + " kernels";
+  info_.size = sizeof(info_);
+  info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
+  info_.capabilities = kCapabilities;
+  info_.name = "cpu";
+  info_.version = PACKAGE_VERSION;
+  info_.device = device_.c_str();
+  info_.data_type = engine_.model.dtype.c_str();
+  info_.max_batch_size = static_cast<uint32_t>(limits_.max_batch_size);
+  info_.max_num_tokens = static_cast<uint32_t>(limits_.max_num_tokens);
+  info_.max_input_len = static_cast<uint32_t>(limits_.max_input_len);
+  info_.max_seq_len = static_cast<uint32_t>(limits_.max_seq_len);
+  info_.max_beam_width = 1;
+  info_.tensor_parallel_size = 1;
+  info_.tokens_per_block = kTokensPerBlock;
+  info_.kv_blocks = static_cast<uint32_t>(kv_blocks);
+  info_.weight_bytes = runner_->weight_bytes();
+  info_.kv_cache_bytes = KvMemory::BytesPerBlock(engine_.model) * static_cast<uint64_t>(kv_blocks);
+  step_thread_ = std::thread([this] { StepThreadMain(); });
+}
+
+CpuExecutor::~CpuExecutor() {
+  stopping_ = true;
+  { const Lock lock(mutex_); }  // the step thread either sees the flag or already sleeps
+  work_.notify_all();
+  step_thread_.join();
+}
+
+void CpuExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
+  std::vector<std::unique_ptr<Request>> made;
+  for (uint32_t i = 0; i < count; ++i)
+    made.push_back(
+        std::make_unique<Request>(MakeRequest(executor::ReadStruct(requests[i]), limits_, engine_.model.vocab_size)));
+  {
+    const Lock lock(mutex_);
+    if (failure_) throw Failure(EXECUTOR_FAILED, *failure_);
+    if (stopping_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
+    if (scheduler_->waiting().size() + count > limits_.max_queue_size)
+      throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(scheduler_->waiting().size()) + " requests wait and " +
+                                             std::to_string(count) + " came; max_queue_size is " +
+                                             std::to_string(limits_.max_queue_size) + ". Try again later");
+    size_t added = 0;
+    try {
+      for (std::unique_ptr<Request>& request : made) {
+        const uint64_t id = request->id;
+        Request* const sequence = request.get();
+        if (!requests_.emplace(id, std::move(request)).second)
+          throw Failure(EXECUTOR_INVALID_INPUT, "request id " + std::to_string(id) + " still runs; choose another", id);
+        ++added;
+        scheduler_->Add(sequence);
+      }
+    } catch (...) {  // all or none
+      for (size_t i = 0; i < added; ++i) {
+        const auto found = requests_.find(requests[i]->id);
+        scheduler_->Remove(found->second.get());
+        requests_.erase(found);
+      }
+      throw;
+    }
+  }
+  work_.notify_all();
+}
+
+void CpuExecutor::Cancel(const uint64_t* ids, uint32_t count) {
+  {
+    const Lock lock(mutex_);
+    for (uint32_t i = 0; i < count; ++i) {
+      const auto found = requests_.find(ids[i]);
+      if (found == requests_.end()) continue;
+      Request* const request = found->second.get();
+      const auto& waiting = scheduler_->waiting();
+      if (std::find(waiting.begin(), waiting.end(), request) != waiting.end())
+        Finish(request, FINISH_CANCELLED);
+      else
+        request->cancelled = true;  // it may be part of the step that runs: the step thread ends it
+    }
+  }
+  rows_.notify_all();
+}
+
+const ExecutorBatch* CpuExecutor::Wait(std::chrono::milliseconds timeout) {
+  Lock lock(mutex_);
+  reading_.Clear();
+  rows_.wait_for(lock, timeout, [&] { return !outbox_.empty() || interrupted_ || failure_; });
+  if (outbox_.empty() && failure_ && !interrupted_) throw Failure(EXECUTOR_FAILED, *failure_);
+  interrupted_ = false;
+  std::swap(outbox_, reading_);
+  return reading_.Batch();
+}
+
+void CpuExecutor::Interrupt() {
+  {
+    const Lock lock(mutex_);
+    interrupted_ = true;
+  }
+  rows_.notify_all();
+}
+
+void CpuExecutor::Shutdown(std::chrono::milliseconds deadline) {
+  stopping_ = true;
+  Lock lock(mutex_);
+  work_.notify_all();
+  stopped_.wait_for(lock, deadline, [&] { return thread_ended_; });
+}
+
+void CpuExecutor::StepThreadMain() {
+  Lock lock(mutex_);
+  try {
+    while (!stopping_) {
+      if (requests_.empty())
+        work_.wait_for(lock, kLongTime);
+      else
+        RunStep(&lock);
+    }
+    FinishAll(FINISH_CANCELLED);
+  } catch (const std::bad_alloc&) {
+    if (!lock.owns_lock()) lock.lock();
+    Fail("no memory is left");
+  } catch (const std::exception& unexpected) {
+    if (!lock.owns_lock()) lock.lock();
+    Fail(unexpected.what());
+  }
+  thread_ended_ = true;
+  rows_.notify_all();
+  stopped_.notify_all();
+}
+
+void CpuExecutor::RunStep(Lock* lock) {
+  EndCancelled();
+  const auto start = Clock::now();
+  const Step step = scheduler_->PlanStep();
+  if (step.empty()) return;
+  CountPlanned(step, start);
+  lock->unlock();
+  std::vector<StepResult> results = runner_->Run(step, stopping_);
+  lock->lock();
+  if (results.empty()) return;  // abandoned
+  ++stats_.steps;
+  stats_.step_ms = MillisecondsBetween(start, Clock::now());
+  for (size_t i = 0; i < step.size(); ++i) Commit(step[i], std::move(results[i]));
+  rows_.notify_all();
+}
+
+// Those that run; what waits was ended by Cancel itself.
+void CpuExecutor::EndCancelled() {
+  const std::vector<Sequence*> running = scheduler_->running();
+  for (Sequence* sequence : running)
+    if (auto* request = static_cast<Request*>(sequence); request->cancelled) Finish(request, FINISH_CANCELLED);
+  if (!outbox_.empty()) rows_.notify_all();
+}
+
+void CpuExecutor::CountPlanned(const Step& step, Clock::time_point start) {
+  uint64_t started = 0;
+  double queue_ms = 0;
+  stats_.scheduled_requests = static_cast<uint32_t>(step.size());
+  stats_.context_requests = stats_.generation_requests = stats_.context_tokens = 0;
+  scheduled_.clear();
+  for (const StepEntry& entry : step) {
+    auto* request = static_cast<Request*>(entry.sequence);
+    scheduled_.push_back(request->id);
+    if (entry.tokens > 1 || request->computed_tokens < request->prompt_tokens) {
+      ++stats_.context_requests;
+      stats_.context_tokens += static_cast<uint32_t>(entry.tokens);
+    } else {
+      ++stats_.generation_requests;
+    }
+    if (request->started) continue;
+    request->started = start;
+    ++started;
+    queue_ms += MillisecondsBetween(request->submitted, start);
+  }
+  stats_.new_active_requests += started;
+  stats_.queue_ms = started > 0 ? queue_ms / static_cast<double>(started) : 0;
+}
+
+void CpuExecutor::Commit(const StepEntry& entry, StepResult result) {
+  auto* request = static_cast<Request*>(entry.sequence);
+  request->computed_tokens += static_cast<size_t>(entry.tokens);
+  if (request->cancelled) return;  // EndCancelled is next
+  if (result.failure) return Finish(request, FINISH_ERROR, std::nullopt, &*result.failure);
+  if (result.output.tokens.empty()) return;  // in the middle of its prompt
+
+  const int32_t token = result.output.tokens.front();
+  if (!request->first_token) request->first_token = Clock::now();
+  if (std::find(request->end_ids.begin(), request->end_ids.end(), token) != request->end_ids.end())
+    return Finish(request, FINISH_END_ID, token);
+  request->tokens.push_back(token);
+  request->unsent.Append(std::move(result.output));
+  const bool stopped = std::any_of(request->stop_words.begin(), request->stop_words.end(), [&](const auto& word) {
+    return EndsWith(request->tokens, request->prompt_tokens, word);
+  });
+  if (stopped) return Finish(request, FINISH_STOP_WORDS);
+  if (request->generated_tokens() == request->max_tokens) return Finish(request, FINISH_LENGTH);
+  if (request->streaming) outbox_.Add(TakeRow(request), stats_.steps);
+}
+
+Outbox::Row CpuExecutor::TakeRow(Request* request) {
+  Outbox::Row row;
+  row.request_id = request->id;
+  row.output = std::exchange(request->unsent, {});
+  if (request->first_token && request->wants_context_logits) {
+    row.context_logits = std::move(request->context_logits);
+    request->wants_context_logits = false;
+  }
+  if (!std::exchange(request->has_row, true)) row.details = DetailsOf(*request);
+  return row;
+}
+
+ExecutorRowDetails CpuExecutor::DetailsOf(const Request& request) const {
+  ExecutorRowDetails details{};
+  const auto now = Clock::now();
+  details.set = DETAILS_USAGE | DETAILS_TIMING;
+  details.prompt_tokens = static_cast<uint32_t>(request.prompt_tokens);
+  details.queue_ms = MillisecondsBetween(request.submitted, request.started.value_or(now));
+  details.first_token_ms = MillisecondsBetween(request.submitted, request.first_token.value_or(now));
+  details.total_ms = MillisecondsBetween(request.submitted, now);
+  details.kv_blocks_allocated = static_cast<uint32_t>(request.block_table.size());
+  return details;
+}
+
+void CpuExecutor::Finish(Request* request, ExecutorFinish finish, std::optional<int32_t> stop_token,
+                         const Failure* failure) {
+  Outbox::Row row = TakeRow(request);
+  row.finish = finish;
+  row.details = DetailsOf(*request);
+  if (stop_token) {
+    row.details->set |= DETAILS_STOP_TOKEN;
+    row.details->stop_token = *stop_token;
+  }
+  if (failure != nullptr) {
+    row.error = std::make_unique<ExecutorError>();
+    row.error->size = sizeof(ExecutorError);
+    executor::Report(row.error.get(), failure->code(), failure->what(), request->id);
+  }
+  outbox_.Add(std::move(row), stats_.steps);
+  ++stats_.completed_requests;
+  scheduler_->Remove(request);
+  requests_.erase(request->id);
+}
+
+// Ends every request with an error, if memory lets it; either way nothing runs any more.
+void CpuExecutor::Fail(const char* reason) noexcept {
+  try {
+    failure_ = std::string("a step failed: ") + reason + ". Load the engine again";
+    const Failure failure(EXECUTOR_FAILED, *failure_);
+    FinishAll(FINISH_ERROR, &failure);
+  } catch (...) {
+    failure_.emplace();
+  }
+}
+
+void CpuExecutor::FinishAll(ExecutorFinish finish, const Failure* failure) {
+  while (!requests_.empty()) Finish(requests_.begin()->second.get(), finish, std::nullopt, failure);
+}
+
+void CpuExecutor::Stats(ExecutorStats* given) {
+  const Lock lock(mutex_);
+  const BlockPool& blocks = scheduler_->blocks();
+  ExecutorStats stats = stats_;
+  stats.size = std::min<uint32_t>(given->size, sizeof(stats));
+  stats.active_requests = static_cast<uint32_t>(scheduler_->running().size());
+  stats.queued_requests = static_cast<uint32_t>(scheduler_->waiting().size());
+  stats.max_active_requests = stats.max_batch_size = info_.max_batch_size;
+  stats.max_num_tokens = info_.max_num_tokens;
+  stats.host_memory_bytes = ResidentMemoryBytes();
+  stats.kv_blocks = static_cast<uint32_t>(blocks.blocks());
+  stats.kv_blocks_free = static_cast<uint32_t>(blocks.free_blocks());
+  stats.kv_blocks_used = static_cast<uint32_t>(blocks.used_blocks());
+  stats.tokens_per_block = kTokensPerBlock;
+  stats.kv_blocks_allocated = stats.kv_blocks_allocated_new = blocks.allocations();
+  stats.decoded_tokens_per_step = 1;
+  stats.preemptions = scheduler_->preemptions();
+  request_stats_.clear();
+  if (limits_.request_stats)
+    for (const auto& [id, request] : requests_) request_stats_.push_back(StatsOf(*request));
+  for (const ExecutorRequestStats& request : request_stats_) stats.paused_requests += request.paused;
+  stats.request_count = static_cast<uint32_t>(request_stats_.size());
+  stats.requests = request_stats_.data();
+  std::memcpy(given, &stats, stats.size);
+}
+
+ExecutorRequestStats CpuExecutor::StatsOf(const Request& request) const {
+  ExecutorRequestStats stats{};
+  stats.id = request.id;
+  const bool in_prompt = request.computed_tokens < request.prompt_tokens;
+  const bool runs = !request.block_table.empty();
+  stats.stage = !runs ? STAGE_QUEUED : in_prompt ? STAGE_CONTEXT : STAGE_GENERATION;
+  stats.prompt_tokens_computed = static_cast<uint32_t>(std::min(request.computed_tokens, request.prompt_tokens));
+  stats.generated_tokens = static_cast<uint32_t>(request.generated_tokens());
+  stats.scheduled = std::find(scheduled_.begin(), scheduled_.end(), request.id) != scheduled_.end();
+  stats.paused = !runs && request.started;
+  stats.kv_blocks_allocated = static_cast<uint32_t>(request.block_table.size());
+  stats.decoded_tokens_per_step = 1;
+  return stats;
+}
+
+}  // namespace embedded

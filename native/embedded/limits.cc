@@ -1,0 +1,151 @@
+#include "embedded/limits.h"
+
+#include <algorithm>
+#include <string>
+
+#include "embedded/cpu/thread_pool.h"
+#include "embedded/kv_cache.h"
+#include "embedded/memory.h"
+#include "executor/guard.h"
+#include "executor/read_struct.h"
+
+namespace embedded {
+namespace {
+
+using executor::Failure;
+
+constexpr int kMaxThreads = 1024;
+// A step of many prompt tokens keeps those in decode waiting, and a CPU gains nothing from more rows than this.
+constexpr int kDefaultMaxNumTokens = 512;
+constexpr int kDefaultMaxBatchSize = 256;
+constexpr uint32_t kLargestNumTokens = 1 << 16;
+constexpr double kDefaultFreeMemoryFraction = 0.5;
+
+[[noreturn]] void Unsupported(const std::string& field, const std::string& mend) {
+  throw Failure(EXECUTOR_UNSUPPORTED, field + " is set; the embedded CPU executor does not do that. " + mend);
+}
+
+struct Field {
+  uint32_t bit;
+  const char* name;
+};
+
+template <size_t count>
+void RefuseSet(uint32_t set, const std::string& group, const Field (&fields)[count]) {
+  for (const Field& field : fields)
+    if (set & field.bit) Unsupported(group + field.name, "Leave it out.");
+}
+
+void RefuseWhatIsNotDone(const ExecutorConfig& config) {
+  RefuseSet(config.set, "",
+            {{CONFIG_GPU_WEIGHTS_FRACTION, "gpu_weights_fraction"},
+             {CONFIG_RECEIVE_POLL_PERIOD, "receive_poll_period_ms"},
+             {CONFIG_MAX_SEQUENCE_IDLE, "max_sequence_idle_us"},
+             {CONFIG_NORMALIZE_LOGPROBS, "normalize_logprobs"},
+             {CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW, "fail_fast_on_attention_window"}});
+  if (config.set & CONFIG_MAX_BEAM_WIDTH && config.max_beam_width != 1)
+    Unsupported("max_beam_width " + std::to_string(config.max_beam_width), "Set it to 1.");
+  if (config.set & CONFIG_CHUNKED_CONTEXT && config.chunked_context == 0)
+    Unsupported("chunked_context 0", "Prompts are always computed in chunks.");
+  if (config.additional_output_count > 0) Unsupported("additional_outputs", "Leave it out.");
+  for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.parallel), "parallel"),
+                                    std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
+                                    std::make_pair(static_cast<const void*>(config.decoding), "decoding"),
+                                    std::make_pair(static_cast<const void*>(config.guided), "guided"),
+                                    std::make_pair(static_cast<const void*>(config.perf), "perf"),
+                                    std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
+    if (given != nullptr) Unsupported(name, "Leave the group out.");
+
+  const ExecutorSchedulerConfig scheduler = executor::ReadStruct(config.scheduler);
+  if (scheduler.set & SCHEDULER_CAPACITY_POLICY && scheduler.capacity_policy != CAPACITY_MAX_UTILIZATION)
+    Unsupported("scheduler.capacity_policy " + std::to_string(scheduler.capacity_policy),
+                "It is MAX_UTILIZATION here.");
+  if (scheduler.set & SCHEDULER_CHUNKING_POLICY && scheduler.chunking_policy != CHUNKING_FIRST_COME_FIRST_SERVED)
+    Unsupported("scheduler.chunking_policy " + std::to_string(scheduler.chunking_policy),
+                "It is FIRST_COME_FIRST_SERVED here.");
+  RefuseSet(scheduler.set, "scheduler.",
+            {{SCHEDULER_BATCH_SIZE_TUNING, "batch_size_tuning"},
+             {SCHEDULER_MAX_NUM_TOKENS_TUNING, "max_num_tokens_tuning"},
+             {SCHEDULER_MOVING_AVERAGE_WINDOW, "moving_average_window"}});
+
+  const ExecutorKvCacheConfig kv = executor::ReadStruct(config.kv_cache);
+  if (kv.set & KV_CACHE_BLOCK_REUSE && kv.block_reuse != 0) Unsupported("kv_cache.block_reuse", "Set it to 0.");
+  RefuseSet(kv.set, "kv_cache.",
+            {{KV_CACHE_SINK_TOKENS, "sink_tokens"},
+             {KV_CACHE_HOST_BYTES, "host_bytes"},
+             {KV_CACHE_ONBOARD_BLOCKS, "onboard_blocks"},
+             {KV_CACHE_CROSS_FRACTION, "cross_fraction"},
+             {KV_CACHE_OFFLOAD_MIN_PRIORITY, "offload_min_priority"},
+             {KV_CACHE_EVENT_BUFFER, "event_buffer_size"},
+             {KV_CACHE_PARTIAL_REUSE, "partial_reuse"},
+             {KV_CACHE_COPY_ON_PARTIAL_REUSE, "copy_on_partial_reuse"},
+             {KV_CACHE_UVM, "uvm"},
+             {KV_CACHE_EVENTS_GATHER_PERIOD, "events_gather_period_ms"}});
+  if (kv.max_attention_window_count > 0) Unsupported("kv_cache.max_attention_windows", "Leave it out.");
+}
+
+// The caller's value where it is set, else the default.
+int Resolve(const ExecutorConfig& config, uint32_t bit, const char* name, uint32_t value, uint32_t largest,
+            int otherwise) {
+  if (!(config.set & bit)) return otherwise;
+  if (value < 1 || value > largest)
+    throw Failure(EXECUTOR_INVALID_OPTION, std::string(name) + " is " + std::to_string(value) +
+                                               "; it must be a whole number from 1 to " + std::to_string(largest));
+  return static_cast<int>(value);
+}
+
+}  // namespace
+
+Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine) {
+  RefuseWhatIsNotDone(config);
+  if (config.set & CONFIG_TENSOR_PARALLEL_SIZE && config.tensor_parallel_size != 1)
+    throw Failure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size is " + std::to_string(config.tensor_parallel_size) +
+                                               "; the engine has 1 rank. Leave it out, or convert the model for more");
+  Limits limits{};
+  limits.threads = Resolve(config, CONFIG_THREADS, "threads", config.threads, kMaxThreads, cpu::UsableCpus());
+  limits.max_seq_len = Resolve(config, CONFIG_MAX_SEQ_LEN, "max_seq_len", config.max_seq_len,
+                               static_cast<uint32_t>(engine.build.max_seq_len), engine.build.max_seq_len);
+  limits.max_input_len = std::min(engine.build.max_input_len, limits.max_seq_len);
+  const int planned_tokens = std::min(engine.build.max_num_tokens, kDefaultMaxNumTokens);
+  limits.max_num_tokens = Resolve(config, CONFIG_MAX_NUM_TOKENS, "max_num_tokens", config.max_num_tokens,
+                                  kLargestNumTokens, planned_tokens);
+  limits.max_batch_size =
+      Resolve(config, CONFIG_MAX_BATCH_SIZE, "max_batch_size", config.max_batch_size, kLargestNumTokens,
+              std::min({engine.build.max_batch_size, kDefaultMaxBatchSize, limits.max_num_tokens}));
+  if (limits.max_num_tokens < limits.max_batch_size) {
+    if (config.set & CONFIG_MAX_NUM_TOKENS)
+      throw Failure(EXECUTOR_INVALID_OPTION,
+                    "max_num_tokens is " + std::to_string(limits.max_num_tokens) + ", less than max_batch_size, " +
+                        std::to_string(limits.max_batch_size) + "; every sequence of a step needs room for one token");
+    limits.max_num_tokens = limits.max_batch_size;
+  }
+  if (config.set & CONFIG_MAX_QUEUE_SIZE) limits.max_queue_size = config.max_queue_size;
+  limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
+  return limits;
+}
+
+int ResolveKvBlocks(const ExecutorConfig& config, const ModelConfig& model, const Limits& limits) {
+  const ExecutorKvCacheConfig kv = executor::ReadStruct(config.kv_cache);
+  const uint64_t block_bytes = KvMemory::BytesPerBlock(model);
+  const auto blocks_of = [](uint64_t tokens) { return (tokens + kTokensPerBlock - 1) / kTokensPerBlock; };
+  uint64_t blocks = limits.max_batch_size * blocks_of(static_cast<uint64_t>(limits.max_seq_len));
+  if (kv.set & KV_CACHE_MAX_TOKENS) blocks = blocks_of(kv.max_tokens);
+  if (kv.set & KV_CACHE_MAX_BYTES) blocks = std::min(blocks, kv.max_bytes / block_bytes);
+  const bool has_fraction = kv.set & KV_CACHE_FREE_MEMORY_FRACTION;
+  if (has_fraction && !(kv.free_memory_fraction > 0 && kv.free_memory_fraction <= 1))
+    throw Failure(EXECUTOR_INVALID_OPTION, "kv_cache.free_memory_fraction is " +
+                                               std::to_string(kv.free_memory_fraction) +
+                                               "; it must be above 0 and at most 1");
+  if (has_fraction || !(kv.set & (KV_CACHE_MAX_TOKENS | KV_CACHE_MAX_BYTES))) {
+    const double fraction = has_fraction ? kv.free_memory_fraction : kDefaultFreeMemoryFraction;
+    blocks =
+        std::min(blocks, static_cast<uint64_t>(fraction * static_cast<double>(AvailableMemoryBytes())) / block_bytes);
+  }
+  if (blocks == 0)
+    throw Failure(EXECUTOR_OUT_OF_MEMORY, "the KV cache has room for no block of " + std::to_string(block_bytes) +
+                                              " bytes; free memory, or raise kv_cache.max_tokens, max_bytes or " +
+                                              "free_memory_fraction");
+  return static_cast<int>(std::min<uint64_t>(blocks, std::numeric_limits<int>::max()));
+}
+
+}  // namespace embedded

@@ -1,0 +1,176 @@
+#include "embedded/request.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <random>
+#include <string>
+
+#include "executor/guard.h"
+#include "executor/read_struct.h"
+
+namespace embedded {
+namespace {
+
+using executor::Failure;
+
+class Checker {
+ public:
+  Checker(const ExecutorRequest& given, const Limits& limits, int vocab_size)
+      : given_(given),
+        sampling_(executor::ReadStruct(given.sampling)),
+        output_(executor::ReadStruct(given.output)),
+        limits_(limits),
+        vocab_size_(vocab_size) {}
+
+  Request Make() const {
+    RefuseWhatIsNotDone();
+    CheckPrompt();
+    Request request{};
+    request.id = given_.id;
+    request.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
+    request.prompt_tokens = given_.token_count;
+    request.max_tokens = std::min<size_t>(given_.max_tokens, limits_.max_seq_len - given_.token_count);
+    request.streaming = given_.streaming != 0;
+    request.sampling = Sampling();
+    for (uint32_t i = 0; i < given_.end_id_count; ++i)
+      request.end_ids.push_back(CheckedToken("end_ids", i, given_.end_ids[i]));
+    for (uint32_t i = 0; i < given_.stop_words.count; ++i) request.stop_words.push_back(StopWord(i));
+    request.top_logprobs = static_cast<int>(output_.top_logprobs);
+    request.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
+    request.wants_context_logits = output_.flags & OUTPUT_CONTEXT_LOGITS;
+    request.wants_generation_logits = output_.flags & OUTPUT_GENERATION_LOGITS;
+    request.submitted = Request::Clock::now();
+    return request;
+  }
+
+ private:
+  void RefuseWhatIsNotDone() const {
+    const auto refuse_set = [&](uint32_t bit, const char* name) {
+      if (given_.set & bit) Unsupported(name);
+    };
+    refuse_set(REQUEST_TIME_LIMIT, "time_limit_ms");
+    refuse_set(REQUEST_CACHE_SALT, "cache_salt");
+    refuse_set(REQUEST_LANGUAGE_ADAPTER, "language_adapter");
+    if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) Unsupported("priority");
+    if (given_.bad_words.count > 0) Unsupported("bad_words");
+    if (given_.bias_count > 0) Unsupported("bias_tokens");
+    if (given_.type != REQUEST_CONTEXT_AND_GENERATION) Unsupported("type");
+    const struct {
+      const void* given;
+      const char* name;
+    } groups[] = {{given_.position_ids, "position_ids"},     {given_.lora, "lora"},
+                  {given_.lookahead, "lookahead"},           {given_.eagle, "eagle"},
+                  {given_.kv_retention, "kv_retention"},     {given_.guided, "guided"},
+                  {given_.external_draft, "external_draft"}, {given_.multimodal, "multimodal"},
+                  {given_.context_phase, "context_phase"}};
+    for (const auto& group : groups)
+      if (group.given != nullptr) Unsupported(group.name);
+    if (output_.prompt_logprobs > 0) Unsupported("output.prompt_logprobs");
+    if (output_.additional_output_count > 0) Unsupported("output.additional_outputs");
+
+    // What leaves the sampling as it is may be said.
+    const auto refuse_unless = [&](uint32_t bit, bool neutral, const char* name) {
+      if (sampling_.set & bit && !neutral) Unsupported(name);
+    };
+    refuse_unless(SAMPLING_MIN_TOKENS, sampling_.min_tokens == 0, "sampling.min_tokens");
+    refuse_unless(SAMPLING_REPETITION_PENALTY, sampling_.repetition_penalty == 1, "sampling.repetition_penalty");
+    refuse_unless(SAMPLING_PRESENCE_PENALTY, sampling_.presence_penalty == 0, "sampling.presence_penalty");
+    refuse_unless(SAMPLING_FREQUENCY_PENALTY, sampling_.frequency_penalty == 0, "sampling.frequency_penalty");
+    refuse_unless(SAMPLING_PROMPT_IGNORE_LENGTH, sampling_.prompt_ignore_length == 0, "sampling.prompt_ignore_length");
+    refuse_unless(SAMPLING_NO_REPEAT_NGRAM, sampling_.no_repeat_ngram == 0, "sampling.no_repeat_ngram");
+    refuse_unless(SAMPLING_SEQUENCES, sampling_.sequences == 1, "sampling.sequences");
+    refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "sampling.beam_width");
+    refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "sampling.beam_diversity_rate");
+    refuse_unless(SAMPLING_LENGTH_PENALTY, false, "sampling.length_penalty");
+    refuse_unless(SAMPLING_EARLY_STOPPING, false, "sampling.early_stopping");
+    refuse_unless(SAMPLING_TOP_P_MIN, false, "sampling.top_p_min");
+    refuse_unless(SAMPLING_TOP_P_RESET_TOKEN, false, "sampling.top_p_reset_token");
+    refuse_unless(SAMPLING_TOP_P_DECAY, sampling_.top_p_decay == 1, "sampling.top_p_decay");
+    if (sampling_.beam_width_count > 0) Unsupported("sampling.beam_widths");
+  }
+
+  void CheckPrompt() const {
+    if (given_.token_count == 0) Fail(EXECUTOR_EMPTY_PROMPT, "the prompt has no token; give it at least one");
+    const uint32_t longest = static_cast<uint32_t>(std::min(limits_.max_input_len, limits_.max_seq_len - 1));
+    if (given_.token_count > longest)
+      Fail(EXECUTOR_PROMPT_TOO_LONG, "the prompt has " + std::to_string(given_.token_count) +
+                                         " tokens; the engine takes at most " + std::to_string(longest) +
+                                         " (max_seq_len is " + std::to_string(limits_.max_seq_len) +
+                                         ", and one new token must fit). Shorten it, or convert the model for more");
+    for (uint32_t i = 0; i < given_.token_count; ++i) CheckedToken("tokens", i, given_.tokens[i]);
+    if (given_.max_tokens == 0) Fail(EXECUTOR_INVALID_OPTION, "max_tokens is 0; it must be at least 1");
+    if (output_.top_logprobs > static_cast<uint32_t>(vocab_size_))
+      Fail(EXECUTOR_INVALID_OPTION, "output.top_logprobs is " + std::to_string(output_.top_logprobs) +
+                                        "; the vocabulary has " + std::to_string(vocab_size_) + " tokens");
+  }
+
+  SamplingParams Sampling() const {
+    SamplingParams params;
+    if (sampling_.set & SAMPLING_TEMPERATURE) {
+      params.temperature = sampling_.temperature;
+      if (!(params.temperature >= 0) || std::isinf(params.temperature))
+        RejectNumber("temperature", params.temperature, "at least 0");
+    }
+    if (sampling_.set & SAMPLING_TOP_K)
+      params.top_k = static_cast<int>(std::min<uint32_t>(sampling_.top_k, static_cast<uint32_t>(vocab_size_)));
+    if (sampling_.set & SAMPLING_TOP_P) {
+      params.top_p = sampling_.top_p;
+      if (!(params.top_p > 0 && params.top_p <= 1)) RejectNumber("top_p", params.top_p, "above 0 and at most 1");
+    }
+    if (sampling_.set & SAMPLING_MIN_P) {
+      params.min_p = sampling_.min_p;
+      if (!(params.min_p >= 0 && params.min_p <= 1)) RejectNumber("min_p", params.min_p, "from 0 to 1");
+    }
+    std::random_device device;
+    params.seed = sampling_.set & SAMPLING_SEED ? sampling_.seed : uint64_t{device()} << 32 | device();
+    return params;
+  }
+
+  std::vector<int32_t> StopWord(uint32_t index) const {
+    const uint32_t begin = given_.stop_words.offsets[index], end = given_.stop_words.offsets[index + 1];
+    if (end <= begin) Fail(EXECUTOR_INVALID_OPTION, "stop_words[" + std::to_string(index) + "] has no token");
+    std::vector<int32_t> tokens;
+    for (uint32_t i = begin; i < end; ++i) tokens.push_back(CheckedToken("stop_words", i, given_.stop_words.tokens[i]));
+    return tokens;
+  }
+
+  int32_t CheckedToken(const char* field, uint32_t index, int32_t token) const {
+    if (token < 0 || token >= vocab_size_)
+      Fail(EXECUTOR_INVALID_INPUT, std::string(field) + "[" + std::to_string(index) + "] is " + std::to_string(token) +
+                                       "; the model's token ids are 0 to " + std::to_string(vocab_size_ - 1));
+    return token;
+  }
+
+  [[noreturn]] void RejectNumber(const char* field, float value, const char* expected) const {
+    Fail(EXECUTOR_INVALID_OPTION,
+         "sampling." + std::string(field) + " is " + std::to_string(value) + "; it must be " + expected);
+  }
+  [[noreturn]] void Unsupported(const std::string& field) const {
+    Fail(EXECUTOR_UNSUPPORTED, field + " is set; the embedded CPU executor does not do that yet. Leave it out");
+  }
+  [[noreturn]] void Fail(ExecutorCode code, const std::string& message) const {
+    throw Failure(code, message, given_.id);
+  }
+
+  const ExecutorRequest& given_;
+  const ExecutorSampling sampling_;
+  const ExecutorOutputConfig output_;
+  const Limits& limits_;
+  int vocab_size_;
+};
+
+}  // namespace
+
+void Output::Append(Output more) {
+  tokens.insert(tokens.end(), more.tokens.begin(), more.tokens.end());
+  logprobs.insert(logprobs.end(), more.logprobs.begin(), more.logprobs.end());
+  std::move(more.top_logprobs.begin(), more.top_logprobs.end(), std::back_inserter(top_logprobs));
+  logits.insert(logits.end(), more.logits.begin(), more.logits.end());
+}
+
+Request MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size) {
+  return Checker(given, limits, vocab_size).Make();
+}
+
+}  // namespace embedded

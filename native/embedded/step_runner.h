@@ -1,0 +1,59 @@
+// One step of the model over a batch, from tokens to sampled tokens. No queues, no locks.
+#ifndef EMBEDDED_STEP_RUNNER_H_
+#define EMBEDDED_STEP_RUNNER_H_
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "embedded/config.h"
+#include "embedded/cpu/kernels.h"
+#include "embedded/cpu/thread_pool.h"
+#include "embedded/kv_cache.h"
+#include "embedded/llama.h"
+#include "embedded/request.h"
+#include "embedded/sampler.h"
+#include "embedded/scheduler.h"
+#include "embedded/weights.h"
+#include "executor/guard.h"
+
+namespace embedded {
+
+// What a step gives one of its entries.
+struct StepResult {
+  Output output;                             // one token if the entry completes its sequence, else none
+  std::optional<executor::Failure> failure;  // of this request alone
+};
+
+class StepRunner {
+ public:
+  // Loads the engine's weights. Throws executor::Failure.
+  StepRunner(const std::string& engine_dir, const ModelConfig& model, const Limits& limits, int kv_blocks,
+             const cpu::Kernels& kernels, const std::function<bool(double)>& on_progress);
+
+  // Computes the step; its sequences are Requests. Results are by entry; none if `abandon` became true. Fills the
+  // context logits of requests that want them.
+  std::vector<StepResult> Run(const Step& step, const std::atomic<bool>& abandon);
+
+  uint64_t weight_bytes() const { return weights_.bytes; }
+
+ private:
+  void Sample(const std::vector<size_t>& entries, const Step& step, std::vector<StepResult>* results);
+  StepResult SampleOne(const Request& request, const float* logits, Sampler* sampler) const;
+  void GatherContextLogits(const StepEntry& entry, int first_row);
+
+  ModelConfig model_;
+  int max_logits_rows_;
+  cpu::ThreadPool pool_;
+  LlamaWeights weights_;
+  KvMemory kv_memory_;
+  Llama llama_;
+  std::vector<Sampler> samplers_;  // by thread
+  PagedMemory logits_;             // [max_logits_rows, logits_stride]
+};
+
+}  // namespace embedded
+
+#endif  // EMBEDDED_STEP_RUNNER_H_

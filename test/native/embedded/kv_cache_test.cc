@@ -1,0 +1,68 @@
+#include "embedded/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace embedded {
+namespace {
+
+TEST(BlockPool, GrowsToTheBlocksThatTheTokensNeedAndNoMore) {
+  BlockPool pool(10);
+  std::vector<int> table;
+  for (const auto& [tokens, blocks] :
+       {std::pair<size_t, size_t>{1, 1}, {kTokensPerBlock, 1}, {kTokensPerBlock + 1, 2}, {5, 2}}) {
+    EXPECT_TRUE(pool.Grow(&table, tokens));
+    EXPECT_EQ(table.size(), blocks) << tokens;
+  }
+  EXPECT_EQ(pool.used_blocks(), 2);
+}
+
+TEST(BlockPool, TakesNothingWhenTooFewBlocksAreFree) {
+  BlockPool pool(3);
+  std::vector<int> first, second;
+  ASSERT_TRUE(pool.Grow(&first, 2 * kTokensPerBlock));
+  EXPECT_FALSE(pool.Grow(&second, 2 * kTokensPerBlock));
+  EXPECT_TRUE(second.empty());
+  EXPECT_EQ(pool.free_blocks(), 1);
+}
+
+TEST(BlockPool, UsesTheBlockThatWasFreedLastBeforeOneNeverUsed) {
+  BlockPool pool(10);
+  std::vector<int> first, second;
+  ASSERT_TRUE(pool.Grow(&first, 3 * kTokensPerBlock));
+  const std::vector<int> freed = first;
+  pool.Free(&first);
+  ASSERT_TRUE(pool.Grow(&second, 3 * kTokensPerBlock));
+  EXPECT_EQ(second, freed);
+}
+
+TEST(KvMemory, KeysAndValuesOfAllBlocksLayersAndHeadsLieApart) {
+  ModelConfig model{};
+  model.layers = 3;
+  model.kv_heads = 2;
+  model.head_dim = 24;
+  const KvMemory memory(model, 4);
+  EXPECT_EQ(memory.value_stride(), 32);
+  std::set<const float*> starts;
+  for (int block = 0; block < 4; ++block)
+    for (int layer = 0; layer < 3; ++layer)
+      for (int head = 0; head < 2; ++head) {
+        starts.insert(memory.Keys(block, layer, head));
+        starts.insert(memory.Values(block, layer, head));
+      }
+  ASSERT_EQ(starts.size(), 4u * 3 * 2 * 2);
+  const float* previous = nullptr;
+  for (const float* start : starts) {
+    if (previous != nullptr) {
+      EXPECT_GE(start - previous, 24 * kTokensPerBlock);
+    }
+    previous = start;
+  }
+  EXPECT_EQ(KvMemory::BytesPerBlock(model), 4u * kTokensPerBlock * (24 + 32) * 2 * 3);
+}
+
+}  // namespace
+}  // namespace embedded

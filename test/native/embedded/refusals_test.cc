@@ -1,0 +1,128 @@
+// Requests and options that the executor does not take: each with its code and its field's name.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstddef>
+
+#include "table_client.h"
+
+namespace embedded {
+namespace {
+
+const TinyModel& Model() {
+  static const TinyModel model = TinyModel().Fill();
+  return model;
+}
+
+TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
+  TableClient client(Model());
+  static const int32_t position_ids[] = {0, 1, 2};
+  const struct {
+    const char* named;
+    ExecutorCode code;
+    void (*change)(TestRequest*);
+  } cases[] = {
+      {"256 tokens", EXECUTOR_PROMPT_TOO_LONG, [](TestRequest* r) { r->tokens.assign(256, 1); }},
+      {"tokens[1] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[1] = 101; }},
+      {"tokens[2] is -1", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[2] = -1; }},
+      {"end_ids[0] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->end_ids = {101}; }},
+      {"max_tokens", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->request.max_tokens = 0; }},
+      {"temperature", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.temperature = -1; }},
+      {"temperature", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.temperature = std::nanf(""); }},
+      {"top_p", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_TOP_P; }},
+      {"min_p", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_P, r->sampling.min_p = 1.5f; }},
+      {"top_logprobs", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->output.top_logprobs = 102; }},
+      {"repetition_penalty", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_REPETITION_PENALTY; }},
+      {"sequences", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_SEQUENCES, r->sampling.sequences = 2; }},
+      {"beam_width", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_BEAM_WIDTH, r->sampling.beam_width = 4; }},
+      {"min_tokens", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_TOKENS, r->sampling.min_tokens = 4; }},
+      {"prompt_logprobs", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->output.prompt_logprobs = 1; }},
+      {"time_limit_ms", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.set |= REQUEST_TIME_LIMIT; }},
+      {"priority", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.set |= REQUEST_PRIORITY; }},
+      {"bias_tokens", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.bias_count = 1; }},
+      {"bad_words", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.bad_words.count = 1; }},
+      {"position_ids", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.position_ids = position_ids; }},
+      {"type", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.type = REQUEST_CONTEXT_ONLY; }},
+  };
+  for (const auto& bad : cases) {
+    SCOPED_TRACE(bad.named);
+    TestRequest request(7);
+    bad.change(&request);
+    EXPECT_EQ(client.Submit({&request}), bad.code) << client.message();
+    EXPECT_NE(client.message().find(bad.named), std::string::npos) << client.message();
+    EXPECT_EQ(client.error().request_id, 7u);
+  }
+  EXPECT_EQ(client.Run(TestRequest(8)).tokens.size(), 8u) << "the executor goes on";
+}
+
+TEST(Refusals, ValuesThatChangeNothingMaySayWhatIsNotDone) {
+  TableClient client(Model());
+  TestRequest request(1);
+  request.sampling.set |= SAMPLING_REPETITION_PENALTY | SAMPLING_SEQUENCES | SAMPLING_MIN_TOKENS | SAMPLING_BEAM_WIDTH;
+  request.sampling.repetition_penalty = 1;
+  request.sampling.sequences = 1;
+  request.sampling.beam_width = 1;
+  EXPECT_EQ(client.Run(request).tokens.size(), 8u);
+}
+
+TEST(Refusals, AShorterStructOfAnOlderCallerHasItsLaterFieldsUnset) {
+  TableClient client(Model());
+  TestRequest request(1);
+  request.sampling.set |= SAMPLING_TOP_P;
+  request.sampling.top_p = 7;  // lies past the size: not read
+  request.sampling.size = offsetof(ExecutorSampling, temperature) + sizeof(float);
+  request.sampling.set &= ~SAMPLING_TOP_P;
+  request.output.size = offsetof(ExecutorOutputConfig, flags) + sizeof(uint32_t);
+  request.output.prompt_logprobs = 5;  // likewise
+  EXPECT_EQ(client.Run(request).tokens.size(), 8u);
+}
+
+TEST(Refusals, EachBadOptionIsRefusedWithItsName) {
+  static ExecutorKvCacheConfig kv{};
+  kv.size = sizeof(kv);
+  static const ExecutorParallelConfig parallel{};
+  const struct {
+    const char* named;
+    ExecutorCode code;
+    void (*change)(ExecutorConfig*);
+  } cases[] = {
+      {"threads", EXECUTOR_INVALID_OPTION, [](ExecutorConfig* c) { c->set |= CONFIG_THREADS; }},
+      {"max_seq_len", EXECUTOR_INVALID_OPTION,
+       [](ExecutorConfig* c) { c->set |= CONFIG_MAX_SEQ_LEN, c->max_seq_len = 257; }},
+      {"max_batch_size", EXECUTOR_INVALID_OPTION, [](ExecutorConfig* c) { c->set |= CONFIG_MAX_BATCH_SIZE; }},
+      {"max_num_tokens", EXECUTOR_INVALID_OPTION,
+       [](ExecutorConfig* c) {
+         c->set |= CONFIG_MAX_NUM_TOKENS | CONFIG_MAX_BATCH_SIZE;
+         c->max_num_tokens = 4;
+         c->max_batch_size = 8;
+       }},
+      {"tensor_parallel_size", EXECUTOR_INVALID_OPTION,
+       [](ExecutorConfig* c) { c->set |= CONFIG_TENSOR_PARALLEL_SIZE, c->tensor_parallel_size = 2; }},
+      {"max_beam_width", EXECUTOR_UNSUPPORTED,
+       [](ExecutorConfig* c) { c->set |= CONFIG_MAX_BEAM_WIDTH, c->max_beam_width = 2; }},
+      {"parallel", EXECUTOR_UNSUPPORTED, [](ExecutorConfig* c) { c->parallel = &parallel; }},
+      {"kv_cache.block_reuse", EXECUTOR_UNSUPPORTED,
+       [](ExecutorConfig* c) { kv.set = KV_CACHE_BLOCK_REUSE, kv.block_reuse = 1, c->kv_cache = &kv; }},
+      {"kv_cache.free_memory_fraction", EXECUTOR_INVALID_OPTION,
+       [](ExecutorConfig* c) {
+         kv.set = KV_CACHE_FREE_MEMORY_FRACTION, kv.free_memory_fraction = 1.5, c->kv_cache = &kv;
+       }},
+      {"kv_cache.max_tokens", EXECUTOR_OUT_OF_MEMORY,
+       [](ExecutorConfig* c) { kv.set = KV_CACHE_MAX_BYTES, kv.max_bytes = 10, c->kv_cache = &kv; }},
+  };
+  for (const auto& bad : cases) {
+    SCOPED_TRACE(bad.named);
+    const TableClient client(Model(), bad.change);
+    EXPECT_EQ(client.code(), bad.code) << client.message();
+    EXPECT_EQ(client.executor(), nullptr);
+    EXPECT_NE(client.message().find(bad.named), std::string::npos) << client.message();
+  }
+}
+
+}  // namespace
+}  // namespace embedded

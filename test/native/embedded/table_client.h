@@ -1,0 +1,183 @@
+// Drives an executor through its table, as the addon does.
+#ifndef TEST_EMBEDDED_TABLE_CLIENT_H_
+#define TEST_EMBEDDED_TABLE_CLIENT_H_
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "embedded/executor_table.h"
+#include "executor/executor.h"
+#include "tiny_checkpoint.h"
+
+namespace embedded {
+
+// A request's structs, wired up; change what matters to the test before Get.
+struct TestRequest {
+  uint64_t id = 1;
+  std::vector<int32_t> tokens{1, 2, 3};
+  std::vector<int32_t> end_ids;
+  ExecutorSampling sampling{};
+  ExecutorOutputConfig output{};
+  ExecutorRequest request{};
+
+  explicit TestRequest(uint64_t request_id, std::vector<int32_t> prompt = {1, 2, 3}, uint32_t max_tokens = 8)
+      : id(request_id), tokens(std::move(prompt)) {
+    sampling.size = sizeof(sampling);
+    sampling.set = SAMPLING_TEMPERATURE;  // 0: greedy
+    output.size = sizeof(output);
+    request.size = sizeof(request);
+    request.streaming = 1;
+    request.max_tokens = max_tokens;
+  }
+  const ExecutorRequest* Get() {
+    request.id = id;
+    request.tokens = tokens.data();
+    request.token_count = static_cast<uint32_t>(tokens.size());
+    request.end_ids = end_ids.data();
+    request.end_id_count = static_cast<uint32_t>(end_ids.size());
+    request.sampling = &sampling;
+    request.output = &output;
+    return &request;
+  }
+};
+
+// All that came for one request.
+struct TestResult {
+  std::vector<int32_t> tokens;
+  std::vector<float> logprobs;
+  std::vector<std::pair<int32_t, float>> top;
+  std::vector<float> context_logits;
+  std::vector<float> generation_logits;
+  int rows = 0;
+  int finals = 0;
+  ExecutorFinish finish = FINISH_NONE;
+  std::optional<ExecutorRowDetails> details;  // of the last row; its pointers are dead
+  std::optional<ExecutorError> error;
+  int rows_with_usage = 0;
+};
+
+class TableClient {
+ public:
+  explicit TableClient(const TinyModel& model, const std::function<void(ExecutorConfig*)>& change = {}) {
+    model.Write(directory_.path());
+    Open(directory_.path(), change);
+  }
+  explicit TableClient(const std::string& directory) { Open(directory, {}); }
+  ~TableClient() {
+    if (executor_ != nullptr) table_->destroy(executor_);
+  }
+  TableClient(const TableClient&) = delete;
+  TableClient& operator=(const TableClient&) = delete;
+
+  ExecutorCode code() const { return code_; }
+  std::string message() const { return error_.message; }
+  const ExecutorError& error() const { return error_; }
+  Executor* executor() const { return executor_; }
+  const ExecutorTable& table() const { return *table_; }
+  const ExecutorInfo& info() const {
+    const ExecutorInfo* info = nullptr;
+    table_->describe(executor_, &info, nullptr);
+    return *info;
+  }
+  ExecutorStats stats() const {
+    ExecutorStats stats{};
+    stats.size = sizeof(stats);
+    EXPECT_EQ(table_->stats(executor_, &stats, nullptr), EXECUTOR_OK);
+    return stats;
+  }
+
+  ExecutorCode Submit(std::vector<TestRequest*> requests) {
+    std::vector<const ExecutorRequest*> pointers;
+    for (TestRequest* request : requests) pointers.push_back(request->Get());
+    return code_ = table_->submit(executor_, pointers.data(), static_cast<uint32_t>(pointers.size()), &error_);
+  }
+  ExecutorCode Submit(TestRequest request) { return Submit({&request}); }
+  void Cancel(uint64_t id) { EXPECT_EQ(table_->cancel(executor_, &id, 1, nullptr), EXECUTOR_OK); }
+
+  // One wait; its rows are added to results.
+  ExecutorCode WaitOnce(uint32_t timeout_ms = 10000) {
+    const ExecutorBatch* batch = nullptr;
+    code_ = table_->wait(executor_, timeout_ms, &batch, &error_);
+    if (code_ == EXECUTOR_OK) Read(*batch);
+    return code_;
+  }
+  // Waits until this many requests have ended.
+  void WaitForEnds(int ends) {
+    while (ended_ < ends) ASSERT_EQ(WaitOnce(), EXECUTOR_OK) << message();
+  }
+  // Submits it and waits for its end.
+  TestResult Run(TestRequest request) {
+    const uint64_t id = request.id;
+    EXPECT_EQ(Submit({&request}), EXECUTOR_OK) << message();
+    while (code_ == EXECUTOR_OK && results[id].finals == 0) WaitOnce();
+    const auto node = results.extract(id);
+    return node.empty() ? TestResult() : node.mapped();
+  }
+
+  std::map<uint64_t, TestResult> results;
+
+ private:
+  void Open(const std::string& directory, const std::function<void(ExecutorConfig*)>& change) {
+    ExecutorConfig config{};
+    config.size = sizeof(config);
+    config.engine_dir = directory.c_str();
+    if (change) change(&config);
+    error_.size = sizeof(error_);
+    code_ = table_->create(&config, &executor_, &error_);
+  }
+
+  void Read(const ExecutorBatch& batch) {
+    for (uint32_t row = 0; row < batch.row_count; ++row) {
+      TestResult& result = results[batch.request_ids[row]];
+      ++result.rows;
+      const uint32_t begin = batch.token_offsets[row], end = batch.token_offsets[row + 1];
+      result.tokens.insert(result.tokens.end(), batch.tokens + begin, batch.tokens + end);
+      if (batch.logprobs != nullptr)
+        result.logprobs.insert(result.logprobs.end(), batch.logprobs + begin, batch.logprobs + end);
+      if (batch.top_offsets != nullptr)
+        for (uint32_t i = batch.top_offsets[begin]; i < batch.top_offsets[end]; ++i)
+          result.top.push_back({batch.top_tokens[i], batch.top_logprobs[i]});
+      if (batch.details != nullptr && batch.details[row] != nullptr) {
+        result.details = *batch.details[row];
+        if (result.details->error != nullptr) result.error = *result.details->error;
+        if (result.details->set & DETAILS_USAGE) ++result.rows_with_usage;
+        Append(result.details->context_logits, &result.context_logits);
+        Append(result.details->generation_logits, &result.generation_logits);
+      }
+      if (batch.flags[row] & ROW_REQUEST_FINAL) {
+        result.finish = static_cast<ExecutorFinish>(batch.finish[row]);
+        ++result.finals;
+        ++ended_;
+      }
+    }
+  }
+  static void Append(const ExecutorTensor* tensor, std::vector<float>* out) {
+    if (tensor == nullptr) return;
+    const auto* data = static_cast<const float*>(tensor->data);
+    out->insert(out->end(), data, data + tensor->shape[0] * tensor->shape[1]);
+  }
+
+  const ExecutorTable* table_ = CpuExecutorTable();
+  TemporaryDirectory directory_;
+  Executor* executor_ = nullptr;
+  ExecutorCode code_ = EXECUTOR_OK;
+  ExecutorError error_{};
+  int ended_ = 0;
+};
+
+// A prompt of random tokens.
+inline std::vector<int32_t> RandomPrompt(int tokens, int vocab_size, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> prompt;
+  for (int i = 0; i < tokens; ++i) prompt.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(vocab_size)));
+  return prompt;
+}
+
+}  // namespace embedded
+
+#endif  // TEST_EMBEDDED_TABLE_CLIENT_H_

@@ -1,0 +1,184 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { type ErrorCode, type ErrorDetails, LLMError, messageOf } from './errors.js';
+import type { Deliver } from './mail.js';
+import type { ByteTable } from './text/byte-table.js';
+
+/** What the addon's load() reads. An option that is undefined is the executor's to choose. */
+export interface NativeLoadOptions {
+  engineDir: string;
+  vocabulary: ByteTable | undefined;
+  threads: number | undefined;
+  maxBatchSize: number | undefined;
+  maxNumTokens: number | undefined;
+  maxSeqLen: number | undefined;
+  maxQueue: number | undefined;
+  tensorParallel: number | undefined;
+  kvCacheTokens: number | undefined;
+}
+
+/** What submit() reads; options.ts makes it. */
+export interface NativeRequest {
+  maxTokens: number;
+  endIds: Int32Array;
+  stop: readonly string[];
+  skipSpecialTokens: boolean;
+  temperature: number | undefined;
+  topK: number | undefined;
+  topP: number | undefined;
+  minP: number | undefined;
+  seed: number | undefined;
+  logprobs: boolean;
+  topLogprobs: number;
+  contextLogits: boolean;
+  generationLogits: boolean;
+}
+
+export interface NativeInfo {
+  executor: string;
+  executorVersion: string;
+  device: string;
+  dataType: string;
+  capabilities: number;
+  vocabSize: number;
+  maxBatchSize: number;
+  maxNumTokens: number;
+  maxInputLen: number;
+  maxSeqLen: number;
+  tensorParallel: number;
+  tokensPerBlock: number;
+  kvBlocks: number;
+  weightBytes: number;
+  kvCacheBytes: number;
+}
+
+/** A snapshot; counters run from the load. */
+export interface Stats {
+  activeRequests: number;
+  queuedRequests: number;
+  completedRequests: number;
+  /** Passes of the model over a batch. */
+  steps: number;
+  /** Milliseconds of the newest step. */
+  stepMs: number;
+  kvBlocks: number;
+  kvBlocksUsed: number;
+  /** How often a sequence gave its KV blocks back to be computed again later. */
+  preemptions: number;
+  /** Tokens that came after their request had ended for its reader. */
+  discardedTokens: number;
+  /** Rows the executor gave for requests nobody knows; other than 0 is a bug. */
+  unknownRows: number;
+  /** How often this environment's event loop was woken. */
+  wakeups: number;
+}
+
+/** One environment's hold on an engine. Every call but close() returns at once, or when the process ends. */
+export interface NativeEngine {
+  nextId(): number;
+  submit(id: number, tokens: Int32Array, request: NativeRequest): void;
+  cancel(id: number): void;
+  keepAlive(keep: boolean): void;
+  info(): NativeInfo;
+  stats(): Stats;
+  close(deadlineMs: number): Promise<void>;
+  closeNow(deadlineMs: number): void;
+}
+
+declare const loadedBrand: unique symbol;
+interface Loaded {
+  readonly [loadedBrand]: true;
+}
+
+interface Addon {
+  load(options: NativeLoadOptions, onProgress: (done: number) => void): { promise: Promise<Loaded>; abort(): void };
+  NativeEngine: new (loaded: Loaded, deliver: Deliver) => NativeEngine;
+}
+
+/** By the numbers of ExecutorCode in native/executor/types.h. */
+const CODES: readonly ErrorCode[] = [
+  'ERR_INTERNAL', // EXECUTOR_OK, which is no error
+  'ERR_INTERNAL',
+  'ERR_EXECUTOR_FAILED',
+  'ERR_EXECUTOR_UNAVAILABLE',
+  'ERR_ENGINE_NOT_FOUND',
+  'ERR_ENGINE_CONFIG',
+  'ERR_ENGINE_RANKS',
+  'ERR_ENGINE_WEIGHTS',
+  'ERR_MODEL_UNSUPPORTED',
+  'ERR_INVALID_OPTION',
+  'ERR_INVALID_INPUT',
+  'ERR_EMPTY_PROMPT',
+  'ERR_PROMPT_TOO_LONG',
+  'ERR_UNSUPPORTED',
+  'ERR_QUEUE_FULL',
+  'ERR_OUT_OF_MEMORY',
+  'ERR_CLOSED',
+];
+
+export const codeOf = (executorCode: number): ErrorCode => CODES[executorCode] ?? 'ERR_INTERNAL';
+
+/** What the addon threw, as an LLMError. */
+export function fromNative(thrown: unknown, details: ErrorDetails = {}): LLMError {
+  const code =
+    thrown instanceof Error && 'executorCode' in thrown ? codeOf(Number(thrown.executorCode)) : 'ERR_INTERNAL';
+  return new LLMError(code, messageOf(thrown), details);
+}
+
+let addon: Addon | undefined;
+
+/**
+ * Loads the addon, the first time it is needed: importing this package works on any platform.
+ * @throws {LLMError} `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`.
+ */
+export function loadAddon(): Addon {
+  addon ??= open();
+  return addon;
+}
+
+function open(): Addon {
+  const found = `${process.platform}-${process.arch}`;
+  if (found !== 'linux-x64') {
+    throw new LLMError(
+      'ERR_PLATFORM_UNSUPPORTED',
+      `node-tensorrt-llm runs on Linux x64 with glibc; this is ${found}. Run it there, in a container or a virtual machine.`,
+    );
+  }
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const require = createRequire(import.meta.url);
+  try {
+    const nodeGypBuild = require('node-gyp-build') as (dir: string) => Addon;
+    return nodeGypBuild(root);
+  } catch (cause) {
+    if (existsSync('/etc/alpine-release')) {
+      throw new LLMError(
+        'ERR_PLATFORM_UNSUPPORTED',
+        'node-tensorrt-llm runs on Linux x64 with glibc; this is Alpine, which has musl. Use an image with glibc, such as node:22-bookworm-slim.',
+        { cause },
+      );
+    }
+    throw new LLMError(
+      'ERR_ADDON_LOAD',
+      `The native addon could not be loaded from ${root}: ${messageOf(cause)}. Reinstall the package, or build it from a clone: npm install`,
+      { cause },
+    );
+  }
+}
+
+// Node runs no environment clean-up at process.exit(), and the engines' threads must not run into the end of the process.
+const EXIT_DEADLINE_MS = 2000;
+const live = new Set<WeakRef<NativeEngine>>();
+
+/** Puts the loaded engine behind `deliver` in this environment. */
+export function bind({ NativeEngine }: Addon, loaded: Loaded, deliver: Deliver): NativeEngine {
+  if (live.size === 0) process.once('exit', closeAll);
+  for (const each of live) if (each.deref() === undefined) live.delete(each);
+  const engine = new NativeEngine(loaded, deliver);
+  live.add(new WeakRef(engine));
+  return engine;
+}
+
+function closeAll(): void {
+  for (const each of live) each.deref()?.closeNow(EXIT_DEADLINE_MS);
+}

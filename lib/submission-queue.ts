@@ -1,0 +1,38 @@
+import { LLMError, messageOf } from './errors.js';
+
+/** What happens to a request once it has its tokens, or cannot have them. */
+interface Submission {
+  submit(tokens: Int32Array): void;
+  fail(error: LLMError): void;
+}
+
+interface Waiting {
+  /** Undefined while it is being encoded. */
+  ready: (() => void) | undefined;
+}
+
+/** Requests reach the executor in the order they were made, though encoding a short text overtakes that of a long one. */
+export class SubmissionQueue {
+  readonly #waiting: Waiting[] = [];
+
+  add(tokens: Int32Array | Promise<Int32Array>, { submit, fail }: Submission): void {
+    const entry: Waiting = { ready: undefined };
+    this.#waiting.push(entry);
+    if (tokens instanceof Int32Array) {
+      this.#ready(entry, () => submit(tokens));
+      return;
+    }
+    tokens.then(
+      (encoded) => this.#ready(entry, () => submit(encoded)),
+      (error: unknown) => {
+        const failure = LLMError.is(error) ? error : new LLMError('ERR_INTERNAL', messageOf(error), { cause: error });
+        this.#ready(entry, () => fail(failure));
+      },
+    );
+  }
+
+  #ready(entry: Waiting, ready: () => void): void {
+    entry.ready = ready;
+    while (this.#waiting[0]?.ready) this.#waiting.shift()?.ready?.();
+  }
+}

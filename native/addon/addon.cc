@@ -1,0 +1,16 @@
+#include <napi.h>
+
+#include "addon/engine_binding.h"
+#include "addon/load.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports["NativeEngine"] = addon::EngineBinding::Define(env);
+  exports["load"] = Napi::Function::New<addon::Load>(env, "load");
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, Init)

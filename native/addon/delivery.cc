@@ -1,0 +1,70 @@
+#include "addon/delivery.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace addon {
+namespace {
+
+template <typename Array, typename Value>
+Array Fill(Napi::Env env, const std::vector<Value>& values, Napi::Reference<Array>* kept) {
+  Array array = kept->IsEmpty() ? Array() : kept->Value();
+  if (array.IsEmpty() || array.ElementLength() < values.size()) {
+    constexpr size_t kSmallest = 1024;
+    array = Array::New(env, std::max(values.size() * 2, kSmallest));
+    *kept = Napi::Persistent(array);
+  }
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+bool IsAscii(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+}
+
+// V8 makes a string of Latin-1, which ASCII is, several times faster than one of UTF-8.
+napi_value ToJavaScript(Napi::Env env, const std::string& text) {
+  napi_value value = nullptr;
+  const napi_status status = IsAscii(text) ? napi_create_string_latin1(env, text.data(), text.size(), &value)
+                                           : napi_create_string_utf8(env, text.data(), text.size(), &value);
+  if (status != napi_ok) throw Napi::Error::New(env);
+  return value;
+}
+
+napi_value ToJavaScript(Napi::Env env, const std::vector<double>& logprobs) {
+  auto array = Napi::Float64Array::New(env, logprobs.size());
+  std::copy(logprobs.begin(), logprobs.end(), array.Data());
+  return array;
+}
+
+napi_value ToJavaScript(Napi::Env env, const std::vector<Matrix>& logits) {
+  auto list = Napi::Array::New(env, logits.size());
+  for (uint32_t i = 0; i < logits.size(); ++i) {
+    auto data = Napi::Float32Array::New(env, logits[i].data.size());
+    std::copy(logits[i].data.begin(), logits[i].data.end(), data.Data());
+    auto matrix = Napi::Object::New(env);
+    matrix["data"] = data;
+    matrix["rows"] = Napi::Number::New(env, logits[i].rows);
+    matrix["columns"] = Napi::Number::New(env, logits[i].columns);
+    list[i] = matrix;
+  }
+  return list;
+}
+
+}  // namespace
+
+void Delivery::Deliver(Napi::Env env, const Napi::Function& deliver, Mail* mail) {
+  const napi_value none = env.Undefined();
+  const napi_value arguments[] = {
+      Fill(env, mail->numbers, &numbers_),
+      Napi::Number::New(env, static_cast<double>(mail->numbers.size())),
+      ToJavaScript(env, mail->text),
+      Fill(env, mail->tokens, &tokens_),
+      mail->logprobs.empty() ? none : ToJavaScript(env, mail->logprobs),
+      mail->logits.empty() ? none : ToJavaScript(env, mail->logits),
+  };
+  mail->Clear();
+  deliver.Call(std::size(arguments), arguments);
+}
+
+}  // namespace addon

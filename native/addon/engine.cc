@@ -1,0 +1,130 @@
+#include "addon/engine.h"
+
+#include <algorithm>
+
+#include "executor/guard.h"
+
+namespace addon {
+namespace {
+
+ExecutorError EmptyError() {
+  ExecutorError error{};
+  error.size = sizeof(error);
+  return error;
+}
+
+void ThrowOnFailure(ExecutorCode code, const ExecutorError& error) {
+  if (code == EXECUTOR_OK) return;
+  throw executor::Failure(code, error.message,
+                          error.has_request_id ? std::optional<uint64_t>(error.request_id) : std::nullopt);
+}
+
+}  // namespace
+
+Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary)
+    : table_(table), executor_(executor), vocabulary_(std::move(vocabulary)) {
+  ExecutorError error = EmptyError();
+  const ExecutorCode code = table_->describe(executor_, &info_, &error);
+  if (code != EXECUTOR_OK) {
+    table_->destroy(executor_);
+    ThrowOnFailure(code, error);
+  }
+  pump_ = std::thread(&Engine::Pump, this);
+}
+
+Engine::~Engine() { Close(std::chrono::seconds(5)); }
+
+void Engine::Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
+                    text::SpecialTokens special_tokens, std::shared_ptr<Mailbox> mailbox) {
+  const std::shared_lock<std::shared_mutex> intake(intake_);
+  if (closed_) {
+    throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()", request.id);
+  }
+  const uint32_t sequences =
+      request.sampling != nullptr && (request.sampling->set & SAMPLING_SEQUENCES) ? request.sampling->sequences : 1;
+  Route route(std::move(mailbox), sequences);
+  if (vocabulary_) route.texts.assign(sequences, text::TextStream(vocabulary_, stops, special_tokens));
+  {
+    const std::lock_guard<std::mutex> lock(routes_mutex_);
+    if (failure_.has_value()) throw executor::Failure(EXECUTOR_FAILED, *failure_, request.id);
+    routes_.emplace(request.id, std::move(route));
+  }
+  const ExecutorRequest* const requests[] = {&request};
+  ExecutorError error = EmptyError();
+  const ExecutorCode code = table_->submit(executor_, requests, 1, &error);
+  if (code == EXECUTOR_OK) return;
+  const std::lock_guard<std::mutex> lock(routes_mutex_);
+  routes_.erase(request.id);
+  ThrowOnFailure(code, error);
+}
+
+void Engine::Cancel(uint64_t id) {
+  const std::shared_lock<std::shared_mutex> intake(intake_);
+  if (closed_) return;
+  {
+    const std::lock_guard<std::mutex> lock(routes_mutex_);
+    const auto route = routes_.find(id);
+    if (route == routes_.end()) return;
+    route->second.mailbox.reset();
+  }
+  CancelInExecutor({id});
+}
+
+void Engine::CancelAll(const Mailbox* mailbox) {
+  const std::shared_lock<std::shared_mutex> intake(intake_);
+  if (closed_) return;
+  std::vector<uint64_t> ids;
+  {
+    const std::lock_guard<std::mutex> lock(routes_mutex_);
+    for (auto& [id, route] : routes_) {
+      if (route.mailbox.get() != mailbox) continue;
+      route.mailbox.reset();
+      ids.push_back(id);
+    }
+  }
+  CancelInExecutor(ids);
+}
+
+// A failure is not reported: either the executor has failed, which its rows and the next wait tell, or the id has ended.
+void Engine::CancelInExecutor(const std::vector<uint64_t>& ids) {
+  if (ids.empty()) return;
+  ExecutorError error = EmptyError();
+  table_->cancel(executor_, ids.data(), static_cast<uint32_t>(ids.size()), &error);
+}
+
+void Engine::Stats(ExecutorStats* stats) {
+  const std::shared_lock<std::shared_mutex> intake(intake_);
+  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()");
+  const std::lock_guard<std::mutex> lock(stats_mutex_);
+  ExecutorError error = EmptyError();
+  ThrowOnFailure(table_->stats(executor_, stats, &error), error);
+}
+
+void Engine::Close(std::chrono::milliseconds deadline) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  const std::lock_guard<std::mutex> closing(close_mutex_);
+  if (executor_ == nullptr) return;
+  {
+    const std::unique_lock<std::shared_mutex> intake(intake_);
+    closed_ = true;
+  }
+  {
+    std::unique_lock<std::mutex> lock(routes_mutex_);
+    std::vector<uint64_t> ids;
+    for (const auto& [id, route] : routes_) ids.push_back(id);
+    lock.unlock();
+    CancelInExecutor(ids);
+    lock.lock();
+    routes_empty_.wait_until(lock, end, [this] { return routes_.empty(); });
+  }
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+  ExecutorError error = EmptyError();
+  table_->shutdown(executor_, static_cast<uint32_t>(std::max<int64_t>(left.count(), 0)), &error);
+  stop_pump_ = true;
+  table_->interrupt(executor_);
+  pump_.join();
+  table_->destroy(executor_);
+  executor_ = nullptr;
+}
+
+}  // namespace addon

@@ -1,0 +1,137 @@
+#include "addon/load.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "addon/engine.h"
+#include "addon/failure.h"
+#include "addon/loop_port.h"
+#include "embedded/executor_table.h"
+
+namespace addon {
+namespace {
+
+// All that the loading thread needs; it touches no JavaScript value.
+struct LoadTask {
+  std::string engine_dir;
+  ExecutorConfig config{};
+  ExecutorKvCacheConfig kv_cache{};
+  std::shared_ptr<const text::Vocabulary> vocabulary;
+  std::atomic<bool> aborted{false};
+  std::shared_ptr<LoopPort> port;  // its callback is onProgress
+  double reported = 0;             // by the loading thread
+};
+
+template <typename Field>
+void ReadNumber(const Napi::Object& options, const char* name, uint32_t bit, Field* field, uint32_t* set) {
+  const Napi::Value value = options.Get(name);
+  if (value.IsUndefined()) return;
+  *field = static_cast<Field>(value.As<Napi::Number>().DoubleValue());
+  *set |= bit;
+}
+
+template <typename Value>
+std::vector<Value> Copy(const Napi::Object& object, const char* name) {
+  Napi::TypedArrayOf<Value> array = object.Get(name).As<Napi::TypedArrayOf<Value>>();
+  return std::vector<Value>(array.Data(), array.Data() + array.ElementLength());
+}
+
+std::shared_ptr<const text::Vocabulary> ReadVocabulary(const Napi::Value& value) {
+  if (value.IsUndefined()) return nullptr;
+  const auto table = value.As<Napi::Object>();
+  return std::make_shared<text::Vocabulary>(
+      Copy<uint8_t>(table, "bytes"), Copy<uint32_t>(table, "offsets"), Copy<uint8_t>(table, "special"),
+      table.Get("stripLeadingSpace").ToBoolean() ? text::LeadingSpace::kStrip : text::LeadingSpace::kKeep);
+}
+
+uint32_t Progress(void* context, double done) {
+  auto* task = static_cast<LoadTask*>(context);
+  if (done - task->reported >= 0.01 || done >= 1) {
+    task->reported = done;
+    task->port->Post(
+        [done](Napi::Env env, Napi::Function on_progress) { on_progress.Call({Napi::Number::New(env, done)}); });
+  }
+  return task->aborted ? 0 : 1;
+}
+
+// What the promise gives: the constructor of NativeEngine takes it.
+Napi::Value LoadedEngine(Napi::Env env, const std::shared_ptr<Engine>& engine) {
+  auto owned = std::make_unique<std::shared_ptr<Engine>>(engine);
+  const auto loaded = Napi::External<std::shared_ptr<Engine>>::New(
+      env, owned.get(),
+      [](Napi::BasicEnv, std::shared_ptr<Engine>* data) { const std::unique_ptr<std::shared_ptr<Engine>> last(data); });
+  (void)owned.release();
+  return loaded;
+}
+
+std::shared_ptr<Engine> LoadEngine(const LoadTask& task) {
+  const ExecutorTable* table = embedded::CpuExecutorTable();
+  Executor* executor = nullptr;
+  ExecutorError error{};
+  error.size = sizeof(error);
+  const ExecutorCode code = table->create(&task.config, &executor, &error);
+  if (code != EXECUTOR_OK) throw executor::Failure(code, error.message);
+  return std::make_shared<Engine>(table, executor, task.vocabulary);
+}
+
+}  // namespace
+
+Napi::Value Load(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return Guarded(env, [&] {
+    const auto options = info[0].As<Napi::Object>();
+    auto task = std::make_shared<LoadTask>();
+    task->engine_dir = options.Get("engineDir").As<Napi::String>().Utf8Value();
+    task->vocabulary = ReadVocabulary(options.Get("vocabulary"));
+    task->kv_cache.size = sizeof(task->kv_cache);
+    ReadNumber(options, "kvCacheTokens", KV_CACHE_MAX_TOKENS, &task->kv_cache.max_tokens, &task->kv_cache.set);
+    ExecutorConfig& config = task->config;
+    config.size = sizeof(config);
+    config.engine_dir = task->engine_dir.c_str();
+    config.kv_cache = &task->kv_cache;
+    config.on_progress = Progress;
+    config.context = task.get();
+    ReadNumber(options, "threads", CONFIG_THREADS, &config.threads, &config.set);
+    ReadNumber(options, "maxBatchSize", CONFIG_MAX_BATCH_SIZE, &config.max_batch_size, &config.set);
+    ReadNumber(options, "maxNumTokens", CONFIG_MAX_NUM_TOKENS, &config.max_num_tokens, &config.set);
+    ReadNumber(options, "maxSeqLen", CONFIG_MAX_SEQ_LEN, &config.max_seq_len, &config.set);
+    ReadNumber(options, "maxQueue", CONFIG_MAX_QUEUE_SIZE, &config.max_queue_size, &config.set);
+    ReadNumber(options, "tensorParallel", CONFIG_TENSOR_PARALLEL_SIZE, &config.tensor_parallel_size, &config.set);
+
+    task->port = LoopPort::Open(env, info[1].As<Napi::Function>(), "node-tensorrt-llm load");
+    const auto deferred = Napi::Promise::Deferred::New(env);
+    std::thread([task, deferred] {
+      std::shared_ptr<Engine> engine;
+      ExecutorCode code = EXECUTOR_OK;
+      std::string message;
+      try {
+        engine = LoadEngine(*task);
+      } catch (const executor::Failure& failure) {
+        code = failure.code();
+        message = failure.what();
+      } catch (const std::exception& unexpected) {
+        code = EXECUTOR_INTERNAL;
+        message = unexpected.what();
+      }
+      task->port->Post([task, deferred, engine, code, message](Napi::Env loop_env, Napi::Function) {
+        if (engine != nullptr) {
+          deferred.Resolve(LoadedEngine(loop_env, engine));
+        } else {
+          deferred.Reject(ToJavaScript(loop_env, code, message).Value());
+        }
+        task->port->Close();
+      });
+    }).detach();
+
+    auto pending = Napi::Object::New(env);
+    pending["promise"] = deferred.Promise();
+    pending["abort"] = Napi::Function::New(env, [task](const Napi::CallbackInfo&) { task->aborted = true; });
+    return pending;
+  });
+}
+
+}  // namespace addon

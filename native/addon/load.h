@@ -1,0 +1,14 @@
+#ifndef ADDON_LOAD_H_
+#define ADDON_LOAD_H_
+
+#include <napi.h>
+
+namespace addon {
+
+// load(options, onProgress): `{ promise, abort }`. The engine is loaded on a thread of its own; the promise gives what
+// the constructor of NativeEngine takes. `options` is NativeLoadOptions of lib/native.ts; onProgress gets 0 to 1.
+Napi::Value Load(const Napi::CallbackInfo& info);
+
+}  // namespace addon
+
+#endif  // ADDON_LOAD_H_

@@ -1,0 +1,186 @@
+// The pump thread of an engine: it waits for the executor's batches, turns tokens into text, ends sequences at their stop
+// strings, and posts each environment its part with one wake-up at most.
+#include <cmath>
+#include <utility>
+
+#include "addon/engine.h"
+#include "executor/guard.h"
+
+namespace addon {
+namespace {
+
+// Long: a wait ends by itself when there are rows, and by interrupt when the engine closes.
+constexpr uint32_t kWaitMs = 60'000;
+
+// What this batch posts, by environment. An engine has few environments, and mostly one.
+class Outgoing {
+ public:
+  Mail& To(const std::shared_ptr<Mailbox>& mailbox) {
+    for (auto& [known, mail] : mails_) {
+      if (known == mailbox) return mail;
+    }
+    return mails_.emplace_back(mailbox, Mail{}).second;
+  }
+  void Post() {
+    for (auto& [mailbox, mail] : mails_) mailbox->Post(&mail);
+  }
+
+ private:
+  std::vector<std::pair<std::shared_ptr<Mailbox>, Mail>> mails_;
+};
+
+void AddMatrix(const ExecutorTensor& tensor, Mail* mail) {
+  const auto rows = static_cast<uint32_t>(tensor.shape[0]);
+  const auto columns = static_cast<uint32_t>(tensor.shape[1]);
+  const auto* data = static_cast<const float*>(tensor.data);
+  mail->logits.push_back({std::vector<float>(data, data + size_t{rows} * columns), rows, columns});
+}
+
+void AddLogprobs(const ExecutorBatch& batch, uint32_t first_token, uint32_t count, Mail* mail) {
+  for (uint32_t token = first_token; token < first_token + count; ++token) {
+    mail->logprobs.push_back(batch.logprobs[token]);
+    const uint32_t top_begin = batch.top_offsets == nullptr ? 0 : batch.top_offsets[token];
+    const uint32_t top_end = batch.top_offsets == nullptr ? 0 : batch.top_offsets[token + 1];
+    mail->logprobs.push_back(top_end - top_begin);
+    for (uint32_t top = top_begin; top < top_end; ++top) {
+      mail->logprobs.push_back(batch.top_tokens[top]);
+      mail->logprobs.push_back(batch.top_logprobs[top]);
+    }
+  }
+}
+
+void AddStart(uint64_t id, const ExecutorRowDetails& details, Mail* mail) {
+  const bool timed = (details.set & DETAILS_TIMING) != 0;
+  mail->numbers.insert(mail->numbers.end(),
+                       {kStart, static_cast<double>(id), static_cast<double>(details.prompt_tokens),
+                        static_cast<double>(details.cached_tokens), timed ? details.queue_ms : 0.0});
+}
+
+// Posts one row of a sequence that has not ended. Answers whether a stop string ended it here.
+bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) {
+  const uint64_t id = batch.request_ids[row];
+  const uint32_t sequence = batch.sequences[row];
+  const uint32_t first_token = batch.token_offsets[row];
+  const int32_t* tokens = batch.tokens + first_token;
+  uint32_t token_count = batch.token_offsets[row + 1] - first_token;
+  const ExecutorRowDetails* details = batch.details == nullptr ? nullptr : batch.details[row];
+  double finish = batch.finish[row];
+  double stop_kind = kStopNone;
+  double stop_value = 0;
+
+  if (details != nullptr && (details->set & DETAILS_USAGE) && !route->started) {
+    route->started = true;
+    AddStart(id, *details, mail);
+  }
+  if (details != nullptr && details->context_logits != nullptr) {
+    mail->numbers.insert(mail->numbers.end(), {kContextLogits, static_cast<double>(id)});
+    AddMatrix(*details->context_logits, mail);
+  }
+  const size_t text_begin = mail->text.size();
+  bool stopped = false;
+  if (!route->texts.empty()) {
+    text::TextStream& text = route->texts[sequence];
+    const auto match = text.Push(tokens, token_count, &mail->text);
+    if (match.has_value()) {
+      stopped = true;
+      token_count = static_cast<uint32_t>(match->tokens);
+      finish = FINISH_STOP_WORDS;
+      stop_kind = kStopString;
+      stop_value = static_cast<double>(match->stop_index);
+    } else if (batch.finish[row] != FINISH_NONE) {
+      text.Finish(&mail->text);
+    }
+  }
+  if (!stopped && details != nullptr && (details->set & DETAILS_STOP_TOKEN)) {
+    stop_kind = kStopToken;
+    stop_value = details->stop_token;
+  }
+  const std::string_view text = std::string_view(mail->text).substr(text_begin);
+  const bool has_logprobs = batch.logprobs != nullptr && token_count > 0 && !std::isnan(batch.logprobs[first_token]);
+  const bool has_logits = details != nullptr && details->generation_logits != nullptr;
+  mail->tokens.insert(mail->tokens.end(), tokens, tokens + token_count);
+  if (has_logprobs) AddLogprobs(batch, first_token, token_count, mail);
+  if (has_logits) AddMatrix(*details->generation_logits, mail);
+  mail->numbers.insert(mail->numbers.end(),
+                       {kText, static_cast<double>(id), static_cast<double>(sequence),
+                        static_cast<double>(text::Utf16Length(text)), static_cast<double>(token_count), finish,
+                        stop_kind, stop_value, has_logprobs ? 1.0 : 0.0, has_logits ? 1.0 : 0.0});
+  return stopped;
+}
+
+}  // namespace
+
+void Engine::Pump() {
+  while (!stop_pump_) {
+    const ExecutorBatch* batch = nullptr;
+    ExecutorError error{};
+    error.size = sizeof(error);
+    const ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
+    if (code == EXECUTOR_OK) {
+      if (batch->row_count > 0) PostBatch(*batch);
+    } else {
+      FailAll(code, error.message);
+      return;
+    }
+  }
+}
+
+void Engine::PostBatch(const ExecutorBatch& batch) {
+  Outgoing outgoing;
+  std::vector<uint64_t> stopped;
+  {
+    const std::lock_guard<std::mutex> lock(routes_mutex_);
+    for (uint32_t row = 0; row < batch.row_count; ++row) {
+      const uint64_t id = batch.request_ids[row];
+      const auto found = routes_.find(id);
+      if (found == routes_.end() || batch.sequences[row] >= found->second.ended.size()) {
+        ++unknown_rows_;
+        continue;
+      }
+      Route& route = found->second;
+      const uint32_t sequence = batch.sequences[row];
+      const bool request_final = (batch.flags[row] & ROW_REQUEST_FINAL) != 0;
+      if (route.mailbox == nullptr || route.ended[sequence]) {
+        discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
+      } else if (batch.finish[row] == FINISH_ERROR) {
+        const ExecutorError& error = *batch.details[row]->error;
+        outgoing.To(route.mailbox).AddError(id, error.code, error.message);
+        route.mailbox.reset();
+      } else {
+        Mail& mail = outgoing.To(route.mailbox);
+        const bool stop_string = AddRow(batch, row, &route, &mail);
+        if (stop_string || batch.finish[row] != FINISH_NONE) {
+          route.ended[sequence] = true;
+          --route.running;
+        }
+        // By a stop string a request ends for its reader before the executor knows.
+        if (route.running == 0 || request_final) {
+          mail.numbers.insert(mail.numbers.end(), {kEnd, static_cast<double>(id)});
+          route.mailbox.reset();
+          if (!request_final) stopped.push_back(id);
+        }
+      }
+      if (request_final) routes_.erase(found);
+    }
+    if (routes_.empty()) routes_empty_.notify_all();
+  }
+  outgoing.Post();
+  CancelInExecutor(stopped);
+}
+
+// The executor is at its end: every request ends with what it said, and Submit says it again.
+void Engine::FailAll(ExecutorCode code, const char* message) {
+  Outgoing outgoing;
+  {
+    const std::lock_guard<std::mutex> lock(routes_mutex_);
+    failure_ = message;
+    for (const auto& [id, route] : routes_) {
+      if (route.mailbox != nullptr) outgoing.To(route.mailbox).AddError(id, code, message);
+    }
+    routes_.clear();
+    routes_empty_.notify_all();
+  }
+  outgoing.Post();
+}
+
+}  // namespace addon

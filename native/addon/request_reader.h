@@ -1,0 +1,32 @@
+// A request as lib/native.ts gives it, a flat object of checked values, as the contract's struct.
+#ifndef ADDON_REQUEST_READER_H_
+#define ADDON_REQUEST_READER_H_
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "executor/request.h"
+#include "text/text_stream.h"
+
+namespace addon {
+
+// Points into itself and into the JavaScript arrays it was read from: not copied, and used during the call only.
+struct RequestReader {
+  RequestReader(uint64_t id, const Napi::Int32Array& tokens, const Napi::Object& fields);
+  RequestReader(const RequestReader&) = delete;
+  RequestReader& operator=(const RequestReader&) = delete;
+
+  ExecutorRequest request{};
+  std::shared_ptr<const text::StopStrings> stops;  // null: none
+  text::SpecialTokens special_tokens = text::SpecialTokens::kSkip;
+
+ private:
+  ExecutorSampling sampling_{};
+  ExecutorOutputConfig output_{};
+};
+
+}  // namespace addon
+
+#endif  // ADDON_REQUEST_READER_H_

@@ -1,0 +1,80 @@
+import { createInterface, type Interface } from 'node:readline/promises';
+import { LLM } from '../llm.js';
+import type { ChatMessage } from '../types.js';
+import { type Command, positionals, printJson, text } from './command.js';
+import { summary } from './query.js';
+import { generateOptions, loadOptions, SAMPLING_FLAGS, SAMPLING_HELP } from './sampling-flags.js';
+
+const HINT = 'Ctrl-C stops an answer; /clear forgets the conversation, /exit or Ctrl-D leaves.\n';
+
+export const chat: Command = {
+  name: 'chat',
+  usage: 'chat DIR',
+  summary: 'talk with a model',
+  help: `Usage: node-tensorrt-llm chat DIR [OPTIONS]
+
+Reads a message a line and streams the answer of the engine in DIR, with the conversation so far before it.
+${HINT}
+${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, then {"type":"result"}, for each message
+`,
+  options: SAMPLING_FLAGS,
+  async run(args, signal) {
+    const [dir] = positionals(args, 'DIR') as [string];
+    const options = generateOptions(args);
+    const system = text(args.values, 'system');
+    const opening: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
+    const llm = await LLM.load(dir, { ...loadOptions(args), signal });
+    const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
+    const lines = createInterface({ input: process.stdin, ...(terminal ? { output: process.stdout } : {}) });
+    const interrupts = new Interrupts(lines, signal);
+    if (terminal) process.stdout.write(HINT);
+    let messages = [...opening];
+    try {
+      for await (const line of prompted(lines, terminal)) {
+        if (line === '/exit') break;
+        if (line === '/clear') messages = [...opening];
+        if (line === '' || line === '/clear') continue;
+        messages.push({ role: 'user', content: line });
+        const generation = llm.stream({ messages }, options);
+        interrupts.onInterrupt = () => generation.abort();
+        for await (const chunk of generation) {
+          if (args.values.json) printJson({ type: 'chunk', text: chunk.text, tokens: [...chunk.tokens] });
+          else process.stdout.write(chunk.text);
+        }
+        interrupts.onInterrupt = undefined;
+        const result = await generation.result;
+        messages.push({ role: 'assistant', content: result.text });
+        if (args.values.json) printJson({ type: 'result', ...summary(result) });
+        else process.stdout.write('\n');
+      }
+    } finally {
+      lines.close();
+      await llm.close();
+    }
+  },
+};
+
+/** Ctrl-C stops the answer that runs; without one it leaves, like Ctrl-D. */
+class Interrupts {
+  onInterrupt: (() => void) | undefined;
+
+  constructor(lines: Interface, signal: AbortSignal) {
+    const interrupt = (): void => {
+      if (this.onInterrupt) this.onInterrupt();
+      else lines.close();
+    };
+    lines.on('SIGINT', interrupt); // on a terminal readline takes the key
+    signal.addEventListener('abort', interrupt, { once: true });
+  }
+}
+
+async function* prompted(lines: Interface, terminal: boolean): AsyncGenerator<string> {
+  const prompt = (): void => {
+    if (terminal) lines.prompt();
+  };
+  prompt();
+  for await (const line of lines) {
+    yield line.trim();
+    prompt();
+  }
+}

@@ -1,0 +1,44 @@
+import { DTYPES } from '../engine/checkpoint-config.js';
+import { convert as convertModel } from '../engine/convert.js';
+import { type Command, given, number, positionals, printJson, text, UsageError } from './command.js';
+import { progressBar } from './progress-bar.js';
+
+const TYPES = ['auto', ...DTYPES] as const;
+
+export const convert: Command = {
+  name: 'convert',
+  usage: 'convert SOURCE OUT',
+  summary: 'make an engine directory from a checkpoint',
+  help: `Usage: node-tensorrt-llm convert SOURCE OUT [OPTIONS]
+
+Converts SOURCE, a Hugging Face directory with safetensors or a .gguf file, to the engine directory OUT.
+
+  --dtype TYPE          ${TYPES.join(', ')} (default: auto, as in SOURCE, but float16 for float32 and GGUF)
+  --max-seq-len N       prompt and new tokens of a request together (default: what the model was made for)
+  --max-batch-size N    requests that run at once (default: 64)
+  --max-num-tokens N    tokens one step computes, over all requests (default: 512)
+  --json                print {"type":"engine","path"}
+`,
+  options: {
+    dtype: { type: 'string' },
+    'max-seq-len': { type: 'string' },
+    'max-batch-size': { type: 'string' },
+    'max-num-tokens': { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(args, signal) {
+    const [source, out] = positionals(args, 'SOURCE', 'OUT') as [string, string];
+    const { values } = args;
+    const named = text(values, 'dtype');
+    const dtype = TYPES.find((each) => each === named);
+    if (named !== undefined && !dtype) throw new UsageError(`--dtype is "${named}"; expected ${TYPES.join(', ')}.`);
+    const sizes = {
+      maxSeqLen: number(values, 'max-seq-len'),
+      maxBatchSize: number(values, 'max-batch-size'),
+      maxNumTokens: number(values, 'max-num-tokens'),
+    };
+    const path = await convertModel(source, out, { ...given({ dtype, ...sizes }), signal, onProgress: progressBar() });
+    if (values.json) printJson({ type: 'engine', path });
+    else process.stdout.write(`${path}\n`);
+  },
+};

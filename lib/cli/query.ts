@@ -1,0 +1,55 @@
+import { text as readAll } from 'node:stream/consumers';
+import { LLM } from '../llm.js';
+import type { ChatMessage, Input, Result } from '../types.js';
+import { type Arguments, type Command, positionals, printJson, text, UsageError } from './command.js';
+import { generateOptions, loadOptions, SAMPLING_FLAGS, SAMPLING_HELP } from './sampling-flags.js';
+
+export const query: Command = {
+  name: 'query',
+  usage: 'query DIR [TEXT]',
+  summary: 'stream the answer to one message',
+  help: `Usage: node-tensorrt-llm query DIR [TEXT] [OPTIONS]
+
+Streams the answer of the engine in DIR to TEXT, or to standard input where TEXT is missing or "-".
+
+  --raw                 TEXT is a prompt to continue, not a message for the chat template
+${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, then {"type":"result"}
+`,
+  options: { ...SAMPLING_FLAGS, raw: { type: 'boolean' } },
+  async run(args, signal) {
+    const [dir, given] = positionals(args, 'DIR', '[TEXT]') as [string, string | undefined];
+    const options = generateOptions(args);
+    const input = inputOf(args, given === undefined || given === '-' ? await readAll(process.stdin) : given);
+    const llm = await LLM.load(dir, { ...loadOptions(args), signal });
+    try {
+      const generation = llm.stream(input, { ...options, signal });
+      for await (const { text, tokens } of generation) {
+        if (args.values.json) printJson({ type: 'chunk', text, tokens: [...tokens] });
+        else process.stdout.write(text);
+      }
+      const result = await generation.result;
+      if (args.values.json) printJson({ type: 'result', ...summary(result) });
+      else if (!result.text.endsWith('\n')) process.stdout.write('\n');
+    } finally {
+      await llm.close();
+    }
+  },
+};
+
+function inputOf({ values }: Arguments, given: string): Input {
+  const system = text(values, 'system');
+  if (values.raw) {
+    if (system !== undefined) throw new UsageError('--system is for the chat template, which --raw leaves out.');
+    return given;
+  }
+  const messages: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
+  return { messages: [...messages, { role: 'user', content: given }] };
+}
+
+export const summary = ({ text, finishReason, stopReason, usage, timing }: Result): object => ({
+  text,
+  finishReason,
+  stopReason,
+  usage,
+  timing,
+});

@@ -1,0 +1,43 @@
+import type { LoadOptions } from '../load-options.js';
+import type { GenerateOptions } from '../options.js';
+import { type Arguments, type Command, given, number } from './command.js';
+
+/** The flags that query and chat share. */
+export const SAMPLING_FLAGS: Command['options'] = {
+  system: { type: 'string' },
+  'max-tokens': { type: 'string' },
+  temperature: { type: 'string' },
+  'top-k': { type: 'string' },
+  'top-p': { type: 'string' },
+  'min-p': { type: 'string' },
+  seed: { type: 'string' },
+  stop: { type: 'string', multiple: true },
+  threads: { type: 'string' },
+  json: { type: 'boolean' },
+};
+
+export const SAMPLING_HELP = `  --system TEXT         the system message (default: the template's own)
+  --max-tokens N        new tokens at most (default: what the context window leaves)
+  --temperature X       0 takes the likeliest token always (default: the model's)
+  --top-k N, --top-p X, --min-p X   draw among the likeliest tokens only (default: the model's)
+  --seed N              the same seed gives the same text (default: drawn anew)
+  --stop TEXT           end where this text would stand; may be repeated
+  --threads N           CPU threads (default: all cores)
+`;
+
+export function generateOptions({ values }: Arguments): GenerateOptions {
+  const { stop } = values;
+  return given({
+    maxTokens: number(values, 'max-tokens'),
+    temperature: number(values, 'temperature'),
+    topK: number(values, 'top-k'),
+    topP: number(values, 'top-p'),
+    minP: number(values, 'min-p'),
+    seed: number(values, 'seed'),
+    stop: Array.isArray(stop) ? stop.map(String) : undefined,
+  });
+}
+
+export function loadOptions({ values }: Arguments): LoadOptions {
+  return given({ threads: number(values, 'threads') });
+}

@@ -214,6 +214,7 @@ export class LLM implements AsyncDisposable {
     const id = this.#engine.nextId();
     try {
       const checked = readGenerateOptions(options, this.#directory.generation);
+      if (checked.stop.length > 0) void this.tokenizer; // stop strings are looked for in text
       return { id, options: checked, tokens: readInput(input, checked, () => this.tokenizer) };
     } catch (error) {
       return { id, error: fromUser(error, id) };

@@ -10,6 +10,7 @@
 #include "addon/engine.h"
 #include "addon/failure.h"
 #include "addon/loop_port.h"
+#include "addon/read_fields.h"
 #include "embedded/executor_table.h"
 
 namespace addon {
@@ -25,14 +26,6 @@ struct LoadTask {
   std::shared_ptr<LoopPort> port;  // its callback is onProgress
   double reported = 0;             // by the loading thread
 };
-
-template <typename Field>
-void ReadNumber(const Napi::Object& options, const char* name, uint32_t bit, Field* field, uint32_t* set) {
-  const Napi::Value value = options.Get(name);
-  if (value.IsUndefined()) return;
-  *field = static_cast<Field>(value.As<Napi::Number>().DoubleValue());
-  *set |= bit;
-}
 
 template <typename Value>
 std::vector<Value> Copy(const Napi::Object& object, const char* name) {

@@ -3,16 +3,10 @@
 #include <string>
 #include <utility>
 
+#include "addon/read_fields.h"
+
 namespace addon {
 namespace {
-
-template <typename Field>
-void ReadNumber(const Napi::Object& fields, const char* name, uint32_t bit, Field* field, uint32_t* set) {
-  const Napi::Value value = fields.Get(name);
-  if (value.IsUndefined()) return;
-  *field = static_cast<Field>(value.As<Napi::Number>().DoubleValue());
-  *set |= bit;
-}
 
 bool ReadFlag(const Napi::Object& fields, const char* name) { return fields.Get(name).ToBoolean(); }
 

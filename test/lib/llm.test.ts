@@ -349,6 +349,20 @@ describe('load and close', () => {
     await assert.rejects(LLM.load(engine, unknown), failsWith('ERR_INVALID_OPTION', /no option "thread"/));
   });
 
+  test('load takes the sizes it is given, and the executor refuses what it cannot do', async () => {
+    const engine = await tinyEngine();
+    await assert.rejects(LLM.load(engine, { tensorParallel: 2 }), failsWith('ERR_INVALID_OPTION', /tensor_parallel/));
+    const llm = await LLM.load(engine, { maxBatchSize: 1, maxQueue: 1, kvCacheTokens: 256, threads: 1 });
+    assert.deepEqual([llm.info.maxBatchSize, llm.info.maxSeqLen, llm.info.kvBlocks], [1, 256, 8]);
+    const results = await Promise.allSettled(
+      [1, 2, 3, 4].map((token) => llm.generate({ tokens: [token] }, { ...GREEDY, maxTokens: 200 })),
+    );
+    const refused = results.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+    assert.ok(refused.length >= 2);
+    for (const { reason } of refused) assert.ok(failsWith('ERR_QUEUE_FULL', /max_queue_size/)(reason));
+    await llm.close();
+  });
+
   test('load gives up when its signal aborts', async () => {
     const engine = await tinyEngine();
     const reason = new Error('not now');
@@ -376,6 +390,8 @@ describe('load and close', () => {
       assert.equal(text, '');
       assert.equal(outputs[0]?.tokens.length, 40);
       await assert.rejects(llm.generate('text'), failsWith('ERR_TOKENIZER_MISSING', /tokenizer\.json/));
+      const stopped = llm.generate({ tokens: [1] }, { stop: 'a' });
+      await assert.rejects(stopped, failsWith('ERR_TOKENIZER_MISSING', /tokenizer\.json/));
       assert.throws(() => llm.tokenizer, failsWith('ERR_TOKENIZER_MISSING', /tokenizer\.json/));
     } finally {
       await llm.close();

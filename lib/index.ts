@@ -5,7 +5,7 @@ export { type PullOptions, pull } from './engine/pull.js';
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, LLMError } from './errors.js';
 export type { Generation } from './generation.js';
 export { type CloseOptions, type EngineInfo, LLM } from './llm.js';
-export type { ExecutorName, LoadOptions } from './load-options.js';
+export type { ExecutorLibrary, ExecutorName, LoadOptions } from './load-options.js';
 export type { Stats } from './native.js';
 export type { GenerateOptions } from './options.js';
 export type { ChatTemplateOptions } from './text/chat-template.js';

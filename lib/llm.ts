@@ -4,7 +4,7 @@ import { type EngineDirectory, openEngine } from './engine/directory.js';
 import { LLMError } from './errors.js';
 import { type Generation, RequestGeneration } from './generation.js';
 import { readInput } from './input.js';
-import { type LoadOptions, readLoadOptions } from './load-options.js';
+import { type LoadOptions, libraryOf, readLoadOptions } from './load-options.js';
 import { type MailReceiver, makeDeliver } from './mail.js';
 import { bind, fromNative, loadAddon, type NativeEngine, type NativeInfo, type Stats } from './native.js';
 import { type GenerateOptions, type RequestOptions, readGenerateOptions } from './options.js';
@@ -70,11 +70,12 @@ export class LLM implements AsyncDisposable {
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`. If `options.signal` aborts, its reason.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
-    const { signal, onProgress, executor: _, ...numbers } = readLoadOptions(options);
+    const { signal, onProgress, executor, ...numbers } = readLoadOptions(options);
     signal?.throwIfAborted();
     const addon = loadAddon();
+    const library = libraryOf(executor);
     const directory = await openEngine(dir);
-    if (directory.weights === 'tensorrt') {
+    if (directory.weights === 'tensorrt' && library === undefined) {
       throw new LLMError(
         'ERR_EXECUTOR_UNAVAILABLE',
         `${directory.path} holds TensorRT engines, which the executor 'cpu' cannot run. Give it the checkpoint they were built from (rank0.safetensors).`,
@@ -85,6 +86,7 @@ export class LLM implements AsyncDisposable {
     signal?.throwIfAborted();
     const pending = addon.load(
       {
+        library,
         engineDir: directory.path,
         vocabulary: tokenizer?.byteTable,
         threads: numbers.threads,

@@ -1,11 +1,18 @@
-import { type Checks, callback, integer, MAX_COUNT, oneOf, readOptions, signal } from './checks.js';
-import { LLMError } from './errors.js';
+import { resolve } from 'node:path';
+import { type Checks, callback, check, integer, MAX_COUNT, readOptions, signal } from './checks.js';
+import { executorLibrary } from './native.js';
 
 export type ExecutorName = 'auto' | 'cpu' | 'cuda' | 'tensorrt-llm';
 
+/** An executor of your own: a shared library that exports the table of `native/executor/executor.h`. */
+export interface ExecutorLibrary {
+  /** Path of the shared library. */
+  library: string;
+}
+
 export interface LoadOptions {
-  /** What runs the model. This version has `'cpu'`; `'auto'` takes it. Default: `'auto'`. */
-  executor?: ExecutorName;
+  /** What runs the model. This version comes with `'cpu'`; `'auto'` takes it. Default: `'auto'`. */
+  executor?: ExecutorName | ExecutorLibrary;
   /** CPU threads that compute. Default: all cores this process may use. */
   threads?: number;
   /** Sequences in one step at most. Default: the engine's `max_batch_size`. */
@@ -26,8 +33,15 @@ export interface LoadOptions {
   onProgress?: (done: number) => void;
 }
 
+const EXECUTORS: readonly ExecutorName[] = ['auto', 'cpu', 'cuda', 'tensorrt-llm'];
+
+function isExecutor(value: unknown): value is ExecutorName | ExecutorLibrary {
+  if (typeof value === 'object' && value !== null) return 'library' in value && typeof value.library === 'string';
+  return EXECUTORS.some((name) => name === value);
+}
+
 const checks: Checks<LoadOptions> = {
-  executor: oneOf(['auto', 'cpu', 'cuda', 'tensorrt-llm']),
+  executor: check(`one of ${EXECUTORS.map((name) => `'${name}'`).join(', ')}, or { library }`, isExecutor),
   threads: integer(1, 1024),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
@@ -39,17 +53,16 @@ const checks: Checks<LoadOptions> = {
   onProgress: callback(),
 };
 
-/**
- * @throws {LLMError} `ERR_INVALID_OPTION` naming the option, what it must be and what it is;
- *   `ERR_EXECUTOR_UNAVAILABLE` for an executor this version does not have.
- */
+/** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, what it must be and what it is. */
 export function readLoadOptions(options: unknown): LoadOptions {
-  const given = readOptions<LoadOptions>(options, checks, 'LLM.load()');
-  if (given.executor === 'cuda' || given.executor === 'tensorrt-llm') {
-    throw new LLMError(
-      'ERR_EXECUTOR_UNAVAILABLE',
-      `This version has no executor '${given.executor}' yet; use executor: 'cpu', or leave it out.`,
-    );
-  }
-  return given;
+  return readOptions<LoadOptions>(options, checks, 'LLM.load()');
+}
+
+/**
+ * The shared library to open; undefined for the CPU executor.
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for one this version comes without.
+ */
+export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | undefined {
+  if (typeof executor === 'object') return resolve(executor.library);
+  return executor === 'auto' || executor === 'cpu' ? undefined : executorLibrary(executor);
 }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ErrorCode, type ErrorDetails, LLMError, messageOf } from './errors.js';
 import type { Deliver } from './mail.js';
@@ -7,6 +8,8 @@ import type { ByteTable } from './text/byte-table.js';
 
 /** What the addon's load() reads. An option that is undefined is the executor's to choose. */
 export interface NativeLoadOptions {
+  /** The shared library of the executor; undefined for the CPU's, which is linked in. */
+  library: string | undefined;
   engineDir: string;
   vocabulary: ByteTable | undefined;
   threads: number | undefined;
@@ -126,18 +129,32 @@ export function fromNative(thrown: unknown, details: ErrorDetails = {}): LLMErro
   return new LLMError(code, messageOf(thrown), details);
 }
 
-let addon: Addon | undefined;
+let loaded: { addon: Addon; dir: string } | undefined;
 
 /**
  * Loads the addon, the first time it is needed: importing this package works on any platform.
  * @throws {LLMError} `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`.
  */
 export function loadAddon(): Addon {
-  addon ??= open();
-  return addon;
+  loaded ??= open();
+  return loaded.addon;
 }
 
-function open(): Addon {
+/**
+ * The shared library of an executor that is not linked into the addon: it lies beside it.
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` where it does not, and what loadAddon throws.
+ */
+export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
+  loaded ??= open();
+  const library = join(loaded.dir, `libexecutor_${name.replace('-', '_')}.so`);
+  if (existsSync(library)) return library;
+  throw new LLMError(
+    'ERR_EXECUTOR_UNAVAILABLE',
+    `The executor '${name}' needs ${library}, which is not there: this version comes without it. Use executor: 'cpu', or leave it out.`,
+  );
+}
+
+function open(): { addon: Addon; dir: string } {
   const found = `${process.platform}-${process.arch}`;
   if (found !== 'linux-x64') {
     throw new LLMError(
@@ -148,8 +165,9 @@ function open(): Addon {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const require = createRequire(import.meta.url);
   try {
-    const nodeGypBuild = require('node-gyp-build') as (dir: string) => Addon;
-    return nodeGypBuild(root);
+    const { resolve } = require('node-gyp-build') as { resolve(dir: string): string };
+    const file = resolve(root);
+    return { addon: require(file) as Addon, dir: dirname(file) };
   } catch (cause) {
     if (existsSync('/etc/alpine-release')) {
       throw new LLMError(
@@ -171,10 +189,10 @@ const EXIT_DEADLINE_MS = 2000;
 const live = new Set<WeakRef<NativeEngine>>();
 
 /** Puts the loaded engine behind `deliver` in this environment. */
-export function bind({ NativeEngine }: Addon, loaded: Loaded, deliver: Deliver): NativeEngine {
+export function bind({ NativeEngine }: Addon, engineLoaded: Loaded, deliver: Deliver): NativeEngine {
   if (live.size === 0) process.once('exit', closeAll);
   for (const each of live) if (each.deref() === undefined) live.delete(each);
-  const engine = new NativeEngine(loaded, deliver);
+  const engine = new NativeEngine(engineLoaded, deliver);
   live.add(new WeakRef(engine));
   return engine;
 }

@@ -8,16 +8,17 @@
 #include <vector>
 
 #include "addon/engine.h"
+#include "addon/executor_library.h"
 #include "addon/failure.h"
 #include "addon/loop_port.h"
 #include "addon/read_fields.h"
-#include "embedded/executor_table.h"
 
 namespace addon {
 namespace {
 
 // All that the loading thread needs; it touches no JavaScript value.
 struct LoadTask {
+  std::string library;  // of the executor; empty: the CPU's
   std::string engine_dir;
   ExecutorConfig config{};
   ExecutorKvCacheConfig kv_cache{};
@@ -62,7 +63,7 @@ Napi::Value LoadedEngine(Napi::Env env, const std::shared_ptr<Engine>& engine) {
 }
 
 std::shared_ptr<Engine> LoadEngine(const LoadTask& task) {
-  const ExecutorTable* table = embedded::CpuExecutorTable();
+  const ExecutorTable* table = OpenExecutor(task.library);
   Executor* executor = nullptr;
   ExecutorError error{};
   error.size = sizeof(error);
@@ -78,6 +79,8 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
   return Guarded(env, [&] {
     const auto options = info[0].As<Napi::Object>();
     auto task = std::make_shared<LoadTask>();
+    const Napi::Value library = options.Get("library");
+    if (!library.IsUndefined()) task->library = library.As<Napi::String>().Utf8Value();
     task->engine_dir = options.Get("engineDir").As<Napi::String>().Utf8Value();
     task->vocabulary = ReadVocabulary(options.Get("vocabulary"));
     task->kv_cache.size = sizeof(task->kv_cache);

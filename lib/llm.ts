@@ -1,5 +1,6 @@
 import { whenAborted } from './abort.js';
 import { type Capabilities, capabilitiesOf } from './capabilities.js';
+import { type Checks, integer, MAX_COUNT, readOptions } from './checks.js';
 import { type EngineDirectory, openEngine } from './engine/directory.js';
 import { LLMError } from './errors.js';
 import { type Generation, RequestGeneration } from './generation.js';
@@ -26,6 +27,8 @@ export interface CloseOptions {
   /** Milliseconds that running requests may take to finish before they are ended with `ERR_CLOSED`. Default: 0. */
   drainMs?: number;
 }
+
+const closeChecks: Checks<CloseOptions> = { drainMs: integer(0, MAX_COUNT) };
 
 // For the executor to end what it runs once it was told to; it takes a step or two.
 const SHUTDOWN_DEADLINE_MS = 10_000;
@@ -67,7 +70,7 @@ export class LLM implements AsyncDisposable {
    * Loads an engine directory: the weights on a thread of their own, the tokenizer on the event loop (see Tokenizer.load).
    * @throws {LLMError} what is wrong with the directory, the options or the platform: `ERR_ENGINE_*`, `ERR_TOKENIZER_INVALID`,
    *   `ERR_MODEL_UNSUPPORTED`, `ERR_INVALID_OPTION`, `ERR_EXECUTOR_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`,
-   *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`. If `options.signal` aborts, its reason.
+   *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
     const { signal, onProgress, executor, ...numbers } = readLoadOptions(options);
@@ -84,6 +87,7 @@ export class LLM implements AsyncDisposable {
     const { tokenizerPath } = directory;
     const tokenizer = tokenizerPath === undefined ? undefined : await Tokenizer.load({ ...directory, tokenizerPath });
     signal?.throwIfAborted();
+    let stopped: { readonly reason: unknown } | undefined;
     const pending = addon.load(
       {
         library,
@@ -97,19 +101,30 @@ export class LLM implements AsyncDisposable {
         kvCacheTokens: numbers.kvCacheTokens,
         tensorParallel: numbers.tensorParallel,
       },
-      (done) => onProgress?.(done),
+      (done) => {
+        try {
+          onProgress?.(done);
+        } catch (thrown) {
+          stopped ??= { reason: thrown };
+          pending.abort();
+        }
+      },
     );
-    const ignoreSignal = signal && whenAborted(signal, pending.abort);
+    const onAbort = (): void => {
+      stopped ??= { reason: signal?.reason };
+      pending.abort();
+    };
+    const ignoreSignal = signal && whenAborted(signal, onAbort);
     const loaded = await pending.promise
       .catch((thrown: unknown) => {
-        throw signal?.aborted ? signal.reason : fromNative(thrown);
+        throw stopped ? stopped.reason : fromNative(thrown);
       })
       .finally(ignoreSignal);
     const receivers = new Map<number, MailReceiver>();
     const llm = new LLM(directory, tokenizer, bind(addon, loaded, makeDeliver(receivers)), receivers);
-    if (signal?.aborted) {
+    if (stopped) {
       await llm.close();
-      throw signal.reason;
+      throw stopped.reason;
     }
     return llm;
   }
@@ -187,10 +202,16 @@ export class LLM implements AsyncDisposable {
   /**
    * Takes no more requests, lets running ones go on for `drainMs`, ends the rest with `ERR_CLOSED`, and frees everything.
    * Calling it again gives the same promise.
+   * @throws {LLMError} `ERR_INVALID_OPTION`; then nothing was closed.
    */
-  close({ drainMs = 0 }: CloseOptions = {}): Promise<void> {
-    this.#closed ??= this.#close(drainMs);
-    return this.#closed;
+  close(options: CloseOptions = {}): Promise<void> {
+    try {
+      const { drainMs = 0 } = readOptions<CloseOptions>(options, closeChecks, 'close()');
+      this.#closed ??= this.#close(drainMs);
+      return this.#closed;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,7 @@ export class RunningRequest implements MailReceiver {
   /** Called once, at the end: takes the request out of all that knows it. */
   readonly #onEnd: () => void;
   #silent = false;
-  readonly #timing = { start: performance.now(), submit: 0, firstToken: 0, queueMs: 0 };
+  readonly #timing = { submit: 0, firstToken: 0, queueMs: 0 };
   #promptTokens = 0;
   #cachedTokens = 0;
   #contextLogits: Logits | undefined;

@@ -373,6 +373,14 @@ describe('load and close', () => {
     await assert.rejects(loading, (error) => error === reason);
   });
 
+  test('load rejects with what its onProgress throws', async () => {
+    const thrown = new Error('mine');
+    const onProgress = (): never => {
+      throw thrown;
+    };
+    await assert.rejects(LLM.load(await tinyEngine(), { onProgress }), (error) => error === thrown);
+  });
+
   test('load tells its progress up to 1', async () => {
     const seen: number[] = [];
     const llm = await LLM.load(await tinyEngine(), { onProgress: (done) => seen.push(done) });
@@ -415,6 +423,13 @@ describe('load and close', () => {
     await closed;
     await assert.rejects(llm.generate(PROMPT), failsWith('ERR_CLOSED', /load/));
     assert.throws(() => llm.stats(), failsWith('ERR_CLOSED', /closed/));
+  });
+
+  test('close with a wrong option rejects and closes nothing', async () => {
+    const llm = await LLM.load(await tinyEngine());
+    await assert.rejects(llm.close({ drainMs: -1 }), failsWith('ERR_INVALID_OPTION', /drainMs is -1/));
+    assert.equal((await llm.generate(PROMPT, GREEDY)).finishReason, 'length');
+    await llm.close();
   });
 
   test('close inside the loop ends the loop with ERR_CLOSED', async () => {

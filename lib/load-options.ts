@@ -36,7 +36,10 @@ export interface LoadOptions {
 const EXECUTORS: readonly ExecutorName[] = ['auto', 'cpu', 'cuda', 'tensorrt-llm'];
 
 function isExecutor(value: unknown): value is ExecutorName | ExecutorLibrary {
-  if (typeof value === 'object' && value !== null) return 'library' in value && typeof value.library === 'string';
+  if (typeof value === 'object' && value !== null) {
+    const { library } = value as Partial<ExecutorLibrary>;
+    return typeof library === 'string';
+  }
   return EXECUTORS.some((name) => name === value);
 }
 
@@ -63,6 +66,9 @@ export function readLoadOptions(options: unknown): LoadOptions {
  * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for one this version comes without.
  */
 export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | undefined {
-  if (typeof executor === 'object') return resolve(executor.library);
+  if (typeof executor === 'object') {
+    const { library } = executor;
+    return resolve(library);
+  }
   return executor === 'auto' || executor === 'cpu' ? undefined : executorLibrary(executor);
 }

@@ -18,7 +18,7 @@ namespace {
 
 // All that the loading thread needs; it touches no JavaScript value.
 struct LoadTask {
-  std::string library;  // of the executor; empty: the CPU's
+  std::string executor_path;  // of its shared library; empty: the CPU's
   std::string engine_dir;
   ExecutorConfig config{};
   ExecutorKvCacheConfig kv_cache{};
@@ -63,7 +63,7 @@ Napi::Value LoadedEngine(Napi::Env env, const std::shared_ptr<Engine>& engine) {
 }
 
 std::shared_ptr<Engine> LoadEngine(const LoadTask& task) {
-  const ExecutorTable* table = OpenExecutor(task.library);
+  const ExecutorTable* table = OpenExecutor(task.executor_path);
   Executor* executor = nullptr;
   ExecutorError error{};
   error.size = sizeof(error);
@@ -80,7 +80,7 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     const auto options = info[0].As<Napi::Object>();
     auto task = std::make_shared<LoadTask>();
     const Napi::Value library = options.Get("library");
-    if (!library.IsUndefined()) task->library = library.As<Napi::String>().Utf8Value();
+    if (!library.IsUndefined()) task->executor_path = library.As<Napi::String>().Utf8Value();
     task->engine_dir = options.Get("engineDir").As<Napi::String>().Utf8Value();
     task->vocabulary = ReadVocabulary(options.Get("vocabulary"));
     task->kv_cache.size = sizeof(task->kv_cache);

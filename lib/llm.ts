@@ -166,23 +166,26 @@ export class LLM implements AsyncDisposable {
       stop,
       () => {
         ignoreSignal?.();
+        clearTimeout(timer);
         this.#forget(request);
       },
     );
     const cancel = (): void => request.cancel();
     const generation = new RequestGeneration(request, cancel);
     let ignoreSignal: (() => void) | undefined;
+    let timer: NodeJS.Timeout | undefined;
     this.#running.add(request);
     if ('error' in draft) {
       request.fail(draft.error);
       return generation;
     }
-    const { signal } = draft.options;
+    const { signal, timeoutMs } = draft.options;
     if (signal?.aborted) {
       request.abort(signal.reason);
       return generation;
     }
     if (signal) ignoreSignal = whenAborted(signal, () => request.abort(signal.reason));
+    if (timeoutMs !== undefined) timer = setTimeout(() => request.timeOut(), timeoutMs);
     this.#submissions.add(draft.tokens, {
       submit: (tokens) => this.#submit(request, tokens, draft.options),
       fail: (error) => request.fail(error),

@@ -33,6 +33,8 @@ export interface GenerateOptions {
   addSpecialTokens?: boolean;
   /** Leaves special tokens, such as role marks, out of the text. Default: true. */
   skipSpecialTokens?: boolean;
+  /** Milliseconds from the call, queueing included; then the request ends with what there is, `'timeout'`. Default: none. */
+  timeoutMs?: number;
   /** Ends the request when it aborts: iterator and result then throw `signal.reason`. Default: none. */
   signal?: AbortSignal;
 }
@@ -62,6 +64,7 @@ export interface RequestOptions {
   returnGenerationLogits: boolean;
   addSpecialTokens: boolean;
   skipSpecialTokens: boolean;
+  timeoutMs: number | undefined;
   signal: AbortSignal | undefined;
 }
 
@@ -80,6 +83,7 @@ const checks = {
   returnGenerationLogits: boolean(),
   addSpecialTokens: boolean(),
   skipSpecialTokens: boolean(),
+  timeoutMs: integer(1, MAX_COUNT), // what setTimeout takes
   signal: signal(),
 } satisfies Checks<GenerateOptions>;
 
@@ -103,6 +107,7 @@ export function readGenerateOptions(options: unknown, defaults: SamplingDefaults
     returnGenerationLogits: given.returnGenerationLogits ?? false,
     addSpecialTokens: given.addSpecialTokens ?? true,
     skipSpecialTokens: given.skipSpecialTokens ?? true,
+    timeoutMs: given.timeoutMs,
     signal: given.signal,
   };
 }

@@ -82,6 +82,13 @@ export class RunningRequest implements MailReceiver {
     this.#end({ result: this.#result('cancelled') });
   }
 
+  /** Ends it with what there is; the iterator gives what was not read, and then `'timeout'`. */
+  timeOut(): void {
+    if (this.outcome) return;
+    for (const output of this.#outputs) output.finish('timeout');
+    this.#end({ result: this.#result('timeout') });
+  }
+
   /** Ends it with what its readers get thrown; the iterator gives nothing more. */
   abort(reason: unknown): void {
     if (this.outcome) return;

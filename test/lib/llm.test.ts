@@ -230,6 +230,25 @@ describe('a request ends', () => {
     await idle(llm);
   });
 
+  test('by its time-out: the last chunk says so, and the result is what there is', async () => {
+    const generation = llm.stream(PROMPT, { ...GREEDY, maxTokens: 8000, timeoutMs: 30 });
+    let text = '';
+    let last: unknown;
+    for await (const chunk of generation) {
+      text += chunk.text;
+      last = chunk.finishReason;
+    }
+    const result = await generation.result;
+    assert.deepEqual({ last, reason: result.finishReason }, { last: 'timeout', reason: 'timeout' });
+    assert.equal(result.text, text);
+    await idle(llm);
+  });
+
+  test('before its time-out, which then holds no process back', async () => {
+    const { finishReason } = await llm.generate(PROMPT, { ...GREEDY, maxTokens: 2, timeoutMs: 2_000_000_000 });
+    assert.equal(finishReason, 'length');
+  });
+
   test('by an error that iterator and result both tell, with the id of the request', async () => {
     const generation = llm.stream({ tokens: [1, 2, 99999] });
     const expected = failsWith('ERR_INVALID_INPUT', /99999/);
@@ -306,6 +325,7 @@ describe('bad input is refused with its code and leaves other requests alone', (
     ['no new tokens', 'x', { maxTokens: 0 }, 'ERR_INVALID_OPTION', /maxTokens is 0/],
     ['NaN', 'x', { minP: Number.NaN }, 'ERR_INVALID_OPTION', /minP is NaN/],
     ['an empty stop string', 'x', { stop: ['a', ''] }, 'ERR_INVALID_OPTION', /stop/],
+    ['a time-out of 0', 'x', { timeoutMs: 0 }, 'ERR_INVALID_OPTION', /timeoutMs is 0/],
     ['a signal that is none', 'x', { signal: {} }, 'ERR_INVALID_OPTION', /AbortSignal/],
     ['a misspelled option', 'x', { max_tokens: 3 }, 'ERR_INVALID_OPTION', /did you mean maxTokens/],
     ['an unknown option', 'x', { beams: 3 }, 'ERR_INVALID_OPTION', /no option "beams"/],

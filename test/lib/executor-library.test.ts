@@ -7,8 +7,6 @@ import { LLM, LLMError } from 'node-tensorrt-llm';
 import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
 
 const root = join(createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'), '..');
-const built = join(root, 'build/tests/test/native/libexecutor_test_library.so'); // npm run test:native builds it
-const GREEDY = { maxTokens: 20, ignoreEos: true };
 
 const unavailable = (words: RegExp) => (error: unknown) => {
   assert.ok(LLMError.is(error), String(error));
@@ -16,15 +14,6 @@ const unavailable = (words: RegExp) => (error: unknown) => {
   assert.match(error.message, words);
   return true;
 };
-
-test('an executor in a shared library runs behind the same API', async () => {
-  const engine = await tinyEngine();
-  const [inside, outside] = await Promise.all([LLM.load(engine), LLM.load(engine, { executor: { library: built } })]);
-  const prompts = ['Once upon a time', 'hello'];
-  const texts = async (llm: LLM) => (await llm.generate(prompts, GREEDY)).map(({ text }) => text);
-  assert.deepEqual(await texts(outside), await texts(inside));
-  await Promise.all([inside.close(), outside.close()]);
-});
 
 test('an executor this version comes without is one error that names the file it needs', async () => {
   const engine = await tinyEngine();

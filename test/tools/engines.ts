@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { cp, mkdtemp, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convert } from '#lib/engine/convert.js';
@@ -34,5 +35,18 @@ export async function tinyEngineWith(generationConfig: object): Promise<string> 
   const dir = join(await temporaryDirectory(), 'engine');
   await cp(await tinyEngine(), dir, { recursive: true });
   await writeFile(join(dir, 'generation_config.json'), JSON.stringify(generationConfig));
+  return dir;
+}
+
+/** Where `npm run test:native` puts the executor of test/scripted-executor. */
+export const SCRIPTED_LIBRARY = join(
+  createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'),
+  '../build/tests/test/native/libexecutor_scripted.so',
+);
+
+/** An engine for the scripted executor; the fields of `script` are those of test/scripted-executor/script.h. */
+export async function scriptedEngine(script: Readonly<Record<string, number | boolean | string>>): Promise<string> {
+  const dir = await tinyEngineWith({});
+  await writeFile(join(dir, 'script.json'), JSON.stringify(script));
   return dir;
 }

@@ -1,0 +1,28 @@
+// What a scripted executor does: read from script.json in the engine directory, every field optional.
+#ifndef SCRIPTED_EXECUTOR_SCRIPT_H_
+#define SCRIPTED_EXECUTOR_SCRIPT_H_
+
+#include <cstdint>
+#include <string>
+
+namespace scripted {
+
+struct Script {
+  uint64_t load_ms = 0;          // create takes this long
+  uint64_t step_ms = 0;          // from one step to the next; 0: as fast as wait is called
+  uint64_t tokens_per_step = 1;  // of each request, in one row
+  uint64_t fail_every = 0;       // every n-th request ends in an error after its first row; 0: none
+  bool late_rows = false;        // a request that has ended gives one more row of tokens
+  bool doubled_finals = false;   // and one more final row
+  bool unknown_rows = false;     // every step has a row of a request that never was
+  bool deaf = false;             // cancel does nothing
+  std::string throw_in;          // the table function that throws, by its name in ExecutorTable
+  uint64_t throw_at_call = 1;    // and at which call of it; calls count from 1
+};
+
+// Throws executor::Failure where the file is there and no script.
+Script ReadScript(const std::string& engine_dir);
+
+}  // namespace scripted
+
+#endif  // SCRIPTED_EXECUTOR_SCRIPT_H_

@@ -1,25 +1,13 @@
 #include "addon/engine.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "executor/guard.h"
 
 namespace addon {
-namespace {
-
-ExecutorError EmptyError() {
-  ExecutorError error{};
-  error.size = sizeof(error);
-  return error;
-}
-
-void ThrowOnFailure(ExecutorCode code, const ExecutorError& error) {
-  if (code == EXECUTOR_OK) return;
-  throw executor::Failure(code, error.message,
-                          error.has_request_id ? std::optional<uint64_t>(error.request_id) : std::nullopt);
-}
-
-}  // namespace
+using executor::EmptyError;
+using executor::ThrowOnFailure;
 
 Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary)
     : table_(table), executor_(executor), vocabulary_(std::move(vocabulary)) {

@@ -65,10 +65,8 @@ Napi::Value LoadedEngine(Napi::Env env, const std::shared_ptr<Engine>& engine) {
 std::shared_ptr<Engine> LoadEngine(const LoadTask& task) {
   const ExecutorTable* table = OpenExecutor(task.executor_path);
   Executor* executor = nullptr;
-  ExecutorError error{};
-  error.size = sizeof(error);
-  const ExecutorCode code = table->create(&task.config, &executor, &error);
-  if (code != EXECUTOR_OK) throw executor::Failure(code, error.message);
+  ExecutorError error = executor::EmptyError();
+  executor::ThrowOnFailure(table->create(&task.config, &executor, &error), error);
   return std::make_shared<Engine>(table, executor, task.vocabulary);
 }
 

@@ -113,15 +113,14 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
 void Engine::Pump() {
   while (!stop_pump_) {
     const ExecutorBatch* batch = nullptr;
-    ExecutorError error{};
-    error.size = sizeof(error);
-    const ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
+    ExecutorError error = executor::EmptyError();
+    ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
     if (code == EXECUTOR_OK) {
-      if (batch->row_count > 0) PostBatch(*batch);
-    } else {
-      FailAll(code, error.message);
-      return;
+      code = executor::Guarded(&error, [&] {
+        if (batch->row_count > 0) PostBatch(*batch);
+      });
     }
+    if (code != EXECUTOR_OK) return FailAll(code, error.message);
   }
 }
 

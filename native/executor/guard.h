@@ -44,6 +44,17 @@ inline ExecutorCode Report(ExecutorError* error, ExecutorCode code, std::string_
   return code;
 }
 
+// The caller's side: an error for a table function to fill, and what it filled thrown as a Failure.
+inline ExecutorError EmptyError() {
+  ExecutorError error{};
+  error.size = sizeof(error);
+  return error;
+}
+inline void ThrowOnFailure(ExecutorCode code, const ExecutorError& error) {
+  if (code == EXECUTOR_OK) return;
+  throw Failure(code, error.message, error.has_request_id ? std::optional<uint64_t>(error.request_id) : std::nullopt);
+}
+
 // Runs the body of a table function; nothing thrown crosses the table.
 template <typename Body>
 ExecutorCode Guarded(ExecutorError* error, Body body) noexcept {

@@ -127,6 +127,15 @@ describe('a throw in a table function', () => {
       assert.equal((await generation.result).finishReason, 'cancelled');
     }));
 
+  test('is no worse than one in the pump itself, which ends every request with its code', () =>
+    withScript({ endless_logits: true, step_ms: 5 }, async (llm) => {
+      const settled = await Promise.allSettled(startAll(llm, 20, () => 1000));
+      for (const each of settled) {
+        assert.ok(each.status === 'rejected' && LLMError.is(each.reason));
+        assert.match(each.reason.code, /^ERR_(OUT_OF_MEMORY|EXECUTOR_FAILED)$/);
+      }
+    }));
+
   test('stats throws it, typed', () =>
     withScript({ throw_in: 'stats' }, async (llm) => {
       assert.throws(() => llm.stats(), failsWith('ERR_INTERNAL', /in stats/));

@@ -16,6 +16,7 @@ struct Script {
   bool doubled_finals = false;   // and one more final row
   bool unknown_rows = false;     // every step has a row of a request that never was
   bool deaf = false;             // cancel does nothing
+  bool endless_logits = false;   // the first row of a request has logits that no memory can hold
   std::string throw_in;          // the table function that throws, by its name in ExecutorTable
   uint64_t throw_at_call = 1;    // and at which call of it; calls count from 1
 };

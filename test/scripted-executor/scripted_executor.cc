@@ -58,6 +58,11 @@ class Rows {
     details.set = DETAILS_USAGE | DETAILS_TIMING;
     details.prompt_tokens = prompt_tokens;
   }
+  void AddEndlessLogits() {
+    static const float kLogit = 0;
+    static const ExecutorTensor kEndless = {&kLogit, DATA_TYPE_FLOAT32, 2, {1 << 30, 1 << 30, 0, 0}};
+    Details().generation_logits = &kEndless;
+  }
   void AddError(const char* message) {
     auto& error = errors_.emplace_back(std::make_unique<ExecutorError>());
     error->size = sizeof(ExecutorError);
@@ -194,6 +199,7 @@ class ScriptedExecutor {
       rows_.Add(id, request.next_letter, tokens, finish);
       request.next_letter += static_cast<uint32_t>(tokens);
       if (first) rows_.AddUsage(request.prompt_tokens);
+      if (first && script_.endless_logits) rows_.AddEndlessLogits();
       if (fails) rows_.AddError("scripted failure of this request");
       if (finish == FINISH_NONE) {
         ++next;

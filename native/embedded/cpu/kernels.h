@@ -39,8 +39,8 @@ struct SoftmaxState {
 };
 
 struct Kernels {
-  const char* name;  // as NODE_TENSORRT_LLM_CPU_KERNELS takes it
-  void (*panel_product)(WeightType type, const PanelProduct& product);
+  const char* name;                                        // as NODE_TENSORRT_LLM_CPU_KERNELS takes it
+  void (*panel_products[3])(const PanelProduct& product);  // by WeightType
   // out = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int size, float* out);
   // out = a / (1 + exp(-a)) * b
@@ -52,6 +52,10 @@ struct Kernels {
   float (*max)(const float* x, int size);
   // out = exp((x - max) * factor)
   void (*exp_shifted)(const float* x, float max, float factor, int size, float* out);
+
+  void panel_product(WeightType type, const PanelProduct& product) const {
+    panel_products[static_cast<size_t>(type)](product);
+  }
 };
 
 extern const Kernels kScalarKernels;

@@ -96,17 +96,6 @@ void PanelProductOf(const PanelProduct& p) {
   LastTile<type, kTileRows - 1>(p, row, p.rows - row);
 }
 
-void Avx2PanelProduct(WeightType type, const PanelProduct& product) {
-  switch (type) {
-    case WeightType::kFloat32:
-      return PanelProductOf<WeightType::kFloat32>(product);
-    case WeightType::kFloat16:
-      return PanelProductOf<WeightType::kFloat16>(product);
-    case WeightType::kBfloat16:
-      return PanelProductOf<WeightType::kBfloat16>(product);
-  }
-}
-
 struct Avx2 {
   using Float = __m256;
   static constexpr int kLanes = 8;
@@ -164,7 +153,13 @@ using Vectors = VectorKernels<Avx2>;
 }  // namespace
 
 const Kernels kAvx2Kernels = {
-    "avx2",         Avx2PanelProduct, Vectors::RmsNorm,   Vectors::SiluMultiply, Vectors::SoftmaxBlock,
-    Vectors::Scale, Vectors::Max,     Vectors::ExpShifted};
+    "avx2",
+    {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
+    Vectors::RmsNorm,
+    Vectors::SiluMultiply,
+    Vectors::SoftmaxBlock,
+    Vectors::Scale,
+    Vectors::Max,
+    Vectors::ExpShifted};
 
 }  // namespace embedded::cpu

@@ -79,17 +79,6 @@ void PanelProductOf(const PanelProduct& p) {
   LastTile<type, kTileRows - 1>(p, row, p.rows - row);
 }
 
-void Avx512PanelProduct(WeightType type, const PanelProduct& product) {
-  switch (type) {
-    case WeightType::kFloat32:
-      return PanelProductOf<WeightType::kFloat32>(product);
-    case WeightType::kFloat16:
-      return PanelProductOf<WeightType::kFloat16>(product);
-    case WeightType::kBfloat16:
-      return PanelProductOf<WeightType::kBfloat16>(product);
-  }
-}
-
 struct Avx512 {
   using Float = __m512;
   static constexpr int kLanes = 16;
@@ -126,7 +115,13 @@ using Vectors = VectorKernels<Avx512>;
 }  // namespace
 
 const Kernels kAvx512Kernels = {
-    "avx512",       Avx512PanelProduct, Vectors::RmsNorm,   Vectors::SiluMultiply, Vectors::SoftmaxBlock,
-    Vectors::Scale, Vectors::Max,       Vectors::ExpShifted};
+    "avx512",
+    {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
+    Vectors::RmsNorm,
+    Vectors::SiluMultiply,
+    Vectors::SoftmaxBlock,
+    Vectors::Scale,
+    Vectors::Max,
+    Vectors::ExpShifted};
 
 }  // namespace embedded::cpu

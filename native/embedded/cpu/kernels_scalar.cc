@@ -26,17 +26,6 @@ void PanelProductOf(const PanelProduct& p) {
   }
 }
 
-void ScalarPanelProduct(WeightType type, const PanelProduct& product) {
-  switch (type) {
-    case WeightType::kFloat32:
-      return PanelProductOf<WeightType::kFloat32>(product);
-    case WeightType::kFloat16:
-      return PanelProductOf<WeightType::kFloat16>(product);
-    case WeightType::kBfloat16:
-      return PanelProductOf<WeightType::kBfloat16>(product);
-  }
-}
-
 void RmsNorm(const float* x, const float* weight, float epsilon, int size, float* out) {
   float squares = 0;
   for (int i = 0; i < size; ++i) squares += x[i] * x[i];
@@ -78,7 +67,14 @@ void ExpShifted(const float* x, float max, float factor, int size, float* out) {
 
 }  // namespace
 
-const Kernels kScalarKernels = {"scalar", ScalarPanelProduct, RmsNorm, SiluMultiply, SoftmaxBlock, Scale,
-                                Max,      ExpShifted};
+const Kernels kScalarKernels = {
+    "scalar",
+    {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
+    RmsNorm,
+    SiluMultiply,
+    SoftmaxBlock,
+    Scale,
+    Max,
+    ExpShifted};
 
 }  // namespace embedded::cpu

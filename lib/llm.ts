@@ -73,7 +73,7 @@ export class LLM implements AsyncDisposable {
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
-    const { signal, onProgress, executor, ...numbers } = readLoadOptions(options);
+    const { signal, onProgress, executor, ...sizes } = readLoadOptions(options);
     signal?.throwIfAborted();
     const addon = loadAddon();
     const library = libraryOf(executor);
@@ -93,13 +93,7 @@ export class LLM implements AsyncDisposable {
         library,
         engineDir: directory.path,
         vocabulary: tokenizer?.byteTable,
-        threads: numbers.threads,
-        maxBatchSize: numbers.maxBatchSize,
-        maxNumTokens: numbers.maxNumTokens,
-        maxSeqLen: numbers.maxSeqLen,
-        maxQueue: numbers.maxQueue,
-        kvCacheTokens: numbers.kvCacheTokens,
-        tensorParallel: numbers.tensorParallel,
+        ...sizes,
       },
       (done) => {
         try {

@@ -6,19 +6,19 @@ import { type ErrorCode, type ErrorDetails, LLMError, messageOf } from './errors
 import type { Deliver } from './mail.js';
 import type { ByteTable } from './text/byte-table.js';
 
-/** What the addon's load() reads. An option that is undefined is the executor's to choose. */
+/** What the addon's load() reads. A size that is left out is the executor's to choose. */
 export interface NativeLoadOptions {
   /** The shared library of the executor; undefined for the CPU's, which is linked in. */
   library: string | undefined;
   engineDir: string;
   vocabulary: ByteTable | undefined;
-  threads: number | undefined;
-  maxBatchSize: number | undefined;
-  maxNumTokens: number | undefined;
-  maxSeqLen: number | undefined;
-  maxQueue: number | undefined;
-  tensorParallel: number | undefined;
-  kvCacheTokens: number | undefined;
+  threads?: number;
+  maxBatchSize?: number;
+  maxNumTokens?: number;
+  maxSeqLen?: number;
+  maxQueue?: number;
+  tensorParallel?: number;
+  kvCacheTokens?: number;
 }
 
 /** What submit() reads; options.ts makes it. */

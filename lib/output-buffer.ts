@@ -61,12 +61,13 @@ export class OutputBuffer {
     return chunk;
   }
 
-  result(unfinished: FinishReason): Output {
+  /** An output without a finish reason reads as cancelled. */
+  result(): Output {
     const output: Output = {
       index: this.#index,
       text: this.#text,
       tokens: this.#tokens.slice(0, this.#tokenCount),
-      finishReason: this.#finishReason ?? unfinished,
+      finishReason: this.#finishReason ?? 'cancelled',
     };
     if (this.#stopReason !== undefined) output.stopReason = this.#stopReason;
     if (this.#logprobs) {

@@ -67,26 +67,23 @@ export class RunningRequest implements MailReceiver {
   }
 
   onEnd(): void {
-    this.#end({ result: this.#result('cancelled') });
+    this.#end({ result: this.#result() });
   }
 
   onError(executorCode: number, message: string): void {
-    this.fail(new LLMError(codeOf(executorCode), message, { requestId: this.id, partial: this.#result('cancelled') }));
+    this.fail(new LLMError(codeOf(executorCode), message, { requestId: this.id, partial: this.#result() }));
   }
 
   /** Ends it with what there is; the iterator gives nothing more. */
   cancel(): void {
     if (this.outcome) return;
     this.#silent = true;
-    for (const output of this.#outputs) output.finish('cancelled');
-    this.#end({ result: this.#result('cancelled') });
+    this.#finish('cancelled');
   }
 
   /** Ends it with what there is; the iterator gives what was not read, and then `'timeout'`. */
   timeOut(): void {
-    if (this.outcome) return;
-    for (const output of this.#outputs) output.finish('timeout');
-    this.#end({ result: this.#result('timeout') });
+    if (!this.outcome) this.#finish('timeout');
   }
 
   /** Ends it with what its readers get thrown; the iterator gives nothing more. */
@@ -104,7 +101,12 @@ export class RunningRequest implements MailReceiver {
   /** Ends it because the engine closes. */
   closed(): void {
     const message = 'The LLM was closed before this request ended; await what runs before close(), or give it drainMs.';
-    this.fail(new LLMError('ERR_CLOSED', message, { requestId: this.id, partial: this.#result('cancelled') }));
+    this.fail(new LLMError('ERR_CLOSED', message, { requestId: this.id, partial: this.#result() }));
+  }
+
+  #finish(reason: FinishReason): void {
+    for (const output of this.#outputs) output.finish(reason);
+    this.#end({ result: this.#result() });
   }
 
   #end(outcome: Outcome): void {
@@ -114,9 +116,8 @@ export class RunningRequest implements MailReceiver {
     this.onNews?.();
   }
 
-  /** `unfinished` is the finish reason of outputs that have none. */
-  #result(unfinished: FinishReason): Result {
-    const outputs = this.#outputs.map((output) => output.result(unfinished));
+  #result(): Result {
+    const outputs = this.#outputs.map((output) => output.result());
     const completionTokens = outputs.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const now = performance.now();
     const start = this.#timing.submit || now;

@@ -1,8 +1,8 @@
 import { createInterface, type Interface } from 'node:readline/promises';
 import { LLM } from '../llm.js';
 import type { ChatMessage } from '../types.js';
-import { type Command, positionals, printJson, text } from './command.js';
-import { summary } from './query.js';
+import { type Command, positionals, text } from './command.js';
+import { printGeneration } from './print-generation.js';
 import { generateOptions, loadOptions, SAMPLING_FLAGS, SAMPLING_HELP } from './sampling-flags.js';
 
 const HINT = 'Ctrl-C stops an answer; /clear forgets the conversation, /exit or Ctrl-D leaves.\n';
@@ -21,6 +21,7 @@ ${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, th
   async run(args, signal) {
     const [dir] = positionals(args, 'DIR') as [string];
     const options = generateOptions(args);
+    const json = args.values.json === true;
     const system = text(args.values, 'system');
     const opening: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
     const llm = await LLM.load(dir, { ...loadOptions(args), signal });
@@ -37,15 +38,10 @@ ${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, th
         messages.push({ role: 'user', content: line });
         const generation = llm.stream({ messages }, options);
         interrupts.onInterrupt = () => generation.abort();
-        for await (const chunk of generation) {
-          if (args.values.json) printJson({ type: 'chunk', text: chunk.text, tokens: [...chunk.tokens] });
-          else process.stdout.write(chunk.text);
-        }
+        const result = await printGeneration(generation, { json });
         interrupts.onInterrupt = undefined;
-        const result = await generation.result;
         messages.push({ role: 'assistant', content: result.text });
-        if (args.values.json) printJson({ type: 'result', ...summary(result) });
-        else process.stdout.write('\n');
+        if (!json) process.stdout.write('\n');
       }
     } finally {
       lines.close();

@@ -36,6 +36,17 @@ export function number(values: Arguments['values'], name: string): number | unde
   return parsed;
 }
 
+export function choice<Name extends string>(
+  values: Arguments['values'],
+  name: string,
+  choices: readonly Name[],
+): Name | undefined {
+  const value = text(values, name);
+  const chosen = choices.find((each) => each === value);
+  if (value === undefined || chosen) return chosen;
+  throw new UsageError(`--${name} is "${value}"; expected ${choices.join(', ')}.`);
+}
+
 /** The positional arguments, which `names` names; those in brackets may be left out. */
 export function positionals(args: Arguments, ...names: string[]): string[] {
   const required = names.filter((name) => !name.startsWith('['));

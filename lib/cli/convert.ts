@@ -1,6 +1,6 @@
 import { DTYPES } from '../engine/checkpoint-config.js';
 import { convert as convertModel } from '../engine/convert.js';
-import { type Command, given, number, positionals, printJson, text, UsageError } from './command.js';
+import { type Command, choice, given, number, positionals, printJson } from './command.js';
 import { progressBar } from './progress-bar.js';
 
 const TYPES = ['auto', ...DTYPES] as const;
@@ -29,15 +29,13 @@ Converts SOURCE, a Hugging Face directory with safetensors or a .gguf file, to t
   async run(args, signal) {
     const [source, out] = positionals(args, 'SOURCE', 'OUT') as [string, string];
     const { values } = args;
-    const named = text(values, 'dtype');
-    const dtype = TYPES.find((each) => each === named);
-    if (named !== undefined && !dtype) throw new UsageError(`--dtype is "${named}"; expected ${TYPES.join(', ')}.`);
-    const sizes = {
+    const options = given({
+      dtype: choice(values, 'dtype', TYPES),
       maxSeqLen: number(values, 'max-seq-len'),
       maxBatchSize: number(values, 'max-batch-size'),
       maxNumTokens: number(values, 'max-num-tokens'),
-    };
-    const path = await convertModel(source, out, { ...given({ dtype, ...sizes }), signal, onProgress: progressBar() });
+    });
+    const path = await convertModel(source, out, { ...options, signal, onProgress: progressBar() });
     if (values.json) printJson({ type: 'engine', path });
     else process.stdout.write(`${path}\n`);
   },

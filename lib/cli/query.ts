@@ -1,7 +1,8 @@
 import { text as readAll } from 'node:stream/consumers';
 import { LLM } from '../llm.js';
-import type { ChatMessage, Input, Result } from '../types.js';
-import { type Arguments, type Command, positionals, printJson, text, UsageError } from './command.js';
+import type { ChatMessage, Input } from '../types.js';
+import { type Arguments, type Command, positionals, text, UsageError } from './command.js';
+import { printGeneration } from './print-generation.js';
 import { generateOptions, loadOptions, SAMPLING_FLAGS, SAMPLING_HELP } from './sampling-flags.js';
 
 export const query: Command = {
@@ -22,14 +23,9 @@ ${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, th
     const input = inputOf(args, given === undefined || given === '-' ? await readAll(process.stdin) : given);
     const llm = await LLM.load(dir, { ...loadOptions(args), signal });
     try {
-      const generation = llm.stream(input, { ...options, signal });
-      for await (const { text, tokens } of generation) {
-        if (args.values.json) printJson({ type: 'chunk', text, tokens: [...tokens] });
-        else process.stdout.write(text);
-      }
-      const result = await generation.result;
-      if (args.values.json) printJson({ type: 'result', ...summary(result) });
-      else if (!result.text.endsWith('\n')) process.stdout.write('\n');
+      const json = args.values.json === true;
+      const { text: answer } = await printGeneration(llm.stream(input, { ...options, signal }), { json });
+      if (!json && !answer.endsWith('\n')) process.stdout.write('\n');
     } finally {
       await llm.close();
     }
@@ -45,11 +41,3 @@ function inputOf({ values }: Arguments, given: string): Input {
   const messages: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
   return { messages: [...messages, { role: 'user', content: given }] };
 }
-
-export const summary = ({ text, finishReason, stopReason, usage, timing }: Result): object => ({
-  text,
-  finishReason,
-  stopReason,
-  usage,
-  timing,
-});

@@ -3,17 +3,13 @@ import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { LLM, LLMError } from 'node-tensorrt-llm';
+import { LLM } from 'node-tensorrt-llm';
 import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
+import { failsWith } from '../tools/fails-with.js';
 
 const root = join(createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'), '..');
 
-const unavailable = (words: RegExp) => (error: unknown) => {
-  assert.ok(LLMError.is(error), String(error));
-  assert.equal(error.code, 'ERR_EXECUTOR_UNAVAILABLE');
-  assert.match(error.message, words);
-  return true;
-};
+const unavailable = (words: RegExp) => failsWith('ERR_EXECUTOR_UNAVAILABLE', words);
 
 test('an executor this version comes without is one error that names the file it needs', async () => {
   const engine = await tinyEngine();

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { LLM, LLMError, type Result } from 'node-tensorrt-llm';
+import { type ErrorCode, LLM, type LLMError, type Result } from 'node-tensorrt-llm';
 import { tinyEngine, tinyEngineWith } from '../tools/engines.js';
+import { failsWith } from '../tools/fails-with.js';
 
 const PROMPT = 'Once upon a time';
 const GREEDY = { temperature: 0, ignoreEos: true, maxTokens: 40 } as const;
-
-const failsWith = (code: string, words: RegExp) => (error: unknown) => {
-  assert.ok(LLMError.is(error), String(error));
-  assert.equal(error.code, code, error.message);
-  assert.match(error.message, words);
-  return true;
-};
 
 describe('a loaded LLM', () => {
   let llm: LLM;
@@ -309,7 +303,7 @@ describe('bad input is refused with its code and leaves other requests alone', (
   });
   after(() => llm.close());
 
-  const refused: [string, unknown, unknown, string, RegExp][] = [
+  const refused: [string, unknown, unknown, ErrorCode, RegExp][] = [
     ['an empty prompt', '', {}, 'ERR_EMPTY_PROMPT', /prompt/],
     ['no tokens', { tokens: [] }, {}, 'ERR_EMPTY_PROMPT', /prompt/],
     ['a prompt that leaves no room', 'x'.repeat(64), {}, 'ERR_PROMPT_TOO_LONG', /64/],

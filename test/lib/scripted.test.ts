@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { LLM, LLMError, type Result } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine } from '../tools/engines.js';
+import { failsWith } from '../tools/fails-with.js';
 
 // The scripted executor misbehaves as told; each request's text is known beforehand.
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
@@ -19,13 +20,6 @@ async function withScript(
     await llm.close();
   }
 }
-
-const failsWith = (code: string, words: RegExp) => (error: unknown) => {
-  assert.ok(LLMError.is(error), String(error));
-  assert.equal(error.code, code, error.message);
-  assert.match(error.message, words);
-  return true;
-};
 
 const startAll = (llm: LLM, count: number, maxTokens: (i: number) => number): Promise<Result>[] =>
   Array.from({ length: count }, (_, i) => llm.generate({ tokens: [i % 200] }, { maxTokens: maxTokens(i) }));

@@ -8,6 +8,7 @@ import { openEngine } from '#lib/engine/directory.js';
 import { decodeValues, fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '#lib/engine/numeric.js';
 import { SafetensorsFile } from '#lib/engine/safetensors.js';
 import { readExactly } from '#lib/engine/source.js';
+import { failsWith } from '../../tools/fails-with.js';
 import {
   TINY_LLAMAS,
   type TinyLlamaSpec,
@@ -16,7 +17,7 @@ import {
   writeSafetensors,
   writeTinyLlama,
 } from '../../tools/tiny-llama.js';
-import { editJson, failsWith, readJson, temporaryDirectory } from './helpers.js';
+import { editJson, readJson, temporaryDirectory } from './helpers.js';
 
 const SPEC: TinyLlamaSpec = { ...TINY_LLAMAS.untied, dtype: 'float32' };
 

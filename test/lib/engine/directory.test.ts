@@ -6,8 +6,9 @@ import { pathToFileURL } from 'node:url';
 import { convert } from '#lib/engine/convert.js';
 import { openEngine } from '#lib/engine/directory.js';
 import type { ErrorCode } from '#lib/errors.js';
+import { failsWith } from '../../tools/fails-with.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
-import { editJson, failsWith, readJson, temporaryDirectory } from './helpers.js';
+import { editJson, readJson, temporaryDirectory } from './helpers.js';
 
 /** A copy of a converted tiny model with a tokenizer, for the test to spoil. */
 async function engine(t: TestContext): Promise<string> {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { convert } from '#lib/engine/convert.js';
 import { openEngine } from '#lib/engine/directory.js';
 import { toHalfSplitRows } from '#lib/engine/gguf-checkpoint.js';
+import { failsWith } from '../../tools/fails-with.js';
 import {
   TINY_LLAMAS,
   type TinyLlamaSpec,
@@ -13,7 +14,7 @@ import {
   writeTinyLlama,
 } from '../../tools/tiny-llama.js';
 import { type GgufInput, type GgufTensorInput, ggufBytes } from './gguf-bytes.js';
-import { failsWith, temporaryDirectory } from './helpers.js';
+import { temporaryDirectory } from './helpers.js';
 
 const SPEC: TinyLlamaSpec = { ...TINY_LLAMAS.untied, ropeTheta: 100_000 };
 

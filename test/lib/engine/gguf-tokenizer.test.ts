@@ -6,7 +6,7 @@ import { Tokenizer } from 'tokenizers';
 import { GgufMetadata } from '#lib/engine/gguf-metadata.js';
 import { tokenizerFiles } from '#lib/engine/gguf-tokenizer.js';
 import { pull } from '#lib/engine/pull.js';
-import { failsWith } from './helpers.js';
+import { failsWith } from '../../tools/fails-with.js';
 
 type Value = string | boolean | number | string[] | Int32Array;
 

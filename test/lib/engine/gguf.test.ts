@@ -3,8 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type GgufFile, openGgufFile } from '#lib/engine/gguf.js';
+import { failsWith } from '../../tools/fails-with.js';
 import { GGUF, type GgufInput, type GgufTensorInput, ggufBytes, string, typed, u32, u64 } from './gguf-bytes.js';
-import { failsWith, temporaryDirectory } from './helpers.js';
+import { temporaryDirectory } from './helpers.js';
 
 const open = async (path: string): Promise<GgufFile> => {
   const file = await openGgufFile(path);

@@ -1,9 +1,7 @@
-import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type ErrorCode, LLMError } from '#lib/errors.js';
 
 /** A directory that is gone after the test. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {
@@ -11,16 +9,6 @@ export async function temporaryDirectory(t: TestContext): Promise<string> {
   t.after(() => rm(dir, { recursive: true, force: true }));
   return dir;
 }
-
-/** For assert.throws and assert.rejects: a typed error whose message names all of these. */
-export const failsWith =
-  (code: ErrorCode, ...named: string[]) =>
-  (error: unknown): true => {
-    assert.ok(LLMError.is(error), `expected an LLMError, got ${error}`);
-    assert.equal(error.code, code, error.message);
-    for (const name of named) assert.ok(error.message.includes(name), `"${error.message}" does not name "${name}"`);
-    return true;
-  };
 
 type Json = Record<string, unknown>;
 

@@ -5,8 +5,9 @@ import { test } from 'node:test';
 import { openHuggingFace } from '#lib/engine/huggingface.js';
 import type { LlamaModel } from '#lib/engine/source.js';
 import type { ErrorCode } from '#lib/errors.js';
+import { failsWith } from '../../tools/fails-with.js';
 import { TINY_LLAMAS, type TinyLlamaSpec, writeTinyLlama } from '../../tools/tiny-llama.js';
-import { editJson, failsWith, temporaryDirectory } from './helpers.js';
+import { editJson, temporaryDirectory } from './helpers.js';
 
 async function modelOf(dir: string): Promise<LlamaModel> {
   const source = await openHuggingFace(dir);

@@ -8,8 +8,9 @@ import { before, type TestContext, test } from 'node:test';
 import { openEngine } from '#lib/engine/directory.js';
 import type { KnownModel, PinnedFile } from '#lib/engine/models.js';
 import { type PullOptions, pull, pullModel } from '#lib/engine/pull.js';
+import { failsWith } from '../../tools/fails-with.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
-import { failsWith, temporaryDirectory } from './helpers.js';
+import { temporaryDirectory } from './helpers.js';
 
 const REVISION = 'abc123';
 const FILES = new Map<string, Buffer>(); // what the hub would give

@@ -3,7 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SafetensorsFile } from '#lib/engine/safetensors.js';
-import { failsWith, safetensorsBytes, temporaryDirectory } from './helpers.js';
+import { failsWith } from '../../tools/fails-with.js';
+import { safetensorsBytes, temporaryDirectory } from './helpers.js';
 
 const F32 = (begin: number, end: number, shape: unknown = [(end - begin) / 4]) => ({
   dtype: 'F32',

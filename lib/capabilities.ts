@@ -1,3 +1,6 @@
+import { LLMError } from './errors.js';
+import type { RequestOptions } from './options.js';
+
 /** The CAN_* bits of native/executor/executor.h, by the names users know them. */
 const BITS = {
   minP: 0,
@@ -35,3 +38,40 @@ export type Capabilities = Readonly<Record<keyof typeof BITS, boolean>>;
 
 export const capabilitiesOf = (bits: number): Capabilities =>
   Object.fromEntries(Object.entries(BITS).map(([name, bit]) => [name, (bits & (1 << bit)) !== 0])) as Capabilities;
+
+const ASKS: readonly [
+  option: keyof RequestOptions,
+  needs: keyof Capabilities,
+  isAsked: (options: RequestOptions) => boolean,
+][] = [
+  ['minP', 'minP', ({ minP }) => (minP ?? 0) > 0],
+  ['minTokens', 'minTokens', ({ minTokens }) => minTokens > 0],
+  ['repetitionPenalty', 'penalties', ({ repetitionPenalty }) => repetitionPenalty !== 1],
+  ['presencePenalty', 'penalties', ({ presencePenalty }) => presencePenalty !== 0],
+  ['frequencyPenalty', 'penalties', ({ frequencyPenalty }) => frequencyPenalty !== 0],
+  ['noRepeatNgram', 'noRepeatNgram', ({ noRepeatNgram }) => noRepeatNgram > 0],
+  ['logitBias', 'logitBias', ({ logitBias }) => logitBias.size > 0],
+  ['stopTokens', 'stopTokens', ({ stopTokens }) => stopTokens.length > 0],
+  ['badWords', 'badTokens', ({ badWords }) => badWords.length > 0],
+  ['badTokens', 'badTokens', ({ badTokens }) => badTokens.length > 0],
+  ['n', 'severalSequences', ({ n }) => n > 1],
+  ['bestOf', 'severalSequences', ({ bestOf }) => bestOf > 1],
+  ['bestOf', 'logprobs', ({ n, bestOf }) => bestOf > n],
+  ['topLogprobs', 'topLogprobs', ({ topLogprobs }) => topLogprobs > 0],
+  ['logprobs', 'logprobs', ({ logprobs }) => logprobs],
+  ['promptLogprobs', 'promptLogprobs', ({ promptLogprobs }) => promptLogprobs],
+  ['returnContextLogits', 'contextLogits', ({ returnContextLogits }) => returnContextLogits],
+  ['returnGenerationLogits', 'generationLogits', ({ returnGenerationLogits }) => returnGenerationLogits],
+];
+
+/** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that asks for what the executor lacks. */
+export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
+  for (const [option, needs, isAsked] of ASKS) {
+    if (capabilities[needs] || !isAsked(options)) continue;
+    throw new LLMError(
+      'ERR_UNSUPPORTED',
+      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks. Leave ${option} out, or set it ` +
+        'to its default if generation_config.json of the engine asks for it.',
+    );
+  }
+}

@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   ERR_PROMPT_TOO_LONG: 'No new token fits behind the prompt.',
   ERR_UNSUPPORTED: 'This executor lacks what the request asks for; llm.capabilities says what it has.',
   ERR_QUEUE_FULL: 'As many requests wait as the queue holds.',
+  ERR_QUEUE_TIMEOUT: 'The request had not started when `queueTimeoutMs` had passed.',
   ERR_OUT_OF_MEMORY: 'Memory for the weights, the KV cache or the request could not be had.',
   ERR_ALREADY_READ: 'A Generation has one consumer, and this one has been iterated before.',
   ERR_READ_PENDING: 'next() was called before the last one settled.',

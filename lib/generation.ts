@@ -2,12 +2,15 @@ import { LLMError } from './errors.js';
 import type { RunningRequest } from './running-request.js';
 import type { Chunk, Result } from './types.js';
 
-/** One running request: iterate it, or await its `result`, or both. It has one consumer. */
+/**
+ * One running request: iterate it, or await its `result`, or both. It has one consumer. One that is dropped with nobody
+ * waiting for it is cancelled when it is collected as garbage.
+ */
 export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
   readonly id: number;
   /** All that came, whether it was iterated or not. A failure nobody reads is no unhandledRejection. */
   readonly result: Promise<Result>;
-  /** The text alone; it is the consumer. */
+  /** The text of the first output alone; it is the consumer. */
   readonly textStream: AsyncIterable<string>;
   /** Ends the request now: the iterator ends, and `result` resolves with what there is, `'cancelled'`. */
   abort(reason?: unknown): void;
@@ -18,23 +21,19 @@ export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
 type Step = IteratorResult<Chunk, undefined>;
 const DONE: Step = { done: true, value: undefined };
 
+// A request is known to its engine, so it would run on for a reader that is gone.
+const dropped = new FinalizationRegistry<RunningRequest>((request) => request.cancel());
+
 export class RequestGeneration implements Generation {
   readonly id: number;
   readonly #request: RunningRequest;
-  readonly #cancel: () => void;
   #result: Promise<Result> | undefined;
-  #settleResult: (() => void) | undefined;
-  #reader: ChunkReader | undefined;
+  #iterated = false;
 
-  /** `cancel` ends the request, in the executor too. */
-  constructor(request: RunningRequest, cancel: () => void) {
+  constructor(request: RunningRequest) {
     this.id = request.id;
     this.#request = request;
-    this.#cancel = cancel;
-    request.onNews = () => {
-      this.#reader?.wake();
-      if (request.outcome) this.#settleResult?.();
-    };
+    dropped.register(this, request);
   }
 
   get result(): Promise<Result> {
@@ -47,7 +46,7 @@ export class RequestGeneration implements Generation {
   }
 
   abort(_reason?: unknown): void {
-    this.#cancel();
+    this.#request.cancel();
   }
 
   toReadableStream(): ReadableStream<Chunk> {
@@ -68,47 +67,49 @@ export class RequestGeneration implements Generation {
   }
 
   [Symbol.asyncIterator](): ChunkReader {
-    if (this.#reader) {
+    if (this.#iterated) {
       throw new LLMError(
         'ERR_ALREADY_READ',
         'This Generation has been iterated before, and it has one consumer. Start another with stream(), or read result.',
         { requestId: this.id },
       );
     }
-    this.#reader = new ChunkReader(this.#request, this.#cancel);
-    return this.#reader;
+    this.#iterated = true;
+    return new ChunkReader(this, this.#request);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#cancel();
+    this.abort();
     return Promise.resolve();
   }
 
   #makeResult(): Promise<Result> {
     const promise = new Promise<Result>((resolve, reject) => {
-      this.#settleResult = () => {
-        const outcome = this.#request.outcome;
+      const settle = (): void => {
+        const { outcome } = this.#request;
         if (!outcome) return;
         if ('result' in outcome) resolve(outcome.result);
         else reject(outcome.error);
       };
+      // The request holds this Generation from here on: someone waits for it.
+      this.#request.onOutcome = settle;
+      settle();
     });
     promise.catch(() => {}); // the iterator tells the failure too, and a reader may have chosen that
-    this.#settleResult?.();
     return promise;
   }
 }
 
-/** The reader's end of one request. wake() runs no user code: settling a promise only queues a microtask. */
+/** The reader's end of one request. #wake() runs no user code: settling a promise only queues a microtask. */
 class ChunkReader implements AsyncIterator<Chunk, undefined> {
+  readonly #generation: Generation; // so that who holds the reader holds the Generation
   readonly #request: RunningRequest;
-  readonly #cancel: () => void;
   #waiting: ((step: Step | Promise<Step>) => void) | undefined; // the next() that came before its chunk
   #left = false;
 
-  constructor(request: RunningRequest, cancel: () => void) {
+  constructor(generation: Generation, request: RunningRequest) {
+    this.#generation = generation;
     this.#request = request;
-    this.#cancel = cancel;
   }
 
   next(): Promise<Step> {
@@ -123,24 +124,26 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
     if (step) return Promise.resolve(step);
     return new Promise((resolve) => {
       this.#waiting = resolve;
+      this.#request.onNews = this.#wake;
     });
   }
 
   /** The loop was left: the request is cancelled, and whoever still waits is at the end. */
   return(): Promise<Step> {
     this.#left = true;
-    this.wake();
-    this.#cancel();
+    this.#wake();
+    this.#generation.abort();
     return Promise.resolve(DONE);
   }
 
-  wake(): void {
+  readonly #wake = (): void => {
     if (!this.#waiting) return;
     const step = this.#step();
     if (!step) return;
     this.#waiting(step);
     this.#waiting = undefined;
-  }
+    this.#request.onNews = undefined;
+  };
 
   #step(): Step | Promise<Step> | undefined {
     if (this.#left) return DONE;
@@ -154,5 +157,5 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
 }
 
 async function* textOf(generation: Generation): AsyncGenerator<string, void, undefined> {
-  for await (const { text } of generation) if (text !== '') yield text;
+  for await (const { index, text } of generation) if (index === 0 && text !== '') yield text;
 }

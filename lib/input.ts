@@ -6,11 +6,35 @@ import type { ChatMessage } from './types.js';
 
 const EXPECTED = "expected a string, { tokens } or { messages: [{ role: 'user', content: '...' }] }";
 
+/** What of a request is tokens. */
+export interface Prompt {
+  tokens: Int32Array;
+  /** Runs that never come: `badTokens`, and `badWords` encoded. */
+  badTokens: readonly ArrayLike<number>[];
+}
+
 /**
- * The tokens of an input, copied, so that the caller may change it at once. Text and messages are encoded off the event loop.
+ * The tokens of a request, copied, so that the caller may change its input at once. Text is encoded off the event loop.
  * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_CHAT_TEMPLATE`, and what `tokenizer` throws.
  */
-export function readInput(
+export function readPrompt(
+  input: unknown,
+  options: RequestOptions,
+  tokenizer: () => Tokenizer,
+): Prompt | Promise<Prompt> {
+  const tokens = readInput(input, options, tokenizer);
+  const { badTokens, badWords } = options;
+  if (tokens instanceof Int32Array && badWords.length === 0) return { tokens, badTokens };
+  // A word has one run of tokens at the start of a text and another behind a space.
+  const words = badWords.flatMap((word) => [word, ` ${word}`]);
+  const encodedWords = words.map((word) => tokenizer().encode(word, { addSpecialTokens: false }));
+  return Promise.all([tokens, Promise.all(encodedWords)]).then(([encoded, runs]) => ({
+    tokens: encoded,
+    badTokens: [...badTokens, ...runs.filter((run) => run.length > 0)],
+  }));
+}
+
+function readInput(
   input: unknown,
   { addSpecialTokens }: RequestOptions,
   tokenizer: () => Tokenizer,

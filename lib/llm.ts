@@ -3,14 +3,13 @@ import { type Capabilities, capabilitiesOf } from './capabilities.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './checks.js';
 import { type EngineDirectory, openEngine } from './engine/directory.js';
 import { LLMError } from './errors.js';
-import { type Generation, RequestGeneration } from './generation.js';
-import { readInput } from './input.js';
+import type { Generation } from './generation.js';
+import { type LLMHandle, makeHandle, readHandle } from './handle.js';
 import { type LoadOptions, libraryOf, readLoadOptions } from './load-options.js';
 import { type MailReceiver, makeDeliver } from './mail.js';
-import { bind, fromNative, loadAddon, type NativeEngine, type NativeInfo, type Stats } from './native.js';
-import { type GenerateOptions, type RequestOptions, readGenerateOptions } from './options.js';
-import { RunningRequest } from './running-request.js';
-import { SubmissionQueue } from './submission-queue.js';
+import { bind, fromNative, type Loaded, loadAddon, type NativeEngine, type NativeInfo, type Stats } from './native.js';
+import type { GenerateOptions } from './options.js';
+import { Requests } from './requests.js';
 import { Tokenizer } from './text/tokenizer.js';
 import type { Input, Result } from './types.js';
 
@@ -37,21 +36,17 @@ const SHUTDOWN_DEADLINE_MS = 10_000;
 export class LLM implements AsyncDisposable {
   readonly info: EngineInfo;
   readonly capabilities: Capabilities;
+  /** Send it to a worker thread with `postMessage`, and `LLM.attach` it there. */
+  readonly handle: LLMHandle;
   readonly #engine: NativeEngine;
-  readonly #receivers: Map<number, MailReceiver>;
-  readonly #tokenizer: Tokenizer | undefined;
   readonly #directory: EngineDirectory;
-  readonly #submissions = new SubmissionQueue();
-  readonly #running = new Set<RunningRequest>();
-  #onIdle: (() => void) | undefined;
+  #tokenizer: Tokenizer | undefined;
+  readonly #requests: Requests;
   #closed: Promise<void> | undefined;
 
-  private constructor(
-    directory: EngineDirectory,
-    tokenizer: Tokenizer | undefined,
-    engine: NativeEngine,
-    receivers: Map<number, MailReceiver>,
-  ) {
+  private constructor(directory: EngineDirectory, tokenizer: Tokenizer | undefined, loaded: Loaded) {
+    const receivers = new Map<number, MailReceiver>();
+    const engine = bind(loadAddon(), loaded, makeDeliver(receivers));
     const { capabilities, ...facts } = engine.info();
     this.info = {
       dir: directory.path,
@@ -60,10 +55,21 @@ export class LLM implements AsyncDisposable {
       ...facts,
     };
     this.capabilities = capabilitiesOf(capabilities);
+    this.handle = makeHandle(engine.shareId(), directory);
     this.#directory = directory;
     this.#tokenizer = tokenizer;
     this.#engine = engine;
-    this.#receivers = receivers;
+    this.#requests = new Requests(
+      {
+        engine,
+        directory,
+        executor: facts.executor,
+        capabilities: this.capabilities,
+        maxSeqLen: facts.maxSeqLen,
+        tokenizer: () => this.tokenizer,
+      },
+      receivers,
+    );
   }
 
   /**
@@ -73,7 +79,7 @@ export class LLM implements AsyncDisposable {
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
-    const { signal, onProgress, executor, ...sizes } = readLoadOptions(options);
+    const { signal, onProgress, logger, executor, ...sizes } = readLoadOptions(options);
     signal?.throwIfAborted();
     const addon = loadAddon();
     const library = libraryOf(executor);
@@ -103,6 +109,7 @@ export class LLM implements AsyncDisposable {
           pending.abort();
         }
       },
+      logger && ((level, message) => logger[LOG_METHODS[level] ?? 'debug'](message)),
     );
     const onAbort = (): void => {
       stopped ??= { reason: signal?.reason };
@@ -114,8 +121,7 @@ export class LLM implements AsyncDisposable {
         throw stopped ? stopped.reason : fromNative(thrown);
       })
       .finally(ignoreSignal);
-    const receivers = new Map<number, MailReceiver>();
-    const llm = new LLM(directory, tokenizer, bind(addon, loaded, makeDeliver(receivers)), receivers);
+    const llm = new LLM(directory, tokenizer, loaded);
     if (stopped) {
       await llm.close();
       throw stopped.reason;
@@ -123,21 +129,44 @@ export class LLM implements AsyncDisposable {
     return llm;
   }
 
+  /**
+   * The engine of another LLM of this process, in this thread: both run their requests on it, together. Each is closed by
+   * itself, and the engine goes with the last; where this thread ends, its requests end and the others run on. The tokenizer
+   * is loaded at its first use, on the event loop.
+   * @throws {LLMError} `ERR_CLOSED` where the engine is closed, `ERR_INVALID_INPUT` for what is no handle of this process.
+   */
+  static attach(handle: LLMHandle): LLM {
+    const { engineId, directory } = readHandle(handle);
+    const addon = loadAddon();
+    let loaded: Loaded;
+    try {
+      loaded = addon.attach(engineId);
+    } catch (error) {
+      throw fromNative(error);
+    }
+    return new LLM(directory, undefined, loaded);
+  }
+
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING` where the engine directory has none. */
   get tokenizer(): Tokenizer {
     if (this.#tokenizer) return this.#tokenizer;
-    throw new LLMError(
-      'ERR_TOKENIZER_MISSING',
-      `${this.info.dir} has no tokenizer.json, so this LLM takes and gives tokens only: generate({ tokens }). ` +
-        'Copy tokenizer.json and tokenizer_config.json of the model into it.',
-    );
+    const { tokenizerPath } = this.#directory;
+    if (tokenizerPath === undefined) {
+      throw new LLMError(
+        'ERR_TOKENIZER_MISSING',
+        `${this.info.dir} has no tokenizer.json, so this LLM takes and gives tokens only: generate({ tokens }). ` +
+          'Copy tokenizer.json and tokenizer_config.json of the model into it.',
+      );
+    }
+    this.#tokenizer = Tokenizer.loadNow({ ...this.#directory, tokenizerPath });
+    return this.#tokenizer;
   }
 
   /**
    * Runs one request, or several together, to the end, off the event loop; `input` may be changed as soon as the call returns.
    * @returns the text, `usage` in tokens and `timing` in milliseconds; for an array of inputs an array in its order.
    * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_INVALID_OPTION`, `ERR_EMPTY_PROMPT`, `ERR_PROMPT_TOO_LONG` if no new token fits,
-   *   `ERR_QUEUE_FULL`, `ERR_UNSUPPORTED`, `ERR_CLOSED`, `ERR_EXECUTOR_FAILED`; if one of several fails, the others are aborted.
+   *   `ERR_QUEUE_FULL`, `ERR_QUEUE_TIMEOUT`, `ERR_UNSUPPORTED`, `ERR_CLOSED`, `ERR_EXECUTOR_FAILED`; if one of several fails, the others are aborted.
    */
   generate(input: Input, options?: GenerateOptions): Promise<Result>;
   generate(inputs: readonly Input[], options?: GenerateOptions): Promise<Result[]>;
@@ -152,39 +181,7 @@ export class LLM implements AsyncDisposable {
 
   /** Starts one request at once and never throws: what is wrong with it is thrown by the iterator and by `result`. */
   stream(input: Input, options: GenerateOptions = {}): Generation {
-    const draft = this.#draft(input, options);
-    const stop = 'options' in draft ? draft.options.stop : [];
-    const request = new RunningRequest(
-      draft.id,
-      (token) => this.#tokenizer?.tokenText(token) ?? '',
-      stop,
-      () => {
-        ignoreSignal?.();
-        clearTimeout(timer);
-        this.#forget(request);
-      },
-    );
-    const cancel = (): void => request.cancel();
-    const generation = new RequestGeneration(request, cancel);
-    let ignoreSignal: (() => void) | undefined;
-    let timer: NodeJS.Timeout | undefined;
-    this.#running.add(request);
-    if ('error' in draft) {
-      request.fail(draft.error);
-      return generation;
-    }
-    const { signal, timeoutMs } = draft.options;
-    if (signal?.aborted) {
-      request.abort(signal.reason);
-      return generation;
-    }
-    if (signal) ignoreSignal = whenAborted(signal, () => request.abort(signal.reason));
-    if (timeoutMs !== undefined) timer = setTimeout(() => request.timeOut(), timeoutMs);
-    this.#submissions.add(draft.tokens, {
-      submit: (tokens) => this.#submit(request, tokens, draft.options),
-      fail: (error) => request.fail(error),
-    });
-    return generation;
+    return this.#requests.start(input, options);
   }
 
   /** A snapshot, taken at once. */
@@ -216,76 +213,12 @@ export class LLM implements AsyncDisposable {
   }
 
   async #close(drainMs: number): Promise<void> {
-    if (this.#running.size > 0 && drainMs > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-        setTimeout(resolve, drainMs).unref();
-      });
-    }
-    for (const request of this.#running) request.closed();
+    await this.#requests.close(drainMs);
     await this.#engine.close(SHUTDOWN_DEADLINE_MS);
-  }
-
-  #draft(input: unknown, options: unknown): Draft {
-    if (this.#closed) {
-      const message = 'This LLM is closed; load the engine again with LLM.load().';
-      return { id: 0, error: new LLMError('ERR_CLOSED', message) };
-    }
-    const id = this.#engine.nextId();
-    try {
-      const checked = readGenerateOptions(options, this.#directory.generation);
-      if (checked.stop.length > 0) void this.tokenizer; // stop strings are looked for in text
-      return { id, options: checked, tokens: readInput(input, checked, () => this.tokenizer) };
-    } catch (error) {
-      return { id, error: fromUser(error, id) };
-    }
-  }
-
-  #submit(request: RunningRequest, tokens: Int32Array, options: RequestOptions): void {
-    if (request.outcome) return;
-    request.submitted(tokens.length);
-    this.#receivers.set(request.id, request);
-    if (this.#receivers.size === 1) this.#engine.keepAlive(true);
-    try {
-      this.#engine.submit(request.id, tokens, {
-        maxTokens: options.maxTokens ?? Math.max(1, this.info.maxSeqLen - tokens.length),
-        endIds: Int32Array.from(options.ignoreEos ? [] : this.info.endIds),
-        stop: options.stop,
-        skipSpecialTokens: options.skipSpecialTokens,
-        temperature: options.temperature,
-        topK: options.topK,
-        topP: options.topP,
-        minP: options.minP,
-        seed: options.seed,
-        logprobs: options.logprobs,
-        topLogprobs: options.topLogprobs,
-        contextLogits: options.returnContextLogits,
-        generationLogits: options.returnGenerationLogits,
-      });
-    } catch (error) {
-      request.fail(fromNative(error, { requestId: request.id }));
-    }
-  }
-
-  /** The request has ended for its reader, whether the executor knows already or not. */
-  #forget(request: RunningRequest): void {
-    this.#running.delete(request);
-    if (this.#receivers.delete(request.id)) {
-      this.#engine.cancel(request.id);
-      if (this.#receivers.size === 0) this.#engine.keepAlive(false);
-    }
-    if (this.#running.size === 0) this.#onIdle?.();
   }
 }
 
-/** A request before it has its tokens. */
-type Draft =
-  | { readonly id: number; readonly options: RequestOptions; readonly tokens: Int32Array | Promise<Int32Array> }
-  | { readonly id: number; readonly error: LLMError };
+/** By the numbers of ExecutorLogLevel in native/executor/config.h. */
+const LOG_METHODS = ['error', 'warn', 'info', 'debug'] as const;
 
 const isList = (input: Input | readonly Input[]): input is readonly Input[] => Array.isArray(input);
-
-const fromUser = (error: unknown, requestId: number): LLMError =>
-  LLMError.is(error)
-    ? new LLMError(error.code, error.message, { requestId, cause: error })
-    : fromNative(error, { requestId });

@@ -10,6 +10,14 @@ export interface ExecutorLibrary {
   library: string;
 }
 
+/** What takes log lines; `console` is one, and so are pino's and winston's loggers. */
+export interface Logger {
+  error(message: string): void;
+  warn(message: string): void;
+  info(message: string): void;
+  debug(message: string): void;
+}
+
 export interface LoadOptions {
   /** What runs the model. This version comes with `'cpu'`; `'auto'` takes it. Default: `'auto'`. */
   executor?: ExecutorName | ExecutorLibrary;
@@ -31,6 +39,8 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** Told how much of the load is done, 0 to 1. Default: none. */
   onProgress?: (done: number) => void;
+  /** Gets what the executor logs, from the load to the close. Default: nothing is logged. */
+  logger?: Logger;
 }
 
 const EXECUTORS: readonly ExecutorName[] = ['auto', 'cpu', 'cuda', 'tensorrt-llm'];
@@ -41,6 +51,12 @@ function isExecutor(value: unknown): value is ExecutorName | ExecutorLibrary {
     return typeof library === 'string';
   }
   return EXECUTORS.some((name) => name === value);
+}
+
+function isLogger(value: unknown): value is Logger {
+  if (typeof value !== 'object' || value === null) return false;
+  const methods = value as Readonly<Record<string, unknown>>;
+  return ['error', 'warn', 'info', 'debug'].every((name) => typeof methods[name] === 'function');
 }
 
 const checks: Checks<LoadOptions> = {
@@ -54,6 +70,7 @@ const checks: Checks<LoadOptions> = {
   tensorParallel: integer(1, 1024),
   signal: signal(),
   onProgress: callback(),
+  logger: check('an object with the methods error, warn, info and debug', isLogger),
 };
 
 /** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, what it must be and what it is. */

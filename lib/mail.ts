@@ -5,6 +5,8 @@ export interface MailReceiver {
   onStart(promptTokens: number, cachedTokens: number, queueMs: number): void;
   onText(part: TextPart): void;
   onContextLogits(logits: Logits): void;
+  /** One for each token of the prompt; the first one's logprob is NaN. */
+  onPromptLogprobs(logprobs: RawLogprob[]): void;
   /** The last call for a request is this one or onError. */
   onEnd(): void;
   onError(executorCode: number, message: string): void;
@@ -48,6 +50,7 @@ const START = 1;
 const END = 2;
 const ERROR = 3;
 const CONTEXT_LOGITS = 4;
+const PROMPT_LOGPROBS = 5;
 const STOP_STRING = 1;
 const STOP_TOKEN = 2;
 
@@ -122,6 +125,9 @@ export function makeDeliver(receivers: ReadonlyMap<number, MailReceiver>): Deliv
       } else if (kind === CONTEXT_LOGITS) {
         const contextLogits = nextLogits();
         receiver?.onContextLogits(contextLogits);
+      } else if (kind === PROMPT_LOGPROBS) {
+        const promptLogprobs = readLogprobs(next());
+        receiver?.onPromptLogprobs(promptLogprobs);
       } else if (kind === END) {
         receiver?.onEnd();
       } else if (kind === ERROR) {

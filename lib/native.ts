@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
 import { type ErrorCode, type ErrorDetails, LLMError, messageOf } from './errors.js';
 import type { Deliver } from './mail.js';
 import type { ByteTable } from './text/byte-table.js';
@@ -21,19 +22,37 @@ export interface NativeLoadOptions {
   kvCacheTokens?: number;
 }
 
-/** What submit() reads; options.ts makes it. */
+/** Runs of tokens back to back; run i ends before `offsets[i + 1]`. */
+export interface NativeTokenLists {
+  tokens: Int32Array;
+  offsets: Uint32Array;
+}
+
+/** What submit() reads. What is undefined is left to the executor, which then does nothing of that kind. */
 export interface NativeRequest {
   maxTokens: number;
+  minTokens: number | undefined;
   endIds: Int32Array;
   stop: readonly string[];
+  stopTokens: NativeTokenLists | undefined;
+  badTokens: NativeTokenLists | undefined;
   skipSpecialTokens: boolean;
   temperature: number | undefined;
   topK: number | undefined;
   topP: number | undefined;
   minP: number | undefined;
   seed: number | undefined;
+  repetitionPenalty: number | undefined;
+  presencePenalty: number | undefined;
+  frequencyPenalty: number | undefined;
+  noRepeatNgram: number | undefined;
+  biasTokens: Int32Array | undefined;
+  biasValues: Float32Array | undefined;
+  sequences: number | undefined;
   logprobs: boolean;
   topLogprobs: number;
+  /** 0: none, else 1 + how many of the likeliest tokens go with each. */
+  promptLogprobs: number;
   contextLogits: boolean;
   generationLogits: boolean;
 }
@@ -84,18 +103,27 @@ export interface NativeEngine {
   cancel(id: number): void;
   keepAlive(keep: boolean): void;
   info(): NativeInfo;
+  /** What attach() takes, in any environment of this process. */
+  shareId(): number;
   stats(): Stats;
   close(deadlineMs: number): Promise<void>;
-  closeNow(deadlineMs: number): void;
+  closeNow(deadlineMs: number, processEnds: boolean): void;
 }
 
 declare const loadedBrand: unique symbol;
-interface Loaded {
+/** An engine on its way to the one NativeEngine that is made of it. */
+export interface Loaded {
   readonly [loadedBrand]: true;
 }
 
 interface Addon {
-  load(options: NativeLoadOptions, onProgress: (done: number) => void): { promise: Promise<Loaded>; abort(): void };
+  /** `onLog` gets an ExecutorLogLevel and a line. */
+  load(
+    options: NativeLoadOptions,
+    onProgress: (done: number) => void,
+    onLog: ((level: number, message: string) => void) | undefined,
+  ): { promise: Promise<Loaded>; abort(): void };
+  attach(shareId: number): Loaded;
   NativeEngine: new (loaded: Loaded, deliver: Deliver) => NativeEngine;
 }
 
@@ -198,5 +226,5 @@ export function bind({ NativeEngine }: Addon, engineLoaded: Loaded, deliver: Del
 }
 
 function closeAll(): void {
-  for (const each of live) each.deref()?.closeNow(EXIT_DEADLINE_MS);
+  for (const each of live) each.deref()?.closeNow(EXIT_DEADLINE_MS, isMainThread);
 }

@@ -3,53 +3,61 @@ import type { Chunk, FinishReason, Logits, Output, TokenLogprob } from './types.
 
 /** One output of a request: all that has come, and what of it nobody has read. Unread steps merge into one chunk. */
 export class OutputBuffer {
-  readonly #index: number;
-  readonly #tokenText: (token: number) => string;
+  /** The output's place in the result. */
+  index: number;
+  readonly #nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined;
   #text = '';
   #unreadText = '';
   #tokens = new Int32Array(64);
   #tokenCount = 0;
   #readTokens = 0;
   #logprobs: TokenLogprob[] | undefined;
+  #cumulativeLogprob: number | undefined;
   #logits: Logits[] = [];
   #finishReason: FinishReason | undefined;
   #finishRead = false;
   #stopReason: string | number | undefined;
 
-  constructor(index: number, tokenText: (token: number) => string) {
-    this.#index = index;
-    this.#tokenText = tokenText;
+  /** Without `nameLogprob` only the sum of what comes is kept. */
+  constructor(index: number, nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined) {
+    this.index = index;
+    this.#nameLogprob = nameLogprob;
   }
 
-  add(
-    { text, tokens, tokensBegin, tokensEnd, finishReason, logprobs, logits }: TextPart,
-    stopReason?: string | number,
-  ) {
+  get tokenCount(): number {
+    return this.#tokenCount;
+  }
+
+  get cumulativeLogprob(): number {
+    return this.#cumulativeLogprob ?? 0;
+  }
+
+  add({ text, tokens, tokensBegin, tokensEnd, logprobs, logits }: TextPart): void {
     this.#text += text;
     this.#unreadText += text;
     this.#reserve(tokensEnd - tokensBegin);
     for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens[this.#tokenCount++] = tokens[i] as number;
-    if (logprobs) {
-      const first = this.#tokenCount - logprobs.length;
-      this.#logprobs ??= [];
-      for (const [i, raw] of logprobs.entries()) {
-        this.#logprobs.push(this.#tokenLogprob(this.#tokens[first + i] as number, raw));
-      }
-    }
+    if (logprobs) this.#addLogprobs(logprobs, this.#tokenCount - logprobs.length);
     if (logits) this.#logits.push(logits);
-    this.#stopReason = stopReason;
-    if (finishReason) this.finish(finishReason);
   }
 
-  finish(reason: FinishReason): void {
-    this.#finishReason ??= reason;
+  /** Ends the output, if it has not ended. */
+  finish(reason: FinishReason, stopReason?: string | number): void {
+    if (this.#finishReason !== undefined) return;
+    this.#finishReason = reason;
+    this.#stopReason = stopReason;
+  }
+
+  endsWith(run: readonly number[]): boolean {
+    const first = this.#tokenCount - run.length;
+    return first >= 0 && run.every((token, i) => this.#tokens[first + i] === token);
   }
 
   take(): Chunk | undefined {
     const ends = this.#finishReason !== undefined && !this.#finishRead;
     if (this.#readTokens === this.#tokenCount && this.#unreadText === '' && !ends) return undefined;
     const chunk: Chunk = {
-      index: this.#index,
+      index: this.index,
       text: this.#unreadText,
       tokens: this.#tokens.slice(this.#readTokens, this.#tokenCount),
     };
@@ -64,18 +72,26 @@ export class OutputBuffer {
   /** An output without a finish reason reads as cancelled. */
   result(): Output {
     const output: Output = {
-      index: this.#index,
+      index: this.index,
       text: this.#text,
       tokens: this.#tokens.slice(0, this.#tokenCount),
       finishReason: this.#finishReason ?? 'cancelled',
     };
     if (this.#stopReason !== undefined) output.stopReason = this.#stopReason;
-    if (this.#logprobs) {
-      output.logprobs = this.#logprobs;
-      output.cumulativeLogprob = this.#logprobs.reduce((sum, { logprob }) => sum + logprob, 0);
-    }
+    if (this.#logprobs) output.logprobs = this.#logprobs;
+    if (this.#cumulativeLogprob !== undefined) output.cumulativeLogprob = this.#cumulativeLogprob;
     if (this.#logits.length > 0) output.generationLogits = joinRows(this.#logits);
     return output;
+  }
+
+  #addLogprobs(logprobs: readonly RawLogprob[], firstToken: number): void {
+    this.#cumulativeLogprob ??= 0;
+    for (const [i, raw] of logprobs.entries()) {
+      this.#cumulativeLogprob += raw.logprob;
+      if (!this.#nameLogprob) continue;
+      this.#logprobs ??= [];
+      this.#logprobs.push(this.#nameLogprob(this.#tokens[firstToken + i] as number, raw));
+    }
   }
 
   #reserve(count: number): void {
@@ -83,12 +99,6 @@ export class OutputBuffer {
     const larger = new Int32Array(Math.max(this.#tokens.length * 2, this.#tokenCount + count));
     larger.set(this.#tokens);
     this.#tokens = larger;
-  }
-
-  #tokenLogprob(token: number, { logprob, top }: RawLogprob): TokenLogprob {
-    const named = { token, text: this.#tokenText(token), logprob };
-    if (top.length === 0) return named;
-    return { ...named, top: top.map((each) => ({ ...each, text: this.#tokenText(each.token) })) };
   }
 }
 

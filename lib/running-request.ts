@@ -1,65 +1,100 @@
+import { requestEnded, requestHasToken } from './diagnostics.js';
 import { LLMError } from './errors.js';
-import type { MailReceiver, TextPart } from './mail.js';
+import type { MailReceiver, RawLogprob, TextPart } from './mail.js';
 import { codeOf } from './native.js';
 import { OutputBuffer } from './output-buffer.js';
-import type { Chunk, FinishReason, Logits, Result } from './types.js';
+import type { Chunk, FinishReason, Logits, Result, TokenLogprob } from './types.js';
 
 /** How a request ended: with a result, or with what the iterator and the result's promise throw. */
 export type Outcome = { readonly result: Result } | { readonly error: unknown };
 
+/** What of a request's options its answer depends on. */
+export interface AnswerOptions {
+  readonly n: number;
+  readonly bestOf: number;
+  readonly logprobs: boolean;
+  readonly stop: readonly string[];
+  readonly stopTokens: readonly (readonly number[])[];
+}
+
 /**
  * What has come for one request, whether anyone reads it or not. Generation is its face to the user; the two are apart
- * so that the mail can be kept while nobody holds the Generation.
+ * so that a Generation nobody holds can be told from one that is still read.
  */
 export class RunningRequest implements MailReceiver {
   readonly id: number;
-  /** Called when there is something new to read, the end included. Must run no user code. */
+  /** Called when there is something new to read, the end included. Held while someone waits only; must run no user code. */
   onNews: (() => void) | undefined;
+  /** Called at the end, where someone waits for the result. Must run no user code. */
+  onOutcome: (() => void) | undefined;
   outcome: Outcome | undefined;
+  readonly #options: AnswerOptions;
   readonly #outputs: readonly OutputBuffer[];
-  readonly #stop: readonly string[];
+  readonly #tokenText: (token: number) => string;
   /** Called once, at the end: takes the request out of all that knows it. */
   readonly #onEnd: () => void;
+  /** Called once, when the executor has begun with it. */
+  readonly #onStart: () => void;
   #silent = false;
   readonly #timing = { submit: 0, firstToken: 0, queueMs: 0 };
-  #promptTokens = 0;
+  #promptTokens: Int32Array = new Int32Array(0);
   #cachedTokens = 0;
+  #promptLogprobs: (TokenLogprob | null)[] | undefined;
   #contextLogits: Logits | undefined;
 
-  constructor(id: number, tokenText: (token: number) => string, stop: readonly string[], onEnd: () => void) {
+  constructor(
+    id: number,
+    options: AnswerOptions,
+    tokenText: (token: number) => string,
+    { onStart, onEnd }: { onStart: () => void; onEnd: () => void },
+  ) {
     this.id = id;
-    this.#outputs = [new OutputBuffer(0, tokenText)];
-    this.#stop = stop;
+    this.#options = options;
+    this.#tokenText = tokenText;
+    const nameLogprob = options.logprobs ? this.#nameLogprob : undefined;
+    this.#outputs = Array.from({ length: options.bestOf }, (_, index) => new OutputBuffer(index, nameLogprob));
+    this.#onStart = onStart;
     this.#onEnd = onEnd;
   }
 
   /** The executor gets the request now. */
-  submitted(promptTokens: number): void {
+  submitted(promptTokens: Int32Array): void {
     this.#promptTokens = promptTokens;
     this.#timing.submit = performance.now();
   }
 
   /** What nobody has read yet; undefined if there is nothing. */
   take(): Chunk | undefined {
-    if (this.#silent) return undefined;
+    if (this.#silent || (this.#chooses && !this.outcome)) return undefined;
     for (const output of this.#outputs) {
-      const chunk = output.take();
+      const chunk = output.index < this.#options.n ? output.take() : undefined;
       if (chunk) return chunk;
     }
     return undefined;
   }
 
-  onStart(promptTokens: number, cachedTokens: number, queueMs: number): void {
-    this.#promptTokens = promptTokens;
+  onStart(_promptTokens: number, cachedTokens: number, queueMs: number): void {
     this.#cachedTokens = cachedTokens;
     this.#timing.queueMs = queueMs;
+    this.#onStart();
   }
 
   onText(part: TextPart): void {
-    if (this.#timing.firstToken === 0) this.#timing.firstToken = performance.now();
-    const stopReason = part.stopString === undefined ? part.stopToken : this.#stop[part.stopString];
-    this.#outputs[part.index]?.add(part, stopReason);
+    const output = this.#outputs[part.index];
+    if (!output) return;
+    output.add(part);
+    if (part.finishReason) output.finish(part.finishReason, this.#stopReason(part, output));
+    if (this.#timing.firstToken === 0 && part.tokensEnd > part.tokensBegin) {
+      this.#timing.firstToken = performance.now();
+      requestHasToken({ requestId: this.id, timeToFirstTokenMs: this.#timing.firstToken - this.#timing.submit });
+    }
     this.onNews?.();
+  }
+
+  onPromptLogprobs(logprobs: RawLogprob[]): void {
+    this.#promptLogprobs = logprobs.map((raw, i) =>
+      Number.isNaN(raw.logprob) ? null : this.#nameLogprob(this.#promptTokens[i] as number, raw),
+    );
   }
 
   onContextLogits(logits: Logits): void {
@@ -67,11 +102,11 @@ export class RunningRequest implements MailReceiver {
   }
 
   onEnd(): void {
-    this.#end({ result: this.#result() });
+    this.#end(() => ({ result: this.#result() }));
   }
 
   onError(executorCode: number, message: string): void {
-    this.fail(new LLMError(codeOf(executorCode), message, { requestId: this.id, partial: this.#result() }));
+    this.fail((partial) => new LLMError(codeOf(executorCode), message, { requestId: this.id, partial }));
   }
 
   /** Ends it with what there is; the iterator gives nothing more. */
@@ -90,35 +125,56 @@ export class RunningRequest implements MailReceiver {
   abort(reason: unknown): void {
     if (this.outcome) return;
     this.#silent = true;
-    this.#end({ error: reason });
+    this.#end(() => ({ error: reason }));
   }
 
   /** Ends it with what its readers get thrown, behind what has come. */
-  fail(error: LLMError): void {
-    this.#end({ error });
+  fail(makeError: (partial: Result) => LLMError): void {
+    this.#end(() => ({ error: makeError(this.#result()) }));
   }
 
-  /** Ends it because the engine closes. */
-  closed(): void {
-    const message = 'The LLM was closed before this request ended; await what runs before close(), or give it drainMs.';
-    this.fail(new LLMError('ERR_CLOSED', message, { requestId: this.id, partial: this.#result() }));
+  /** Whether outputs are made that the result leaves out. */
+  get #chooses(): boolean {
+    return this.#options.bestOf > this.#options.n;
+  }
+
+  #stopReason({ finishReason, stopString, stopToken }: TextPart, output: OutputBuffer): string | number | undefined {
+    if (finishReason !== 'stop') return undefined;
+    if (stopString !== undefined) return this.#options.stop[stopString];
+    return stopToken ?? this.#options.stopTokens.find((run) => output.endsWith(run))?.at(-1);
   }
 
   #finish(reason: FinishReason): void {
     for (const output of this.#outputs) output.finish(reason);
-    this.#end({ result: this.#result() });
+    this.#end(() => ({ result: this.#result() }));
   }
 
-  #end(outcome: Outcome): void {
+  #end(makeOutcome: () => Outcome): void {
     if (this.outcome) return;
-    this.outcome = outcome;
+    if (this.#chooses) {
+      const likeliest = [...this.#outputs].sort((a, b) => b.cumulativeLogprob - a.cumulativeLogprob);
+      for (const [rank, output] of likeliest.entries()) output.index = rank;
+    }
+    this.outcome = makeOutcome();
     this.#onEnd();
+    requestEnded(this.id, this.outcome);
     this.onNews?.();
+    this.onOutcome?.();
   }
+
+  readonly #nameLogprob = (token: number, { logprob, top }: RawLogprob): TokenLogprob => {
+    const named = { token, text: this.#tokenText(token), logprob };
+    if (top.length === 0) return named;
+    return { ...named, top: top.map((each) => ({ ...each, text: this.#tokenText(each.token) })) };
+  };
 
   #result(): Result {
-    const outputs = this.#outputs.map((output) => output.result());
-    const completionTokens = outputs.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const outputs = this.#outputs
+      .filter(({ index }) => index < this.#options.n)
+      .sort((a, b) => a.index - b.index)
+      .map((output) => output.result());
+    const promptTokens = this.#promptTokens.length;
+    const completionTokens = this.#outputs.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
     const now = performance.now();
     const start = this.#timing.submit || now;
     const first = outputs[0] as Result['outputs'][number];
@@ -128,16 +184,17 @@ export class RunningRequest implements MailReceiver {
       finishReason: first.finishReason,
       ...(first.stopReason === undefined ? {} : { stopReason: first.stopReason }),
       usage: {
-        promptTokens: this.#promptTokens,
+        promptTokens,
         cachedTokens: this.#cachedTokens,
         completionTokens,
-        totalTokens: this.#promptTokens + completionTokens,
+        totalTokens: promptTokens + completionTokens,
       },
       timing: {
         queueMs: this.#timing.queueMs,
         timeToFirstTokenMs: (this.#timing.firstToken || now) - start,
         totalMs: now - start,
       },
+      ...(this.#promptLogprobs ? { promptLogprobs: this.#promptLogprobs } : {}),
       ...(this.#contextLogits ? { contextLogits: this.#contextLogits } : {}),
     };
   }

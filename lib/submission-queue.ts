@@ -1,8 +1,8 @@
 import { LLMError, messageOf } from './errors.js';
 
 /** What happens to a request once it has its tokens, or cannot have them. */
-interface Submission {
-  submit(tokens: Int32Array): void;
+interface Submission<Prompt> {
+  submit(prompt: Prompt): void;
   fail(error: LLMError): void;
 }
 
@@ -12,17 +12,17 @@ interface Waiting {
 }
 
 /** Requests reach the executor in the order they were made, though encoding a short text overtakes that of a long one. */
-export class SubmissionQueue {
+export class SubmissionQueue<Prompt extends object> {
   readonly #waiting: Waiting[] = [];
 
-  add(tokens: Int32Array | Promise<Int32Array>, { submit, fail }: Submission): void {
+  add(prompt: Prompt | Promise<Prompt>, { submit, fail }: Submission<Prompt>): void {
     const entry: Waiting = { ready: undefined };
     this.#waiting.push(entry);
-    if (tokens instanceof Int32Array) {
-      this.#ready(entry, () => submit(tokens));
+    if (!(prompt instanceof Promise)) {
+      this.#ready(entry, () => submit(prompt));
       return;
     }
-    tokens.then(
+    prompt.then(
       (encoded) => this.#ready(entry, () => submit(encoded)),
       (error: unknown) => {
         const failure = LLMError.is(error) ? error : new LLMError('ERR_INTERNAL', messageOf(error), { cause: error });

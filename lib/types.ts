@@ -20,7 +20,7 @@ export type Input =
   | { tokens: ArrayLike<number> }
   | { messages: readonly ChatMessage[]; tools?: readonly Tool[]; templateVars?: Readonly<Record<string, unknown>> };
 
-/** Natural-log probability of one token under the model, before temperature, top-k, top-p or min-p. */
+/** Natural-log probability of one token under the model, before penalties, biases, temperature and every cut. */
 export interface TokenLogprob {
   token: number;
   /** The token's own text; bytes that are no whole character read as U+FFFD. */
@@ -70,10 +70,10 @@ export interface Output {
   text: string;
   tokens: Int32Array;
   finishReason: FinishReason;
-  /** The stop string that was found, or the id of the end token; absent for other ends. */
+  /** The stop string that was found, or the id of the token that ended the output; absent for other ends. */
   stopReason?: string | number;
   logprobs?: TokenLogprob[];
-  /** Sum of the log-probabilities of `tokens`; there with `logprobs`. */
+  /** Sum of the log-probabilities of `tokens`; there with `logprobs`, and where `bestOf` chose by it. */
   cumulativeLogprob?: number;
   /** A row for each token of `tokens`; there with `returnGenerationLogits`. */
   generationLogits?: Logits;
@@ -82,6 +82,7 @@ export interface Output {
 export interface Result {
   /** Text of `outputs[0]`. */
   text: string;
+  /** `n` of them; with `bestOf`, the likeliest first. */
   outputs: Output[];
   /** That of `outputs[0]`. */
   finishReason: FinishReason;
@@ -89,6 +90,8 @@ export interface Result {
   stopReason?: string | number;
   usage: Usage;
   timing: Timing;
+  /** One for each token of the prompt, null for the first, which nothing comes before; there with `promptLogprobs`. */
+  promptLogprobs?: (TokenLogprob | null)[];
   /** A row for each token of the prompt; there with `returnContextLogits`. */
   contextLogits?: Logits;
 }

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import type { Tokenizer as Encoder } from 'tokenizers';
 import { LLMError, messageOf } from '../errors.js';
 import type { ChatMessage } from '../types.js';
@@ -46,13 +48,28 @@ export class Tokenizer {
    * `tokenizers` package, which has no asynchronous load.
    * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file; `ERR_PLATFORM_UNSUPPORTED` where `tokenizers` has no build.
    */
-  static async load({ tokenizerPath, chatTemplate, bosToken, eosToken }: TokenizerOptions): Promise<Tokenizer> {
-    const text = await readFile(tokenizerPath, 'utf8').catch((cause: unknown) => {
-      throw new LLMError('ERR_TOKENIZER_INVALID', `${tokenizerPath} cannot be read: ${messageOf(cause)}`, { cause });
+  static async load(options: TokenizerOptions): Promise<Tokenizer> {
+    const text = await readFile(options.tokenizerPath, 'utf8').catch((cause: unknown) => {
+      throw unreadable(options.tokenizerPath, cause);
     });
+    return Tokenizer.#parse(text, options);
+  }
+
+  /** Internal: the same, with the file read at once too. */
+  static loadNow(options: TokenizerOptions): Tokenizer {
+    let text: string;
+    try {
+      text = readFileSync(options.tokenizerPath, 'utf8');
+    } catch (cause) {
+      throw unreadable(options.tokenizerPath, cause);
+    }
+    return Tokenizer.#parse(text, options);
+  }
+
+  static #parse(text: string, { tokenizerPath, chatTemplate, bosToken, eosToken }: TokenizerOptions): Tokenizer {
     const vocabulary = parseTokenizerJson(text, tokenizerPath);
     const byteTable = buildByteTable(vocabulary, tokenizerPath);
-    const encoder = await createEncoder(text, tokenizerPath);
+    const encoder = createEncoder(text, tokenizerPath);
     for (const { id, content } of vocabulary.addedTokens) {
       const encoded = encoder.tokenToId(content);
       if (encoded === id) continue;
@@ -162,13 +179,22 @@ export class Tokenizer {
   }
 }
 
-/** Imported on first use, so that this package can be imported where `tokenizers` has no build. */
-const createEncoder = async (json: string, file: string): Promise<Encoder> => {
-  const { Tokenizer: TokenizerOfJson } = await import('tokenizers').catch((cause: unknown) => {
+const unreadable = (file: string, cause: unknown): LLMError =>
+  new LLMError('ERR_TOKENIZER_INVALID', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+
+/** Loaded on first use, so that this package can be imported where `tokenizers` has no build. */
+function loadTokenizers(): typeof import('tokenizers') {
+  try {
+    return createRequire(import.meta.url)('tokenizers');
+  } catch (cause) {
     throw new LLMError('ERR_PLATFORM_UNSUPPORTED', `The package tokenizers cannot be loaded: ${messageOf(cause)}`, {
       cause,
     });
-  });
+  }
+}
+
+function createEncoder(json: string, file: string): Encoder {
+  const { Tokenizer: TokenizerOfJson } = loadTokenizers();
   try {
     const encoder = TokenizerOfJson.fromString(json);
     // Some files carry the settings of training; cutting or padding a prompt unasked would be wrong.
@@ -180,4 +206,4 @@ const createEncoder = async (json: string, file: string): Promise<Encoder> => {
       cause,
     });
   }
-};
+}

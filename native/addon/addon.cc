@@ -8,6 +8,7 @@ namespace {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["NativeEngine"] = addon::EngineBinding::Define(env);
   exports["load"] = Napi::Function::New<addon::Load>(env, "load");
+  exports["attach"] = Napi::Function::New<addon::Attach>(env, "attach");
   return exports;
 }
 

@@ -9,8 +9,22 @@ namespace addon {
 using executor::EmptyError;
 using executor::ThrowOnFailure;
 
-Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary)
-    : table_(table), executor_(executor), vocabulary_(std::move(vocabulary)) {
+namespace {
+
+uint64_t NextShareId() {
+  static std::atomic<uint64_t> next{1};
+  return next.fetch_add(1);
+}
+
+}  // namespace
+
+Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary,
+               std::shared_ptr<void> context)
+    : share_id_(NextShareId()),
+      context_(std::move(context)),
+      table_(table),
+      executor_(executor),
+      vocabulary_(std::move(vocabulary)) {
   ExecutorError error = EmptyError();
   const ExecutorCode code = table_->describe(executor_, &info_, &error);
   if (code != EXECUTOR_OK) {

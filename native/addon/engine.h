@@ -40,14 +40,18 @@ struct EngineCounters {
 
 class Engine {
  public:
-  // Takes over the executor, which `table` made, and starts the pump. `vocabulary` is null where there is no tokenizer.
-  Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary);
+  // Takes over the executor, which `table` made, and starts the pump. `vocabulary` is null where there is no tokenizer;
+  // `context` is what the executor's config pointed to, and lives as long as it.
+  Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary,
+         std::shared_ptr<void> context);
   // Closes, where nobody did.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   const ExecutorInfo& info() const { return *info_; }
+  // Unique in the process.
+  uint64_t share_id() const { return share_id_; }
   uint64_t NextId() { return next_id_.fetch_add(1); }
 
   // Registers the request, then submits it: no row comes before its reader. Throws executor::Failure.
@@ -71,6 +75,8 @@ class Engine {
   void FailAll(ExecutorCode code, const char* message);
   void CancelInExecutor(const std::vector<uint64_t>& ids);
 
+  const uint64_t share_id_;
+  const std::shared_ptr<void> context_;
   const ExecutorTable* const table_;
   Executor* executor_;  // null once closed
   const ExecutorInfo* info_;

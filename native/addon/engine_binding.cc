@@ -6,9 +6,13 @@
 
 #include "addon/failure.h"
 #include "addon/request_reader.h"
+#include "addon/shared_engines.h"
 
 namespace addon {
 namespace {
+
+// For an engine that nobody closed.
+constexpr auto kCloseDeadline = std::chrono::seconds(5);
 
 std::chrono::milliseconds Milliseconds(const Napi::Value& value) {
   return std::chrono::milliseconds(value.As<Napi::Number>().Int64Value());
@@ -23,6 +27,7 @@ Napi::Function EngineBinding::Define(Napi::Env env) {
                          InstanceMethod<&EngineBinding::Submit>("submit"),
                          InstanceMethod<&EngineBinding::Cancel>("cancel"),
                          InstanceMethod<&EngineBinding::KeepAlive>("keepAlive"),
+                         InstanceMethod<&EngineBinding::ShareId>("shareId"),
                          InstanceMethod<&EngineBinding::Info>("info"),
                          InstanceMethod<&EngineBinding::Stats>("stats"),
                          InstanceMethod<&EngineBinding::Close>("close"),
@@ -31,7 +36,8 @@ Napi::Function EngineBinding::Define(Napi::Env env) {
 }
 
 EngineBinding::EngineBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineBinding>(info) {
-  engine_ = *info[0].As<Napi::External<std::shared_ptr<Engine>>>().Data();
+  // Taken out of `loaded`, or it would hold the engine until it is collected as garbage.
+  engine_ = std::exchange(*info[0].As<Napi::External<std::shared_ptr<Engine>>>().Data(), nullptr);
   port_ = LoopPort::Open(info.Env(), info[1].As<Napi::Function>(), "node-tensorrt-llm");
   port_->KeepAlive(info.Env(), false);
   // Jobs run while the port is open, and the destructor closes it: `this` is alive in all of them.
@@ -48,11 +54,16 @@ EngineBinding::~EngineBinding() {
   std::shared_ptr<Engine> engine = Leave();
   napi_remove_env_cleanup_hook(Env(), EnvironmentEnds, this);
   // Garbage collection must not wait for an executor.
-  if (engine != nullptr) std::thread([last = std::move(engine)] {}).detach();
+  if (engine != nullptr) {
+    std::thread([last = std::move(engine)]() mutable { Release(std::move(last), kCloseDeadline); }).detach();
+  }
 }
 
 // A worker that ends, or a natural exit: the last environment to leave closes the engine, here and now.
-void EngineBinding::EnvironmentEnds(void* binding) { static_cast<EngineBinding*>(binding)->Leave(); }
+void EngineBinding::EnvironmentEnds(void* binding) {
+  std::shared_ptr<Engine> engine = static_cast<EngineBinding*>(binding)->Leave();
+  if (engine != nullptr) Release(std::move(engine), kCloseDeadline);
+}
 
 std::shared_ptr<Engine> EngineBinding::Leave() {
   if (engine_ == nullptr) return nullptr;
@@ -87,6 +98,10 @@ void EngineBinding::Cancel(const Napi::CallbackInfo& info) {
 }
 
 void EngineBinding::KeepAlive(const Napi::CallbackInfo& info) { port_->KeepAlive(info.Env(), info[0].ToBoolean()); }
+
+Napi::Value EngineBinding::ShareId(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), static_cast<double>(engine().share_id())); });
+}
 
 Napi::Value EngineBinding::Info(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
@@ -139,8 +154,8 @@ Napi::Value EngineBinding::Stats(const Napi::CallbackInfo& info) {
   });
 }
 
-// close(deadlineMs): a promise of the end. The engine is closed on a thread of its own; this environment hears nothing
-// of its requests any more.
+// close(deadlineMs): a promise of the end. This environment hears nothing of its requests any more; if it was the last to
+// use the engine, that is closed on a thread of its own.
 Napi::Value EngineBinding::Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto deferred = Napi::Promise::Deferred::New(env);
@@ -152,8 +167,7 @@ Napi::Value EngineBinding::Close(const Napi::CallbackInfo& info) {
   const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
   std::shared_ptr<LoopPort> port = LoopPort::Open(env, nothing, "node-tensorrt-llm close");
   std::thread([engine = std::move(engine), port, deferred, deadline = Milliseconds(info[0])]() mutable {
-    engine->Close(deadline);
-    engine.reset();
+    Release(std::move(engine), deadline);
     port->Post([port, deferred](Napi::Env loop_env, Napi::Function) {
       deferred.Resolve(loop_env.Undefined());
       port->Close();
@@ -162,10 +176,13 @@ Napi::Value EngineBinding::Close(const Napi::CallbackInfo& info) {
   return deferred.Promise();
 }
 
-// closeNow(deadlineMs): blocks; for the end of the process.
+// closeNow(deadlineMs, processEnds): blocks; for the end of a thread or, closing the engine for all who use it, of the process.
 void EngineBinding::CloseNow(const Napi::CallbackInfo& info) {
-  const std::shared_ptr<Engine> engine = Leave();
-  if (engine != nullptr) engine->Close(Milliseconds(info[0]));
+  std::shared_ptr<Engine> engine = Leave();
+  if (engine == nullptr) return;
+  const auto deadline = Milliseconds(info[0]);
+  if (info[1].ToBoolean()) engine->Close(deadline);
+  Release(std::move(engine), deadline);
 }
 
 }  // namespace addon

@@ -16,7 +16,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // new NativeEngine(loaded, deliver): `loaded` comes from load(), `deliver` is called with the environment's mail, see
+  // new NativeEngine(loaded, deliver): `loaded` comes from load() or attach(), `deliver` is called with the environment's mail, see
   // Delivery. It must not refer to the object itself, or garbage collection never finds it.
   explicit EngineBinding(const Napi::CallbackInfo& info);
   ~EngineBinding() override;
@@ -26,6 +26,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   void Submit(const Napi::CallbackInfo& info);
   void Cancel(const Napi::CallbackInfo& info);
   void KeepAlive(const Napi::CallbackInfo& info);
+  Napi::Value ShareId(const Napi::CallbackInfo& info);
   Napi::Value Info(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);

@@ -12,20 +12,29 @@
 #include "addon/failure.h"
 #include "addon/loop_port.h"
 #include "addon/read_fields.h"
+#include "addon/shared_engines.h"
 
 namespace addon {
 namespace {
 
-// All that the loading thread needs; it touches no JavaScript value.
+// All that the loading thread needs, and what the executor's callbacks refer to; it touches no JavaScript value.
 struct LoadTask {
+  LoadTask() = default;
+  ~LoadTask() {
+    if (log_port != nullptr) log_port->Close();
+  }
+  LoadTask(const LoadTask&) = delete;
+  LoadTask& operator=(const LoadTask&) = delete;
+
   std::string executor_path;  // of its shared library; empty: the CPU's
   std::string engine_dir;
   ExecutorConfig config{};
   ExecutorKvCacheConfig kv_cache{};
   std::shared_ptr<const text::Vocabulary> vocabulary;
   std::atomic<bool> aborted{false};
-  std::shared_ptr<LoopPort> port;  // its callback is onProgress
-  double reported = 0;             // by the loading thread
+  std::shared_ptr<LoopPort> port;      // its callback is onProgress
+  std::shared_ptr<LoopPort> log_port;  // its callback is onLog; null: nobody listens
+  double reported = 0;                 // by the loading thread
 };
 
 template <typename Value>
@@ -52,9 +61,16 @@ uint32_t Progress(void* context, double done) {
   return task->aborted ? 0 : 1;
 }
 
+void Log(void* context, ExecutorLogLevel level, const char* message) {
+  static_cast<LoadTask*>(context)->log_port->Post(
+      [level, line = std::string(message)](Napi::Env env, Napi::Function on_log) {
+        on_log.Call({Napi::Number::New(env, level), Napi::String::New(env, line)});
+      });
+}
+
 // What the promise gives: the constructor of NativeEngine takes it.
-Napi::Value LoadedEngine(Napi::Env env, const std::shared_ptr<Engine>& engine) {
-  auto owned = std::make_unique<std::shared_ptr<Engine>>(engine);
+Napi::Value LoadedEngine(Napi::Env env, std::shared_ptr<Engine> engine) {
+  auto owned = std::make_unique<std::shared_ptr<Engine>>(std::move(engine));
   const auto loaded = Napi::External<std::shared_ptr<Engine>>::New(
       env, owned.get(),
       [](Napi::BasicEnv, std::shared_ptr<Engine>* data) { const std::unique_ptr<std::shared_ptr<Engine>> last(data); });
@@ -62,12 +78,14 @@ Napi::Value LoadedEngine(Napi::Env env, const std::shared_ptr<Engine>& engine) {
   return loaded;
 }
 
-std::shared_ptr<Engine> LoadEngine(const LoadTask& task) {
-  const ExecutorTable* table = OpenExecutor(task.executor_path);
+std::shared_ptr<Engine> LoadEngine(const std::shared_ptr<LoadTask>& task) {
+  const ExecutorTable* table = OpenExecutor(task->executor_path);
   Executor* executor = nullptr;
   ExecutorError error = executor::EmptyError();
-  executor::ThrowOnFailure(table->create(&task.config, &executor, &error), error);
-  return std::make_shared<Engine>(table, executor, task.vocabulary);
+  executor::ThrowOnFailure(table->create(&task->config, &executor, &error), error);
+  auto engine = std::make_shared<Engine>(table, executor, task->vocabulary, task);
+  Share(engine);
+  return engine;
 }
 
 }  // namespace
@@ -97,13 +115,18 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     ReadNumber(options, "tensorParallel", CONFIG_TENSOR_PARALLEL_SIZE, &config.tensor_parallel_size, &config.set);
 
     task->port = LoopPort::Open(env, info[1].As<Napi::Function>(), "node-tensorrt-llm load");
+    if (info[2].IsFunction()) {
+      task->log_port = LoopPort::Open(env, info[2].As<Napi::Function>(), "node-tensorrt-llm log");
+      task->log_port->KeepAlive(env, false);
+      config.on_log = Log;
+    }
     const auto deferred = Napi::Promise::Deferred::New(env);
     std::thread([task, deferred] {
       std::shared_ptr<Engine> engine;
       ExecutorCode code = EXECUTOR_OK;
       std::string message;
       try {
-        engine = LoadEngine(*task);
+        engine = LoadEngine(task);
       } catch (const executor::Failure& failure) {
         code = failure.code();
         message = failure.what();
@@ -111,20 +134,29 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
         code = EXECUTOR_INTERNAL;
         message = unexpected.what();
       }
-      task->port->Post([task, deferred, engine, code, message](Napi::Env loop_env, Napi::Function) {
-        if (engine != nullptr) {
-          deferred.Resolve(LoadedEngine(loop_env, engine));
-        } else {
-          deferred.Reject(ToJavaScript(loop_env, code, message).Value());
-        }
-        task->port->Close();
-      });
+      // Moved on, so that who closes the engine is the last to hold it.
+      task->port->Post(
+          [task, deferred, engine = std::move(engine), code, message](Napi::Env loop_env, Napi::Function) mutable {
+            if (engine != nullptr) {
+              deferred.Resolve(LoadedEngine(loop_env, std::move(engine)));
+            } else {
+              deferred.Reject(ToJavaScript(loop_env, code, message).Value());
+            }
+            task->port->Close();
+          });
     }).detach();
 
     auto pending = Napi::Object::New(env);
     pending["promise"] = deferred.Promise();
     pending["abort"] = Napi::Function::New(env, [task](const Napi::CallbackInfo&) { task->aborted = true; });
     return pending;
+  });
+}
+
+Napi::Value Attach(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const auto share_id = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+    return LoadedEngine(info.Env(), FindShared(share_id));
   });
 }
 

@@ -5,9 +5,13 @@
 
 namespace addon {
 
-// load(options, onProgress): `{ promise, abort }`. The engine is loaded on a thread of its own; the promise gives what
-// the constructor of NativeEngine takes. `options` is NativeLoadOptions of lib/native.ts; onProgress gets 0 to 1.
+// load(options, onProgress, onLog): `{ promise, abort }`. The engine is loaded on a thread of its own; the promise gives what
+// the constructor of NativeEngine takes. `options` is NativeLoadOptions of lib/native.ts; onProgress gets 0 to 1; onLog, which
+// may be undefined, gets an ExecutorLogLevel and a line until the engine is closed.
 Napi::Value Load(const Napi::CallbackInfo& info);
+
+// attach(shareId): what the constructor of NativeEngine takes, for an engine that another environment loaded.
+Napi::Value Attach(const Napi::CallbackInfo& info);
 
 }  // namespace addon
 

@@ -21,13 +21,15 @@ namespace addon {
 //            a text event:  kText, id, sequence, utf16Length, tokenCount, finish, stopKind, stopValue, hasLogprobs,
 //                           hasLogits; finish is an ExecutorFinish, stopValue the index of the stop string or the token
 //            a context logits event: kContextLogits, id
+//            a prompt logprobs event: kPromptLogprobs, id, tokenCount
 //            an end event:  kEnd, id; the last event of an id
 //            an error event: kError, id, code, utf16Length; the last event of an id; code is an ExecutorCode
 //   text     all text and error messages back to back, sliced by utf16Length
 //   tokens   of the text events, tokenCount each
-//   logprobs of the text events with hasLogprobs, for each token: logprob, topCount, then topCount times token, logprob
+//   logprobs of the prompt logprobs events and the text events with hasLogprobs, for each token: logprob, topCount, then
+//            topCount times token, logprob
 //   logits   one for each context logits event and each text event with hasLogits
-enum EventKind { kText = 0, kStart = 1, kEnd = 2, kError = 3, kContextLogits = 4 };
+enum EventKind { kText = 0, kStart = 1, kEnd = 2, kError = 3, kContextLogits = 4, kPromptLogprobs = 5 };
 enum StopKind { kStopNone = 0, kStopString = 1, kStopToken = 2 };
 
 struct Matrix {

@@ -49,6 +49,21 @@ void AddLogprobs(const ExecutorBatch& batch, uint32_t first_token, uint32_t coun
   }
 }
 
+void AddPromptLogprobs(uint64_t id, const ExecutorRowDetails& details, Mail* mail) {
+  mail->numbers.insert(mail->numbers.end(),
+                       {kPromptLogprobs, static_cast<double>(id), static_cast<double>(details.prompt_tokens)});
+  for (uint32_t token = 0; token < details.prompt_tokens; ++token) {
+    const uint32_t top_count = token == 0 ? 0 : details.prompt_top_count;  // nothing comes before the first
+    mail->logprobs.push_back(details.prompt_logprobs[token]);
+    mail->logprobs.push_back(top_count);
+    const size_t first_top = size_t{token} * details.prompt_top_count;
+    for (size_t top = first_top; top < first_top + top_count; ++top) {
+      mail->logprobs.push_back(details.prompt_top_tokens[top]);
+      mail->logprobs.push_back(details.prompt_top_logprobs[top]);
+    }
+  }
+}
+
 void AddStart(uint64_t id, const ExecutorRowDetails& details, Mail* mail) {
   const bool timed = (details.set & DETAILS_TIMING) != 0;
   mail->numbers.insert(mail->numbers.end(),
@@ -76,6 +91,7 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
     mail->numbers.insert(mail->numbers.end(), {kContextLogits, static_cast<double>(id)});
     AddMatrix(*details->context_logits, mail);
   }
+  if (details != nullptr && details->prompt_logprobs != nullptr) AddPromptLogprobs(id, *details, mail);
   const size_t text_begin = mail->text.size();
   bool stopped = false;
   if (!route->texts.empty()) {

@@ -8,12 +8,14 @@ const START = 1;
 const END = 2;
 const ERROR = 3;
 const CONTEXT_LOGITS = 4;
+const PROMPT_LOGPROBS = 5;
 
 function recorder(log: unknown[], name: string): MailReceiver {
   return {
     onStart: (...args) => log.push([name, 'start', ...args]),
     onText: ({ tokens, tokensBegin, tokensEnd, ...part }) =>
       log.push([name, { ...part, tokens: [...tokens.slice(tokensBegin, tokensEnd)] }]),
+    onPromptLogprobs: (logprobs) => log.push([name, 'prompt', logprobs]),
     onContextLogits: ({ rows }) => log.push([name, 'context', rows]),
     onEnd: () => log.push([name, 'end']),
     onError: (...args) => log.push([name, 'error', ...args]),
@@ -59,8 +61,13 @@ test('one delivery is taken apart by request, with text cut by UTF-16 length', (
 test('log-probabilities and logits go with the part they belong to, also where nobody listens', () => {
   const log: unknown[] = [];
   const deliver = makeDeliver(new Map([[2, recorder(log, 'b')]]));
-  const numbers = [...[TEXT, 1, 0, 0, 1, 0, 0, 0, 1, 1], ...[CONTEXT_LOGITS, 2], ...[TEXT, 2, 0, 0, 2, 3, 0, 0, 1, 0]];
-  const logprobs = [-9, 1, 40, -1, -0.5, 0, -0.25, 2, 11, -0.25, 12, -3];
+  const numbers = [
+    ...[TEXT, 1, 0, 0, 1, 0, 0, 0, 1, 1],
+    ...[CONTEXT_LOGITS, 2],
+    ...[PROMPT_LOGPROBS, 2, 2],
+    ...[TEXT, 2, 0, 0, 2, 3, 0, 0, 1, 0],
+  ];
+  const logprobs = [-9, 1, 40, -1, Number.NaN, 0, -7, 1, 30, -2, -0.5, 0, -0.25, 2, 11, -0.25, 12, -3];
   const logits = [1, 5].map((rows) => ({ data: new Float32Array(rows), rows, columns: 1 }));
   deliver(Float64Array.from(numbers), numbers.length, '', Int32Array.of(1, 2, 3), Float64Array.from(logprobs), logits);
   const top = [
@@ -70,6 +77,14 @@ test('log-probabilities and logits go with the part they belong to, also where n
   const expected = { ...part, text: '', tokens: [2, 3], finishReason: 'length', logits: undefined };
   assert.deepEqual(log, [
     ['b', 'context', 5],
+    [
+      'b',
+      'prompt',
+      [
+        { logprob: Number.NaN, top: [] },
+        { logprob: -7, top: [{ token: 30, logprob: -2 }] },
+      ],
+    ],
     [
       'b',
       {

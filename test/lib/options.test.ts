@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readGenerateOptions } from '#lib/options.js';
 
-const NONE = { doSample: undefined, temperature: undefined, topK: undefined, topP: undefined, minP: undefined };
+const NONE = {};
 const SAMPLING = { doSample: true, temperature: 0.6, topK: 40, topP: 0.9, minP: undefined };
 
 const sampling = (options: object, defaults: Parameters<typeof readGenerateOptions>[1]) => {

@@ -9,7 +9,7 @@ const later = async (ms: number, tokens: number[]): Promise<Int32Array> => {
 };
 
 test('requests are submitted in the order they were added, whatever encoding takes', async () => {
-  const queue = new SubmissionQueue();
+  const queue = new SubmissionQueue<Int32Array>();
   const order: string[] = [];
   const done = new Promise<void>((resolve) => {
     const add = (name: string, tokens: Int32Array | Promise<Int32Array>) =>
@@ -31,7 +31,7 @@ test('requests are submitted in the order they were added, whatever encoding tak
 });
 
 test('tokens are submitted at once where nothing waits before them', () => {
-  const queue = new SubmissionQueue();
+  const queue = new SubmissionQueue<Int32Array>();
   let submitted = false;
   queue.add(Int32Array.of(1), {
     submit: () => {
@@ -44,7 +44,10 @@ test('tokens are submitted at once where nothing waits before them', () => {
 
 test('what encoding throws that is no LLMError becomes one', async () => {
   const error = await new Promise<LLMError>((resolve) => {
-    new SubmissionQueue().add(Promise.reject(new Error('odd')), { submit: () => assert.fail(), fail: resolve });
+    new SubmissionQueue<Int32Array>().add(Promise.reject(new Error('odd')), {
+      submit: () => assert.fail(),
+      fail: resolve,
+    });
   });
   assert.equal(error.code, 'ERR_INTERNAL');
   assert.match(error.message, /odd/);

@@ -198,6 +198,9 @@ test('generation_config.json gives the sampling defaults and one or several end 
     eos_token_id: [2, 3, 2],
     bos_token_id: 1,
     pad_token_id: null,
+    no_repeat_ngram_size: 3,
+    max_new_tokens: 100,
+    min_new_tokens: 2,
   };
   await writeFile(file, JSON.stringify(config));
   const { generation, endIds, bosId, padId } = await openEngine(dir);
@@ -208,6 +211,9 @@ test('generation_config.json gives the sampling defaults and one or several end 
     topP: 0.9,
     minP: 0.05,
     repetitionPenalty: 1.1,
+    noRepeatNgram: 3,
+    maxTokens: 100,
+    minTokens: 2,
   });
   assert.deepEqual([endIds, bosId, padId], [[2, 3], 1, undefined]);
   await writeFile(file, '{"eos_token_id":7}');

@@ -148,13 +148,45 @@ const CODES: readonly ErrorCode[] = [
   'ERR_CLOSED',
 ];
 
-export const codeOf = (executorCode: number): ErrorCode => CODES[executorCode] ?? 'ERR_INTERNAL';
+const codeOf = (executorCode: number): ErrorCode => CODES[executorCode] ?? 'ERR_INTERNAL';
+
+/** Executors name the fields of their contract; these are what a user sets them by. */
+const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
+  'kv_cache.max_tokens': 'kvCacheTokens',
+  max_batch_size: 'maxBatchSize',
+  max_num_tokens: 'maxNumTokens',
+  max_queue_size: 'maxQueue',
+  max_seq_len: 'maxSeqLen',
+  tensor_parallel_size: 'tensorParallel',
+  'sampling.sequences': 'n (or bestOf)',
+  'sampling.min_tokens': 'minTokens',
+  bad_words: 'badTokens',
+  bias_tokens: 'logitBias',
+  stop_words: 'stopTokens',
+};
+const CODES_OF_OPTIONS: readonly ErrorCode[] = [
+  'ERR_INVALID_OPTION',
+  'ERR_INVALID_INPUT',
+  'ERR_OUT_OF_MEMORY',
+  'ERR_PROMPT_TOO_LONG',
+  'ERR_QUEUE_FULL',
+  'ERR_UNSUPPORTED',
+];
+
+/** What an executor said, as an LLMError. */
+export function fromExecutor(executorCode: number, message: string, details: ErrorDetails = {}): LLMError {
+  const code = codeOf(executorCode);
+  const named = CODES_OF_OPTIONS.includes(code)
+    ? message.replaceAll(/(?:[a-z_]+\.)?[a-z]+(?:_[a-z]+)+/g, (field) => OPTION_OF_FIELD[field] ?? field)
+    : message;
+  return new LLMError(code, named, details);
+}
 
 /** What the addon threw, as an LLMError. */
 export function fromNative(thrown: unknown, details: ErrorDetails = {}): LLMError {
-  const code =
-    thrown instanceof Error && 'executorCode' in thrown ? codeOf(Number(thrown.executorCode)) : 'ERR_INTERNAL';
-  return new LLMError(code, messageOf(thrown), details);
+  return thrown instanceof Error && 'executorCode' in thrown
+    ? fromExecutor(Number(thrown.executorCode), thrown.message, details)
+    : new LLMError('ERR_INTERNAL', messageOf(thrown), details);
 }
 
 let loaded: { addon: Addon; dir: string } | undefined;

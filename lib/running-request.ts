@@ -1,7 +1,7 @@
 import { requestEnded, requestHasToken } from './diagnostics.js';
-import { LLMError } from './errors.js';
+import type { LLMError } from './errors.js';
 import type { MailReceiver, RawLogprob, TextPart } from './mail.js';
-import { codeOf } from './native.js';
+import { fromExecutor } from './native.js';
 import { OutputBuffer } from './output-buffer.js';
 import type { Chunk, FinishReason, Logits, Result, TokenLogprob } from './types.js';
 
@@ -106,7 +106,7 @@ export class RunningRequest implements MailReceiver {
   }
 
   onError(executorCode: number, message: string): void {
-    this.fail((partial) => new LLMError(codeOf(executorCode), message, { requestId: this.id, partial }));
+    this.fail((partial) => fromExecutor(executorCode, message, { requestId: this.id, partial }));
   }
 
   /** Ends it with what there is; the iterator gives nothing more. */

@@ -366,7 +366,10 @@ describe('load and close', () => {
 
   test('load takes the sizes it is given, and the executor refuses what it cannot do', async () => {
     const engine = await tinyEngine();
-    await assert.rejects(LLM.load(engine, { tensorParallel: 2 }), failsWith('ERR_INVALID_OPTION', /tensor_parallel/));
+    await assert.rejects(
+      LLM.load(engine, { tensorParallel: 2 }),
+      failsWith('ERR_INVALID_OPTION', /tensorParallel is 2/),
+    );
     const llm = await LLM.load(engine, { maxBatchSize: 1, maxQueue: 1, kvCacheTokens: 256, threads: 1 });
     assert.deepEqual([llm.info.maxBatchSize, llm.info.maxSeqLen, llm.info.kvBlocks], [1, 256, 8]);
     const results = await Promise.allSettled(
@@ -374,7 +377,7 @@ describe('load and close', () => {
     );
     const refused = results.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
     assert.ok(refused.length >= 2);
-    for (const { reason } of refused) assert.ok(failsWith('ERR_QUEUE_FULL', /max_queue_size/)(reason));
+    for (const { reason } of refused) assert.ok(failsWith('ERR_QUEUE_FULL', /maxQueue is 1/)(reason));
     await llm.close();
   });
 

@@ -1,4 +1,5 @@
 // Runs the compiled tests. Arguments are path fragments that choose among them: `npm run test:js -- engine/gguf`.
+// Without one, all but those of the package, which need prebuilds: `npm run test:package`.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -6,7 +7,8 @@ import path from 'node:path';
 const root = path.join(import.meta.dirname, '..');
 const wanted = process.argv.slice(2);
 const files = readdirSync(path.join(root, 'dist-test'), { recursive: true })
-  .filter((name) => name.endsWith('.test.js') && (wanted.length === 0 || wanted.some((part) => name.includes(part))))
+  .filter((name) => name.endsWith('.test.js'))
+  .filter((name) => (wanted.length === 0 ? !name.startsWith('package/') : wanted.some((part) => name.includes(part))))
   .map((name) => path.join('dist-test', name));
 const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...files], {
   cwd: root,

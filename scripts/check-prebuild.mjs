@@ -1,0 +1,83 @@
+// Fails if an addon needs more of a machine than Ubuntu 22.04 and RHEL 9 have, or is not fit to be published:
+//
+//   node scripts/check-prebuild.mjs [FILE ...]      without a FILE, the addon in prebuilds/linux-x64
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+
+// The newest version of each family: glibc 2.34 and GCC 11 (libstdc++ has two families) are RHEL 9's, which are the older ones.
+const NEWEST = { GLIBC: '2.34', GLIBCXX: '3.4.29', CXXABI: '1.3.13', GCC: '7.0.0' };
+const LIBSTDCXX = 'libstdc++.so.6';
+const LIBRARIES = [
+  'libc.so.6',
+  'libm.so.6',
+  LIBSTDCXX,
+  'libgcc_s.so.1',
+  'libpthread.so.0',
+  'libdl.so.2',
+  'ld-linux-x86-64.so.2',
+];
+const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
+
+/** One sentence for each thing that is wrong with the shared library. */
+function problems(file) {
+  const read = (what) => execFileSync('readelf', ['--wide', what, file], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  const found = [];
+
+  const libraries = Array.from(read('--dynamic').matchAll(/\(NEEDED\).*\[(.+)\]/g), ([, name]) => name);
+  for (const name of libraries.filter((each) => !LIBRARIES.includes(each))) {
+    found.push(`It needs the library ${name}; a machine need not have more than ${LIBRARIES.join(', ')}.`);
+  }
+  // A static copy brings symbols of the build machine's newer glibc, and a second set of C++'s types into the process.
+  if (!libraries.includes(LIBSTDCXX)) found.push(`It does not need ${LIBSTDCXX}; link libstdc++ dynamically.`);
+
+  // Rows of the symbol table: number, value, size, type, binding, visibility, section, name and version.
+  const symbols = Array.from(
+    read('--dyn-syms').matchAll(/^ *\d+: (?:\S+ +){3}(GLOBAL|WEAK|UNIQUE) +\S+ +(\S+) (\S+)/gm),
+    ([, binding, section, name]) => ({ name, binding, imported: section === 'UND' }),
+  );
+  const needed = new Set(
+    Array.from(read('--version-info').matchAll(/ Name: (\S+) +Flags:/g), ([, version]) => version),
+  );
+  for (const version of Array.from(needed).filter((each) => !isAllowed(each))) {
+    const names = symbols.map(({ name }) => name).filter((name) => name.endsWith(`@${version}`));
+    const newest = NEWEST[version.split('_')[0]];
+    const bound = newest ? `the newest allowed is ${newest}` : `only ${Object.keys(NEWEST).join(', ')} are known`;
+    found.push(`It needs ${version} for ${names.join(', ') || 'the library itself'}; ${bound}.`);
+  }
+  // Node also exports its own OpenSSL, zlib, libuv and V8, which are others in each of its versions.
+  const foreign = symbols.filter(
+    ({ name, binding, imported }) => imported && binding === 'GLOBAL' && !/@|^(napi|node_api)_/.test(name),
+  );
+  if (foreign.length > 0) found.push(`It needs symbols that are not Node-API's: ${namesOf(foreign)}.`);
+  const exported = symbols.filter(({ name, imported }) => !imported && !EXPORTS.includes(name));
+  if (exported.length > 0) found.push(`It exports more than ${EXPORTS.join(' and ')}: ${namesOf(exported)}.`);
+
+  if (/ \.(symtab|debug_\w+) /.test(read('--section-headers'))) found.push('It is not stripped.');
+  return found;
+}
+
+const namesOf = (symbols) => symbols.map(({ name }) => name).join(', ');
+
+function isAllowed(version) {
+  const [family, number = ''] = version.split('_');
+  const newest = NEWEST[family];
+  return newest !== undefined && /^[\d.]+$/.test(number) && newest.localeCompare(number, 'en', { numeric: true }) >= 0;
+}
+
+const prebuilds = path.join(import.meta.dirname, '..', 'prebuilds', 'linux-x64');
+const files = process.argv.slice(2);
+if (files.length === 0) {
+  const built = existsSync(prebuilds) ? readdirSync(prebuilds).filter((name) => name.endsWith('.node')) : [];
+  files.push(...built.map((name) => path.join(prebuilds, name)));
+}
+if (files.length === 0) {
+  console.error(`${prebuilds} has no addon; make it: npm run prebuildify`);
+  process.exitCode = 1;
+}
+for (const file of files) {
+  const found = problems(file);
+  for (const problem of found) console.error(`${file}: ${problem}`);
+  if (found.length > 0) process.exitCode = 1;
+  else console.log(`${file} runs on Ubuntu 22.04, RHEL 9 and newer`);
+}

@@ -1,0 +1,26 @@
+// Makes prebuilds/linux-x64/node-tensorrt-llm.glibc.node, the addon as it is published: what `npm run build:native` builds, stripped.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.join(import.meta.dirname, '..');
+// prebuildify strips and moves what it finds in build/Release under its working directory; with one of its own, the addon in
+// the project's build/Release stays as it is.
+const cwd = path.join(root, 'build', 'prebuildify');
+for (const dir of [path.join(root, 'prebuilds'), cwd]) rmSync(dir, { recursive: true, force: true });
+mkdirSync(cwd, { recursive: true });
+const { status, error } = spawnSync(
+  path.join(root, 'node_modules', '.bin', 'prebuildify'),
+  [
+    '--napi',
+    '--tag-libc',
+    '--strip',
+    '--name=node-tensorrt-llm',
+    `--cwd=${cwd}`,
+    `--out=${root}`,
+    `--node-gyp=${path.join(import.meta.dirname, 'cmake-js-as-node-gyp.mjs')}`,
+  ],
+  { stdio: 'inherit' },
+);
+if (error) console.error(`prebuildify could not be run: ${error.message}`);
+process.exit(status ?? 1);

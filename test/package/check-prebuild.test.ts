@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import { temporaryDirectory } from '../tools/engines.js';
+import { PROJECT_ROOT } from '../tools/project.js';
+
+let dir: string;
+before(async () => {
+  dir = await temporaryDirectory();
+});
+
+function compile(source: string, name: string, ...options: string[]): string {
+  const library = join(dir, name);
+  const args = ['-x', 'c++', '-', '-x', 'none', '-shared', '-fPIC', '-Wl,--no-as-needed', '-o', library, ...options];
+  const { status, stderr } = spawnSync('g++', args, { input: source, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  return library;
+}
+
+const ADDON = `
+  extern "C" void napi_register_module_v1() {}
+  extern "C" void node_api_module_get_api_version_v1() {}
+`;
+const compileAddon = (source = '', ...options: string[]) => compile(ADDON + source, 'addon.node', '-s', ...options);
+
+/** A library that stands in for a system's: it has the function, in the version. */
+function standIn(library: string, symbol: string, version: string): string {
+  const script = join(dir, `${symbol}.map`);
+  writeFileSync(script, `${version} { global: ${symbol}; local: *; };`);
+  const options = [`-Wl,-soname,${library}`, `-Wl,--version-script=${script}`, '-nostdlib'];
+  return compile(`extern "C" void ${symbol}() {}`, `lib${symbol}.so`, ...options);
+}
+
+const calling = (symbol: string) => `extern "C" void ${symbol}(); static int called = (${symbol}(), 0);`;
+
+/** The sentences of scripts/check-prebuild.mjs on an addon; none if it passes. */
+function problems(addon: string): string[] {
+  const script = join(PROJECT_ROOT, 'scripts/check-prebuild.mjs');
+  const { status, stderr } = spawnSync(process.execPath, [script, addon], { encoding: 'utf8' });
+  const found = stderr.split('\n').filter((line) => line !== '');
+  assert.equal(status, found.length > 0 ? 1 : 0, stderr);
+  for (const line of found) assert.ok(line.startsWith(`${addon}: `), line);
+  return found.map((line) => line.slice(addon.length + 2));
+}
+
+test('an addon that keeps to the bounds passes', () => {
+  assert.deepEqual(problems(compileAddon()), []);
+});
+
+for (const [library, version, newest] of [
+  ['libc.so.6', 'GLIBC_2.35', '2.34'],
+  ['libm.so.6', 'GLIBC_2.104', '2.34'],
+  ['libstdc++.so.6', 'GLIBCXX_3.4.30', '3.4.29'],
+  ['libstdc++.so.6', 'CXXABI_1.3.14', '1.3.13'],
+  ['libgcc_s.so.1', 'GCC_12.0.0', '7.0.0'],
+] as const) {
+  test(`a symbol that came with ${version} is refused by name`, () => {
+    const addon = compileAddon(calling('newcomer'), standIn(library, 'newcomer', version));
+    assert.deepEqual(problems(addon), [
+      `It needs ${version} for newcomer@${version}; the newest allowed is ${newest}.`,
+    ]);
+  });
+}
+
+test('a symbol as new as the bounds allow passes', () => {
+  assert.deepEqual(problems(compileAddon(calling('newest'), standIn('libm.so.6', 'newest', 'GLIBC_2.34'))), []);
+});
+
+test('a library that a machine need not have is refused by name', () => {
+  const found = problems(compileAddon(calling('cublas'), standIn('libcublas.so.12', 'cublas', 'GLIBC_2.4')));
+  assert.equal(found.length, 1, found.join('\n'));
+  assert.match(found[0] ?? '', /^It needs the library libcublas\.so\.12; /);
+});
+
+test('libstdc++ linked statically is refused', () => {
+  const addon = compileAddon('', '-static-libstdc++');
+  assert.deepEqual(problems(addon), ['It does not need libstdc++.so.6; link libstdc++ dynamically.']);
+});
+
+test("a symbol that is Node's own and not Node-API is refused by name", () => {
+  assert.deepEqual(problems(compileAddon(calling('uv_run'))), ["It needs symbols that are not Node-API's: uv_run."]);
+});
+
+test('an addon that exports more than Node looks up is refused', () => {
+  const exports = 'napi_register_module_v1 and node_api_module_get_api_version_v1';
+  assert.deepEqual(problems(compileAddon('extern "C" void leaked() {}')), [`It exports more than ${exports}: leaked.`]);
+});
+
+test('an addon that was not stripped is refused', () => {
+  assert.deepEqual(problems(compile(ADDON, 'addon.node')), ['It is not stripped.']);
+});

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { LLM, type Result } from 'node-tensorrt-llm';
+import { publint } from 'publint';
+import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
+import { NODE_VERSIONS } from '../tools/node-versions.js';
+import { PROJECT_ROOT } from '../tools/project.js';
+
+// Measured 2026-11-23: 393 KB packed, 973 KB on disk, 676 KB of it the addon. About a third more.
+const PACKED_BYTES_MAX = 520_000;
+const UNPACKED_BYTES_MAX = 1_300_000;
+
+interface Packed {
+  filename: string;
+  size: number;
+  unpackedSize: number;
+  files: { path: string; size: number }[];
+}
+
+const exec = promisify(execFile);
+
+/** What a program writes to standard output; it rejects with all it wrote if the program fails. */
+async function run(program: string, args: readonly string[], cwd: string): Promise<string> {
+  try {
+    return (await exec(program, args, { cwd })).stdout;
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    throw new Error(`${program} ${args.join(' ')} failed:\n${stdout}${stderr}`, { cause: error });
+  }
+}
+
+const binary = (name: string): string => join(PROJECT_ROOT, 'node_modules/.bin', name);
+
+let packed: Packed;
+let tarball: string;
+let app: string; // a user's project, which has the package and nothing else
+let engine: string;
+let expected: Pick<Result, 'text' | 'finishReason'>; // of the program that each test runs
+
+before(async () => {
+  const dir = await temporaryDirectory();
+  // --ignore-scripts: the scripts would build again what the tests that run beside this one use.
+  const listing = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', dir], PROJECT_ROOT);
+  [packed] = JSON.parse(listing) as [Packed];
+  tarball = join(dir, packed.filename);
+
+  app = join(dir, 'app');
+  await mkdir(app);
+  await writeFile(join(app, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  await run('npm', ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', tarball], app);
+
+  engine = await tinyEngine();
+  const llm = await LLM.load(engine);
+  const { text, finishReason } = await llm.generate('Once upon a time', { maxTokens: 12, temperature: 0 });
+  await llm.close();
+  expected = { text, finishReason };
+});
+
+test('the tarball holds what runs, its types, README, LICENSE and CHANGELOG, and nothing else', () => {
+  const needed =
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)|prebuilds\/linux-x64\/node-tensorrt-llm\.glibc\.node)$/;
+  const paths = packed.files.map(({ path }) => path);
+  assert.deepEqual(
+    paths.filter((path) => !needed.test(path)),
+    [],
+  );
+  for (const path of ['README.md', 'LICENSE', 'CHANGELOG.md', 'dist/index.d.ts', 'dist/cli/main.js']) {
+    assert.ok(paths.includes(path), `${path} is missing`);
+  }
+  assert.equal(paths.filter((path) => path.endsWith('.node')).length, 1);
+});
+
+test('no file of dist outlives its source', () => {
+  for (const { path } of packed.files) {
+    if (!path.startsWith('dist/')) continue;
+    const source = path.replace(/^dist/, 'lib').replace(/\.(js|d\.ts)$/, '.ts');
+    assert.ok(existsSync(join(PROJECT_ROOT, source)), `${path} has no ${source}`);
+  }
+});
+
+test('the tarball keeps to its budget of bytes', () => {
+  assert.ok(packed.size <= PACKED_BYTES_MAX, `${packed.size} bytes packed`);
+  assert.ok(packed.unpackedSize <= UNPACKED_BYTES_MAX, `${packed.unpackedSize} bytes unpacked`);
+});
+
+test('publint finds nothing to say', async () => {
+  const { buffer, byteOffset, byteLength } = await readFile(tarball);
+  const { messages } = await publint({
+    pack: { tarball: buffer.slice(byteOffset, byteOffset + byteLength) },
+    strict: true,
+  });
+  assert.deepEqual(messages, []);
+});
+
+test('Are the types wrong? They are not, for a package of ES modules', async () => {
+  await run(binary('attw'), ['--profile', 'esm-only', '--no-definitely-typed', tarball], app);
+});
+
+for (const module of ['node16', 'bundler'] as const) {
+  test(`a program type-checks against the package in ${module} resolution, its declarations too`, async () => {
+    const dir = join(app, `types-${module}`);
+    await mkdir(dir);
+    await copyFile(join(PROJECT_ROOT, 'test/package/programs/generate.ts'), join(dir, 'generate.ts'));
+    const compilerOptions = {
+      target: 'es2022',
+      module: module === 'bundler' ? 'esnext' : module,
+      moduleResolution: module,
+      strict: true,
+      skipLibCheck: false,
+      noEmit: true,
+      types: ['node'],
+      typeRoots: [join(PROJECT_ROOT, 'node_modules/@types')],
+    };
+    await writeFile(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
+    const files = await run(binary('tsc'), ['-p', dir, '--listFiles'], app);
+    assert.match(files, /app\/node_modules\/node-tensorrt-llm\/dist\/index\.d\.ts/);
+  });
+}
+
+test('a bundle by esbuild with the package external runs', async () => {
+  await build({
+    entryPoints: [join(PROJECT_ROOT, 'test/package/programs/generate.ts')],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['node-tensorrt-llm'],
+    outfile: join(app, 'bundle.js'),
+    logLevel: 'silent',
+  });
+  const printed = JSON.parse(await run(process.execPath, ['bundle.js', engine], app));
+  assert.deepEqual(printed, { streamed: expected.text, ...expected });
+});
+
+const GENERATE = `
+  const llm = await LLM.load(process.argv[2]);
+  const { text, finishReason } = await llm.generate('Once upon a time', { maxTokens: 12, temperature: 0 });
+  await llm.close();
+  console.log(JSON.stringify({ major: parseInt(process.versions.node), text, finishReason }));
+`;
+const PROGRAMS = {
+  'program.mjs': `import { LLM } from 'node-tensorrt-llm'; ${GENERATE}`,
+  'program.cjs': `const { LLM } = require('node-tensorrt-llm'); (async () => { ${GENERATE} })();`,
+};
+
+for (const { major, node } of NODE_VERSIONS) {
+  for (const [name, program] of Object.entries(PROGRAMS)) {
+    const how = name.endsWith('.cjs') ? 'require()' : 'import';
+    test(`on Node.js ${major} a program that loads the package by ${how} generates the text that it does here`, async () => {
+      await writeFile(join(app, name), program);
+      assert.deepEqual(JSON.parse(await run(node, [name, engine], app)), { major, ...expected });
+    });
+  }
+
+  test(`on Node.js ${major} the command line prints its help`, async () => {
+    const help = await run(node, ['node_modules/.bin/node-tensorrt-llm', '--help'], app);
+    assert.match(help, /Usage: node-tensorrt-llm COMMAND/);
+  });
+}
+
+test('npx finds the command line', async () => {
+  assert.match(await run('npx', ['--offline', 'node-tensorrt-llm', '--help'], app), /Usage: node-tensorrt-llm COMMAND/);
+});

@@ -1,5 +1,7 @@
 #include "embedded/kv_cache.h"
 
+#include <algorithm>
+
 #include "embedded/cpu/kernels.h"
 
 namespace embedded {
@@ -13,29 +15,49 @@ int ValueStride(const ModelConfig& model) {
 
 }  // namespace
 
-BlockPool::BlockPool(int blocks) : blocks_(blocks) {}
-
 bool BlockPool::Grow(std::vector<int>* block_table, size_t tokens) {
   const size_t needed = (tokens + kTokensPerBlock - 1) / kTokensPerBlock;
   if (needed > block_table->size() + static_cast<size_t>(free_blocks())) return false;
-  block_table->reserve(needed);  // so that what follows cannot throw with blocks taken
-  while (block_table->size() < needed) {
-    if (free_.empty()) {
-      block_table->push_back(next_unused_++);
-    } else {
-      block_table->push_back(free_.back());
-      free_.pop_back();
-    }
-    ++used_;
-    ++allocations_;
-  }
+  block_table->reserve(needed);  // so that no block is taken and then not held
+  while (block_table->size() < needed) block_table->push_back(Take());
+  return true;
+}
+
+std::vector<int> BlockPool::Share(const std::vector<int>& block_table) {
+  std::vector<int> copy = block_table;
+  for (const int block : copy) ++holders_[static_cast<size_t>(block)];
+  return copy;
+}
+
+bool BlockPool::Unshare(int* block) {
+  if (free_blocks() == 0) return false;
+  const int own = Take();
+  --holders_[static_cast<size_t>(*block)];
+  *block = own;
   return true;
 }
 
 void BlockPool::Free(std::vector<int>* block_table) {
-  used_ -= static_cast<int>(block_table->size());
-  free_.insert(free_.end(), block_table->rbegin(), block_table->rend());
+  for (auto block = block_table->rbegin(); block != block_table->rend(); ++block) {
+    if (--holders_[static_cast<size_t>(*block)] > 0) continue;
+    free_.push_back(*block);
+    --used_;
+  }
   block_table->clear();
+}
+
+int BlockPool::Take() {
+  int block = static_cast<int>(holders_.size());
+  if (free_.empty()) {
+    holders_.push_back(1);
+  } else {
+    block = free_.back();
+    free_.pop_back();
+    holders_[static_cast<size_t>(block)] = 1;
+  }
+  ++used_;
+  ++allocations_;
+  return block;
 }
 
 KvMemory::KvMemory(const ModelConfig& model, int blocks)
@@ -49,6 +71,10 @@ KvMemory::KvMemory(const ModelConfig& model, int blocks)
 uint64_t KvMemory::BytesPerBlock(const ModelConfig& model) {
   return uint64_t{kTokensPerBlock} * (model.head_dim + ValueStride(model)) * model.kv_heads * model.layers *
          sizeof(float);
+}
+
+void KvMemory::CopyLayer(int from_block, int to_block, int layer) const {
+  std::copy_n(Keys(from_block, layer, 0), head_floats_ * kv_heads_, Keys(to_block, layer, 0));
 }
 
 }  // namespace embedded

@@ -15,10 +15,11 @@ namespace embedded {
 // inputs meet weights.
 constexpr int kTokensPerBlock = 32;
 
-// Which blocks are free. Last freed, first used: its memory is warm, and what was never used is never touched.
+// Which blocks are free, and how many block tables hold each of the others. Last freed, first used: its memory is warm,
+// and what was never used is never touched.
 class BlockPool {
  public:
-  explicit BlockPool(int blocks);
+  explicit BlockPool(int blocks) : blocks_(blocks) {}
 
   int blocks() const { return blocks_; }
   int free_blocks() const { return blocks_ - used_; }
@@ -27,12 +28,20 @@ class BlockPool {
 
   // Lengthens the table until it holds `tokens`; false, and nothing done, if there are too few free blocks.
   bool Grow(std::vector<int>* block_table, size_t tokens);
+  // A table that holds the same blocks.
+  std::vector<int> Share(const std::vector<int>& block_table);
+  // More than one table holds it, so what is written to it must be written to a copy.
+  bool shared(int block) const { return holders_[static_cast<size_t>(block)] > 1; }
+  // Takes a block in place of a shared one; the caller copies what was in it. False, and nothing done, if none is free.
+  bool Unshare(int* block);
   void Free(std::vector<int>* block_table);
 
  private:
+  int Take();
+
   int blocks_;
   int used_ = 0;
-  int next_unused_ = 0;  // blocks from here on were never used
+  std::vector<int> holders_;  // by block: tables that hold it; blocks past the end were never used
   std::vector<int> free_;
   uint64_t allocations_ = 0;
 };
@@ -48,6 +57,7 @@ class KvMemory {
 
   float* Keys(int block, int layer, int kv_head) const { return memory_.floats() + Offset(block, layer, kv_head); }
   float* Values(int block, int layer, int kv_head) const { return Keys(block, layer, kv_head) + key_floats_; }
+  void CopyLayer(int from_block, int to_block, int layer) const;
   // head_dim rounded up to whole panels; the columns past head_dim stay 0.
   int value_stride() const { return value_stride_; }
 

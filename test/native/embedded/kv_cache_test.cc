@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -37,6 +38,53 @@ TEST(BlockPool, UsesTheBlockThatWasFreedLastBeforeOneNeverUsed) {
   pool.Free(&first);
   ASSERT_TRUE(pool.Grow(&second, 3 * kTokensPerBlock));
   EXPECT_EQ(second, freed);
+}
+
+TEST(BlockPool, ASharedBlockIsCountedOnceAndFreeOnlyWhenNoTableHoldsIt) {
+  BlockPool pool(10);
+  std::vector<int> first;
+  ASSERT_TRUE(pool.Grow(&first, 3 * kTokensPerBlock));
+  std::vector<int> second = pool.Share(first);
+  EXPECT_EQ(second, first);
+  EXPECT_EQ(pool.used_blocks(), 3);
+  EXPECT_TRUE(pool.shared(first[0]));
+  pool.Free(&first);
+  EXPECT_EQ(pool.used_blocks(), 3);
+  EXPECT_FALSE(pool.shared(second[0]));
+  pool.Free(&second);
+  EXPECT_EQ(pool.used_blocks(), 0);
+}
+
+TEST(BlockPool, UnshareTakesAFreeBlockForOneTableAndLeavesTheOtherAsItIs) {
+  BlockPool pool(2);
+  std::vector<int> first;
+  ASSERT_TRUE(pool.Grow(&first, 1));
+  std::vector<int> second = pool.Share(first), third = pool.Share(first);
+  const int shared = first[0];
+  ASSERT_TRUE(pool.Unshare(&second[0]));
+  EXPECT_NE(second[0], shared);
+  EXPECT_EQ(first[0], shared);
+  EXPECT_TRUE(pool.shared(shared));
+  EXPECT_FALSE(pool.shared(second[0]));
+  EXPECT_FALSE(pool.Unshare(&third[0])) << "no block is free";
+  EXPECT_EQ(third[0], shared);
+  pool.Free(&first);
+  EXPECT_FALSE(pool.shared(shared));
+  EXPECT_EQ(pool.used_blocks(), 2);
+}
+
+TEST(KvMemory, CopyLayerCopiesOneLayerOfABlockAndNothingElse) {
+  ModelConfig model{};
+  model.layers = 2;
+  model.kv_heads = 2;
+  model.head_dim = 24;
+  const KvMemory memory(model, 3);
+  const size_t floats = KvMemory::BytesPerBlock(model) / sizeof(float);
+  for (int block = 0; block < 3; ++block) std::fill_n(memory.Keys(block, 0, 0), floats, static_cast<float>(block));
+  memory.CopyLayer(2, 1, 1);
+  const float* copy = memory.Keys(1, 0, 0);
+  for (size_t i = 0; i < floats; ++i) ASSERT_EQ(copy[i], i < floats / 2 ? 1 : 2) << i;
+  for (size_t i = 0; i < floats; ++i) ASSERT_EQ(memory.Keys(0, 0, 0)[i], 0) << i;
 }
 
 TEST(KvMemory, KeysAndValuesOfAllBlocksLayersAndHeadsLieApart) {

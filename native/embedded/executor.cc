@@ -21,6 +21,8 @@ double MillisecondsBetween(Request::Clock::time_point from, Request::Clock::time
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
+RequestSequence* SequenceOf(Sequence* sequence) { return static_cast<RequestSequence*>(sequence); }
+
 bool EndsWith(const std::vector<int32_t>& tokens, size_t first, const std::vector<int32_t>& word) {
   return tokens.size() - first >= word.size() && std::equal(word.begin(), word.end(), tokens.end() - word.size());
 }
@@ -78,21 +80,21 @@ CpuExecutor::~CpuExecutor() {
 void CpuExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   std::vector<std::unique_ptr<Request>> made;
   for (uint32_t i = 0; i < count; ++i)
-    made.push_back(
-        std::make_unique<Request>(MakeRequest(executor::ReadStruct(requests[i]), limits_, engine_.model.vocab_size)));
+    made.push_back(MakeRequest(executor::ReadStruct(requests[i]), limits_, engine_.model.vocab_size));
   {
     const Lock lock(mutex_);
     if (failure_) throw Failure(EXECUTOR_FAILED, *failure_);
     if (stopping_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
-    if (scheduler_->waiting().size() + count > limits_.max_queue_size)
-      throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(scheduler_->waiting().size()) + " requests wait and " +
-                                             std::to_string(count) + " came; max_queue_size is " +
-                                             std::to_string(limits_.max_queue_size) + ". Try again later");
+    const size_t queued = requests_.size() - ActiveRequests();
+    if (queued + count > limits_.max_queue_size)
+      throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(queued) + " requests wait and " + std::to_string(count) +
+                                             " came; max_queue_size is " + std::to_string(limits_.max_queue_size) +
+                                             ". Try again later");
     size_t added = 0;
     try {
       for (std::unique_ptr<Request>& request : made) {
         const uint64_t id = request->id;
-        Request* const sequence = request.get();
+        Sequence* const sequence = &request->sequences.front();
         if (!requests_.emplace(id, std::move(request)).second)
           throw Failure(EXECUTOR_INVALID_INPUT, "request id " + std::to_string(id) + " still runs; choose another", id);
         ++added;
@@ -101,7 +103,7 @@ void CpuExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count)
     } catch (...) {  // all or none
       for (size_t i = 0; i < added; ++i) {
         const auto found = requests_.find(requests[i]->id);
-        scheduler_->Remove(found->second.get());
+        scheduler_->Remove(&found->second->sequences.front());
         requests_.erase(found);
       }
       throw;
@@ -117,11 +119,10 @@ void CpuExecutor::Cancel(const uint64_t* ids, uint32_t count) {
       const auto found = requests_.find(ids[i]);
       if (found == requests_.end()) continue;
       Request* const request = found->second.get();
-      const auto& waiting = scheduler_->waiting();
-      if (std::find(waiting.begin(), waiting.end(), request) != waiting.end())
-        Finish(request, FINISH_CANCELLED);
-      else
+      if (request->runs())
         request->cancelled = true;  // it may be part of the step that runs: the step thread ends it
+      else
+        CancelRequest(request);
     }
   }
   rows_.notify_all();
@@ -161,7 +162,7 @@ void CpuExecutor::StepThreadMain() {
       else
         RunStep(&lock);
     }
-    FinishAll(FINISH_CANCELLED);
+    while (!requests_.empty()) CancelRequest(requests_.begin()->second.get());
   } catch (const std::bad_alloc&) {
     if (!lock.owns_lock()) lock.lock();
     Fail("no memory is left");
@@ -175,43 +176,48 @@ void CpuExecutor::StepThreadMain() {
 }
 
 void CpuExecutor::RunStep(Lock* lock) {
-  EndCancelled();
   const auto start = Clock::now();
   const Step step = scheduler_->PlanStep();
-  if (step.empty()) return;
   CountPlanned(step, start);
   lock->unlock();
-  std::vector<StepResult> results = runner_->Run(step, stopping_);
+  std::vector<std::vector<StepResult>> results = runner_->Run(step, stopping_);
   lock->lock();
   if (results.empty()) return;  // abandoned
   ++stats_.steps;
   stats_.step_ms = MillisecondsBetween(start, Clock::now());
-  for (size_t i = 0; i < step.size(); ++i) Commit(step[i], std::move(results[i]));
+  for (size_t i = 0; i < results.size(); ++i) Commit(step.entries[i], std::move(results[i]));
+  EndCancelledAndFailed();
   rows_.notify_all();
 }
 
-// Those that run; what waits was ended by Cancel itself.
-void CpuExecutor::EndCancelled() {
-  const std::vector<Sequence*> running = scheduler_->running();
-  for (Sequence* sequence : running)
-    if (auto* request = static_cast<Request*>(sequence); request->cancelled) Finish(request, FINISH_CANCELLED);
-  if (!outbox_.empty()) rows_.notify_all();
+// The sequences of a request run side by side.
+size_t CpuExecutor::ActiveRequests() const {
+  size_t active = 0;
+  const Request* previous = nullptr;
+  for (Sequence* sequence : scheduler_->running())
+    if (const Request* request = SequenceOf(sequence)->request; std::exchange(previous, request) != request) ++active;
+  return active;
 }
 
 void CpuExecutor::CountPlanned(const Step& step, Clock::time_point start) {
   uint64_t started = 0;
   double queue_ms = 0;
-  stats_.scheduled_requests = static_cast<uint32_t>(step.size());
-  stats_.context_requests = stats_.generation_requests = stats_.context_tokens = 0;
+  stats_.scheduled_requests = stats_.context_requests = stats_.generation_requests = stats_.context_tokens = 0;
   scheduled_.clear();
-  for (const StepEntry& entry : step) {
-    auto* request = static_cast<Request*>(entry.sequence);
-    scheduled_.push_back(request->id);
-    if (entry.tokens > 1 || request->computed_tokens < request->prompt_tokens) {
-      ++stats_.context_requests;
+  // A request's entries stand side by side; it counts once, or twice where a sequence that was preempted is computed
+  // again beside one in decode.
+  const Request *scheduled = nullptr, *in_context = nullptr, *in_generation = nullptr;
+  for (const StepEntry& entry : step.entries) {
+    Request* const request = SequenceOf(entry.sequence)->request;
+    if (std::exchange(scheduled, request) != request) {
+      ++stats_.scheduled_requests;
+      scheduled_.push_back(request->id);
+    }
+    if (entry.tokens > 1 || entry.sequence->computed_tokens < request->prompt_tokens) {
+      if (std::exchange(in_context, request) != request) ++stats_.context_requests;
       stats_.context_tokens += static_cast<uint32_t>(entry.tokens);
     } else {
-      ++stats_.generation_requests;
+      if (std::exchange(in_generation, request) != request) ++stats_.generation_requests;
     }
     if (request->started) continue;
     request->started = start;
@@ -222,35 +228,66 @@ void CpuExecutor::CountPlanned(const Step& step, Clock::time_point start) {
   stats_.queue_ms = started > 0 ? queue_ms / static_cast<double>(started) : 0;
 }
 
-void CpuExecutor::Commit(const StepEntry& entry, StepResult result) {
-  auto* request = static_cast<Request*>(entry.sequence);
-  request->computed_tokens += static_cast<size_t>(entry.tokens);
-  if (request->cancelled) return;  // EndCancelled is next
-  if (result.failure) return Finish(request, FINISH_ERROR, std::nullopt, &*result.failure);
-  if (result.output.tokens.empty()) return;  // in the middle of its prompt
-
-  const int32_t token = result.output.tokens.front();
+void CpuExecutor::Commit(const StepEntry& entry, std::vector<StepResult> results) {
+  RequestSequence* const sequence = SequenceOf(entry.sequence);
+  Request* const request = sequence->request;
+  sequence->computed_tokens += static_cast<size_t>(entry.tokens);
+  if (request->cancelled) return;  // ended when the whole step is committed
+  for (StepResult& result : results)
+    if (result.failure) {
+      request->failure = std::move(result.failure);
+      return;
+    }
+  if (results.empty()) return;  // in the middle of its prompt
   if (!request->first_token) request->first_token = Clock::now();
-  if (std::find(request->end_ids.begin(), request->end_ids.end(), token) != request->end_ids.end())
-    return Finish(request, FINISH_END_ID, token);
-  request->tokens.push_back(token);
-  request->unsent.Append(std::move(result.output));
-  const bool stopped = std::any_of(request->stop_words.begin(), request->stop_words.end(), [&](const auto& word) {
-    return EndsWith(request->tokens, request->prompt_tokens, word);
-  });
-  if (stopped) return Finish(request, FINISH_STOP_WORDS);
-  if (request->generated_tokens() == request->max_tokens) return Finish(request, FINISH_LENGTH);
-  if (request->streaming) outbox_.Add(TakeRow(request), stats_.steps);
+  if (sequence->forks > 0) {
+    std::vector<Sequence*> forks;
+    for (size_t i = 1; i < request->sequences.size(); ++i) forks.push_back(&request->sequences[i]);
+    scheduler_->Fork(sequence, forks);
+  }
+  // The last of these may end the request.
+  for (size_t i = 0; i < results.size(); ++i) AddToken(sequence + i, std::move(results[i].output));
 }
 
-Outbox::Row CpuExecutor::TakeRow(Request* request) {
+void CpuExecutor::AddToken(RequestSequence* sequence, Output output) {
+  const Request& request = *sequence->request;
+  const int32_t token = output.tokens.front();
+  if (std::find(request.end_ids.begin(), request.end_ids.end(), token) != request.end_ids.end())
+    return EndSequence(sequence, FINISH_END_ID, token);
+  sequence->tokens.push_back(token);
+  ++sequence->generated_tokens;
+  sequence->unsent.Append(std::move(output));
+  const bool stopped = std::any_of(request.stop_words.begin(), request.stop_words.end(), [&](const auto& word) {
+    return EndsWith(sequence->tokens, request.prompt_tokens, word);
+  });
+  if (stopped) return EndSequence(sequence, FINISH_STOP_WORDS);
+  if (sequence->generated_tokens == request.max_tokens) return EndSequence(sequence, FINISH_LENGTH);
+  if (request.streaming) outbox_.Add(TakeRow(sequence), stats_.steps);
+}
+
+// Those that run: Cancel itself ends what waits.
+void CpuExecutor::EndCancelledAndFailed() {
+  std::vector<Request*> ended;
+  for (Sequence* sequence : scheduler_->running()) {
+    Request* const request = SequenceOf(sequence)->request;
+    if ((request->cancelled || request->failure) && (ended.empty() || ended.back() != request))
+      ended.push_back(request);
+  }
+  for (Request* request : ended) {
+    if (request->failure)
+      FailRequest(request, *request->failure);
+    else
+      CancelRequest(request);
+  }
+}
+
+Outbox::Row CpuExecutor::TakeRow(RequestSequence* sequence) {
+  Request* const request = sequence->request;
   Outbox::Row row;
   row.request_id = request->id;
-  row.output = std::exchange(request->unsent, {});
-  if (request->first_token && request->wants_context_logits) {
-    row.context_logits = std::move(request->context_logits);
-    request->wants_context_logits = false;
-  }
+  row.sequence = sequence->index;
+  row.output = std::exchange(sequence->unsent, {});
+  if (request->first_token) row.prompt = std::exchange(request->prompt_output, {});
   if (!std::exchange(request->has_row, true)) row.details = DetailsOf(*request);
   return row;
 }
@@ -263,27 +300,54 @@ ExecutorRowDetails CpuExecutor::DetailsOf(const Request& request) const {
   details.queue_ms = MillisecondsBetween(request.submitted, request.started.value_or(now));
   details.first_token_ms = MillisecondsBetween(request.submitted, request.first_token.value_or(now));
   details.total_ms = MillisecondsBetween(request.submitted, now);
-  details.kv_blocks_allocated = static_cast<uint32_t>(request.block_table.size());
+  details.kv_blocks_allocated = request.allocated_blocks();
   return details;
 }
 
-void CpuExecutor::Finish(Request* request, ExecutorFinish finish, std::optional<int32_t> stop_token,
-                         const Failure* failure) {
-  Outbox::Row row = TakeRow(request);
+void CpuExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish finish, std::optional<int32_t> stop_token) {
+  Request* const request = sequence->request;
+  sequence->ended = true;
+  const bool is_last = --request->sequences_left == 0;
+  Outbox::Row row = TakeRow(sequence);
   row.finish = finish;
-  row.details = DetailsOf(*request);
+  row.flags = ROW_SEQUENCE_FINAL;
+  if (is_last) {
+    row.flags |= ROW_REQUEST_FINAL;
+    row.details = DetailsOf(*request);
+  }
   if (stop_token) {
+    if (!row.details) row.details.emplace();
     row.details->set |= DETAILS_STOP_TOKEN;
     row.details->stop_token = *stop_token;
   }
-  if (failure != nullptr) {
-    row.error = std::make_unique<ExecutorError>();
-    row.error->size = sizeof(ExecutorError);
-    executor::Report(row.error.get(), failure->code(), failure->what(), request->id);
-  }
   outbox_.Add(std::move(row), stats_.steps);
+  scheduler_->Remove(sequence);
+  if (!is_last) return;
   ++stats_.completed_requests;
-  scheduler_->Remove(request);
+  requests_.erase(request->id);
+}
+
+void CpuExecutor::CancelRequest(Request* request) {
+  std::vector<RequestSequence*> left;  // the end of the last is the request's
+  for (RequestSequence& sequence : request->sequences)
+    if (!sequence.ended) left.push_back(&sequence);
+  for (RequestSequence* sequence : left) EndSequence(sequence, FINISH_CANCELLED);
+}
+
+// One row for all its sequences.
+void CpuExecutor::FailRequest(Request* request, const Failure& failure) {
+  const auto left = std::find_if(request->sequences.begin(), request->sequences.end(),
+                                 [](const RequestSequence& sequence) { return !sequence.ended; });
+  Outbox::Row row = TakeRow(&*left);
+  row.finish = FINISH_ERROR;
+  row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
+  row.details = DetailsOf(*request);
+  row.error = std::make_unique<ExecutorError>();
+  row.error->size = sizeof(ExecutorError);
+  executor::Report(row.error.get(), failure.code(), failure.what(), request->id);
+  outbox_.Add(std::move(row), stats_.steps);
+  for (RequestSequence& sequence : request->sequences) scheduler_->Remove(&sequence);
+  ++stats_.completed_requests;
   requests_.erase(request->id);
 }
 
@@ -292,14 +356,10 @@ void CpuExecutor::Fail(const char* reason) noexcept {
   try {
     failure_ = std::string("a step failed: ") + reason + ". Load the engine again";
     const Failure failure(EXECUTOR_FAILED, *failure_);
-    FinishAll(FINISH_ERROR, &failure);
+    while (!requests_.empty()) FailRequest(requests_.begin()->second.get(), failure);
   } catch (...) {
     failure_.emplace();
   }
-}
-
-void CpuExecutor::FinishAll(ExecutorFinish finish, const Failure* failure) {
-  while (!requests_.empty()) Finish(requests_.begin()->second.get(), finish, std::nullopt, failure);
 }
 
 void CpuExecutor::Stats(ExecutorStats* given) {
@@ -307,8 +367,8 @@ void CpuExecutor::Stats(ExecutorStats* given) {
   const BlockPool& blocks = scheduler_->blocks();
   ExecutorStats stats = stats_;
   stats.size = std::min<uint32_t>(given->size, sizeof(stats));
-  stats.active_requests = static_cast<uint32_t>(scheduler_->running().size());
-  stats.queued_requests = static_cast<uint32_t>(scheduler_->waiting().size());
+  stats.active_requests = static_cast<uint32_t>(ActiveRequests());
+  stats.queued_requests = static_cast<uint32_t>(requests_.size()) - stats.active_requests;
   stats.max_active_requests = stats.max_batch_size = info_.max_batch_size;
   stats.max_num_tokens = info_.max_num_tokens;
   stats.host_memory_bytes = ResidentMemoryBytes();
@@ -331,14 +391,15 @@ void CpuExecutor::Stats(ExecutorStats* given) {
 ExecutorRequestStats CpuExecutor::StatsOf(const Request& request) const {
   ExecutorRequestStats stats{};
   stats.id = request.id;
-  const bool in_prompt = request.computed_tokens < request.prompt_tokens;
-  const bool runs = !request.block_table.empty();
-  stats.stage = !runs ? STAGE_QUEUED : in_prompt ? STAGE_CONTEXT : STAGE_GENERATION;
-  stats.prompt_tokens_computed = static_cast<uint32_t>(std::min(request.computed_tokens, request.prompt_tokens));
-  stats.generated_tokens = static_cast<uint32_t>(request.generated_tokens());
+  const size_t computed = request.sequences.front().computed_tokens;
+  const bool runs = request.runs();
+  stats.stage = !runs ? STAGE_QUEUED : computed < request.prompt_tokens ? STAGE_CONTEXT : STAGE_GENERATION;
+  stats.prompt_tokens_computed = static_cast<uint32_t>(std::min(computed, request.prompt_tokens));
+  for (const RequestSequence& sequence : request.sequences)
+    stats.generated_tokens += static_cast<uint32_t>(sequence.generated_tokens);
   stats.scheduled = std::find(scheduled_.begin(), scheduled_.end(), request.id) != scheduled_.end();
   stats.paused = !runs && request.started;
-  stats.kv_blocks_allocated = static_cast<uint32_t>(request.block_table.size());
+  stats.kv_blocks_allocated = request.allocated_blocks();
   stats.decoded_tokens_per_step = 1;
   return stats;
 }

@@ -50,14 +50,17 @@ class CpuExecutor {
   void RunStep(Lock* lock);
 
   // All of these with the lock held.
-  void EndCancelled();
+  size_t ActiveRequests() const;
   void CountPlanned(const Step& step, Clock::time_point start);
-  void Commit(const StepEntry& entry, StepResult result);
-  Outbox::Row TakeRow(Request* request);
+  void Commit(const StepEntry& entry, std::vector<StepResult> results);
+  void AddToken(RequestSequence* sequence, Output output);
+  void EndCancelledAndFailed();
+  Outbox::Row TakeRow(RequestSequence* sequence);
   ExecutorRowDetails DetailsOf(const Request& request) const;
-  void Finish(Request* request, ExecutorFinish finish, std::optional<int32_t> stop_token = std::nullopt,
-              const executor::Failure* failure = nullptr);
-  void FinishAll(ExecutorFinish finish, const executor::Failure* failure = nullptr);
+  void EndSequence(RequestSequence* sequence, ExecutorFinish finish, std::optional<int32_t> stop_token = std::nullopt);
+  // Ends all sequences that have not ended.
+  void CancelRequest(Request* request);
+  void FailRequest(Request* request, const executor::Failure& failure);
   void Fail(const char* reason) noexcept;
   ExecutorRequestStats StatsOf(const Request& request) const;
 

@@ -8,9 +8,9 @@ namespace embedded {
 void Outbox::Add(Row row, uint64_t step) {
   step_ = step;
   request_ids_.push_back(row.request_id);
-  sequences_.push_back(0);
+  sequences_.push_back(row.sequence);
   finish_.push_back(static_cast<uint8_t>(row.finish));
-  flags_.push_back(row.finish == FINISH_NONE ? 0 : ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
+  flags_.push_back(row.flags);
   for (size_t i = 0; i < row.output.tokens.size(); ++i) {
     tokens_.push_back(row.output.tokens[i]);
     const bool has_logprob = i < row.output.logprobs.size();
@@ -29,18 +29,18 @@ void Outbox::Add(Row row, uint64_t step) {
 }
 
 const ExecutorRowDetails* Outbox::AddDetails(Row* row) {
-  const bool has_tensors = !row->context_logits.empty() || !row->output.logits.empty();
-  if (!row->details && !has_tensors) return nullptr;
+  const bool has_numbers = !row->prompt.logits.empty() || !row->output.logits.empty();
+  if (!row->details && !has_numbers) return nullptr;
   Details& memory = details_memory_.emplace_back();
   memory.details = row->details.value_or(ExecutorRowDetails{});
   memory.details.size = sizeof(ExecutorRowDetails);
   memory.error = std::move(row->error);
   memory.details.error = memory.error.get();
-  memory.context_logits = std::move(row->context_logits);
+  memory.prompt = std::move(row->prompt);
   memory.generation_logits = std::move(row->output.logits);
-  memory.context_tensor = LogitsTensor(memory.context_logits);
+  memory.context_tensor = LogitsTensor(memory.prompt.logits);
   memory.generation_tensor = LogitsTensor(memory.generation_logits);
-  if (!memory.context_logits.empty()) memory.details.context_logits = &memory.context_tensor;
+  if (!memory.prompt.logits.empty()) memory.details.context_logits = &memory.context_tensor;
   if (!memory.generation_logits.empty()) memory.details.generation_logits = &memory.generation_tensor;
   return &memory.details;
 }

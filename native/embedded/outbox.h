@@ -17,9 +17,11 @@ class Outbox {
  public:
   struct Row {
     uint64_t request_id;
+    uint32_t sequence;
     ExecutorFinish finish = FINISH_NONE;
+    uint8_t flags = 0;  // ROW_*
     Output output;
-    std::vector<float> context_logits;          // [prompt tokens, vocab_size], or none
+    PromptOutput prompt;
     std::optional<ExecutorRowDetails> details;  // without the pointers, which Add fills in
     std::unique_ptr<ExecutorError> error;       // null: none
   };
@@ -37,7 +39,7 @@ class Outbox {
   struct Details {
     ExecutorRowDetails details;
     std::unique_ptr<ExecutorError> error;
-    std::vector<float> context_logits;
+    PromptOutput prompt;
     std::vector<float> generation_logits;
     ExecutorTensor context_tensor;
     ExecutorTensor generation_tensor;

@@ -6,7 +6,6 @@
 #include <random>
 #include <string>
 
-#include "executor/guard.h"
 #include "executor/read_struct.h"
 
 namespace embedded {
@@ -23,12 +22,12 @@ class Checker {
         limits_(limits),
         vocab_size_(vocab_size) {}
 
-  Request Make() const {
+  std::unique_ptr<Request> Make() const {
     RefuseWhatIsNotDone();
     CheckPrompt();
-    Request request{};
+    auto made = std::make_unique<Request>();
+    Request& request = *made;
     request.id = given_.id;
-    request.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
     request.prompt_tokens = given_.token_count;
     request.max_tokens = std::min<size_t>(given_.max_tokens, limits_.max_seq_len - given_.token_count);
     request.streaming = given_.streaming != 0;
@@ -40,8 +39,17 @@ class Checker {
     request.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
     request.wants_context_logits = output_.flags & OUTPUT_CONTEXT_LOGITS;
     request.wants_generation_logits = output_.flags & OUTPUT_GENERATION_LOGITS;
+    request.sequences.resize(SequenceCount());
+    request.sequences_left = request.sequences.size();
+    for (uint32_t i = 0; i < request.sequences.size(); ++i) {
+      request.sequences[i].request = made.get();
+      request.sequences[i].index = i;
+    }
+    RequestSequence& first = request.sequences.front();
+    first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
+    first.forks = request.sequences.size() - 1;
     request.submitted = Request::Clock::now();
-    return request;
+    return made;
   }
 
  private:
@@ -79,7 +87,6 @@ class Checker {
     refuse_unless(SAMPLING_FREQUENCY_PENALTY, sampling_.frequency_penalty == 0, "sampling.frequency_penalty");
     refuse_unless(SAMPLING_PROMPT_IGNORE_LENGTH, sampling_.prompt_ignore_length == 0, "sampling.prompt_ignore_length");
     refuse_unless(SAMPLING_NO_REPEAT_NGRAM, sampling_.no_repeat_ngram == 0, "sampling.no_repeat_ngram");
-    refuse_unless(SAMPLING_SEQUENCES, sampling_.sequences == 1, "sampling.sequences");
     refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "sampling.beam_width");
     refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "sampling.beam_diversity_rate");
     refuse_unless(SAMPLING_LENGTH_PENALTY, false, "sampling.length_penalty");
@@ -103,6 +110,16 @@ class Checker {
     if (output_.top_logprobs > static_cast<uint32_t>(vocab_size_))
       Fail(EXECUTOR_INVALID_OPTION, "output.top_logprobs is " + std::to_string(output_.top_logprobs) +
                                         "; the vocabulary has " + std::to_string(vocab_size_) + " tokens");
+  }
+
+  size_t SequenceCount() const {
+    if (!(sampling_.set & SAMPLING_SEQUENCES)) return 1;
+    if (sampling_.sequences < 1 || sampling_.sequences > static_cast<uint32_t>(limits_.max_batch_size))
+      Fail(EXECUTOR_INVALID_OPTION, "sampling.sequences is " + std::to_string(sampling_.sequences) +
+                                        "; it must be from 1 to " + std::to_string(limits_.max_batch_size) +
+                                        ", max_batch_size, since a request's sequences run together. Ask for fewer, or "
+                                        "load the engine with a larger max_batch_size");
+    return sampling_.sequences;
   }
 
   SamplingParams Sampling() const {
@@ -169,7 +186,18 @@ void Output::Append(Output more) {
   logits.insert(logits.end(), more.logits.begin(), more.logits.end());
 }
 
-Request MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size) {
+bool Request::runs() const {
+  return std::any_of(sequences.begin(), sequences.end(),
+                     [](const RequestSequence& sequence) { return !sequence.block_table.empty(); });
+}
+
+uint32_t Request::allocated_blocks() const {
+  size_t blocks = 0;
+  for (const RequestSequence& sequence : sequences) blocks += sequence.allocated_blocks;
+  return static_cast<uint32_t>(blocks);
+}
+
+std::unique_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size) {
   return Checker(given, limits, vocab_size).Make();
 }
 

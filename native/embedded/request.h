@@ -1,9 +1,10 @@
-// One request inside the executor: what was asked, checked and copied, and how far it is.
+// One request inside the executor: what was asked, checked and copied, and how far each of its sequences is.
 #ifndef EMBEDDED_REQUEST_H_
 #define EMBEDDED_REQUEST_H_
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "embedded/sampler.h"
 #include "embedded/scheduler.h"
 #include "executor/executor.h"
+#include "executor/guard.h"
 
 namespace embedded {
 
@@ -24,7 +26,24 @@ struct Output {
   void Append(Output more);
 };
 
-struct Request : Sequence {
+// What was asked about the prompt.
+struct PromptOutput {
+  std::vector<float> logits;  // [prompt_tokens, vocab_size], or none
+};
+
+struct Request;
+
+// One of a request's outputs. The first computes the prompt; then the others are forked from it.
+struct RequestSequence : Sequence {
+  Request* request;
+  uint32_t index;
+  size_t generated_tokens = 0;
+  Output unsent;  // what no row has yet
+  bool ended = false;
+};
+
+// Its sequences point to it, so it stays where it was made.
+struct Request {
   using Clock = std::chrono::steady_clock;
 
   uint64_t id;
@@ -39,25 +58,29 @@ struct Request : Sequence {
   bool wants_context_logits;
   bool wants_generation_logits;
 
+  std::vector<RequestSequence> sequences;  // by index
+  size_t sequences_left;                   // that have not ended
   bool cancelled = false;
-  bool has_row = false;               // its first row was given
-  std::vector<float> context_logits;  // [prompt_tokens, vocab_size] until the first row takes them
-  Output unsent;                      // what no row has yet
+  std::optional<executor::Failure> failure;  // like a cancel, it ends the request after the step
+  bool has_row = false;                      // its first row was given
+  PromptOutput prompt_output;                // until a row takes it
   Clock::time_point submitted = Clock::now();
-  std::optional<Clock::time_point> started;  // its first step
-  std::optional<Clock::time_point> first_token;
+  std::optional<Clock::time_point> started;      // its first step
+  std::optional<Clock::time_point> first_token;  // of each sequence: they are drawn together
 
-  size_t generated_tokens() const { return tokens.size() - prompt_tokens; }
+  // Some of its sequences are in the cache; else all that have not ended wait.
+  bool runs() const;
+  uint32_t allocated_blocks() const;
 };
 
 // Copies a caller's request. Throws executor::Failure with the request's id: EXECUTOR_EMPTY_PROMPT,
 // EXECUTOR_PROMPT_TOO_LONG, EXECUTOR_INVALID_INPUT, EXECUTOR_INVALID_OPTION, or EXECUTOR_UNSUPPORTED for what this
 // executor does not do, naming the field.
-Request MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size);
+std::unique_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size);
 
 // What the executor's info says it can do.
-constexpr uint64_t kCapabilities =
-    CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS | CAN_STOP_TOKENS;
+constexpr uint64_t kCapabilities = CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_CONTEXT_LOGITS |
+                                   CAN_GENERATION_LOGITS | CAN_STOP_TOKENS | CAN_SEVERAL_SEQUENCES;
 
 }  // namespace embedded
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <new>
+#include <numeric>
+#include <utility>
 
 #include "embedded/random.h"
 
@@ -10,7 +12,9 @@ namespace {
 
 using executor::Failure;
 
-const Request& RequestOf(const StepEntry& entry) { return *static_cast<const Request*>(entry.sequence); }
+const RequestSequence& SequenceOf(const StepEntry& entry) {
+  return *static_cast<const RequestSequence*>(entry.sequence);
+}
 
 Failure OutOfMemory(uint64_t id) {
   return Failure(EXECUTOR_OUT_OF_MEMORY, "no memory is left for what request " + std::to_string(id) + " returns", id);
@@ -29,51 +33,60 @@ StepRunner::StepRunner(const std::string& engine_dir, const ModelConfig& model, 
       samplers_(static_cast<size_t>(limits.threads), Sampler(kernels, model_.vocab_size)),
       logits_(sizeof(float) * max_logits_rows_ * llama_.logits_stride(), PageSize::kDefault) {}
 
-std::vector<StepResult> StepRunner::Run(const Step& step, const std::atomic<bool>& abandon) {
+std::vector<std::vector<StepResult>> StepRunner::Run(const Step& step, const std::atomic<bool>& abandon) {
+  if (!step.copies.empty())
+    pool_.Run(model_.layers, [&](int layer, int) {
+      for (const BlockCopy& copy : step.copies) kv_memory_.CopyLayer(copy.from, copy.to, layer);
+    });
   std::vector<TokenSpan> spans;
-  for (const auto& [sequence, tokens] : step)
+  for (const auto& [sequence, tokens] : step.entries)
     spans.push_back({sequence->tokens.data() + sequence->computed_tokens, tokens,
                      static_cast<int>(sequence->computed_tokens), sequence->block_table.data()});
   if (!llama_.Forward(spans, abandon)) return {};
 
-  std::vector<StepResult> results(step.size());
-  std::vector<size_t> sampled;  // entries
-  std::vector<int> sampled_rows;
+  std::vector<std::vector<StepResult>> results(step.entries.size());
+  std::vector<Draw> draws;
+  std::vector<int> drawn_rows;
   int first_row = 0;
-  for (size_t i = 0; i < step.size(); ++i) {
+  for (size_t i = 0; i < step.entries.size(); ++i) {
+    const StepEntry& entry = step.entries[i];
+    const RequestSequence& sequence = SequenceOf(entry);
+    const int row = std::exchange(first_row, first_row + entry.tokens);
     try {
-      if (RequestOf(step[i]).wants_context_logits) GatherContextLogits(step[i], first_row);
+      GatherPromptOutput(entry, row);
     } catch (const std::bad_alloc&) {
-      results[i].failure = OutOfMemory(RequestOf(step[i]).id);
+      results[i].push_back({{}, OutOfMemory(sequence.request->id)});
+      continue;
     }
-    first_row += step[i].tokens;
-    if (!step[i].completes()) continue;
-    sampled.push_back(i);
-    sampled_rows.push_back(first_row - 1);
+    if (!entry.completes()) continue;
+    results[i].resize(1 + sequence.forks);
+    const float* logits = logits_.floats() + drawn_rows.size() * llama_.logits_stride();
+    for (uint32_t fork = 0; fork <= sequence.forks; ++fork)
+      draws.push_back({&sequence, sequence.index + fork, logits, &results[i][fork]});
+    drawn_rows.push_back(first_row - 1);
   }
-  llama_.Logits(sampled_rows, logits_.floats());
-  Sample(sampled, step, &results);
+  llama_.Logits(drawn_rows, logits_.floats());
+  Sample(draws);
   return results;
 }
 
-void StepRunner::Sample(const std::vector<size_t>& entries, const Step& step, std::vector<StepResult>* results) {
-  pool_.Run(static_cast<int>(entries.size()), [&](int i, int thread) {
-    const size_t entry = entries[static_cast<size_t>(i)];
-    StepResult& result = (*results)[entry];
-    if (result.failure) return;
-    const float* logits = logits_.floats() + static_cast<size_t>(i) * llama_.logits_stride();
+void StepRunner::Sample(const std::vector<Draw>& draws) {
+  pool_.Run(static_cast<int>(draws.size()), [&](int i, int thread) {
+    const Draw& draw = draws[static_cast<size_t>(i)];
     try {
-      result = SampleOne(RequestOf(step[entry]), logits, &samplers_[static_cast<size_t>(thread)]);
+      *draw.result = SampleOne(*draw.sequence, draw.index, draw.logits, &samplers_[static_cast<size_t>(thread)]);
     } catch (const std::bad_alloc&) {
-      result.failure = OutOfMemory(RequestOf(step[entry]).id);
+      draw.result->failure = OutOfMemory(draw.sequence->request->id);
     }
   });
 }
 
-StepResult StepRunner::SampleOne(const Request& request, const float* logits, Sampler* sampler) const {
+StepResult StepRunner::SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
+                                 Sampler* sampler) const {
+  const Request& request = *sequence.request;
   StepResult result;
-  const size_t position = request.tokens.size();  // of the new token
-  const double uniform = Uniform(request.sampling.seed, /*sequence=*/0, position);
+  const size_t position = sequence.tokens.size();  // of the new token
+  const double uniform = Uniform(request.sampling.seed, index, position);
   const int32_t token = sampler->Sample(logits, request.sampling, uniform);
   if (token < 0) {
     result.failure = Failure(EXECUTOR_ENGINE_WEIGHTS,
@@ -90,20 +103,22 @@ StepResult StepRunner::SampleOne(const Request& request, const float* logits, Sa
   return result;
 }
 
-void StepRunner::GatherContextLogits(const StepEntry& entry, int first_row) {
-  auto* request = static_cast<Request*>(entry.sequence);
+void StepRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
+  Request& request = *SequenceOf(entry).request;
+  // After its first token a sequence that was preempted goes through the prompt again.
+  if (request.first_token || !request.wants_context_logits) return;
+  PromptOutput& out = request.prompt_output;
   const size_t vocab_size = static_cast<size_t>(model_.vocab_size);
-  request->context_logits.resize(request->prompt_tokens * vocab_size);
-  const size_t first = request->computed_tokens;
-  const size_t end = std::min(first + entry.tokens, request->prompt_tokens);
-  for (size_t token = first; token < end; token += max_logits_rows_) {
-    std::vector<int> rows;
-    for (size_t t = token; t < std::min(end, token + max_logits_rows_); ++t)
-      rows.push_back(first_row + static_cast<int>(t - first));
+  out.logits.resize(request.prompt_tokens * vocab_size);
+  const size_t first = entry.sequence->computed_tokens;
+  const size_t end = first + static_cast<size_t>(entry.tokens);
+  for (size_t chunk = first; chunk < end; chunk += max_logits_rows_) {
+    std::vector<int> rows(std::min<size_t>(end - chunk, max_logits_rows_));
+    std::iota(rows.begin(), rows.end(), first_row + static_cast<int>(chunk - first));
     llama_.Logits(rows, logits_.floats());
     for (size_t i = 0; i < rows.size(); ++i)
       std::copy_n(logits_.floats() + i * llama_.logits_stride(), vocab_size,
-                  request->context_logits.data() + (token + i) * vocab_size);
+                  out.logits.data() + (chunk + i) * vocab_size);
   }
 }
 

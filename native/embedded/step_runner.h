@@ -21,10 +21,10 @@
 
 namespace embedded {
 
-// What a step gives one of its entries.
+// What a step gives a sequence.
 struct StepResult {
-  Output output;                             // one token if the entry completes its sequence, else none
-  std::optional<executor::Failure> failure;  // of this request alone
+  Output output;                             // one token
+  std::optional<executor::Failure> failure;  // of this request alone; then there is no token
 };
 
 class StepRunner {
@@ -33,16 +33,23 @@ class StepRunner {
   StepRunner(const std::string& engine_dir, const ModelConfig& model, const Limits& limits, int kv_blocks,
              const cpu::Kernels& kernels, const std::function<bool(double)>& on_progress);
 
-  // Computes the step; its sequences are Requests. Results are by entry; none if `abandon` became true. Fills the
-  // context logits of requests that want them.
-  std::vector<StepResult> Run(const Step& step, const std::atomic<bool>& abandon);
+  // Computes the step; its sequences are RequestSequences. Results are by entry, or none at all if `abandon` became
+  // true. An entry that completes has one for its sequence and one for each fork to come; another has none, or one that
+  // says why it failed. Fills what requests want about their prompt.
+  std::vector<std::vector<StepResult>> Run(const Step& step, const std::atomic<bool>& abandon);
 
   uint64_t weight_bytes() const { return weights_.bytes; }
 
  private:
-  void Sample(const std::vector<size_t>& entries, const Step& step, std::vector<StepResult>* results);
-  StepResult SampleOne(const Request& request, const float* logits, Sampler* sampler) const;
-  void GatherContextLogits(const StepEntry& entry, int first_row);
+  struct Draw {
+    const RequestSequence* sequence;
+    uint32_t index;  // whose token is drawn: the sequence's or that of a fork to come
+    const float* logits;
+    StepResult* result;
+  };
+  void Sample(const std::vector<Draw>& draws);
+  StepResult SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits, Sampler* sampler) const;
+  void GatherPromptOutput(const StepEntry& entry, int first_row);
 
   ModelConfig model_;
   int max_logits_rows_;

@@ -127,6 +127,41 @@ TEST(BatchInvariance, APreemptedRequestGivesTheSameBitsAsOneThatRanThrough) {
   }
 }
 
+// Forks share their prompt's keys and values, and those that were preempted compute them again alone.
+TEST(BatchInvariance, SequencesOfOneRequestGetTheSameBitsInASmallCacheAsInALargeOne) {
+  const auto four = [](uint64_t id) {
+    TestRequest request = LogitsRequest(id, RandomPrompt(75, Model().vocab_size, 1), 60);
+    request.sampling.set |= SAMPLING_SEQUENCES | SAMPLING_SEED;
+    request.sampling.temperature = 1.5f;
+    request.sampling.sequences = 4;
+    request.sampling.seed = 1234;
+    return request;
+  };
+  TableClient large(Model());
+  const TestResult expected = large.Run(four(1));
+  EXPECT_EQ(large.stats().preemptions, 0u);
+  for (const uint32_t blocks : {5u, 6u, 9u}) {  // one sequence grows to five
+    SCOPED_TRACE(blocks);
+    TableClient small(Model(), [&](ExecutorConfig* config) {
+      static ExecutorKvCacheConfig kv{};
+      kv.size = sizeof(kv);
+      kv.set = KV_CACHE_MAX_TOKENS;
+      kv.max_tokens = 32 * blocks;
+      config->kv_cache = &kv;
+    });
+    const TestResult actual = small.Run(four(1));
+    EXPECT_GT(small.stats().preemptions, 0u);
+    EXPECT_EQ(small.stats().kv_blocks_used, 0u);
+    for (uint32_t i = 0; i < 4; ++i) {
+      const TestSequence &one = actual.sequences.at(i), &other = expected.sequences.at(i);
+      EXPECT_EQ(one.tokens, other.tokens) << i;
+      EXPECT_EQ(one.tokens.size(), 60u) << i;
+      EXPECT_EQ(one.logprobs, other.logprobs) << i;
+      EXPECT_EQ(one.generation_logits, other.generation_logits) << i;
+    }
+  }
+}
+
 TEST(BatchInvariance, ASeedGivesTheSameTokensAloneAndInABatch) {
   const auto sampled = [](uint64_t id) {
     TestRequest request(id, RandomPrompt(20, Model().vocab_size, 5), 40);

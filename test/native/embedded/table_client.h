@@ -46,8 +46,28 @@ struct TestRequest {
   }
 };
 
+struct TestRow {
+  uint32_t sequence;
+  uint32_t tokens;
+  ExecutorFinish finish;
+  uint8_t flags;  // ROW_*
+  bool has_usage;
+};
+
+// All that came for one of a request's sequences.
+struct TestSequence {
+  std::vector<int32_t> tokens;
+  std::vector<float> logprobs;
+  std::vector<float> generation_logits;
+  ExecutorFinish finish = FINISH_NONE;
+  int finals = 0;
+};
+
 // All that came for one request.
 struct TestResult {
+  std::map<uint32_t, TestSequence> sequences;
+  std::vector<TestRow> row_list;
+  // Of all sequences together:
   std::vector<int32_t> tokens;
   std::vector<float> logprobs;
   std::vector<std::pair<int32_t, float>> top;
@@ -135,19 +155,33 @@ class TableClient {
     for (uint32_t row = 0; row < batch.row_count; ++row) {
       TestResult& result = results[batch.request_ids[row]];
       ++result.rows;
+      TestSequence& sequence = result.sequences[batch.sequences[row]];
       const uint32_t begin = batch.token_offsets[row], end = batch.token_offsets[row + 1];
-      result.tokens.insert(result.tokens.end(), batch.tokens + begin, batch.tokens + end);
-      if (batch.logprobs != nullptr)
-        result.logprobs.insert(result.logprobs.end(), batch.logprobs + begin, batch.logprobs + end);
+      Append(batch.tokens + begin, end - begin, &result.tokens);
+      Append(batch.tokens + begin, end - begin, &sequence.tokens);
+      if (batch.logprobs != nullptr) {
+        Append(batch.logprobs + begin, end - begin, &result.logprobs);
+        Append(batch.logprobs + begin, end - begin, &sequence.logprobs);
+      }
+      TestRow& listed = result.row_list.emplace_back();
+      listed = {batch.sequences[row], end - begin, static_cast<ExecutorFinish>(batch.finish[row]), batch.flags[row],
+                false};
       if (batch.top_offsets != nullptr)
         for (uint32_t i = batch.top_offsets[begin]; i < batch.top_offsets[end]; ++i)
           result.top.push_back({batch.top_tokens[i], batch.top_logprobs[i]});
       if (batch.details != nullptr && batch.details[row] != nullptr) {
         result.details = *batch.details[row];
         if (result.details->error != nullptr) result.error = *result.details->error;
-        if (result.details->set & DETAILS_USAGE) ++result.rows_with_usage;
-        Append(result.details->context_logits, &result.context_logits);
-        Append(result.details->generation_logits, &result.generation_logits);
+        const ExecutorRowDetails& details = *result.details;
+        listed.has_usage = details.set & DETAILS_USAGE;
+        result.rows_with_usage += listed.has_usage;
+        Append(details.context_logits, &result.context_logits);
+        Append(details.generation_logits, &result.generation_logits);
+        Append(details.generation_logits, &sequence.generation_logits);
+      }
+      if (batch.flags[row] & ROW_SEQUENCE_FINAL) {
+        sequence.finish = listed.finish;
+        ++sequence.finals;
       }
       if (batch.flags[row] & ROW_REQUEST_FINAL) {
         result.finish = static_cast<ExecutorFinish>(batch.finish[row]);
@@ -157,9 +191,12 @@ class TableClient {
     }
   }
   static void Append(const ExecutorTensor* tensor, std::vector<float>* out) {
-    if (tensor == nullptr) return;
-    const auto* data = static_cast<const float*>(tensor->data);
-    out->insert(out->end(), data, data + tensor->shape[0] * tensor->shape[1]);
+    if (tensor != nullptr)
+      Append(static_cast<const float*>(tensor->data), static_cast<size_t>(tensor->shape[0] * tensor->shape[1]), out);
+  }
+  template <typename T>
+  static void Append(const T* data, size_t count, std::vector<T>* out) {
+    out->insert(out->end(), data, data + count);
   }
 
   const ExecutorTable* table_ = CpuExecutorTable();

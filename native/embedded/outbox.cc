@@ -29,7 +29,7 @@ void Outbox::Add(Row row, uint64_t step) {
 }
 
 const ExecutorRowDetails* Outbox::AddDetails(Row* row) {
-  const bool has_numbers = !row->prompt.logits.empty() || !row->output.logits.empty();
+  const bool has_numbers = !row->prompt.logits.empty() || !row->prompt.logprobs.empty() || !row->output.logits.empty();
   if (!row->details && !has_numbers) return nullptr;
   Details& memory = details_memory_.emplace_back();
   memory.details = row->details.value_or(ExecutorRowDetails{});
@@ -42,6 +42,16 @@ const ExecutorRowDetails* Outbox::AddDetails(Row* row) {
   memory.generation_tensor = LogitsTensor(memory.generation_logits);
   if (!memory.prompt.logits.empty()) memory.details.context_logits = &memory.context_tensor;
   if (!memory.generation_logits.empty()) memory.details.generation_logits = &memory.generation_tensor;
+  if (!memory.prompt.logprobs.empty()) {
+    memory.details.prompt_tokens = static_cast<uint32_t>(memory.prompt.logprobs.size());  // their shape, usage or not
+    memory.details.prompt_logprobs = memory.prompt.logprobs.data();
+    memory.details.prompt_top_count =
+        static_cast<uint32_t>(memory.prompt.top_tokens.size() / memory.prompt.logprobs.size());
+  }
+  if (memory.details.prompt_top_count > 0) {
+    memory.details.prompt_top_tokens = memory.prompt.top_tokens.data();
+    memory.details.prompt_top_logprobs = memory.prompt.top_logprobs.data();
+  }
   return &memory.details;
 }
 

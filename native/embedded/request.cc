@@ -25,6 +25,7 @@ class Checker {
   std::unique_ptr<Request> Make() const {
     RefuseWhatIsNotDone();
     CheckPrompt();
+    CheckOutput();
     auto made = std::make_unique<Request>();
     Request& request = *made;
     request.id = given_.id;
@@ -39,6 +40,8 @@ class Checker {
     request.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
     request.wants_context_logits = output_.flags & OUTPUT_CONTEXT_LOGITS;
     request.wants_generation_logits = output_.flags & OUTPUT_GENERATION_LOGITS;
+    request.wants_prompt_logprobs = output_.prompt_logprobs > 0;
+    request.prompt_top_logprobs = request.wants_prompt_logprobs ? static_cast<int>(output_.prompt_logprobs - 1) : 0;
     request.sequences.resize(SequenceCount());
     request.sequences_left = request.sequences.size();
     for (uint32_t i = 0; i < request.sequences.size(); ++i) {
@@ -74,7 +77,6 @@ class Checker {
                   {given_.context_phase, "context_phase"}};
     for (const auto& group : groups)
       if (group.given != nullptr) Unsupported(group.name);
-    if (output_.prompt_logprobs > 0) Unsupported("output.prompt_logprobs");
     if (output_.additional_output_count > 0) Unsupported("output.additional_outputs");
 
     // What leaves the sampling as it is may be said.
@@ -107,9 +109,16 @@ class Checker {
                                          ", and one new token must fit). Shorten it, or convert the model for more");
     for (uint32_t i = 0; i < given_.token_count; ++i) CheckedToken("tokens", i, given_.tokens[i]);
     if (given_.max_tokens == 0) Fail(EXECUTOR_INVALID_OPTION, "max_tokens is 0; it must be at least 1");
-    if (output_.top_logprobs > static_cast<uint32_t>(vocab_size_))
-      Fail(EXECUTOR_INVALID_OPTION, "output.top_logprobs is " + std::to_string(output_.top_logprobs) +
-                                        "; the vocabulary has " + std::to_string(vocab_size_) + " tokens");
+  }
+
+  void CheckOutput() const {
+    const uint32_t vocab_size = static_cast<uint32_t>(vocab_size_);
+    const std::string vocabulary = "; the vocabulary has " + std::to_string(vocab_size_) + " tokens";
+    if (output_.top_logprobs > vocab_size)
+      Fail(EXECUTOR_INVALID_OPTION, "output.top_logprobs is " + std::to_string(output_.top_logprobs) + vocabulary);
+    if (output_.prompt_logprobs > 0 && output_.prompt_logprobs - 1 > vocab_size)
+      Fail(EXECUTOR_INVALID_OPTION, "output.prompt_logprobs asks for the " +
+                                        std::to_string(output_.prompt_logprobs - 1) + " likeliest tokens" + vocabulary);
   }
 
   size_t SequenceCount() const {

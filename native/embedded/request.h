@@ -28,7 +28,10 @@ struct Output {
 
 // What was asked about the prompt.
 struct PromptOutput {
-  std::vector<float> logits;  // [prompt_tokens, vocab_size], or none
+  std::vector<float> logits;        // [prompt_tokens, vocab_size], or none
+  std::vector<float> logprobs;      // [prompt_tokens], of each given those before it, NaN for the first; or none
+  std::vector<int32_t> top_tokens;  // [prompt_tokens, top count], -1 for the first; or none
+  std::vector<float> top_logprobs;  // likewise, NaN for the first
 };
 
 struct Request;
@@ -57,6 +60,8 @@ struct Request {
   int top_logprobs;
   bool wants_context_logits;
   bool wants_generation_logits;
+  bool wants_prompt_logprobs;
+  int prompt_top_logprobs;
 
   std::vector<RequestSequence> sequences;  // by index
   size_t sequences_left;                   // that have not ended
@@ -79,8 +84,8 @@ struct Request {
 std::unique_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size);
 
 // What the executor's info says it can do.
-constexpr uint64_t kCapabilities = CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_CONTEXT_LOGITS |
-                                   CAN_GENERATION_LOGITS | CAN_STOP_TOKENS | CAN_SEVERAL_SEQUENCES;
+constexpr uint64_t kCapabilities = CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS |
+                                   CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS | CAN_STOP_TOKENS | CAN_SEVERAL_SEQUENCES;
 
 }  // namespace embedded
 

@@ -1,6 +1,7 @@
 #include "embedded/step_runner.h"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <numeric>
 #include <utility>
@@ -106,20 +107,45 @@ StepResult StepRunner::SampleOne(const RequestSequence& sequence, uint32_t index
 void StepRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
   Request& request = *SequenceOf(entry).request;
   // After its first token a sequence that was preempted goes through the prompt again.
-  if (request.first_token || !request.wants_context_logits) return;
+  if (request.first_token || !(request.wants_context_logits || request.wants_prompt_logprobs)) return;
   PromptOutput& out = request.prompt_output;
   const size_t vocab_size = static_cast<size_t>(model_.vocab_size);
-  out.logits.resize(request.prompt_tokens * vocab_size);
+  const size_t top_count = static_cast<size_t>(request.prompt_top_logprobs);
+  const int32_t* tokens = entry.sequence->tokens.data();
+  if (request.wants_context_logits) out.logits.resize(request.prompt_tokens * vocab_size);
+  if (request.wants_prompt_logprobs) {
+    out.logprobs.resize(request.prompt_tokens, std::numeric_limits<float>::quiet_NaN());
+    out.top_tokens.resize(request.prompt_tokens * top_count, -1);
+    out.top_logprobs.resize(request.prompt_tokens * top_count, std::numeric_limits<float>::quiet_NaN());
+  }
+  std::atomic<bool> out_of_memory{false};
+  const auto gather = [&](size_t token, const float* logits, Sampler* sampler) {
+    if (request.wants_context_logits) std::copy_n(logits, vocab_size, out.logits.data() + token * vocab_size);
+    const size_t next = token + 1;  // the one these logits are about
+    if (!request.wants_prompt_logprobs || next == request.prompt_tokens) return;
+    out.logprobs[next] = sampler->Logprob(logits, tokens[next]);
+    if (top_count == 0) return;
+    const std::vector<TokenLogprob> top = sampler->TopLogprobs(logits, request.prompt_top_logprobs);
+    for (size_t i = 0; i < top_count; ++i) {
+      out.top_tokens[next * top_count + i] = top[i].token;
+      out.top_logprobs[next * top_count + i] = top[i].logprob;
+    }
+  };
   const size_t first = entry.sequence->computed_tokens;
   const size_t end = first + static_cast<size_t>(entry.tokens);
   for (size_t chunk = first; chunk < end; chunk += max_logits_rows_) {
     std::vector<int> rows(std::min<size_t>(end - chunk, max_logits_rows_));
     std::iota(rows.begin(), rows.end(), first_row + static_cast<int>(chunk - first));
     llama_.Logits(rows, logits_.floats());
-    for (size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(logits_.floats() + i * llama_.logits_stride(), vocab_size,
-                  out.logits.data() + (chunk + i) * vocab_size);
+    pool_.Run(static_cast<int>(rows.size()), [&](int i, int thread) {
+      try {
+        gather(chunk + i, logits_.floats() + static_cast<size_t>(i) * llama_.logits_stride(), &samplers_[thread]);
+      } catch (const std::bad_alloc&) {
+        out_of_memory = true;
+      }
+    });
   }
+  if (out_of_memory) throw std::bad_alloc();
 }
 
 }  // namespace embedded

@@ -25,6 +25,7 @@ const TinyModel& Model() {
 TestRequest LogitsRequest(uint64_t id, std::vector<int32_t> prompt, uint32_t max_tokens = 12) {
   TestRequest request(id, std::move(prompt), max_tokens);
   request.output.flags = OUTPUT_CONTEXT_LOGITS | OUTPUT_GENERATION_LOGITS | OUTPUT_LOGPROBS;
+  request.output.prompt_logprobs = 3;
   return request;
 }
 
@@ -37,6 +38,9 @@ void ExpectSameBits(const TestResult& actual, const TestResult& expected) {
   EXPECT_TRUE(same(actual.context_logits, expected.context_logits));
   EXPECT_TRUE(same(actual.generation_logits, expected.generation_logits));
   EXPECT_TRUE(same(actual.logprobs, expected.logprobs));
+  EXPECT_TRUE(same(actual.prompt_logprobs, expected.prompt_logprobs));
+  EXPECT_TRUE(same(actual.prompt_top_logprobs, expected.prompt_top_logprobs));
+  EXPECT_EQ(actual.prompt_top_tokens, expected.prompt_top_tokens);
 }
 
 TestResult Alone(const std::vector<int32_t>& prompt) {
@@ -152,6 +156,7 @@ TEST(BatchInvariance, SequencesOfOneRequestGetTheSameBitsInASmallCacheAsInALarge
     const TestResult actual = small.Run(four(1));
     EXPECT_GT(small.stats().preemptions, 0u);
     EXPECT_EQ(small.stats().kv_blocks_used, 0u);
+    EXPECT_EQ(actual.prompt_top_tokens, expected.prompt_top_tokens);
     for (uint32_t i = 0; i < 4; ++i) {
       const TestSequence &one = actual.sequences.at(i), &other = expected.sequences.at(i);
       EXPECT_EQ(one.tokens, other.tokens) << i;

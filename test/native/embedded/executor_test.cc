@@ -52,6 +52,7 @@ TEST(Executor, DescribesItselfAndItsLimits) {
   EXPECT_EQ(info.max_input_len, 255u);
   EXPECT_EQ(info.max_batch_size, 64u);
   EXPECT_TRUE(info.capabilities & CAN_LOGPROBS);
+  EXPECT_TRUE(info.capabilities & CAN_PROMPT_LOGPROBS);
   EXPECT_TRUE(info.capabilities & CAN_SEVERAL_SEQUENCES);
   EXPECT_FALSE(info.capabilities & CAN_BEAM_SEARCH);
 }

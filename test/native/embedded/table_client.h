@@ -52,6 +52,7 @@ struct TestRow {
   ExecutorFinish finish;
   uint8_t flags;  // ROW_*
   bool has_usage;
+  bool has_prompt_logprobs;
 };
 
 // All that came for one of a request's sequences.
@@ -72,6 +73,9 @@ struct TestResult {
   std::vector<float> logprobs;
   std::vector<std::pair<int32_t, float>> top;
   std::vector<float> context_logits;
+  std::vector<float> prompt_logprobs;
+  std::vector<int32_t> prompt_top_tokens;
+  std::vector<float> prompt_top_logprobs;
   std::vector<float> generation_logits;
   int rows = 0;
   int finals = 0;
@@ -164,8 +168,8 @@ class TableClient {
         Append(batch.logprobs + begin, end - begin, &sequence.logprobs);
       }
       TestRow& listed = result.row_list.emplace_back();
-      listed = {batch.sequences[row], end - begin, static_cast<ExecutorFinish>(batch.finish[row]), batch.flags[row],
-                false};
+      listed = {batch.sequences[row], end - begin, static_cast<ExecutorFinish>(batch.finish[row]),
+                batch.flags[row],     false,       false};
       if (batch.top_offsets != nullptr)
         for (uint32_t i = batch.top_offsets[begin]; i < batch.top_offsets[end]; ++i)
           result.top.push_back({batch.top_tokens[i], batch.top_logprobs[i]});
@@ -174,10 +178,17 @@ class TableClient {
         if (result.details->error != nullptr) result.error = *result.details->error;
         const ExecutorRowDetails& details = *result.details;
         listed.has_usage = details.set & DETAILS_USAGE;
+        listed.has_prompt_logprobs = details.prompt_logprobs != nullptr;
         result.rows_with_usage += listed.has_usage;
         Append(details.context_logits, &result.context_logits);
         Append(details.generation_logits, &result.generation_logits);
         Append(details.generation_logits, &sequence.generation_logits);
+        if (listed.has_prompt_logprobs) {
+          const size_t top_count = size_t{details.prompt_tokens} * details.prompt_top_count;
+          Append(details.prompt_logprobs, details.prompt_tokens, &result.prompt_logprobs);
+          Append(details.prompt_top_tokens, top_count, &result.prompt_top_tokens);
+          Append(details.prompt_top_logprobs, top_count, &result.prompt_top_logprobs);
+        }
       }
       if (batch.flags[row] & ROW_SEQUENCE_FINAL) {
         sequence.finish = listed.finish;

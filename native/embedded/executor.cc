@@ -238,7 +238,10 @@ void CpuExecutor::Commit(const StepEntry& entry, std::vector<StepResult> results
       request->failure = std::move(result.failure);
       return;
     }
-  if (results.empty()) return;  // in the middle of its prompt
+  if (results.empty()) {  // in the middle of its prompt: the first row says that it no longer waits
+    if (request->streaming && !request->has_row) outbox_.Add(TakeRow(sequence), stats_.steps);
+    return;
+  }
   if (!request->first_token) request->first_token = Clock::now();
   if (sequence->forks > 0) {
     std::vector<Sequence*> forks;

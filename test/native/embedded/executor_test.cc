@@ -123,6 +123,20 @@ TEST(Executor, UsageComesWithTheFirstRowAndTheLastAlone) {
   EXPECT_EQ(result.rows_with_usage, 2);
 }
 
+TEST(Executor, AnEmptyFirstRowSaysThatAPromptOfSeveralStepsNoLongerWaits) {
+  TableClient client(Model());
+  const TestResult long_prompt = client.Run(TestRequest(1, RandomPrompt(150, 101, 1), 8));  // three chunks
+  ASSERT_EQ(long_prompt.rows, 1 + 8);
+  EXPECT_EQ(long_prompt.row_list[0].tokens, 0u);
+  EXPECT_EQ(long_prompt.row_list[0].flags, 0);
+  EXPECT_TRUE(long_prompt.row_list[0].has_usage);
+  EXPECT_EQ(long_prompt.rows_with_usage, 2);
+  EXPECT_EQ(client.Run(TestRequest(2, RandomPrompt(64, 101, 1), 8)).rows, 8) << "one step has no such row";
+  TestRequest request(3, RandomPrompt(150, 101, 1), 8);
+  request.request.streaming = 0;
+  EXPECT_EQ(client.Run(request).rows, 1);
+}
+
 TEST(Executor, LogprobsAndTheLikeliestTokensComeWithEachToken) {
   TableClient client(Model());
   TestRequest request(1);

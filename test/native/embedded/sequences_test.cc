@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
-#include <thread>
 
 #include "table_client.h"
 
@@ -205,7 +204,7 @@ TEST(Sequences, CancelEndsEachOfThemInEveryPhase) {
   client.WaitForEnds(2);
   TestRequest in_prompt = Sampled(3, 4, RandomPrompt(200000, 101, 1), 100);
   ASSERT_EQ(client.Submit(in_prompt), EXECUTOR_OK);
-  while (client.stats().active_requests == 0) std::this_thread::yield();
+  while (client.results[3].rows == 0) ASSERT_EQ(client.WaitOnce(), EXECUTOR_OK);
   client.Cancel(3);
   client.WaitForEnds(3);
   EXPECT_TRUE(client.results[3].tokens.empty());

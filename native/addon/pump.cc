@@ -155,12 +155,13 @@ void Engine::PostBatch(const ExecutorBatch& batch) {
       Route& route = found->second;
       const uint32_t sequence = batch.sequences[row];
       const bool request_final = (batch.flags[row] & ROW_REQUEST_FINAL) != 0;
-      if (route.mailbox == nullptr || route.ended[sequence]) {
-        discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
-      } else if (batch.finish[row] == FINISH_ERROR) {
+      const bool failed = batch.finish[row] == FINISH_ERROR;  // the request, whichever sequence the row names
+      if (route.mailbox != nullptr && failed) {
         const ExecutorError& error = *batch.details[row]->error;
         outgoing.To(route.mailbox).AddError(id, error.code, error.message);
         route.mailbox.reset();
+      } else if (route.mailbox == nullptr || route.ended[sequence]) {
+        discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
       } else {
         Mail& mail = outgoing.To(route.mailbox);
         const bool stop_string = AddRow(batch, row, &route, &mail);
@@ -168,12 +169,13 @@ void Engine::PostBatch(const ExecutorBatch& batch) {
           route.ended[sequence] = true;
           --route.running;
         }
-        // By a stop string a request ends for its reader before the executor knows.
-        if (route.running == 0 || request_final) {
-          mail.numbers.insert(mail.numbers.end(), {kEnd, static_cast<double>(id)});
-          route.mailbox.reset();
-          if (!request_final) stopped.push_back(id);
-        }
+      }
+      // By a stop string a request ends for its reader before the executor knows.
+      if (route.mailbox != nullptr && (route.running == 0 || request_final)) {
+        Mail& mail = outgoing.To(route.mailbox);
+        mail.numbers.insert(mail.numbers.end(), {kEnd, static_cast<double>(id)});
+        route.mailbox.reset();
+        if (!request_final) stopped.push_back(id);
       }
       if (request_final) routes_.erase(found);
     }

@@ -30,11 +30,12 @@ enum {
   DETAILS_STOP_TOKEN = 1u << 2,
   DETAILS_SPECULATIVE = 1u << 3,
 };
-// What few rows carry: usage and timing are on the first row of a request and on its last.
+// What few rows carry: usage and timing are on the first row of a request and on its last. A first row without tokens says
+// that the request has left the queue.
 typedef struct ExecutorRowDetails {
   uint32_t size;
   uint32_t set;
-  uint32_t prompt_tokens;
+  uint32_t prompt_tokens;  // there wherever prompt_logprobs is, too
   uint32_t cached_tokens;  // of the prompt, found in the KV cache
   double queue_ms;         // from submit to the first step the request was part of
   double first_token_ms;   // from submit

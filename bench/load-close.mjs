@@ -5,21 +5,16 @@ import { tinyEngine } from '../dist-test/tools/engines.js';
 import { median, Report, round, slope } from './report.mjs';
 
 const { values: flags } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
-const CYCLES = 100;
-const WARM_UP_CYCLES = 20;
+const CYCLES = 1000;
 const REQUESTS = 10_000;
 const AT_ONCE = 64;
 const ABORTS = 200;
 const STREAMS = 8;
 
-const residentKb = () => {
-  gc(); // what waits for a collection is no leak
-  return process.memoryUsage.rss() / 1024;
-};
-
-async function loadsAndCloses(dir) {
-  const [loads, closes, memory] = [[], [], []];
-  for (let cycle = 0; cycle < CYCLES; cycle++) {
+/** Milliseconds of each load and each close. */
+async function loadAndClose(dir, cycles) {
+  const [loads, closes] = [[], []];
+  for (let cycle = 0; cycle < cycles; cycle++) {
     const start = performance.now();
     const llm = await LLM.load(dir);
     loads.push(performance.now() - start);
@@ -27,9 +22,8 @@ async function loadsAndCloses(dir) {
     const end = performance.now();
     await llm.close();
     closes.push(performance.now() - end);
-    memory.push(residentKb());
   }
-  return { loads, closes, memory };
+  return { loads, closes };
 }
 
 async function manyRequests(llm, count) {
@@ -38,6 +32,24 @@ async function manyRequests(llm, count) {
     while (left-- > 0) await llm.generate('Once upon a time', { maxTokens: 8 });
   };
   await Promise.all(Array.from({ length: AT_ONCE }, client));
+}
+
+/**
+ * Reports the memory after each tenth of `count` rounds, run before once as a whole: until then V8's heap and the
+ * allocator's arenas grow to their size for this load.
+ */
+async function reportMemory(what, count, run) {
+  await run(count);
+  const rows = [];
+  for (let tenth = 0; tenth <= 10; tenth++) {
+    if (tenth > 0) await run(count / 10);
+    gc(); // what waits for a collection is no leak
+    const { rss, heapUsed } = process.memoryUsage();
+    rows.push({ after: (count / 10) * tenth, residentMb: round(rss / 2 ** 20), heapUsedMb: round(heapUsed / 2 ** 20) });
+  }
+  report.table(`Memory after ${what}`, rows);
+  const kbOfEach = (key) => round((slope(rows.map((row) => row[key])) * 1024) / (count / 10), 3);
+  report.table('Slope of it', [{ residentKbOfEach: kbOfEach('residentMb'), heapUsedKbOfEach: kbOfEach('heapUsedMb') }]);
 }
 
 /**
@@ -69,37 +81,17 @@ async function abortSteps(llm) {
 const report = new Report('load-close', flags);
 const dir = await tinyEngine();
 
-const { loads, closes, memory } = await loadsAndCloses(dir);
-report.table(
-  `${CYCLES} times load, a request, close`,
-  [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100].map((cycle) => ({
-    cycle,
-    residentMb: round(memory[cycle - 1] / 1024, 1),
-  })),
-);
-report.table('A cycle', [
-  {
-    loadMs: round(median(loads)),
-    closeMs: round(median(closes)),
-    slopeKbPerCycle: round(slope(memory.slice(WARM_UP_CYCLES))),
-  },
-]);
+const [loads, closes] = [[], []];
+await reportMemory('loads and closes, a short request in between', CYCLES, async (cycles) => {
+  const times = await loadAndClose(dir, cycles);
+  loads.push(...times.loads);
+  closes.push(...times.closes);
+});
+report.table('A cycle', [{ loadMs: round(median(loads)), closeMs: round(median(closes)) }]);
 
 const llm = await LLM.load(dir);
-await manyRequests(llm, REQUESTS); // V8's heap grows to its size for this load
-const resident = [residentKb()];
-for (let tenth = 1; tenth <= 10; tenth++) {
-  await manyRequests(llm, REQUESTS / 10);
-  resident.push(residentKb());
-}
+await reportMemory(`requests, ${AT_ONCE} at once, on one LLM`, REQUESTS, (count) => manyRequests(llm, count));
 await llm.close();
-report.table(
-  `${REQUESTS} requests, ${AT_ONCE} at once, on one LLM`,
-  resident.map((kb, tenth) => ({ requests: (REQUESTS / 10) * tenth, residentMb: round(kb / 1024, 1) })),
-);
-report.table('Resident memory a request', [
-  { slopeBytesPerRequest: round((slope(resident) * 1024) / (REQUESTS / 10), 1) },
-]);
 
 const model = await LLM.load(await pull('smollm2-135m-instruct', { source: 'pypi' }));
 const steps = await abortSteps(model);

@@ -19,36 +19,43 @@ const peer = openPeer(built('peer.node'));
 for (const { rate, stepMs, maxTokens } of RATES) {
   const engineDir = await scriptedEngine({ step_ms: stepMs });
   const llm = await loadScripted(engineDir);
+  const tokens = STREAMS * maxTokens;
+  const read = async (streams) => ({
+    callsPerStep: STREAMS,
+    tokensPerChunk: round(tokens / (await readStreams(streams, maxTokens))),
+  });
   const paths = {
-    ours: () => startStreams(llm, STREAMS, maxTokens),
-    'a ThreadSafeFunction call per token': () => peer.streamWithArguments(engineDir, STREAMS, maxTokens),
-    'the same, and a native object per token': () => peer.streamWithObjects(engineDir, STREAMS, maxTokens),
-  };
-  const runs = Object.entries(paths).map(([path, start]) => ({ path, start, costs: [], calls: [], chunks: [] }));
-  for (let run = -WARM_UPS; run < RUNS; run++) {
-    for (const { path, start, costs, calls, chunks } of runs) {
+    ours: async () => {
       const before = llm.stats();
-      let chunkCount = 0;
-      const cpu = await cpuMicroseconds(async () => {
-        chunkCount = await readStreams(start(), maxTokens);
-      });
+      const counts = await read(startStreams(llm, STREAMS, maxTokens));
       const after = llm.stats();
-      if (run < 0) continue;
-      costs.push(cpu / (STREAMS * maxTokens));
-      calls.push(path === 'ours' ? (after.wakeups - before.wakeups) / (after.steps - before.steps) : STREAMS);
-      chunks.push((STREAMS * maxTokens) / chunkCount);
+      return { ...counts, callsPerStep: round((after.wakeups - before.wakeups) / (after.steps - before.steps), 3) };
+    },
+    'a ThreadSafeFunction call per token': () => read(peer.streamWithArguments(engineDir, STREAMS, maxTokens)),
+    'the same, and a native object per token': () => read(peer.streamWithObjects(engineDir, STREAMS, maxTokens)),
+    'control: the executor alone': () => peer.runExecutorAlone(engineDir, STREAMS, maxTokens),
+  };
+  const runs = Object.entries(paths).map(([path, run]) => ({ path, run, costs: [], counts: undefined }));
+  for (let turn = -WARM_UPS; turn < RUNS; turn++) {
+    for (const each of runs) {
+      const cpu = await cpuMicroseconds(async () => {
+        each.counts = await each.run();
+      });
+      if (turn >= 0) each.costs.push(cpu / tokens);
     }
   }
+  const ours = median(runs[0].costs);
+  const alone = median(runs.at(-1).costs);
   report.table(
     `${STREAMS} streams, ${rate}`,
-    runs.map(({ path, costs, calls, chunks }) => ({
+    runs.map(({ path, costs, counts }) => ({
       path,
       cpuUsPerToken: round(median(costs)),
       least: round(Math.min(...costs)),
       most: round(Math.max(...costs)),
-      ratio: round(median(costs) / median(runs[0].costs)),
-      callsPerStep: round(median(calls), 3),
-      tokensPerChunk: round(median(chunks)),
+      ratio: round(median(costs) / ours),
+      ratioAboveControl: round((median(costs) - alone) / (ours - alone)),
+      ...counts,
     })),
   );
   await llm.close();

@@ -80,44 +80,63 @@ void Submit(Executor* executor, uint32_t stream, uint32_t max_tokens) {
   executor::ThrowOnFailure(Table().submit(executor, requests, 1, &error), error);
 }
 
-template <typename TokenFunction>
-void Pump(OwnedExecutor executor, TokenFunction on_token, uint32_t streams) {
-  const std::shared_ptr<const text::Vocabulary> vocabulary = Bytes();
-  std::vector<text::TextStream> texts(streams, {vocabulary, nullptr, text::SpecialTokens::kSkip});
+// Runs all streams to their ends; `take` is called with each token's stream and id.
+template <typename Take>
+void RunStreams(Executor* executor, uint32_t streams, Take take) {
   for (uint32_t running = streams; running > 0;) {
     const ExecutorBatch* batch = nullptr;
     ExecutorError error = executor::EmptyError();
-    executor::ThrowOnFailure(Table().wait(executor.get(), 1000, &batch, &error), error);
+    executor::ThrowOnFailure(Table().wait(executor, 1000, &batch, &error), error);
     for (uint32_t row = 0; row < batch->row_count; ++row) {
-      const uint64_t stream = batch->request_ids[row];
-      for (uint32_t i = batch->token_offsets[row]; i < batch->token_offsets[row + 1]; ++i) {
-        auto token = std::make_unique<Token>();
-        token->stream = stream;
-        token->id = batch->tokens[i];
-        texts[stream].Push(&token->id, 1, &token->text);
-        if (on_token.NonBlockingCall(token.get()) == napi_ok) (void)token.release();
-      }
+      for (uint32_t i = batch->token_offsets[row]; i < batch->token_offsets[row + 1]; ++i)
+        take(batch->request_ids[row], batch->tokens[i]);
       if (batch->flags[row] & ROW_REQUEST_FINAL) --running;
     }
   }
-  on_token.Release();
 }
 
-// (engineDir, streams, maxTokens, onToken): calls onToken streams * maxTokens times; stream i has the prompt [i].
-template <void (*call)(Napi::Env, Napi::Function, std::nullptr_t*, Token*)>
+template <typename TokenFunction>
+void CallForEachToken(Executor* executor, uint32_t streams, TokenFunction on_token) {
+  const std::shared_ptr<const text::Vocabulary> vocabulary = Bytes();
+  std::vector<text::TextStream> texts(streams, {vocabulary, nullptr, text::SpecialTokens::kSkip});
+  RunStreams(executor, streams, [&](uint64_t stream, int32_t id) {
+    auto token = std::make_unique<Token>();
+    token->stream = stream;
+    token->id = id;
+    texts[stream].Push(&id, 1, &token->text);
+    if (on_token.NonBlockingCall(token.get()) == napi_ok) (void)token.release();
+  });
+}
+
+template <typename TokenFunction>
+void CallAtTheEnd(Executor* executor, uint32_t streams, TokenFunction on_end) {
+  RunStreams(executor, streams, [](uint64_t, int32_t) {});
+  auto nothing = std::make_unique<Token>();
+  if (on_end.NonBlockingCall(nothing.get()) == napi_ok) (void)nothing.release();
+}
+
+using Call = void (*)(Napi::Env, Napi::Function, std::nullptr_t*, Token*);
+template <Call call>
+using Function = Napi::TypedThreadSafeFunction<std::nullptr_t, Token, call>;
+
+// (engineDir, streams, maxTokens, callback): runs streams of maxTokens tokens each on a thread; stream i has the prompt [i].
+template <Call call, void (*run)(Executor*, uint32_t, Function<call>)>
 void Generate(const Napi::CallbackInfo& info) {
-  using TokenFunction = Napi::TypedThreadSafeFunction<std::nullptr_t, Token, call>;
   OwnedExecutor executor = Create(info[0].As<Napi::String>());
   const auto streams = info[1].As<Napi::Number>().Uint32Value();
   const auto max_tokens = info[2].As<Napi::Number>().Uint32Value();
   for (uint32_t stream = 0; stream < streams; ++stream) Submit(executor.get(), stream, max_tokens);
-  const auto on_token = TokenFunction::New(info.Env(), info[3].As<Napi::Function>(), "peer", /*maxQueueSize=*/0, 1);
-  std::thread(Pump<TokenFunction>, std::move(executor), on_token, streams).detach();
+  const auto callback = Function<call>::New(info.Env(), info[3].As<Napi::Function>(), "peer", /*maxQueueSize=*/0, 1);
+  std::thread([owned = std::move(executor), streams, callback]() mutable {
+    run(owned.get(), streams, callback);
+    callback.Release();
+  }).detach();
 }
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
-  exports["generateWithArguments"] = Napi::Function::New<Generate<CallWithArguments>>(env);
-  exports["generateWithObjects"] = Napi::Function::New<Generate<CallWithObject>>(env);
+  exports["generateWithArguments"] = Napi::Function::New<Generate<CallWithArguments, CallForEachToken>>(env);
+  exports["generateWithObjects"] = Napi::Function::New<Generate<CallWithObject, CallForEachToken>>(env);
+  exports["generateNothing"] = Napi::Function::New<Generate<CallWithArguments, CallAtTheEnd>>(env);
   return exports;
 }
 

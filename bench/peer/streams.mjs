@@ -37,7 +37,7 @@ class TokenStream {
   }
 }
 
-/** The addon `file`: two functions that start `streams` requests of `maxTokens` tokens and answer an iterable of each. */
+/** The addon `file`: functions that start `streams` requests of `maxTokens` tokens and answer an iterable of each. */
 export function openPeer(file) {
   const addon = createRequire(import.meta.url)(file);
   const make = (streams, maxTokens) => Array.from({ length: streams }, () => new TokenStream(maxTokens));
@@ -54,5 +54,10 @@ export function openPeer(file) {
       addon.generateWithObjects(engineDir, streams, maxTokens, (event) => made[event.stream].push(event));
       return made;
     },
+    /** The control: nothing crosses, and the promise is that of the end. */
+    runExecutorAlone: (engineDir, streams, maxTokens) =>
+      new Promise((resolve) => {
+        addon.generateNothing(engineDir, streams, maxTokens, () => resolve());
+      }),
   };
 }

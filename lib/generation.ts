@@ -1,5 +1,5 @@
 import { LLMError } from './errors.js';
-import type { RunningRequest } from './running-request.js';
+import type { Outcome, RunningRequest } from './running-request.js';
 import type { Chunk, Result } from './types.js';
 
 /**
@@ -86,14 +86,13 @@ export class RequestGeneration implements Generation {
   #makeResult(): Promise<Result> {
     const promise = new Promise<Result>((resolve, reject) => {
       const settle = (): void => {
-        const { outcome } = this.#request;
-        if (!outcome) return;
+        const outcome = this.#request.outcome as Outcome;
         if ('result' in outcome) resolve(outcome.result);
         else reject(outcome.error);
       };
-      // The request holds this Generation from here on: someone waits for it.
-      this.#request.onOutcome = settle;
-      settle();
+      // While it runs the request holds this Generation: someone waits for it.
+      if (this.#request.outcome) settle();
+      else this.#request.onOutcome = settle;
     });
     promise.catch(() => {}); // the iterator tells the failure too, and a reader may have chosen that
     return promise;

@@ -6,7 +6,7 @@ export class OutputBuffer {
   /** The output's place in the result. */
   index: number;
   readonly #nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined;
-  #text = '';
+  readonly #text: string[] = []; // joined once, at the end
   #unreadText = '';
   #tokens = new Int32Array(64);
   #tokenCount = 0;
@@ -33,7 +33,7 @@ export class OutputBuffer {
   }
 
   add({ text, tokens, tokensBegin, tokensEnd, logprobs, logits }: TextPart): void {
-    this.#text += text;
+    if (text !== '') this.#text.push(text);
     this.#unreadText += text;
     this.#reserve(tokensEnd - tokensBegin);
     for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens[this.#tokenCount++] = tokens[i] as number;
@@ -59,7 +59,7 @@ export class OutputBuffer {
     const chunk: Chunk = {
       index: this.index,
       text: this.#unreadText,
-      tokens: this.#tokens.slice(this.#readTokens, this.#tokenCount),
+      tokens: this.#takeTokens(),
     };
     if (this.#logprobs) chunk.logprobs = this.#logprobs.slice(this.#readTokens);
     if (ends && this.#finishReason) chunk.finishReason = this.#finishReason;
@@ -73,7 +73,7 @@ export class OutputBuffer {
   result(): Output {
     const output: Output = {
       index: this.index,
-      text: this.#text,
+      text: this.#text.join(''),
       tokens: this.#tokens.slice(0, this.#tokenCount),
       finishReason: this.#finishReason ?? 'cancelled',
     };
@@ -82,6 +82,13 @@ export class OutputBuffer {
     if (this.#cumulativeLogprob !== undefined) output.cumulativeLogprob = this.#cumulativeLogprob;
     if (this.#logits.length > 0) output.generationLogits = joinRows(this.#logits);
     return output;
+  }
+
+  /** Token by token: a chunk is mostly too short for slice() to pay. */
+  #takeTokens(): Int32Array {
+    const taken = new Int32Array(this.#tokenCount - this.#readTokens);
+    for (let i = 0; i < taken.length; i++) taken[i] = this.#tokens[this.#readTokens + i] as number;
+    return taken;
   }
 
   #addLogprobs(logprobs: readonly RawLogprob[], firstToken: number): void {

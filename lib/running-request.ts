@@ -66,7 +66,8 @@ export class RunningRequest implements MailReceiver {
   /** What nobody has read yet; undefined if there is nothing. */
   take(): Chunk | undefined {
     if (this.#silent || (this.#chooses && !this.outcome)) return undefined;
-    for (const output of this.#outputs) {
+    for (let i = 0; i < this.#outputs.length; i++) {
+      const output = this.#outputs[i] as OutputBuffer;
       const chunk = output.index < this.#options.n ? output.take() : undefined;
       if (chunk) return chunk;
     }
@@ -160,6 +161,9 @@ export class RunningRequest implements MailReceiver {
     requestEnded(this.id, this.outcome);
     this.onNews?.();
     this.onOutcome?.();
+    // They refer to the Generation, which could not be collected as long as they are held here.
+    this.onNews = undefined;
+    this.onOutcome = undefined;
   }
 
   readonly #nameLogprob = (token: number, { logprob, top }: RawLogprob): TokenLogprob => {

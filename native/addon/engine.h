@@ -38,6 +38,8 @@ struct EngineCounters {
   uint64_t unknown_rows;      // were for no request that is known
 };
 
+class Outgoing;
+
 class Engine {
  public:
   // Takes over the executor, which `table` made, and starts the pump. `vocabulary` is null where there is no tokenizer;
@@ -71,7 +73,7 @@ class Engine {
 
  private:
   void Pump();
-  void PostBatch(const ExecutorBatch& batch);
+  void PostBatch(const ExecutorBatch& batch, Outgoing* outgoing);
   void FailAll(ExecutorCode code, const char* message);
   void CancelInExecutor(const std::vector<uint64_t>& ids);
 

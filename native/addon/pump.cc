@@ -1,5 +1,6 @@
 // The pump thread of an engine: it waits for the executor's batches, turns tokens into text, ends sequences at their stop
 // strings, and posts each environment its part with one wake-up at most.
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -7,12 +8,9 @@
 #include "executor/guard.h"
 
 namespace addon {
-namespace {
 
-// Long: a wait ends by itself when there are rows, and by interrupt when the engine closes.
-constexpr uint32_t kWaitMs = 60'000;
-
-// What this batch posts, by environment. An engine has few environments, and mostly one.
+// What a batch posts, by environment. An engine has few environments, and mostly one. It is used again for the next batch,
+// with its memory.
 class Outgoing {
  public:
   Mail& To(const std::shared_ptr<Mailbox>& mailbox) {
@@ -23,11 +21,19 @@ class Outgoing {
   }
   void Post() {
     for (auto& [mailbox, mail] : mails_) mailbox->Post(&mail);
+    mails_.erase(
+        std::remove_if(mails_.begin(), mails_.end(), [](const auto& entry) { return entry.first.use_count() == 1; }),
+        mails_.end());
   }
 
  private:
   std::vector<std::pair<std::shared_ptr<Mailbox>, Mail>> mails_;
 };
+
+namespace {
+
+// Long: a wait ends by itself when there are rows, and by interrupt when the engine closes.
+constexpr uint32_t kWaitMs = 60'000;
 
 void AddMatrix(const ExecutorTensor& tensor, Mail* mail) {
   const auto rows = static_cast<uint32_t>(tensor.shape[0]);
@@ -127,21 +133,21 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
 }  // namespace
 
 void Engine::Pump() {
+  Outgoing outgoing;
   while (!stop_pump_) {
     const ExecutorBatch* batch = nullptr;
     ExecutorError error = executor::EmptyError();
     ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
     if (code == EXECUTOR_OK) {
       code = executor::Guarded(&error, [&] {
-        if (batch->row_count > 0) PostBatch(*batch);
+        if (batch->row_count > 0) PostBatch(*batch, &outgoing);
       });
     }
     if (code != EXECUTOR_OK) return FailAll(code, error.message);
   }
 }
 
-void Engine::PostBatch(const ExecutorBatch& batch) {
-  Outgoing outgoing;
+void Engine::PostBatch(const ExecutorBatch& batch, Outgoing* outgoing) {
   std::vector<uint64_t> stopped;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
@@ -158,12 +164,12 @@ void Engine::PostBatch(const ExecutorBatch& batch) {
       const bool failed = batch.finish[row] == FINISH_ERROR;  // the request, whichever sequence the row names
       if (route.mailbox != nullptr && failed) {
         const ExecutorError& error = *batch.details[row]->error;
-        outgoing.To(route.mailbox).AddError(id, error.code, error.message);
+        outgoing->To(route.mailbox).AddError(id, error.code, error.message);
         route.mailbox.reset();
       } else if (route.mailbox == nullptr || route.ended[sequence]) {
         discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
       } else {
-        Mail& mail = outgoing.To(route.mailbox);
+        Mail& mail = outgoing->To(route.mailbox);
         const bool stop_string = AddRow(batch, row, &route, &mail);
         if (stop_string || batch.finish[row] != FINISH_NONE) {
           route.ended[sequence] = true;
@@ -172,7 +178,7 @@ void Engine::PostBatch(const ExecutorBatch& batch) {
       }
       // By a stop string a request ends for its reader before the executor knows.
       if (route.mailbox != nullptr && (route.running == 0 || request_final)) {
-        Mail& mail = outgoing.To(route.mailbox);
+        Mail& mail = outgoing->To(route.mailbox);
         mail.numbers.insert(mail.numbers.end(), {kEnd, static_cast<double>(id)});
         route.mailbox.reset();
         if (!request_final) stopped.push_back(id);
@@ -181,7 +187,7 @@ void Engine::PostBatch(const ExecutorBatch& batch) {
     }
     if (routes_.empty()) routes_empty_.notify_all();
   }
-  outgoing.Post();
+  outgoing->Post();
   CancelInExecutor(stopped);
 }
 

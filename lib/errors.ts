@@ -38,8 +38,8 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 export interface ErrorDetails {
-  requestId?: number;
-  partial?: Result;
+  requestId?: number | undefined;
+  partial?: Result | undefined;
   cause?: unknown;
 }
 

@@ -24,7 +24,7 @@ export interface EngineInfo extends Omit<NativeInfo, 'capabilities'> {
 
 export interface CloseOptions {
   /** Milliseconds that running requests may take to finish before they are ended with `ERR_CLOSED`. Default: 0. */
-  drainMs?: number;
+  drainMs?: number | undefined;
 }
 
 const closeChecks: Checks<CloseOptions> = { drainMs: integer(0, MAX_COUNT) };

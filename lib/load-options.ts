@@ -20,27 +20,27 @@ export interface Logger {
 
 export interface LoadOptions {
   /** What runs the model. This version comes with `'cpu'`; `'auto'` takes it. Default: `'auto'`. */
-  executor?: ExecutorName | ExecutorLibrary;
+  executor?: ExecutorName | ExecutorLibrary | undefined;
   /** CPU threads that compute. Default: all cores this process may use. */
-  threads?: number;
+  threads?: number | undefined;
   /** Sequences in one step at most. Default: the engine's `max_batch_size`. */
-  maxBatchSize?: number;
+  maxBatchSize?: number | undefined;
   /** Tokens in one step at most, prompts and output together. Default: the engine's `max_num_tokens`. */
-  maxNumTokens?: number;
+  maxNumTokens?: number | undefined;
   /** Tokens of a request at most, prompt and output. Default, and most: the engine's `max_seq_len`. */
-  maxSeqLen?: number;
+  maxSeqLen?: number | undefined;
   /** Requests that wait for a place at most; one more is refused with `ERR_QUEUE_FULL`. Default: no limit. */
-  maxQueue?: number;
+  maxQueue?: number | undefined;
   /** Tokens all requests together may hold in the KV cache. Default: what memory allows. */
-  kvCacheTokens?: number;
+  kvCacheTokens?: number | undefined;
   /** Must be the engine's, where it is given. Default: the engine's. */
-  tensorParallel?: number;
+  tensorParallel?: number | undefined;
   /** Gives the load up when it aborts; load then rejects with `signal.reason`. Default: none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Told how much of the load is done, 0 to 1. Default: none. */
-  onProgress?: (done: number) => void;
+  onProgress?: ((done: number) => void) | undefined;
   /** Gets what the executor logs, from the load to the close. Default: nothing is logged. */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 const EXECUTORS: readonly ExecutorName[] = ['auto', 'cpu', 'cuda', 'tensorrt-llm'];

@@ -13,13 +13,13 @@ export interface NativeLoadOptions {
   library: string | undefined;
   engineDir: string;
   vocabulary: ByteTable | undefined;
-  threads?: number;
-  maxBatchSize?: number;
-  maxNumTokens?: number;
-  maxSeqLen?: number;
-  maxQueue?: number;
-  tensorParallel?: number;
-  kvCacheTokens?: number;
+  threads?: number | undefined;
+  maxBatchSize?: number | undefined;
+  maxNumTokens?: number | undefined;
+  maxSeqLen?: number | undefined;
+  maxQueue?: number | undefined;
+  tensorParallel?: number | undefined;
+  kvCacheTokens?: number | undefined;
 }
 
 /** Runs of tokens back to back; run i ends before `offsets[i + 1]`. */

@@ -8,77 +8,77 @@ export type TokenRun = number | readonly number[];
 /** What a request may set. What it leaves out is the model's `generation_config.json` to say, then the default named here. */
 export interface GenerateOptions {
   /** New tokens of each output at most, the prompt not counted; at least 1. Default: the model's, else what the context window leaves. */
-  maxTokens?: number;
+  maxTokens?: number | undefined;
   /** No end token is drawn before so many new tokens. Default: the model's, else 0. */
-  minTokens?: number;
+  minTokens?: number | undefined;
   /**
    * Divides the logits: below 1 sharpens, above 1 flattens, 0 always takes the likeliest token. Default: the model's where
    * its configuration says `do_sample`; else 1 if `topK`, `topP`, `minP`, `n` or `bestOf` asks to draw, and 0 if not.
    */
-  temperature?: number;
+  temperature?: number | undefined;
   /** Draws among this many likeliest tokens; 0 is all. Default: the model's, else 0. */
-  topK?: number;
+  topK?: number | undefined;
   /** Draws among the likeliest tokens that together reach this probability, above 0 to 1. Default: the model's, else 1. */
-  topP?: number;
+  topP?: number | undefined;
   /** Leaves out tokens below this fraction of the likeliest one's probability, 0 to 1. Default: the model's, else 0. */
-  minP?: number;
+  minP?: number | undefined;
   /** The same seed and the same logits give the same tokens; 0 to 2^53 - 1. Default: drawn anew for each request. */
-  seed?: number;
+  seed?: number | undefined;
   /**
    * Divides positive logits, and multiplies negative ones, of each token that stands in the prompt or the output: above 1 it
    * is less likely to come again. As in arXiv:1909.05858. Default: the model's, else 1, which does nothing.
    */
-  repetitionPenalty?: number;
+  repetitionPenalty?: number | undefined;
   /** Taken off the logit of each token that the output has already; below 0 favours it. Default: 0. */
-  presencePenalty?: number;
+  presencePenalty?: number | undefined;
   /** Taken off the logit of each token once for each time the output has it; below 0 favours it. Default: 0. */
-  frequencyPenalty?: number;
+  frequencyPenalty?: number | undefined;
   /** No run of so many tokens comes twice, the prompt counted; 0 lets all come. Default: the model's, else 0. */
-  noRepeatNgram?: number;
+  noRepeatNgram?: number | undefined;
   /** Added to the logits of these tokens, by id. Default: none. */
-  logitBias?: Readonly<Record<number, number>>;
+  logitBias?: Readonly<Record<number, number>> | undefined;
   /** Text that ends the output where it would stand; it is not part of the text. Default: none. */
-  stop?: string | readonly string[];
+  stop?: string | readonly string[] | undefined;
   /** Tokens, or runs of them, that end the output; they are its last tokens, and part of its text. Default: none. */
-  stopTokens?: readonly TokenRun[];
+  stopTokens?: readonly TokenRun[] | undefined;
   /**
    * Words kept out of the output: the tokens of the word, with and without a space before it, never come in a row. The same
    * letters can still come as other tokens. Default: none.
    */
-  badWords?: string | readonly string[];
+  badWords?: string | readonly string[] | undefined;
   /** Tokens, or runs of them, that never come. Default: none. */
-  badTokens?: readonly TokenRun[];
+  badTokens?: readonly TokenRun[] | undefined;
   /** Goes on past end tokens, up to `maxTokens`. Default: false. */
-  ignoreEos?: boolean;
+  ignoreEos?: boolean | undefined;
   /** Outputs of the request, each drawn by itself; its prompt is computed once. Default: 1. */
-  n?: number;
+  n?: number | undefined;
   /**
    * Makes so many outputs and gives the `n` whose tokens are likeliest, by the sum of their log-probabilities. Nothing can be
    * read before all have ended if it is above `n`. Default: `n`.
    */
-  bestOf?: number;
+  bestOf?: number | undefined;
   /** Gives the log-probability of each token. Default: false. */
-  logprobs?: boolean;
+  logprobs?: boolean | undefined;
   /** How many of the likeliest tokens go with each logprob, 0 to 20; above 0 sets `logprobs`. Default: 0. */
-  topLogprobs?: number;
+  topLogprobs?: number | undefined;
   /** Gives the log-probability of each token of the prompt, in the result. Default: false. */
-  promptLogprobs?: boolean;
+  promptLogprobs?: boolean | undefined;
   /** How many of the likeliest tokens go with each of these, 0 to 20; above 0 sets `promptLogprobs`. Default: 0. */
-  topPromptLogprobs?: number;
+  topPromptLogprobs?: number | undefined;
   /** Gives the logits at each token of the prompt, in the result: 4 bytes x vocabulary x prompt tokens. Default: false. */
-  returnContextLogits?: boolean;
+  returnContextLogits?: boolean | undefined;
   /** Gives the model's logits for each output token, in the result: 4 bytes x vocabulary x tokens. Default: false. */
-  returnGenerationLogits?: boolean;
+  returnGenerationLogits?: boolean | undefined;
   /** For an input that is text: puts the special tokens around it that the model expects. Default: true. */
-  addSpecialTokens?: boolean;
+  addSpecialTokens?: boolean | undefined;
   /** Leaves special tokens, such as role marks, out of the text. Default: true. */
-  skipSpecialTokens?: boolean;
+  skipSpecialTokens?: boolean | undefined;
   /** Milliseconds from the call, queueing included; then the request ends with what there is, `'timeout'`. Default: none. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Milliseconds from the call within which the request must have started, or it fails with `ERR_QUEUE_TIMEOUT`. Default: none. */
-  queueTimeoutMs?: number;
+  queueTimeoutMs?: number | undefined;
   /** Ends the request when it aborts: iterator and result then throw `signal.reason`. Default: none. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A request's options, checked, with nothing left to look up. What is undefined is not asked for. */

@@ -18,7 +18,11 @@ export interface Tool {
 export type Input =
   | string
   | { tokens: ArrayLike<number> }
-  | { messages: readonly ChatMessage[]; tools?: readonly Tool[]; templateVars?: Readonly<Record<string, unknown>> };
+  | {
+      messages: readonly ChatMessage[];
+      tools?: readonly Tool[] | undefined;
+      templateVars?: Readonly<Record<string, unknown>> | undefined;
+    };
 
 /** Natural-log probability of one token under the model, before penalties, biases, temperature and every cut. */
 export interface TokenLogprob {

@@ -60,9 +60,3 @@ export function positionals(args: Arguments, ...names: string[]): string[] {
 export const printJson = (object: object): void => {
   process.stdout.write(`${JSON.stringify(object)}\n`);
 };
-
-/** The options given, without those that are undefined. */
-export const given = <T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [Name in keyof T]?: Exclude<T[Name], undefined>;
-  };

@@ -1,6 +1,6 @@
 import { DTYPES } from '../engine/checkpoint-config.js';
 import { convert as convertModel } from '../engine/convert.js';
-import { type Command, choice, given, number, positionals, printJson } from './command.js';
+import { type Command, choice, number, positionals, printJson } from './command.js';
 import { progressBar } from './progress-bar.js';
 
 const TYPES = ['auto', ...DTYPES] as const;
@@ -29,12 +29,12 @@ Converts SOURCE, a Hugging Face directory with safetensors or a .gguf file, to t
   async run(args, signal) {
     const [source, out] = positionals(args, 'SOURCE', 'OUT') as [string, string];
     const { values } = args;
-    const options = given({
+    const options = {
       dtype: choice(values, 'dtype', TYPES),
       maxSeqLen: number(values, 'max-seq-len'),
       maxBatchSize: number(values, 'max-batch-size'),
       maxNumTokens: number(values, 'max-num-tokens'),
-    });
+    };
     const path = await convertModel(source, out, { ...options, signal, onProgress: progressBar() });
     if (values.json) printJson({ type: 'engine', path });
     else process.stdout.write(`${path}\n`);

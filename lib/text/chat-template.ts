@@ -5,11 +5,11 @@ import { strftime } from './strftime.js';
 
 export interface ChatTemplateOptions {
   /** Functions the model may call. Default: none. */
-  tools?: readonly Tool[];
+  tools?: readonly Tool[] | undefined;
   /** Whether the text ends with the start of the assistant's turn. Default: true. */
-  addGenerationPrompt?: boolean;
+  addGenerationPrompt?: boolean | undefined;
   /** Further variables of the template; one of the same name as the model's or this package's replaces it. */
-  templateVars?: Readonly<Record<string, unknown>>;
+  templateVars?: Readonly<Record<string, unknown>> | undefined;
 }
 
 const show = (value: unknown): string =>

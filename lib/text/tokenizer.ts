@@ -21,12 +21,12 @@ export interface TokenizerOptions {
 
 export interface EncodeOptions {
   /** Whether the special tokens the model expects around a text, mostly one at its start, are added. Default: true. */
-  addSpecialTokens?: boolean;
+  addSpecialTokens?: boolean | undefined;
 }
 
 export interface DecodeOptions {
   /** Whether tokens that are no text, such as an end mark, are left out. Default: true. */
-  skipSpecialTokens?: boolean;
+  skipSpecialTokens?: boolean | undefined;
 }
 
 /** A model's tokenizer and chat template. */

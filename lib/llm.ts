@@ -13,17 +13,19 @@ import { Requests } from './requests.js';
 import { Tokenizer } from './text/tokenizer.js';
 import type { Input, Result } from './types.js';
 
-/** What was loaded. Sizes are in tokens or bytes. */
+/** What was loaded, and how it is sized. */
 export interface EngineInfo extends Omit<NativeInfo, 'capabilities'> {
   /** Absolute path of the engine directory. */
   dir: string;
+  /** The model's, as Hugging Face names it: `'LlamaForCausalLM'`. */
   architecture: string;
-  /** Tokens that end an output. */
+  /** Ids of the tokens that end an output. */
   endIds: readonly number[];
 }
 
+/** How an LLM is closed. */
 export interface CloseOptions {
-  /** Milliseconds that running requests may take to finish before they are ended with `ERR_CLOSED`. Default: 0. */
+  /** Milliseconds that running requests get to finish; those that have not are ended with `ERR_CLOSED`. Default: 0. */
   drainMs?: number | undefined;
 }
 
@@ -35,6 +37,7 @@ const SHUTDOWN_DEADLINE_MS = 10_000;
 /** A loaded engine. Requests run together; start as many as you like. */
 export class LLM implements AsyncDisposable {
   readonly info: EngineInfo;
+  /** What the executor can do; what it lacks is refused with `ERR_UNSUPPORTED`. */
   readonly capabilities: Capabilities;
   /** Send it to a worker thread with `postMessage`, and `LLM.attach` it there. */
   readonly handle: LLMHandle;

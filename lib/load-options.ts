@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, readOptions, signal } from './checks.js';
 import { executorLibrary } from './native.js';
 
+/** What can run an engine; `'auto'` takes the first of the others that this version comes with. */
 export type ExecutorName = 'auto' | 'cpu' | 'cuda' | 'tensorrt-llm';
 
 /** An executor of your own: a shared library that exports the table of `native/executor/executor.h`. */
@@ -18,28 +19,32 @@ export interface Logger {
   debug(message: string): void;
 }
 
+/** How an engine is loaded. */
 export interface LoadOptions {
-  /** What runs the model. This version comes with `'cpu'`; `'auto'` takes it. Default: `'auto'`. */
+  /** What runs the model: this version comes with `'cpu'`, which `'auto'` takes. Default: `'auto'`. */
   executor?: ExecutorName | ExecutorLibrary | undefined;
-  /** CPU threads that compute. Default: all cores this process may use. */
+  /** CPU threads that compute, 1 to 1024. Default: one for each core this process may use. */
   threads?: number | undefined;
-  /** Sequences in one step at most. Default: the engine's `max_batch_size`. */
+  /** Sequences in one step at most. Default: the engine's `max_batch_size`, on the CPU 256 at most. */
   maxBatchSize?: number | undefined;
-  /** Tokens in one step at most, prompts and output together. Default: the engine's `max_num_tokens`. */
+  /** Tokens in one step at most, of all sequences, prompts and output. Default: the engine's `max_num_tokens`, on the CPU 512 at most. */
   maxNumTokens?: number | undefined;
-  /** Tokens of a request at most, prompt and output. Default, and most: the engine's `max_seq_len`. */
+  /** Tokens of a sequence at most, prompt and output; 2 to the engine's. Default: the engine's `max_seq_len`. */
   maxSeqLen?: number | undefined;
   /** Requests that wait for a place at most; one more is refused with `ERR_QUEUE_FULL`. Default: no limit. */
   maxQueue?: number | undefined;
-  /** Tokens all requests together may hold in the KV cache. Default: what memory allows. */
+  /**
+   * Tokens that all sequences together may hold in the KV cache. Default: `maxBatchSize` times `maxSeqLen`, or what half of
+   * the free memory holds if that is less.
+   */
   kvCacheTokens?: number | undefined;
-  /** Must be the engine's, where it is given. Default: the engine's. */
+  /** GPUs that share each layer. It is fixed in the engine; another number here is refused. Default: the engine's. */
   tensorParallel?: number | undefined;
   /** Gives the load up when it aborts; load then rejects with `signal.reason`. Default: none. */
   signal?: AbortSignal | undefined;
-  /** Told how much of the load is done, 0 to 1. Default: none. */
+  /** Told how much of the load is done, 0 to 1; what it throws gives the load up. Default: none. */
   onProgress?: ((done: number) => void) | undefined;
-  /** Gets what the executor logs, from the load to the close. Default: nothing is logged. */
+  /** Gets the lines the executor logs, from the load to the close. Default: none. */
   logger?: Logger | undefined;
 }
 

@@ -58,26 +58,39 @@ export interface NativeRequest {
 }
 
 export interface NativeInfo {
+  /** `'cpu'`, or the name an executor of your own gives itself. */
   executor: string;
+  /** Of the library behind the executor. */
   executorVersion: string;
+  /** What computes, for people: `'2 threads, AVX-512 kernels'`. */
   device: string;
+  /** What the weights are stored in. */
   dataType: string;
   capabilities: number;
+  /** Tokens the model knows: the columns of its logits. */
   vocabSize: number;
+  /** Sequences in one step at most. */
   maxBatchSize: number;
+  /** Tokens in one step at most. */
   maxNumTokens: number;
+  /** Tokens of a prompt at most. */
   maxInputLen: number;
+  /** Tokens of a sequence at most, prompt and output. */
   maxSeqLen: number;
   tensorParallel: number;
+  /** Tokens one KV block holds. */
   tokensPerBlock: number;
   kvBlocks: number;
   weightBytes: number;
+  /** Bytes of the KV cache when all blocks are in use. */
   kvCacheBytes: number;
 }
 
 /** A snapshot; counters run from the load. */
 export interface Stats {
+  /** Requests in the running batch. */
   activeRequests: number;
+  /** Requests that wait for a place in it. */
   queuedRequests: number;
   completedRequests: number;
   /** Passes of the model over a batch. */

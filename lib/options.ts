@@ -5,15 +5,18 @@ import { LLMError } from './errors.js';
 /** A run of token ids; one id alone is a run of one. */
 export type TokenRun = number | readonly number[];
 
-/** What a request may set. What it leaves out is the model's `generation_config.json` to say, then the default named here. */
+/**
+ * What a request may set. What it leaves out is as the model's `generation_config.json` says, else as said here; of that
+ * file, `temperature`, `top_k`, `top_p` and `min_p` count only where it says `do_sample`.
+ */
 export interface GenerateOptions {
-  /** New tokens of each output at most, the prompt not counted; at least 1. Default: the model's, else what the context window leaves. */
+  /** New tokens of each output at most, the prompt not counted; from 1. Default: the model's, else what the context window leaves. */
   maxTokens?: number | undefined;
   /** No end token is drawn before so many new tokens. Default: the model's, else 0. */
   minTokens?: number | undefined;
   /**
-   * Divides the logits: below 1 sharpens, above 1 flattens, 0 always takes the likeliest token. Default: the model's where
-   * its configuration says `do_sample`; else 1 if `topK`, `topP`, `minP`, `n` or `bestOf` asks to draw, and 0 if not.
+   * Divides the logits: below 1 sharpens, above 1 flattens, 0 always takes the likeliest token. Default: the model's, else 1
+   * if `topK`, `topP`, `minP`, `n` or `bestOf` asks to draw, else 0.
    */
   temperature?: number | undefined;
   /** Draws among this many likeliest tokens; 0 is all. Default: the model's, else 0. */
@@ -50,11 +53,11 @@ export interface GenerateOptions {
   badTokens?: readonly TokenRun[] | undefined;
   /** Goes on past end tokens, up to `maxTokens`. Default: false. */
   ignoreEos?: boolean | undefined;
-  /** Outputs of the request, each drawn by itself; its prompt is computed once. Default: 1. */
+  /** Outputs of the request, each drawn by itself, 1 to 1024; the prompt is computed once. Default: 1. */
   n?: number | undefined;
   /**
    * Makes so many outputs and gives the `n` whose tokens are likeliest, by the sum of their log-probabilities. Nothing can be
-   * read before all have ended if it is above `n`. Default: `n`.
+   * read before all have ended if it is above `n`. From `n` to 1024. Default: `n`.
    */
   bestOf?: number | undefined;
   /** Gives the log-probability of each token. Default: false. */
@@ -77,7 +80,7 @@ export interface GenerateOptions {
   timeoutMs?: number | undefined;
   /** Milliseconds from the call within which the request must have started, or it fails with `ERR_QUEUE_TIMEOUT`. Default: none. */
   queueTimeoutMs?: number | undefined;
-  /** Ends the request when it aborts: iterator and result then throw `signal.reason`. Default: none. */
+  /** Ends the request when it aborts: the iterator and `result` then throw `signal.reason`. Default: none. */
   signal?: AbortSignal | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Why an output ended: an end token or a stop string, `maxTokens`, an abort, or `timeoutMs`. */
+/** Why an output ended: at an end token, a stop string or `stopTokens`; at `maxTokens`; by abort(); at `timeoutMs`. */
 export type FinishReason = 'stop' | 'length' | 'cancelled' | 'timeout';
 
 /** One turn of a conversation, as the model's chat template takes it; further fields are handed to the template. */
@@ -42,7 +42,7 @@ export interface Chunk {
   /** Ids of the new tokens. Text may lag behind them: a character or a stop string can span tokens. */
   tokens: Int32Array;
   logprobs?: TokenLogprob[];
-  /** Set on the last chunk of an output. */
+  /** There on the last chunk of an output. */
   finishReason?: FinishReason;
 }
 

@@ -14,19 +14,21 @@ import { SafetensorsWriter } from './safetensors.js';
 import type { SourceCheckpoint } from './source.js';
 import { type PlannedTensor, planTensors } from './weight-map.js';
 
+/** How a model is converted, and what the engine is planned for. */
 export interface ConvertOptions {
   /** What the weights are stored in. `'auto'`: as in the source, but float16 for float32 and for GGUF. Default: `'auto'`. */
   dtype?: 'auto' | Dtype | undefined;
-  /** Prompt and new tokens together, in tokens. Default: the positions the model was made for. */
+  /** Tokens of a sequence at most, prompt and output; from 2. Default, and most: the positions the model was made for. */
   maxSeqLen?: number | undefined;
-  /** Sequences that run at once. Default: 64. */
+  /** Sequences in one step at most, unless `LLM.load` says otherwise. Default: 64. */
   maxBatchSize?: number | undefined;
-  /** Tokens one step computes, over all sequences. Default: 512. */
+  /** Tokens in one step at most, of all sequences, unless `LLM.load` says otherwise. Default: 512. */
   maxNumTokens?: number | undefined;
   /** What the manifest calls the source. Default: the name of the file or directory. */
   sourceName?: string | undefined;
-  /** Ends the work; nothing is left behind. */
+  /** Ends the work when it aborts; nothing is left behind. Default: none. */
   signal?: AbortSignal | undefined;
+  /** Told how many bytes of the weights are written. Default: none. */
   onProgress?: OnProgress | undefined;
 }
 

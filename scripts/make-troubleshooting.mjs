@@ -1,0 +1,30 @@
+// Writes docs/troubleshooting.md from the table of codes in lib/errors.ts: npm run docs. With --check it only compares.
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { ERROR_CODES } from 'node-tensorrt-llm';
+
+const file = path.join(import.meta.dirname, '../docs/troubleshooting.md');
+const sections = Object.entries(ERROR_CODES).map(
+  ([code, { meaning, causes, mend }]) => `## ${code}
+
+${meaning}
+
+- **Mostly because of:** ${causes}
+- **To mend it:** ${mend}
+`,
+);
+const text = `<!-- Written by npm run docs from lib/errors.ts: change it there. -->
+# Troubleshooting
+
+What this package throws is an \`LLMError\` with one of these codes in \`error.code\`. Its message says what was found, what was
+expected and how to mend it; \`error.cause\` holds what lay below, where something did. \`ERROR_CODES\` has these texts in a program:
+\`ERROR_CODES[error.code].mend\`.
+
+${sections.join('\n')}`;
+
+if (!process.argv.includes('--check')) {
+  writeFileSync(file, text);
+} else if (readFileSync(file, 'utf8') !== text) {
+  console.error('docs/troubleshooting.md is not what lib/errors.ts makes; run: npm run docs');
+  process.exit(1);
+}

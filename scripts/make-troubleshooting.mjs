@@ -9,8 +9,8 @@ const sections = Object.entries(ERROR_CODES).map(
 
 ${meaning}
 
-- **Mostly because of:** ${causes}
-- **To mend it:** ${mend}
+- **Usual cause:** ${causes}
+- **What to do:** ${mend}
 `,
 );
 const text = `<!-- Written by npm run docs from lib/errors.ts: change it there. -->

@@ -58,6 +58,7 @@ export interface Usage {
 /** Milliseconds, each from the moment the executor got the request, encoding not counted. */
 export interface Timing {
   queueMs: number;
+  /** `totalMs` where no token came. */
   timeToFirstTokenMs: number;
   totalMs: number;
 }

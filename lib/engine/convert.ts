@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../checks.js';
 import { LLMError, messageOf } from '../errors.js';
 import { pathOf } from './arguments.js';
-import { DTYPES, type Dtype, type EngineConfig, parseBuildConfig, parsePretrainedConfig } from './checkpoint-config.js';
+import { DTYPES, type EngineConfig, parseBuildConfig, parsePretrainedConfig } from './checkpoint-config.js';
 import { openGguf } from './gguf-checkpoint.js';
 import { openHuggingFace } from './huggingface.js';
 import { isNotFound, JsonFields } from './json.js';
@@ -17,7 +17,7 @@ import { type PlannedTensor, planTensors } from './weight-map.js';
 /** How a model is converted, and what the engine is planned for. */
 export interface ConvertOptions {
   /** What the weights are stored in. `'auto'`: as in the source, but float16 for float32 and for GGUF. Default: `'auto'`. */
-  dtype?: 'auto' | Dtype | undefined;
+  dtype?: 'auto' | 'float32' | 'float16' | 'bfloat16' | undefined;
   /** Tokens of a sequence at most, prompt and output; from 2. Default, and most: the positions the model was made for. */
   maxSeqLen?: number | undefined;
   /** Sequences in one step at most, unless `LLM.load` says otherwise. Default: 64. */

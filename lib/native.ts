@@ -62,7 +62,7 @@ export interface NativeInfo {
   executor: string;
   /** Of the library behind the executor. */
   executorVersion: string;
-  /** What computes, for people: `'2 threads, AVX-512 kernels'`. */
+  /** What computes, for people: `'2 threads, avx512 kernels'`. */
   device: string;
   /** What the weights are stored in. */
   dataType: string;

@@ -190,7 +190,7 @@ const CODES_OF_OPTIONS: readonly ErrorCode[] = [
 export function fromExecutor(executorCode: number, message: string, details: ErrorDetails = {}): LLMError {
   const code = codeOf(executorCode);
   const named = CODES_OF_OPTIONS.includes(code)
-    ? message.replaceAll(/(?:[a-z_]+\.)?[a-z]+(?:_[a-z]+)+/g, (field) => OPTION_OF_FIELD[field] ?? field)
+    ? message.replaceAll(/[a-z_]+\.[a-z_]+|[a-z]+(?:_[a-z]+)+/g, (field) => OPTION_OF_FIELD[field] ?? field)
     : message;
   return new LLMError(code, named, details);
 }

@@ -29,5 +29,7 @@ test('every capability bit of the contract has its name', () => {
 
 test('a message about an option names it as users do', () => {
   assert.equal(fromExecutor(14, 'max_queue_size is 4').message, 'maxQueue is 4');
+  assert.equal(fromExecutor(9, 'sampling.sequences is 3').message, 'n (or bestOf) is 3');
+  assert.equal(fromExecutor(9, 'kv_cache.max_tokens is 0').message, 'kvCacheTokens is 0');
   assert.equal(fromExecutor(5, 'max_batch_size is no number').message, 'max_batch_size is no number');
 });

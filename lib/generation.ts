@@ -24,6 +24,11 @@ const DONE: Step = { done: true, value: undefined };
 // A request is known to its engine, so it would run on for a reader that is gone.
 const dropped = new FinalizationRegistry<RunningRequest>((request) => request.cancel());
 
+/** The request has ended. Watched on, it would be held, and with it whatever its error or result leads to: its Generation too. */
+export function stopWatching(request: RunningRequest): void {
+  dropped.unregister(request);
+}
+
 export class RequestGeneration implements Generation {
   readonly id: number;
   readonly #request: RunningRequest;
@@ -33,7 +38,7 @@ export class RequestGeneration implements Generation {
   constructor(request: RunningRequest) {
     this.id = request.id;
     this.#request = request;
-    dropped.register(this, request);
+    dropped.register(this, request, request);
   }
 
   get result(): Promise<Result> {

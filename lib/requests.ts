@@ -3,7 +3,7 @@ import { type Capabilities, requireCapabilities } from './capabilities.js';
 import { requestStarted } from './diagnostics.js';
 import type { EngineDirectory } from './engine/directory.js';
 import { LLMError } from './errors.js';
-import { type Generation, RequestGeneration } from './generation.js';
+import { type Generation, RequestGeneration, stopWatching } from './generation.js';
 import { type Prompt, readPrompt } from './input.js';
 import type { MailReceiver } from './mail.js';
 import { fromNative, type NativeEngine, type NativeTokenLists } from './native.js';
@@ -53,6 +53,7 @@ export class Requests {
         ignoreSignal?.();
         clearTimeout(timer);
         clearTimeout(queueTimer);
+        stopWatching(request);
         this.#forget(request);
       },
     });

@@ -161,9 +161,6 @@ export class RunningRequest implements MailReceiver {
     requestEnded(this.id, this.outcome);
     this.onNews?.();
     this.onOutcome?.();
-    // They refer to the Generation, which could not be collected as long as they are held here.
-    this.onNews = undefined;
-    this.onOutcome = undefined;
   }
 
   readonly #nameLogprob = (token: number, { logprob, top }: RawLogprob): TokenLogprob => {

@@ -140,6 +140,28 @@ describe('a worker', () => {
 });
 
 describe('garbage collection', () => {
+  test('frees a request that has ended, though its result was awaited or its error leads back to it', async () => {
+    const body = `
+      const registry = new FinalizationRegistry((which) => console.log(which));
+      const llm = await LLM.load(engine);
+      const ask = async (options) => {
+        const generation = llm.stream('x', { ...LONG, ...options });
+        registry.register(generation, 'freed');
+        return { generation, settled: await generation.result.catch(() => {}) };
+      };
+      await ask({ maxTokens: 2 });
+      await (async () => {
+        const controller = new AbortController();
+        const asked = ask({ signal: controller.signal });
+        controller.abort(asked);
+        await asked;
+      })();
+      for (let i = 0; i < 20; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
+      await llm.close();
+    `;
+    ends(await runProgram(body, '--expose-gc'), { status: 0, out: 'freed\nfreed\n' });
+  });
+
   test('frees an LLM that nobody holds and nobody closed', async () => {
     const body = `
       const registry = new FinalizationRegistry(() => console.log('freed'));

@@ -7,6 +7,7 @@ import type { Chunk, Result } from './types.js';
  * waiting for it is cancelled when it is collected as garbage.
  */
 export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
+  /** Unique in the process. */
   readonly id: number;
   /** All that came, whether it was iterated or not. A failure nobody reads is no unhandledRejection. */
   readonly result: Promise<Result>;

@@ -111,6 +111,7 @@ export interface Stats {
 
 /** One environment's hold on an engine. Every call but close() returns at once, or when the process ends. */
 export interface NativeEngine {
+  /** Unique in the process; it works after close() too. */
   nextId(): number;
   submit(id: number, tokens: Int32Array, request: NativeRequest): void;
   cancel(id: number): void;

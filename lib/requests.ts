@@ -102,12 +102,12 @@ export class Requests {
   }
 
   #draft(input: unknown, options: unknown): Draft {
-    if (this.#closed) {
-      const message = 'This LLM is closed; load the engine again with LLM.load().';
-      return { id: 0, error: new LLMError('ERR_CLOSED', message) };
-    }
     const { engine, directory, capabilities, executor, tokenizer } = this.#context;
     const id = engine.nextId();
+    if (this.#closed) {
+      const message = 'This LLM is closed; load the engine again with LLM.load().';
+      return { id, error: new LLMError('ERR_CLOSED', message, { requestId: id }) };
+    }
     try {
       const checked = readGenerateOptions(options, directory.generation);
       requireCapabilities(checked, capabilities, executor);

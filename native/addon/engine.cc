@@ -18,6 +18,11 @@ uint64_t NextShareId() {
 
 }  // namespace
 
+uint64_t NextRequestId() {
+  static std::atomic<uint64_t> next{1};
+  return next.fetch_add(1);
+}
+
 Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary,
                std::shared_ptr<void> context)
     : share_id_(NextShareId()),

@@ -40,6 +40,9 @@ struct EngineCounters {
 
 class Outgoing;
 
+// For a request, unique in the process: what observes requests need not know their engines.
+uint64_t NextRequestId();
+
 class Engine {
  public:
   // Takes over the executor, which `table` made, and starts the pump. `vocabulary` is null where there is no tokenizer;
@@ -54,7 +57,6 @@ class Engine {
   const ExecutorInfo& info() const { return *info_; }
   // Unique in the process.
   uint64_t share_id() const { return share_id_; }
-  uint64_t NextId() { return next_id_.fetch_add(1); }
 
   // Registers the request, then submits it: no row comes before its reader. Throws executor::Failure.
   void Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
@@ -83,7 +85,6 @@ class Engine {
   Executor* executor_;  // null once closed
   const ExecutorInfo* info_;
   const std::shared_ptr<const text::Vocabulary> vocabulary_;
-  std::atomic<uint64_t> next_id_{1};
   std::atomic<uint64_t> discarded_tokens_{0};
   std::atomic<uint64_t> unknown_rows_{0};
 

@@ -81,7 +81,7 @@ Engine& EngineBinding::engine() {
 }
 
 Napi::Value EngineBinding::NextId(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), static_cast<double>(engine().NextId())); });
+  return Napi::Number::New(info.Env(), static_cast<double>(NextRequestId()));
 }
 
 // submit(id, tokens, fields)

@@ -35,9 +35,10 @@ int32_t Sampler::Sample(const float* logits, const SamplingParams& params, doubl
   if (cuts_p && !cuts_k) threshold = static_cast<float>((1 - double{params.top_p}) * sum / vocab_size_ * 0.999);
   if (!cuts_p) threshold = params.min_p;
   candidates_.clear();
-  for (int32_t token = 0; token < vocab_size_; ++token)
-    if (weights_[static_cast<size_t>(token)] >= threshold)
-      candidates_.push_back({weights_[static_cast<size_t>(token)], token});
+  for (int32_t token = 0; token < vocab_size_; ++token) {
+    const float weight = weights_[static_cast<size_t>(token)];
+    if (weight > 0 && weight >= threshold) candidates_.push_back({weight, token});
+  }
   double kept = sum;
   if (cuts_k) {
     CutTopK(params.top_k);

@@ -164,6 +164,15 @@ TEST(Sampler, TheLastDrawBeforeOneStillPicksATokenThatHasWeight) {
   EXPECT_EQ(Sampler(AnyKernels(), 1000).Sample(logits.data(), params, std::nextafter(1.0, 0.0)), 500);
 }
 
+TEST(Sampler, TheLastDrawBeforeOneNeverPicksATokenThatIsRuledOut) {
+  std::vector<float> logits(50, -std::numeric_limits<float>::infinity());
+  std::fill_n(logits.begin(), 11, -36.55f);  // each weighs 0.6 ulp of 1, which the sum rounds up to 1 ulp
+  logits[0] = 0;
+  SamplingParams params;
+  params.top_k = 20;
+  EXPECT_LE(Sampler(AnyKernels(), 50).Sample(logits.data(), params, std::nextafter(1.0, 0.0)), 10);
+}
+
 TEST(Sampler, ATinyTemperatureIsAlmostGreedyAndNoError) {
   SamplingParams params;
   params.temperature = std::numeric_limits<float>::denorm_min();

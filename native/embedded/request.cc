@@ -35,7 +35,7 @@ class Checker {
     request.sampling = Sampling();
     for (uint32_t i = 0; i < given_.end_id_count; ++i)
       request.end_ids.push_back(CheckedToken("end_ids", i, given_.end_ids[i]));
-    for (uint32_t i = 0; i < given_.stop_words.count; ++i) request.stop_words.push_back(StopWord(i));
+    request.stop_words = Words("stop_words", given_.stop_words);
     request.top_logprobs = static_cast<int>(output_.top_logprobs);
     request.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
     request.wants_context_logits = output_.flags & OUTPUT_CONTEXT_LOGITS;
@@ -64,8 +64,6 @@ class Checker {
     refuse_set(REQUEST_CACHE_SALT, "cache_salt");
     refuse_set(REQUEST_LANGUAGE_ADAPTER, "language_adapter");
     if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) Unsupported("priority");
-    if (given_.bad_words.count > 0) Unsupported("bad_words");
-    if (given_.bias_count > 0) Unsupported("bias_tokens");
     if (given_.type != REQUEST_CONTEXT_AND_GENERATION) Unsupported("type");
     const struct {
       const void* given;
@@ -83,12 +81,6 @@ class Checker {
     const auto refuse_unless = [&](uint32_t bit, bool neutral, const char* name) {
       if (sampling_.set & bit && !neutral) Unsupported(name);
     };
-    refuse_unless(SAMPLING_MIN_TOKENS, sampling_.min_tokens == 0, "sampling.min_tokens");
-    refuse_unless(SAMPLING_REPETITION_PENALTY, sampling_.repetition_penalty == 1, "sampling.repetition_penalty");
-    refuse_unless(SAMPLING_PRESENCE_PENALTY, sampling_.presence_penalty == 0, "sampling.presence_penalty");
-    refuse_unless(SAMPLING_FREQUENCY_PENALTY, sampling_.frequency_penalty == 0, "sampling.frequency_penalty");
-    refuse_unless(SAMPLING_PROMPT_IGNORE_LENGTH, sampling_.prompt_ignore_length == 0, "sampling.prompt_ignore_length");
-    refuse_unless(SAMPLING_NO_REPEAT_NGRAM, sampling_.no_repeat_ngram == 0, "sampling.no_repeat_ngram");
     refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "sampling.beam_width");
     refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "sampling.beam_diversity_rate");
     refuse_unless(SAMPLING_LENGTH_PENALTY, false, "sampling.length_penalty");
@@ -150,15 +142,63 @@ class Checker {
     }
     std::random_device device;
     params.seed = sampling_.set & SAMPLING_SEED ? sampling_.seed : uint64_t{device()} << 32 | device();
+    params.processors = Processors();
     return params;
   }
 
-  std::vector<int32_t> StopWord(uint32_t index) const {
-    const uint32_t begin = given_.stop_words.offsets[index], end = given_.stop_words.offsets[index + 1];
-    if (end <= begin) Fail(EXECUTOR_INVALID_OPTION, "stop_words[" + std::to_string(index) + "] has no token");
-    std::vector<int32_t> tokens;
-    for (uint32_t i = begin; i < end; ++i) tokens.push_back(CheckedToken("stop_words", i, given_.stop_words.tokens[i]));
-    return tokens;
+  LogitsProcessorParams Processors() const {
+    LogitsProcessorParams params;
+    for (uint32_t i = 0; i < given_.bias_count; ++i) {
+      params.bias.push_back({CheckedToken("bias_tokens", i, given_.bias_tokens[i]), given_.bias_values[i]});
+      if (!std::isfinite(given_.bias_values[i]))
+        Fail(EXECUTOR_INVALID_OPTION, "bias_values[" + std::to_string(i) + "] is " +
+                                          std::to_string(given_.bias_values[i]) + "; it must be a finite number");
+    }
+    if (sampling_.set & SAMPLING_REPETITION_PENALTY) {
+      params.repetition_penalty = sampling_.repetition_penalty;
+      if (!(params.repetition_penalty > 0) || std::isinf(params.repetition_penalty))
+        RejectNumber("repetition_penalty", params.repetition_penalty, "a finite number above 0");
+    }
+    if (sampling_.set & SAMPLING_PRESENCE_PENALTY) {
+      params.presence_penalty = sampling_.presence_penalty;
+      if (!std::isfinite(params.presence_penalty))
+        RejectNumber("presence_penalty", params.presence_penalty, "a finite number");
+    }
+    if (sampling_.set & SAMPLING_FREQUENCY_PENALTY) {
+      params.frequency_penalty = sampling_.frequency_penalty;
+      if (!std::isfinite(params.frequency_penalty))
+        RejectNumber("frequency_penalty", params.frequency_penalty, "a finite number");
+    }
+    if (sampling_.set & SAMPLING_PROMPT_IGNORE_LENGTH)
+      params.penalized_from = std::min(sampling_.prompt_ignore_length, given_.token_count);
+    if (sampling_.set & SAMPLING_NO_REPEAT_NGRAM) params.no_repeat_ngram = sampling_.no_repeat_ngram;
+    if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0) {
+      if (sampling_.min_tokens > given_.max_tokens)
+        Fail(EXECUTOR_INVALID_OPTION, "sampling.min_tokens is " + std::to_string(sampling_.min_tokens) +
+                                          "; it must be at most max_tokens, " + std::to_string(given_.max_tokens));
+      params.min_length = size_t{given_.token_count} + sampling_.min_tokens;
+      params.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);  // Make checks them
+    }
+    params.bad_words = Words("bad_words", given_.bad_words);
+    // As in Hugging Face's NoBadWordsLogitsProcessor: to forbid an end is what min_tokens is for.
+    const auto is_end = [&](const std::vector<int32_t>& word) {
+      const int32_t* const end = given_.end_ids + given_.end_id_count;
+      return word.size() == 1 && std::find(given_.end_ids, end, word[0]) != end;
+    };
+    params.bad_words.erase(std::remove_if(params.bad_words.begin(), params.bad_words.end(), is_end),
+                           params.bad_words.end());
+    return params;
+  }
+
+  std::vector<std::vector<int32_t>> Words(const char* field, const ExecutorTokenLists& given) const {
+    std::vector<std::vector<int32_t>> words(given.count);
+    for (uint32_t word = 0; word < given.count; ++word) {
+      const uint32_t begin = given.offsets[word], end = given.offsets[word + 1];
+      if (end <= begin)
+        Fail(EXECUTOR_INVALID_OPTION, std::string(field) + "[" + std::to_string(word) + "] has no token");
+      for (uint32_t i = begin; i < end; ++i) words[word].push_back(CheckedToken(field, i, given.tokens[i]));
+    }
+    return words;
   }
 
   int32_t CheckedToken(const char* field, uint32_t index, int32_t token) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "embedded/cpu/kernels.h"
+#include "embedded/logits_processors.h"
 
 namespace embedded {
 
@@ -15,6 +16,7 @@ struct SamplingParams {
   float top_p = 1;
   float min_p = 0;
   uint64_t seed = 0;
+  LogitsProcessorParams processors;  // applied before all of these
 };
 
 struct TokenLogprob {
@@ -27,8 +29,9 @@ class Sampler {
  public:
   Sampler(const cpu::Kernels& kernels, int vocab_size);
 
-  // Temperature, then top-k, top-p and min-p as Hugging Face applies them, each on what the one before left. `uniform`
-  // is the draw, in [0, 1). -1 if the logits have no finite maximum.
+  // Temperature, then top-k, top-p and min-p as Hugging Face applies them, each on what the one before left, to logits
+  // that went through LogitsProcessors. `uniform` is the draw, in [0, 1). A logit of -infinity is never drawn. -1 if the
+  // logits have no finite maximum.
   int32_t Sample(const float* logits, const SamplingParams& params, double uniform);
 
   // The log-probability of `token`, of the logits as they are: before temperature and cuts.

@@ -31,6 +31,7 @@ StepRunner::StepRunner(const std::string& engine_dir, const ModelConfig& model, 
       weights_(LoadWeights(engine_dir + "/rank0.safetensors", model_, &pool_, on_progress)),
       kv_memory_(model_, kv_blocks),
       llama_(model_, weights_, kv_memory_, kernels, &pool_, limits.max_num_tokens),
+      processors_(static_cast<size_t>(limits.threads), LogitsProcessors(model_.vocab_size)),
       samplers_(static_cast<size_t>(limits.threads), Sampler(kernels, model_.vocab_size)),
       logits_(sizeof(float) * max_logits_rows_ * llama_.logits_stride(), PageSize::kDefault) {}
 
@@ -75,7 +76,8 @@ void StepRunner::Sample(const std::vector<Draw>& draws) {
   pool_.Run(static_cast<int>(draws.size()), [&](int i, int thread) {
     const Draw& draw = draws[static_cast<size_t>(i)];
     try {
-      *draw.result = SampleOne(*draw.sequence, draw.index, draw.logits, &samplers_[static_cast<size_t>(thread)]);
+      *draw.result = SampleOne(*draw.sequence, draw.index, draw.logits, &processors_[static_cast<size_t>(thread)],
+                               &samplers_[static_cast<size_t>(thread)]);
     } catch (const std::bad_alloc&) {
       draw.result->failure = OutOfMemory(draw.sequence->request->id);
     }
@@ -83,12 +85,22 @@ void StepRunner::Sample(const std::vector<Draw>& draws) {
 }
 
 StepResult StepRunner::SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
-                                 Sampler* sampler) const {
+                                 LogitsProcessors* processors, Sampler* sampler) const {
   const Request& request = *sequence.request;
   StepResult result;
   const size_t position = sequence.tokens.size();  // of the new token
   const double uniform = Uniform(request.sampling.seed, index, position);
-  const int32_t token = sampler->Sample(logits, request.sampling, uniform);
+  const float* processed = processors->Apply(logits, request.sampling.processors, sequence.tokens);
+  const int32_t token = sampler->Sample(processed, request.sampling, uniform);
+  if (token < 0 && sampler->Sample(logits, request.sampling, uniform) >= 0) {
+    result.failure =
+        Failure(EXECUTOR_INVALID_OPTION,
+                "no token can be drawn for position " + std::to_string(position) +
+                    ": bad words, the n-gram rule, the least number of tokens, bias and penalties together "
+                    "leave no finite logit. Loosen them",
+                request.id);
+    return result;
+  }
   if (token < 0) {
     result.failure = Failure(EXECUTOR_ENGINE_WEIGHTS,
                              "the model's logits for position " + std::to_string(position) +

@@ -13,6 +13,7 @@
 #include "embedded/cpu/thread_pool.h"
 #include "embedded/kv_cache.h"
 #include "embedded/llama.h"
+#include "embedded/logits_processors.h"
 #include "embedded/request.h"
 #include "embedded/sampler.h"
 #include "embedded/scheduler.h"
@@ -48,7 +49,8 @@ class StepRunner {
     StepResult* result;
   };
   void Sample(const std::vector<Draw>& draws);
-  StepResult SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits, Sampler* sampler) const;
+  StepResult SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
+                       LogitsProcessors* processors, Sampler* sampler) const;
   void GatherPromptOutput(const StepEntry& entry, int first_row);
 
   ModelConfig model_;
@@ -57,8 +59,9 @@ class StepRunner {
   LlamaWeights weights_;
   KvMemory kv_memory_;
   Llama llama_;
-  std::vector<Sampler> samplers_;  // by thread
-  PagedMemory logits_;             // [max_logits_rows, logits_stride]
+  std::vector<LogitsProcessors> processors_;  // by thread
+  std::vector<Sampler> samplers_;             // by thread
+  PagedMemory logits_;                        // [max_logits_rows, logits_stride]
 };
 
 }  // namespace embedded

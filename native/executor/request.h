@@ -32,12 +32,12 @@ enum {
 typedef struct ExecutorSampling {
   uint32_t size;
   uint32_t set;
-  float temperature;  // at least 0; 0 is greedy; unset: 1
-  uint32_t top_k;     // 0 or unset: all tokens
-  float top_p;        // (0, 1]; unset: 1
-  float min_p;        // [0, 1], of the likeliest token's probability; unset: 0
-  uint64_t seed;      // unset: the executor draws one
-  uint32_t min_tokens;
+  float temperature;         // at least 0; 0 is greedy; unset: 1
+  uint32_t top_k;            // 0 or unset: all tokens
+  float top_p;               // (0, 1]; unset: 1
+  float min_p;               // [0, 1], of the likeliest token's probability; unset: 0
+  uint64_t seed;             // unset: the executor draws one
+  uint32_t min_tokens;       // new tokens before an end id may be drawn; at most max_tokens
   float repetition_penalty;  // above 0, 1 is none
   float presence_penalty;
   float frequency_penalty;
@@ -167,7 +167,7 @@ typedef struct ExecutorRequest {
   uint32_t end_id_count;
   const int32_t* end_ids;  // any of these ends a sequence and is not among its tokens; none: only max_tokens ends it
   ExecutorTokenLists stop_words;  // such a run of tokens ends a sequence and is among its tokens
-  ExecutorTokenLists bad_words;   // such a run of tokens is never completed
+  ExecutorTokenLists bad_words;   // such a run of tokens is never completed; one that is an end id alone is ignored
   const int32_t* bias_tokens;     // [bias_count]
   const float* bias_values;       // [bias_count] added to the logits of bias_tokens
   uint32_t bias_count;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 #include "table_client.h"
 
@@ -14,9 +15,23 @@ const TinyModel& Model() {
   return model;
 }
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Two biases, the first of them right.
+void SetBias(TestRequest* request, int32_t token, float value) {
+  static int32_t tokens[2];
+  static float values[2];
+  tokens[1] = token;
+  values[1] = value;
+  request->request.bias_tokens = tokens;
+  request->request.bias_values = values;
+  request->request.bias_count = 2;
+}
+
 TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
   TableClient client(Model());
-  static const int32_t position_ids[] = {0, 1, 2};
+  static const int32_t position_ids[] = {0, 1, 2}, bad_words[] = {5, -1};
+  static const uint32_t whole[] = {0, 2}, empty[] = {0, 0};
   const struct {
     const char* named;
     ExecutorCode code;
@@ -33,21 +48,39 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
       {"min_p", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_P, r->sampling.min_p = 1.5f; }},
       {"top_logprobs", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->output.top_logprobs = 102; }},
-      {"repetition_penalty", EXECUTOR_UNSUPPORTED,
+      {"repetition_penalty", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_REPETITION_PENALTY; }},
+      {"repetition_penalty", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) {
+         r->sampling.set |= SAMPLING_REPETITION_PENALTY, r->sampling.repetition_penalty = kInfinity;
+       }},
+      {"presence_penalty", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_PRESENCE_PENALTY, r->sampling.presence_penalty = kInfinity; }},
+      {"frequency_penalty", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) {
+         r->sampling.set |= SAMPLING_FREQUENCY_PENALTY, r->sampling.frequency_penalty = std::nanf("");
+       }},
+      {"min_tokens is 9; it must be at most max_tokens, 8", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_TOKENS, r->sampling.min_tokens = 9; }},
+      {"bias_tokens[1] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { SetBias(r, 101, 0); }},
+      {"bias_values[1]", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { SetBias(r, 100, -kInfinity); }},
+      {"bad_words[1] is -1", EXECUTOR_INVALID_INPUT,
+       [](TestRequest* r) {
+         r->request.bad_words = {bad_words, whole, 1};
+       }},
+      {"bad_words[0] has no token", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) {
+         r->request.bad_words = {bad_words, empty, 1};
+       }},
       {"sequences is 0", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_SEQUENCES; }},
       {"sequences is 65; it must be from 1 to 64", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_SEQUENCES, r->sampling.sequences = 65; }},
       {"beam_width", EXECUTOR_UNSUPPORTED,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_BEAM_WIDTH, r->sampling.beam_width = 4; }},
-      {"min_tokens", EXECUTOR_UNSUPPORTED,
-       [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_TOKENS, r->sampling.min_tokens = 4; }},
       {"prompt_logprobs asks for the 102 likeliest", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->output.prompt_logprobs = 103; }},
       {"time_limit_ms", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.set |= REQUEST_TIME_LIMIT; }},
       {"priority", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.set |= REQUEST_PRIORITY; }},
-      {"bias_tokens", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.bias_count = 1; }},
-      {"bad_words", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.bad_words.count = 1; }},
       {"position_ids", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.position_ids = position_ids; }},
       {"type", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.type = REQUEST_CONTEXT_ONLY; }},
   };
@@ -65,8 +98,7 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
 TEST(Refusals, ValuesThatChangeNothingMaySayWhatIsNotDone) {
   TableClient client(Model());
   TestRequest request(1);
-  request.sampling.set |= SAMPLING_REPETITION_PENALTY | SAMPLING_SEQUENCES | SAMPLING_MIN_TOKENS | SAMPLING_BEAM_WIDTH;
-  request.sampling.repetition_penalty = 1;
+  request.sampling.set |= SAMPLING_SEQUENCES | SAMPLING_BEAM_WIDTH;
   request.sampling.sequences = 1;
   request.sampling.beam_width = 1;
   EXPECT_EQ(client.Run(request).tokens.size(), 8u);

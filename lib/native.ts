@@ -167,6 +167,9 @@ const codeOf = (executorCode: number): ErrorCode => CODES[executorCode] ?? 'ERR_
 /** Executors name the fields of their contract; these are what a user sets them by. */
 const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
   'kv_cache.max_tokens': 'kvCacheTokens',
+  max_tokens: 'maxTokens',
+  'output.top_logprobs': 'topLogprobs',
+  'output.prompt_logprobs': 'topPromptLogprobs',
   max_batch_size: 'maxBatchSize',
   max_num_tokens: 'maxNumTokens',
   max_queue_size: 'maxQueue',

@@ -8,7 +8,8 @@
 namespace scripted {
 
 struct Script {
-  uint64_t load_ms = 0;          // create takes this long
+  uint64_t load_ms = 0;          // create takes this long, and tells its progress every millisecond
+  uint64_t memory_mb = 0;        // create takes this much memory, and destroy gives it back
   uint64_t step_ms = 0;          // from one step to the next; 0: as fast as wait is called
   uint64_t tokens_per_step = 1;  // of each request, in one row
   uint64_t fail_every = 0;       // every n-th request ends in an error after its first row; 0: none
@@ -17,6 +18,7 @@ struct Script {
   bool unknown_rows = false;     // every step has a row of a request that never was
   bool deaf = false;             // cancel does nothing
   bool endless_logits = false;   // the first row of a request has logits that no memory can hold
+  bool log = false;              // a line of each level at the start of create, and one of LOG_INFO in destroy
   std::string throw_in;          // the table function that throws, by its name in ExecutorTable
   uint64_t throw_at_call = 1;    // and at which call of it; calls count from 1
 };

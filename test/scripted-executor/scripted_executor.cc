@@ -106,7 +106,8 @@ class Rows {
 
 class ScriptedExecutor {
  public:
-  explicit ScriptedExecutor(Script script) : script_(std::move(script)) {
+  ScriptedExecutor(Script script, const ExecutorConfig& config)
+      : script_(std::move(script)), on_progress_(config.on_progress), on_log_(config.on_log), context_(config.context) {
     info_.size = sizeof(info_);
     info_.vocab_size = kVocabSize;
     info_.name = "scripted";
@@ -121,8 +122,23 @@ class ScriptedExecutor {
     info_.tensor_parallel_size = 1;
   }
 
-  const Script& script() const { return script_; }
   const ExecutorInfo* info() const { return &info_; }
+
+  void Load() {
+    for (const ExecutorLogLevel level : {LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG}) Log(level, "scripted create");
+    Enter("create");
+    memory_.assign(script_.memory_mb << 20, 1);
+    for (uint64_t ms = 0; ms < script_.load_ms; ++ms) {
+      const double done = static_cast<double>(ms) / static_cast<double>(script_.load_ms);
+      if (on_progress_ != nullptr && on_progress_(context_, done) == 0)
+        throw executor::Failure(EXECUTOR_LOAD_ABORTED, "loading was given up");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  void Log(ExecutorLogLevel level, const char* message) const {
+    if (script_.log && on_log_ != nullptr) on_log_(context_, level, message);
+  }
 
   // Counts the call of a table function, and throws where the script says so.
   void Enter(const std::string& function) {
@@ -211,7 +227,11 @@ class ScriptedExecutor {
   }
 
   const Script script_;
+  decltype(ExecutorConfig::on_progress) const on_progress_;
+  decltype(ExecutorConfig::on_log) const on_log_;
+  void* const context_;  // of both
   ExecutorInfo info_{};
+  std::vector<char> memory_;
   std::atomic<uint64_t> calls_{0};
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
@@ -229,9 +249,8 @@ ScriptedExecutor* Of(Executor* executor) { return reinterpret_cast<ScriptedExecu
 ExecutorCode Create(const ExecutorConfig* config, Executor** executor, ExecutorError* error) noexcept {
   return executor::Guarded(error, [&] {
     *executor = nullptr;
-    auto made = std::make_unique<ScriptedExecutor>(ReadScript(config->engine_dir));
-    made->Enter("create");
-    std::this_thread::sleep_for(std::chrono::milliseconds(made->script().load_ms));
+    auto made = std::make_unique<ScriptedExecutor>(ReadScript(config->engine_dir), *config);
+    made->Load();
     *executor = reinterpret_cast<Executor*>(made.release());
   });
 }
@@ -278,7 +297,10 @@ ExecutorCode Shutdown(Executor* executor, uint32_t /*deadline_ms*/, ExecutorErro
   return executor::Guarded(error, [&] { Of(executor)->Enter("shutdown"); });
 }
 
-void Destroy(Executor* executor) noexcept { const std::unique_ptr<ScriptedExecutor> last(Of(executor)); }
+void Destroy(Executor* executor) noexcept {
+  const std::unique_ptr<ScriptedExecutor> last(Of(executor));
+  last->Log(LOG_INFO, "scripted destroy");
+}
 
 const ExecutorTable kTable = {sizeof(ExecutorTable),
                               EXECUTOR_ABI_VERSION,

@@ -21,7 +21,7 @@ namespace {
 struct LoadTask {
   LoadTask() = default;
   ~LoadTask() {
-    if (log_port != nullptr) log_port->Close();
+    if (log_port != nullptr) log_port->Finish();  // the last lines say why a load failed
   }
   LoadTask(const LoadTask&) = delete;
   LoadTask& operator=(const LoadTask&) = delete;
@@ -135,20 +135,30 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
         message = unexpected.what();
       }
       // Moved on, so that who closes the engine is the last to hold it.
-      task->port->Post(
-          [task, deferred, engine = std::move(engine), code, message](Napi::Env loop_env, Napi::Function) mutable {
-            if (engine != nullptr) {
-              deferred.Resolve(LoadedEngine(loop_env, std::move(engine)));
-            } else {
-              deferred.Reject(ToJavaScript(loop_env, code, message).Value());
-            }
-            task->port->Close();
-          });
+      LoopPort::Job settle = [task, deferred, engine = std::move(engine), code, message](Napi::Env loop_env,
+                                                                                         Napi::Function) mutable {
+        if (engine != nullptr) {
+          deferred.Resolve(LoadedEngine(loop_env, std::move(engine)));
+        } else {
+          deferred.Reject(ToJavaScript(loop_env, code, message).Value());
+        }
+        task->port->Close();
+      };
+      if (task->log_port == nullptr) {
+        task->port->Post(std::move(settle));
+      } else {  // behind what was logged, and then behind the progress
+        task->log_port->Post([task, settle = std::move(settle)](Napi::Env, Napi::Function) mutable {
+          task->port->Post(std::move(settle));
+        });
+      }
     }).detach();
 
     auto pending = Napi::Object::New(env);
     pending["promise"] = deferred.Promise();
-    pending["abort"] = Napi::Function::New(env, [task](const Napi::CallbackInfo&) { task->aborted = true; });
+    // Not a hold: onLog may refer to `pending`, and it is held until the task is gone.
+    pending["abort"] = Napi::Function::New(env, [weak = std::weak_ptr(task)](const Napi::CallbackInfo&) {
+      if (const auto loading = weak.lock()) loading->aborted = true;
+    });
     return pending;
   });
 }

@@ -27,10 +27,14 @@ void LoopPort::Post(Job job) {
   }
 }
 
-void LoopPort::Close() {
+void LoopPort::Close() { Release(napi_tsfn_abort); }
+
+void LoopPort::Finish() { Release(napi_tsfn_release); }
+
+void LoopPort::Release(napi_threadsafe_function_release_mode mode) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (function_ == nullptr) return;
-  napi_release_threadsafe_function(function_, napi_tsfn_abort);
+  napi_release_threadsafe_function(function_, mode);
   function_ = nullptr;
 }
 
@@ -51,9 +55,10 @@ void LoopPort::Run(napi_env env, napi_value callback, void* /*context*/, void* j
   try {
     (*owned)(Napi::Env(env), Napi::Function(env, callback));
   } catch (const Napi::Error& error) {
-    error.ThrowAsJavaScriptException();
+    // An exception left pending here would be a deprecation warning; this is process.on('uncaughtException').
+    napi_fatal_exception(env, error.Value());
   } catch (const std::exception& unexpected) {
-    Napi::Error::New(env, unexpected.what()).ThrowAsJavaScriptException();
+    napi_fatal_exception(env, Napi::Error::New(env, unexpected.what()).Value());
   }
 }
 

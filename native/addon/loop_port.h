@@ -23,11 +23,14 @@ class LoopPort {
   void Post(Job job);
   // Any thread, any number of times. Jobs that have not run are destroyed unrun.
   void Close();
+  // The same, but they run.
+  void Finish();
   // On the loop's thread: whether the open port keeps the process alive.
   void KeepAlive(Napi::Env env, bool keep);
 
  private:
   LoopPort() = default;
+  void Release(napi_threadsafe_function_release_mode mode);
   static void Run(napi_env env, napi_value callback, void* context, void* job);
   static void Ended(napi_env env, void* port, void* context);
 

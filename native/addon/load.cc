@@ -58,7 +58,8 @@ uint32_t Progress(void* context, double done) {
     task->port->Post(
         [done](Napi::Env env, Napi::Function on_progress) { on_progress.Call({Napi::Number::New(env, done)}); });
   }
-  return task->aborted ? 0 : 1;
+  const bool environment_ended = !task->port->IsOpen();
+  return task->aborted || environment_ended ? 0 : 1;
 }
 
 void Log(void* context, ExecutorLogLevel level, const char* message) {

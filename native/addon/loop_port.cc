@@ -27,6 +27,11 @@ void LoopPort::Post(Job job) {
   }
 }
 
+bool LoopPort::IsOpen() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return function_ != nullptr;
+}
+
 void LoopPort::Close() { Release(napi_tsfn_abort); }
 
 void LoopPort::Finish() { Release(napi_tsfn_release); }

@@ -21,6 +21,8 @@ class LoopPort {
 
   // Any thread. The job runs soon; where the port is closed, or the environment ends first, it is destroyed unrun.
   void Post(Job job);
+  // Any thread. False once it was closed or the environment has ended.
+  bool IsOpen() const;
   // Any thread, any number of times. Jobs that have not run are destroyed unrun.
   void Close();
   // The same, but they run.
@@ -34,7 +36,7 @@ class LoopPort {
   static void Run(napi_env env, napi_value callback, void* context, void* job);
   static void Ended(napi_env env, void* port, void* context);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   napi_threadsafe_function function_ = nullptr;  // null: closed. Node frees it when the environment ends
 };
 

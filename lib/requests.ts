@@ -41,8 +41,6 @@ export class Requests {
   /** Never throws: what is wrong with the request is its outcome. */
   start(input: unknown, options: unknown): Generation {
     const draft = this.#draft(input, options);
-    const { executor, directory } = this.#context;
-    requestStarted({ requestId: draft.id, dir: directory.path, executor });
     let ignoreSignal: (() => void) | undefined;
     let timer: NodeJS.Timeout | undefined;
     let queueTimer: NodeJS.Timeout | undefined;
@@ -59,6 +57,9 @@ export class Requests {
     });
     const generation = new RequestGeneration(request);
     this.#running.add(request);
+    const { executor, directory } = this.#context;
+    requestStarted({ requestId: draft.id, dir: directory.path, executor });
+    if (request.outcome) return generation; // a subscriber closed the LLM
     if ('error' in draft) {
       request.fail(() => draft.error);
       return generation;

@@ -1,0 +1,29 @@
+import { LLM, type LoadOptions, type Result } from 'node-tensorrt-llm';
+import { SCRIPTED_LIBRARY, scriptedEngine } from './engines.js';
+
+/** What a script may say; test/scripted-executor/script.h says what it means. */
+export type Script = Parameters<typeof scriptedEngine>[0];
+
+/** Runs with an LLM of the scripted executor, which is closed at the end. */
+export async function withScript(
+  script: Script,
+  run: (llm: LLM) => Promise<void>,
+  options: LoadOptions = {},
+): Promise<void> {
+  const llm = await LLM.load(await scriptedEngine(script), { ...options, executor: { library: SCRIPTED_LIBRARY } });
+  try {
+    await run(llm);
+  } finally {
+    await llm.close();
+  }
+}
+
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
+
+/** What the scripted executor answers to a prompt that ends in `lastToken`. */
+export const lettersOf = (lastToken: number, tokens: number): string =>
+  Array.from({ length: tokens }, (_, i) => LETTERS[(lastToken + i) % 26]).join('');
+
+/** Requests 0, 1 ... `count - 1`, together; the prompt of each ends in its number modulo 200. */
+export const startAll = (llm: LLM, count: number, maxTokens: (i: number) => number): Promise<Result>[] =>
+  Array.from({ length: count }, (_, i) => llm.generate({ tokens: [i % 200] }, { maxTokens: maxTokens(i) }));

@@ -31,10 +31,7 @@ export interface LoadOptions {
   maxNumTokens?: number | undefined;
   /** Tokens of a sequence at most, prompt and output; 2 to the engine's. Default: the engine's `max_seq_len`. */
   maxSeqLen?: number | undefined;
-  /**
-   * Requests that wait for a place at most; one more is refused with `ERR_QUEUE_FULL`. Each waits until the next step at
-   * least, so this is also how many may come at once. Default: no limit.
-   */
+  /** Requests that wait for a place at most; one more is refused with `ERR_QUEUE_FULL`. Default: no limit. */
   maxQueue?: number | undefined;
   /**
    * Tokens that all sequences together may hold in the KV cache. Default: `maxBatchSize` times `maxSeqLen`, or what half of

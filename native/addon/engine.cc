@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "executor/guard.h"
+#include "executor/read_struct.h"
 
 namespace addon {
 using executor::EmptyError;
@@ -30,11 +31,18 @@ Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<c
       table_(table),
       executor_(executor),
       vocabulary_(std::move(vocabulary)) {
+  const ExecutorInfo* info = nullptr;
   ExecutorError error = EmptyError();
-  const ExecutorCode code = table_->describe(executor_, &info_, &error);
+  const ExecutorCode code = table_->describe(executor_, &info, &error);
   if (code != EXECUTOR_OK) {
     table_->destroy(executor_);
     ThrowOnFailure(code, error);
+  }
+  info_ = executor::ReadStruct(info);
+  for (auto [text, copy] : {std::make_pair(&info_.name, &name_), std::make_pair(&info_.version, &version_),
+                            std::make_pair(&info_.device, &device_), std::make_pair(&info_.data_type, &data_type_)}) {
+    *copy = *text;
+    *text = copy->c_str();
   }
   pump_ = std::thread(&Engine::Pump, this);
 }

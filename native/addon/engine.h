@@ -54,7 +54,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  const ExecutorInfo& info() const { return *info_; }
+  // Stays when the engine is closed.
+  const ExecutorInfo& info() const { return info_; }
   // Unique in the process.
   uint64_t share_id() const { return share_id_; }
 
@@ -83,7 +84,8 @@ class Engine {
   const std::shared_ptr<void> context_;
   const ExecutorTable* const table_;
   Executor* executor_;  // null once closed
-  const ExecutorInfo* info_;
+  ExecutorInfo info_{};
+  std::string name_, version_, device_, data_type_;  // of info_
   const std::shared_ptr<const text::Vocabulary> vocabulary_;
   std::atomic<uint64_t> discarded_tokens_{0};
   std::atomic<uint64_t> unknown_rows_{0};

@@ -67,6 +67,13 @@ CpuExecutor::CpuExecutor(const ExecutorConfig& given)
   info_.kv_blocks = static_cast<uint32_t>(kv_blocks);
   info_.weight_bytes = runner_->weight_bytes();
   info_.kv_cache_bytes = KvMemory::BytesPerBlock(engine_.model) * static_cast<uint64_t>(kv_blocks);
+  log_ = given.on_log;
+  log_context_ = given.context;
+  constexpr uint64_t kMegabyte = 1'000'000;
+  Log(LOG_INFO, std::string(given.engine_dir) + ": " + std::to_string(info_.weight_bytes / kMegabyte) + " MB of " +
+                    engine_.model.dtype + " weights, " + device_ + ", a KV cache of " +
+                    std::to_string(info_.kv_cache_bytes / kMegabyte) + " MB for " +
+                    std::to_string(int64_t{kv_blocks} * kTokensPerBlock) + " tokens");
   step_thread_ = std::thread([this] { StepThreadMain(); });
 }
 
@@ -85,8 +92,11 @@ void CpuExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count)
     const Lock lock(mutex_);
     if (failure_) throw Failure(EXECUTOR_FAILED, *failure_);
     if (stopping_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
-    const size_t queued = requests_.size() - ActiveRequests();
-    if (queued + count > limits_.max_queue_size)
+    // The next step takes as many of those that wait as there are free slots: they are not queued.
+    const size_t free_slots = static_cast<size_t>(limits_.max_batch_size) - scheduler_->TakenSlots();
+    const size_t waiting = requests_.size() - ActiveRequests();
+    const size_t queued = waiting - std::min(waiting, free_slots);
+    if (waiting + count > limits_.max_queue_size + free_slots)
       throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(queued) + " requests wait and " + std::to_string(count) +
                                              " came; max_queue_size is " + std::to_string(limits_.max_queue_size) +
                                              ". Try again later");
@@ -177,7 +187,12 @@ void CpuExecutor::StepThreadMain() {
 
 void CpuExecutor::RunStep(Lock* lock) {
   const auto start = Clock::now();
+  const uint64_t preemptions = scheduler_->preemptions();
   const Step step = scheduler_->PlanStep();
+  if (preemptions == 0 && scheduler_->preemptions() > 0)
+    Log(LOG_WARNING,
+        "the KV cache is full: from now on sequences are put off and computed again when there is room. Give it more "
+        "tokens, or run fewer sequences at once");
   CountPlanned(step, start);
   lock->unlock();
   std::vector<std::vector<StepResult>> results = runner_->Run(step, stopping_);
@@ -354,10 +369,15 @@ void CpuExecutor::FailRequest(Request* request, const Failure& failure) {
   requests_.erase(request->id);
 }
 
+void CpuExecutor::Log(ExecutorLogLevel level, const std::string& line) const {
+  if (log_ != nullptr) log_(log_context_, level, line.c_str());
+}
+
 // Ends every request with an error, if memory lets it; either way nothing runs any more.
 void CpuExecutor::Fail(const char* reason) noexcept {
   try {
     failure_ = std::string("a step failed: ") + reason + ". Load the engine again";
+    Log(LOG_ERROR, *failure_);
     const Failure failure(EXECUTOR_FAILED, *failure_);
     while (!requests_.empty()) FailRequest(requests_.begin()->second.get(), failure);
   } catch (...) {

@@ -62,12 +62,15 @@ class CpuExecutor {
   void CancelRequest(Request* request);
   void FailRequest(Request* request, const executor::Failure& failure);
   void Fail(const char* reason) noexcept;
+  void Log(ExecutorLogLevel level, const std::string& line) const;
   ExecutorRequestStats StatsOf(const Request& request) const;
 
   EngineConfig engine_;
   Limits limits_;
   ExecutorInfo info_{};
   std::string device_;
+  void (*log_)(void* context, ExecutorLogLevel level, const char* message) = nullptr;
+  void* log_context_ = nullptr;
   std::unique_ptr<StepRunner> runner_;  // used by the step thread alone
   std::atomic<bool> stopping_{false};
 

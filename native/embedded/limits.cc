@@ -143,8 +143,7 @@ int ResolveKvBlocks(const ExecutorConfig& config, const ModelConfig& model, cons
   }
   if (blocks == 0)
     throw Failure(EXECUTOR_OUT_OF_MEMORY, "the KV cache has room for no block of " + std::to_string(block_bytes) +
-                                              " bytes; free memory, or raise kv_cache.max_tokens, max_bytes or " +
-                                              "free_memory_fraction");
+                                              " bytes; free memory, or allow it more (kv_cache.max_tokens)");
   return static_cast<int>(std::min<uint64_t>(blocks, std::numeric_limits<int>::max()));
 }
 

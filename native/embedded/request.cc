@@ -98,7 +98,8 @@ class Checker {
       Fail(EXECUTOR_PROMPT_TOO_LONG, "the prompt has " + std::to_string(given_.token_count) +
                                          " tokens; the engine takes at most " + std::to_string(longest) +
                                          " (max_seq_len is " + std::to_string(limits_.max_seq_len) +
-                                         ", and one new token must fit). Shorten it, or convert the model for more");
+                                         ", and one new token must fit). Shorten it, or raise max_seq_len and "
+                                         "kv_cache.max_tokens up to what the engine was converted for");
     for (uint32_t i = 0; i < given_.token_count; ++i) CheckedToken("tokens", i, given_.tokens[i]);
     if (given_.max_tokens == 0) Fail(EXECUTOR_INVALID_OPTION, "max_tokens is 0; it must be at least 1");
   }

@@ -60,13 +60,14 @@ class Scheduler {
   // the youngest gives its blocks back, waits, and is computed again later, sharing nothing.
   Step PlanStep();
 
+  // Of max_sequences: those of the running sequences and those kept for their forks.
+  size_t TakenSlots() const;
   const std::vector<Sequence*>& running() const { return running_; }
   const std::deque<Sequence*>& waiting() const { return waiting_; }
   const BlockPool& blocks() const { return blocks_; }
   uint64_t preemptions() const { return preemptions_; }
 
  private:
-  size_t TakenSlots() const;
   bool TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies);
   void PreemptYoungest();
 

@@ -372,13 +372,34 @@ describe('load and close', () => {
     );
     const llm = await LLM.load(engine, { maxBatchSize: 1, maxQueue: 1, kvCacheTokens: 256, threads: 1 });
     assert.deepEqual([llm.info.maxBatchSize, llm.info.maxSeqLen, llm.info.kvBlocks], [1, 256, 8]);
-    const results = await Promise.allSettled(
-      [1, 2, 3, 4].map((token) => llm.generate({ tokens: [token] }, { ...GREEDY, maxTokens: 200 })),
-    );
-    const refused = results.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
-    assert.ok(refused.length >= 2);
-    for (const { reason } of refused) assert.ok(failsWith('ERR_QUEUE_FULL', /maxQueue is 1/)(reason));
     await llm.close();
+  });
+
+  test('maxQueue counts the requests that find no place, not those that come at once', async () => {
+    const llm = await LLM.load(await tinyEngine(), { maxBatchSize: 4, maxQueue: 2, threads: 1 });
+    const generations = [1, 2, 3, 4, 5, 6, 7].map((token) =>
+      llm.stream({ tokens: [token] }, { ...GREEDY, maxTokens: 7000 }),
+    );
+    await assert.rejects(
+      generations[6]?.result as Promise<unknown>,
+      failsWith('ERR_QUEUE_FULL', /2 requests wait and 1 came; maxQueue is 2/),
+    );
+    for (const generation of generations.slice(0, 6)) {
+      generation.abort();
+      assert.equal((await generation.result).finishReason, 'cancelled');
+    }
+    await llm.close();
+  });
+
+  test('a logger learns what was loaded, and that the KV cache is full', async () => {
+    const lines: string[] = [];
+    const line = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
+    const logger = { error: line('error'), warn: line('warn'), info: line('info'), debug: line('debug') };
+    const llm = await LLM.load(await tinyEngine(), { kvCacheTokens: 64, logger });
+    assert.match(lines.join(), /^info .* weights, \d+ threads?, .* for 64 tokens$/);
+    await llm.generate([{ tokens: [1] }, { tokens: [2] }], { ...GREEDY, maxTokens: 60 });
+    await llm.close();
+    assert.match(lines.slice(1).join(), /^warn the KV cache is full/);
   });
 
   test('load gives up when its signal aborts', async () => {

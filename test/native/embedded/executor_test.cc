@@ -250,8 +250,9 @@ TEST(Executor, AnIdThatStillRunsIsRefusedAndItsRequestGoesOn) {
 
 TEST(Executor, AFullQueueRefusesMore) {
   TableClient client(Model(), [](ExecutorConfig* config) {
-    config->set |= CONFIG_MAX_QUEUE_SIZE;
-    config->max_queue_size = 2;
+    config->set |= CONFIG_MAX_BATCH_SIZE | CONFIG_MAX_QUEUE_SIZE;
+    config->max_batch_size = 1;
+    config->max_queue_size = 1;  // behind the one that finds a place
   });
   TestRequest one(1), two(2), three(3);
   EXPECT_EQ(client.Submit({&one, &two, &three}), EXECUTOR_QUEUE_FULL);

@@ -59,6 +59,7 @@ const ASKS: readonly [
   ['bestOf', 'logprobs', ({ n, bestOf }) => bestOf > n],
   ['topLogprobs', 'topLogprobs', ({ topLogprobs }) => topLogprobs > 0],
   ['logprobs', 'logprobs', ({ logprobs }) => logprobs],
+  ['topPromptLogprobs', 'promptLogprobs', ({ topPromptLogprobs }) => topPromptLogprobs > 0],
   ['promptLogprobs', 'promptLogprobs', ({ promptLogprobs }) => promptLogprobs],
   ['returnContextLogits', 'contextLogits', ({ returnContextLogits }) => returnContextLogits],
   ['returnGenerationLogits', 'generationLogits', ({ returnGenerationLogits }) => returnGenerationLogits],

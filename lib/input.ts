@@ -1,5 +1,5 @@
 import { LLMError } from './errors.js';
-import type { RequestOptions } from './options.js';
+import { isTokenId, type RequestOptions } from './options.js';
 import type { ChatTemplateOptions } from './text/chat-template.js';
 import type { Tokenizer } from './text/tokenizer.js';
 import type { ChatMessage } from './types.js';
@@ -61,7 +61,8 @@ function copyTokens(tokens: unknown): Int32Array {
     throw new LLMError('ERR_INVALID_INPUT', 'tokens is no array; expected token ids, as tokenizer.encode() gives.');
   }
   return Int32Array.from(tokens, (token, index) => {
-    if (Number.isInteger(token)) return Number(token);
-    throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${String(token)}; expected an integer.`);
+    if (isTokenId(token)) return token;
+    const expected = "expected a token id of the model's vocabulary, an integer of at least 0.";
+    throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${String(token)}; ${expected}`);
   });
 }

@@ -212,7 +212,7 @@ function isStrings(value: unknown): value is string | readonly string[] {
   return Array.isArray(value) ? value.every(isText) : isText(value);
 }
 
-const isTokenId = (value: unknown): value is number =>
+export const isTokenId = (value: unknown): value is number =>
   Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_COUNT;
 
 function isTokenRuns(value: unknown): value is readonly TokenRun[] {

@@ -15,6 +15,19 @@ describe('an executor in a shared library', () => {
       }
     }));
 
+  test('may send late rows and doubled finals of outputs whose request runs on: each output has its own text', () =>
+    withScript({ late_rows: true, doubled_finals: true, tokens_per_step: 2 }, async (llm) => {
+      const stopOf = (i: number): string => lettersOf(i + 9, 2);
+      const running = Array.from({ length: 100 }, (_, i) =>
+        llm.generate({ tokens: [i] }, { n: 3, maxTokens: 20, stop: stopOf(i) }),
+      );
+      for (const [i, { outputs }] of (await Promise.all(running)).entries()) {
+        assert.equal(outputs.length, 3);
+        for (const { index, text } of outputs) assert.equal(text, lettersOf(i + index, 20).split(stopOf(i))[0]);
+      }
+      assert.ok(llm.stats().discardedTokens > 0);
+    }));
+
   test('may fail some requests: those reject with what they had, the others are whole', () =>
     withScript({ fail_every: 3 }, async (llm) => {
       const settled = await Promise.allSettled(startAll(llm, 60, () => 10));

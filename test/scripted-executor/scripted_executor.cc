@@ -1,12 +1,14 @@
 // An executor without a model, for what a real one does rarely or never: a chosen rate, late and doubled finals, rows of
-// requests that never were, a throw from each function. Token j of a request is the letter 'a' + (last prompt token + j) % 26,
-// so a reader knows its text beforehand.
+// requests that never were, a throw from each function. Token j of a request's sequence i is the letter
+// 'a' + (last prompt token + i + j) % 26, so a reader knows its text beforehand.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -23,20 +25,38 @@ using Clock = std::chrono::steady_clock;
 constexpr uint32_t kVocabSize = 259;  // the tiny model's
 constexpr uint64_t kUnknownId = uint64_t{1} << 40;
 
-struct Running {
-  uint32_t prompt_tokens;
+struct Sequence {
   uint32_t next_letter;
   uint64_t left;  // tokens
+  bool ended = false;
+};
+
+struct Request {
+  uint32_t prompt_tokens;
+  std::vector<Sequence> sequences;
+  std::vector<int32_t> end_ids;
   bool fails;
+  size_t running;  // sequences
+  Clock::time_point submitted;
   bool cancelled = false;
+  bool admitted = false;
   bool started = false;
 };
+
+// What a row is of.
+struct RowKey {
+  uint64_t id;
+  uint32_t sequence;
+};
+
+int32_t Letter(uint64_t letter) { return static_cast<int32_t>('a' + letter % 26); }
 
 // The arrays of an ExecutorBatch.
 class Rows {
  public:
   void Begin() {
     ids_.clear();
+    sequences_.clear();
     finish_.clear();
     flags_.clear();
     tokens_.clear();
@@ -45,18 +65,26 @@ class Rows {
     details_memory_.clear();
     errors_.clear();
   }
-  void Add(uint64_t id, uint32_t letter, uint64_t tokens, ExecutorFinish finish) {
-    for (uint64_t i = 0; i < tokens; ++i) tokens_.push_back(static_cast<int32_t>('a' + (letter + i) % 26));
-    ids_.push_back(id);
+  void Add(RowKey key, uint64_t letter, uint64_t tokens, ExecutorFinish finish, uint32_t flags) {
+    for (uint64_t i = 0; i < tokens; ++i) tokens_.push_back(Letter(letter + i));
+    ids_.push_back(key.id);
+    sequences_.push_back(key.sequence);
     offsets_.push_back(static_cast<uint32_t>(tokens_.size()));
     finish_.push_back(static_cast<uint8_t>(finish));
-    flags_.push_back(finish == FINISH_NONE ? 0 : ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
+    flags_.push_back(static_cast<uint8_t>(flags));
     details_.push_back(nullptr);
   }
-  void AddUsage(uint32_t prompt_tokens) {
+  // These are of the row that was added last.
+  void AddUsage(uint32_t prompt_tokens, std::chrono::duration<double, std::milli> queued) {
     ExecutorRowDetails& details = Details();
-    details.set = DETAILS_USAGE | DETAILS_TIMING;
+    details.set |= DETAILS_USAGE | DETAILS_TIMING;
     details.prompt_tokens = prompt_tokens;
+    details.queue_ms = queued.count();
+  }
+  void AddStopToken(int32_t token) {
+    ExecutorRowDetails& details = Details();
+    details.set |= DETAILS_STOP_TOKEN;
+    details.stop_token = token;
   }
   void AddEndlessLogits() {
     static const float kLogit = 0;
@@ -70,7 +98,6 @@ class Rows {
     Details().error = error.get();
   }
   const ExecutorBatch* Batch(uint64_t step) {
-    sequences_.assign(ids_.size(), 0);
     batch_ = {};
     batch_.size = sizeof(batch_);
     batch_.row_count = static_cast<uint32_t>(ids_.size());
@@ -87,6 +114,7 @@ class Rows {
 
  private:
   ExecutorRowDetails& Details() {
+    if (details_.back() != nullptr) return *details_memory_.back();
     auto& details = details_memory_.emplace_back(std::make_unique<ExecutorRowDetails>());
     details->size = sizeof(ExecutorRowDetails);
     details_.back() = details.get();
@@ -108,15 +136,20 @@ class ScriptedExecutor {
  public:
   ScriptedExecutor(Script script, const ExecutorConfig& config)
       : script_(std::move(script)), on_progress_(config.on_progress), on_log_(config.on_log), context_(config.context) {
+    const auto given = [&](uint32_t bit, uint32_t value, uint32_t otherwise) {
+      return config.set & bit ? value : otherwise;
+    };
     info_.size = sizeof(info_);
     info_.vocab_size = kVocabSize;
     info_.name = "scripted";
     info_.version = "1";
     info_.device = "none";
     info_.data_type = "none";
-    info_.max_batch_size = 4096;
+    info_.capabilities = CAN_SEVERAL_SEQUENCES;
+    info_.max_batch_size = given(CONFIG_MAX_BATCH_SIZE, config.max_batch_size, 4096);
     info_.max_num_tokens = 1u << 20;
-    info_.max_seq_len = 1u << 20;
+    info_.max_seq_len = given(CONFIG_MAX_SEQ_LEN, config.max_seq_len, 1u << 20);
+    max_queue_size_ = given(CONFIG_MAX_QUEUE_SIZE, config.max_queue_size, UINT32_MAX);
     info_.max_input_len = info_.max_seq_len - 1;
     info_.max_beam_width = 1;
     info_.tensor_parallel_size = 1;
@@ -148,13 +181,14 @@ class ScriptedExecutor {
 
   void Submit(const ExecutorRequest* const* requests, uint32_t count) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<Request> made;
+    for (uint32_t i = 0; i < count; ++i) made.push_back(MakeRequest(*requests[i]));
+    if (waiting_.size() + count > max_queue_size_)
+      throw executor::Failure(EXECUTOR_QUEUE_FULL, "max_queue_size is " + std::to_string(max_queue_size_));
     for (uint32_t i = 0; i < count; ++i) {
-      const ExecutorRequest& request = *requests[i];
-      if (request.token_count == 0)
-        throw executor::Failure(EXECUTOR_EMPTY_PROMPT, "the prompt has no tokens", request.id);
-      const bool fails = script_.fail_every > 0 && ++submitted_ % script_.fail_every == 0;
-      const auto letter = static_cast<uint32_t>(request.tokens[request.token_count - 1]) % 26;
-      running_[request.id] = {request.token_count, letter, request.max_tokens, fails};
+      made[i].fails = script_.fail_every > 0 && ++submitted_ % script_.fail_every == 0;
+      requests_[requests[i]->id] = std::move(made[i]);
+      waiting_.push_back(requests[i]->id);
     }
     changed_.notify_all();
   }
@@ -162,7 +196,7 @@ class ScriptedExecutor {
   void Cancel(const uint64_t* ids, uint32_t count) {
     const std::lock_guard<std::mutex> lock(mutex_);
     for (uint32_t i = 0; i < count && !script_.deaf; ++i) {
-      if (const auto found = running_.find(ids[i]); found != running_.end()) found->second.cancelled = true;
+      if (const auto found = requests_.find(ids[i]); found != requests_.end()) found->second.cancelled = true;
     }
     changed_.notify_all();
   }
@@ -170,7 +204,7 @@ class ScriptedExecutor {
   const ExecutorBatch* Wait(std::chrono::milliseconds timeout) {
     std::unique_lock<std::mutex> lock(mutex_);
     rows_.Begin();
-    const auto has_work = [this] { return interrupted_ || !running_.empty() || !ended_.empty(); };
+    const auto has_work = [this] { return interrupted_ || !requests_.empty() || !ended_.empty(); };
     changed_.wait_for(lock, timeout, has_work);
     if (script_.step_ms > 0) {
       changed_.wait_until(lock, next_step_, [this] { return interrupted_; });
@@ -189,41 +223,109 @@ class ScriptedExecutor {
 
   void Stats(ExecutorStats* stats) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    stats->active_requests = static_cast<uint32_t>(running_.size());
+    stats->queued_requests = static_cast<uint32_t>(waiting_.size());
+    stats->active_requests = static_cast<uint32_t>(requests_.size() - waiting_.size());
+    stats->completed_requests = completed_;
     stats->steps = steps_;
   }
 
  private:
+  Request MakeRequest(const ExecutorRequest& request) const {
+    using executor::Failure;
+    if (request.token_count == 0) throw Failure(EXECUTOR_EMPTY_PROMPT, "the prompt has no tokens", request.id);
+    if (request.token_count > info_.max_input_len)
+      throw Failure(EXECUTOR_PROMPT_TOO_LONG, "max_input_len is " + std::to_string(info_.max_input_len), request.id);
+    for (uint32_t i = 0; i < request.token_count; ++i) {
+      if (request.tokens[i] < 0 || request.tokens[i] >= static_cast<int32_t>(kVocabSize))
+        throw Failure(EXECUTOR_INVALID_INPUT, "token " + std::to_string(request.tokens[i]) + " is none", request.id);
+    }
+    const ExecutorSampling* sampling = request.sampling;
+    const bool has_sequences = sampling != nullptr && (sampling->set & SAMPLING_SEQUENCES);
+    const uint32_t sequences = has_sequences ? sampling->sequences : 1;
+    if (sequences > info_.max_batch_size)
+      throw Failure(EXECUTOR_INVALID_OPTION, "max_batch_size is " + std::to_string(info_.max_batch_size), request.id);
+    const auto letter = static_cast<uint32_t>(request.tokens[request.token_count - 1]);
+    const uint64_t left = std::min(request.max_tokens, info_.max_seq_len - request.token_count);
+    Request made{};
+    made.prompt_tokens = request.token_count;
+    for (uint32_t i = 0; i < sequences; ++i) made.sequences.push_back({letter + i, left});
+    made.end_ids.assign(request.end_ids, request.end_ids + request.end_id_count);
+    made.running = sequences;
+    made.submitted = Clock::now();
+    return made;
+  }
+
   void Step() {
     ++steps_;
-    for (const uint64_t id : ended_) {
-      if (script_.late_rows) rows_.Add(id, 0, 3, FINISH_NONE);
-      if (script_.doubled_finals) rows_.Add(id, 0, 2, FINISH_LENGTH);
+    for (const auto& [key, flags] : ended_) {
+      if (script_.late_rows) rows_.Add(key, 0, 3, FINISH_NONE, 0);
+      if (script_.doubled_finals) rows_.Add(key, 0, 2, FINISH_LENGTH, flags);
     }
     ended_.clear();
-    if (script_.unknown_rows && !running_.empty()) rows_.Add(kUnknownId + steps_, 0, 1, FINISH_LENGTH);
-    for (auto next = running_.begin(); next != running_.end();) {
+    if (script_.unknown_rows && !requests_.empty())
+      rows_.Add({kUnknownId + steps_, 0}, 0, 1, FINISH_LENGTH, ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
+    Admit();
+    for (auto next = requests_.begin(); next != requests_.end();) {
       auto& [id, request] = *next;
-      const bool first = !std::exchange(request.started, true);
-      const bool fails = request.fails && !first;
-      const uint64_t tokens = fails || request.cancelled ? 0 : std::min(script_.tokens_per_step, request.left);
-      request.left -= tokens;
-      const ExecutorFinish finish = fails               ? FINISH_ERROR
-                                    : request.cancelled ? FINISH_CANCELLED
-                                    : request.left == 0 ? FINISH_LENGTH
-                                                        : FINISH_NONE;
-      rows_.Add(id, request.next_letter, tokens, finish);
-      request.next_letter += static_cast<uint32_t>(tokens);
-      if (first) rows_.AddUsage(request.prompt_tokens);
-      if (first && script_.endless_logits) rows_.AddEndlessLogits();
-      if (fails) rows_.AddError("scripted failure of this request");
-      if (finish == FINISH_NONE) {
+      if (request.admitted) StepRequest(id, &request);
+      if (request.running > 0) {
         ++next;
       } else {
-        if (script_.late_rows || script_.doubled_finals) ended_.push_back(id);
-        next = running_.erase(next);
+        running_sequences_ -= request.sequences.size();
+        ++completed_;
+        next = requests_.erase(next);
       }
     }
+  }
+
+  // First come, first served; a cancelled request need not wait for a place, since it ends in this step.
+  void Admit() {
+    bool has_room = true;
+    for (auto next = waiting_.begin(); next != waiting_.end();) {
+      Request& request = requests_[*next];
+      has_room = has_room && running_sequences_ + request.sequences.size() <= info_.max_batch_size;
+      request.admitted = has_room || request.cancelled;
+      if (request.admitted) running_sequences_ += request.sequences.size();
+      next = request.admitted ? waiting_.erase(next) : next + 1;
+    }
+  }
+
+  void StepRequest(uint64_t id, Request* request) {
+    const bool first = !std::exchange(request->started, true);
+    if (request->fails && !first) {
+      rows_.Add({id, 0}, 0, 0, FINISH_ERROR, ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
+      rows_.AddError("scripted failure of this request");
+      request->running = 0;
+    }
+    for (uint32_t i = 0; i < request->sequences.size() && request->running > 0; ++i) {
+      if (!request->sequences[i].ended) StepSequence({id, i}, request);
+      if (first && i == 0) rows_.AddUsage(request->prompt_tokens, Clock::now() - request->submitted);
+      if (first && i == 0 && script_.endless_logits) rows_.AddEndlessLogits();
+    }
+  }
+
+  void StepSequence(RowKey key, Request* request) {
+    Sequence& sequence = request->sequences[key.sequence];
+    const auto is_end = [&](int32_t token) {
+      return std::find(request->end_ids.begin(), request->end_ids.end(), token) != request->end_ids.end();
+    };
+    const uint64_t wanted = request->cancelled ? 0 : std::min(script_.tokens_per_step, sequence.left);
+    uint64_t tokens = 0;
+    while (tokens < wanted && !is_end(Letter(sequence.next_letter + tokens))) ++tokens;
+    sequence.left -= tokens;
+    const ExecutorFinish finish = tokens < wanted      ? FINISH_END_ID
+                                  : request->cancelled ? FINISH_CANCELLED
+                                  : sequence.left == 0 ? FINISH_LENGTH
+                                                       : FINISH_NONE;
+    sequence.ended = finish != FINISH_NONE;
+    if (sequence.ended) --request->running;
+    uint32_t flags = 0;
+    if (sequence.ended) flags |= ROW_SEQUENCE_FINAL;
+    if (request->running == 0) flags |= ROW_REQUEST_FINAL;
+    rows_.Add(key, sequence.next_letter, tokens, finish, flags);
+    sequence.next_letter += static_cast<uint32_t>(tokens);
+    if (finish == FINISH_END_ID) rows_.AddStopToken(Letter(sequence.next_letter));
+    if (sequence.ended && (script_.late_rows || script_.doubled_finals)) ended_.emplace_back(key, flags);
   }
 
   const Script script_;
@@ -232,12 +334,16 @@ class ScriptedExecutor {
   void* const context_;  // of both
   ExecutorInfo info_{};
   std::vector<char> memory_;
+  uint32_t max_queue_size_;
   std::atomic<uint64_t> calls_{0};
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
-  std::unordered_map<uint64_t, Running> running_;
-  std::vector<uint64_t> ended_;  // what late and doubled rows come for
+  std::unordered_map<uint64_t, Request> requests_;
+  std::deque<uint64_t> waiting_;  // of them, those that no step has had
+  uint64_t running_sequences_ = 0;
+  std::vector<std::pair<RowKey, uint32_t>> ended_;  // what late and doubled rows come for, with its flags
   uint64_t submitted_ = 0;
+  uint64_t completed_ = 0;
   uint64_t steps_ = 0;
   bool interrupted_ = false;
   Clock::time_point next_step_ = Clock::now();

@@ -51,7 +51,7 @@ const INVALID_FOR: Readonly<Record<Setting['executor'], readonly [InvalidCall, .
     { input: { tokens: Array(9000).fill(1) }, options: {}, code: 'ERR_PROMPT_TOO_LONG' },
   ],
   scripted: [
-    { input: 'x', options: { n: 2 }, code: 'ERR_UNSUPPORTED' },
+    { input: 'x', options: { minP: 0.5 }, code: 'ERR_UNSUPPORTED' },
     { input: 'x', options: { logprobs: true }, code: 'ERR_UNSUPPORTED' },
   ],
 };

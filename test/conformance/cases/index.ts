@@ -1,0 +1,15 @@
+import './outcomes.js';
+import './aborts.js';
+import './timeouts.js';
+import './inputs.js';
+import './options.js';
+import './limits.js';
+import './stopping.js';
+import './sampling.js';
+import './logits-processors.js';
+import './sequences.js';
+import './logprobs.js';
+import './streams.js';
+import './batches.js';
+import './observation.js';
+import './lifetime.js';

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { failsWith } from '../../tools/fails-with.js';
+import { follow, GREEDY, LONG, onlyOutput, PROMPT, started, tokensOf, until } from '../requests.js';
+import { conformance } from '../suite.js';
+
+conformance([], 'a prompt and its output fill maxSeqLen tokens, whatever maxTokens says', async ({ load }) => {
+  const llm = await load({ maxSeqLen: 32 });
+  assert.deepEqual([llm.info.maxSeqLen, llm.info.maxInputLen], [32, 31]);
+  const tokens = Array(20).fill(1);
+  for (const options of [GREEDY, LONG]) {
+    const result = await llm.generate({ tokens }, options);
+    assert.deepEqual([onlyOutput(result).tokens.length, result.finishReason], [12, 'length']);
+  }
+});
+
+conformance(
+  [],
+  'a prompt that leaves room for one token gives one, and a longer one is ERR_PROMPT_TOO_LONG',
+  async ({ load }) => {
+    const llm = await load({ maxSeqLen: 32 });
+    const longest = await llm.generate({ tokens: Array(31).fill(1) }, GREEDY);
+    assert.equal(longest.usage.completionTokens, 1);
+    for (const length of [32, 33, 200]) {
+      const { thrown, rejected } = await follow(llm.stream({ tokens: Array(length).fill(1) }));
+      assert.ok(failsWith('ERR_PROMPT_TOO_LONG', '31')(thrown));
+      assert.equal(rejected, thrown);
+    }
+  },
+);
+
+conformance([], 'maxTokens defaults to max_new_tokens of generation_config.json', async ({ load }) => {
+  const llm = await load({}, { max_new_tokens: 7 });
+  assert.equal((await llm.generate(PROMPT, GREEDY)).usage.completionTokens, 7);
+  assert.equal((await llm.generate(PROMPT, { ...GREEDY, maxTokens: 9 })).usage.completionTokens, 9);
+});
+
+conformance([], 'requests above maxBatchSize wait and then run, each to its own end', async ({ llm, load }) => {
+  const expected = tokensOf(await llm.generate(PROMPT, { ...GREEDY, maxTokens: 10 }));
+  const narrow = await load({ maxBatchSize: 2 });
+  assert.equal(narrow.info.maxBatchSize, 2);
+  const results = await narrow.generate(Array(9).fill(PROMPT), { ...GREEDY, maxTokens: 10 });
+  assert.deepEqual(results.map(tokensOf), Array(9).fill(expected));
+});
+
+conformance(
+  [],
+  'with maxQueue requests waiting one more is ERR_QUEUE_FULL, and the others are not harmed',
+  async ({ load }) => {
+    const llm = await load({ maxBatchSize: 1, maxQueue: 2 });
+    const running = llm.stream(PROMPT, LONG);
+    await started(running);
+    const tokens = await llm.tokenizer.encode(PROMPT);
+    const waiting = [1, 2].map(() => llm.generate({ tokens }, { ...GREEDY, maxTokens: 5 }));
+    const { chunks, thrown, rejected } = await follow(llm.stream({ tokens }, GREEDY));
+    assert.ok(failsWith('ERR_QUEUE_FULL', '2')(thrown));
+    assert.equal(rejected, thrown);
+    assert.equal(chunks.length, 0);
+    assert.deepEqual([llm.stats().activeRequests, llm.stats().queuedRequests], [1, 2]);
+    running.abort();
+    for (const each of waiting) assert.equal((await each).usage.completionTokens, 5);
+    assert.equal((await llm.generate({ tokens }, { ...GREEDY, maxTokens: 5 })).usage.completionTokens, 5);
+  },
+);
+
+conformance([], 'a request that is aborted in the queue leaves its place to the next', async ({ load }) => {
+  const llm = await load({ maxBatchSize: 1, maxQueue: 1 });
+  const running = llm.stream(PROMPT, LONG);
+  await started(running);
+  const tokens = await llm.tokenizer.encode(PROMPT);
+  const waiting = llm.stream({ tokens }, LONG);
+  waiting.abort();
+  assert.equal((await waiting.result).usage.completionTokens, 0);
+  await until(() => llm.stats().queuedRequests === 0);
+  const next = llm.generate({ tokens }, { ...GREEDY, maxTokens: 3 });
+  running.abort();
+  assert.equal((await next).usage.completionTokens, 3);
+});
+
+conformance(
+  ['a model'],
+  'a KV cache too small for all requests at once still gives each its own tokens',
+  async ({ llm, load }) => {
+    const prompts = Array.from({ length: 6 }, (_, i) => ({ tokens: Array.from({ length: 20 }, (_, j) => 1 + i + j) }));
+    const options = { ...GREEDY, maxTokens: 60 };
+    const alone: number[][] = [];
+    for (const prompt of prompts) alone.push(tokensOf(await llm.generate(prompt, options)));
+    const cramped = await load({ kvCacheTokens: 256 });
+    assert.deepEqual((await cramped.generate(prompts, options)).map(tokensOf), alone);
+    assert.ok(cramped.stats().preemptions > 0, 'the cache was large enough');
+  },
+);

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { isAbsolute } from 'node:path';
+import type { LLM, RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent, Result } from 'node-tensorrt-llm';
+import { failsWith } from '../../tools/fails-with.js';
+import { follow, GREEDY, LONG, PROMPT, started } from '../requests.js';
+import { conformance } from '../suite.js';
+
+const OPTIONS = { ...GREEDY, maxTokens: 12 } as const;
+
+conformance([], 'info says what was loaded, in sizes that fit each other', async ({ llm }) => {
+  const { info } = llm;
+  assert.ok(isAbsolute(info.dir));
+  for (const text of [info.executor, info.executorVersion, info.device, info.dataType, info.architecture]) {
+    assert.match(text, /\S/);
+  }
+  for (const count of [info.vocabSize, info.maxBatchSize, info.maxNumTokens, info.maxInputLen, info.tensorParallel]) {
+    assert.ok(Number.isSafeInteger(count) && count > 0);
+  }
+  assert.ok(info.maxInputLen < info.maxSeqLen);
+  assert.ok(info.vocabSize >= llm.tokenizer.vocabSize);
+  assert.ok(info.endIds.length > 0 && info.endIds.every((id) => id >= 0 && id < info.vocabSize));
+  assert.ok(Object.values(llm.capabilities).every((can) => typeof can === 'boolean'));
+});
+
+conformance([], 'usage counts the tokens, and the times of a result are in their order', async ({ llm }) => {
+  const promptTokens = await llm.tokenizer.count(PROMPT);
+  for (const { usage, timing } of await llm.generate([PROMPT, PROMPT, PROMPT], OPTIONS)) {
+    const { cachedTokens, ...counted } = usage;
+    assert.deepEqual(counted, { promptTokens, completionTokens: 12, totalTokens: promptTokens + 12 });
+    assert.ok(cachedTokens >= 0 && cachedTokens < promptTokens);
+    const { queueMs, timeToFirstTokenMs, totalMs } = timing;
+    assert.ok(queueMs >= 0 && queueMs <= timeToFirstTokenMs && timeToFirstTokenMs <= totalMs, JSON.stringify(timing));
+  }
+});
+
+conformance([], 'queueMs is the time a request waited for its place', async ({ load }) => {
+  const llm = await load({ maxBatchSize: 1 });
+  const [first, second] = (await llm.generate([PROMPT, PROMPT], OPTIONS)) as [Result, Result];
+  assert.ok(second.timing.queueMs > first.timing.queueMs);
+});
+
+conformance([], 'stats() counts what runs and waits, the steps, and the requests that are done', async ({ load }) => {
+  const llm = await load({ maxBatchSize: 2 });
+  const before = llm.stats();
+  assert.deepEqual([before.activeRequests, before.queuedRequests, before.completedRequests], [0, 0, 0]);
+  const tokens = await llm.tokenizer.encode(PROMPT);
+  const running = [1, 2, 3, 4, 5].map(() => llm.stream({ tokens }, LONG));
+  await Promise.all(running.slice(0, 2).map(started));
+  const busy = llm.stats();
+  assert.deepEqual([busy.activeRequests, busy.queuedRequests], [2, 3]);
+  assert.ok(busy.steps > before.steps && busy.kvBlocksUsed <= busy.kvBlocks);
+  for (const each of running) each.abort();
+  await llm.generate(PROMPT, OPTIONS);
+  const after = llm.stats();
+  assert.deepEqual([after.activeRequests, after.queuedRequests, after.completedRequests], [0, 0, 6]);
+  assert.ok(after.steps > busy.steps);
+  assert.equal(after.unknownRows, 0);
+});
+
+conformance(
+  [],
+  'the event loop is woken no more often than there are steps, however many requests run',
+  async ({ llm }) => {
+    const before = llm.stats();
+    await llm.generate(Array(32).fill(PROMPT), OPTIONS);
+    const after = llm.stats();
+    assert.ok(after.wakeups - before.wakeups <= after.steps - before.steps);
+  },
+);
+
+interface Events {
+  start: RequestStartEvent[];
+  'first-token': RequestFirstTokenEvent[];
+  end: RequestEndEvent[];
+}
+
+/** What is published while `during` runs, and what that gives. */
+async function published<Given>(during: () => Promise<Given>): Promise<Events & { given: Given }> {
+  const events: Events = { start: [], 'first-token': [], end: [] };
+  const listeners = Object.entries(events).map(([name, list]) => {
+    const listener = (event: unknown): void => void (list as unknown[]).push(event);
+    return [`node-tensorrt-llm:request:${name}`, listener] as const;
+  });
+  for (const [name, listener] of listeners) subscribe(name, listener);
+  try {
+    return { ...events, given: await during() };
+  } finally {
+    for (const [name, listener] of listeners) unsubscribe(name, listener);
+  }
+}
+
+conformance([], 'diagnostics_channel tells the start, the first token and the end of a request', async ({ llm }) => {
+  const {
+    start,
+    'first-token': first,
+    end,
+    given,
+  } = await published(async () => {
+    const generation = llm.stream(PROMPT, OPTIONS);
+    return { requestId: generation.id, result: await generation.result };
+  });
+  const { requestId, result } = given;
+  const { usage, timing } = result;
+  assert.deepEqual(start, [{ requestId, dir: llm.info.dir, executor: llm.info.executor }]);
+  assert.deepEqual(first, [{ requestId, timeToFirstTokenMs: timing.timeToFirstTokenMs }]);
+  assert.deepEqual(end, [{ requestId, finishReason: 'length', usage, timing, error: undefined }]);
+});
+
+const ends: Readonly<Record<string, (llm: LLM) => Promise<unknown>>> = {
+  'an invalid request': (llm) => llm.generate('').catch(() => {}),
+  'one aborted by abort()': (llm) => follow(llm.stream(PROMPT, LONG), () => 'leave'),
+  'one aborted by a signal': (llm) => llm.generate(PROMPT, { signal: AbortSignal.abort('no') }).catch(() => {}),
+  'one that timed out': (llm) => llm.generate(PROMPT, { ...LONG, timeoutMs: 5 }),
+};
+for (const [what, run] of Object.entries(ends)) {
+  conformance([], `diagnostics_channel tells one start and one end of ${what}, with one id`, async ({ llm }) => {
+    const { start, end } = await published(() => run(llm));
+    assert.equal(start.length, 1);
+    assert.deepEqual(
+      end.map(({ requestId }) => requestId),
+      start.map(({ requestId }) => requestId),
+    );
+    const { finishReason, error } = end[0] as RequestEndEvent;
+    assert.equal(finishReason === undefined, error !== undefined);
+  });
+}
+
+conformance([], 'stats() of a closed LLM throws ERR_CLOSED, and info can still be read', async ({ load }) => {
+  const llm = await load();
+  await llm.close();
+  assert.throws(() => llm.stats(), failsWith('ERR_CLOSED'));
+  assert.ok(llm.info.vocabSize > 0);
+});

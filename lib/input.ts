@@ -46,12 +46,26 @@ function readInput(
       `The input is ${input === null ? 'null' : `of type ${typeof input}`}; ${EXPECTED}.`,
     );
   }
-  if ('tokens' in input) return copyTokens(input.tokens);
+  const fields = Object.keys(input);
+  if ('tokens' in input) {
+    refuseOthers(fields, ['tokens']);
+    return copyTokens(input.tokens);
+  }
   if ('messages' in input) {
+    refuseOthers(fields, ['messages', 'tools', 'addGenerationPrompt', 'templateVars']);
     const { messages, ...options } = input as { messages: readonly ChatMessage[] } & ChatTemplateOptions;
     return tokenizer().encodeChat(messages, options);
   }
   throw new LLMError('ERR_INVALID_INPUT', `The input has neither tokens nor messages; ${EXPECTED}.`);
+}
+
+function refuseOthers(fields: readonly string[], known: readonly string[]): void {
+  const unknown = fields.find((field) => !known.includes(field));
+  if (unknown === undefined) return;
+  throw new LLMError(
+    'ERR_INVALID_INPUT',
+    `The input has a field ${JSON.stringify(unknown)}; beside ${known[0]} there may be ${known.slice(1).join(', ') || 'nothing'}.`,
+  );
 }
 
 function copyTokens(tokens: unknown): Int32Array {

@@ -21,6 +21,7 @@ export type Input =
   | {
       messages: readonly ChatMessage[];
       tools?: readonly Tool[] | undefined;
+      addGenerationPrompt?: boolean | undefined;
       templateVars?: Readonly<Record<string, unknown>> | undefined;
     };
 

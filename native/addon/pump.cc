@@ -35,8 +35,7 @@ namespace {
 // Long: a wait ends by itself when there are rows, and by interrupt when the engine closes.
 constexpr uint32_t kWaitMs = 60'000;
 
-void AddMatrix(const ExecutorTensor& tensor, Mail* mail) {
-  const auto rows = static_cast<uint32_t>(tensor.shape[0]);
+void AddMatrix(const ExecutorTensor& tensor, uint32_t rows, Mail* mail) {
   const auto columns = static_cast<uint32_t>(tensor.shape[1]);
   const auto* data = static_cast<const float*>(tensor.data);
   mail->logits.push_back({std::vector<float>(data, data + size_t{rows} * columns), rows, columns});
@@ -95,7 +94,7 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
   }
   if (details != nullptr && details->context_logits != nullptr) {
     mail->numbers.insert(mail->numbers.end(), {kContextLogits, static_cast<double>(id)});
-    AddMatrix(*details->context_logits, mail);
+    AddMatrix(*details->context_logits, static_cast<uint32_t>(details->context_logits->shape[0]), mail);
   }
   if (details != nullptr && details->prompt_logprobs != nullptr) AddPromptLogprobs(id, *details, mail);
   const size_t text_begin = mail->text.size();
@@ -122,7 +121,7 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
   const bool has_logits = details != nullptr && details->generation_logits != nullptr;
   mail->tokens.insert(mail->tokens.end(), tokens, tokens + token_count);
   if (has_logprobs) AddLogprobs(batch, first_token, token_count, mail);
-  if (has_logits) AddMatrix(*details->generation_logits, mail);
+  if (has_logits) AddMatrix(*details->generation_logits, token_count, mail);
   mail->numbers.insert(mail->numbers.end(),
                        {kText, static_cast<double>(id), static_cast<double>(sequence),
                         static_cast<double>(text::Utf16Length(text)), static_cast<double>(token_count), finish,

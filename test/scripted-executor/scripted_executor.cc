@@ -89,7 +89,7 @@ class Rows {
   void AddEndlessLogits() {
     static const float kLogit = 0;
     static const ExecutorTensor kEndless = {&kLogit, DATA_TYPE_FLOAT32, 2, {1 << 30, 1 << 30, 0, 0}};
-    Details().generation_logits = &kEndless;
+    Details().context_logits = &kEndless;
   }
   void AddError(const char* message) {
     auto& error = errors_.emplace_back(std::make_unique<ExecutorError>());

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isAbsolute } from 'node:path';
-import type { LLM, RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent, Result } from 'node-tensorrt-llm';
+import type { LLM, RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
 import { follow, GREEDY, LONG, PROMPT, started } from '../requests.js';
 import { conformance } from '../suite.js';
@@ -36,8 +36,17 @@ conformance([], 'usage counts the tokens, and the times of a result are in their
 
 conformance([], 'queueMs is the time a request waited for its place', async ({ load }) => {
   const llm = await load({ maxBatchSize: 1 });
-  const [first, second] = (await llm.generate([PROMPT, PROMPT], OPTIONS)) as [Result, Result];
-  assert.ok(second.timing.queueMs > first.timing.queueMs);
+  const tokens = await llm.tokenizer.encode(PROMPT);
+  const first = llm.stream({ tokens }, { ...OPTIONS, maxTokens: 1000 });
+  const chunks = first[Symbol.asyncIterator]();
+  await chunks.next();
+  const second = llm.stream({ tokens }, OPTIONS);
+  const submitted = performance.now();
+  await chunks.next();
+  const waitedMs = performance.now() - submitted;
+  first.abort();
+  const { timing } = await second.result;
+  assert.ok(timing.queueMs >= waitedMs, `${timing.queueMs} ms, but it waited ${waitedMs}`);
 });
 
 conformance([], 'stats() counts what runs and waits, the steps, and the requests that are done', async ({ load }) => {

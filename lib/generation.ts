@@ -105,7 +105,7 @@ export class RequestGeneration implements Generation {
   }
 }
 
-/** The reader's end of one request. #wake() runs no user code: settling a promise only queues a microtask. */
+/** The reader's end of one request. wake() runs no user code: settling a promise only queues a microtask. */
 class ChunkReader implements AsyncIterator<Chunk, undefined> {
   readonly #generation: Generation; // so that who holds the reader holds the Generation
   readonly #request: RunningRequest;
@@ -129,26 +129,26 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
     if (step) return Promise.resolve(step);
     return new Promise((resolve) => {
       this.#waiting = resolve;
-      this.#request.onNews = this.#wake;
+      this.#request.reader = this;
     });
   }
 
   /** The loop was left: the request is cancelled, and whoever still waits is at the end. */
   return(): Promise<Step> {
     this.#left = true;
-    this.#wake();
+    this.wake();
     this.#generation.abort();
     return Promise.resolve(DONE);
   }
 
-  readonly #wake = (): void => {
+  wake(): void {
     if (!this.#waiting) return;
     const step = this.#step();
     if (!step) return;
     this.#waiting(step);
     this.#waiting = undefined;
-    this.#request.onNews = undefined;
-  };
+    this.#request.reader = undefined;
+  }
 
   #step(): Step | Promise<Step> | undefined {
     if (this.#left) return DONE;

@@ -6,10 +6,11 @@ export class OutputBuffer {
   /** The output's place in the result. */
   index: number;
   readonly #nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined;
-  readonly #text: string[] = []; // joined once, at the end
+  // A step comes to memory that went cold since the last one, so a token touches few objects: plain arrays that only grow,
+  // the text of what was read in pieces that are joined once, at the end.
+  readonly #readText: string[] = [];
   #unreadText = '';
-  #tokens = new Int32Array(64);
-  #tokenCount = 0;
+  readonly #tokens: number[] = [];
   #readTokens = 0;
   #logprobs: TokenLogprob[] | undefined;
   #cumulativeLogprob: number | undefined;
@@ -25,7 +26,7 @@ export class OutputBuffer {
   }
 
   get tokenCount(): number {
-    return this.#tokenCount;
+    return this.#tokens.length;
   }
 
   get cumulativeLogprob(): number {
@@ -33,11 +34,9 @@ export class OutputBuffer {
   }
 
   add({ text, tokens, tokensBegin, tokensEnd, logprobs, logits }: TextPart): void {
-    if (text !== '') this.#text.push(text);
     this.#unreadText += text;
-    this.#reserve(tokensEnd - tokensBegin);
-    for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens[this.#tokenCount++] = tokens[i] as number;
-    if (logprobs) this.#addLogprobs(logprobs, this.#tokenCount - logprobs.length);
+    for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens.push(tokens[i] as number);
+    if (logprobs) this.#addLogprobs(logprobs, this.#tokens.length - logprobs.length);
     if (logits) this.#logits.push(logits);
   }
 
@@ -49,22 +48,23 @@ export class OutputBuffer {
   }
 
   endsWith(run: readonly number[]): boolean {
-    const first = this.#tokenCount - run.length;
+    const first = this.#tokens.length - run.length;
     return first >= 0 && run.every((token, i) => this.#tokens[first + i] === token);
   }
 
   take(): Chunk | undefined {
     const ends = this.#finishReason !== undefined && !this.#finishRead;
-    if (this.#readTokens === this.#tokenCount && this.#unreadText === '' && !ends) return undefined;
-    const chunk: Chunk = {
-      index: this.index,
-      text: this.#unreadText,
-      tokens: this.#takeTokens(),
-    };
+    const tokenCount = this.#tokens.length;
+    if (this.#readTokens === tokenCount && this.#unreadText === '' && !ends) return undefined;
+    // Token by token: a chunk is mostly too short for a bulk copy to pay.
+    const tokens = new Int32Array(tokenCount - this.#readTokens);
+    for (let i = 0; i < tokens.length; i++) tokens[i] = this.#tokens[this.#readTokens + i] as number;
+    const chunk: Chunk = { index: this.index, text: this.#unreadText, tokens };
     if (this.#logprobs) chunk.logprobs = this.#logprobs.slice(this.#readTokens);
     if (ends && this.#finishReason) chunk.finishReason = this.#finishReason;
+    this.#readText.push(this.#unreadText);
     this.#unreadText = '';
-    this.#readTokens = this.#tokenCount;
+    this.#readTokens = tokenCount;
     this.#finishRead = ends;
     return chunk;
   }
@@ -73,8 +73,8 @@ export class OutputBuffer {
   result(): Output {
     const output: Output = {
       index: this.index,
-      text: this.#text.join(''),
-      tokens: this.#tokens.slice(0, this.#tokenCount),
+      text: this.#readText.join('') + this.#unreadText,
+      tokens: Int32Array.from(this.#tokens),
       finishReason: this.#finishReason ?? 'cancelled',
     };
     if (this.#stopReason !== undefined) output.stopReason = this.#stopReason;
@@ -82,13 +82,6 @@ export class OutputBuffer {
     if (this.#cumulativeLogprob !== undefined) output.cumulativeLogprob = this.#cumulativeLogprob;
     if (this.#logits.length > 0) output.generationLogits = joinRows(this.#logits);
     return output;
-  }
-
-  /** Token by token: a chunk is mostly too short for slice() to pay. */
-  #takeTokens(): Int32Array {
-    const taken = new Int32Array(this.#tokenCount - this.#readTokens);
-    for (let i = 0; i < taken.length; i++) taken[i] = this.#tokens[this.#readTokens + i] as number;
-    return taken;
   }
 
   #addLogprobs(logprobs: readonly RawLogprob[], firstToken: number): void {
@@ -99,13 +92,6 @@ export class OutputBuffer {
       this.#logprobs ??= [];
       this.#logprobs.push(this.#nameLogprob(this.#tokens[firstToken + i] as number, raw));
     }
-  }
-
-  #reserve(count: number): void {
-    if (this.#tokenCount + count <= this.#tokens.length) return;
-    const larger = new Int32Array(Math.max(this.#tokens.length * 2, this.#tokenCount + count));
-    larger.set(this.#tokens);
-    this.#tokens = larger;
   }
 }
 

@@ -23,12 +23,14 @@ export interface AnswerOptions {
  */
 export class RunningRequest implements MailReceiver {
   readonly id: number;
-  /** Called when there is something new to read, the end included. Held while someone waits only; must run no user code. */
-  onNews: (() => void) | undefined;
+  /** Woken when there is something new to read, the end included. Held while it waits only; must run no user code. */
+  reader: { wake(): void } | undefined;
   /** Called at the end, where someone waits for the result. Must run no user code. */
   onOutcome: (() => void) | undefined;
   outcome: Outcome | undefined;
   readonly #options: AnswerOptions;
+  /** Outputs are made that the result leaves out. */
+  readonly #isChoosing: boolean;
   readonly #outputs: readonly OutputBuffer[];
   readonly #tokenText: (token: number) => string;
   /** Called once, at the end: takes the request out of all that knows it. */
@@ -36,7 +38,9 @@ export class RunningRequest implements MailReceiver {
   /** Called once, when the executor has begun with it. */
   readonly #onStart: () => void;
   #silent = false;
-  readonly #timing = { submit: 0, firstToken: 0, queueMs: 0 };
+  #submittedAt = 0;
+  #firstTokenAt = 0;
+  #queueMs = 0;
   #promptTokens: Int32Array = new Int32Array(0);
   #cachedTokens = 0;
   #promptLogprobs: (TokenLogprob | null)[] | undefined;
@@ -50,6 +54,7 @@ export class RunningRequest implements MailReceiver {
   ) {
     this.id = id;
     this.#options = options;
+    this.#isChoosing = options.bestOf > options.n;
     this.#tokenText = tokenText;
     const nameLogprob = options.logprobs ? this.#nameLogprob : undefined;
     this.#outputs = Array.from({ length: options.bestOf }, (_, index) => new OutputBuffer(index, nameLogprob));
@@ -60,15 +65,15 @@ export class RunningRequest implements MailReceiver {
   /** The executor gets the request now. */
   submitted(promptTokens: Int32Array): void {
     this.#promptTokens = promptTokens;
-    this.#timing.submit = performance.now();
+    this.#submittedAt = performance.now();
   }
 
   /** What nobody has read yet; undefined if there is nothing. */
   take(): Chunk | undefined {
-    if (this.#silent || (this.#chooses && !this.outcome)) return undefined;
+    if (this.#silent || (this.#isChoosing && !this.outcome)) return undefined;
     for (let i = 0; i < this.#outputs.length; i++) {
       const output = this.#outputs[i] as OutputBuffer;
-      const chunk = output.index < this.#options.n ? output.take() : undefined;
+      const chunk = this.#isChoosing && output.index >= this.#options.n ? undefined : output.take();
       if (chunk) return chunk;
     }
     return undefined;
@@ -76,7 +81,7 @@ export class RunningRequest implements MailReceiver {
 
   onStart(_promptTokens: number, cachedTokens: number, queueMs: number): void {
     this.#cachedTokens = cachedTokens;
-    this.#timing.queueMs = queueMs;
+    this.#queueMs = queueMs;
     this.#onStart();
   }
 
@@ -85,11 +90,11 @@ export class RunningRequest implements MailReceiver {
     if (!output) return;
     output.add(part);
     if (part.finishReason) output.finish(part.finishReason, this.#stopReason(part, output));
-    if (this.#timing.firstToken === 0 && part.tokensEnd > part.tokensBegin) {
-      this.#timing.firstToken = performance.now();
-      requestHasToken({ requestId: this.id, timeToFirstTokenMs: this.#timing.firstToken - this.#timing.submit });
+    if (this.#firstTokenAt === 0 && part.tokensEnd > part.tokensBegin) {
+      this.#firstTokenAt = performance.now();
+      requestHasToken({ requestId: this.id, timeToFirstTokenMs: this.#firstTokenAt - this.#submittedAt });
     }
-    this.onNews?.();
+    this.reader?.wake();
   }
 
   onPromptLogprobs(logprobs: RawLogprob[]): void {
@@ -134,11 +139,6 @@ export class RunningRequest implements MailReceiver {
     this.#end(() => ({ error: makeError(this.#result()) }));
   }
 
-  /** Whether outputs are made that the result leaves out. */
-  get #chooses(): boolean {
-    return this.#options.bestOf > this.#options.n;
-  }
-
   #stopReason({ finishReason, stopString, stopToken }: TextPart, output: OutputBuffer): string | number | undefined {
     if (finishReason !== 'stop') return undefined;
     if (stopString !== undefined) return this.#options.stop[stopString];
@@ -152,14 +152,14 @@ export class RunningRequest implements MailReceiver {
 
   #end(makeOutcome: () => Outcome): void {
     if (this.outcome) return;
-    if (this.#chooses) {
+    if (this.#isChoosing) {
       const likeliest = [...this.#outputs].sort((a, b) => b.cumulativeLogprob - a.cumulativeLogprob);
       for (const [rank, output] of likeliest.entries()) output.index = rank;
     }
     this.outcome = makeOutcome();
     this.#onEnd();
     requestEnded(this.id, this.outcome);
-    this.onNews?.();
+    this.reader?.wake();
     this.onOutcome?.();
   }
 
@@ -177,7 +177,7 @@ export class RunningRequest implements MailReceiver {
     const promptTokens = this.#promptTokens.length;
     const completionTokens = this.#outputs.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
     const now = performance.now();
-    const start = this.#timing.submit || now;
+    const start = this.#submittedAt || now;
     const first = outputs[0] as Result['outputs'][number];
     return {
       text: first.text,
@@ -191,8 +191,8 @@ export class RunningRequest implements MailReceiver {
         totalTokens: promptTokens + completionTokens,
       },
       timing: {
-        queueMs: this.#timing.queueMs,
-        timeToFirstTokenMs: (this.#timing.firstToken || now) - start,
+        queueMs: this.#queueMs,
+        timeToFirstTokenMs: (this.#firstTokenAt || now) - start,
         totalMs: now - start,
       },
       ...(this.#promptLogprobs ? { promptLogprobs: this.#promptLogprobs } : {}),

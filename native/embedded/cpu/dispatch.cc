@@ -1,15 +1,26 @@
 #include "embedded/cpu/dispatch.h"
 
+#include <cpuid.h>
+
 #include <cstdlib>
 #include <string>
 
 #include "executor/guard.h"
 
 namespace embedded::cpu {
+namespace {
+
+// __builtin_cpu_supports knows "f16c" in GCC, but not in Clang 14.
+bool HasF16c() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+}  // namespace
 
 std::vector<const Kernels*> SupportedKernels() {
   std::vector<const Kernels*> supported;
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (avx512) supported.push_back(&kAvx512Kernels);

@@ -33,7 +33,11 @@ std::optional<StopMatch> TextStream::Push(const int32_t* tokens, size_t count, s
 
 void TextStream::Finish(std::string* out) {
   if (matcher_) out->append(matcher_->held());
+  const size_t begin = out->size();
   decoder_.Finish(out);
+  if (!matcher_) return;
+  if (const auto match = matcher_->Scan(std::string_view(*out).substr(begin)))
+    out->resize(begin + match->end - match->size);
 }
 
 void TextStream::AppendToken(int32_t token, std::string* out) {

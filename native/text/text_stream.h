@@ -31,7 +31,8 @@ class TextStream {
   // string. On a match the text ends before the stop string, and neither Push nor Finish may be called again.
   std::optional<StopMatch> Push(const int32_t* tokens, size_t count, std::string* out);
 
-  // The sequence ended without a stop string: appends what was held back. An unfinished character becomes U+FFFD.
+  // The sequence ended without a stop string: appends what was held back. An unfinished character becomes U+FFFD; should
+  // that complete a stop string, the text ends before it.
   void Finish(std::string* out);
 
  private:

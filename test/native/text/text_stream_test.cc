@@ -168,6 +168,11 @@ TEST(TextStream, MatchesAReplacementCharacter) {
   EXPECT_EQ(streamed.tokens, 4u) << "the z shows that the character will not be finished";
 }
 
+TEST(TextStream, EndsBeforeAStopStringThatAnUnfinishedCharacterCompletes) {
+  TextStream stream(ByteVocabulary(), StopsOf({std::string("b") + kReplacement}), SpecialTokens::kSkip);
+  EXPECT_EQ(Stream(std::move(stream), OneByOne(ByteTokens("ab\xE6\x97"))).text, "a");
+}
+
 // The definition of a stop, over the whole text at once: ends[i] is how long the text is after token i.
 Streamed StopPlainly(const std::string& text, const std::vector<size_t>& ends, const std::vector<std::string>& stops) {
   for (size_t end = 1; end <= text.size(); ++end) {

@@ -24,8 +24,10 @@ constexpr int kDefaultMaxNumTokens = 512;
 
 std::string Quoted(const element& value) {
   std::string text = simdjson::minify(value);
-  if (text.size() > 100) text = text.substr(0, 100) + "...";
-  return text;
+  size_t size = 100;
+  if (text.size() <= size) return text;
+  while ((static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;  // no character is cut in two
+  return text.substr(0, size) + "...";
 }
 
 // One object of config.json. Its getters fail with the field's whole name.

@@ -79,6 +79,17 @@ TEST(EngineFiles, EachWrongFieldOfTheConfigIsNamed) {
   }
 }
 
+TEST(EngineFiles, AMessageCutsNoCharacterInTwo) {
+  const TinyModel model = TinyModel().Fill();
+  std::string accents;
+  while (accents.size() < 200) accents += "\xC3\xA9";
+  const TemporaryDirectory directory;
+  model.Write(directory.path());
+  WriteFile(directory.path() + "/config.json",
+            Replaced(model.ConfigJson(), "\"hidden_size\": 48", "\"hidden_size\": \"" + accents + "\""));
+  ExpectFailure(directory.path(), EXECUTOR_ENGINE_CONFIG, {"\xC3\xA9..."});
+}
+
 TEST(EngineFiles, ABareCheckpointConfigLoads) {
   const TinyModel model = TinyModel().Fill();
   const TemporaryDirectory directory;

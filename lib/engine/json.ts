@@ -106,8 +106,35 @@ export class JsonFields {
   }
 }
 
+const MAX_NESTING = 500; // far above any of these files, and far below what ends the stack of code that recurses
+
+/** Told by the text, which for a tokenizer of 128,000 tokens takes a sixth of the time that its values would. */
+function isNestedTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length && depth <= MAX_NESTING; at++) {
+    const char = text[at];
+    if (char === '"') at = endOfString(text, at);
+    else if (char === '[' || char === '{') depth++;
+    else if (char === ']' || char === '}') depth--;
+  }
+  return depth > MAX_NESTING;
+}
+
+/** Where the string ends that starts at `start`, both at their quotes; the end of the text if it does not end. */
+export function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+  return at;
+}
+
 /** Parses text that must be one JSON object. */
 export function parseJsonObject(text: string, context: JsonContext): JsonFields {
+  if (isNestedTooDeep(text)) {
+    throw new LLMError(
+      context.code,
+      `${context.file} nests deeper than ${MAX_NESTING} objects and lists. ${context.mend}`,
+    );
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { LLMError } from '../errors.js';
 import type { Dtype } from './checkpoint-config.js';
-import { isJsonObject, type JsonFields, parseJsonObject } from './json.js';
+import { endOfString, isJsonObject, type JsonFields, parseJsonObject } from './json.js';
 import type { FileFacts } from './manifest.js';
 import { BYTES_PER_VALUE } from './numeric.js';
 import { openSource, readExactly } from './source.js';
@@ -49,7 +49,10 @@ export class SafetensorsFile {
     readonly handle: FileHandle,
   ) {}
 
-  /** @throws {LLMError} `ERR_SOURCE_INVALID` for any header that the format forbids, naming the tensor. */
+  /**
+   * @throws {LLMError} `ERR_SOURCE_INVALID` for any header that the format forbids, `ERR_MODEL_UNSUPPORTED` for an unknown
+   *   dtype, each naming the tensor; `ERR_SOURCE_NOT_FOUND`.
+   */
   static async open(path: string): Promise<SafetensorsFile> {
     const handle = await openSource(path);
     try {
@@ -107,12 +110,6 @@ function checkShapeOfJson(text: string, path: string): void {
       names.pop();
     }
   }
-}
-
-function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
-  return at;
 }
 
 /** Escapes resolved, so that "a" and "\u0061" are one name; a bad escape is left to JSON.parse of the whole. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -85,6 +85,19 @@ test('a missing directory, a file and a directory that is no engine are told apa
   await assert.rejects(openEngine(join(dir, '..', 'hf')), failsWith('ERR_ENGINE_CONFIG', 'Hugging Face', 'convert'));
   await writeFile(join(dir, 'config.json'), 'hello');
   await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', join(dir, 'config.json'), 'no JSON'));
+});
+
+test('a file nested so deep that its reading would end the stack is refused', async (t) => {
+  const dir = await engine(t);
+  for (const name of ['config.json', 'generation_config.json', 'manifest.json']) {
+    const file = join(dir, name);
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, `{"format": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
+    await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', file, 'nests deeper than 500'));
+    await writeFile(file, text.replace('{', `{"deep": ${'['.repeat(499)}${']'.repeat(499)}, "x": "[[{{\\"[[",`));
+    await openEngine(dir);
+    await writeFile(file, text);
+  }
 });
 
 /** The part of config.json, a change to it, the code, and the field the message must name. */

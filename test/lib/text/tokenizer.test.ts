@@ -119,6 +119,11 @@ const BROKEN: [what: string, text: string, message: RegExp][] = [
     /the id of token "a" is 4000000000/,
   ],
   [
+    'nested so deep that its reading would end the stack',
+    `{"model": {"vocab": {"a": ${'['.repeat(50_000)}${']'.repeat(50_000)}}}}`,
+    /nests deeper than 500/,
+  ],
+  [
     'with a score for a token',
     JSON.stringify({ model: { vocab: [[1, 'a']] } }),
     /model\.vocab is .* pairs of token and score/,

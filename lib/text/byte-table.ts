@@ -121,7 +121,11 @@ const WRITE: Record<DecodeRules['spelling'], (text: string, out: Uint8Array) => 
  */
 export const buildByteTable = ({ names, addedTokens, decoder }: Vocabulary, file: string): ByteTable => {
   const rules = decodeRules(decoder, file);
-  const texts = names.slice();
+  const size = addedTokens.reduce((most, { id }) => Math.max(most, id + 1), names.length);
+  const texts = new Array<string>(size).fill(''); // not a copy: an array with wide holes is slow and large
+  names.forEach((name, id) => {
+    texts[id] = name ?? '';
+  });
   for (const { id, content } of addedTokens) texts[id] = content;
   const special = new Uint8Array(texts.length);
   for (const token of addedTokens) special[token.id] = token.special ? 1 : 0;
@@ -138,8 +142,9 @@ export const buildByteTable = ({ names, addedTokens, decoder }: Vocabulary, file
   const room = new Uint8Array(units * 3); // UTF-8 takes at most three bytes for a UTF-16 unit
   const offsets = new Uint32Array(texts.length + 1);
   let end = 0;
-  for (const [id, text = ''] of texts.entries()) {
-    end += write(text, room.subarray(end));
+  for (let id = 0; id < texts.length; id++) {
+    const text = texts[id];
+    if (text) end += write(text, room.subarray(end));
     offsets[id + 1] = end;
   }
   return { bytes: room.slice(0, end), offsets, special, stripLeadingSpace: rules.stripLeadingSpace };

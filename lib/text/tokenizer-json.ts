@@ -2,7 +2,7 @@ import { isJsonObject, type JsonContext, parseJsonObject } from '../engine/json.
 import { LLMError } from '../errors.js';
 import type { AddedToken, Vocabulary } from './byte-table.js';
 
-const MAX_ID = 2 ** 24; // far above any vocabulary, and a table of it still fits in memory
+const MAX_ID = 2 ** 21; // far above any vocabulary; for a file of one token, a table up to it takes some 60 MB
 
 /**
  * Reads from the text of `tokenizer.json` what its tokens are called. Blocks as long as `JSON.parse` of it does.

@@ -118,6 +118,7 @@ const BROKEN: [what: string, text: string, message: RegExp][] = [
     JSON.stringify({ model: { vocab: { a: 4e9 } } }),
     /the id of token "a" is 4000000000/,
   ],
+  ['with an id whose table would fill the memory', JSON.stringify({ model: { vocab: { a: 2 ** 21 } } }), /is 2097152/],
   [
     'nested so deep that its reading would end the stack',
     `{"model": {"vocab": {"a": ${'['.repeat(50_000)}${']'.repeat(50_000)}}}}`,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { isJsonObject, type JsonContext, type JsonFields, readJsonIfThere, readTextIfThere } from './json.js';
+import { isJsonObject, type JsonContext, JsonFields, readJsonIfThere, readTextIfThere } from './json.js';
 
 /** What the model's makers recommend; a field is undefined where `generation_config.json` does not set it. */
 export interface GenerationDefaults {
@@ -45,7 +45,7 @@ export async function readGeneration(
     fields?.maybe(name, () => fields.integer(name, { max: vocabSize - 1 }));
   const endIds = fields && readEndIds(fields, vocabSize);
   return {
-    endIds: endIds ?? (await lookUpEndId(tokenizer)),
+    endIds: endIds ?? (await lookUpEndId(vocabSize, tokenizer)),
     bosId: id('bos_token_id'),
     padId: id('pad_token_id'),
     generation: {
@@ -72,24 +72,23 @@ function readEndIds(fields: JsonFields, vocabSize: number): number[] | undefined
   return [...new Set(ids)];
 }
 
-async function lookUpEndId({
-  tokenizerPath,
-  eosToken,
-}: {
-  tokenizerPath: string | undefined;
-  eosToken: string | undefined;
-}): Promise<number[]> {
+async function lookUpEndId(
+  vocabSize: number,
+  { tokenizerPath, eosToken }: { tokenizerPath: string | undefined; eosToken: string | undefined },
+): Promise<number[]> {
   if (tokenizerPath === undefined || eosToken === undefined) return [];
-  const fields = await readJsonIfThere({
+  const context = {
     file: tokenizerPath,
     code: 'ERR_TOKENIZER_INVALID',
     mend: 'Copy it from the model again.',
-  });
+  } as const;
+  const fields = await readJsonIfThere(context);
   const added = fields?.object.added_tokens;
   const found: unknown = Array.isArray(added)
     ? added.find((token) => isJsonObject(token) && token.content === eosToken)
     : undefined;
-  return isJsonObject(found) && typeof found.id === 'number' ? [found.id] : [];
+  if (!isJsonObject(found)) return [];
+  return [new JsonFields(found, context, `added_tokens "${eosToken}" `).integer('id', { max: vocabSize - 1 })];
 }
 
 /** Reads the chat template and the special tokens' text: chat_template.jinja, tokenizer_config.json, special_tokens_map.json. */

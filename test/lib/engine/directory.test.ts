@@ -258,6 +258,16 @@ test('where no config names an end id, that of the end token in tokenizer.json i
   assert.deepEqual(endIds, [258]);
 });
 
+test('an end token whose id in tokenizer.json is no token of the model is refused', async (t) => {
+  const dir = await engine(t);
+  await rm(join(dir, 'generation_config.json'));
+  const file = join(dir, 'tokenizer.json');
+  for (const id of [-1, 0.5, 259]) {
+    await editJson(file, { added_tokens: [{ id, content: '<|im_end|>' }] });
+    await assert.rejects(openEngine(dir), failsWith('ERR_TOKENIZER_INVALID', file, '"<|im_end|>" id', String(id)));
+  }
+});
+
 test('the chat template is the .jinja file, else that of tokenizer_config.json, as a string or as the default of a list', async (t) => {
   const dir = await engine(t);
   const file = join(dir, 'tokenizer_config.json');

@@ -1,4 +1,4 @@
-// Logs each request as a line of JSON, whoever makes it: node examples/request-log.mjs ENGINE
+// Logs each request, whoever makes it, and what the executor has to say, as lines of JSON: node examples/request-log.mjs ENGINE
 import { subscribe } from 'node:diagnostics_channel';
 import { LLM } from 'node-tensorrt-llm';
 
@@ -12,8 +12,10 @@ subscribe('node-tensorrt-llm:request:end', ({ requestId, finishReason, usage, ti
   log('end', { requestId, finishReason, ...usage, ...timing, code: error?.code }),
 );
 
-// What the executor itself has to say goes to a logger: console, pino and winston are such.
-const llm = await LLM.load(process.argv[2], { logger: console });
+// A logger has these four methods; console, pino and winston are such.
+const levels = ['error', 'warn', 'info', 'debug'];
+const logger = Object.fromEntries(levels.map((level) => [level, (message) => log(level, { message })]));
+const llm = await LLM.load(process.argv[2], { logger });
 await llm.generate('Once upon a time', { maxTokens: 16 });
 await llm.generate('').catch(() => {}); // fails, which the log shows
 await llm.close();

@@ -56,10 +56,12 @@ test('end-early.mjs ends a request by a time limit, by leaving the loop and by a
   ]);
 });
 
-test('request-log.mjs logs the events of a request that ends and of one that fails', async () => {
-  const lines = (await run('request-log.mjs')).map((line) => JSON.parse(line) as Record<string, unknown>);
+test('request-log.mjs logs what was loaded, and the events of a request that ends and of one that fails', async () => {
+  const [loaded, ...events] = (await run('request-log.mjs')).map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.equal(loaded?.event, 'info');
+  assert.match(String(loaded?.message), /weights/);
   assert.deepEqual(
-    lines.map(({ event, finishReason, completionTokens, code }) => ({ event, finishReason, completionTokens, code })),
+    events.map(({ event, finishReason, completionTokens, code }) => ({ event, finishReason, completionTokens, code })),
     [
       { event: 'start', finishReason: undefined, completionTokens: undefined, code: undefined },
       { event: 'first-token', finishReason: undefined, completionTokens: undefined, code: undefined },

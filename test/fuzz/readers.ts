@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { convert } from '#lib/engine/convert.js';
+import { openEngine } from '#lib/engine/directory.js';
+import { SafetensorsFile } from '#lib/engine/safetensors.js';
+import type { ErrorCode } from '#lib/errors.js';
+import { Tokenizer } from '#lib/text/tokenizer.js';
+import { ggufBytes } from '../lib/engine/gguf-bytes.js';
+import { safetensorsBytes } from '../lib/engine/helpers.js';
+import { TINY_LLAMAS, writeTinyLlama } from '../tools/tiny-llama.js';
+import { damageBytes, damageFile, damageGguf, type GgufContents } from './damage.js';
+import type { Random } from './random.js';
+
+/** What lies in a directory, by name. */
+export type Files = Readonly<Record<string, Buffer>>;
+
+interface Input {
+  readonly valid: Files;
+  damaged(random: Random): Files;
+}
+
+export interface Reader {
+  /** What it may throw: what its docstring says. */
+  readonly codes: readonly ErrorCode[];
+  prepare(): Promise<Input>;
+  /** Reads the files in `dir`, and asserts what holds for all that was read. */
+  read(dir: string): Promise<void>;
+}
+
+export const READERS: Readonly<Record<string, Reader>> = {
+  safetensors: {
+    codes: ['ERR_SOURCE_INVALID', 'ERR_MODEL_UNSUPPORTED'],
+    async prepare() {
+      const tensor = (dtype: string, begin: number, end: number) => ({
+        dtype,
+        shape: [2, 2],
+        data_offsets: [begin, end],
+      });
+      const header = { a: tensor('F32', 0, 16), b: tensor('BF16', 16, 24), __metadata__: { format: 'pt' } };
+      return damaging({ 'model.safetensors': safetensorsBytes(header, 24) });
+    },
+    async read(dir) {
+      const file = await SafetensorsFile.open(join(dir, 'model.safetensors'));
+      const { size } = await file.handle.stat();
+      await file.close();
+      for (const { position, bytes } of file.entries.values()) assert.ok(position >= 8 && position + bytes <= size);
+    },
+  },
+  gguf: {
+    codes: ['ERR_SOURCE_INVALID', 'ERR_MODEL_UNSUPPORTED'],
+    prepare: async () => ({
+      valid: { 'model.gguf': ggufBytes(GGUF_SEED.metadata, GGUF_SEED.tensors) },
+      damaged(random) {
+        const { metadata, tensors } = random.oneIn(8) ? GGUF_SEED : damageGguf(GGUF_SEED, random);
+        const bytes = ggufBytes(metadata, tensors);
+        return { 'model.gguf': random.oneIn(3) ? damageBytes(bytes, random) : bytes };
+      },
+    }),
+    async read(dir) {
+      // What is written is ours alone, so that all of it must be read again.
+      const engine = await openEngine(await converted(dir, 'model.gguf'));
+      assert.ok(engine.tokenizerPath === undefined || (await Tokenizer.load({ tokenizerPath: engine.tokenizerPath })));
+    },
+  },
+  huggingface: {
+    codes: ['ERR_SOURCE_INVALID', 'ERR_MODEL_UNSUPPORTED', 'ERR_SOURCE_NOT_FOUND', 'ERR_TOKENIZER_MISSING'],
+    prepare: async () => damaging(await sharded(await seedDirectory('source'))),
+    async read(dir) {
+      await converted(dir, '.');
+    },
+  },
+  engine: {
+    codes: [
+      'ERR_ENGINE_CONFIG',
+      'ERR_ENGINE_RANKS',
+      'ERR_ENGINE_WEIGHTS',
+      'ERR_MODEL_UNSUPPORTED',
+      'ERR_TOKENIZER_INVALID',
+    ],
+    prepare: async () => damaging(await seedDirectory('engine')),
+    async read(dir) {
+      const { config, endIds } = await openEngine(dir);
+      const { vocab_size } = config.pretrained_config;
+      for (const id of endIds) assert.ok(Number.isInteger(id) && id >= 0 && id < vocab_size, `the end id ${id}`);
+    },
+  },
+  tokenizer: {
+    codes: ['ERR_TOKENIZER_INVALID'],
+    async prepare() {
+      const { 'tokenizer.json': file } = await seedDirectory('source');
+      assert.ok(file);
+      return damaging({ 'tokenizer.json': file });
+    },
+    async read(dir) {
+      const { byteTable, vocabSize } = await Tokenizer.load({ tokenizerPath: join(dir, 'tokenizer.json') });
+      assert.equal(byteTable.offsets.length, vocabSize + 1);
+      assert.equal(byteTable.offsets.at(-1), byteTable.bytes.length);
+    },
+  },
+};
+
+/** Up to three of the files damaged; where there are several, some are left out. */
+const damaging = (valid: Files): Input => ({
+  valid,
+  damaged(random) {
+    const damaged: Record<string, Buffer> = { ...valid };
+    const names = Object.keys(valid);
+    for (let left = 1 + random.below(3); left > 0; left--) {
+      const name = random.pick(names);
+      const bytes = damaged[name];
+      if (names.length > 1 && random.oneIn(4)) delete damaged[name];
+      else if (bytes && bytes === valid[name]) damaged[name] = damageFile(name, bytes, random);
+    }
+    return damaged;
+  },
+});
+
+/** Converts a source in `dir` into a directory beside it; a failure leaves nothing there. */
+async function converted(dir: string, source: string): Promise<string> {
+  const out = `${dir}-out`;
+  await rm(out, { recursive: true, force: true });
+  try {
+    return await convert(join(dir, source), out);
+  } catch (error) {
+    assert.ok(!existsSync(out), 'a conversion that failed left its output behind');
+    throw error;
+  }
+}
+
+/** The smallest Llama with a tokenizer, as a Hugging Face directory or as the engine made of it. */
+async function seedDirectory(kind: 'source' | 'engine'): Promise<Record<string, Buffer>> {
+  const dir = await mkdtemp(join(tmpdir(), 'seed-'));
+  try {
+    const small = { hiddenSize: 8, intermediateSize: 12, layers: 1, heads: 2, kvHeads: 1, headDim: 4 };
+    await writeTinyLlama(join(dir, 'source'), { ...TINY_LLAMAS.text, ...small });
+    if (kind === 'engine') await convert(join(dir, 'source'), join(dir, 'engine'));
+    const files: Record<string, Buffer> = {};
+    for (const name of await readdir(join(dir, kind))) files[name] = await readFile(join(dir, kind, name));
+    return files;
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+/** The same model with an index in front of its one safetensors file. */
+async function sharded({ 'model.safetensors': weights, ...files }: Record<string, Buffer>): Promise<Files> {
+  assert.ok(weights);
+  const header = JSON.parse(weights.toString('utf8', 8, 8 + Number(weights.readBigUInt64LE())));
+  const weight_map = Object.fromEntries(Object.keys(header).map((name) => [name, 'one.safetensors']));
+  const index = Buffer.from(JSON.stringify({ metadata: {}, weight_map }));
+  return { ...files, 'one.safetensors': weights, 'model.safetensors.index.json': index };
+}
+
+const GGUF_TOKENS = ['a', 'b', 'ab', '<s>', '</s>'];
+const GGUF_SEED: GgufContents = {
+  metadata: {
+    'general.architecture': 'llama',
+    'general.alignment': { u32: 32 },
+    'llama.block_count': { u32: 1 },
+    'llama.context_length': { u32: 64 },
+    'llama.embedding_length': { u32: 8 },
+    'llama.feed_forward_length': { u32: 32 },
+    'llama.attention.head_count': { u32: 2 },
+    'llama.attention.head_count_kv': { u32: 1 },
+    'llama.attention.layer_norm_rms_epsilon': 1e-5,
+    'llama.rope.freq_base': 10_000,
+    'llama.rope.dimension_count': { u32: 4 },
+    'llama.rope.scaling.type': 'linear',
+    'llama.rope.scaling.factor': 2,
+    'tokenizer.ggml.model': 'gpt2',
+    'tokenizer.ggml.pre': 'llama-bpe',
+    'tokenizer.ggml.tokens': GGUF_TOKENS,
+    'tokenizer.ggml.token_type': Int32Array.of(1, 1, 1, 3, 4),
+    'tokenizer.ggml.merges': ['a b'],
+    'tokenizer.ggml.bos_token_id': { u32: 3 },
+    'tokenizer.ggml.eos_token_id': { u32: 4 },
+    'tokenizer.ggml.add_bos_token': true,
+    'tokenizer.chat_template': '{{ messages }}',
+  },
+  tensors: [
+    ['token_embd', GGUF_TOKENS.length, 8],
+    ['blk.0.attn_norm', 8],
+    ['blk.0.attn_q', 8, 8],
+    ['blk.0.attn_k', 4, 8],
+    ['blk.0.attn_v', 4, 8],
+    ['blk.0.attn_output', 8, 8],
+    ['blk.0.ffn_norm', 8],
+    ['blk.0.ffn_gate', 32, 8],
+    ['blk.0.ffn_up', 32, 8],
+    ['blk.0.ffn_down', 8, 32],
+    ['output_norm', 8],
+  ].map(([name, ...sizes]) => {
+    const shape = sizes as number[];
+    const isQ80 = name === 'blk.0.ffn_down';
+    const values = shape.reduce((product, size) => product * size, 1);
+    return {
+      name: `${name}.weight`,
+      shape,
+      type: isQ80 ? 8 : 0,
+      data: new Uint8Array(isQ80 ? (values / 32) * 34 : values * 4),
+    };
+  }),
+};

@@ -7,7 +7,16 @@ import type { Generation } from './generation.js';
 import { type LLMHandle, makeHandle, readHandle } from './handle.js';
 import { type LoadOptions, libraryOf, readLoadOptions } from './load-options.js';
 import { type MailReceiver, makeDeliver } from './mail.js';
-import { bind, fromNative, type Loaded, loadAddon, type NativeEngine, type NativeInfo, type Stats } from './native.js';
+import {
+  bind,
+  fromNative,
+  hostProgram,
+  type Loaded,
+  loadAddon,
+  type NativeEngine,
+  type NativeInfo,
+  type Stats,
+} from './native.js';
 import type { GenerateOptions } from './options.js';
 import { Requests } from './requests.js';
 import { Tokenizer } from './text/tokenizer.js';
@@ -82,7 +91,7 @@ export class LLM implements AsyncDisposable {
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
-    const { signal, onProgress, logger, executor, ...sizes } = readLoadOptions(options);
+    const { signal, onProgress, logger, executor, isolation = 'none', ...sizes } = readLoadOptions(options);
     signal?.throwIfAborted();
     const addon = loadAddon();
     const library = libraryOf(executor);
@@ -100,6 +109,7 @@ export class LLM implements AsyncDisposable {
     const pending = addon.load(
       {
         library,
+        hostProgram: isolation === 'process' ? hostProgram() : undefined,
         engineDir: directory.path,
         vocabulary: tokenizer?.byteTable,
         ...sizes,

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type Checks, callback, check, integer, MAX_COUNT, readOptions, signal } from './checks.js';
+import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from './checks.js';
 import { executorLibrary } from './native.js';
 
 /** What can run an engine; `'auto'` takes the first of the others that this version comes with. */
@@ -23,6 +23,11 @@ export interface Logger {
 export interface LoadOptions {
   /** What runs the model: this version comes with `'cpu'`, which `'auto'` takes. Default: `'auto'`. */
   executor?: ExecutorName | ExecutorLibrary | undefined;
+  /**
+   * Where the executor runs: in this process, or in one of its own, whose crash this one outlives. Then the requests that ran
+   * fail with `ERR_EXECUTOR_FAILED`, the executor is started again, and the next requests run. Default: `'none'`.
+   */
+  isolation?: 'none' | 'process' | undefined;
   /** CPU threads that compute, 1 to 1024. Default: one for each core this process may use. */
   threads?: number | undefined;
   /** Sequences in one step at most. Default: the engine's `max_batch_size`, on the CPU 256 at most. */
@@ -66,6 +71,7 @@ function isLogger(value: unknown): value is Logger {
 
 const checks: Checks<LoadOptions> = {
   executor: check(`one of ${EXECUTORS.map((name) => `'${name}'`).join(', ')}, or { library }`, isExecutor),
+  isolation: oneOf(['none', 'process']),
   threads: integer(1, 1024),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),

@@ -11,6 +11,8 @@ import type { ByteTable } from './text/byte-table.js';
 export interface NativeLoadOptions {
   /** The shared library of the executor; undefined for the CPU's, which is linked in. */
   library: string | undefined;
+  /** The program that runs the executor in a process of its own; undefined for this one. */
+  hostProgram: string | undefined;
   engineDir: string;
   vocabulary: ByteTable | undefined;
   threads?: number | undefined;
@@ -66,6 +68,8 @@ export interface NativeInfo {
   device: string;
   /** What the weights are stored in. */
   dataType: string;
+  /** Whether the executor runs in a process of its own: `isolation: 'process'`. */
+  isolated: boolean;
   capabilities: number;
   /** Tokens the model knows: the columns of its logits. */
   vocabSize: number;
@@ -229,6 +233,15 @@ export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
     'ERR_EXECUTOR_UNAVAILABLE',
     `The executor '${name}' needs ${library}, which is not there: this version comes without it. Use executor: 'cpu', or leave it out.`,
   );
+}
+
+/**
+ * The program that runs an executor for `isolation: 'process'`: it lies beside the addon. Where it does not, the load says so.
+ * @throws {LLMError} what loadAddon throws.
+ */
+export function hostProgram(): string {
+  loaded ??= open();
+  return join(loaded.dir, 'node_tensorrt_llm_host');
 }
 
 function open(): { addon: Addon; dir: string } {

@@ -5,6 +5,7 @@
 
 #include "executor/guard.h"
 #include "executor/read_struct.h"
+#include "isolation/proxy_table.h"
 
 namespace addon {
 using executor::EmptyError;
@@ -46,6 +47,8 @@ Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<c
   }
   pump_ = std::thread(&Engine::Pump, this);
 }
+
+bool Engine::isolated() const { return table_ == isolation::ProxyTable(); }
 
 Engine::~Engine() { Close(std::chrono::seconds(5)); }
 

@@ -56,6 +56,8 @@ class Engine {
 
   // Stays when the engine is closed.
   const ExecutorInfo& info() const { return info_; }
+  // Whether the executor runs in a process of its own.
+  bool isolated() const;
   // Unique in the process.
   uint64_t share_id() const { return share_id_; }
 

@@ -115,6 +115,7 @@ Napi::Value EngineBinding::Info(const Napi::CallbackInfo& info) {
     object["executorVersion"] = Napi::String::New(env, facts.version);
     object["device"] = Napi::String::New(env, facts.device);
     object["dataType"] = Napi::String::New(env, facts.data_type);
+    object["isolated"] = Napi::Boolean::New(env, engine().isolated());
     number("capabilities", facts.capabilities);
     number("vocabSize", facts.vocab_size);
     number("maxBatchSize", facts.max_batch_size);

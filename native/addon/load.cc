@@ -13,6 +13,7 @@
 #include "addon/loop_port.h"
 #include "addon/read_fields.h"
 #include "addon/shared_engines.h"
+#include "isolation/proxy_table.h"
 
 namespace addon {
 namespace {
@@ -27,6 +28,7 @@ struct LoadTask {
   LoadTask& operator=(const LoadTask&) = delete;
 
   std::string executor_path;  // of its shared library; empty: the CPU's
+  std::string host_program;   // empty: the executor runs in this process
   std::string engine_dir;
   ExecutorConfig config{};
   ExecutorKvCacheConfig kv_cache{};
@@ -80,10 +82,16 @@ Napi::Value LoadedEngine(Napi::Env env, std::shared_ptr<Engine> engine) {
 }
 
 std::shared_ptr<Engine> LoadEngine(const std::shared_ptr<LoadTask>& task) {
-  const ExecutorTable* table = OpenExecutor(task->executor_path);
+  const ExecutorTable* table = nullptr;
   Executor* executor = nullptr;
-  ExecutorError error = executor::EmptyError();
-  executor::ThrowOnFailure(table->create(&task->config, &executor, &error), error);
+  if (task->host_program.empty()) {
+    table = OpenExecutor(task->executor_path);
+    ExecutorError error = executor::EmptyError();
+    executor::ThrowOnFailure(table->create(&task->config, &executor, &error), error);
+  } else {
+    table = isolation::ProxyTable();
+    executor = isolation::CreateProxy(task->config, task->host_program, task->executor_path);
+  }
   auto engine = std::make_shared<Engine>(table, executor, task->vocabulary, task);
   Share(engine);
   return engine;
@@ -98,6 +106,8 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     auto task = std::make_shared<LoadTask>();
     const Napi::Value library = options.Get("library");
     if (!library.IsUndefined()) task->executor_path = library.As<Napi::String>().Utf8Value();
+    const Napi::Value host_program = options.Get("hostProgram");
+    if (!host_program.IsUndefined()) task->host_program = host_program.As<Napi::String>().Utf8Value();
     task->engine_dir = options.Get("engineDir").As<Napi::String>().Utf8Value();
     task->vocabulary = ReadVocabulary(options.Get("vocabulary"));
     task->kv_cache.size = sizeof(task->kv_cache);

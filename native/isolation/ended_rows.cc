@@ -1,0 +1,51 @@
+#include "isolation/ended_rows.h"
+
+#include <utility>
+
+#include "executor/guard.h"
+
+namespace isolation {
+namespace {
+
+struct Rows {
+  std::vector<uint64_t> ids;
+  std::vector<uint32_t> sequences;
+  std::vector<uint8_t> finish;
+  std::vector<uint8_t> flags;
+  std::vector<uint32_t> token_offsets;
+  std::vector<const ExecutorRowDetails*> details;
+  ExecutorError error = executor::EmptyError();
+  ExecutorRowDetails failure{};
+  ExecutorBatch batch{};
+};
+
+}  // namespace
+
+std::shared_ptr<const ExecutorBatch> EndedRows(std::vector<uint64_t> ids, ExecutorFinish finish, ExecutorCode code,
+                                               const std::string& message) {
+  const auto rows = std::make_shared<Rows>();
+  const size_t count = ids.size();
+  rows->ids = std::move(ids);
+  rows->sequences.assign(count, 0);
+  rows->finish.assign(count, static_cast<uint8_t>(finish));
+  rows->flags.assign(count, ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
+  rows->token_offsets.assign(count + 1, 0);
+  ExecutorBatch& batch = rows->batch;
+  batch.size = sizeof(batch);
+  batch.row_count = static_cast<uint32_t>(count);
+  batch.request_ids = rows->ids.data();
+  batch.sequences = rows->sequences.data();
+  batch.finish = rows->finish.data();
+  batch.flags = rows->flags.data();
+  batch.token_offsets = rows->token_offsets.data();
+  if (finish == FINISH_ERROR) {
+    executor::Report(&rows->error, code, message);
+    rows->failure.size = sizeof(rows->failure);
+    rows->failure.error = &rows->error;
+    rows->details.assign(count, &rows->failure);
+    batch.details = rows->details.data();
+  }
+  return std::shared_ptr<const ExecutorBatch>(rows, &batch);
+}
+
+}  // namespace isolation

@@ -1,0 +1,176 @@
+// The program node_tensorrt_llm_host: runs one executor in a process of its own for the addon of another, which speaks to it
+// over a socket (wire.h). It ends when the other end of the socket does, and when its executor fails: what a failed one
+// leaves behind, a CUDA context for one, only the end of the process clears.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "addon/executor_library.h"
+#include "isolation/config_fields.h"
+#include "isolation/ended_rows.h"
+#include "isolation/host_process.h"
+#include "isolation/message_socket.h"
+#include "isolation/request_fields.h"
+#include "isolation/response_fields.h"
+
+namespace isolation {
+namespace {
+
+constexpr uint32_t kWaitMs = 60'000;
+
+class Host {
+ public:
+  // To its end; what is thrown ends it too.
+  void Run() {
+    Load();
+    std::thread waiter(&Host::SendBatches, this);
+    while (Obey()) continue;
+    stop_ = true;
+    table_->interrupt(executor_);
+    waiter.join();
+    table_->destroy(executor_);
+  }
+
+  void SendFailure(ExecutorCode code, const char* message) {
+    ExecutorError error = executor::EmptyError();
+    executor::Report(&error, code, message);
+    SendOrEnd(Encode(MessageType::kFailed, error));
+  }
+
+ private:
+  // A thread of the executor may log: all send in turns.
+  void SendOrEnd(const Bytes& message) {
+    const std::lock_guard<std::mutex> lock(sending_);
+    if (!Send(kHostSocket, message)) _exit(0);
+  }
+
+  Message Next() {
+    if (receiver_.Receive(kHostSocket, 0) == MessageReceiver::State::kMessage) return receiver_.Take();
+    return {};
+  }
+
+  void Load() {
+    Message message = Next();
+    if (message.type != MessageType::kCreate) _exit(0);
+    const auto given = Decode<HostConfig>(std::move(message.payload));
+    ExecutorConfig config = *given->config;
+    config.on_progress = [](void* host, double done) { return static_cast<Host*>(host)->Progress(done); };
+    config.on_log = [](void* host, ExecutorLogLevel level, const char* text) {
+      static_cast<Host*>(host)->SendOrEnd(Encode(MessageType::kLog, LogLine{level, text}));
+    };
+    config.context = this;
+    table_ = addon::OpenExecutor(given->library);
+    ExecutorError error = executor::EmptyError();
+    executor::ThrowOnFailure(table_->create(&config, &executor_, &error), error);
+    const ExecutorInfo* info = nullptr;
+    executor::ThrowOnFailure(table_->describe(executor_, &info, &error), error);
+    SendOrEnd(Encode(MessageType::kLoaded, *info));
+  }
+
+  // The addon gives a load up by closing its end.
+  uint32_t Progress(double done) {
+    if (done - reported_ >= 0.01) {
+      reported_ = done;
+      SendOrEnd(Encode(MessageType::kProgress, LoadProgress{done}));
+    }
+    char peeked;
+    return recv(kHostSocket, &peeked, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? 0 : 1;
+  }
+
+  void SendBatches() {
+    while (!stop_) {
+      const ExecutorBatch* batch = nullptr;
+      ExecutorError error = executor::EmptyError();
+      ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
+      if (code == EXECUTOR_OK) {
+        code = executor::Guarded(&error, [&] {
+          if (batch->row_count > 0) SendOrEnd(Encode(MessageType::kBatch, *batch));
+        });
+      }
+      if (code != EXECUTOR_OK) {
+        SendFailure(code, error.message);
+        _exit(1);
+      }
+    }
+  }
+
+  // Does what the next message says. Answers whether there was one.
+  bool Obey() {
+    Message message = Next();
+    ExecutorError error = executor::EmptyError();
+    switch (message.type) {
+      case MessageType::kSubmit: {
+        const auto request = Decode<ExecutorRequest>(std::move(message.payload));
+        const ExecutorRequest* const requests[] = {request.get()};
+        const ExecutorCode code = table_->submit(executor_, requests, 1, &error);
+        if (code != EXECUTOR_OK) {
+          SendOrEnd(Encode(MessageType::kBatch, *EndedRows({request->id}, FINISH_ERROR, code, error.message)));
+        }
+        return true;
+      }
+      case MessageType::kCancel: {
+        const auto list = Decode<IdList>(std::move(message.payload));
+        table_->cancel(executor_, list->ids, list->count, &error);  // what fails here, the next wait tells
+        return true;
+      }
+      case MessageType::kAskStats: {
+        StatsAnswer answer{};
+        answer.stats.size = sizeof(answer.stats);
+        answer.error = executor::EmptyError();
+        table_->stats(executor_, &answer.stats, &answer.error);
+        SendOrEnd(Encode(MessageType::kStats, answer));
+        return true;
+      }
+      case MessageType::kShutdown: {
+        const auto order = Decode<ShutdownOrder>(std::move(message.payload));
+        table_->shutdown(executor_, order->deadline_ms, &error);  // it ends all the same
+        SendOrEnd(Writer(MessageType::kShutDown).Take());
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  const ExecutorTable* table_ = nullptr;
+  Executor* executor_ = nullptr;
+  double reported_ = 0;
+  MessageReceiver receiver_;
+  std::mutex sending_;
+  std::atomic<bool> stop_{false};
+};
+
+// The terminal and systemd send these to the host too, while its parent still drains; the host ends with its parent. A
+// handler, not SIG_IGN: what an executor starts gets the defaults back.
+void OutliveSignals() {
+  struct sigaction nothing {};
+  nothing.sa_handler = [](int) {};
+  nothing.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &nothing, nullptr);
+}
+
+}  // namespace
+}  // namespace isolation
+
+int main() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  isolation::OutliveSignals();
+  if (fcntl(isolation::kHostSocket, F_SETFD, FD_CLOEXEC) != 0) {
+    std::fputs("node_tensorrt_llm_host is started by LLM.load(dir, { isolation: 'process' }), not by hand.\n", stderr);
+    return 2;
+  }
+  isolation::Host host;
+  ExecutorError error = executor::EmptyError();
+  const ExecutorCode code = executor::Guarded(&error, [&] { host.Run(); });
+  if (code == EXECUTOR_OK) return 0;
+  host.SendFailure(code, error.message);
+  _exit(1);  // its threads may still run
+}

@@ -1,0 +1,119 @@
+#include "isolation/host_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "executor/guard.h"
+
+namespace isolation {
+namespace {
+
+// Both are plain data in glibc and their functions fail only for want of memory.
+class FileActions {
+ public:
+  FileActions() { posix_spawn_file_actions_init(&actions_); }
+  ~FileActions() { posix_spawn_file_actions_destroy(&actions_); }
+  FileActions(const FileActions&) = delete;
+  FileActions& operator=(const FileActions&) = delete;
+  posix_spawn_file_actions_t* get() { return &actions_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+};
+class Attributes {
+ public:
+  Attributes() { posix_spawnattr_init(&attributes_); }
+  ~Attributes() { posix_spawnattr_destroy(&attributes_); }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  posix_spawnattr_t* get() { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
+executor::Failure NotStarted(const std::string& program, int error) {
+  return executor::Failure(EXECUTOR_UNAVAILABLE, program + " could not be started: " + std::strerror(error) +
+                                                     ". It is the host of isolation: 'process', and lies beside the "
+                                                     "addon; install the package again, or load without isolation");
+}
+
+std::string Describe(int status) {
+  if (!WIFSIGNALED(status)) return "ended with exit code " + std::to_string(WEXITSTATUS(status));
+  const int signal = WTERMSIG(status);
+  const char* name = sigabbrev_np(signal);
+  std::string text =
+      "was killed by " + (name == nullptr ? "signal " + std::to_string(signal) : "SIG" + std::string(name));
+  if (signal == SIGKILL) text += " (as Linux does where memory runs out)";
+  return text;
+}
+
+constexpr auto kEndIsNear = std::chrono::seconds(2);
+
+}  // namespace
+
+HostProcess::HostProcess(const std::string& program) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw NotStarted(program, errno);
+  socket_ = ends[0];
+
+  FileActions actions;
+  posix_spawn_file_actions_adddup2(actions.get(), ends[1], kHostSocket);  // without close-on-exec
+  posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addclosefrom_np(actions.get(), kHostSocket + 1);
+  Attributes attributes;
+  sigset_t none;
+  sigset_t all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(attributes.get(), &none);
+  posix_spawnattr_setsigdefault(attributes.get(), &all);
+  posix_spawnattr_setflags(attributes.get(), POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+
+  std::string name = program;
+  char* arguments[] = {name.data(), nullptr};
+  const int error = posix_spawn(&pid_, program.c_str(), actions.get(), attributes.get(), arguments, environ);
+  close(ends[1]);
+  if (error != 0) {
+    close(socket_);
+    throw NotStarted(program, error);
+  }
+}
+
+HostProcess::~HostProcess() {
+  if (pid_ != -1) {
+    Kill();
+    WaitForEnd();
+  }
+  close(socket_);
+}
+
+void HostProcess::EndInput() const { shutdown(socket_, SHUT_WR); }
+
+void HostProcess::Kill() const { kill(pid_, SIGKILL); }
+
+std::string HostProcess::WaitForEnd() {
+  const auto kill_at = std::chrono::steady_clock::now() + kEndIsNear;
+  int status = 0;
+  for (;;) {
+    const pid_t ended = waitpid(pid_, &status, WNOHANG);
+    if (ended != 0 && !(ended == -1 && errno == EINTR)) {
+      pid_ = -1;
+      // Where the process ignores SIGCHLD, nobody learns how its children end.
+      return ended == -1 ? "ended" : Describe(status);
+    }
+    if (std::chrono::steady_clock::now() >= kill_at) Kill();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+}  // namespace isolation

@@ -1,0 +1,413 @@
+#include "isolation/proxy.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "isolation/config_fields.h"
+#include "isolation/ended_rows.h"
+#include "isolation/request_fields.h"
+#include "isolation/response_fields.h"
+
+namespace isolation {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr auto kFirstBackoff = milliseconds(500);
+constexpr auto kLongestBackoff = milliseconds(30'000);
+// How often a load asks whether it is to be given up, whatever the executor has to tell.
+constexpr auto kProgressPeriod = milliseconds(50);
+constexpr auto kStopGrace = milliseconds(2000);
+constexpr auto kShutdownGrace = milliseconds(500);
+// A host that is hung must not hang the caller, which is the event loop.
+constexpr auto kStatsPatience = milliseconds(1000);
+// Where the reader is slower, the host waits, and so its executor.
+constexpr size_t kMaxArrived = 16;
+
+Bytes EncodeConfig(const ExecutorConfig& config, const std::string& library) {
+  return Encode(MessageType::kCreate, HostConfig{library.c_str(), &config});
+}
+
+ExecutorConfig CallbacksOf(const ExecutorConfig& config) {
+  ExecutorConfig callbacks{};
+  callbacks.on_progress = config.on_progress;
+  callbacks.on_log = config.on_log;
+  callbacks.context = config.context;
+  return callbacks;
+}
+
+// What the reader of a batch takes for granted.
+void Check(const ExecutorBatch& batch) {
+  const bool has_arrays = batch.request_ids != nullptr && batch.sequences != nullptr && batch.finish != nullptr &&
+                          batch.flags != nullptr &&
+                          (batch.tokens != nullptr || batch.token_offsets[batch.row_count] == 0);
+  bool has_errors = true;
+  for (uint32_t row = 0; has_arrays && row < batch.row_count; ++row) {
+    if (batch.finish[row] != FINISH_ERROR) continue;
+    const ExecutorRowDetails* details = batch.details == nullptr ? nullptr : batch.details[row];
+    has_errors = has_errors && details != nullptr && details->error != nullptr;
+  }
+  if (!has_arrays || !has_errors) throw executor::Failure(EXECUTOR_INTERNAL, "a batch of the host is not whole");
+}
+
+}  // namespace
+
+Proxy::Proxy(const ExecutorConfig& config, std::string program, const std::string& library)
+    : program_(std::move(program)),
+      create_message_(EncodeConfig(config, library)),
+      callbacks_(CallbacksOf(config)),
+      max_waiting_((config.set & CONFIG_MAX_QUEUE_SIZE) != 0 ? config.max_queue_size : UINT32_MAX),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      backoff_(kFirstBackoff),
+      no_rows_(EndedRows({}, FINISH_NONE)) {
+  if (wake_ == -1) {
+    throw executor::Failure(EXECUTOR_UNAVAILABLE,
+                            "no descriptor is left for the host of isolation: 'process'; close "
+                            "files, or raise the limit (ulimit -n)");
+  }
+  keeper_ = std::thread(&Proxy::Keep, this);
+  WaitForLoad();
+  if (state_ == State::kReady && !stop_) return;
+  Stop();
+  throw load_failure_.value_or(executor::Failure(EXECUTOR_LOAD_ABORTED, "loading was given up"));
+}
+
+Proxy::~Proxy() { Stop(); }
+
+void Proxy::WaitForLoad() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (state_ == State::kLoading) {
+    changed_.wait_for(lock, kProgressPeriod);
+    if (callbacks_.on_progress == nullptr) continue;
+    const double done = load_done_;
+    lock.unlock();
+    const bool goes_on = callbacks_.on_progress(callbacks_.context, done) != 0;
+    lock.lock();
+    if (goes_on || stop_) continue;
+    stop_ = true;
+    Wake();
+  }
+}
+
+void Proxy::Stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  Wake();
+  keeper_.join();
+  close(wake_);
+}
+
+void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
+  std::vector<Waiting> messages;
+  for (uint32_t i = 0; i < count; ++i) {
+    messages.push_back({requests[i]->id, Encode(MessageType::kSubmit, *requests[i])});
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
+  if (state_ == State::kReady) {
+    for (Waiting& each : messages) {
+      running_.insert(each.id);
+      outgoing_.push_back(std::move(each.message));
+    }
+    Wake();
+    return;
+  }
+  if (waiting_.size() + count > max_waiting_) {
+    throw executor::Failure(EXECUTOR_QUEUE_FULL, std::to_string(waiting_.size()) +
+                                                     " requests wait while the host is started again, and "
+                                                     "max_queue_size is " +
+                                                     std::to_string(max_waiting_) + "; try again later");
+  }
+  std::move(messages.begin(), messages.end(), std::back_inserter(waiting_));
+}
+
+void Proxy::Cancel(const uint64_t* ids, uint32_t count) {
+  std::vector<uint64_t> running;
+  std::vector<uint64_t> waited;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (uint32_t i = 0; i < count; ++i) {
+    if (running_.count(ids[i]) > 0) {
+      running.push_back(ids[i]);
+      continue;
+    }
+    const auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                                    [id = ids[i]](const Waiting& waiting) { return waiting.id == id; });
+    if (found == waiting_.end()) continue;
+    waiting_.erase(found);
+    waited.push_back(ids[i]);
+  }
+  if (!running.empty()) {
+    const IdList list = {running.data(), static_cast<uint32_t>(running.size())};
+    outgoing_.push_back(Encode(MessageType::kCancel, list));
+    Wake();
+  }
+  if (!waited.empty()) {
+    arrived_.push_back(EndedRows(std::move(waited), FINISH_CANCELLED));
+    changed_.notify_all();
+  }
+}
+
+const ExecutorBatch* Proxy::Wait(milliseconds timeout) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait_for(lock, timeout, [this] { return interrupted_ || !arrived_.empty(); });
+  interrupted_ = false;
+  current_ = no_rows_;
+  if (!arrived_.empty()) {
+    if (arrived_.size() >= kMaxArrived) Wake();  // there is room again
+    current_ = std::move(arrived_.front());
+    arrived_.pop_front();
+  }
+  return current_.get();
+}
+
+void Proxy::Interrupt() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  interrupted_ = true;
+  changed_.notify_all();
+}
+
+void Proxy::Stats(ExecutorStats* stats) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  ExecutorStats found{};
+  if (state_ == State::kReady) {
+    const uint64_t answers = stats_answers_;
+    outgoing_.push_back(Writer(MessageType::kAskStats).Take());
+    Wake();
+    const auto answered = [&] { return stats_answers_ != answers || state_ != State::kReady; };
+    changed_.wait_for(lock, kStatsPatience, answered);
+    given_stats_ = stats_;  // where the host does not answer, the newest there is
+    if (given_stats_ != nullptr) {
+      executor::ThrowOnFailure(given_stats_->error.code, given_stats_->error);
+      found = given_stats_->stats;
+    }
+  } else {
+    found.queued_requests = static_cast<uint32_t>(waiting_.size());
+  }
+  found.size = stats->size;
+  std::memcpy(stats, &found, std::min<size_t>(stats->size, sizeof(found)));
+}
+
+void Proxy::Shutdown(milliseconds deadline) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  closed_ = true;
+  std::vector<uint64_t> waited;
+  for (const Waiting& each : waiting_) waited.push_back(each.id);
+  waiting_.clear();
+  if (!waited.empty()) arrived_.push_back(EndedRows(std::move(waited), FINISH_CANCELLED));
+  changed_.notify_all();
+  if (state_ != State::kReady) return;
+  outgoing_.push_back(Encode(MessageType::kShutdown, ShutdownOrder{static_cast<uint32_t>(deadline.count())}));
+  Wake();
+  changed_.wait_for(lock, deadline + kShutdownGrace, [this] { return shut_down_ || state_ != State::kReady; });
+}
+
+void Proxy::Wake() const {
+  const uint64_t one = 1;
+  (void)!write(wake_, &one, sizeof(one));  // it fails only where the keeper has long been woken
+}
+
+void Proxy::Log(ExecutorLogLevel level, const std::string& line) const {
+  if (callbacks_.on_log != nullptr) callbacks_.on_log(callbacks_.context, level, line.c_str());
+}
+
+void Proxy::Keep() {
+  while (HostEnded(RunHost())) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait_for(lock, backoff_, [this] { return stop_ || closed_; });
+    if (stop_ || closed_) {
+      state_ = State::kEnded;
+      return;
+    }
+    backoff_ = std::min(backoff_ * 2, kLongestBackoff);
+    state_ = State::kLoading;
+  }
+}
+
+// Answers how the host ended.
+executor::Failure Proxy::RunHost() {
+  host_said_.reset();
+  sender_.reset();
+  try {
+    HostProcess host(program_);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      outgoing_.assign(1, create_message_);
+    }
+    return Serve(&host);
+  } catch (const executor::Failure& failure) {
+    return failure;
+  } catch (const std::exception& unexpected) {  // no memory
+    return executor::Failure(EXECUTOR_INTERNAL, unexpected.what());
+  }
+}
+
+executor::Failure Proxy::Serve(HostProcess* host) {
+  MessageReceiver receiver;
+  std::optional<Clock::time_point> kill_at;
+  bool can_send = true;
+  for (;;) {
+    bool reads = false;
+    bool stop = false;
+    bool sends = false;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stop = stop_;
+      reads = stop || arrived_.size() < kMaxArrived;
+      sends = can_send && !stop && (sender_.has_value() || !outgoing_.empty());
+    }
+    if (stop && !kill_at.has_value()) {
+      host->EndInput();
+      kill_at = Clock::now() + kStopGrace;
+    }
+    const auto left = kill_at.has_value() ? std::chrono::ceil<milliseconds>(*kill_at - Clock::now()) : milliseconds(-1);
+    if (kill_at.has_value() && left.count() <= 0) host->Kill();
+
+    pollfd watched[] = {
+        {wake_, POLLIN, 0},
+        {reads || sends ? host->socket() : -1, static_cast<short>((reads ? POLLIN : 0) | (sends ? POLLOUT : 0)), 0}};
+    poll(watched, 2, kill_at.has_value() ? std::max(static_cast<int>(left.count()), 1) : -1);
+    if (watched[0].revents != 0) {
+      uint64_t wakes = 0;
+      (void)!read(wake_, &wakes, sizeof(wakes));
+    }
+    // A host that is gone is told by what can be read, after all it has sent.
+    if (sends && watched[1].revents != 0) can_send = SendOutgoing(*host);
+    if (!reads || watched[1].revents == 0) continue;
+    switch (receiver.Receive(host->socket(), MSG_DONTWAIT)) {
+      case MessageReceiver::State::kMessage:
+        Hear(receiver.Take());
+        break;
+      case MessageReceiver::State::kIncomplete:
+        break;
+      case MessageReceiver::State::kEnd: {
+        const std::string end = "the host process of the executor " + host->WaitForEnd();
+        return host_said_.value_or(executor::Failure(EXECUTOR_FAILED, end));
+      }
+    }
+  }
+}
+
+// Answers whether there is still someone to send to.
+bool Proxy::SendOutgoing(const HostProcess& host) {
+  for (;;) {
+    if (!sender_.has_value()) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (outgoing_.empty()) return true;
+      sender_.emplace(std::move(outgoing_.front()));
+      outgoing_.pop_front();
+    }
+    const MessageSender::State state = sender_->SendOn(host.socket());
+    if (state == MessageSender::State::kAllSent) {
+      sender_.reset();
+    } else {
+      return state == MessageSender::State::kWouldBlock;
+    }
+  }
+}
+
+void Proxy::Hear(Message message) {
+  switch (message.type) {
+    case MessageType::kProgress: {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      load_done_ = Decode<LoadProgress>(std::move(message.payload))->done;
+      changed_.notify_all();
+      return;
+    }
+    case MessageType::kLog: {
+      const auto line = Decode<LogLine>(std::move(message.payload));
+      Log(line->level, line->text);
+      return;
+    }
+    case MessageType::kLoaded:
+      return HearLoaded(Decode<ExecutorInfo>(std::move(message.payload)));
+    case MessageType::kBatch:
+      return HearBatch(Decode<ExecutorBatch>(std::move(message.payload)));
+    case MessageType::kStats: {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stats_ = Decode<StatsAnswer>(std::move(message.payload));
+      ++stats_answers_;
+      changed_.notify_all();
+      return;
+    }
+    case MessageType::kShutDown: {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      shut_down_ = true;
+      changed_.notify_all();
+      return;
+    }
+    case MessageType::kFailed: {
+      const auto error = Decode<ExecutorError>(std::move(message.payload));
+      host_said_.emplace(error->code, error->message);
+      return;
+    }
+    default:
+      throw executor::Failure(EXECUTOR_INTERNAL, "the host sent what is no message of its");
+  }
+}
+
+void Proxy::HearLoaded(std::shared_ptr<const ExecutorInfo> info) {
+  if (info_ != nullptr) Log(LOG_INFO, "the host process of the executor runs again");
+  const std::lock_guard<std::mutex> lock(mutex_);
+  state_ = State::kReady;
+  if (info_ == nullptr) info_ = std::move(info);
+  for (Waiting& each : waiting_) {
+    running_.insert(each.id);
+    outgoing_.push_back(std::move(each.message));
+  }
+  waiting_.clear();
+  changed_.notify_all();
+}
+
+void Proxy::HearBatch(std::shared_ptr<const ExecutorBatch> batch) {
+  Check(*batch);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (uint32_t row = 0; row < batch->row_count; ++row) {
+    if ((batch->flags[row] & ROW_REQUEST_FINAL) == 0) continue;
+    running_.erase(batch->request_ids[row]);
+    if (batch->finish[row] != FINISH_ERROR && batch->finish[row] != FINISH_CANCELLED) any_succeeded_ = true;
+  }
+  arrived_.push_back(std::move(batch));
+  changed_.notify_all();
+}
+
+// Ends what the host had, and what waited for a load that failed. Answers whether there is to be another host.
+bool Proxy::HostEnded(const executor::Failure& end) {
+  std::string why = end.what();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const bool had_loaded = state_ == State::kReady;
+    if (info_ == nullptr) load_failure_ = end;
+    const bool goes_on = info_ != nullptr && !stop_ && !closed_;
+    state_ = goes_on ? State::kDown : State::kEnded;
+    outgoing_.clear();
+    if (std::exchange(any_succeeded_, false)) backoff_ = kFirstBackoff;
+
+    std::vector<uint64_t> lost(running_.begin(), running_.end());
+    running_.clear();
+    if (!had_loaded) {
+      for (const Waiting& each : waiting_) lost.push_back(each.id);
+      waiting_.clear();
+    }
+    if (goes_on && had_loaded) {
+      why += "; what it ran is lost. Send the request again: it waits for the host that is started in its place";
+    } else if (goes_on) {
+      why = "no host process of the executor could be started again: " + why + ". Send the request again later";
+    }
+    if (!lost.empty()) arrived_.push_back(EndedRows(std::move(lost), FINISH_ERROR, EXECUTOR_FAILED, why));
+    changed_.notify_all();
+    if (!goes_on) return false;
+  }
+  Log(LOG_ERROR, why + " (in " + std::to_string(backoff_.count()) + " ms)");
+  return true;
+}
+
+}  // namespace isolation

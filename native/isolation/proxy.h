@@ -1,0 +1,104 @@
+// The contract's table over an executor in another process: what is asked becomes messages to a host, and what the host
+// answers becomes batches. One thread, the keeper, starts the host, speaks to it, and starts it again when it ends.
+//
+// A host that ends takes what it ran with it: each of these requests ends by a row with FINISH_ERROR. What is submitted
+// until the next host has loaded waits for it, so that a caller need not know when that is; it fails if that load fails.
+// Submit does not wait for the host's answer either: a request it refuses ends by such a row too.
+#ifndef ISOLATION_PROXY_H_
+#define ISOLATION_PROXY_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "executor/guard.h"
+#include "isolation/host_process.h"
+#include "isolation/message_socket.h"
+
+namespace isolation {
+
+class Proxy {
+ public:
+  // Starts the host and waits until it has loaded the engine. Throws executor::Failure.
+  Proxy(const ExecutorConfig& config, std::string program, const std::string& library);
+  // The host has two seconds to end.
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  const ExecutorInfo* info() const { return info_.get(); }
+  void Submit(const ExecutorRequest* const* requests, uint32_t count);
+  void Cancel(const uint64_t* ids, uint32_t count);
+  const ExecutorBatch* Wait(std::chrono::milliseconds timeout);
+  void Interrupt();
+  void Stats(ExecutorStats* stats);
+  void Shutdown(std::chrono::milliseconds deadline);
+
+ private:
+  enum class State { kLoading, kReady, kDown, kEnded };  // of the host; the last for good
+  struct Waiting {
+    uint64_t id;
+    Bytes message;
+  };
+
+  void WaitForLoad();
+  void Stop();
+
+  // The keeper's.
+  void Keep();
+  executor::Failure RunHost();
+  executor::Failure Serve(HostProcess* host);
+  bool SendOutgoing(const HostProcess& host);
+  void Hear(Message message);
+  void HearLoaded(std::shared_ptr<const ExecutorInfo> info);
+  void HearBatch(std::shared_ptr<const ExecutorBatch> batch);
+  bool HostEnded(const executor::Failure& end);
+
+  void Wake() const;
+  void Log(ExecutorLogLevel level, const std::string& line) const;
+
+  const std::string program_;
+  const Bytes create_message_;
+  const ExecutorConfig callbacks_;  // of it, the callbacks and their context alone
+  const uint32_t max_waiting_;
+  const int wake_;  // an eventfd: the keeper has something to do
+
+  // The keeper's alone.
+  std::optional<MessageSender> sender_;
+  std::optional<executor::Failure> host_said_;  // its last message
+  std::chrono::milliseconds backoff_;
+
+  std::mutex mutex_;  // of everything below
+  std::condition_variable changed_;
+  State state_ = State::kLoading;
+  double load_done_ = 0;
+  std::optional<executor::Failure> load_failure_;  // of the first load
+  std::shared_ptr<const ExecutorInfo> info_;       // of the first host; never changed
+  std::deque<Bytes> outgoing_;
+  std::unordered_set<uint64_t> running_;  // in the host
+  std::deque<Waiting> waiting_;           // for a host
+  bool any_succeeded_ = false;            // a request of this host
+  std::deque<std::shared_ptr<const ExecutorBatch>> arrived_;
+  const std::shared_ptr<const ExecutorBatch> no_rows_;
+  std::shared_ptr<const ExecutorBatch> current_;  // what the newest wait gave
+  bool interrupted_ = false;
+  std::shared_ptr<const StatsAnswer> stats_;        // the newest
+  std::shared_ptr<const StatsAnswer> given_stats_;  // what the newest stats gave
+  uint64_t stats_answers_ = 0;
+  bool closed_ = false;     // no further requests, no further host
+  bool shut_down_ = false;  // the host has answered
+  bool stop_ = false;       // the keeper is to end
+
+  std::thread keeper_;
+};
+
+}  // namespace isolation
+
+#endif  // ISOLATION_PROXY_H_

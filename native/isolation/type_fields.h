@@ -1,0 +1,83 @@
+// The fields of the structs that the parts of the contract share (executor/types.h).
+#ifndef ISOLATION_TYPE_FIELDS_H_
+#define ISOLATION_TYPE_FIELDS_H_
+
+#include <cstdio>
+
+#include "isolation/wire.h"
+
+namespace isolation {
+
+// The contract grows at the ends of its structs: a size that changes here asks for a field that must be sent.
+static_assert(sizeof(ExecutorError) == 1024);
+static_assert(sizeof(ExecutorTensor) == 48);
+static_assert(sizeof(ExecutorNamedTensor) == 56);
+static_assert(sizeof(ExecutorTokenLists) == 24);
+static_assert(sizeof(ExecutorContextPhase) == 56);
+static_assert(sizeof(ExecutorLookahead) == 12);
+static_assert(sizeof(ExecutorEagle) == 48);
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorError& error) {
+  wire.Values(error.code, error.has_request_id, error.request_id);
+  const char* message = error.message;
+  wire.Text(message);
+  if (message != error.message) std::snprintf(error.message, sizeof(error.message), "%s", message);
+}
+
+// Bytes of the elements.
+inline uint64_t DataBytes(const ExecutorTensor& tensor) {
+  constexpr uint64_t kElementBytes[] = {4, 2, 2, 1, 8, 4, 1, 1, 1};  // by ExecutorDataType
+  if (tensor.rank > 4 || static_cast<size_t>(tensor.data_type) >= std::size(kElementBytes)) {
+    throw executor::Failure(EXECUTOR_INTERNAL, "a tensor has an unknown data type, or more than 4 dimensions");
+  }
+  uint64_t bytes = kElementBytes[tensor.data_type];
+  for (uint32_t i = 0; i < tensor.rank; ++i) {
+    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(tensor.shape[i]), &bytes)) throw std::bad_alloc();
+  }
+  return bytes;
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorTensor& tensor) {
+  wire.Values(tensor.data_type, tensor.rank, tensor.shape);
+  auto data = static_cast<const unsigned char*>(tensor.data);
+  wire.Array(data, DataBytes(tensor));
+  tensor.data = data;
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorNamedTensor& named) {
+  wire.Text(named.name);
+  Fields(wire, named.tensor);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorTokenLists& lists) {
+  wire.Values(lists.count);
+  wire.Array(lists.offsets, lists.count == 0 ? 0 : uint64_t{lists.count} + 1);
+  wire.Array(lists.tokens, lists.count == 0 ? 0 : lists.offsets[lists.count]);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorContextPhase& phase) {
+  wire.Values(phase.first_token_count, phase.request_id, phase.draft_token_count, phase.state_bytes);
+  wire.Array(phase.first_tokens, phase.first_token_count);
+  wire.Array(phase.draft_tokens, phase.draft_token_count);
+  wire.Array(phase.state, phase.state_bytes);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorLookahead& lookahead) {
+  wire.Values(lookahead.window, lookahead.ngram, lookahead.verification_set);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorEagle& eagle) {
+  wire.Values(eagle.set, eagle.greedy, eagle.posterior_threshold, eagle.dynamic_tree, eagle.dynamic_tree_top_k);
+  Fields(wire, eagle.choices);
+}
+
+}  // namespace isolation
+
+#endif  // ISOLATION_TYPE_FIELDS_H_

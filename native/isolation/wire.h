@@ -1,0 +1,276 @@
+// How the contract's structs cross a socket: field by field, never as a pointer. A struct is described once, by a function
+// Fields(wire, struct) that both directions use; config_fields.h, request_fields.h and response_fields.h have them.
+//
+// A message is a header and a payload. Both ends are of one build of this package, so numbers keep their layout; arrays lie
+// at multiples of 8 bytes in the payload, and what is decoded points into it.
+#ifndef ISOLATION_WIRE_H_
+#define ISOLATION_WIRE_H_
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "executor/guard.h"
+#include "executor/read_struct.h"
+
+namespace isolation {
+
+constexpr uint32_t kWireVersion = 1;
+
+using Bytes = std::vector<unsigned char>;
+
+// What a message is, and in parentheses what its payload is.
+enum class MessageType : uint32_t {
+  // To the host.
+  kCreate = 1,  // first of all (HostConfig)
+  kSubmit,      // one request (ExecutorRequest); one that is refused ends by a row with FINISH_ERROR
+  kCancel,      // (IdList)
+  kAskStats,    // answered by kStats (nothing)
+  kShutdown,    // answered by kShutDown (ShutdownOrder)
+  // To the addon.
+  kProgress,  // of create (LoadProgress)
+  kLog,       // (LogLine)
+  kLoaded,    // (ExecutorInfo)
+  kBatch,     // (ExecutorBatch)
+  kStats,     // (StatsAnswer)
+  kShutDown,  // (nothing)
+  kFailed,    // the host's last message: the load failed, or the executor did (ExecutorError)
+};
+
+struct Header {
+  uint64_t payload_bytes;
+  uint32_t version;
+  MessageType type;
+};
+
+// The library a host opens, and the config of its executor.
+struct HostConfig {
+  const char* library;  // empty: the CPU's, which is linked in
+  const ExecutorConfig* config;
+};
+struct IdList {
+  const uint64_t* ids;
+  uint32_t count;
+};
+struct ShutdownOrder {
+  uint32_t deadline_ms;
+};
+struct LoadProgress {
+  double done;
+};
+struct LogLine {
+  ExecutorLogLevel level;
+  const char* text;
+};
+struct StatsAnswer {
+  ExecutorError error;  // its code is EXECUTOR_OK where there are stats
+  ExecutorStats stats;
+};
+
+template <typename T, typename = void>
+struct HasSize : std::false_type {};
+template <typename T>
+struct HasSize<T, std::void_t<decltype(T::size)>> : std::true_type {};
+
+// Structs of the contract may be shorter than those known here (rule 2); those of one version carry no size.
+template <typename T>
+T CopyOf(const T* given) {
+  if constexpr (HasSize<T>::value) {
+    return executor::ReadStruct(given);
+  } else {
+    return *given;
+  }
+}
+
+// Fields take what they write by reference, as Reader's do, and change nothing.
+class Writer {
+ public:
+  explicit Writer(MessageType type) : bytes_(sizeof(Header)) {
+    const Header header = {0, kWireVersion, type};
+    std::memcpy(bytes_.data(), &header, sizeof(header));
+  }
+
+  template <typename... T>
+  void Values(T&... values) {
+    static_assert((!std::is_pointer_v<T> && ...), "a pointer means nothing in another process");
+    (Put(&values, sizeof(values)), ...);
+  }
+  template <typename T>
+  void Array(const T*& data, uint64_t count) {
+    if (!Present(data)) return;
+    bytes_.resize((bytes_.size() + 7) / 8 * 8);
+    Put(data, count * sizeof(T));
+  }
+  void Text(const char*& text) {
+    if (!Present(text)) return;
+    uint64_t size = std::strlen(text) + 1;
+    Values(size);
+    Put(text, size);
+  }
+  // What else the fields depend on follows the group.
+  template <typename T, typename... Context>
+  void Group(const T*& group, Context... context) {
+    if (!Present(group)) return;
+    T copy = CopyOf(group);
+    Fields(*this, copy, context...);
+  }
+  template <typename T>
+  void Groups(const T*& groups, uint64_t count) {
+    if (!Present(groups)) return;
+    for (uint64_t i = 0; i < count; ++i) {
+      T copy = groups[i];
+      Fields(*this, copy);
+    }
+  }
+  // Of pointers to groups, each of which may be null.
+  template <typename T>
+  void GroupPointers(const T* const*& groups, uint64_t count) {
+    if (!Present(groups)) return;
+    for (uint64_t i = 0; i < count; ++i) {
+      const T* group = groups[i];
+      Group(group);
+    }
+  }
+  void Texts(const char* const*& texts, uint64_t count) {
+    if (!Present(texts)) return;
+    for (uint64_t i = 0; i < count; ++i) {
+      const char* text = texts[i];
+      Text(text);
+    }
+  }
+
+  // The whole message; the writer is empty afterwards.
+  Bytes Take() {
+    const uint64_t payload_bytes = bytes_.size() - sizeof(Header);
+    std::memcpy(bytes_.data(), &payload_bytes, sizeof(payload_bytes));
+    return std::move(bytes_);
+  }
+
+ private:
+  bool Present(const void* data) {
+    uint32_t present = data == nullptr ? 0 : 1;
+    Values(present);
+    return data != nullptr;
+  }
+  void Put(const void* data, uint64_t size) {
+    const auto* begin = static_cast<const unsigned char*>(data);
+    bytes_.insert(bytes_.end(), begin, begin + size);
+  }
+
+  Bytes bytes_;
+};
+
+// Reads a payload, and owns it with all that points into it. A payload that breaks off, as a host that is out of order may
+// send, throws executor::Failure.
+class Reader {
+ public:
+  explicit Reader(Bytes payload) : payload_(std::move(payload)) {}
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  template <typename... T>
+  void Values(T&... values) {
+    (std::memcpy(&values, Take(sizeof(values)), sizeof(values)), ...);
+  }
+  template <typename T>
+  void Array(const T*& data, uint64_t count) {
+    if (!Present()) return;
+    position_ = (position_ + 7) / 8 * 8;
+    if (count > payload_.size() / sizeof(T)) BreaksOff();
+    data = reinterpret_cast<const T*>(Take(count * sizeof(T)));
+  }
+  void Text(const char*& text) {
+    if (!Present()) return;
+    uint64_t size = 0;
+    Values(size);
+    text = reinterpret_cast<const char*>(Take(size));
+    if (size == 0 || text[size - 1] != 0) BreaksOff();
+  }
+  template <typename T, typename... Context>
+  void Group(const T*& group, Context... context) {
+    if (Present()) group = ReadInto(New<T>(1), context...);
+  }
+  template <typename T>
+  void Groups(const T*& groups, uint64_t count) {
+    if (!Present()) return;
+    T* read = New<T>(count);
+    for (uint64_t i = 0; i < count; ++i) ReadInto(read + i);
+    groups = read;
+  }
+  template <typename T>
+  void GroupPointers(const T* const*& groups, uint64_t count) {
+    if (!Present()) return;
+    const T** read = New<const T*>(count);
+    for (uint64_t i = 0; i < count; ++i) Group(read[i]);
+    groups = read;
+  }
+  void Texts(const char* const*& texts, uint64_t count) {
+    if (!Present()) return;
+    const char** read = New<const char*>(count);
+    for (uint64_t i = 0; i < count; ++i) Text(read[i]);
+    texts = read;
+  }
+
+  template <typename T, typename... Context>
+  T* ReadInto(T* read, Context... context) {
+    if constexpr (HasSize<T>::value) read->size = sizeof(T);
+    Fields(*this, *read, context...);
+    return read;
+  }
+
+ private:
+  [[noreturn]] static void BreaksOff() {
+    throw executor::Failure(EXECUTOR_INTERNAL, "a message between the addon and its host breaks off");
+  }
+  bool Present() {
+    uint32_t present = 0;
+    Values(present);
+    return present != 0;
+  }
+  const unsigned char* Take(uint64_t size) {
+    if (position_ > payload_.size() || size > payload_.size() - position_) BreaksOff();
+    const unsigned char* data = payload_.data() + position_;
+    position_ += size;
+    return data;
+  }
+  template <typename T>
+  T* New(uint64_t count) {
+    if (count > payload_.size()) BreaksOff();  // each takes a byte at least
+    auto made = std::make_shared<std::vector<T>>(count);
+    owned_.push_back(made);
+    return made->data();
+  }
+
+  const Bytes payload_;
+  uint64_t position_ = 0;
+  std::vector<std::shared_ptr<void>> owned_;
+};
+
+// A message of one struct. Of those of the contract, only what lies within `size` is written.
+template <typename T>
+Bytes Encode(MessageType type, const T& value) {
+  Writer writer(type);
+  T copy = CopyOf(&value);
+  Fields(writer, copy);
+  return writer.Take();
+}
+
+// The struct that a payload holds; all it points to lives as long as it.
+template <typename T>
+std::shared_ptr<const T> Decode(Bytes payload) {
+  struct Message {
+    explicit Message(Bytes bytes) : reader(std::move(bytes)) {}
+    Reader reader;
+    T value{};
+  };
+  const auto message = std::make_shared<Message>(std::move(payload));
+  message->reader.ReadInto(&message->value);
+  return std::shared_ptr<const T>(message, &message->value);
+}
+
+}  // namespace isolation
+
+#endif  // ISOLATION_WIRE_H_

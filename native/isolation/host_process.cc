@@ -69,6 +69,10 @@ HostProcess::HostProcess(const std::string& program) {
   FileActions actions;
   posix_spawn_file_actions_adddup2(actions.get(), ends[1], kHostSocket);  // without close-on-exec
   posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  // What an executor prints is no output of the program. Node marks both close-on-exec, which a copy is not.
+  for (const int output : {STDOUT_FILENO, STDERR_FILENO}) {
+    posix_spawn_file_actions_adddup2(actions.get(), STDERR_FILENO, output);
+  }
   posix_spawn_file_actions_addclosefrom_np(actions.get(), kHostSocket + 1);
   Attributes attributes;
   sigset_t none;

@@ -154,9 +154,10 @@ const CODES = {
     mend: 'Await what runs before `close()`, or give it time: `close({ drainMs: 5000 })`. `error.partial` has what there was.',
   },
   ERR_EXECUTOR_FAILED: {
-    meaning: 'The executor failed and runs no more requests.',
-    causes: 'A failure below this package, which the message tells; damaged weights that give no numbers.',
-    mend: 'Close the LLM and load the engine again. If it comes back, convert the model again, or report it with the message.',
+    meaning: 'The executor failed, and what it ran with it.',
+    causes:
+      "A failure below this package, which the message tells; damaged weights that give no numbers; with `isolation: 'process'` the end of the host process, which Linux kills where memory runs out.",
+    mend: "With `isolation: 'process'` send the request again: another host is started. Without, close the LLM and load the engine again. If it comes back, convert the model again, or report it with the message.",
   },
   ERR_INTERNAL: {
     meaning: 'A bug in this package or in the executor; please report it.',

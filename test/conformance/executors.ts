@@ -10,7 +10,8 @@ import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from
 export type Trait = 'a model' | 'batch invariance';
 
 export interface ExecutorUnderTest {
-  readonly executor: NonNullable<LoadOptions['executor']>;
+  /** What LLM.load takes for it. */
+  readonly options: LoadOptions;
   readonly traits: readonly Trait[];
   /** The engine it is tested with where none is named. */
   readonly engine: () => Promise<string>;
@@ -18,9 +19,14 @@ export interface ExecutorUnderTest {
 
 /** By the names that `npm run conformance -- --executor` takes. */
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
-  cpu: { executor: 'cpu', traits: ['a model', 'batch invariance'], engine: tinyEngine },
+  cpu: { options: { executor: 'cpu' }, traits: ['a model', 'batch invariance'], engine: tinyEngine },
+  'cpu-isolated': {
+    options: { executor: 'cpu', isolation: 'process' },
+    traits: ['a model', 'batch invariance'],
+    engine: tinyEngine,
+  },
   scripted: {
-    executor: { library: SCRIPTED_LIBRARY },
+    options: { executor: { library: SCRIPTED_LIBRARY } },
     traits: ['batch invariance'],
     engine: () => scriptedEngine({ step_ms: 1 }), // so that a request of many tokens can be seen running
   },

@@ -47,7 +47,7 @@ export class Conformance {
   /** @param dir an engine with a tokenizer and a chat template. Default: the one that the executor is tested with. */
   static async open(executor: ExecutorUnderTest, dir?: string): Promise<Conformance> {
     const engine = dir ?? (await executor.engine());
-    return new Conformance(executor, engine, await LLM.load(engine, { executor: executor.executor }));
+    return new Conformance(executor, engine, await LLM.load(engine, executor.options));
   }
 
   close(): Promise<void> {
@@ -64,7 +64,7 @@ export class Conformance {
       return await Promise.race([this.#judge(each), tooLong]);
     } catch (error) {
       await this.#llm.close(); // what the case left running must not spoil the next
-      this.#llm = await LLM.load(this.#dir, { executor: this.#executor.executor });
+      this.#llm = await LLM.load(this.#dir, this.#executor.options);
       throw error;
     } finally {
       limit.abort();
@@ -92,18 +92,18 @@ export class Conformance {
   }
 
   async #call(body: Case['body']): Promise<void> {
-    const { executor } = this.#executor;
+    const executor = this.#executor.options;
     const opened: LLM[] = [];
     try {
       await body({
         llm: this.#llm,
         load: async (options = {}, generationConfig) => {
           const dir = generationConfig ? await engineWith(this.#dir, generationConfig) : this.#dir;
-          const llm = await LLM.load(dir, { executor, ...options });
+          const llm = await LLM.load(dir, { ...executor, ...options });
           opened.push(llm);
           return llm;
         },
-        loadArguments: [this.#dir, { executor }],
+        loadArguments: [this.#dir, executor],
       });
     } finally {
       await Promise.all(opened.map((llm) => llm.close()));

@@ -88,10 +88,7 @@ T CopyOf(const T* given) {
 // Fields take what they write by reference, as Reader's do, and change nothing.
 class Writer {
  public:
-  explicit Writer(MessageType type) : bytes_(sizeof(Header)) {
-    const Header header = {0, kWireVersion, type};
-    std::memcpy(bytes_.data(), &header, sizeof(header));
-  }
+  explicit Writer(MessageType type);
 
   template <typename... T>
   void Values(T&... values) {
@@ -104,12 +101,7 @@ class Writer {
     bytes_.resize((bytes_.size() + 7) / 8 * 8);
     Put(data, count * sizeof(T));
   }
-  void Text(const char*& text) {
-    if (!Present(text)) return;
-    uint64_t size = std::strlen(text) + 1;
-    Values(size);
-    Put(text, size);
-  }
+  void Text(const char*& text);
   // What else the fields depend on follows the group.
   template <typename T, typename... Context>
   void Group(const T*& group, Context... context) {
@@ -143,22 +135,12 @@ class Writer {
   }
 
   // The whole message; the writer is empty afterwards.
-  Bytes Take() {
-    const uint64_t payload_bytes = bytes_.size() - sizeof(Header);
-    std::memcpy(bytes_.data(), &payload_bytes, sizeof(payload_bytes));
-    return std::move(bytes_);
-  }
+  Bytes Take();
 
  private:
-  bool Present(const void* data) {
-    uint32_t present = data == nullptr ? 0 : 1;
-    Values(present);
-    return data != nullptr;
-  }
-  void Put(const void* data, uint64_t size) {
-    const auto* begin = static_cast<const unsigned char*>(data);
-    bytes_.insert(bytes_.end(), begin, begin + size);
-  }
+  // Not inline, nor are Reader's: each field of the contract calls them.
+  bool Present(const void* data);
+  void Put(const void* data, uint64_t size);
 
   Bytes bytes_;
 };
@@ -182,13 +164,7 @@ class Reader {
     if (count > payload_.size() / sizeof(T)) BreaksOff();
     data = reinterpret_cast<const T*>(Take(count * sizeof(T)));
   }
-  void Text(const char*& text) {
-    if (!Present()) return;
-    uint64_t size = 0;
-    Values(size);
-    text = reinterpret_cast<const char*>(Take(size));
-    if (size == 0 || text[size - 1] != 0) BreaksOff();
-  }
+  void Text(const char*& text);
   template <typename T, typename... Context>
   void Group(const T*& group, Context... context) {
     if (Present()) group = ReadInto(New<T>(1), context...);
@@ -222,20 +198,9 @@ class Reader {
   }
 
  private:
-  [[noreturn]] static void BreaksOff() {
-    throw executor::Failure(EXECUTOR_INTERNAL, "a message between the addon and its host breaks off");
-  }
-  bool Present() {
-    uint32_t present = 0;
-    Values(present);
-    return present != 0;
-  }
-  const unsigned char* Take(uint64_t size) {
-    if (position_ > payload_.size() || size > payload_.size() - position_) BreaksOff();
-    const unsigned char* data = payload_.data() + position_;
-    position_ += size;
-    return data;
-  }
+  [[noreturn]] static void BreaksOff();
+  bool Present();
+  const unsigned char* Take(uint64_t size);
   template <typename T>
   T* New(uint64_t count) {
     if (count > payload_.size()) BreaksOff();  // each takes a byte at least

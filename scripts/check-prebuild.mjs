@@ -1,8 +1,8 @@
-// Fails if an addon needs more of a machine than Ubuntu 22.04 and RHEL 9 have, or is not fit to be published:
+// Fails if an addon or its host program needs more of a machine than Ubuntu 22.04 and RHEL 9 have, or is not fit to be published:
 //
-//   node scripts/check-prebuild.mjs [FILE ...]      without a FILE, the addon in prebuilds/linux-x64
+//   node scripts/check-prebuild.mjs [FILE ...]      without a FILE, those in prebuilds/linux-x64
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 
 // The newest version of each family: glibc 2.34 and GCC 11 (libstdc++ has two families) are RHEL 9's, which are the older ones.
@@ -18,8 +18,9 @@ const LIBRARIES = [
   'ld-linux-x86-64.so.2',
 ];
 const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
+const HOST = 'node_tensorrt_llm_host';
 
-/** One sentence for each thing that is wrong with the shared library. */
+/** One sentence for each thing that is wrong with the shared library or program. */
 function problems(file) {
   const read = (what) => execFileSync('readelf', ['--wide', what, file], { encoding: 'utf8', maxBuffer: 2 ** 28 });
   const found = [];
@@ -45,13 +46,21 @@ function problems(file) {
     const bound = newest ? `the newest allowed is ${newest}` : `only ${Object.keys(NEWEST).join(', ')} are known`;
     found.push(`It needs ${version} for ${names.join(', ') || 'the library itself'}; ${bound}.`);
   }
-  // Node also exports its own OpenSSL, zlib, libuv and V8, which are others in each of its versions.
-  const foreign = symbols.filter(
-    ({ name, binding, imported }) => imported && binding === 'GLOBAL' && !/@|^(napi|node_api)_/.test(name),
-  );
-  if (foreign.length > 0) found.push(`It needs symbols that are not Node-API's: ${namesOf(foreign)}.`);
-  const exported = symbols.filter(({ name, imported }) => !imported && !EXPORTS.includes(name));
-  if (exported.length > 0) found.push(`It exports more than ${EXPORTS.join(' and ')}: ${namesOf(exported)}.`);
+  const unversioned = symbols.filter(({ name }) => !name.includes('@'));
+  const imported = unversioned.filter((symbol) => symbol.imported && symbol.binding === 'GLOBAL');
+  const exported = unversioned.filter((symbol) => !symbol.imported);
+  if (path.basename(file) === HOST) {
+    // There is no Node in its process. Its own copies of C++'s templates must not stand in for those of an executor's library.
+    if (imported.length > 0) found.push(`It needs symbols that no library has: ${namesOf(imported)}.`);
+    if (exported.length > 0) found.push(`It exports something: ${namesOf(exported)}.`);
+    if ((statSync(file).mode & 0o111) !== 0o111) found.push('It is not executable.');
+  } else {
+    // Node also exports its own OpenSSL, zlib, libuv and V8, which are others in each of its versions.
+    const foreign = imported.filter(({ name }) => !/^(napi|node_api)_/.test(name));
+    if (foreign.length > 0) found.push(`It needs symbols that are not Node-API's: ${namesOf(foreign)}.`);
+    const further = exported.filter(({ name }) => !EXPORTS.includes(name));
+    if (further.length > 0) found.push(`It exports more than ${EXPORTS.join(' and ')}: ${namesOf(further)}.`);
+  }
 
   if (/ \.(symtab|debug_\w+) /.test(read('--section-headers'))) found.push('It is not stripped.');
   return found;
@@ -68,12 +77,14 @@ function isAllowed(version) {
 const prebuilds = path.join(import.meta.dirname, '..', 'prebuilds', 'linux-x64');
 const files = process.argv.slice(2);
 if (files.length === 0) {
-  const built = existsSync(prebuilds) ? readdirSync(prebuilds).filter((name) => name.endsWith('.node')) : [];
-  files.push(...built.map((name) => path.join(prebuilds, name)));
-}
-if (files.length === 0) {
-  console.error(`${prebuilds} has no addon; make it: npm run prebuildify`);
-  process.exitCode = 1;
+  const names = existsSync(prebuilds) ? readdirSync(prebuilds) : [];
+  const addons = names.filter((name) => name.endsWith('.node'));
+  if (addons.length === 0 || !names.includes(HOST)) {
+    console.error(`${prebuilds} lacks the addon or ${HOST}; make them: npm run prebuildify`);
+    process.exitCode = 1;
+  } else {
+    files.push(...[...addons, HOST].map((name) => path.join(prebuilds, name)));
+  }
 }
 for (const file of files) {
   const found = problems(file);

@@ -1,4 +1,5 @@
-// Makes prebuilds/linux-x64/node-tensorrt-llm.glibc.node, the addon as it is published: what `npm run build:native` builds, stripped.
+// Makes prebuilds/linux-x64: node-tensorrt-llm.glibc.node, the addon, and node_tensorrt_llm_host, its host program, as they are
+// published: what `npm run build:native` builds, stripped.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -23,4 +24,10 @@ const { status, error } = spawnSync(
   { stdio: 'inherit' },
 );
 if (error) console.error(`prebuildify could not be run: ${error.message}`);
-process.exit(status ?? 1);
+if (status !== 0) process.exit(status ?? 1);
+// prebuildify takes addons and shared libraries along, and no programs.
+const host = 'node_tensorrt_llm_host';
+const published = path.join(root, 'prebuilds', 'linux-x64', host);
+const stripped = spawnSync('strip', ['-o', published, path.join(cwd, 'build', 'Release', host)], { stdio: 'inherit' });
+if (stripped.error) console.error(`strip could not be run: ${stripped.error.message}`);
+process.exit(stripped.status ?? 1);

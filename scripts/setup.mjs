@@ -4,7 +4,12 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..');
-const built = ['node_modules', 'dist/index.js', 'build/Release/node_tensorrt_llm.node'];
+const built = [
+  'node_modules',
+  'dist/index.js',
+  'build/Release/node_tensorrt_llm.node',
+  'build/Release/node_tensorrt_llm_host',
+];
 if (!built.every((name) => existsSync(path.join(root, name)))) {
   const { status } = spawnSync('npm', ['ci', '--no-fund', '--no-audit'], { cwd: root, stdio: 'inherit', shell: true });
   if (status !== 0) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { temporaryDirectory } from '../tools/engines.js';
@@ -13,7 +13,9 @@ before(async () => {
 
 function compile(source: string, name: string, ...options: string[]): string {
   const library = join(dir, name);
-  const args = ['-x', 'c++', '-', '-x', 'none', '-shared', '-fPIC', '-Wl,--no-as-needed', '-o', library, ...options];
+  // A library that stands in for a system's lacks what other libraries of the system want of it.
+  const kind = source.includes('main()') ? ['-pie', '-fPIE', '-Wl,--allow-shlib-undefined'] : ['-shared', '-fPIC'];
+  const args = ['-x', 'c++', '-', '-x', 'none', ...kind, '-Wl,--no-as-needed', '-o', library, ...options];
   const { status, stderr } = spawnSync('g++', args, { input: source, encoding: 'utf8' });
   assert.equal(status, 0, stderr);
   return library;
@@ -90,4 +92,28 @@ test('an addon that exports more than Node looks up is refused', () => {
 
 test('an addon that was not stripped is refused', () => {
   assert.deepEqual(problems(compile(ADDON, 'addon.node')), ['It is not stripped.']);
+});
+
+const HOST = 'node_tensorrt_llm_host';
+
+test('a host program that keeps to the bounds passes', () => {
+  assert.deepEqual(problems(compile('int main() {}', HOST, '-s')), []);
+});
+
+test('a host program that is as new as the system it was built on is refused, as an addon is', () => {
+  const host = compile(
+    `${calling('newcomer')} int main() {}`,
+    HOST,
+    '-s',
+    standIn('libm.so.6', 'newcomer', 'GLIBC_2.35'),
+  );
+  assert.deepEqual(problems(host), ['It needs GLIBC_2.35 for newcomer@GLIBC_2.35; the newest allowed is 2.34.']);
+});
+
+test('a host program that exports something, or is not executable, is refused', () => {
+  const host = compile('extern "C" void leaked() {} int main() {}', HOST, '-s', '-rdynamic');
+  chmodSync(host, 0o644);
+  const found = problems(host);
+  assert.match(found[0] ?? '', /^It exports something: .*leaked/);
+  assert.deepEqual(found.slice(1), ['It is not executable.']);
 });

@@ -1,0 +1,118 @@
+#include "isolation/proxy.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <thread>
+#include <vector>
+
+#include "embedded/tiny_checkpoint.h"
+
+namespace isolation {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct Engine {
+  Engine() {
+    embedded::TinyModel().Fill().Write(directory.path());
+    path = directory.path();
+    config.size = sizeof(config);
+    config.engine_dir = path.c_str();
+    config.set = CONFIG_THREADS;
+    config.threads = 1;
+  }
+  embedded::TemporaryDirectory directory;
+  std::string path;
+  ExecutorConfig config{};
+};
+
+void Submit(Proxy* proxy, uint64_t id, uint32_t max_tokens) {
+  const std::vector<int32_t> tokens = {1, 2, 3};
+  ExecutorRequest request{};
+  request.size = sizeof(request);
+  request.id = id;
+  request.tokens = tokens.data();
+  request.token_count = static_cast<uint32_t>(tokens.size());
+  request.streaming = 1;
+  request.max_tokens = max_tokens;
+  const ExecutorRequest* const requests[] = {&request};
+  proxy->Submit(requests, 1);
+}
+
+// Waits until this many requests have ended, and counts the ends of each id.
+std::map<uint64_t, int> WaitForEnds(Proxy* proxy, int ends) {
+  std::map<uint64_t, int> ended;
+  while (ends > 0) {
+    const ExecutorBatch* batch = proxy->Wait(milliseconds(1000));
+    for (uint32_t row = 0; row < batch->row_count; ++row) {
+      if ((batch->flags[row] & ROW_REQUEST_FINAL) == 0) continue;
+      ++ended[batch->request_ids[row]];
+      --ends;
+    }
+  }
+  return ended;
+}
+
+TEST(Proxy, EveryRequestOfSeveralThreadsEndsOnceWhileOthersCancelAndAskForStats) {
+  const Engine engine;
+  Proxy proxy(engine.config, HOST_PROGRAM, "");
+  constexpr uint64_t kThreads = 3;
+  constexpr uint64_t kRequests = 100;
+  std::vector<std::thread> submitters;
+  for (uint64_t thread = 0; thread < kThreads; ++thread) {
+    submitters.emplace_back([&proxy, thread] {
+      for (uint64_t i = 0; i < kRequests; ++i) {
+        const uint64_t id = 1 + thread * kRequests + i;
+        Submit(&proxy, id, 20);
+        if (i % 3 == 0) proxy.Cancel(&id, 1);
+      }
+    });
+  }
+  std::atomic<bool> done{false};
+  std::thread asker([&] {
+    ExecutorStats stats{};
+    stats.size = sizeof(stats);
+    while (!done) proxy.Stats(&stats);
+  });
+  const auto ended = WaitForEnds(&proxy, kThreads * kRequests);
+  done = true;
+  asker.join();
+  for (std::thread& thread : submitters) thread.join();
+  EXPECT_EQ(ended.size(), kThreads * kRequests);
+  for (const auto& [id, ends] : ended) EXPECT_EQ(ends, 1) << id;
+  proxy.Shutdown(milliseconds(1000));
+  EXPECT_THROW(Submit(&proxy, 9999, 1), executor::Failure);
+}
+
+TEST(Proxy, InterruptEndsTheNextWaitWithoutRows) {
+  const Engine engine;
+  Proxy proxy(engine.config, HOST_PROGRAM, "");
+  proxy.Interrupt();
+  EXPECT_EQ(proxy.Wait(std::chrono::hours(1))->row_count, 0u);
+}
+
+TEST(Proxy, ALoadThatIsGivenUpThrows) {
+  Engine engine;
+  engine.config.on_progress = [](void*, double) { return uint32_t{0}; };
+  try {
+    const Proxy proxy(engine.config, HOST_PROGRAM, "");
+    FAIL() << "it was loaded";
+  } catch (const executor::Failure& failure) {
+    EXPECT_EQ(failure.code(), EXECUTOR_LOAD_ABORTED);
+  }
+}
+
+TEST(Proxy, AProgramThatIsNoHostFailsTheLoad) {
+  const Engine engine;
+  try {
+    const Proxy proxy(engine.config, "/bin/false", "");
+    FAIL() << "it was loaded";
+  } catch (const executor::Failure& failure) {
+    EXPECT_NE(std::string(failure.what()).find("exit code 1"), std::string::npos) << failure.what();
+  }
+}
+
+}  // namespace
+}  // namespace isolation

@@ -88,7 +88,7 @@ export class LLM implements AsyncDisposable {
    * Loads an engine directory: the weights on a thread of their own, the tokenizer on the event loop (see Tokenizer.load).
    * @throws {LLMError} what is wrong with the directory, the options or the platform: `ERR_ENGINE_*`, `ERR_TOKENIZER_INVALID`,
    *   `ERR_MODEL_UNSUPPORTED`, `ERR_INVALID_OPTION`, `ERR_EXECUTOR_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`,
-   *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`. If `options.signal` aborts, its reason; what `onProgress` throws.
+   *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
     const { signal, onProgress, logger, executor, isolation = 'none', ...sizes } = readLoadOptions(options);

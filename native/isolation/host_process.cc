@@ -103,7 +103,9 @@ HostProcess::~HostProcess() {
 
 void HostProcess::EndInput() const { shutdown(socket_, SHUT_WR); }
 
-void HostProcess::Kill() const { kill(pid_, SIGKILL); }
+void HostProcess::Kill() const {
+  if (pid_ > 0) kill(pid_, SIGKILL);  // -1 would be every process
+}
 
 std::string HostProcess::WaitForEnd() {
   const auto kill_at = std::chrono::steady_clock::now() + kEndIsNear;

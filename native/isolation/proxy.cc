@@ -72,17 +72,16 @@ Proxy::Proxy(const ExecutorConfig& config, std::string program, const std::strin
                             "files, or raise the limit (ulimit -n)");
   }
   keeper_ = std::thread(&Proxy::Keep, this);
-  WaitForLoad();
-  if (state_ == State::kReady && !stop_) return;
+  if (WaitForLoad()) return;
   Stop();
   throw load_failure_.value_or(executor::Failure(EXECUTOR_LOAD_ABORTED, "loading was given up"));
 }
 
 Proxy::~Proxy() { Stop(); }
 
-void Proxy::WaitForLoad() {
+bool Proxy::WaitForLoad() {
   std::unique_lock<std::mutex> lock(mutex_);
-  while (state_ == State::kLoading) {
+  while (info_ == nullptr && state_ == State::kLoading) {
     changed_.wait_for(lock, kProgressPeriod);
     if (callbacks_.on_progress == nullptr) continue;
     const double done = load_done_;
@@ -93,6 +92,7 @@ void Proxy::WaitForLoad() {
     stop_ = true;
     Wake();
   }
+  return info_ != nullptr && !stop_;
 }
 
 void Proxy::Stop() {

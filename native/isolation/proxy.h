@@ -48,7 +48,8 @@ class Proxy {
     Bytes message;
   };
 
-  void WaitForLoad();
+  // Answers whether there is an engine now.
+  bool WaitForLoad();
   void Stop();
 
   // The keeper's.

@@ -64,7 +64,7 @@ function runAddon(sanitizer) {
     console.error(`${addon} is not compiled for ${sanitizer}: the tests would find nothing.`);
     return false;
   }
-  const tests = ['lib', 'lib/failures', 'conformance'].flatMap((folder) =>
+  const tests = ['lib', 'lib/failures', 'lib/isolation', 'conformance'].flatMap((folder) =>
     readdirSync(path.join(root, 'dist-test', folder))
       .filter((name) => name.endsWith('.test.js') && !NOT_HERE.includes(name))
       .map((name) => path.join('dist-test', folder, name)),

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..');
-const sources = ['native', 'test/native', 'test/scripted-executor', 'bench'].flatMap((dir) =>
+const sources = ['native', 'test/native', 'test/scripted-executor', 'test/stand-in', 'bench'].flatMap((dir) =>
   readdirSync(path.join(root, dir), { recursive: true })
     .filter((name) => /\.(cc|h|cu|cuh)$/.test(name))
     .map((name) => path.join(dir, name)),

@@ -1,0 +1,14 @@
+#ifndef STAND_IN_TENSORRT_LLM_RUNTIME_COMMON_H_
+#define STAND_IN_TENSORRT_LLM_RUNTIME_COMMON_H_
+
+#include <cstdint>
+
+namespace tensorrt_llm::runtime {
+
+using SizeType32 = std::int32_t;
+using SizeType64 = std::int64_t;
+using TokenIdType = std::int32_t;
+
+}  // namespace tensorrt_llm::runtime
+
+#endif  // STAND_IN_TENSORRT_LLM_RUNTIME_COMMON_H_

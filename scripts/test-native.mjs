@@ -16,6 +16,16 @@ if (!existsSync('/usr/include/gtest/gtest.h') && process.getuid?.() === 0 && exi
   run('apt-get', 'update', '-q');
   run('apt-get', 'install', '-y', '-q', 'libgtest-dev');
 }
-run('cmake', '-S', root, '-B', build, '-DNATIVE_TESTS=ON', '-DCMAKE_BUILD_TYPE=Release', '-Wno-dev');
+run(
+  'cmake',
+  '-S',
+  root,
+  '-B',
+  build,
+  '-DNATIVE_TESTS=ON',
+  '-DSTAND_IN_VERSION=0.13;1.2',
+  '-DCMAKE_BUILD_TYPE=Release',
+  '-Wno-dev',
+);
 run('cmake', '--build', build, '-j', '2');
 run('ctest', '--test-dir', build, '--output-on-failure', '-j', '2', ...process.argv.slice(2));

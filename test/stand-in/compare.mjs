@@ -84,7 +84,8 @@ class Declarations {
       this.#take();
       return this.#members(kind === 'namespace' ? `${scope}${name.join('')}::` : scope, access);
     }
-    const add = (tokens, where = scope) => access === 'public' && this.list.push({ scope: where, text: tokens.join(' ') });
+    const add = (tokens, where = scope) =>
+      access === 'public' && this.list.push({ scope: where, text: tokens.join(' ') });
     if (/^(class|struct|enum)$/.test(this.#peek)) {
       head.length = 0;
       while (this.#peek !== '{' && this.#peek !== ';') head.push(this.#take());
@@ -156,7 +157,8 @@ const parameters = (group) => {
   return list.flatMap((parameter, i) => {
     const equals = parameter.indexOf('=');
     const type = equals < 0 ? parameter : parameter.slice(0, equals);
-    const named = type.length > 1 && /^[A-Za-z_]\w*$/.test(type.at(-1)) && type.at(-1) !== 'const' && type.at(-2) !== '::';
+    const named =
+      type.length > 1 && /^[A-Za-z_]\w*$/.test(type.at(-1)) && type.at(-1) !== 'const' && type.at(-2) !== '::';
     const rest = equals < 0 ? [] : parameter.slice(equals);
     return [...(i > 0 ? [','] : []), ...(named ? type.slice(0, -1) : type), ...rest];
   });
@@ -171,7 +173,8 @@ for (const declaration of missing) {
   console.log(`not in the real headers: ${key(declaration)}`);
   const name = /(\w+) (?:\(|=|\{|$)/.exec(declaration.text)?.[1];
   for (const other of theirs)
-    if (other.scope === declaration.scope && new RegExp(`\\b${name}\\b`).test(other.text)) console.log(`  they have: ${other.text}`);
+    if (other.scope === declaration.scope && new RegExp(`\\b${name}\\b`).test(other.text))
+      console.log(`  they have: ${other.text}`);
 }
 
 const mine = new Set(ours.map(key));

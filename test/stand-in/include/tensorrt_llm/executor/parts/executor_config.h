@@ -147,7 +147,7 @@ class ExecutorConfig {
   [[nodiscard]] bool getFailFastOnAttentionWindowTooLarge() const { return fail_fast_on_attention_window_too_large_; }
 #endif
 
-  void setMaxBeamWidth(SizeType32 maxBeamWidth) { max_beam_width_ = maxBeamWidth; }
+  void setMaxBeamWidth(SizeType32 maxBeamWidth);  // throws TllmException below 1
   void setSchedulerConfig(SchedulerConfig const& schedulerConfig) { scheduler_config_ = schedulerConfig; }
   void setKvCacheConfig(KvCacheConfig const& kvCacheConfig) { kv_cache_config_ = kvCacheConfig; }
   void setEnableChunkedContext(bool enableChunkedContext) { enable_chunked_context_ = enableChunkedContext; }
@@ -159,8 +159,8 @@ class ExecutorConfig {
     request_stats_max_iterations_ = requestStatsMaxIterations;
   }
   void setBatchingType(BatchingType batchingType) { batching_type_ = batchingType; }
-  void setMaxBatchSize(SizeType32 maxBatchSize) { max_batch_size_ = maxBatchSize; }
-  void setMaxNumTokens(SizeType32 maxNumTokens) { max_num_tokens_ = maxNumTokens; }
+  void setMaxBatchSize(SizeType32 maxBatchSize);  // throws TllmException below 1
+  void setMaxNumTokens(SizeType32 maxNumTokens);  // throws TllmException below 1
   void setParallelConfig(ParallelConfig const& parallelConfig) { parallel_config_ = parallelConfig; }
   void setPeftCacheConfig(PeftCacheConfig const& peftCacheConfig) { peft_cache_config_ = peftCacheConfig; }
   void setLogitsPostProcessorConfig(LogitsPostProcessorConfig const& logitsPostProcessorConfig) {

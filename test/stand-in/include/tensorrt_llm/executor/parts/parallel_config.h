@@ -13,12 +13,9 @@ namespace tensorrt_llm::executor {
 
 class OrchestratorConfig {
  public:
+  // Throws TllmException if it shall spawn processes and the path does not exist.
   explicit OrchestratorConfig(bool isOrchestrator = true, std::string workerExecutablePath = "",
-                              std::shared_ptr<mpi::MpiComm> orchLeaderComm = nullptr, bool spawnProcesses = true)
-      : is_orchestrator_(isOrchestrator),
-        worker_executable_path_(std::move(workerExecutablePath)),
-        orch_leader_comm_(std::move(orchLeaderComm)),
-        spawn_processes_(spawnProcesses) {}
+                              std::shared_ptr<mpi::MpiComm> orchLeaderComm = nullptr, bool spawnProcesses = true);
 
   [[nodiscard]] bool getIsOrchestrator() const { return is_orchestrator_; }
   [[nodiscard]] std::string getWorkerExecutablePath() const { return worker_executable_path_; }

@@ -1,0 +1,93 @@
+// The rank that takes requests: a queue, an execution thread with its iterations, and the responses they give.
+#ifndef STAND_IN_LEADER_H_
+#define STAND_IN_LEADER_H_
+
+#include <deque>
+#include <list>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "response_queue.h"
+#include "sequence.h"
+
+namespace stand_in {
+
+class Leader {
+ public:
+  // Loads the engine. Throws as NVIDIA's library does.
+  Leader(const std::filesystem::path& engine_dir, const tle::ExecutorConfig& config);
+  ~Leader();
+  Leader(const Leader&) = delete;
+  Leader& operator=(const Leader&) = delete;
+
+  ResponseQueue& responses() { return responses_; }
+  const ResponseQueue& responses() const { return responses_; }
+  std::vector<IdType> Enqueue(const std::vector<tle::Request>& requests);
+  void Cancel(IdType id);
+  // Runs what is active to its end, then stops. Idempotent; not with another call at the same time.
+  void Shutdown();
+  bool is_shut_down() const { return is_shutdown_called_; }
+  std::deque<tle::IterationStats> TakeIterationStats();
+  std::deque<tle::RequestStatsPerIteration> TakeRequestStats();
+
+  // Counts the call of a function of Executor, and throws or aborts where the script says so.
+  void Enter(const std::string& function) const;
+
+ private:
+  struct Queued {
+    std::shared_ptr<const tle::Request> request;  // null asks the thread to end
+    std::vector<IdType> ids;                      // the request's, then those of its further sequences
+    Clock::time_point arrival;
+  };
+  struct ScriptCalls;
+
+  void Load(const tle::ExecutorConfig& config);
+  void Run();
+  void TerminateCancelled();
+  void Step();
+  void FailAll(const std::string& message);
+  void Respond();
+  void Fetch();
+  std::vector<Queued> TakeQueued();
+  void Start(const Queued& queued);
+  SizeType32 CheckedMaxNewTokens(const tle::Request& request) const;
+  void AppendError(IdType id, const tle::Request& request, const std::string& message);
+  void AddStats(size_t completed, std::chrono::duration<double, std::milli> step);
+
+  const Script script_;
+  const std::unique_ptr<ScriptCalls> calls_;
+  const EngineDirectory directory_;
+  const tle::ExecutorConfig config_;
+  const SizeType32 max_active_;
+  std::unique_ptr<Engine> engine_;
+  ResponseQueue responses_;
+
+  std::mutex queue_mutex_;  // of the next three
+  std::condition_variable queue_changed_;
+  std::deque<Queued> queue_;  // by priority
+  IdType last_id_ = 0;
+
+  std::mutex cancel_mutex_;
+  std::set<IdType> cancelled_;
+
+  std::mutex stats_mutex_;
+  std::deque<tle::IterationStats> iteration_stats_;
+  std::deque<tle::RequestStatsPerIteration> request_stats_;
+
+  // Of the execution thread alone:
+  std::list<Sequence> active_;  // by priority
+  std::set<IdType> failing_;    // sequences that the script ends in an error
+  std::vector<tle::Response> new_responses_;
+  bool is_ending_ = false;
+  uint64_t steps_ = 0;
+  uint64_t started_ = 0;     // requests
+  uint64_t new_active_ = 0;  // of them, since the last statistics
+
+  bool is_shutdown_called_ = false;
+  std::thread thread_;
+};
+
+}  // namespace stand_in
+
+#endif  // STAND_IN_LEADER_H_

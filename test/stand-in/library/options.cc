@@ -10,145 +10,9 @@ namespace {
 using stand_in::Check;
 using stand_in::Throw;
 
-constexpr SizeType32 kMaxBeamWidth = 1024;
-
 }  // namespace
 
-SamplingConfig::SamplingConfig(
-    SizeType32 beamWidth, std::optional<SizeType32> const& topK, std::optional<FloatType> const& topP,
-    std::optional<FloatType> const& topPMin, std::optional<TokenIdType> const& topPResetIds,
-    std::optional<FloatType> const& topPDecay, std::optional<RandomSeedType> const& seed,
-    std::optional<FloatType> const& temperature, std::optional<SizeType32> const& minTokens,
-    std::optional<FloatType> const& beamSearchDiversityRate, std::optional<FloatType> const& repetitionPenalty,
-    std::optional<FloatType> const& presencePenalty, std::optional<FloatType> const& frequencyPenalty,
 #if STAND_IN_1_2
-    std::optional<SizeType32> const& promptIgnoreLength,
-#endif
-    std::optional<FloatType> const& lengthPenalty, std::optional<SizeType32> const& earlyStopping,
-    std::optional<SizeType32> const& noRepeatNgramSize
-#if STAND_IN_1_2
-    ,
-    std::optional<SizeType32> const& numReturnSequences, std::optional<FloatType> const& minP,
-    std::optional<std::vector<SizeType32>> const& beamWidthArray
-#endif
-) {
-  setBeamWidth(beamWidth);
-  setTopK(topK);
-  setTopP(topP);
-  setTopPMin(topPMin);
-  setTopPResetIds(topPResetIds);
-  setTopPDecay(topPDecay);
-  setSeed(seed);
-  setTemperature(temperature);
-  setMinTokens(minTokens);
-  setBeamSearchDiversityRate(beamSearchDiversityRate);
-  setRepetitionPenalty(repetitionPenalty);
-  setPresencePenalty(presencePenalty);
-  setFrequencyPenalty(frequencyPenalty);
-  Check(!lengthPenalty || *lengthPenalty >= 0, "lengthPenalty >= 0");
-  setLengthPenalty(lengthPenalty);
-  setEarlyStopping(earlyStopping);
-  setNoRepeatNgramSize(noRepeatNgramSize);
-#if STAND_IN_1_2
-  setPromptIgnoreLength(promptIgnoreLength);
-  setNumReturnSequences(numReturnSequences);
-  setMinP(minP);
-  setBeamWidthArray(beamWidthArray);
-#endif
-}
-
-bool SamplingConfig::operator==(SamplingConfig const& other) const {
-  const auto fields = [](const SamplingConfig& config) {
-    return std::tie(config.beam_width_, config.top_k_, config.top_p_, config.top_p_min_, config.top_p_reset_ids_,
-                    config.top_p_decay_, config.seed_, config.temperature_, config.min_tokens_,
-                    config.beam_search_diversity_rate_, config.repetition_penalty_, config.presence_penalty_,
-                    config.frequency_penalty_, config.prompt_ignore_length_, config.length_penalty_,
-                    config.early_stopping_, config.no_repeat_ngram_size_, config.num_return_sequences_, config.min_p_,
-                    config.beam_width_array_);
-  };
-  return fields(*this) == fields(other);
-}
-
-void SamplingConfig::setBeamWidth(SizeType32 beamWidth) {
-  Check(beamWidth > 0 && beamWidth <= kMaxBeamWidth, "0 < beamWidth <= 1024");
-  beam_width_ = beamWidth;
-}
-void SamplingConfig::setTopK(std::optional<SizeType32> const& topK) {
-  Check(!topK || *topK >= 0, "topK >= 0");
-  top_k_ = topK;
-}
-void SamplingConfig::setTopP(std::optional<FloatType> const& topP) {
-  Check(!topP || (*topP > 0 && *topP <= 1), "0 < topP <= 1");
-  top_p_ = topP;
-}
-void SamplingConfig::setTopPMin(std::optional<FloatType> const& topPMin) {
-  Check(!topPMin || (*topPMin >= 0 && *topPMin <= 1), "0 <= topPMin <= 1");
-  top_p_min_ = topPMin;
-}
-void SamplingConfig::setTopPResetIds(std::optional<TokenIdType> const& topPResetIds) {
-  Check(!topPResetIds || *topPResetIds >= 0, "topPResetIds >= 0");
-  top_p_reset_ids_ = topPResetIds;
-}
-void SamplingConfig::setTopPDecay(std::optional<FloatType> const& topPDecay) {
-  Check(!topPDecay || (*topPDecay > 0 && *topPDecay <= 1), "0 < topPDecay <= 1");
-  top_p_decay_ = topPDecay;
-}
-void SamplingConfig::setSeed(std::optional<RandomSeedType> const& seed) { seed_ = seed; }
-void SamplingConfig::setTemperature(std::optional<FloatType> const& temperature) {
-  Check(!temperature || *temperature >= 0, "temperature >= 0");
-  temperature_ = temperature;
-}
-void SamplingConfig::setMinTokens(std::optional<SizeType32> const& minTokens) {
-  Check(!minTokens || *minTokens >= 0, "minTokens >= 0");
-  min_tokens_ = minTokens;
-}
-void SamplingConfig::setBeamSearchDiversityRate(std::optional<FloatType> const& beamSearchDiversityRate) {
-  Check(!beamSearchDiversityRate || *beamSearchDiversityRate >= 0, "beamSearchDiversityRate >= 0");
-  beam_search_diversity_rate_ = beamSearchDiversityRate;
-}
-void SamplingConfig::setRepetitionPenalty(std::optional<FloatType> const& repetitionPenalty) {
-  Check(!repetitionPenalty || *repetitionPenalty > 0, "repetitionPenalty > 0");
-  repetition_penalty_ = repetitionPenalty;
-}
-void SamplingConfig::setPresencePenalty(std::optional<FloatType> const& presencePenalty) {
-  presence_penalty_ = presencePenalty;
-}
-void SamplingConfig::setFrequencyPenalty(std::optional<FloatType> const& frequencyPenalty) {
-  frequency_penalty_ = frequencyPenalty;
-}
-void SamplingConfig::setLengthPenalty(std::optional<FloatType> const& lengthPenalty) {
-  length_penalty_ = lengthPenalty;
-}
-void SamplingConfig::setEarlyStopping(std::optional<SizeType32> const& earlyStopping) {
-  Check(!earlyStopping || *earlyStopping >= 0, "earlyStopping >= 0");
-  early_stopping_ = earlyStopping;
-}
-void SamplingConfig::setNoRepeatNgramSize(std::optional<SizeType32> const& noRepeatNgramSize) {
-  Check(!noRepeatNgramSize || *noRepeatNgramSize >= 0, "noRepeatNgramSize >= 0");
-  no_repeat_ngram_size_ = noRepeatNgramSize;
-}
-
-#if STAND_IN_1_2
-void SamplingConfig::setPromptIgnoreLength(std::optional<SizeType32> const& promptIgnoreLength) {
-  Check(!promptIgnoreLength || *promptIgnoreLength >= 0, "promptIgnoreLength >= 0");
-  prompt_ignore_length_ = promptIgnoreLength;
-}
-void SamplingConfig::setNumReturnSequences(std::optional<SizeType32> const& numReturnSequences) {
-  Check(!numReturnSequences || *numReturnSequences > 0, "numReturnSequences > 0");
-  Check(!numReturnSequences || beam_width_ == 1 || *numReturnSequences <= beam_width_,
-        "beamWidth == 1 or numReturnSequences <= beamWidth");
-  num_return_sequences_ = numReturnSequences;
-}
-void SamplingConfig::setMinP(std::optional<FloatType> const& minP) {
-  Check(!minP || (*minP >= 0 && *minP <= 1), "0 <= minP <= 1");
-  min_p_ = minP;
-}
-void SamplingConfig::setBeamWidthArray(std::optional<std::vector<SizeType32>> const& beamWidthArray) {
-  for (const SizeType32 width : beamWidthArray.value_or(std::vector<SizeType32>()))
-    Check(width > 0 && width < kMaxBeamWidth, "0 < width < 1024 in beamWidthArray");
-  beam_width_array_ = beamWidthArray;
-}
-
 GuidedDecodingParams::GuidedDecodingParams(GuideType guideType, std::optional<std::string> guide)
     : guide_type_(guideType), guide_(std::move(guide)) {
   Check(guide_type_ == GuideType::kJSON || guide_, "The guide string must be provided unless using GuideType::kJSON.");
@@ -265,6 +129,37 @@ OrchestratorConfig::OrchestratorConfig(bool isOrchestrator, std::string workerEx
 }
 
 #if STAND_IN_1_2
+ParallelConfig::ParallelConfig(CommunicationType commType, CommunicationMode commMode,
+                               std::optional<std::vector<SizeType32>> deviceIds,
+                               std::optional<std::vector<SizeType32>> participantIds,
+                               std::optional<OrchestratorConfig> const& orchestratorConfig,
+                               std::optional<SizeType32> numNodes)
+    : comm_type_(commType),
+      comm_mode_(commMode),
+      device_ids_(std::move(deviceIds)),
+      participant_ids_(std::move(participantIds)),
+      orchestrator_config_(orchestratorConfig),
+      num_nodes_(numNodes) {
+#else
+ParallelConfig::ParallelConfig(CommunicationType commType, CommunicationMode commMode,
+                               std::optional<std::vector<SizeType32>> deviceIds,
+                               std::optional<std::vector<SizeType32>> participantIds,
+                               std::optional<OrchestratorConfig> const& orchestratorConfig)
+    : comm_type_(commType),
+      comm_mode_(commMode),
+      device_ids_(std::move(deviceIds)),
+      participant_ids_(std::move(participantIds)),
+      orchestrator_config_(orchestratorConfig) {
+#endif
+  if (device_ids_) setDeviceIds(*device_ids_);
+}
+
+void ParallelConfig::setDeviceIds(std::vector<SizeType32> const& deviceIds) {
+  Check(!deviceIds.empty(), "deviceIds are not empty");
+  device_ids_ = deviceIds;
+}
+
+#if STAND_IN_1_2
 DecodingConfig::DecodingConfig(std::optional<DecodingMode> decodingMode,
                                std::optional<LookaheadDecodingConfig> lookaheadDecodingConfig,
                                std::optional<MedusaChoices> medusaChoices, std::optional<EagleConfig> eagleConfig)
@@ -292,6 +187,89 @@ void DecodingConfig::setDecodingMode(DecodingMode const& mode) {
 #endif
   if (has_own_setter) Throw("Decoding mode must not be set with `setDecodingMode` for Medusa, Lookahead or Eagle");
   mode_ = mode;
+}
+
+#if STAND_IN_1_2
+ExecutorConfig::ExecutorConfig(
+    SizeType32 maxBeamWidth, SchedulerConfig schedulerConfig, KvCacheConfig kvCacheConfig, bool enableChunkedContext,
+    bool normalizeLogProbs, SizeType32 iterStatsMaxIterations, SizeType32 requestStatsMaxIterations,
+    BatchingType batchingType, std::optional<SizeType32> maxBatchSize, std::optional<SizeType32> maxNumTokens,
+    std::optional<ParallelConfig> parallelConfig, std::optional<PeftCacheConfig> const& peftCacheConfig,
+    std::optional<LogitsPostProcessorConfig> logitsPostProcessorConfig, std::optional<DecodingConfig> decodingConfig,
+    bool useGpuDirectStorage, float gpuWeightsPercent, std::optional<SizeType32> maxQueueSize,
+    ExtendedRuntimePerfKnobConfig const& extendedRuntimePerfKnobConfig, std::optional<DebugConfig> debugConfig,
+    SizeType32 recvPollPeriodMs, uint64_t maxSeqIdleMicroseconds,
+    std::optional<SpeculativeDecodingConfig> specDecConfig, std::optional<GuidedDecodingConfig> guidedDecodingConfig,
+    std::optional<std::vector<AdditionalModelOutput>> additionalModelOutputs,
+    std::optional<CacheTransceiverConfig> cacheTransceiverConfig, bool gatherGenerationLogits,
+    bool promptTableOffloading, bool enableTrtOverlap, bool failFastOnAttentionWindowTooLarge)
+    : max_beam_width_(maxBeamWidth),
+      scheduler_config_(schedulerConfig),
+      kv_cache_config_(kvCacheConfig),
+      enable_chunked_context_(enableChunkedContext),
+      normalize_log_probs_(normalizeLogProbs),
+      iter_stats_max_iterations_(iterStatsMaxIterations),
+      request_stats_max_iterations_(requestStatsMaxIterations),
+      batching_type_(batchingType),
+      max_batch_size_(maxBatchSize),
+      max_num_tokens_(maxNumTokens),
+      parallel_config_(std::move(parallelConfig)),
+      peft_cache_config_(peftCacheConfig),
+      logits_post_processor_config_(std::move(logitsPostProcessorConfig)),
+      decoding_config_(std::move(decodingConfig)),
+      use_gpu_direct_storage_(useGpuDirectStorage),
+      gpu_weights_percent_(gpuWeightsPercent),
+      max_queue_size_(maxQueueSize),
+      extended_runtime_perf_knob_config_(extendedRuntimePerfKnobConfig),
+      debug_config_(std::move(debugConfig)),
+      recv_poll_period_ms_(recvPollPeriodMs),
+      max_seq_idle_microseconds_(maxSeqIdleMicroseconds),
+      spec_dec_config_(std::move(specDecConfig)),
+      guided_decoding_config_(std::move(guidedDecodingConfig)),
+      additional_model_outputs_(std::move(additionalModelOutputs)),
+      cache_transceiver_config_(std::move(cacheTransceiverConfig)),
+      gather_generation_logits_(gatherGenerationLogits),
+      prompt_table_offloading_(promptTableOffloading),
+      enable_trt_overlap_(enableTrtOverlap),
+      fail_fast_on_attention_window_too_large_(failFastOnAttentionWindowTooLarge) {
+#else
+ExecutorConfig::ExecutorConfig(SizeType32 maxBeamWidth, SchedulerConfig const& schedulerConfig,
+                               KvCacheConfig const& kvCacheConfig, bool enableChunkedContext, bool normalizeLogProbs,
+                               SizeType32 iterStatsMaxIterations, SizeType32 requestStatsMaxIterations,
+                               BatchingType batchingType, std::optional<SizeType32> maxBatchSize,
+                               std::optional<SizeType32> maxNumTokens, std::optional<ParallelConfig> parallelConfig,
+                               std::optional<PeftCacheConfig> const& peftCacheConfig,
+                               std::optional<LogitsPostProcessorConfig> logitsPostProcessorConfig,
+                               std::optional<DecodingConfig> decodingConfig, float gpuWeightsPercent,
+                               std::optional<SizeType32> maxQueueSize,
+                               ExtendedRuntimePerfKnobConfig const& extendedRuntimePerfKnobConfig,
+                               std::optional<DebugConfig> debugConfig, SizeType32 recvPollPeriodMs,
+                               uint64_t maxSeqIdleMicroseconds)
+    : max_beam_width_(maxBeamWidth),
+      scheduler_config_(schedulerConfig),
+      kv_cache_config_(kvCacheConfig),
+      enable_chunked_context_(enableChunkedContext),
+      normalize_log_probs_(normalizeLogProbs),
+      iter_stats_max_iterations_(iterStatsMaxIterations),
+      request_stats_max_iterations_(requestStatsMaxIterations),
+      batching_type_(batchingType),
+      max_batch_size_(maxBatchSize),
+      max_num_tokens_(maxNumTokens),
+      parallel_config_(std::move(parallelConfig)),
+      peft_cache_config_(peftCacheConfig),
+      logits_post_processor_config_(std::move(logitsPostProcessorConfig)),
+      decoding_config_(std::move(decodingConfig)),
+      gpu_weights_percent_(gpuWeightsPercent),
+      max_queue_size_(maxQueueSize),
+      extended_runtime_perf_knob_config_(extendedRuntimePerfKnobConfig),
+      debug_config_(std::move(debugConfig)),
+      recv_poll_period_ms_(recvPollPeriodMs),
+      max_seq_idle_microseconds_(maxSeqIdleMicroseconds) {
+#endif
+  Check(max_beam_width_ > 0, "maxBeamWidth > 0");
+  Check(iter_stats_max_iterations_ >= 0, "iterStatsMaxIterations >= 0");
+  Check(request_stats_max_iterations_ >= 0, "requestStatsMaxIterations >= 0");
+  Check(max_seq_idle_microseconds_ > 0, "maxSeqIdleMicroseconds > 0");
 }
 
 void ExecutorConfig::setMaxBeamWidth(SizeType32 maxBeamWidth) {

@@ -10,6 +10,7 @@
 
 namespace tensorrt_llm::executor {
 
+// The constructor and the setters throw TllmException on what is out of range.
 class ExecutorConfig {
  public:
 #if STAND_IN_1_2
@@ -37,36 +38,8 @@ class ExecutorConfig {
       std::optional<GuidedDecodingConfig> guidedDecodingConfig = std::nullopt,
       std::optional<std::vector<AdditionalModelOutput>> additionalModelOutputs = std::nullopt,
       std::optional<CacheTransceiverConfig> cacheTransceiverConfig = std::nullopt, bool gatherGenerationLogits = false,
-      bool promptTableOffloading = false, bool enableTrtOverlap = false, bool failFastOnAttentionWindowTooLarge = false)
-      : max_beam_width_(maxBeamWidth),
-        scheduler_config_(schedulerConfig),
-        kv_cache_config_(kvCacheConfig),
-        enable_chunked_context_(enableChunkedContext),
-        normalize_log_probs_(normalizeLogProbs),
-        iter_stats_max_iterations_(iterStatsMaxIterations),
-        request_stats_max_iterations_(requestStatsMaxIterations),
-        batching_type_(batchingType),
-        max_batch_size_(maxBatchSize),
-        max_num_tokens_(maxNumTokens),
-        parallel_config_(std::move(parallelConfig)),
-        peft_cache_config_(peftCacheConfig),
-        logits_post_processor_config_(std::move(logitsPostProcessorConfig)),
-        decoding_config_(std::move(decodingConfig)),
-        use_gpu_direct_storage_(useGpuDirectStorage),
-        gpu_weights_percent_(gpuWeightsPercent),
-        max_queue_size_(maxQueueSize),
-        extended_runtime_perf_knob_config_(extendedRuntimePerfKnobConfig),
-        debug_config_(std::move(debugConfig)),
-        recv_poll_period_ms_(recvPollPeriodMs),
-        max_seq_idle_microseconds_(maxSeqIdleMicroseconds),
-        spec_dec_config_(std::move(specDecConfig)),
-        guided_decoding_config_(std::move(guidedDecodingConfig)),
-        additional_model_outputs_(std::move(additionalModelOutputs)),
-        cache_transceiver_config_(std::move(cacheTransceiverConfig)),
-        gather_generation_logits_(gatherGenerationLogits),
-        prompt_table_offloading_(promptTableOffloading),
-        enable_trt_overlap_(enableTrtOverlap),
-        fail_fast_on_attention_window_too_large_(failFastOnAttentionWindowTooLarge) {}
+      bool promptTableOffloading = false, bool enableTrtOverlap = false,
+      bool failFastOnAttentionWindowTooLarge = false);
 #else
   explicit ExecutorConfig(
       SizeType32 maxBeamWidth = 1, SchedulerConfig const& schedulerConfig = SchedulerConfig(),
@@ -82,27 +55,7 @@ class ExecutorConfig {
       std::optional<SizeType32> maxQueueSize = std::nullopt,
       ExtendedRuntimePerfKnobConfig const& extendedRuntimePerfKnobConfig = ExtendedRuntimePerfKnobConfig(),
       std::optional<DebugConfig> debugConfig = std::nullopt, SizeType32 recvPollPeriodMs = 0,
-      uint64_t maxSeqIdleMicroseconds = 180000000)
-      : max_beam_width_(maxBeamWidth),
-        scheduler_config_(schedulerConfig),
-        kv_cache_config_(kvCacheConfig),
-        enable_chunked_context_(enableChunkedContext),
-        normalize_log_probs_(normalizeLogProbs),
-        iter_stats_max_iterations_(iterStatsMaxIterations),
-        request_stats_max_iterations_(requestStatsMaxIterations),
-        batching_type_(batchingType),
-        max_batch_size_(maxBatchSize),
-        max_num_tokens_(maxNumTokens),
-        parallel_config_(std::move(parallelConfig)),
-        peft_cache_config_(peftCacheConfig),
-        logits_post_processor_config_(std::move(logitsPostProcessorConfig)),
-        decoding_config_(std::move(decodingConfig)),
-        gpu_weights_percent_(gpuWeightsPercent),
-        max_queue_size_(maxQueueSize),
-        extended_runtime_perf_knob_config_(extendedRuntimePerfKnobConfig),
-        debug_config_(std::move(debugConfig)),
-        recv_poll_period_ms_(recvPollPeriodMs),
-        max_seq_idle_microseconds_(maxSeqIdleMicroseconds) {}
+      uint64_t maxSeqIdleMicroseconds = 180000000);
 #endif
 
   [[nodiscard]] SizeType32 getMaxBeamWidth() const { return max_beam_width_; }
@@ -147,7 +100,7 @@ class ExecutorConfig {
   [[nodiscard]] bool getFailFastOnAttentionWindowTooLarge() const { return fail_fast_on_attention_window_too_large_; }
 #endif
 
-  void setMaxBeamWidth(SizeType32 maxBeamWidth);  // throws TllmException below 1
+  void setMaxBeamWidth(SizeType32 maxBeamWidth);
   void setSchedulerConfig(SchedulerConfig const& schedulerConfig) { scheduler_config_ = schedulerConfig; }
   void setKvCacheConfig(KvCacheConfig const& kvCacheConfig) { kv_cache_config_ = kvCacheConfig; }
   void setEnableChunkedContext(bool enableChunkedContext) { enable_chunked_context_ = enableChunkedContext; }
@@ -159,8 +112,8 @@ class ExecutorConfig {
     request_stats_max_iterations_ = requestStatsMaxIterations;
   }
   void setBatchingType(BatchingType batchingType) { batching_type_ = batchingType; }
-  void setMaxBatchSize(SizeType32 maxBatchSize);  // throws TllmException below 1
-  void setMaxNumTokens(SizeType32 maxNumTokens);  // throws TllmException below 1
+  void setMaxBatchSize(SizeType32 maxBatchSize);
+  void setMaxNumTokens(SizeType32 maxNumTokens);
   void setParallelConfig(ParallelConfig const& parallelConfig) { parallel_config_ = parallelConfig; }
   void setPeftCacheConfig(PeftCacheConfig const& peftCacheConfig) { peft_cache_config_ = peftCacheConfig; }
   void setLogitsPostProcessorConfig(LogitsPostProcessorConfig const& logitsPostProcessorConfig) {

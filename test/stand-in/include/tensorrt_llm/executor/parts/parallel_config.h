@@ -38,30 +38,20 @@ class OrchestratorConfig {
 
 class ParallelConfig {
  public:
+  // Throws TllmException on an empty list of devices.
 #if STAND_IN_1_2
   explicit ParallelConfig(CommunicationType commType = CommunicationType::kMPI,
                           CommunicationMode commMode = CommunicationMode::kLEADER,
                           std::optional<std::vector<SizeType32>> deviceIds = std::nullopt,
                           std::optional<std::vector<SizeType32>> participantIds = std::nullopt,
                           std::optional<OrchestratorConfig> const& orchestratorConfig = std::nullopt,
-                          std::optional<SizeType32> numNodes = std::nullopt)
-      : comm_type_(commType),
-        comm_mode_(commMode),
-        device_ids_(std::move(deviceIds)),
-        participant_ids_(std::move(participantIds)),
-        orchestrator_config_(orchestratorConfig),
-        num_nodes_(numNodes) {}
+                          std::optional<SizeType32> numNodes = std::nullopt);
 #else
   explicit ParallelConfig(CommunicationType commType = CommunicationType::kMPI,
                           CommunicationMode commMode = CommunicationMode::kLEADER,
                           std::optional<std::vector<SizeType32>> deviceIds = std::nullopt,
                           std::optional<std::vector<SizeType32>> participantIds = std::nullopt,
-                          std::optional<OrchestratorConfig> const& orchestratorConfig = std::nullopt)
-      : comm_type_(commType),
-        comm_mode_(commMode),
-        device_ids_(std::move(deviceIds)),
-        participant_ids_(std::move(participantIds)),
-        orchestrator_config_(orchestratorConfig) {}
+                          std::optional<OrchestratorConfig> const& orchestratorConfig = std::nullopt);
 #endif
 
   [[nodiscard]] CommunicationType getCommunicationType() const { return comm_type_; }
@@ -72,7 +62,7 @@ class ParallelConfig {
 
   void setCommunicationType(CommunicationType type) { comm_type_ = type; }
   void setCommunicationMode(CommunicationMode mode) { comm_mode_ = mode; }
-  void setDeviceIds(std::vector<SizeType32> const& deviceIds) { device_ids_ = deviceIds; }
+  void setDeviceIds(std::vector<SizeType32> const& deviceIds);  // throws TllmException on none
   void setParticipantIds(std::vector<SizeType32> const& participantIds) { participant_ids_ = participantIds; }
   void setOrchestratorConfig(OrchestratorConfig const& orchestratorConfig) {
     orchestrator_config_ = orchestratorConfig;

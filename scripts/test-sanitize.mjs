@@ -13,7 +13,8 @@ const isDone = (command, args, env = {}) => {
   return status === 0;
 };
 
-const COMMON = '-O1 -fno-omit-frame-pointer -fno-sanitize-recover=all';
+// GCC 12 takes an empty std::optional for one that is read, where ASan has made the code longer.
+const COMMON = '-O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-maybe-uninitialized';
 const SANITIZERS = {
   asan: { flags: `${COMMON} -fsanitize=address,undefined`, library: 'libasan.so' },
   tsan: { flags: `${COMMON} -fsanitize=thread`, library: 'libtsan.so' },
@@ -34,7 +35,8 @@ const ENVIRONMENT = {
 
 function runTests(sanitizer) {
   const dir = path.join(build, `tests-${sanitizer}`);
-  const settings = ['-DNATIVE_TESTS=ON', '-DCMAKE_BUILD_TYPE=Debug', '-Wno-dev'];
+  const standIns = ['-DSTAND_IN_VERSION=0.13;1.2', `-DSTAND_IN_DIR=${dir}`];
+  const settings = ['-DNATIVE_TESTS=ON', ...standIns, '-DCMAKE_BUILD_TYPE=Debug', '-Wno-dev'];
   return (
     isDone('cmake', ['-S', root, '-B', dir, ...settings, `-DCMAKE_CXX_FLAGS=${SANITIZERS[sanitizer].flags}`]) &&
     isDone('cmake', ['--build', dir, '-j', '2']) &&

@@ -87,6 +87,12 @@ class EmbeddedRequest {
     set(SAMPLING_PRESENCE_PENALTY, config.getPresencePenalty(), &sampling_.presence_penalty);
     set(SAMPLING_FREQUENCY_PENALTY, config.getFrequencyPenalty(), &sampling_.frequency_penalty);
     set(SAMPLING_NO_REPEAT_NGRAM, config.getNoRepeatNgramSize(), &sampling_.no_repeat_ngram);
+    set(SAMPLING_TOP_P_MIN, config.getTopPMin(), &sampling_.top_p_min);
+    set(SAMPLING_TOP_P_RESET_TOKEN, config.getTopPResetIds(), &sampling_.top_p_reset_token);
+    set(SAMPLING_TOP_P_DECAY, config.getTopPDecay(), &sampling_.top_p_decay);
+    set(SAMPLING_BEAM_DIVERSITY_RATE, config.getBeamSearchDiversityRate(), &sampling_.beam_diversity_rate);
+    set(SAMPLING_LENGTH_PENALTY, config.getLengthPenalty(), &sampling_.length_penalty);
+    set(SAMPLING_EARLY_STOPPING, config.getEarlyStopping(), &sampling_.early_stopping);
     set(SAMPLING_BEAM_WIDTH, std::optional<SizeType32>(config.getBeamWidth()), &sampling_.beam_width);
 #if STAND_IN_1_2
     set(SAMPLING_MIN_P, config.getMinP(), &sampling_.min_p);

@@ -1,0 +1,23 @@
+// What TensorRT-LLM says when something fails, as failures of the contract.
+#ifndef ADAPTER_ERRORS_H_
+#define ADAPTER_ERRORS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "executor/guard.h"
+
+namespace adapter {
+
+// The message itself: its first line, without the library's prefixes, the place in its source and the backtrace.
+std::string MessageOf(std::string_view text);
+
+// The code is found by the wording, `otherwise` where none is known. EXECUTOR_FAILED: no request will run any more.
+executor::Failure FailureOf(std::string_view text, ExecutorCode otherwise,
+                            std::optional<uint64_t> request_id = std::nullopt);
+
+}  // namespace adapter
+
+#endif  // ADAPTER_ERRORS_H_

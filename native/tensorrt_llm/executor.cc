@@ -1,0 +1,293 @@
+#include "tensorrt_llm/executor.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "executor/read_struct.h"
+#include "tensorrt_llm/config.h"
+#include "tensorrt_llm/errors.h"
+#include "tensorrt_llm/responses.h"
+
+namespace adapter {
+namespace {
+
+using executor::Failure;
+using std::chrono::milliseconds;
+
+// awaitResponses cannot be woken from outside, so this is how late an interrupt may be seen.
+constexpr milliseconds kListenTime(50);
+
+bool GathersGenerationLogits(const tle::ExecutorConfig& config, const Engine& engine) {
+  bool gathers = engine.gather_generation_logits;
+  IfHas(config, [&](const auto& c) -> decltype(void(c.getGatherGenerationLogits())) {
+    gathers = c.getGatherGenerationLogits();
+  });
+  return gathers;
+}
+
+std::unique_ptr<tle::Executor> Load(const Engine& engine, const tle::ExecutorConfig& config) {
+  try {
+    const SavedSignalHandlers saved;
+    StartMpi();
+    return std::make_unique<tle::Executor>(engine.dir, tle::ModelType::kDECODER_ONLY, config);
+  } catch (const Failure&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    const Failure failure = FailureOf(error.what(), EXECUTOR_UNAVAILABLE);
+    throw Failure(failure.code(), engine.dir + " could not be loaded: " + failure.what());
+  }
+}
+
+void Progress(const ExecutorConfig& config, double done) {
+  if (config.on_progress != nullptr && config.on_progress(config.context, done) == 0)
+    throw Failure(EXECUTOR_LOAD_ABORTED, "the load was given up");
+}
+
+}  // namespace
+
+EngineExecutor::EngineExecutor(const ExecutorConfig& given)
+    : engine_([&] {
+        if (given.engine_dir == nullptr)
+          throw Failure(EXECUTOR_INVALID_OPTION, "engine_dir is null; it must name an engine directory");
+        return ReadEngine(given.engine_dir);
+      }()),
+      outbox_(engine_.vocab_size),
+      reading_(engine_.vocab_size) {
+  CheckLibraryVersion();
+  CheckEngineVersion(engine_, tle::version());
+  const std::string library_dir = LibraryDir();
+  const tle::ExecutorConfig config = MakeExecutorConfig(given, engine_, library_dir);
+  limits_.max_seq_len = given.set & CONFIG_MAX_SEQ_LEN ? static_cast<int>(given.max_seq_len) : engine_.max_seq_len;
+  limits_.generation_logits = GathersGenerationLogits(config, engine_);
+  for (uint32_t i = 0; i < given.additional_output_count; ++i)
+    limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
+  Progress(given, 0);
+  LoadPlugins(library_dir);
+  executor_ = Load(engine_, config);
+  leads_ = executor_->canEnqueueRequests();
+  Progress(given, 1);
+  FillInfo(given, config);
+}
+
+EngineExecutor::~EngineExecutor() {
+  shut_down_ = true;
+  const SavedSignalHandlers saved;
+  executor_.reset();
+}
+
+void EngineExecutor::FillInfo(const ExecutorConfig& given, const tle::ExecutorConfig& config) {
+  const ExecutorParallelConfig parallel = executor::ReadStruct(given.parallel);
+  device_ = engine_.world_size() == 1 ? "GPU " : "GPUs ";
+  for (int rank = 0; rank < engine_.world_size(); ++rank) {
+    const auto listed = static_cast<uint32_t>(rank) < parallel.device_id_count ? parallel.device_ids[rank] : rank;
+    device_ += (rank > 0 ? ", " : "") + std::to_string(listed);
+  }
+  const auto chunked = config.getEnableChunkedContext() && engine_.paged_context_fmha;
+  info_.size = sizeof(info_);
+  info_.vocab_size = static_cast<uint32_t>(engine_.vocab_size);
+  info_.capabilities = Capabilities(engine_, limits_);
+  info_.name = "tensorrt-llm";
+  info_.version = tle::version();
+  info_.device = device_.c_str();
+  info_.data_type = engine_.dtype.c_str();
+  info_.max_batch_size = static_cast<uint32_t>(config.getMaxBatchSize().value_or(engine_.max_batch_size));
+  info_.max_num_tokens = static_cast<uint32_t>(config.getMaxNumTokens().value_or(engine_.max_num_tokens));
+  info_.max_seq_len = static_cast<uint32_t>(limits_.max_seq_len);
+  // Without chunks a prompt is computed in one step.
+  info_.max_input_len = chunked ? info_.max_seq_len - 1 : std::min(info_.max_seq_len - 1, info_.max_num_tokens);
+  info_.max_beam_width = static_cast<uint32_t>(config.getMaxBeamWidth());
+  info_.tensor_parallel_size = static_cast<uint32_t>(engine_.tensor_parallel_size);
+  info_.tokens_per_block = static_cast<uint32_t>(engine_.tokens_per_block);
+}
+
+void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
+  std::vector<tle::Request> made;
+  std::vector<Pending> pending;
+  std::unordered_set<uint64_t> seen;
+  for (uint32_t i = 0; i < count; ++i) {
+    MadeRequest request = MakeRequest(executor::ReadStruct(requests[i]), engine_, limits_);
+    made.push_back(std::move(request.request));
+    pending.push_back(std::move(request.pending));
+  }
+  // Held until the engine's ids are known: a response may come before.
+  const Lock lock(mutex_);
+  if (failure_) throw *failure_;
+  if (closing_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
+  for (const Pending& request : pending)
+    if (ids_.Find(request.id) != nullptr || !seen.insert(request.id).second)
+      throw Failure(EXECUTOR_INVALID_INPUT, "request id " + std::to_string(request.id) + " still runs; choose another",
+                    request.id);
+  std::vector<tle::IdType> engine_ids;
+  try {
+    engine_ids = executor_->enqueueRequests(made);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    const Failure failure = FailureOf(error.what(), EXECUTOR_INTERNAL);
+    if (failure.code() == EXECUTOR_FAILED) failure_ = failure;
+    throw failure;
+  }
+  for (size_t i = 0; i < pending.size(); ++i) {
+    pending[i].engine_id = engine_ids[i];
+    ids_.Add(std::move(pending[i]));
+  }
+}
+
+void EngineExecutor::Cancel(const uint64_t* ids, uint32_t count) {
+  const Lock lock(mutex_);
+  for (uint32_t i = 0; i < count; ++i) {
+    Pending* const pending = ids_.Find(ids[i]);
+    if (pending == nullptr) continue;
+    pending->cancelled = true;
+    CancelInEngine(*pending);
+  }
+}
+
+void EngineExecutor::CancelInEngine(const Pending& pending) noexcept {
+  try {
+    if (!shut_down_) executor_->cancelRequest(pending.engine_id);
+  } catch (const std::exception&) {  // it ends by itself, or with the executor
+  }
+}
+
+const ExecutorBatch* EngineExecutor::Wait(milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  {
+    const Lock lock(mutex_);
+    reading_.Clear();
+  }
+  for (bool has_listened = false;; has_listened = true) {
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
+    {
+      const Lock lock(mutex_);
+      const bool interrupted = interrupted_.exchange(false);
+      if (outbox_.empty() && failure_ && ids_.size() == 0 && !interrupted) throw *failure_;
+      if (!outbox_.empty() || interrupted || (has_listened && left.count() <= 0)) {
+        std::swap(outbox_, reading_);
+        return reading_.Batch(step_);
+      }
+    }
+    Listen(std::clamp(left, milliseconds(0), kListenTime));
+  }
+}
+
+void EngineExecutor::Listen(milliseconds timeout) {
+  Lock listening(listening_, std::try_to_lock);
+  if (!listening || shut_down_ || !leads_) {  // somebody else hears, or nothing more comes
+    if (listening) listening.unlock();
+    Lock lock(mutex_);
+    changed_.wait_for(lock, timeout);
+    return;
+  }
+  std::vector<tle::Response> responses;
+  std::optional<Failure> failure;
+  try {
+    responses = executor_->awaitResponses(timeout);
+  } catch (const std::exception& error) {
+    failure = FailureOf(error.what(), EXECUTOR_FAILED);
+  } catch (...) {
+    failure.emplace(EXECUTOR_FAILED, "TensorRT-LLM threw what is no std::exception; load the engine again");
+  }
+  if (!failure)
+    for (const tle::Response& response : responses) Take(response);
+  const Lock lock(mutex_);
+  if (failure) failure_.emplace(EXECUTOR_FAILED, failure->what());
+  if (failure_) EndAllWithFailure();
+  if (!responses.empty()) ++step_;
+  if (ids_.size() == 0) changed_.notify_all();
+}
+
+void EngineExecutor::Take(const tle::Response& response) {
+  Pending* pending = nullptr;
+  bool cancelled = false;
+  {
+    const Lock lock(mutex_);
+    if (failure_) return;
+    pending = ids_.FindFor(response);
+    if (response.hasError()) {
+      const Failure failure = FailureOf(response.getErrorMsg(), EXECUTOR_INTERNAL);
+      if (failure.code() == EXECUTOR_FAILED) failure_ = failure;
+      if (failure_ || pending == nullptr) return;
+      if (pending->engine_ids > 1) CancelInEngine(*pending);  // its other sequences
+      return EndWithError(pending, failure);
+    }
+    if (pending == nullptr) return;  // late: its request is over
+    cancelled = pending->cancelled;
+  }
+  // Without the lock: logprobs of a long prompt take a while, and submit must not wait for them.
+  std::vector<Row> rows;
+  std::optional<Failure> failure;
+  try {
+    rows = RowsOf(response.getResult(), engine_, cancelled, pending);
+  } catch (const Failure& refused) {
+    failure = refused;
+  } catch (const std::exception& error) {
+    failure = FailureOf(error.what(), EXECUTOR_INTERNAL);
+  }
+  const Lock lock(mutex_);
+  const bool is_final = response.getResult().isFinal;
+  if (failure) {
+    if (!is_final) CancelInEngine(*pending);
+    return EndWithError(pending, *failure);
+  }
+  for (Row& row : rows) outbox_.Add(std::move(row));
+  if (!is_final) return;
+  ++completed_requests_;
+  ids_.Remove(pending);
+}
+
+void EngineExecutor::EndWithError(Pending* pending, const Failure& failure) {
+  outbox_.Add(ErrorRow(failure, *pending));
+  ++completed_requests_;
+  ids_.Remove(pending);
+}
+
+void EngineExecutor::EndAllWithFailure() {
+  ids_.ForEach(
+      [&](const Pending* pending) { outbox_.Add(ErrorRow(Failure(EXECUTOR_FAILED, failure_->what()), *pending)); });
+  completed_requests_ += ids_.size();
+  ids_ = {};
+}
+
+void EngineExecutor::Interrupt() noexcept {
+  interrupted_ = true;
+  changed_.notify_all();
+}
+
+ExecutorStats EngineExecutor::ReadStats() {
+  const Lock lock(mutex_);
+  if (shut_down_ || !leads_) return {};
+  return stats_.Read(executor_.get(), &ids_, completed_requests_);
+}
+
+void EngineExecutor::Shutdown(milliseconds deadline) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  {
+    const Lock lock(mutex_);
+    closing_ = true;
+    ids_.ForEach([&](Pending* pending) {
+      pending->cancelled = true;
+      CancelInEngine(*pending);
+    });
+  }
+  // The engine answers nothing after its shutdown, so what is cancelled is heard before.
+  const auto has_ended = [&] {
+    const Lock lock(mutex_);
+    return ids_.size() == 0;
+  };
+  while (!has_ended() && std::chrono::steady_clock::now() < end) Listen(milliseconds(10));
+  // What still runs would be run to its end: that is left to destroy, as is the end of a rank that only follows, or of a
+  // library whose GPU is lost.
+  if (!has_ended() || !leads_) return;
+  shut_down_ = true;
+  const Lock listening(listening_);
+  const Lock lock(mutex_);
+  if (!failure_) executor_->shutdown();
+  changed_.notify_all();
+}
+
+}  // namespace adapter

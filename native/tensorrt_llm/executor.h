@@ -1,0 +1,82 @@
+// A TensorRT-LLM engine behind the contract.
+#ifndef ADAPTER_EXECUTOR_H_
+#define ADAPTER_EXECUTOR_H_
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "executor/executor.h"
+#include "tensorrt_llm/engine.h"
+#include "tensorrt_llm/features.h"
+#include "tensorrt_llm/ids.h"
+#include "tensorrt_llm/library.h"
+#include "tensorrt_llm/outbox.h"
+#include "tensorrt_llm/request.h"
+#include "tensorrt_llm/stats.h"
+
+namespace adapter {
+
+// The table's functions as members; they throw executor::Failure. Responses are heard by whoever waits: there is no thread
+// of the adapter's own.
+class EngineExecutor {
+ public:
+  explicit EngineExecutor(const ExecutorConfig& config);
+  ~EngineExecutor();
+  EngineExecutor(const EngineExecutor&) = delete;
+  EngineExecutor& operator=(const EngineExecutor&) = delete;
+
+  const ExecutorInfo* info() const { return &info_; }
+  void Submit(const ExecutorRequest* const* requests, uint32_t count);
+  void Cancel(const uint64_t* ids, uint32_t count);
+  const ExecutorBatch* Wait(std::chrono::milliseconds timeout);
+  void Interrupt() noexcept;
+  ExecutorStats ReadStats();
+  void Shutdown(std::chrono::milliseconds deadline);
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  void FillInfo(const ExecutorConfig& given, const tle::ExecutorConfig& config);
+  // Waits for responses and makes rows of them.
+  void Listen(std::chrono::milliseconds timeout);
+
+  // With listening_ held, as only its holder ends requests.
+  void Take(const tle::Response& response);
+
+  // These with mutex_ held, the first two with listening_ too.
+  void EndWithError(Pending* pending, const executor::Failure& failure);
+  void EndAllWithFailure();
+  void CancelInEngine(const Pending& pending) noexcept;
+
+  LiveExecutor live_;
+  Engine engine_;
+  RequestLimits limits_;
+  ExecutorInfo info_{};
+  std::string device_;
+  std::unique_ptr<tle::Executor> executor_;
+  bool leads_ = false;  // a rank that only follows takes no requests
+
+  std::atomic<bool> interrupted_{false};
+  std::atomic<bool> shut_down_{false};
+  std::mutex listening_;  // one thread at a time awaits responses; taken before mutex_
+
+  std::mutex mutex_;  // of everything below
+  std::condition_variable changed_;
+  Ids ids_;
+  Outbox outbox_;
+  Outbox reading_;  // what the last wait gave
+  Stats stats_;
+  uint64_t completed_requests_ = 0;
+  uint64_t step_ = 0;  // how often responses have come
+  bool closing_ = false;
+  std::optional<executor::Failure> failure_;  // nothing runs any more
+};
+
+}  // namespace adapter
+
+#endif  // ADAPTER_EXECUTOR_H_

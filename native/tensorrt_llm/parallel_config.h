@@ -1,0 +1,21 @@
+// Which GPUs an engine's ranks run on, and who starts their processes.
+#ifndef ADAPTER_PARALLEL_CONFIG_H_
+#define ADAPTER_PARALLEL_CONFIG_H_
+
+#include <string>
+
+#include "executor/config.h"
+#include "tensorrt_llm/engine.h"
+#include "tensorrt_llm/features.h"
+
+namespace adapter {
+
+// Unset, one rank runs in this process; more are started by mpirun where that started this process, and by this process
+// (orchestrator mode) where it did not. Throws executor::Failure with EXECUTOR_ENGINE_RANKS where the processes or devices
+// do not fit the engine, and EXECUTOR_UNAVAILABLE where the worker program is missing.
+tle::ParallelConfig MakeParallel(const ExecutorParallelConfig& given, const Engine& engine,
+                                 const std::string& library_dir);
+
+}  // namespace adapter
+
+#endif  // ADAPTER_PARALLEL_CONFIG_H_

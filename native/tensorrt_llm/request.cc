@@ -1,0 +1,230 @@
+#include "tensorrt_llm/request.h"
+
+#include <algorithm>
+#include <cmath>
+#include <list>
+#include <utility>
+#include <vector>
+
+#include "executor/read_struct.h"
+#include "tensorrt_llm/decoding_config.h"
+#include "tensorrt_llm/errors.h"
+#include "tensorrt_llm/request_extras.h"
+#include "tensorrt_llm/sampling.h"
+#include "tensorrt_llm/tensors.h"
+
+namespace adapter {
+namespace {
+
+using executor::Failure;
+using executor::ReadStruct;
+
+class Maker {
+ public:
+  Maker(const ExecutorRequest& given, const Engine& engine, const RequestLimits& limits)
+      : given_(given),
+        sampling_(ReadStruct(given.sampling)),
+        output_(ReadStruct(given.output)),
+        engine_(engine),
+        limits_(limits) {}
+
+  MadeRequest Make() const {
+    CheckPrompt();
+    CheckOutput();
+    Pending pending = MakePending();
+    tle::Request request({given_.tokens, given_.tokens + given_.token_count},
+                         static_cast<tle::SizeType32>(pending.max_tokens));
+    request.setClientId(given_.id);
+    request.setStreaming(pending.streaming);
+    request.setReturnAllGeneratedTokens(pending.replaces_tokens);
+    request.setSamplingConfig(MakeSampling(sampling_, engine_.vocab_size));
+    if (BeamWidth(sampling_) == 1 && pending.sequences.size() > 1 && !kSamplesBySampling)
+      Need(request, {"sampling.sequences", "0.13"}, [&](auto& r) -> decltype(r.setNumReturnSequences(1)) {
+        r.setNumReturnSequences(static_cast<tle::SizeType32>(pending.sequences.size()));
+      });
+    request.setOutputConfig(MakeOutput(pending));
+    SetEnds(&request);
+    SetBias(&request);
+    if (given_.set & REQUEST_PAD_ID) request.setPadId(given_.pad_id);
+    if (given_.position_ids != nullptr)
+      request.setPositionIds({given_.position_ids, given_.position_ids + given_.token_count});
+    if (given_.set & REQUEST_PRIORITY) request.setPriority(given_.priority);
+    SetExtras(given_, &request);
+    return {std::move(request), std::move(pending)};
+  }
+
+ private:
+  static constexpr bool kSamplesBySampling =
+      Has<tle::SamplingConfig>([](auto& s) -> decltype(s.setNumReturnSequences(1)) {});
+
+  void CheckPrompt() const {
+    if (given_.token_count == 0)
+      throw Failure(EXECUTOR_EMPTY_PROMPT, "the prompt has no token; give it at least one", given_.id);
+    if (given_.token_count >= static_cast<uint32_t>(limits_.max_seq_len))
+      throw Failure(EXECUTOR_PROMPT_TOO_LONG,
+                    "the prompt has " + std::to_string(given_.token_count) + " tokens; max_seq_len is " +
+                        std::to_string(limits_.max_seq_len) +
+                        ", and one new token must fit. Shorten it, or build the engine for more");
+    // A prompt table's virtual tokens lie above the vocabulary.
+    if (given_.multimodal == nullptr) CheckTokens("tokens", given_.tokens, given_.token_count);
+    if (given_.max_tokens == 0) throw Failure(EXECUTOR_INVALID_OPTION, "max_tokens is 0; it must be at least 1");
+    if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > given_.max_tokens)
+      throw Failure(EXECUTOR_INVALID_OPTION, "sampling.min_tokens is " + std::to_string(sampling_.min_tokens) +
+                                                 "; it must be at most max_tokens, " +
+                                                 std::to_string(given_.max_tokens));
+    if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0 && given_.end_id_count > 1)
+      throw Failure(EXECUTOR_UNSUPPORTED,
+                    "sampling.min_tokens is set with " + std::to_string(given_.end_id_count) +
+                        " end_ids; TensorRT-LLM holds back one only. Give one end id, or leave min_tokens out");
+  }
+
+  void CheckOutput() const {
+    const bool needs_generation = output_.flags & OUTPUT_GENERATION_LOGITS || output_.top_logprobs > 0;
+    if (needs_generation && !limits_.generation_logits)
+      throw Failure(EXECUTOR_UNSUPPORTED,
+                    "output.top_logprobs and generation logits need the logits gathered; load the engine with "
+                    "gather_generation_logits, or before 0.19 build it with --gather_generation_logits");
+    const bool needs_context = output_.flags & OUTPUT_CONTEXT_LOGITS || output_.prompt_logprobs > 0;
+    if (needs_context && !engine_.gather_context_logits)
+      throw Failure(EXECUTOR_UNSUPPORTED,
+                    "output.prompt_logprobs and context logits need the prompt's logits; build the engine with "
+                    "--gather_context_logits");
+    const auto vocab_size = static_cast<uint32_t>(engine_.vocab_size);
+    const uint32_t prompt_top = output_.prompt_logprobs > 0 ? output_.prompt_logprobs - 1 : 0;
+    if (std::max(output_.top_logprobs, prompt_top) > vocab_size)
+      throw Failure(EXECUTOR_INVALID_OPTION,
+                    "output asks for the " + std::to_string(std::max(output_.top_logprobs, prompt_top)) +
+                        " likeliest tokens; the vocabulary has " + std::to_string(vocab_size) + " tokens");
+  }
+
+  Pending MakePending() const {
+    Pending pending{};
+    pending.id = given_.id;
+    pending.prompt_tokens = given_.token_count;
+    if (output_.prompt_logprobs > 0) pending.prompt.assign(given_.tokens, given_.tokens + given_.token_count);
+    pending.max_tokens =
+        std::min<size_t>(given_.max_tokens, static_cast<size_t>(limits_.max_seq_len) - given_.token_count);
+    pending.streaming = given_.streaming != 0;
+    pending.replaces_tokens = pending.streaming && BeamWidth(sampling_) > 1;
+    pending.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);
+    pending.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
+    pending.context_logits = output_.flags & OUTPUT_CONTEXT_LOGITS;
+    pending.generation_logits = output_.flags & OUTPUT_GENERATION_LOGITS;
+    pending.top_logprobs = output_.top_logprobs;
+    pending.prompt_logprobs = output_.prompt_logprobs;
+    pending.sequences.resize(SequenceCount(sampling_));
+    pending.engine_ids = BeamWidth(sampling_) > 1 ? 1 : static_cast<uint32_t>(pending.sequences.size());
+    pending.submitted = Pending::Clock::now();
+    return pending;
+  }
+
+  tle::OutputConfig MakeOutput(const Pending& pending) const {
+    tle::OutputConfig output;
+    output.returnLogProbs = pending.logprobs;
+    output.returnContextLogits = pending.context_logits || pending.prompt_logprobs > 0;
+    output.returnGenerationLogits = pending.generation_logits || pending.top_logprobs > 0;
+    output.excludeInputFromOutput = true;
+    // Always: how much of the prompt was found in the cache is told nowhere else.
+    IfHas(output, [](auto& o) -> decltype(void(o.returnPerfMetrics)) { o.returnPerfMetrics = true; });
+    if (output_.additional_output_count > 0)
+      Need(output, {"output.additional_outputs", "0.17"}, [&](auto& o) -> decltype(void(o.additionalModelOutputs)) {
+        auto& outputs = o.additionalModelOutputs.emplace();
+        for (uint32_t i = 0; i < output_.additional_output_count; ++i) {
+          const auto known = limits_.additional_outputs.find(output_.additional_outputs[i]);
+          if (known == limits_.additional_outputs.end())
+            throw Failure(EXECUTOR_INVALID_OPTION,
+                          "output.additional_outputs names " + std::string(output_.additional_outputs[i]) +
+                              "; it must be one of those the engine was loaded with. Name it at load");
+          outputs.emplace_back(known->first, known->second);
+        }
+      });
+    return output;
+  }
+
+  // The engine watches one end id; the others are stop words of one token, which RowsOf takes off again.
+  void SetEnds(tle::Request* request) const {
+    CheckTokens("end_ids", given_.end_ids, given_.end_id_count);
+    if (given_.end_id_count > 0) request->setEndId(given_.end_ids[0]);
+    std::list<tle::VecTokens> stop_words = Words("stop_words", given_.stop_words);
+    for (uint32_t i = 1; i < given_.end_id_count; ++i) stop_words.push_back({given_.end_ids[i]});
+    if (!stop_words.empty()) request->setStopWords(stop_words);
+    std::list<tle::VecTokens> bad_words = Words("bad_words", given_.bad_words);
+    bad_words.remove_if([&](const tle::VecTokens& word) {
+      const int32_t* const end = given_.end_ids + given_.end_id_count;
+      return word.size() == 1 && std::find(given_.end_ids, end, word[0]) != end;
+    });
+    if (!bad_words.empty()) request->setBadWords(bad_words);
+  }
+
+  void SetBias(tle::Request* request) const {
+    if (given_.bias_count == 0) return;
+    CheckTokens("bias_tokens", given_.bias_tokens, given_.bias_count);
+    std::vector<float> bias(static_cast<size_t>(engine_.padded_vocab_size()));
+    for (uint32_t i = 0; i < given_.bias_count; ++i) {
+      if (!std::isfinite(given_.bias_values[i]))
+        throw Failure(EXECUTOR_INVALID_OPTION, "bias_values[" + std::to_string(i) + "] is " +
+                                                   std::to_string(given_.bias_values[i]) +
+                                                   "; it must be a finite number");
+      bias[static_cast<size_t>(given_.bias_tokens[i])] += given_.bias_values[i];
+    }
+    request->setEmbeddingBias(MakeVector(bias));
+  }
+
+  std::list<tle::VecTokens> Words(const char* field, const ExecutorTokenLists& given) const {
+    std::list<tle::VecTokens> words;
+    for (uint32_t i = 0; i < given.count; ++i) {
+      const int32_t* const word = given.tokens + given.offsets[i];
+      const uint32_t length = given.offsets[i + 1] - given.offsets[i];
+      if (length == 0)
+        throw Failure(EXECUTOR_INVALID_OPTION,
+                      std::string(field) + "[" + std::to_string(i) + "] has no token; give it at least one");
+      CheckTokens(field, word, length);
+      words.emplace_back(word, word + length);
+    }
+    return words;
+  }
+
+  void CheckTokens(const char* field, const int32_t* tokens, uint32_t count) const {
+    for (uint32_t i = 0; i < count; ++i)
+      if (tokens[i] < 0 || tokens[i] >= engine_.vocab_size)
+        throw Failure(EXECUTOR_INVALID_INPUT, std::string(field) + "[" + std::to_string(i) + "] is " +
+                                                  std::to_string(tokens[i]) + "; the model's token ids are 0 to " +
+                                                  std::to_string(engine_.vocab_size - 1));
+  }
+
+  const ExecutorRequest& given_;
+  const ExecutorSampling sampling_;
+  const ExecutorOutputConfig output_;
+  const Engine& engine_;
+  const RequestLimits& limits_;
+};
+
+}  // namespace
+
+MadeRequest MakeRequest(const ExecutorRequest& given, const Engine& engine, const RequestLimits& limits) {
+  try {
+    return Maker(given, engine, limits).Make();
+  } catch (const Failure& failure) {
+    throw Failure(failure.code(), failure.what(), given.id);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& refused) {  // the setters of TensorRT-LLM check what they are given
+    throw FailureOf(refused.what(), EXECUTOR_INVALID_OPTION, given.id);
+  }
+}
+
+uint64_t Capabilities(const Engine& engine, const RequestLimits& limits) {
+  uint64_t can = CAN_LOGPROBS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS | CAN_MIN_TOKENS |
+                 CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_PRIORITY | CAN_LORA | CAN_LOOKAHEAD |
+                 CAN_EXTERNAL_DRAFT | CAN_PROMPT_TUNING | ExtraCapabilities();
+  const auto add = [&](bool has, uint64_t bit) { can |= has ? bit : 0; };
+  add(engine.max_beam_width > 1, CAN_BEAM_SEARCH);
+  add(engine.gather_context_logits, CAN_CONTEXT_LOGITS | CAN_PROMPT_LOGPROBS);
+  add(limits.generation_logits, CAN_GENERATION_LOGITS | CAN_TOP_LOGPROBS);
+  add(engine.paged_context_fmha, CAN_BLOCK_REUSE);
+  add(Has<tle::SamplingConfig>([](auto& s) -> decltype(s.setMinP(0.f)) {}), CAN_MIN_P);
+  add(Has<tle::OutputConfig>([](auto& o) -> decltype(void(o.additionalModelOutputs)) {}), CAN_ADDITIONAL_OUTPUTS);
+  return can;
+}
+
+}  // namespace adapter

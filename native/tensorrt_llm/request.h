@@ -1,0 +1,37 @@
+// From the contract's ExecutorRequest to TensorRT-LLM's Request.
+#ifndef ADAPTER_REQUEST_H_
+#define ADAPTER_REQUEST_H_
+
+#include <string>
+#include <unordered_map>
+
+#include "executor/request.h"
+#include "tensorrt_llm/engine.h"
+#include "tensorrt_llm/features.h"
+#include "tensorrt_llm/pending.h"
+
+namespace adapter {
+
+// What requests are held to, beyond the engine's own.
+struct RequestLimits {
+  int max_seq_len;
+  bool generation_logits;                                    // gathered
+  std::unordered_map<std::string, bool> additional_outputs;  // by name, whether for the prompt too
+};
+
+struct MadeRequest {
+  tle::Request request;
+  Pending pending;
+};
+
+// Copies and checks a caller's request. Throws executor::Failure with its id: EXECUTOR_EMPTY_PROMPT,
+// EXECUTOR_PROMPT_TOO_LONG, EXECUTOR_INVALID_INPUT, EXECUTOR_INVALID_OPTION, or EXECUTOR_UNSUPPORTED for what this version
+// or engine lacks, naming the field.
+MadeRequest MakeRequest(const ExecutorRequest& given, const Engine& engine, const RequestLimits& limits);
+
+// CAN_* of this version with such an engine.
+uint64_t Capabilities(const Engine& engine, const RequestLimits& limits);
+
+}  // namespace adapter
+
+#endif  // ADAPTER_REQUEST_H_

@@ -1,0 +1,217 @@
+#include "tensorrt_llm/responses.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace adapter {
+namespace {
+
+using executor::Failure;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+double Milliseconds(Pending::Clock::duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+RowDetails* DetailsOf(Row* row) {
+  if (row->details == nullptr) row->details = std::make_unique<RowDetails>();
+  return row->details.get();
+}
+
+// The adapter's own clocks, which every version has. Usage is known from the start but for the cache's part.
+void AddUsage(const Pending& pending, ExecutorRowDetails* numbers) {
+  const auto now = Pending::Clock::now();
+  numbers->set |= DETAILS_USAGE | DETAILS_TIMING;
+  numbers->prompt_tokens = pending.prompt_tokens;
+  numbers->first_token_ms = Milliseconds(pending.first_token.value_or(now) - pending.submitted);
+  numbers->total_ms = Milliseconds(now - pending.submitted);
+}
+
+void AddPerfMetrics(const tle::Result& result, const Engine& engine, ExecutorRowDetails* numbers) {
+  IfHas(result, [&](const auto& r) -> decltype(void(r.requestPerfMetrics)) {
+    if (!r.requestPerfMetrics) return;
+    const auto& timing = r.requestPerfMetrics->timingMetrics;
+    if (timing.firstScheduledTime > timing.arrivalTime)
+      numbers->queue_ms = Milliseconds(timing.firstScheduledTime - timing.arrivalTime);
+    const auto& kv_cache = r.requestPerfMetrics->kvCacheMetrics;
+    numbers->kv_blocks_allocated = static_cast<uint32_t>(kv_cache.numTotalAllocatedBlocks);
+    numbers->kv_blocks_reused = static_cast<uint32_t>(kv_cache.numReusedBlocks);
+    numbers->kv_blocks_missed = static_cast<uint32_t>(kv_cache.numMissedBlocks);
+    numbers->cached_tokens =
+        std::min(numbers->prompt_tokens, numbers->kv_blocks_reused * static_cast<uint32_t>(engine.tokens_per_block));
+    IfHas(*r.requestPerfMetrics, [&](const auto& metrics) -> decltype(void(metrics.speculativeDecoding)) {
+      if (metrics.speculativeDecoding.totalDraftTokens == 0) return;
+      numbers->set |= DETAILS_SPECULATIVE;
+      numbers->draft_tokens = static_cast<uint32_t>(metrics.speculativeDecoding.totalDraftTokens);
+      numbers->draft_tokens_accepted = static_cast<uint32_t>(metrics.speculativeDecoding.totalAcceptedDraftTokens);
+    });
+  });
+}
+
+void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pending& pending, RowDetails* details) {
+  const Logits logits(tensor);
+  if (logits.rows() != pending.prompt_tokens)
+    throw Failure(EXECUTOR_UNSUPPORTED,
+                  "the logits of " + std::to_string(logits.rows()) + " of " + std::to_string(pending.prompt_tokens) +
+                      " prompt tokens have come; those of blocks found in the cache are not computed. Load the engine "
+                      "with kv_cache.block_reuse 0",
+                  pending.id);
+  details->numbers.prompt_tokens = pending.prompt_tokens;
+  if (pending.context_logits)
+    for (int64_t row = 0; row < logits.rows(); ++row)
+      details->context_logits.insert(details->context_logits.end(), logits.row(row),
+                                     logits.row(row) + engine.vocab_size);
+  if (pending.prompt_logprobs == 0) return;
+  const uint32_t top_count = pending.prompt_logprobs - 1;
+  // Nothing comes before the first token.
+  details->prompt_logprobs.push_back(kNan);
+  details->prompt_top_tokens.assign(top_count, -1);
+  details->prompt_top_logprobs.assign(top_count, kNan);
+  for (uint32_t token = 1; token < pending.prompt_tokens; ++token) {
+    const float* const row = logits.row(token - 1);
+    details->prompt_logprobs.push_back(
+        static_cast<float>(row[pending.prompt[token]] - LogSumExp(row, engine.vocab_size)));
+    if (top_count == 0) continue;
+    for (const TokenLogprob& top : TopLogprobs(row, engine.vocab_size, top_count)) {
+      details->prompt_top_tokens.push_back(top.token);
+      details->prompt_top_logprobs.push_back(top.logprob);
+    }
+  }
+}
+
+// Logits of the row's tokens, and what is made of them. The result's are [beams, max_tokens] of a whole request, and
+// [tokens, beams] when streaming.
+void AddGenerationLogits(const Logits& logits, size_t beam, size_t beams, const Engine& engine, const Pending& pending,
+                         Row* row) {
+  const auto index = [&](size_t token) {
+    return static_cast<int64_t>(pending.streaming ? token * beams + beam
+                                                  : beam * static_cast<size_t>(logits.rows()) / beams + token);
+  };
+  const size_t tokens = row->tokens.size();
+  if (tokens == 0 || static_cast<size_t>(logits.rows()) / beams < tokens) return;
+  for (size_t token = 0; token < tokens; ++token) {
+    const float* const values = logits.row(index(token));
+    if (pending.top_logprobs > 0)
+      row->top_logprobs.push_back(TopLogprobs(values, engine.vocab_size, pending.top_logprobs));
+    if (pending.generation_logits) {
+      std::vector<float>& all = DetailsOf(row)->generation_logits;
+      all.insert(all.end(), values, values + engine.vocab_size);
+    }
+  }
+}
+
+void AddAdditionalOutputs(const tle::Result& result, Row* row) {
+  IfHas(result, [&](const auto& r) -> decltype(void(r.additionalOutputs)) {
+    for (const auto& output : r.additionalOutputs)
+      DetailsOf(row)->additional_outputs.emplace_back(output.name, CopyToHost(output.output));
+  });
+}
+
+void AddContextPhase(const tle::Result& result, Row* row) {
+  if (!result.contextPhaseParams) return;
+  IfHas(*result.contextPhaseParams, [&](const auto& params) -> decltype(void(params.getSerializedState())) {
+    RowContextPhase& phase = DetailsOf(row)->context_phase.emplace();
+    phase.request_id = params.getReqId();
+    phase.first_tokens = params.getFirstGenTokens();
+    phase.draft_tokens = params.getDraftTokens().value_or(tle::VecTokens());
+    phase.state = params.getSerializedState();
+  });
+}
+
+// Takes the tokens up to the first end id, and remembers that.
+void TakeTokens(const tle::VecTokens& come, const Pending& pending, PendingSequence* sequence, Row* row) {
+  const bool is_whole = !pending.streaming || pending.replaces_tokens;
+  if (is_whole) *sequence = {};
+  if (!sequence->stop_token) {
+    const auto end = std::find_first_of(come.begin(), come.end(), pending.end_ids.begin(), pending.end_ids.end());
+    row->tokens.assign(come.begin(), end);
+    if (end != come.end()) sequence->stop_token = *end;
+  }
+  sequence->tokens += row->tokens.size();
+}
+
+// TensorRT-LLM gives the logprobs of all tokens so far.
+void TakeLogprobs(const tle::VecLogProbs& all, const PendingSequence& sequence, Row* row) {
+  const size_t first = sequence.tokens - row->tokens.size();
+  for (size_t token = 0; token < row->tokens.size(); ++token)
+    row->logprobs.push_back(first + token < all.size() ? all[first + token] : kNan);
+}
+
+void Finish(tle::FinishReason reason, bool cancelled, const Pending& pending, PendingSequence* sequence, Row* row) {
+  sequence->ended = true;
+  row->flags |= ROW_SEQUENCE_FINAL;
+  // Its enumerators are those of the contract, in their order; 0.13 has none for what is cancelled.
+  row->finish = static_cast<ExecutorFinish>(reason);
+  if (row->finish == FINISH_NONE)
+    row->finish = cancelled ? FINISH_CANCELLED : sequence->tokens >= pending.max_tokens ? FINISH_LENGTH : FINISH_END_ID;
+  if (sequence->stop_token)
+    row->finish = FINISH_END_ID;
+  else if (row->finish == FINISH_END_ID && !pending.end_ids.empty())
+    sequence->stop_token = pending.end_ids.front();
+  if (!sequence->stop_token) return;
+  DetailsOf(row)->numbers.set |= DETAILS_STOP_TOKEN;
+  DetailsOf(row)->numbers.stop_token = *sequence->stop_token;
+}
+
+}  // namespace
+
+std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool cancelled, Pending* pending) {
+  std::vector<Row> rows;
+  const size_t beams = result.outputTokenIds.size();
+  std::optional<Logits> logits;
+  if (result.generationLogits && (pending->top_logprobs > 0 || pending->generation_logits))
+    logits.emplace(*result.generationLogits);
+  for (size_t beam = 0; beam < beams; ++beam) {
+    const size_t index = beams > 1 ? beam : static_cast<size_t>(result.sequenceIndex);
+    // 0.13 returns every beam, asked for or not.
+    if (index >= pending->sequences.size() || pending->sequences[index].ended) continue;
+    PendingSequence& sequence = pending->sequences[index];
+    Row& row = rows.emplace_back();
+    row.request_id = pending->id;
+    row.sequence = static_cast<uint32_t>(index);
+    if (pending->replaces_tokens) row.flags |= ROW_REPLACES_TOKENS;
+    TakeTokens(result.outputTokenIds[beam], *pending, &sequence, &row);
+    if (pending->logprobs && result.logProbs && beam < result.logProbs->size())
+      TakeLogprobs((*result.logProbs)[beam], sequence, &row);
+    if (logits) AddGenerationLogits(*logits, beam, beams, engine, *pending, &row);
+    if (!pending->first_token && !row.tokens.empty()) pending->first_token = Pending::Clock::now();
+    if (result.isFinal || result.isSequenceFinal)
+      Finish(beam < result.finishReasons.size() ? result.finishReasons[beam] : tle::FinishReason::kNOT_FINISHED,
+             cancelled, *pending, &sequence, &row);
+  }
+  // What comes for sequences that have all ended may still be the request's end.
+  if (result.isFinal && rows.empty()) rows.emplace_back().request_id = pending->id;
+  if (rows.empty()) return rows;
+  if (result.isFinal) rows.back().flags |= ROW_REQUEST_FINAL;
+  if (result.contextLogits && (pending->context_logits || pending->prompt_logprobs > 0) &&
+      !std::exchange(pending->has_prompt_output, true))
+    AddPromptOutput(*result.contextLogits, engine, *pending, DetailsOf(&rows.front()));
+  AddAdditionalOutputs(result, &rows.front());
+  AddContextPhase(result, &rows.back());
+  if (!std::exchange(pending->has_row, true)) AddUsage(*pending, &DetailsOf(&rows.front())->numbers);
+  if (result.isFinal) AddUsage(*pending, &DetailsOf(&rows.back())->numbers);
+  for (Row& row : rows)
+    if (row.details != nullptr && row.details->numbers.set & DETAILS_USAGE)
+      AddPerfMetrics(result, engine, &row.details->numbers);
+  return rows;
+}
+
+Row ErrorRow(const Failure& failure, const Pending& pending) {
+  Row row;
+  row.request_id = pending.id;
+  const auto left = std::find_if(pending.sequences.begin(), pending.sequences.end(),
+                                 [](const PendingSequence& sequence) { return !sequence.ended; });
+  row.sequence = left == pending.sequences.end() ? 0 : static_cast<uint32_t>(left - pending.sequences.begin());
+  row.finish = FINISH_ERROR;
+  row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
+  RowDetails* const details = DetailsOf(&row);
+  details->error = executor::EmptyError();
+  executor::Report(&*details->error, failure.code(), failure.what(), pending.id);
+  AddUsage(pending, &details->numbers);
+  return row;
+}
+
+}  // namespace adapter

@@ -1,0 +1,25 @@
+// From TensorRT-LLM's Result to rows of the contract.
+#ifndef ADAPTER_RESPONSES_H_
+#define ADAPTER_RESPONSES_H_
+
+#include <vector>
+
+#include "executor/guard.h"
+#include "tensorrt_llm/engine.h"
+#include "tensorrt_llm/features.h"
+#include "tensorrt_llm/pending.h"
+#include "tensorrt_llm/row.h"
+
+namespace adapter {
+
+// One row for each sequence the result speaks of; none for one that has ended before. `cancelled` is given since others
+// write pending->cancelled meanwhile. Throws executor::Failure, which ends
+// the request, for output that cannot be given as asked.
+std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool cancelled, Pending* pending);
+
+// The row that ends a request with an error.
+Row ErrorRow(const executor::Failure& failure, const Pending& pending);
+
+}  // namespace adapter
+
+#endif  // ADAPTER_RESPONSES_H_

@@ -91,7 +91,11 @@ class TableClient {
     model.Write(directory_.path());
     Open(directory_.path(), change);
   }
-  explicit TableClient(const std::string& directory) { Open(directory, {}); }
+  explicit TableClient(const std::string& directory, const ExecutorTable* table = CpuExecutorTable(),
+                       const std::function<void(ExecutorConfig*)>& change = {})
+      : table_(table) {
+    Open(directory, change);
+  }
   ~TableClient() {
     if (executor_ != nullptr) table_->destroy(executor_);
   }

@@ -1,7 +1,6 @@
 #include "leader.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <utility>
 
@@ -70,13 +69,8 @@ auto PlaceFor(float priority, List* list, Priority priority_of) {
 
 }  // namespace
 
-struct Leader::ScriptCalls {
-  std::atomic<uint64_t> to_throw{0};
-};
-
 Leader::Leader(const std::filesystem::path& engine_dir, const tle::ExecutorConfig& config)
     : script_(ReadScript(engine_dir)),
-      calls_(std::make_unique<ScriptCalls>()),
       directory_(ReadEngineDirectory(engine_dir)),
       config_(config),
       max_active_(std::min(config.getMaxBatchSize().value_or(directory_.max_batch_size), directory_.max_batch_size)) {
@@ -107,7 +101,7 @@ void Leader::Load(const tle::ExecutorConfig& config) {
 
 void Leader::Enter(const std::string& function) const {
   if (function == script_.abort_in) std::abort();
-  if (function != script_.throw_in || ++calls_->to_throw != script_.throw_at_call) return;
+  if (function != script_.throw_in || ++calls_ != script_.throw_at_call) return;
   if (script_.throw_no_exception) throw 1;
   Throw("scripted throw in " + function);
 }

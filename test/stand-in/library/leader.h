@@ -2,6 +2,7 @@
 #ifndef STAND_IN_LEADER_H_
 #define STAND_IN_LEADER_H_
 
+#include <atomic>
 #include <deque>
 #include <list>
 #include <map>
@@ -40,7 +41,6 @@ class Leader {
     std::vector<IdType> ids;                      // the request's, then those of its further sequences
     Clock::time_point arrival;
   };
-  struct ScriptCalls;
 
   void Load(const tle::ExecutorConfig& config);
   void Run();
@@ -56,7 +56,7 @@ class Leader {
   void AddStats(size_t completed, std::chrono::duration<double, std::milli> step);
 
   const Script script_;
-  const std::unique_ptr<ScriptCalls> calls_;
+  mutable std::atomic<uint64_t> calls_{0};  // of script_.throw_in
   const EngineDirectory directory_;
   const tle::ExecutorConfig config_;
   const SizeType32 max_active_;

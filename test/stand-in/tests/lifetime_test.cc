@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <stdexcept>
 #include <thread>
 
@@ -78,6 +79,27 @@ TEST(Cancel, EndsAnActiveRequestWithAFinalResponse) {
   EXPECT_EQ(tokens, Letters(static_cast<int>(tokens.size()))) << "what was sent before stays valid";
 }
 
+TEST(Cancel, TakesTheTokensOfARequestThatDoesNotStreamBackWhereTheVersionKnowsCancelled) {
+  const LettersEngineDirectory engine(kSlow);
+  tle::ExecutorConfig config;
+  config.setRequestStatsMaxIterations(100);
+  const auto executor = Open(engine.path(), config);
+  const IdType id = executor->enqueueRequest(Request({0}, 60));
+  const auto has_tokens = [](const tle::RequestStatsPerIteration& iteration) {
+    return !iteration.requestStats.empty() && iteration.requestStats.front().numGeneratedTokens > 0;
+  };
+  for (auto stats = executor->getLatestRequestStats(); std::none_of(stats.begin(), stats.end(), has_tokens);)
+    stats = executor->getLatestRequestStats();
+  executor->cancelRequest(id);
+  const VecTokens tokens = AwaitFinals(*executor).back().getResult().outputTokenIds.front();
+#if STAND_IN_1_2
+  EXPECT_EQ(tokens, (VecTokens{0})) << "the prompt";
+#else
+  EXPECT_GT(tokens.size(), 1u);
+  EXPECT_LT(tokens.size(), 61u);
+#endif
+}
+
 TEST(Cancel, OfAQueuedRequestWaitsUntilItIsActive) {
   const LettersEngineDirectory engine(kSlow);
   tle::ExecutorConfig one;
@@ -118,6 +140,15 @@ TEST(Queue, IsTakenByPriorityThenInOrder) {
   std::vector<IdType> order;
   for (const Response& response : AwaitFinals(*executor, 4)) order.push_back(response.getRequestId());
   EXPECT_EQ(order, (std::vector<IdType>{first, rest[1], rest[0], rest[2]}));
+}
+
+TEST(Queue, HoldsARequestOfAnotherBeamWidthUntilNothingRuns) {
+  const LettersEngineDirectory engine(kSlow);
+  const auto executor = Open(engine.path(), Generous());
+  static_cast<void>(executor->enqueueRequests({Request({0}, 20), Request({0}, 1, false, tle::SamplingConfig(2))}));
+  const std::vector<Response> responses = AwaitFinals(*executor, 2);
+  EXPECT_EQ(responses.front().getResult().outputTokenIds.size(), 1u);
+  EXPECT_EQ(responses.back().getResult().outputTokenIds.size(), 2u);
 }
 
 TEST(Queue, ThatIsFullMakesEnqueueThrow) {

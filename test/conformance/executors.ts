@@ -1,7 +1,8 @@
-import { readdir, symlink, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { LoadOptions } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from '../tools/engines.js';
+import { PROJECT_ROOT } from '../tools/project.js';
 
 /**
  * What an executor is and no capability says. 'a model': its tokens follow from the prompt and the options of sampling.
@@ -30,7 +31,28 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['batch invariance'],
     engine: () => scriptedEngine({ step_ms: 1 }), // so that a request of many tokens can be seen running
   },
+  'tensorrt-llm-1.2': overStandIn('1.2', '1.2.1'),
+  'tensorrt-llm-0.13': overStandIn('0.13', '0.13.0'),
 };
+
+/** TensorRT-LLM's executor over the stand-in of test/stand-in, which runs the tiny engine's checkpoint. */
+function overStandIn(name: string, version: string): ExecutorUnderTest {
+  const library = join(PROJECT_ROOT, `build/tests/tensorrt-llm-${name}/libexecutor_tensorrt_llm.so`);
+  return {
+    options: { executor: { library } },
+    traits: ['a model', 'batch invariance'],
+    engine: async () => {
+      const dir = join(await temporaryDirectory(), 'engine');
+      await cp(await tinyEngine(), dir, { recursive: true });
+      const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
+      config.version = version;
+      Object.assign(config.build_config, { gather_context_logits: true, gather_generation_logits: true });
+      await writeFile(join(dir, 'config.json'), JSON.stringify(config));
+      await writeFile(join(dir, 'rank0.engine'), '');
+      return dir;
+    },
+  };
+}
 
 /** The engine with another generation_config.json; its other files are the same ones. */
 export async function engineWith(engine: string, generationConfig: object): Promise<string> {

@@ -41,6 +41,12 @@ describe('an executor in a shared library', () => {
       }
     }));
 
+  test('may fail a request by a row of an output that a stop string has ended already', () =>
+    withScript({ fail_every: 1 }, async (llm) => {
+      const failing = llm.generate({ tokens: [0] }, { n: 2, maxTokens: 10, stop: 'a' }); // output 0 begins with it
+      await assert.rejects(failing, failsWith('ERR_OUT_OF_MEMORY', /scripted failure/));
+    }));
+
   test('that hears no cancel keeps no reader waiting, and what it still sends is counted', () =>
     withScript({ deaf: true, step_ms: 1 }, async (llm) => {
       const generation = llm.stream({ tokens: [0] }, { maxTokens: 50 });

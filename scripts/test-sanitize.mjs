@@ -58,6 +58,7 @@ function runAddon(sanitizer) {
     isDone('npx', ['cmake-js', 'build', '--debug', '--out', out, `--CDCMAKE_CXX_FLAGS_DEBUG=-g ${flags}`]) &&
     isDone('cmake', ['-S', root, '-B', scripted, '-DNATIVE_TESTS=ON', '-DCMAKE_BUILD_TYPE=Release', '-Wno-dev']) &&
     isDone('cmake', ['--build', scripted, '--target', 'executor_scripted', '-j', '2']) &&
+    isDone('npm', ['run', '--silent', 'pretest:js']) && // other versions of Node.js, which some of the tests start
     isDone('npm', ['run', '--silent', 'build:ts']) &&
     isDone('npx', ['tsc', '-p', 'test/tsconfig.json']);
   if (!isBuilt) return false;

@@ -44,8 +44,11 @@ function runTests(sanitizer) {
   );
 }
 
-/** Tests of where the addon is found, which is set here; of resident memory; and of numbers, which the C++ tests have too. */
-const NOT_HERE = ['native.test.js', 'memory.test.js', 'reference.test.js'];
+/**
+ * Tests of where the addon is found, which is set here; of resident memory; of numbers, which the C++ tests have too; and of
+ * a host that is killed by what a sanitizer would catch first.
+ */
+const NOT_HERE = ['native.test.js', 'memory.test.js', 'reference.test.js', 'faults.test.js'];
 
 /** The tests that use the addon, in a Node.js that has the sanitizer's library loaded first, with an addon of its own. */
 function runAddon(sanitizer) {

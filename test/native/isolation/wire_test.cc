@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <deque>
 #include <string>
@@ -88,18 +89,29 @@ namespace {
 
 Bytes Payload(const Bytes& message) { return Bytes(message.begin() + sizeof(Header), message.end()); }
 
-// Bytes of the struct that no field sets: its size, what is reserved, callbacks, and padding.
+// What setting every field makes of a struct whose bytes were all `unset`.
 template <typename T, typename... Context>
-size_t UnsentBytes(Context... context) {
-  constexpr unsigned char kUnset = 0xAA;
-  alignas(T) unsigned char bytes[sizeof(T)];
-  std::memset(bytes, kUnset, sizeof(bytes));
+std::array<unsigned char, sizeof(T)> Filled(unsigned char unset, Context... context) {
+  std::array<unsigned char, sizeof(T)> bytes;
+  bytes.fill(unset);
   T value;
-  std::memcpy(&value, bytes, sizeof(value));
+  std::memcpy(&value, bytes.data(), sizeof(value));
   Filler filler;
   Fields(filler, value, context...);
-  std::memcpy(bytes, &value, sizeof(bytes));
-  return static_cast<size_t>(std::count(bytes, bytes + sizeof(bytes), kUnset));
+  std::memcpy(bytes.data(), &value, sizeof(value));
+  return bytes;
+}
+
+// Bytes of the struct that no field sets: its size, what is reserved, callbacks, and padding. They are as they were twice; an
+// address that a field was set to may hold one of the two bytes.
+template <typename T, typename... Context>
+size_t UnsentBytes(Context... context) {
+  constexpr unsigned char kUnset[] = {0xAA, 0x55};
+  const auto first = Filled<T>(kUnset[0], context...);
+  const auto second = Filled<T>(kUnset[1], context...);
+  size_t unsent = 0;
+  for (size_t i = 0; i < sizeof(T); ++i) unsent += first[i] == kUnset[0] && second[i] == kUnset[1];
+  return unsent;
 }
 
 template <typename T>

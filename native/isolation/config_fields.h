@@ -101,7 +101,7 @@ void Fields(Wire& wire, ExecutorConfig& config) {
 
 template <typename Wire>
 void Fields(Wire& wire, HostConfig& host) {
-  wire.Text(host.library_path);
+  wire.Text(host.executor_path);
   wire.Group(host.config);
 }
 

@@ -67,7 +67,7 @@ class Host {
       static_cast<Host*>(host)->SendOrEnd(Encode(MessageType::kLog, LogLine{level, text}));
     };
     config.context = this;
-    table_ = addon::OpenExecutor(given->library_path);
+    table_ = addon::OpenExecutor(given->executor_path);
     ExecutorError error = executor::EmptyError();
     executor::ThrowOnFailure(table_->create(&config, &executor_, &error), error);
     const ExecutorInfo* info = nullptr;

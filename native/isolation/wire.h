@@ -48,7 +48,7 @@ struct Header {
 
 // The library a host opens, and the config of its executor.
 struct HostConfig {
-  const char* library_path;  // empty: the CPU's, which is linked in
+  const char* executor_path;  // empty: the CPU's, which is linked in
   const ExecutorConfig* config;
 };
 struct IdList {

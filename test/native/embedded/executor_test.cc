@@ -11,21 +11,6 @@
 namespace embedded {
 namespace {
 
-const TinyModel& Model() {
-  static const TinyModel model = TinyModel().Fill();
-  return model;
-}
-
-// Sequences of this one grow so long that a test is over before they are.
-const TinyModel& EndlessModel() {
-  static const TinyModel model = [] {
-    TinyModel endless;
-    endless.max_positions = 1000000;
-    return endless.Fill();
-  }();
-  return model;
-}
-
 TestRequest LongRequest(uint64_t id) { return TestRequest(id, {1, 2, 3}, 1000000); }
 
 // One whose tokens differ: a tiny model repeats itself when it is greedy.
@@ -38,7 +23,7 @@ TestRequest VariedRequest(uint64_t id) {
 }
 
 TEST(Executor, DescribesItselfAndItsLimits) {
-  const TableClient client(Model(), [](ExecutorConfig* config) {
+  const TableClient client(DefaultModel(), [](ExecutorConfig* config) {
     config->set |= CONFIG_THREADS;
     config->threads = 2;
   });
@@ -58,7 +43,7 @@ TEST(Executor, DescribesItselfAndItsLimits) {
 }
 
 TEST(Executor, MaxTokensEndsARequestByLength) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult result = client.Run(TestRequest(1, {1, 2, 3}, 8));
   EXPECT_EQ(result.finish, FINISH_LENGTH);
   EXPECT_EQ(result.tokens.size(), 8u);
@@ -71,14 +56,14 @@ TEST(Executor, MaxTokensEndsARequestByLength) {
 }
 
 TEST(Executor, MaxTokensIsCutToWhatTheContextLeaves) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult result = client.Run(TestRequest(1, RandomPrompt(250, 101, 1), 100000));
   EXPECT_EQ(result.finish, FINISH_LENGTH);
   EXPECT_EQ(result.tokens.size(), 6u);
 }
 
 TEST(Executor, AnyOfTheEndIdsEndsARequestAndIsNotAmongItsTokens) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const std::vector<int32_t> tokens = client.Run(VariedRequest(1)).tokens;
   const auto end = std::find_if(tokens.begin(), tokens.end(), [&](int32_t token) { return token != tokens[0]; });
   ASSERT_NE(end, tokens.end());
@@ -93,7 +78,7 @@ TEST(Executor, AnyOfTheEndIdsEndsARequestAndIsNotAmongItsTokens) {
 }
 
 TEST(Executor, ARunOfStopTokensEndsARequestAndIsAmongItsTokens) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const std::vector<int32_t> tokens = client.Run(VariedRequest(1)).tokens;
   TestRequest request = VariedRequest(2);
   const int32_t words[] = {tokens[2], tokens[3]};
@@ -107,7 +92,7 @@ TEST(Executor, ARunOfStopTokensEndsARequestAndIsAmongItsTokens) {
 }
 
 TEST(Executor, WithoutStreamingAllTokensComeInOneRow) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const std::vector<int32_t> streamed = client.Run(TestRequest(1)).tokens;
   TestRequest request(2);
   request.request.streaming = 0;
@@ -117,14 +102,14 @@ TEST(Executor, WithoutStreamingAllTokensComeInOneRow) {
 }
 
 TEST(Executor, UsageComesWithTheFirstRowAndTheLastAlone) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult result = client.Run(TestRequest(1, {1, 2, 3}, 8));
   EXPECT_EQ(result.rows, 8);
   EXPECT_EQ(result.rows_with_usage, 2);
 }
 
 TEST(Executor, AnEmptyFirstRowSaysThatAPromptOfSeveralStepsNoLongerWaits) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult long_prompt = client.Run(TestRequest(1, RandomPrompt(150, 101, 1), 8));  // three chunks
   ASSERT_EQ(long_prompt.rows, 1 + 8);
   EXPECT_EQ(long_prompt.row_list[0].tokens, 0u);
@@ -138,7 +123,7 @@ TEST(Executor, AnEmptyFirstRowSaysThatAPromptOfSeveralStepsNoLongerWaits) {
 }
 
 TEST(Executor, LogprobsAndTheLikeliestTokensComeWithEachToken) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request(1);
   request.output.flags = OUTPUT_LOGPROBS | OUTPUT_GENERATION_LOGITS;
   request.output.top_logprobs = 3;
@@ -157,7 +142,7 @@ TEST(Executor, LogprobsAndTheLikeliestTokensComeWithEachToken) {
 }
 
 TEST(Executor, ContextLogitsComeOnceAndItsLastRowChoosesTheFirstToken) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request(1, RandomPrompt(150, 101, 3));  // three chunks
   request.output.flags = OUTPUT_CONTEXT_LOGITS;
   const TestResult result = client.Run(request);
@@ -167,7 +152,7 @@ TEST(Executor, ContextLogitsComeOnceAndItsLastRowChoosesTheFirstToken) {
 }
 
 TEST(Executor, WithoutASeedTwoRequestsDrawDifferently) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const auto sampled = [](uint64_t id) {
     TestRequest request(id, {1, 2, 3}, 60);
     request.sampling.temperature = 3;
@@ -214,7 +199,7 @@ TEST(Executor, CancelEndsAWaitingRequestAtOnce) {
 }
 
 TEST(Executor, CancelOfAnUnknownOrEndedIdIsIgnored) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   client.Run(TestRequest(1));
   client.Cancel(1);
   client.Cancel(99);
@@ -223,13 +208,13 @@ TEST(Executor, CancelOfAnUnknownOrEndedIdIsIgnored) {
 }
 
 TEST(Executor, AnIdMayBeUsedAgainOnceItsRequestHasEnded) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   EXPECT_EQ(client.Run(TestRequest(1)).finals, 1);
   EXPECT_EQ(client.Run(TestRequest(1)).finals, 1);
 }
 
 TEST(Executor, SubmitTakesAllRequestsOrNone) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest good(1), other(2), again(1);
   EXPECT_EQ(client.Submit({&good, &other, &again}), EXECUTOR_INVALID_INPUT);
   EXPECT_EQ(client.error().request_id, 1u);
@@ -249,7 +234,7 @@ TEST(Executor, AnIdThatStillRunsIsRefusedAndItsRequestGoesOn) {
 }
 
 TEST(Executor, AFullQueueRefusesMore) {
-  TableClient client(Model(), [](ExecutorConfig* config) {
+  TableClient client(DefaultModel(), [](ExecutorConfig* config) {
     config->set |= CONFIG_MAX_BATCH_SIZE | CONFIG_MAX_QUEUE_SIZE;
     config->max_batch_size = 1;
     config->max_queue_size = 1;  // behind the one that finds a place
@@ -265,18 +250,18 @@ TEST(Executor, ASmallCacheShortensTheLongestSequence) {
   kv.size = sizeof(kv);
   kv.set = KV_CACHE_MAX_TOKENS;
   kv.max_tokens = 64;
-  TableClient client(Model(), [](ExecutorConfig* config) { config->kv_cache = &kv; });
+  TableClient client(DefaultModel(), [](ExecutorConfig* config) { config->kv_cache = &kv; });
   EXPECT_EQ(client.info().max_seq_len, 64u);
   EXPECT_EQ(client.Submit(TestRequest(1, RandomPrompt(64, 101, 1))), EXECUTOR_PROMPT_TOO_LONG);
   EXPECT_EQ(client.Run(TestRequest(2, RandomPrompt(63, 101, 1), 100)).tokens.size(), 1u);
 }
 
 TEST(Executor, LogitsThatAreNoNumbersFailTheirRequestAlone) {
-  TinyModel model = Model();
+  TinyModel model = DefaultModel();
   std::vector<float>& embedding = model.tensors["transformer.vocab_embedding.weight"];
   std::fill_n(embedding.begin() + 5 * model.hidden_size, model.hidden_size, std::nanf(""));
   model.tied_head = false;
-  model.tensors["lm_head.weight"] = Model().tensors.at("transformer.vocab_embedding.weight");
+  model.tensors["lm_head.weight"] = DefaultModel().tensors.at("transformer.vocab_embedding.weight");
   model.shapes["lm_head.weight"] = {model.vocab_size, model.hidden_size};
   TableClient client(model);
   TestRequest good(1, {1, 2, 3}), bad(2, {1, 5, 3});
@@ -291,7 +276,7 @@ TEST(Executor, LogitsThatAreNoNumbersFailTheirRequestAlone) {
 }
 
 TEST(Executor, WaitWithoutRowsEndsByInterruptOrTime) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   EXPECT_EQ(client.WaitOnce(1), EXECUTOR_OK);
   client.table().interrupt(client.executor());
   EXPECT_EQ(client.WaitOnce(1000000), EXECUTOR_OK) << "an interrupt before the wait counts for it";
@@ -317,7 +302,7 @@ TEST(Executor, WhatWaitGaveStaysAsItIsUntilTheNextWait) {
 }
 
 TEST(Executor, StatsCountStepsRequestsAndBlocks) {
-  TableClient client(Model(), [](ExecutorConfig* config) {
+  TableClient client(DefaultModel(), [](ExecutorConfig* config) {
     config->set |= CONFIG_REQUEST_STATS;
     config->request_stats = 1;
   });
@@ -371,7 +356,7 @@ TEST(Executor, DestroyIsSafeWithRequestsInEveryStage) {
 }
 
 TEST(Executor, SubmitCancelStatsAndWaitMayRunAtOnceFromManyThreads) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   std::vector<std::thread> threads;
   constexpr uint64_t kThreads = 3, kEach = 40;
   for (uint64_t t = 0; t < kThreads; ++t)

@@ -11,11 +11,6 @@ namespace {
 
 constexpr size_t kVocabSize = 101;
 
-const TinyModel& Model() {
-  static const TinyModel model = TinyModel().Fill();
-  return model;
-}
-
 TestRequest PromptLogprobs(uint64_t id, int prompt_tokens, uint32_t top_count) {
   TestRequest request(id, RandomPrompt(prompt_tokens, kVocabSize, 3));
   request.output.prompt_logprobs = 1 + top_count;
@@ -23,7 +18,7 @@ TestRequest PromptLogprobs(uint64_t id, int prompt_tokens, uint32_t top_count) {
 }
 
 TEST(PromptLogprobs, AreTheLogSoftmaxOfTheContextLogits) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request = PromptLogprobs(1, 150, 3);  // three chunks
   request.output.flags = OUTPUT_CONTEXT_LOGITS;
   const TestResult result = client.Run(request);
@@ -51,7 +46,7 @@ TEST(PromptLogprobs, AreTheLogSoftmaxOfTheContextLogits) {
 }
 
 TEST(PromptLogprobs, ComeOnceWithTheFirstToken) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult result = client.Run(PromptLogprobs(1, 150, 0));
   EXPECT_EQ(result.prompt_logprobs.size(), 150u);
   EXPECT_TRUE(result.prompt_top_tokens.empty());
@@ -63,7 +58,7 @@ TEST(PromptLogprobs, ComeOnceWithTheFirstToken) {
 }
 
 TEST(PromptLogprobs, APromptOfOneTokenHasNoneButItsNaN) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult result = client.Run(PromptLogprobs(1, 1, 2));
   ASSERT_EQ(result.prompt_logprobs.size(), 1u);
   EXPECT_TRUE(std::isnan(result.prompt_logprobs[0]));
@@ -71,7 +66,7 @@ TEST(PromptLogprobs, APromptOfOneTokenHasNoneButItsNaN) {
 }
 
 TEST(PromptLogprobs, TheWholeVocabularyMayBeAskedFor) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult result = client.Run(PromptLogprobs(1, 2, kVocabSize));
   ASSERT_EQ(result.prompt_top_logprobs.size(), 2 * kVocabSize);
   double sum = 0;
@@ -80,7 +75,7 @@ TEST(PromptLogprobs, TheWholeVocabularyMayBeAskedFor) {
 }
 
 TEST(PromptLogprobs, ComeWithTheLastRowOfARequestWhoseFirstTokenEndsIt) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request = PromptLogprobs(1, 20, 1);
   request.end_ids = client.Run(request).tokens;
   const TestResult result = client.Run(request);
@@ -108,7 +103,7 @@ TEST(PromptLogprobs, ComeWithTheLastRowOfARequestCancelledAfterItsPrompt) {
 }
 
 TEST(PromptLogprobs, OfSeveralSequencesComeOnce) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request = PromptLogprobs(1, 20, 1);
   const std::vector<float> alone = client.Run(request).prompt_logprobs;
   request.sampling.set |= SAMPLING_SEQUENCES;

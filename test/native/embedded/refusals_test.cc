@@ -10,11 +10,6 @@
 namespace embedded {
 namespace {
 
-const TinyModel& Model() {
-  static const TinyModel model = TinyModel().Fill();
-  return model;
-}
-
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Two biases, the first of them right.
@@ -29,7 +24,7 @@ void SetBias(TestRequest* request, int32_t token, float value) {
 }
 
 TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   static const int32_t position_ids[] = {0, 1, 2}, bad_words[] = {5, -1};
   static const uint32_t whole[] = {0, 2}, empty[] = {0, 0};
   const struct {
@@ -96,7 +91,7 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
 }
 
 TEST(Refusals, ValuesThatChangeNothingMaySayWhatIsNotDone) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request(1);
   request.sampling.set |= SAMPLING_SEQUENCES | SAMPLING_BEAM_WIDTH;
   request.sampling.sequences = 1;
@@ -105,7 +100,7 @@ TEST(Refusals, ValuesThatChangeNothingMaySayWhatIsNotDone) {
 }
 
 TEST(Refusals, AShorterStructOfAnOlderCallerHasItsLaterFieldsUnset) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request(1);
   request.sampling.set |= SAMPLING_TOP_P;
   request.sampling.top_p = 7;  // lies past the size: not read
@@ -151,7 +146,7 @@ TEST(Refusals, EachBadOptionIsRefusedWithItsName) {
   };
   for (const auto& bad : cases) {
     SCOPED_TRACE(bad.named);
-    const TableClient client(Model(), bad.change);
+    const TableClient client(DefaultModel(), bad.change);
     EXPECT_EQ(client.code(), bad.code) << client.message();
     EXPECT_EQ(client.executor(), nullptr);
     EXPECT_NE(client.message().find(bad.named), std::string::npos) << client.message();

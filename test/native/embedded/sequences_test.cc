@@ -10,21 +10,6 @@
 namespace embedded {
 namespace {
 
-const TinyModel& Model() {
-  static const TinyModel model = TinyModel().Fill();
-  return model;
-}
-
-// Sequences of this one grow so long that a test is over before they are.
-const TinyModel& EndlessModel() {
-  static const TinyModel model = [] {
-    TinyModel endless;
-    endless.max_positions = 1000000;
-    return endless.Fill();
-  }();
-  return model;
-}
-
 // Sequences whose tokens differ.
 TestRequest Sampled(uint64_t id, uint32_t sequences, std::vector<int32_t> prompt = {1, 2, 3}, uint32_t max_tokens = 8) {
   TestRequest request(id, std::move(prompt), max_tokens);
@@ -55,7 +40,7 @@ void ExpectEnds(const TestResult& result, uint32_t sequences) {
 }
 
 TEST(Sequences, OfAGreedyRequestAreAllWhatOneAloneWouldBe) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const std::vector<int32_t> alone = client.Run(TestRequest(1)).tokens;
   TestRequest request = Sampled(2, 4);
   request.sampling.temperature = 0;
@@ -65,7 +50,7 @@ TEST(Sequences, OfAGreedyRequestAreAllWhatOneAloneWouldBe) {
 }
 
 TEST(Sequences, DrawByTheirIndexWhateverTheirNumber) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult one = client.Run(Sampled(1, 1)), two = client.Run(Sampled(2, 2)), four = client.Run(Sampled(3, 4));
   EXPECT_EQ(two.sequences.at(0).tokens, one.tokens);
   for (uint32_t i = 0; i < 2; ++i) EXPECT_EQ(four.sequences.at(i).tokens, two.sequences.at(i).tokens);
@@ -74,7 +59,7 @@ TEST(Sequences, DrawByTheirIndexWhateverTheirNumber) {
 }
 
 TEST(Sequences, ThePromptIsComputedAndKeptOnce) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult whole_blocks = client.Run(Sampled(1, 8, RandomPrompt(96, 101, 1), 5));
   ASSERT_TRUE(whole_blocks.details.has_value());
   EXPECT_EQ(whole_blocks.details->kv_blocks_allocated, 3u + 8) << "three of the prompt, then one each";
@@ -86,7 +71,7 @@ TEST(Sequences, ThePromptIsComputedAndKeptOnce) {
 }
 
 TEST(Sequences, EachHasItsRowsAndTheLastToEndEndsTheRequest) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult result = client.Run(Sampled(1, 3, {1, 2, 3}, 4));
   ExpectEnds(result, 3);
   ASSERT_EQ(result.rows, 12);
@@ -100,7 +85,7 @@ TEST(Sequences, EachHasItsRowsAndTheLastToEndEndsTheRequest) {
 }
 
 TEST(Sequences, WithoutStreamingEachComesInOneRowAtItsEnd) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult streamed = client.Run(Sampled(1, 3));
   TestRequest request = Sampled(2, 3);
   request.request.streaming = 0;
@@ -112,7 +97,7 @@ TEST(Sequences, WithoutStreamingEachComesInOneRowAtItsEnd) {
 }
 
 TEST(Sequences, EndIdsAndStopWordsEndEachForItself) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   const TestResult whole = client.Run(Sampled(1, 4, {1, 2, 3}, 20));
   const int32_t end_id = whole.sequences.at(1).tokens[4], stop_word = whole.sequences.at(2).tokens[7];
   ASSERT_NE(end_id, stop_word);
@@ -144,7 +129,7 @@ TEST(Sequences, EndIdsAndStopWordsEndEachForItself) {
 }
 
 TEST(Sequences, MayAllEndWithTheirFirstToken) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request = Sampled(1, 5, RandomPrompt(40, 101, 1), 1);
   const TestResult result = client.Run(request);
   ExpectEnds(result, 5);
@@ -157,7 +142,7 @@ TEST(Sequences, MayAllEndWithTheirFirstToken) {
 }
 
 TEST(Sequences, LogprobsAndLogitsComeWithEachSequencesTokens) {
-  TableClient client(Model());
+  TableClient client(DefaultModel());
   TestRequest request = Sampled(1, 3);
   request.output.flags = OUTPUT_LOGPROBS | OUTPUT_GENERATION_LOGITS;
   const TestResult result = client.Run(request);
@@ -229,11 +214,11 @@ TEST(Sequences, ShutdownEndsEachOfThem) {
 }
 
 TEST(Sequences, AnErrorEndsThemAllInOneRow) {
-  TinyModel model = Model();
+  TinyModel model = DefaultModel();
   std::vector<float>& embedding = model.tensors["transformer.vocab_embedding.weight"];
   std::fill_n(embedding.begin() + 5 * model.hidden_size, model.hidden_size, std::nanf(""));
   model.tied_head = false;
-  model.tensors["lm_head.weight"] = Model().tensors.at("transformer.vocab_embedding.weight");
+  model.tensors["lm_head.weight"] = DefaultModel().tensors.at("transformer.vocab_embedding.weight");
   model.shapes["lm_head.weight"] = {model.vocab_size, model.hidden_size};
   TableClient client(model);
   // Token 5 gives no numbers: the first of the sequences that draws it fails, and with it the request.
@@ -258,8 +243,8 @@ TEST(Sequences, OfARandomLoadAllEndOnceAsTheyWouldAloneAndLeaveNoBlock) {
   kv.size = sizeof(kv);
   kv.set = KV_CACHE_MAX_TOKENS;
   kv.max_tokens = 12 * 32;
-  TableClient client(Model(), [](ExecutorConfig* config) { config->kv_cache = &kv; });
-  TableClient alone(Model());
+  TableClient client(DefaultModel(), [](ExecutorConfig* config) { config->kv_cache = &kv; });
+  TableClient alone(DefaultModel());
   std::mt19937 random(7);
   std::vector<TestRequest> requests;
   std::vector<TestRequest*> pointers;

@@ -163,6 +163,22 @@ struct TinyModel {
   }
 };
 
+// The one most tests run.
+inline const TinyModel& DefaultModel() {
+  static const TinyModel model = TinyModel().Fill();
+  return model;
+}
+
+// Sequences of this one grow so long that a test is over before they are.
+inline const TinyModel& EndlessModel() {
+  static const TinyModel model = [] {
+    TinyModel endless;
+    endless.max_positions = 1000000;
+    return endless.Fill();
+  }();
+  return model;
+}
+
 }  // namespace embedded
 
 #endif  // TEST_EMBEDDED_TINY_CHECKPOINT_H_

@@ -1,14 +1,15 @@
 import { whenAborted } from './abort.js';
 import { type Capabilities, capabilitiesOf } from './capabilities.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './checks.js';
-import { type EngineDirectory, openEngine } from './engine/directory.js';
+import { type EngineDirectory, openEngine, type Weights } from './engine/directory.js';
 import { LLMError } from './errors.js';
 import type { Generation } from './generation.js';
 import { type LLMHandle, makeHandle, readHandle } from './handle.js';
-import { type LoadOptions, libraryOf, readLoadOptions } from './load-options.js';
+import { type ExecutorName, type LoadOptions, libraryOf, readLoadOptions } from './load-options.js';
 import { type MailReceiver, makeDeliver } from './mail.js';
 import {
   bind,
+  executorLibrary,
   fromNative,
   hostProgram,
   type Loaded,
@@ -62,7 +63,7 @@ export class LLM implements AsyncDisposable {
     const { capabilities, ...facts } = engine.info();
     this.info = {
       dir: directory.path,
-      architecture: directory.config.pretrained_config.architecture,
+      architecture: directory.architecture,
       endIds: directory.endIds,
       ...facts,
     };
@@ -91,17 +92,12 @@ export class LLM implements AsyncDisposable {
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
-    const { signal, onProgress, logger, executor, isolation = 'none', ...sizes } = readLoadOptions(options);
+    const { signal, onProgress, logger, executor = 'auto', isolation = 'none', ...sizes } = readLoadOptions(options);
     signal?.throwIfAborted();
     const addon = loadAddon();
-    const library = libraryOf(executor);
-    const directory = await openEngine(dir);
-    if (directory.weights === 'tensorrt' && library === undefined) {
-      throw new LLMError(
-        'ERR_EXECUTOR_UNAVAILABLE',
-        `${directory.path} holds TensorRT engines, which the executor 'cpu' cannot run. Give it the checkpoint they were built from (rank0.safetensors).`,
-      );
-    }
+    const named = libraryOf(executor);
+    const directory = await openEngine(dir, typeof executor === 'string' ? WEIGHTS[executor] : undefined);
+    const library = executor === 'auto' && directory.weights === 'tensorrt' ? executorLibrary('tensorrt-llm') : named;
     const { tokenizerPath } = directory;
     const tokenizer = tokenizerPath === undefined ? undefined : await Tokenizer.load({ ...directory, tokenizerPath });
     signal?.throwIfAborted();
@@ -230,6 +226,14 @@ export class LLM implements AsyncDisposable {
     await this.#engine.close(SHUTDOWN_DEADLINE_MS);
   }
 }
+
+/** What an executor runs; `'auto'` and a library of the user's own take what there is. */
+const WEIGHTS: Readonly<Record<ExecutorName, Weights | undefined>> = {
+  auto: undefined,
+  cpu: 'checkpoint',
+  cuda: 'checkpoint',
+  'tensorrt-llm': 'tensorrt',
+};
 
 /** By the numbers of ExecutorLogLevel in native/executor/config.h. */
 const LOG_METHODS = ['error', 'warn', 'info', 'debug'] as const;

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from './checks.js';
 import { executorLibrary } from './native.js';
 
-/** What can run an engine; `'auto'` takes the first of the others that this version comes with. */
+/** What can run an engine; `'auto'` takes `'tensorrt-llm'` for an engine of trtllm-build (rankN.engine), else `'cpu'`. */
 export type ExecutorName = 'auto' | 'cpu' | 'cuda' | 'tensorrt-llm';
 
 /** An executor of your own: a shared library that exports the table of `native/executor/executor.h`. */
@@ -21,7 +21,7 @@ export interface Logger {
 
 /** How an engine is loaded. */
 export interface LoadOptions {
-  /** What runs the model: this version comes with `'cpu'`, which `'auto'` takes. Default: `'auto'`. */
+  /** What runs the model; `'auto'` takes `'tensorrt-llm'` where the directory holds rankN.engine files, else `'cpu'`. Default: `'auto'`. */
   executor?: ExecutorName | ExecutorLibrary | undefined;
   /**
    * Where the executor runs: in this process, or in one of its own, whose crash this one outlives. Then the requests that ran

@@ -2,18 +2,23 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError, messageOf } from '../errors.js';
 import { pathOf } from './arguments.js';
-import { type EngineConfig, parseEngineConfig } from './checkpoint-config.js';
+import { parseEngineConfig } from './checkpoint-config.js';
 import { type GenerationDefaults, readGeneration, readTokenizerText } from './generation-config.js';
 import { isNotFound, readJsonIfThere } from './json.js';
 import { type Manifest, readManifest } from './manifest.js';
+import { type ModelFacts, readTensorRtConfig } from './tensorrt-config.js';
+
+/** `'checkpoint'`: rankN.safetensors, for the embedded executors; `'tensorrt'`: rankN.engine, for TensorRT-LLM. */
+export type Weights = 'checkpoint' | 'tensorrt';
 
 /** What an engine directory holds: read once and checked, before an executor touches it. */
 export interface EngineDirectory {
   /** Absolute. */
   readonly path: string;
-  readonly config: EngineConfig;
-  /** `'checkpoint'`: rankN.safetensors, for the embedded executors; `'tensorrt'`: rankN.engine, for TensorRT-LLM. */
-  readonly weights: 'checkpoint' | 'tensorrt';
+  /** The model's, as Hugging Face names it: `'LlamaForCausalLM'`. */
+  readonly architecture: string;
+  readonly vocabSize: number;
+  readonly weights: Weights;
   /** Absolute paths, in the order of ranks. */
   readonly rankFiles: readonly string[];
   /** Undefined for a directory that another tool made. */
@@ -33,25 +38,27 @@ export interface EngineDirectory {
 }
 
 /**
- * Reads and checks an engine directory; the weights themselves are the executor's to check.
+ * Reads and checks an engine directory; the weights themselves are the executor's to check, and so is all of a TensorRT
+ * engine's config.json that is not used here.
+ * @param needed what the executor runs; by default engines where there are some, else the checkpoint.
  * @throws {LLMError} `ERR_ENGINE_NOT_FOUND`, `ERR_ENGINE_CONFIG`, `ERR_ENGINE_RANKS`, `ERR_ENGINE_WEIGHTS` for a rank file of
- *   another size than the manifest says, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_INVALID` for a damaged tokenizer_config.json.
+ *   another size than the manifest says, `ERR_EXECUTOR_UNAVAILABLE` where there are only weights of the other kind,
+ *   `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_INVALID` for a damaged tokenizer_config.json.
  */
-export async function openEngine(dir: string | URL): Promise<EngineDirectory> {
+export async function openEngine(dir: string | URL, needed?: Weights): Promise<EngineDirectory> {
   const path = pathOf('dir', dir);
   const names = await listEngine(path);
-  const [config, manifest] = await Promise.all([readConfig(path), readManifest(path)]);
-  const { weights, files } = chooseRankFiles(path, names, config.pretrained_config.mapping.world_size);
+  const weights = chooseWeights(path, names, needed);
+  const [model, manifest] = await Promise.all([readConfig(path, weights), readManifest(path)]);
+  const files = rankFiles(path, names, weights, model.worldSize);
   if (manifest) await checkSizes(path, files, manifest);
   const tokenizerPath = names.includes('tokenizer.json') ? join(path, 'tokenizer.json') : undefined;
   const text = await readTokenizerText(path);
-  const generation = await readGeneration(path, config.pretrained_config.vocab_size, {
-    tokenizerPath,
-    eosToken: text.eosToken,
-  });
+  const generation = await readGeneration(path, model.vocabSize, { tokenizerPath, eosToken: text.eosToken });
   return {
     path,
-    config,
+    architecture: model.architecture,
+    vocabSize: model.vocabSize,
     weights,
     rankFiles: files.map((name) => join(path, name)),
     manifest,
@@ -71,10 +78,31 @@ async function listEngine(path: string): Promise<string[]> {
   }
 }
 
-async function readConfig(path: string): Promise<EngineConfig> {
-  const file = join(path, 'config.json');
-  const mend = `Mend the file, or convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
-  const fields = await readJsonIfThere({ file, code: 'ERR_ENGINE_CONFIG', mend });
+const RANK_FILE = { checkpoint: /^rank\d+\.safetensors$/, tensorrt: /^rank\d+\.engine$/ } as const;
+const EXTENSION = { checkpoint: 'safetensors', tensorrt: 'engine' } as const;
+
+function chooseWeights(path: string, names: readonly string[], needed: Weights | undefined): Weights {
+  const has = (weights: Weights): boolean => names.some((name) => RANK_FILE[weights].test(name));
+  const weights = needed ?? (has('tensorrt') ? 'tensorrt' : 'checkpoint');
+  if (has(weights) || !has(weights === 'tensorrt' ? 'checkpoint' : 'tensorrt')) return weights;
+  throw new LLMError(
+    'ERR_EXECUTOR_UNAVAILABLE',
+    weights === 'tensorrt'
+      ? `${path} holds a checkpoint (rankN.safetensors); the executor 'tensorrt-llm' runs TensorRT engines (rankN.engine). ` +
+          `Build one: trtllm-build --checkpoint_dir ${path} --output_dir ENGINE. Or run the checkpoint with executor: 'cpu'.`
+      : `${path} holds TensorRT engines (rankN.engine), which only the executor 'tensorrt-llm' runs. ` +
+          'Load it with that one, or give the checkpoint they were built from (rankN.safetensors).',
+  );
+}
+
+const makeAgain = (path: string, weights: Weights): string =>
+  weights === 'tensorrt'
+    ? `build the engine again: trtllm-build --checkpoint_dir CHECKPOINT --output_dir ${path}`
+    : `convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
+
+async function readConfig(path: string, weights: Weights): Promise<ModelFacts> {
+  const mend = `Mend the file, or ${makeAgain(path, weights)}`;
+  const fields = await readJsonIfThere({ file: join(path, 'config.json'), code: 'ERR_ENGINE_CONFIG', mend });
   if (!fields) {
     throw new LLMError(
       'ERR_ENGINE_CONFIG',
@@ -87,33 +115,22 @@ async function readConfig(path: string): Promise<EngineConfig> {
       `${path} is a Hugging Face checkpoint; expected an engine directory. Convert it: npx node-tensorrt-llm convert ${path} OUT`,
     );
   }
-  return parseEngineConfig(fields);
+  if (weights === 'tensorrt') return readTensorRtConfig(fields);
+  const { architecture, vocab_size, mapping } = parseEngineConfig(fields).pretrained_config;
+  return { architecture, vocabSize: vocab_size, worldSize: mapping.world_size };
 }
 
-const RANK_FILE = /^rank\d+\.(safetensors|engine)$/;
-
-function chooseRankFiles(
-  path: string,
-  names: readonly string[],
-  worldSize: number,
-): Pick<EngineDirectory, 'weights'> & { files: string[] } {
-  const found = names.filter((name) => RANK_FILE.test(name)).sort();
-  const weights = found.some((name) => name.endsWith('.engine')) ? 'tensorrt' : 'checkpoint';
-  const extension = weights === 'tensorrt' ? 'engine' : 'safetensors';
-  const files = Array.from({ length: worldSize }, (_, rank) => `rank${rank}.${extension}`);
-  const present = found.filter((name) => name.endsWith(extension));
-  if (present.length !== worldSize || !files.every((name) => present.includes(name))) {
-    throw wrongRanks(path, present, files);
-  }
-  return { weights, files };
-}
-
-const wrongRanks = (dir: string, found: readonly string[], needed: readonly string[]): LLMError =>
-  new LLMError(
+/** The names of the rank files, in the order of ranks. */
+function rankFiles(path: string, names: readonly string[], weights: Weights, worldSize: number): string[] {
+  const needed = Array.from({ length: worldSize }, (_, rank) => `rank${rank}.${EXTENSION[weights]}`);
+  const found = names.filter((name) => RANK_FILE[weights].test(name)).sort();
+  if (found.length === worldSize && needed.every((name) => found.includes(name))) return needed;
+  throw new LLMError(
     'ERR_ENGINE_RANKS',
-    `${dir} holds ${found.join(', ') || 'no rank file'}; its config.json (tp_size * pp_size * cp_size) needs ${needed.join(', ')}. ` +
-      `Copy the missing files into it, or convert the model again: npx node-tensorrt-llm convert SOURCE ${dir}`,
+    `${path} holds ${found.join(', ') || 'no rank file'}; its config.json (tp_size * pp_size * cp_size) needs ${needed.join(', ')}. ` +
+      `Copy the missing files into it and take those of another engine out, or ${makeAgain(path, weights)}`,
   );
+}
 
 async function checkSizes(path: string, files: readonly string[], manifest: Manifest): Promise<void> {
   for (const name of files) {

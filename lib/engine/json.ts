@@ -137,7 +137,7 @@ export function parseJsonObject(text: string, context: JsonContext): JsonFields 
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows put a byte order mark first
   } catch (cause) {
     throw new LLMError(context.code, `${context.file} is no JSON: ${messageOf(cause)}. ${context.mend}`, { cause });
   }

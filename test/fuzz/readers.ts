@@ -82,9 +82,8 @@ export const READERS: Readonly<Record<string, Reader>> = {
     ],
     prepare: async () => damaging(await seedDirectory('engine')),
     async read(dir) {
-      const { config, endIds } = await openEngine(dir);
-      const { vocab_size } = config.pretrained_config;
-      for (const id of endIds) assert.ok(Number.isInteger(id) && id >= 0 && id < vocab_size, `the end id ${id}`);
+      const { vocabSize, endIds } = await openEngine(dir);
+      for (const id of endIds) assert.ok(Number.isInteger(id) && id >= 0 && id < vocabSize, `the end id ${id}`);
     },
   },
   tokenizer: {

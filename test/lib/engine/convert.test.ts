@@ -17,13 +17,13 @@ import {
   writeSafetensors,
   writeTinyLlama,
 } from '../../tools/tiny-llama.js';
-import { editJson, readJson, temporaryDirectory } from './helpers.js';
+import { editJson, readEngineConfig, readJson, temporaryDirectory } from './helpers.js';
 
 const SPEC: TinyLlamaSpec = { ...TINY_LLAMAS.untied, dtype: 'float32' };
 
 /** The values of every tensor of an engine, as float32, with its shape. */
 async function readWeights(dir: string): Promise<Map<string, { shape: readonly number[]; values: Float32Array }>> {
-  const { config } = await openEngine(dir);
+  const config = await readEngineConfig(dir);
   const file = await SafetensorsFile.open(join(dir, 'rank0.safetensors'));
   const weights = new Map<string, { shape: readonly number[]; values: Float32Array }>();
   for (const [name, { shape, position, bytes }] of file.entries) {
@@ -82,7 +82,7 @@ test('a tied model has no lm_head tensor, even where its checkpoint stores one, 
   await writeSafetensors(join(dir, 'hf', 'model.safetensors'), [...tinyLlamaTensors(spec), head]);
   const out = await convert(join(dir, 'hf'), join(dir, 'out'));
   assert.equal((await readWeights(out)).has('lm_head.weight'), false);
-  assert.equal((await openEngine(out)).config.pretrained_config.tie_word_embeddings, true);
+  assert.equal((await readEngineConfig(out)).pretrained_config.tie_word_embeddings, true);
 });
 
 for (const [stored, chosen] of [
@@ -95,7 +95,7 @@ for (const [stored, chosen] of [
     const spec = { ...SPEC, dtype: stored };
     await writeTinyLlama(join(dir, 'hf'), spec);
     const out = await convert(join(dir, 'hf'), join(dir, 'out'));
-    assert.equal((await openEngine(out)).config.pretrained_config.dtype, chosen);
+    assert.equal((await readEngineConfig(out)).pretrained_config.dtype, chosen);
     const weights = await readWeights(out);
     const source = tinyLlamaTensors(spec);
     const rounded = (values: Float32Array): Float32Array =>
@@ -202,7 +202,7 @@ test('options set the limits in build_config, and the defaults are those of the 
   const dir = await temporaryDirectory(t);
   await writeTinyLlama(join(dir, 'hf'), SPEC);
   const limits = async (options: ConvertOptions) =>
-    (await openEngine(await convert(join(dir, 'hf'), join(dir, 'out'), options))).config.build_config;
+    (await readEngineConfig(await convert(join(dir, 'hf'), join(dir, 'out'), options))).build_config;
   const { max_seq_len, max_input_len, max_batch_size, max_num_tokens } = await limits({});
   assert.deepEqual([max_seq_len, max_input_len, max_batch_size, max_num_tokens], [8192, 8191, 64, 512]);
   const set = await limits({ maxSeqLen: 100, maxBatchSize: 3, maxNumTokens: 17 });
@@ -313,7 +313,7 @@ test('an engine of this package and an empty directory are replaced, anything el
   await mkdir(out, { recursive: true });
   await convert(hf, out);
   await convert(hf, out, { dtype: 'float32' });
-  assert.equal((await openEngine(out)).config.pretrained_config.dtype, 'float32');
+  assert.equal((await readEngineConfig(out)).pretrained_config.dtype, 'float32');
   assert.deepEqual(await readdir(join(dir, 'deep')), ['out']);
   await mkdir(mine);
   await writeFile(join(mine, 'thesis.txt'), 'text');

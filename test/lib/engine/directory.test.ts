@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -8,7 +8,7 @@ import { openEngine } from '#lib/engine/directory.js';
 import type { ErrorCode } from '#lib/errors.js';
 import { failsWith } from '../../tools/fails-with.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
-import { editJson, readJson, temporaryDirectory } from './helpers.js';
+import { editJson, readEngineConfig, readJson, temporaryDirectory } from './helpers.js';
 
 /** A copy of a converted tiny model with a tokenizer, for the test to spoil. */
 async function engine(t: TestContext): Promise<string> {
@@ -65,7 +65,8 @@ test("a bare checkpoint config as NVIDIA's converter writes it opens with the de
     rotary_scaling: { type: 'llama3', ...TINY_LLAMAS['llama3-rope'].ropeScaling, rope_type: undefined },
   };
   await writeFile(join(dir, 'config.json'), JSON.stringify(bare));
-  const { config } = await openEngine(dir);
+  await openEngine(dir);
+  const config = await readEngineConfig(dir);
   assert.equal(config.build_config.max_seq_len, 8192);
   assert.deepEqual(config.pretrained_config.rotary_scaling, TINY_LLAMAS['llama3-rope'].ropeScaling);
 });
@@ -169,10 +170,121 @@ test('rank files that do not fit the parallel sizes are refused, naming those fo
   await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_RANKS', 'no rank file'));
 });
 
-test('rank files of TensorRT-LLM are told from checkpoints', async (t) => {
+/** A config.json of trtllm-build with fields that no checkpoint here may have. */
+const TENSORRT_CONFIG = {
+  version: '1.2.1',
+  pretrained_config: {
+    architecture: 'Qwen2ForCausalLM',
+    dtype: 'bfloat16',
+    vocab_size: 259,
+    hidden_act: 'gelu',
+    use_parallel_embedding: true,
+    mapping: { world_size: 2, gpus_per_node: 8, tp_size: 2, pp_size: 1, cp_size: 1, moe_tp_size: 2, cp_config: {} },
+    quantization: { quant_algo: 'FP8', kv_cache_quant_algo: 'FP8', exclude_modules: ['lm_head'] },
+    runtime_defaults: null,
+  },
+  build_config: {
+    max_batch_size: 2048,
+    max_beam_width: 4,
+    max_input_len: 1024,
+    max_seq_len: 131_072,
+    max_num_tokens: 8192,
+    kv_cache_type: 'PAGED',
+    auto_parallel_config: { world_size: 1, cluster_key: null },
+    plugin_config: { dtype: 'bfloat16', gemm_plugin: 'auto', paged_kv_cache: null, tokens_per_block: 32 },
+  },
+} as const;
+
+/** An engine directory as trtllm-build leaves it, with the tokenizer of a model. */
+async function tensorRtEngine(t: TestContext, config: string | object = TENSORRT_CONFIG): Promise<string> {
   const dir = await engine(t);
-  await rename(join(dir, 'rank0.safetensors'), join(dir, 'rank0.engine'));
+  await rm(join(dir, 'manifest.json'));
+  await rm(join(dir, 'rank0.safetensors'));
+  for (const rank of [0, 1]) await writeFile(join(dir, `rank${rank}.engine`), 'a plan');
+  await writeFile(join(dir, 'config.json'), typeof config === 'string' ? config : JSON.stringify(config));
+  return dir;
+}
+
+test('of an engine of trtllm-build only the architecture, the vocabulary and the ranks are asked', async (t) => {
+  const dir = await tensorRtEngine(t);
+  const { weights, architecture, vocabSize, rankFiles } = await openEngine(dir);
+  assert.deepEqual(
+    { weights, architecture, vocabSize },
+    { weights: 'tensorrt', architecture: 'Qwen2ForCausalLM', vocabSize: 259 },
+  );
+  assert.deepEqual(rankFiles, [join(dir, 'rank0.engine'), join(dir, 'rank1.engine')]);
+});
+
+test('a config.json that starts with a byte order mark is read', async (t) => {
+  const dir = await tensorRtEngine(t, `\uFEFF${JSON.stringify(TENSORRT_CONFIG)}`);
+  assert.equal((await openEngine(dir)).vocabSize, 259);
+});
+
+/** Fields of pretrained_config of a TensorRT engine, and what the message must name. */
+const WRONG_OF_TENSORRT: [Json, string][] = [
+  [{ architecture: undefined }, 'pretrained_config.architecture is missing'],
+  [{ architecture: 7 }, 'pretrained_config.architecture is 7'],
+  [{ vocab_size: undefined }, 'pretrained_config.vocab_size is missing'],
+  [{ vocab_size: 1e300 }, 'pretrained_config.vocab_size is 1e+300'],
+  [{ vocab_size: '259' }, 'pretrained_config.vocab_size is "259"'],
+  [{ mapping: 2 }, 'pretrained_config.mapping is 2'],
+  [{ mapping: { tp_size: 0 } }, 'mapping.tp_size is 0'],
+  [{ mapping: { tp_size: 2, pp_size: 1.5 } }, 'mapping.pp_size is 1.5'],
+  [
+    { mapping: { tp_size: 1024, pp_size: 1024, cp_size: 1024 } },
+    'mapping.tp_size is 1024; expected a size that makes 1024',
+  ],
+];
+
+for (const [change, named] of WRONG_OF_TENSORRT) {
+  test(`${named} in an engine of trtllm-build is refused by its name`, async (t) => {
+    const pretrained_config = { ...TENSORRT_CONFIG.pretrained_config, ...change };
+    const dir = await tensorRtEngine(t, { ...TENSORRT_CONFIG, pretrained_config });
+    await assert.rejects(
+      openEngine(dir),
+      failsWith('ERR_ENGINE_CONFIG', join(dir, 'config.json'), named, 'trtllm-build'),
+    );
+  });
+}
+
+test('a config.json of trtllm-build that is no JSON object, or has no model, is refused', async (t) => {
+  for (const config of ['', '{"version": ', '[]', '{"build_config": {}}', '{"pretrained_config": []}']) {
+    const dir = await tensorRtEngine(t, config);
+    await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', join(dir, 'config.json'), 'trtllm-build'));
+  }
+});
+
+test('rank engines that are missing or too many are refused, naming those found and those needed', async (t) => {
+  const dir = await tensorRtEngine(t);
+  const refused = (found: string) =>
+    failsWith('ERR_ENGINE_RANKS', `holds ${found};`, 'needs rank0.engine, rank1.engine.', 'trtllm-build');
+  await writeFile(join(dir, 'rank2.engine'), 'a plan');
+  await assert.rejects(openEngine(dir), refused('rank0.engine, rank1.engine, rank2.engine'));
+  await rm(join(dir, 'rank0.engine'));
+  await assert.rejects(openEngine(dir), refused('rank1.engine, rank2.engine'));
+  await rm(join(dir, 'rank2.engine'));
+  await assert.rejects(openEngine(dir), refused('rank1.engine'));
+});
+
+test('a directory with both kinds of weights opens as either, and by default as an engine', async (t) => {
+  const dir = await engine(t);
+  await writeFile(join(dir, 'rank0.engine'), 'a plan');
   assert.equal((await openEngine(dir)).weights, 'tensorrt');
+  assert.deepEqual((await openEngine(dir, 'tensorrt')).rankFiles, [join(dir, 'rank0.engine')]);
+  assert.deepEqual((await openEngine(dir, 'checkpoint')).rankFiles, [join(dir, 'rank0.safetensors')]);
+});
+
+test('weights of the other kind alone are refused, naming what runs them', async (t) => {
+  const checkpoint = await engine(t);
+  await assert.rejects(
+    openEngine(checkpoint, 'tensorrt'),
+    failsWith('ERR_EXECUTOR_UNAVAILABLE', `trtllm-build --checkpoint_dir ${checkpoint}`, "'cpu'"),
+  );
+  const engines = await tensorRtEngine(t);
+  await assert.rejects(
+    openEngine(engines, 'checkpoint'),
+    failsWith('ERR_EXECUTOR_UNAVAILABLE', `${engines} holds TensorRT engines`, "'tensorrt-llm'"),
+  );
 });
 
 test('a rank file cut short is found by its size', async (t) => {

@@ -2,6 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type EngineConfig, parseEngineConfig } from '#lib/engine/checkpoint-config.js';
+import { parseJsonObject } from '#lib/engine/json.js';
 
 /** A directory that is gone after the test. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {
@@ -19,6 +21,14 @@ export async function readJson(file: string): Promise<Json> {
 /** Changes fields of a JSON file; undefined removes one. */
 export async function editJson(file: string, changes: Json): Promise<void> {
   await writeFile(file, JSON.stringify({ ...(await readJson(file)), ...changes }));
+}
+
+/** The config.json of a checkpoint, with what it leaves out. */
+export async function readEngineConfig(dir: string): Promise<EngineConfig> {
+  const file = join(dir, 'config.json');
+  return parseEngineConfig(
+    parseJsonObject(await readFile(file, 'utf8'), { file, code: 'ERR_ENGINE_CONFIG', mend: '' }),
+  );
 }
 
 /** A safetensors file: a header, as an object or as it stands, and `dataBytes` zeros. */

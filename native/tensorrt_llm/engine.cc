@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -15,7 +16,9 @@ using executor::Failure;
 using simdjson::dom::element;
 using simdjson::dom::object;
 
-constexpr int64_t kLargestSize = 1 << 27;
+constexpr int kLargestSize = 1 << 27;
+constexpr int kMostRanks = 1024;
+constexpr int kDefaultGpusPerNode = 8;  // TensorRT-LLM's
 
 constexpr char kBuildAgain[] = ". Build the engine again: trtllm-build --checkpoint_dir CHECKPOINT --output_dir DIR";
 
@@ -25,16 +28,17 @@ class Fields {
   Fields(std::string path, std::string prefix, object fields)
       : path_(std::move(path)), prefix_(std::move(prefix)), fields_(fields) {}
 
-  int Size(const char* name, std::optional<int> fallback = std::nullopt) const {
+  int Size(const char* name, std::optional<int> fallback = std::nullopt, int largest = kLargestSize) const {
     const auto value = Find(name);
     if (!value && fallback) return *fallback;
     int64_t size;
-    if (!value || value->get_int64().get(size) || size < 1 || size > kLargestSize)
-      Reject(name, value, "a whole number from 1 to " + std::to_string(kLargestSize));
+    if (!value || value->get_int64().get(size) || size < 1 || size > largest)
+      Reject(name, value, "a whole number from 1 to " + std::to_string(largest));
     return static_cast<int>(size);
   }
-  std::string Text(const char* name) const {
+  std::string Text(const char* name, std::optional<std::string> fallback = std::nullopt) const {
     const auto value = Find(name);
+    if (!value && fallback) return *fallback;
     std::string_view text;
     if (!value || value->get_string().get(text)) Reject(name, value, "a string");
     return std::string(text);
@@ -45,6 +49,7 @@ class Fields {
     if (value && value->get_bool().get(flag)) Reject(name, value, "true or false");
     return flag;
   }
+  bool Has(const char* name) const { return Find(name).has_value(); }
   Fields Object(const char* name) const {
     const auto value = Find(name);
     object fields;
@@ -70,21 +75,52 @@ class Fields {
   object fields_;
 };
 
-void CheckRanks(const Engine& engine) {
+// By TensorRT-LLM's names: those that give no text, and the halves of a model that this executor would need together.
+constexpr const char* kNoDecoders[] = {"Bert",         "Roberta",      "DiT",   "SD3Transformer",
+                                       "EncoderModel", "DecoderModel", "STDiT", "WhisperEncoder"};
+
+void CheckArchitecture(const std::string& path, const std::string& architecture) {
+  for (const char* const start : kNoDecoders)
+    if (architecture.rfind(start, 0) == 0)
+      throw Failure(EXECUTOR_MODEL_UNSUPPORTED, path + ": pretrained_config.architecture is " + architecture +
+                                                    "; the executor runs models of a decoder alone, such as "
+                                                    "LlamaForCausalLM. Give the engine of such a model");
+}
+
+void ReadRanks(const Fields& mapping, Engine* engine) {
+  engine->tensor_parallel_size = mapping.Size("tp_size", 1, kMostRanks);
+  engine->pipeline_parallel_size = mapping.Size("pp_size", 1, kMostRanks / engine->tensor_parallel_size);
+  engine->context_parallel_size =
+      mapping.Size("cp_size", 1, kMostRanks / engine->tensor_parallel_size / engine->pipeline_parallel_size);
+}
+
+void CheckRanks(Engine* engine) {
   std::string missing;
-  for (int rank = 0; rank < engine.world_size(); ++rank) {
+  std::string empty;
+  for (int rank = 0; rank < engine->world_size(); ++rank) {
     const std::string name = "rank" + std::to_string(rank) + ".engine";
     std::error_code error;
-    if (!std::filesystem::exists(std::filesystem::path(engine.dir) / name, error))
+    const uint64_t bytes = std::filesystem::file_size(std::filesystem::path(engine->dir) / name, error);
+    if (error) {
       missing += (missing.empty() ? "" : ", ") + name;
+      continue;
+    }
+    if (bytes == 0) empty += (empty.empty() ? "" : ", ") + name;
+    engine->largest_rank_bytes = std::max(engine->largest_rank_bytes, bytes);
   }
-  if (missing.empty()) return;
-  throw Failure(EXECUTOR_ENGINE_RANKS,
-                engine.dir + " lacks " + missing + "; its config.json names " + std::to_string(engine.world_size()) +
-                    " ranks (tensor parallel " + std::to_string(engine.tensor_parallel_size) + ", pipeline parallel " +
-                    std::to_string(engine.pipeline_parallel_size) + ", context parallel " +
-                    std::to_string(engine.context_parallel_size) +
-                    "). Copy the missing files into it, or build the engine again with trtllm-build");
+  if (!missing.empty())
+    throw Failure(EXECUTOR_ENGINE_RANKS,
+                  engine->dir + " lacks " + missing + "; its config.json names " +
+                      std::to_string(engine->world_size()) + " ranks (tensor parallel " +
+                      std::to_string(engine->tensor_parallel_size) + ", pipeline parallel " +
+                      std::to_string(engine->pipeline_parallel_size) + ", context parallel " +
+                      std::to_string(engine->context_parallel_size) +
+                      "). Copy the missing files into it, or build the engine again with trtllm-build");
+  if (!empty.empty())
+    throw Failure(EXECUTOR_ENGINE_WEIGHTS, engine->dir + ": " + empty +
+                                               " has 0 bytes; it must hold a TensorRT engine. "
+                                               "Copy it again" +
+                                               std::string(kBuildAgain));
 }
 
 }  // namespace
@@ -111,11 +147,12 @@ Engine ReadEngine(const std::string& dir) {
   engine.dir = dir;
   engine.version = config.Text("version");
   engine.dtype = model.Text("dtype");
+  if (model.Has("quantization")) engine.quant_algo = model.Object("quantization").Text("quant_algo", "");
   engine.vocab_size = model.Size("vocab_size");
-  engine.tensor_parallel_size = mapping.Size("tp_size", 1);
-  engine.pipeline_parallel_size = mapping.Size("pp_size", 1);
-  engine.context_parallel_size = mapping.Size("cp_size", 1);
-  CheckRanks(engine);
+  CheckArchitecture(path, model.Text("architecture", ""));
+  ReadRanks(mapping, &engine);
+  engine.gpus_per_node = mapping.Size("gpus_per_node", kDefaultGpusPerNode);
+  CheckRanks(&engine);
 
   const Fields build = config.Object("build_config");
   const Fields plugins = build.Object("plugin_config");

@@ -2,6 +2,7 @@
 #ifndef ADAPTER_ENGINE_H_
 #define ADAPTER_ENGINE_H_
 
+#include <cstdint>
 #include <string>
 
 namespace adapter {
@@ -10,6 +11,9 @@ struct Engine {
   std::string dir;
   std::string version;  // of the TensorRT-LLM that built it
   std::string dtype;
+  std::string quant_algo;  // empty: not quantized
+  int gpus_per_node;       // of the machines it was built for
+  uint64_t largest_rank_bytes;
   int vocab_size;
   int tensor_parallel_size;
   int pipeline_parallel_size;
@@ -30,8 +34,8 @@ struct Engine {
   }
 };
 
-// Throws executor::Failure with EXECUTOR_ENGINE_NOT_FOUND, EXECUTOR_ENGINE_CONFIG, or EXECUTOR_ENGINE_RANKS if a
-// rankN.engine is missing.
+// Throws executor::Failure with EXECUTOR_ENGINE_NOT_FOUND, EXECUTOR_ENGINE_CONFIG, EXECUTOR_MODEL_UNSUPPORTED for what is no
+// decoder, EXECUTOR_ENGINE_RANKS if a rankN.engine is missing, or EXECUTOR_ENGINE_WEIGHTS if one is empty.
 Engine ReadEngine(const std::string& dir);
 
 // Throws EXECUTOR_ENGINE_CONFIG: an engine runs only on the version of TensorRT-LLM that built it.

@@ -7,6 +7,8 @@
 
 #include "executor/read_struct.h"
 #include "tensorrt_llm/config.h"
+#include "tensorrt_llm/devices.h"
+#include "tensorrt_llm/engine_fit.h"
 #include "tensorrt_llm/errors.h"
 #include "tensorrt_llm/responses.h"
 
@@ -25,6 +27,18 @@ bool GathersGenerationLogits(const tle::ExecutorConfig& config, const Engine& en
     gathers = c.getGatherGenerationLogits();
   });
   return gathers;
+}
+
+// Returns what the ranks run on, for people.
+std::string CheckDevices(const ExecutorConfig& given, const Engine& engine) {
+  const std::optional<std::vector<Device>> devices = FindDevices();
+  const std::vector<int> rank_devices = RankDevices(engine, executor::ReadStruct(given.parallel));
+  if (devices) {
+    CheckFit(engine, given, *devices, tle::version());
+    const std::string doubts = DoubtsOf(engine, rank_devices, *devices);
+    if (given.on_log != nullptr && !doubts.empty()) given.on_log(given.context, LOG_WARNING, doubts.c_str());
+  }
+  return DeviceText(rank_devices, devices);
 }
 
 std::unique_ptr<tle::Executor> Load(const Engine& engine, const tle::ExecutorConfig& config) {
@@ -65,12 +79,13 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
   limits_.generation_logits = GathersGenerationLogits(config, engine_);
   for (uint32_t i = 0; i < given.additional_output_count; ++i)
     limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
+  device_ = CheckDevices(given, engine_);
   Progress(given, 0);
   LoadPlugins(library_dir);
   executor_ = Load(engine_, config);
   leads_ = executor_->canEnqueueRequests();
   Progress(given, 1);
-  FillInfo(given, config);
+  FillInfo(config);
 }
 
 EngineExecutor::~EngineExecutor() {
@@ -79,13 +94,7 @@ EngineExecutor::~EngineExecutor() {
   executor_.reset();
 }
 
-void EngineExecutor::FillInfo(const ExecutorConfig& given, const tle::ExecutorConfig& config) {
-  const ExecutorParallelConfig parallel = executor::ReadStruct(given.parallel);
-  device_ = engine_.world_size() == 1 ? "GPU " : "GPUs ";
-  for (int rank = 0; rank < engine_.world_size(); ++rank) {
-    const auto listed = static_cast<uint32_t>(rank) < parallel.device_id_count ? parallel.device_ids[rank] : rank;
-    device_ += (rank > 0 ? ", " : "") + std::to_string(listed);
-  }
+void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
   const auto chunked = config.getEnableChunkedContext() && engine_.paged_context_fmha;
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.vocab_size);

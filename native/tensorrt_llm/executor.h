@@ -41,7 +41,7 @@ class EngineExecutor {
  private:
   using Lock = std::unique_lock<std::mutex>;
 
-  void FillInfo(const ExecutorConfig& given, const tle::ExecutorConfig& config);
+  void FillInfo(const tle::ExecutorConfig& config);
   // Waits for responses and makes rows of them.
   void Listen(std::chrono::milliseconds timeout);
 

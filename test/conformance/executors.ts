@@ -48,7 +48,7 @@ function overStandIn(name: string, version: string): ExecutorUnderTest {
       config.version = version;
       Object.assign(config.build_config, { gather_context_logits: true, gather_generation_logits: true });
       await writeFile(join(dir, 'config.json'), JSON.stringify(config));
-      await writeFile(join(dir, 'rank0.engine'), '');
+      await writeFile(join(dir, 'rank0.engine'), 'the weights are in rank0.safetensors');
       return dir;
     },
   };

@@ -11,7 +11,7 @@ bool Contains(const executor::Failure& failure, const char* part) {
 
 TEST(Engine, HasLogitsOfAWholeNumberOfColumnsForEachRank) {
   TestEngine directory("{}", ConfigJson("1", 2));
-  embedded::WriteFile(directory.path() + "/rank1.engine", "");
+  embedded::WriteFile(directory.path() + "/rank1.engine", "the second rank");
   const Engine engine = directory.Read();
   EXPECT_EQ(engine.vocab_size, 259);
   EXPECT_EQ(engine.padded_vocab_size(), 260);
@@ -23,6 +23,53 @@ TEST(Engine, NamesTheRankFilesThatAreMissing) {
   const auto failure = FailureOfCall([&] { directory.Read(); });
   EXPECT_EQ(failure.code(), EXECUTOR_ENGINE_RANKS);
   EXPECT_TRUE(Contains(failure, "lacks rank1.engine, rank2.engine; its config.json names 3 ranks")) << failure.what();
+}
+
+TEST(Engine, NamesTheRankFilesThatAreEmpty) {
+  const TestEngine directory("{}", ConfigJson("1", 2));
+  embedded::WriteFile(directory.path() + "/rank1.engine", "");
+  const auto failure = FailureOfCall([&] { directory.Read(); });
+  EXPECT_EQ(failure.code(), EXECUTOR_ENGINE_WEIGHTS);
+  EXPECT_TRUE(Contains(failure, ": rank1.engine has 0 bytes")) << failure.what();
+}
+
+// Its pretrained_config has the given fields besides those that are needed.
+std::string ConfigWith(const std::string& fields) {
+  std::string config = ConfigJson();
+  const std::string start = R"("pretrained_config": {)";
+  return config.insert(config.find(start) + start.size(), fields + ", ");
+}
+
+TEST(Engine, KnowsItsQuantizationAndTheLargestOfItsRanks) {
+  const TestEngine plain("{}", ConfigWith(R"("quantization": {"quant_algo": null, "kv_cache_quant_algo": "FP8"})"));
+  embedded::WriteFile(plain.path() + "/rank0.engine", "123456");
+  EXPECT_EQ(plain.Read().quant_algo, "");
+  EXPECT_EQ(plain.Read().largest_rank_bytes, 6u);
+  EXPECT_EQ(plain.Read().gpus_per_node, 8);
+  const TestEngine quantized("{}", ConfigWith(R"("quantization": {"quant_algo": "W4A16_AWQ"})"));
+  EXPECT_EQ(quantized.Read().quant_algo, "W4A16_AWQ");
+}
+
+TEST(Engine, IsRefusedWhereItIsNoDecoder) {
+  for (const char* const name : {"BertForSequenceClassification", "EncoderModel", "DecoderModel", "WhisperEncoder"}) {
+    const TestEngine directory("{}", ConfigWith(R"("architecture": ")" + std::string(name) + '"'));
+    const auto failure = FailureOfCall([&] { directory.Read(); });
+    EXPECT_EQ(failure.code(), EXECUTOR_MODEL_UNSUPPORTED);
+    EXPECT_TRUE(Contains(failure, name)) << failure.what();
+  }
+  EXPECT_NO_THROW(TestEngine("{}", ConfigWith(R"("architecture": "Qwen2ForCausalLM")")).Read());
+}
+
+TEST(Engine, HasNoMoreThan1024Ranks) {
+  const auto mapping = [](const char* sizes) {
+    return R"({"version": "1", "pretrained_config": {"dtype": "float16", "vocab_size": 9, "mapping": )" +
+           std::string(sizes) + "}}";
+  };
+  for (const char* const sizes : {R"({"tp_size": 1025})", R"({"tp_size": 1024, "pp_size": 2})",
+                                  R"({"tp_size": 64, "pp_size": 16, "cp_size": 134217728})"}) {
+    const TestEngine directory("{}", mapping(sizes));
+    EXPECT_EQ(FailureOfCall([&] { directory.Read(); }).code(), EXECUTOR_ENGINE_CONFIG) << sizes;
+  }
 }
 
 TEST(Engine, NamesTheFieldThatIsWrongInItsConfig) {

@@ -1,0 +1,80 @@
+#include "tensorrt_llm/devices.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+#include "executor/guard.h"
+
+namespace adapter {
+namespace {
+
+using executor::Failure;
+
+// Of the CUDA driver API, whose numbers do not change: https://docs.nvidia.com/cuda/cuda-driver-api
+constexpr char kDriver[] = "libcuda.so.1";
+constexpr int kNoDevice = 100;
+constexpr int kCapabilityMajor = 75;
+constexpr int kCapabilityMinor = 76;
+using Handle = int;  // CUdevice
+
+[[noreturn]] void Fail(const char* function, int result) {
+  const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const std::string found =
+      result == kNoDevice
+          ? "NVIDIA's driver finds no GPU" +
+                (visible == nullptr ? std::string() : " (CUDA_VISIBLE_DEVICES is \"" + std::string(visible) + "\")")
+          : "NVIDIA's driver fails: " + std::string(function) + " gives error " + std::to_string(result);
+  throw Failure(EXECUTOR_UNAVAILABLE, found +
+                                          "; TensorRT-LLM needs a GPU. nvidia-smi must show it: in a container start "
+                                          "with --gpus all, after an update of the driver restart the machine");
+}
+
+class Driver {
+ public:
+  explicit Driver(void* library) : library_(library) {}
+
+  // The arguments must have the very types of the function's parameters.
+  template <typename... Arguments>
+  void Call(const char* function, Arguments... arguments) const {
+    const auto call = reinterpret_cast<int (*)(Arguments...)>(dlsym(library_, function));
+    if (call == nullptr)
+      throw Failure(EXECUTOR_UNAVAILABLE,
+                    std::string(kDriver) + " exports no " + function + "; install NVIDIA's driver again");
+    if (const int result = call(arguments...); result != 0) Fail(function, result);
+  }
+  int Attribute(int attribute, Handle handle) const {
+    int value = 0;
+    Call("cuDeviceGetAttribute", &value, attribute, handle);
+    return value;
+  }
+
+ private:
+  void* library_;
+};
+
+}  // namespace
+
+std::optional<std::vector<Device>> FindDevices() {
+  void* const library = dlopen(kDriver, RTLD_NOW | RTLD_LOCAL);  // left open: TensorRT-LLM uses it too
+  if (library == nullptr) return std::nullopt;
+  const Driver driver(library);
+  driver.Call("cuInit", 0u);
+  int count = 0;
+  driver.Call("cuDeviceGetCount", &count);
+  if (count == 0) Fail("cuDeviceGetCount", kNoDevice);
+  std::vector<Device> devices;
+  for (int id = 0; id < count; ++id) {
+    Handle handle;
+    driver.Call("cuDeviceGet", &handle, id);
+    char name[256] = "";
+    driver.Call("cuDeviceGetName", &name[0], static_cast<int>(sizeof(name)), handle);
+    size_t bytes = 0;
+    driver.Call("cuDeviceTotalMem_v2", &bytes, handle);
+    devices.push_back(
+        {name, 10 * driver.Attribute(kCapabilityMajor, handle) + driver.Attribute(kCapabilityMinor, handle), bytes});
+  }
+  return devices;
+}
+
+}  // namespace adapter

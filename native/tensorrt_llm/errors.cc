@@ -12,6 +12,14 @@ struct Wording {
 constexpr char kRestart[] =
     "The GPU's context is lost: end this process and start it again, or load with isolation: 'process'";
 
+constexpr char kOtherTensorRt[] =
+    "Another TensorRT built the engine: build it again with the TensorRT-LLM that is loaded here";
+constexpr char kOtherPlugins[] =
+    "The engine has plugins that are not in the TensorRT-LLM loaded here: build it again with this one, or install the "
+    "whole "
+    "of TensorRT-LLM";
+constexpr char kStartRanks[] = "Start one process for each rank: mpirun -n RANKS, or leave parallel.mode out";
+
 // The first that the message contains holds. Those of CUDA come first: after one of them every request fails.
 constexpr Wording kWordings[] = {
     {"illegal memory access", EXECUTOR_FAILED, kRestart},
@@ -22,7 +30,10 @@ constexpr Wording kWordings[] = {
     {"device-side assert", EXECUTOR_FAILED, kRestart},
     {"hardware stack error", EXECUTOR_FAILED, kRestart},
     {"uncorrectable", EXECUTOR_FAILED, kRestart},
-    {"NCCL error", EXECUTOR_FAILED, kRestart},
+    {"NCCL error", EXECUTOR_FAILED,
+     "Start this process again: with NCCL_DEBUG=INFO it tells why, NCCL_P2P_DISABLE=1 helps where GPUs do not reach "
+     "each "
+     "other, and a container needs --ipc=host or --shm-size=1g"},
     {"MPI error", EXECUTOR_FAILED, kRestart},
     {"Maximum queue size", EXECUTOR_QUEUE_FULL, "Try again later, or load with a larger maxQueueSize"},
     {"exceeds maximum input length", EXECUTOR_PROMPT_TOO_LONG,
@@ -34,6 +45,38 @@ constexpr Wording kWordings[] = {
     {"Shutdown called", EXECUTOR_CLOSED, "Load the engine again"},
     {"Request is too large", EXECUTOR_INVALID_INPUT, "Send less with one request"},
     {"LoRA task", EXECUTOR_INVALID_INPUT, "Send the adapter's weights with the request that first names it"},
+    // While an engine is loaded:
+    {"incompatible device", EXECUTOR_ENGINE_WEIGHTS, "Build the engine again on a GPU of this kind"},
+    {"Version tag does not match", EXECUTOR_ENGINE_WEIGHTS, kOtherTensorRt},
+    {"not compatible with this version of TensorRT", EXECUTOR_ENGINE_WEIGHTS, kOtherTensorRt},
+    {"could not find plugin", EXECUTOR_UNAVAILABLE, kOtherPlugins},
+    {"not found in Plugin Registry", EXECUTOR_UNAVAILABLE, kOtherPlugins},
+    {"Failed to deserialize cuda engine", EXECUTOR_ENGINE_WEIGHTS,
+     "What TensorRT has printed tells why: another kind of GPU, another TensorRT, or a damaged file. Build the engine "
+     "again on "
+     "this machine"},
+    {"driver version is insufficient", EXECUTOR_UNAVAILABLE,
+     "Update NVIDIA's driver; nvidia-smi tells the CUDA version it has"},
+    {"no CUDA-capable device", EXECUTOR_UNAVAILABLE,
+     "nvidia-smi must show a GPU, and CUDA_VISIBLE_DEVICES must not hide it"},
+    {"no kernel image is available", EXECUTOR_UNAVAILABLE,
+     "This TensorRT-LLM has no code for this GPU: 0.13 is the last for Turing, 0.17 the first for Blackwell"},
+    {"invalid device ordinal", EXECUTOR_ENGINE_RANKS,
+     "Each rank needs a GPU of its own: name them by parallel.device_ids"},
+    {"worldSize is expected to be equal to tp", EXECUTOR_ENGINE_RANKS, kStartRanks},
+    {"!= TP size", EXECUTOR_ENGINE_RANKS, kStartRanks},
+    {"Error opening engine file", EXECUTOR_ENGINE_RANKS, "Copy the whole engine directory to where each rank runs"},
+    {"File does not exist", EXECUTOR_ENGINE_NOT_FOUND, "Copy the whole engine directory to where each rank runs"},
+    {"json.exception", EXECUTOR_ENGINE_CONFIG, "Build the engine again with the TensorRT-LLM that is loaded here"},
+    {"Model data type", EXECUTOR_MODEL_UNSUPPORTED, "Build the engine of a float16, bfloat16 or float32 checkpoint"},
+    {"do not support bfloat16", EXECUTOR_MODEL_UNSUPPORTED, "Build the engine of a float16 checkpoint"},
+    {"Unsupported architecture", EXECUTOR_MODEL_UNSUPPORTED,
+     "Build the engine with --context_fmha disable, or use a later GPU"},
+    {"Failed to allocate memory for weights", EXECUTOR_OUT_OF_MEMORY,
+     "Free GPU memory, or load with a smaller gpu_weights_fraction"},
+    {"Failed to create an execution context", EXECUTOR_OUT_OF_MEMORY,
+     "Free GPU memory, or build the engine with a smaller max_num_tokens or max_batch_size"},
+    {"Requested amount of GPU memory", EXECUTOR_OUT_OF_MEMORY, "Free GPU memory, or build the engine for more ranks"},
     {"out of memory", EXECUTOR_OUT_OF_MEMORY, "Free GPU memory, or load with a smaller KV cache or batch"},
     {"OutOfMemory", EXECUTOR_OUT_OF_MEMORY, "Free GPU memory, or load with a smaller KV cache or batch"},
 };

@@ -4,7 +4,7 @@ import { LLMError, messageOf } from '../errors.js';
 import { pathOf } from './arguments.js';
 import { parseEngineConfig } from './checkpoint-config.js';
 import { type GenerationDefaults, readGeneration, readTokenizerText } from './generation-config.js';
-import { isNotFound, readJsonIfThere } from './json.js';
+import { isNotFound, type JsonFields, readJsonIfThere } from './json.js';
 import { type Manifest, readManifest } from './manifest.js';
 import { type ModelFacts, readTensorRtConfig } from './tensorrt-config.js';
 
@@ -48,8 +48,10 @@ export interface EngineDirectory {
 export async function openEngine(dir: string | URL, needed?: Weights): Promise<EngineDirectory> {
   const path = pathOf('dir', dir);
   const names = await listEngine(path);
-  const weights = chooseWeights(path, names, needed);
-  const [model, manifest] = await Promise.all([readConfig(path, weights), readManifest(path)]);
+  const weights = needed ?? (hasWeights(names, 'tensorrt') ? 'tensorrt' : 'checkpoint');
+  const [config, manifest] = await Promise.all([readConfig(path, weights), readManifest(path)]);
+  checkWeights(path, names, weights);
+  const model = weights === 'tensorrt' ? readTensorRtConfig(config) : readCheckpointConfig(config);
   const files = rankFiles(path, names, weights, model.worldSize);
   if (manifest) await checkSizes(path, files, manifest);
   const tokenizerPath = names.includes('tokenizer.json') ? join(path, 'tokenizer.json') : undefined;
@@ -81,10 +83,18 @@ async function listEngine(path: string): Promise<string[]> {
 const RANK_FILE = { checkpoint: /^rank\d+\.safetensors$/, tensorrt: /^rank\d+\.engine$/ } as const;
 const EXTENSION = { checkpoint: 'safetensors', tensorrt: 'engine' } as const;
 
-function chooseWeights(path: string, names: readonly string[], needed: Weights | undefined): Weights {
-  const has = (weights: Weights): boolean => names.some((name) => RANK_FILE[weights].test(name));
-  const weights = needed ?? (has('tensorrt') ? 'tensorrt' : 'checkpoint');
-  if (has(weights) || !has(weights === 'tensorrt' ? 'checkpoint' : 'tensorrt')) return weights;
+const hasWeights = (names: readonly string[], weights: Weights): boolean =>
+  names.some((name) => RANK_FILE[weights].test(name));
+
+function checkWeights(path: string, names: readonly string[], weights: Weights): void {
+  if (hasWeights(names, weights)) return;
+  if (!hasWeights(names, weights === 'tensorrt' ? 'checkpoint' : 'tensorrt')) {
+    throw new LLMError(
+      'ERR_ENGINE_RANKS',
+      `${path} holds no rank file; expected rank0.safetensors, of a checkpoint, or rank0.engine, of trtllm-build. ` +
+        `Copy them into it, or ${makeAgain(path, weights)}`,
+    );
+  }
   throw new LLMError(
     'ERR_EXECUTOR_UNAVAILABLE',
     weights === 'tensorrt'
@@ -100,7 +110,7 @@ const makeAgain = (path: string, weights: Weights): string =>
     ? `build the engine again: trtllm-build --checkpoint_dir CHECKPOINT --output_dir ${path}`
     : `convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
 
-async function readConfig(path: string, weights: Weights): Promise<ModelFacts> {
+async function readConfig(path: string, weights: Weights): Promise<JsonFields> {
   const mend = `Mend the file, or ${makeAgain(path, weights)}`;
   const fields = await readJsonIfThere({ file: join(path, 'config.json'), code: 'ERR_ENGINE_CONFIG', mend });
   if (!fields) {
@@ -115,8 +125,11 @@ async function readConfig(path: string, weights: Weights): Promise<ModelFacts> {
       `${path} is a Hugging Face checkpoint; expected an engine directory. Convert it: npx node-tensorrt-llm convert ${path} OUT`,
     );
   }
-  if (weights === 'tensorrt') return readTensorRtConfig(fields);
-  const { architecture, vocab_size, mapping } = parseEngineConfig(fields).pretrained_config;
+  return fields;
+}
+
+function readCheckpointConfig(config: JsonFields): ModelFacts {
+  const { architecture, vocab_size, mapping } = parseEngineConfig(config).pretrained_config;
   return { architecture, vocabSize: vocab_size, worldSize: mapping.world_size };
 }
 
@@ -127,7 +140,7 @@ function rankFiles(path: string, names: readonly string[], weights: Weights, wor
   if (found.length === worldSize && needed.every((name) => found.includes(name))) return needed;
   throw new LLMError(
     'ERR_ENGINE_RANKS',
-    `${path} holds ${found.join(', ') || 'no rank file'}; its config.json (tp_size * pp_size * cp_size) needs ${needed.join(', ')}. ` +
+    `${path} holds ${found.join(', ')}; its config.json (tp_size * pp_size * cp_size) needs ${needed.join(', ')}. ` +
       `Copy the missing files into it and take those of another engine out, or ${makeAgain(path, weights)}`,
   );
 }

@@ -21,7 +21,8 @@ const ExecutorTable* OpenExecutor(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     throw executor::Failure(EXECUTOR_UNAVAILABLE, path + " could not be opened: " + LastError() +
-                                                      ". Install what it needs, or use executor: 'cpu'");
+                                                      ". Install what it needs, or use executor: 'cpu'; for "
+                                                      "TensorRT-LLM, npx node-tensorrt-llm setup builds it anew");
   }
   const auto table_of = reinterpret_cast<ExecutorTableFunction>(dlsym(library, EXECUTOR_TABLE_SYMBOL));
   const ExecutorTable* table = table_of == nullptr ? nullptr : table_of(EXECUTOR_ABI_VERSION);

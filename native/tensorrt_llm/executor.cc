@@ -73,13 +73,13 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
       reading_(engine_.vocab_size) {
   CheckLibraryVersion();
   CheckEngineVersion(engine_, tle::version());
+  device_ = CheckDevices(given, engine_);
   const std::string library_dir = LibraryDir();
   const tle::ExecutorConfig config = MakeExecutorConfig(given, engine_, library_dir);
   limits_.max_seq_len = given.set & CONFIG_MAX_SEQ_LEN ? static_cast<int>(given.max_seq_len) : engine_.max_seq_len;
   limits_.generation_logits = GathersGenerationLogits(config, engine_);
   for (uint32_t i = 0; i < given.additional_output_count; ++i)
     limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
-  device_ = CheckDevices(given, engine_);
   Progress(given, 0);
   LoadPlugins(library_dir);
   executor_ = Load(engine_, config);

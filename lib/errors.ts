@@ -26,8 +26,8 @@ const CODES = {
   ERR_EXECUTOR_UNAVAILABLE: {
     meaning: 'The executor asked for is not installed, or cannot run on this machine.',
     causes:
-      "`executor: 'cuda'` or `'tensorrt-llm'`, which this version comes without; a `{ library }` that is not there, lacks a library of its own, or was built against another version of `native/executor`; TensorRT engines given to the CPU.",
-    mend: "Use `executor: 'cpu'`, or leave it out. For a library of your own, `ldd PATH` tells what it lacks; build it against this version's headers.",
+      "`executor: 'cuda'`, which this version comes without. `'tensorrt-llm'` before `npx node-tensorrt-llm setup`, or after TensorRT-LLM was updated, moved or installed in part; a GPU it does not run on, or none; an NVIDIA driver that is too old. A checkpoint given to TensorRT-LLM, or its engines to the CPU. A `{ library }` that is not there, lacks a library of its own, or was built against another version of `native/executor`.",
+    mend: "For TensorRT-LLM `npx node-tensorrt-llm doctor` tells what lacks, and `setup` builds its executor anew. For a library of your own `ldd PATH` tells what it lacks; build it against this version's headers. Without a GPU use `executor: 'cpu'` with a checkpoint.",
   },
   ERR_SOURCE_NOT_FOUND: {
     meaning: 'The checkpoint to convert, or the model to fetch, was not found.',
@@ -56,26 +56,30 @@ const CODES = {
     mend: 'Make one: `npx node-tensorrt-llm pull` prints where it put it. Or `convert SOURCE OUT`.',
   },
   ERR_ENGINE_CONFIG: {
-    meaning: 'config.json of the engine or the checkpoint is missing, damaged, or lacks a field.',
+    meaning:
+      'config.json of the engine or the checkpoint is missing, damaged, lacks a field, or is of another version of TensorRT-LLM.',
     causes:
-      'A Hugging Face directory given to `LLM.load`; a file edited by hand, `generation_config.json` and `manifest.json` too.',
-    mend: 'Mend the field that the message names, or convert the model: `npx node-tensorrt-llm convert SOURCE OUT`.',
+      'A Hugging Face directory given to `LLM.load`; a file edited by hand, `generation_config.json` and `manifest.json` too; an engine that another TensorRT-LLM has built.',
+    mend: 'Mend the field that the message names, or convert the model: `npx node-tensorrt-llm convert SOURCE OUT`. An engine is built by `trtllm-build` of the very version that loads it.',
   },
   ERR_ENGINE_RANKS: {
-    meaning: 'The rank files do not fit the parallel sizes in config.json.',
-    causes: 'Not all `rankN` files were copied, or they are of another engine.',
-    mend: 'Copy the files the message names into the directory, or convert the model again.',
+    meaning: 'The ranks that config.json names do not fit the rank files, the GPUs or the processes.',
+    causes:
+      'Not all `rankN` files were copied, or they are of another engine; more ranks than GPUs, some of which `CUDA_VISIBLE_DEVICES` may hide; `mpirun` with another number of processes.',
+    mend: 'Copy the files the message names into the directory, or make the checkpoint and the engine for as many ranks as there are GPUs.',
   },
   ERR_ENGINE_WEIGHTS: {
-    meaning: 'A weights file is damaged, or lacks a tensor, or holds one of the wrong shape or type.',
-    causes: 'A copy that was cut short; weights of another model beside this `config.json`.',
-    mend: 'Copy the engine directory again as a whole, or convert the model again.',
+    meaning:
+      'A weights file is damaged, or lacks a tensor, or holds one of the wrong shape or type, or is an engine that this GPU or this TensorRT does not take.',
+    causes:
+      'A copy that was cut short; weights of another model beside this `config.json`; an engine built on another kind of GPU, or with another TensorRT.',
+    mend: 'Copy the engine directory again as a whole, or convert the model again. Build an engine on a GPU of the kind that runs it, with the TensorRT-LLM that runs it.',
   },
   ERR_MODEL_UNSUPPORTED: {
     meaning: 'The architecture, data type or a feature of the model is not supported by this executor.',
     causes:
-      'A model that is no Llama (`LlamaForCausalLM`), or is quantized, or a GGUF type other than F32, F16, BF16, Q8_0, Q4_0 and Q4_1.',
-    mend: 'Take the model in bfloat16, float16 or float32, or another model. The message names the field and what is taken.',
+      'On the CPU a model that is no Llama (`LlamaForCausalLM`), or is quantized, or a GGUF type other than F32, F16, BF16, Q8_0, Q4_0 and Q4_1. With TensorRT-LLM a model that is no decoder, or a precision that the GPU lacks: bfloat16 needs compute capability 8.0, FP8 8.9, FP4 10.0.',
+    mend: 'Take the model in bfloat16, float16 or float32, or another model, or run it on a later GPU. The message names the field and what is taken.',
   },
   ERR_TOKENIZER_MISSING: {
     meaning: 'The engine has no tokenizer, so it takes and gives tokens only.',
@@ -134,7 +138,8 @@ const CODES = {
   },
   ERR_OUT_OF_MEMORY: {
     meaning: 'Memory for the weights, the KV cache or the request could not be had.',
-    causes: "Other processes, or a container's limit; logits of a long prompt (`returnContextLogits`).",
+    causes:
+      "Other processes on the machine or the GPU, or a container's limit; logits of a long prompt (`returnContextLogits`); an engine whose rank is larger than its GPU.",
     mend: 'Free memory, or lower `kvCacheTokens`, `maxSeqLen` or `maxBatchSize` of `LLM.load`. `llm.info` has the sizes in bytes.',
   },
   ERR_ALREADY_READ: {

@@ -15,7 +15,7 @@ async function installation(): Promise<string> {
     await copyFile(join(STAND_IN_LIBS, name), join(dir, name));
   }
   const library = await readFile(TENSORRT_LLM_LIBRARY);
-  const at = library.indexOf(`${STAND_IN_LIBS}\0`); // its search path
+  const at = library.indexOf(STAND_IN_LIBS); // its search path
   assert.notEqual(at, -1);
   library.write('$ORIGIN\0', at);
   await writeFile(join(dir, 'libexecutor.so'), library);

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { type ErrorCode, type ErrorDetails, LLMError, messageOf } from './errors.js';
 import type { Deliver } from './mail.js';
+import { checkBuiltLibrary } from './tensorrt-llm/built-library.js';
 import type { ByteTable } from './text/byte-table.js';
 
 /** What the addon's load() reads. A size that is left out is the executor's to choose. */
@@ -222,16 +223,33 @@ export function loadAddon(): Addon {
 }
 
 /**
+ * The directory of the addon, where executors' libraries lie too.
+ * @throws {LLMError} what loadAddon throws.
+ */
+export function addonDirectory(): string {
+  loaded ??= open();
+  return loaded.dir;
+}
+
+/**
  * The shared library of an executor that is not linked into the addon: it lies beside it.
- * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` where it does not, and what loadAddon throws.
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` where it does not, or TensorRT-LLM is not the one it was built for; and what
+ *   loadAddon throws.
  */
 export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
-  loaded ??= open();
-  const library = join(loaded.dir, `libexecutor_${name.replace('-', '_')}.so`);
-  if (existsSync(library)) return library;
+  const dir = addonDirectory();
+  const library = join(dir, `libexecutor_${name.replace('-', '_')}.so`);
+  if (existsSync(library)) {
+    if (name === 'tensorrt-llm') checkBuiltLibrary(dir);
+    return library;
+  }
+  const mend =
+    name === 'tensorrt-llm'
+      ? 'It is built on the machine that has TensorRT-LLM: npx node-tensorrt-llm setup (npx node-tensorrt-llm doctor tells what that lacks)'
+      : "This version comes without it. Use executor: 'cpu', or leave it out.";
   throw new LLMError(
     'ERR_EXECUTOR_UNAVAILABLE',
-    `The executor '${name}' needs ${library}, which is not there: this version comes without it. Use executor: 'cpu', or leave it out.`,
+    `The executor '${name}' needs ${library}, which is not there. ${mend}`,
   );
 }
 
@@ -239,10 +257,7 @@ export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
  * The program that runs an executor for `isolation: 'process'`: it lies beside the addon. Where it does not, the load says so.
  * @throws {LLMError} what loadAddon throws.
  */
-export function hostProgram(): string {
-  loaded ??= open();
-  return join(loaded.dir, 'node_tensorrt_llm_host');
-}
+export const hostProgram = (): string => join(addonDirectory(), 'node_tensorrt_llm_host');
 
 function open(): { addon: Addon; dir: string } {
   const found = `${process.platform}-${process.arch}`;

@@ -6,8 +6,9 @@ import { type Command, Interrupted, UsageError } from './command.js';
 import { convert } from './convert.js';
 import { pull } from './pull.js';
 import { query } from './query.js';
+import { setup } from './setup.js';
 
-const COMMANDS: readonly Command[] = [pull, convert, query, chat];
+const COMMANDS: readonly Command[] = [pull, convert, query, chat, setup];
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

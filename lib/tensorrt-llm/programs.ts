@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+
+/** How a program ended and what it wrote. */
+export interface Ran {
+  /** Null where a signal ended it. */
+  status: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  /** Standard output and standard error, in the order they came. */
+  output: string;
+}
+
+export interface RunOptions {
+  env?: NodeJS.ProcessEnv;
+  /** Milliseconds until it is killed. Default: 20 seconds, for a program that only asks. */
+  timeoutMs?: number;
+  /** Ends it when it aborts; then its reason is thrown. */
+  signal?: AbortSignal | undefined;
+  /** Told what it writes, as it comes. */
+  onOutput?: ((text: string) => void) | undefined;
+}
+
+/** Runs a program to its end. Undefined where there is none of that name. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  { env = process.env, timeoutMs = 20_000, signal, onOutput }: RunOptions = {},
+): Promise<Ran | undefined> {
+  signal?.throwIfAborted();
+  const child = spawn(program, args, { env, timeout: timeoutMs, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let output = '';
+  const add = (text: string): void => {
+    output += text;
+    onOutput?.(text);
+  };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    add(text);
+  });
+  child.stderr.setEncoding('utf8').on('data', add);
+  try {
+    const [status, ended] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    return { status, signal: ended, stdout, output };
+  } catch {
+    signal?.throwIfAborted();
+    return undefined; // it could not be started
+  }
+}
+
+/** The path of the first of these programs that PATH has. */
+export async function findProgram(...names: string[]): Promise<string | undefined> {
+  for (const name of names) {
+    const dirs = name.includes('/') ? [''] : (process.env.PATH ?? '').split(delimiter).filter((dir) => dir !== '');
+    for (const dir of dirs) {
+      const path = join(dir, name);
+      if (await isExecutable(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+export const isExecutable = (path: string): Promise<boolean> =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );

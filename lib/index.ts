@@ -1,5 +1,7 @@
 export type { Capabilities } from './capabilities.js';
 export type { RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent } from './diagnostics.js';
+export { type Diagnosis, type DoctorOptions, doctor } from './doctor/doctor.js';
+export type { Finding } from './doctor/finding.js';
 export { type ConvertOptions, convert } from './engine/convert.js';
 export type { OnProgress } from './engine/progress.js';
 export { type PullOptions, pull } from './engine/pull.js';

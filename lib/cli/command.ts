@@ -20,6 +20,9 @@ export interface Command {
 /** The arguments are wrong: said with a hint to --help. */
 export class UsageError extends Error {}
 
+/** What was printed says what failed: ends with the status of a failure and no further message. */
+export class ToldFailure extends Error {}
+
 /** Ctrl-C: ends without a message. */
 export class Interrupted extends Error {}
 

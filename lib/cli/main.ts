@@ -2,13 +2,14 @@
 import { parseArgs } from 'node:util';
 import { LLMError, messageOf } from '../errors.js';
 import { chat } from './chat.js';
-import { type Command, Interrupted, UsageError } from './command.js';
+import { type Command, Interrupted, ToldFailure, UsageError } from './command.js';
 import { convert } from './convert.js';
+import { doctor } from './doctor.js';
 import { pull } from './pull.js';
 import { query } from './query.js';
 import { setup } from './setup.js';
 
-const COMMANDS: readonly Command[] = [pull, convert, query, chat, setup];
+const COMMANDS: readonly Command[] = [pull, convert, query, chat, setup, doctor];
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -65,6 +66,7 @@ function interruptSignal(): AbortSignal {
 
 function report(error: unknown, json: boolean, command: string | undefined): number {
   if (error instanceof Interrupted) return EXIT_INTERRUPTED;
+  if (error instanceof ToldFailure) return EXIT_FAILED;
   const usage = error instanceof UsageError;
   const code = usage ? 'USAGE' : LLMError.is(error) ? error.code : 'ERR_INTERNAL';
   const text = LLMError.is(error) || usage ? messageOf(error) : error instanceof Error ? error.stack : String(error);

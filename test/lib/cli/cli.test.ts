@@ -42,7 +42,11 @@ before(async () => {
 });
 
 test('--help of the program and of each command goes to standard output with status 0', async () => {
-  for (const args of [['--help'], ['help'], ...['pull', 'convert', 'query', 'chat'].map((name) => [name, '--help'])]) {
+  for (const args of [
+    ['--help'],
+    ['help'],
+    ...['pull', 'convert', 'query', 'chat', 'setup', 'doctor'].map((name) => [name, '--help']),
+  ]) {
     const { status, out, err } = await run(args);
     assert.deepEqual({ status, err }, { status: 0, err: '' });
     assert.match(out, /Usage: node-tensorrt-llm/);
@@ -58,6 +62,7 @@ test('wrong arguments end with status 2 and a hint to --help', async () => {
     [['query', engine, 'hi', '--seed', 'x'], /--seed is "x"/],
     [['convert', 'a', 'b', '--dtype', 'int3'], /--dtype is "int3"/],
     [['pull', '--source', 'moon'], /--source is "moon"/],
+    [['setup', 'now'], /"now" is one argument too many/],
   ];
   for (const [args, words] of wrong) {
     const { status, out, err } = await run(args);

@@ -1,0 +1,25 @@
+import { messageOf } from '../errors.js';
+
+/** One thing that was looked at. */
+export interface Finding {
+  /** What: `'glibc'`, `'GPU 0'`. */
+  name: string;
+  /** `'missing'`: it is not there; `'wrong'`: it is there and does not do. */
+  state: 'ok' | 'missing' | 'wrong';
+  /** What was found, for people. */
+  found: string;
+  /** How to mend it; undefined where nothing is to be mended, or `found` says it. */
+  mend?: string | undefined;
+}
+
+export const ok = (name: string, found: string): Finding => ({ name, state: 'ok', found });
+export const missing = (name: string, found: string, mend?: string): Finding => ({
+  name,
+  state: 'missing',
+  found,
+  mend,
+});
+export const wrong = (name: string, found: string, mend?: string): Finding => ({ name, state: 'wrong', found, mend });
+
+/** Of an LLMError, whose message says what was found and how to mend it. */
+export const wrongBy = (name: string, error: unknown): Finding => wrong(name, messageOf(error));

@@ -1,0 +1,55 @@
+import { runProgram } from './programs.js';
+
+/** A GPU as nvidia-smi tells it. */
+export interface Gpu {
+  index: number;
+  name: string;
+  /** As "9.0". */
+  computeCapability: string;
+  memoryTotalMb: number;
+  memoryFreeMb: number;
+}
+
+export interface Gpus {
+  driver: string;
+  /** The newest CUDA that the driver runs, as "12.8"; undefined where nvidia-smi does not say. */
+  driverCuda: string | undefined;
+  gpus: readonly Gpu[];
+}
+
+const FIELDS = 'index,name,compute_cap,memory.total,memory.free,driver_version';
+
+/** What nvidia-smi tells; a text saying why it tells nothing. */
+export async function findGpus(): Promise<Gpus | string> {
+  const [listed, summary] = await Promise.all([
+    runProgram('nvidia-smi', [`--query-gpu=${FIELDS}`, '--format=csv,noheader,nounits']),
+    runProgram('nvidia-smi', []),
+  ]);
+  if (!listed) return 'there is no nvidia-smi';
+  if (listed.status !== 0) return `nvidia-smi says: ${listed.output.trim()}`;
+  let driver = '';
+  const gpus = listed.stdout
+    .trim()
+    .split('\n')
+    .map((line): Gpu => {
+      const [index, name = '', computeCapability = '', total, free, version = ''] = line.split(', ');
+      driver = version;
+      return {
+        index: Number(index),
+        name,
+        computeCapability,
+        memoryTotalMb: Number(total),
+        memoryFreeMb: Number(free),
+      };
+    });
+  const driverCuda = /CUDA (?:UMD )?Version *: *([\d.]+)/.exec(summary?.stdout ?? '')?.[1];
+  return { driver, driverCuda, gpus };
+}
+
+/** Those that CUDA_VISIBLE_DEVICES leaves a process, in its order; nvidia-smi tells all. */
+export function visibleGpus(gpus: readonly Gpu[]): readonly Gpu[] {
+  const visible = process.env.CUDA_VISIBLE_DEVICES;
+  if (visible === undefined || !/^[\d,]*$/.test(visible)) return gpus; // it may name them by UUID
+  const ids = visible === '' ? [] : visible.split(',').map(Number);
+  return ids.flatMap((id) => gpus.find(({ index }) => index === id) ?? []);
+}

@@ -12,7 +12,7 @@ const anchorOf = (title: string): string =>
     .replaceAll(/[^\w\- ]/g, '')
     .replaceAll(' ', '-');
 
-for (const file of ['README.md', 'CONTRIBUTING.md', 'docs/api.md', 'docs/troubleshooting.md']) {
+for (const file of ['README.md', 'CONTRIBUTING.md', 'docs/api.md', 'docs/tensorrt-llm.md', 'docs/troubleshooting.md']) {
   test(`each link of ${file} to a file or heading of the project leads there`, () => {
     const links = readFileSync(join(PROJECT_ROOT, file), 'utf8').matchAll(/\]\(([^)]+)\)/g);
     for (const [, link = ''] of links) {

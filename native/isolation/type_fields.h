@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "executor/tensor_bytes.h"
 #include "isolation/wire.h"
 
 namespace isolation {
@@ -25,24 +26,11 @@ void Fields(Wire& wire, ExecutorError& error) {
   if (message != error.message) std::snprintf(error.message, sizeof(error.message), "%s", message);
 }
 
-// Bytes of the elements.
-inline uint64_t DataBytes(const ExecutorTensor& tensor) {
-  constexpr uint64_t kElementBytes[] = {4, 2, 2, 1, 8, 4, 1, 1, 1};  // by ExecutorDataType
-  if (tensor.rank > 4 || static_cast<size_t>(tensor.data_type) >= std::size(kElementBytes)) {
-    throw executor::Failure(EXECUTOR_INTERNAL, "a tensor has an unknown data type, or more than 4 dimensions");
-  }
-  uint64_t bytes = kElementBytes[tensor.data_type];
-  for (uint32_t i = 0; i < tensor.rank; ++i) {
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(tensor.shape[i]), &bytes)) throw std::bad_alloc();
-  }
-  return bytes;
-}
-
 template <typename Wire>
 void Fields(Wire& wire, ExecutorTensor& tensor) {
   wire.Values(tensor.data_type, tensor.rank, tensor.shape);
   auto data = static_cast<const unsigned char*>(tensor.data);
-  wire.Array(data, DataBytes(tensor));
+  wire.Array(data, executor::TensorBytes(tensor));
   tensor.data = data;
 }
 

@@ -81,7 +81,7 @@ class Filler {
 void Fields(Filler& filler, ExecutorTensor& tensor) {
   tensor = {nullptr, DATA_TYPE_BFLOAT16, 2, {2, 3, 1, 1}};
   const unsigned char* data = nullptr;
-  filler.Array(data, DataBytes(tensor));
+  filler.Array(data, executor::TensorBytes(tensor));
   tensor.data = data;
 }
 

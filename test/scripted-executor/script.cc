@@ -27,6 +27,7 @@ Script ReadScript(const std::string& engine_dir) {
                        read("fail_every", &script.fail_every) || read("late_rows", &script.late_rows) ||
                        read("doubled_finals", &script.doubled_finals) || read("unknown_rows", &script.unknown_rows) ||
                        read("deaf", &script.deaf) || read("endless_logits", &script.endless_logits) ||
+                       read("tell", &script.tell) || read("capabilities", &script.capabilities) ||
                        read("log", &script.log) || read("throw_at_call", &script.throw_at_call) ||
                        read("throw_in", &throw_in);
     if (!known) throw executor::Failure(EXECUTOR_ENGINE_CONFIG, file + ": there is no " + std::string(key));

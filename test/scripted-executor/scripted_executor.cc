@@ -1,6 +1,7 @@
 // An executor without a model, for what a real one does rarely or never: a chosen rate, late and doubled finals, rows of
 // requests that never were, a throw from each function. Token j of a request's sequence i is the letter
-// 'a' + (last prompt token + i + j) % 26, so a reader knows its text beforehand.
+// 'a' + (last prompt token + i + j) % 26, so a reader knows its text beforehand. A beam, before it has ended, is of other
+// letters: those of the beam after it. A tensor that a request asks for has the tokens of each row.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include "executor/executor.h"
 #include "executor/guard.h"
 #include "script.h"
+#include "tell.h"
 
 namespace scripted {
 namespace {
@@ -27,7 +29,8 @@ constexpr uint64_t kUnknownId = uint64_t{1} << 40;
 
 struct Sequence {
   uint32_t next_letter;
-  uint64_t left;  // tokens
+  uint64_t left;       // tokens
+  uint64_t given = 0;  // tokens
   bool ended = false;
 };
 
@@ -35,6 +38,8 @@ struct Request {
   uint32_t prompt_tokens;
   std::vector<Sequence> sequences;
   std::vector<int32_t> end_ids;
+  std::vector<std::string> additional_outputs;
+  bool has_beams;
   bool fails;
   size_t running;  // sequences
   Clock::time_point submitted;
@@ -64,6 +69,7 @@ class Rows {
     details_.clear();
     details_memory_.clear();
     errors_.clear();
+    tensors_.clear();
   }
   void Add(RowKey key, uint64_t letter, uint64_t tokens, ExecutorFinish finish, uint32_t flags) {
     for (uint64_t i = 0; i < tokens; ++i) tokens_.push_back(Letter(letter + i));
@@ -91,6 +97,18 @@ class Rows {
     static const ExecutorTensor kEndless = {&kLogit, DATA_TYPE_FLOAT32, 2, {1 << 30, 1 << 30, 0, 0}};
     Details().context_logits = &kEndless;
   }
+  void AddTensors(const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    auto& memory = tensors_.emplace_back(std::make_unique<Tensors>());
+    memory->tokens.assign(tokens_.begin() + offsets_[offsets_.size() - 2], tokens_.end());
+    for (const std::string& name : names)
+      memory->named.push_back(
+          {name.c_str(),
+           {memory->tokens.data(), DATA_TYPE_INT32, 1, {static_cast<int64_t>(memory->tokens.size()), 0, 0, 0}}});
+    ExecutorRowDetails& details = Details();
+    details.additional_outputs = memory->named.data();
+    details.additional_output_count = static_cast<uint32_t>(names.size());
+  }
   void AddError(const char* message) {
     auto& error = errors_.emplace_back(std::make_unique<ExecutorError>());
     error->size = sizeof(ExecutorError);
@@ -113,6 +131,11 @@ class Rows {
   }
 
  private:
+  struct Tensors {
+    std::vector<int32_t> tokens;
+    std::vector<ExecutorNamedTensor> named;
+  };
+
   ExecutorRowDetails& Details() {
     if (details_.back() != nullptr) return *details_memory_.back();
     auto& details = details_memory_.emplace_back(std::make_unique<ExecutorRowDetails>());
@@ -129,6 +152,7 @@ class Rows {
   std::vector<const ExecutorRowDetails*> details_;
   std::vector<std::unique_ptr<ExecutorRowDetails>> details_memory_;
   std::vector<std::unique_ptr<ExecutorError>> errors_;
+  std::vector<std::unique_ptr<Tensors>> tensors_;
   ExecutorBatch batch_{};
 };
 
@@ -145,14 +169,15 @@ class ScriptedExecutor {
     info_.version = "1";
     info_.device = "none";
     info_.data_type = "none";
-    info_.capabilities = CAN_SEVERAL_SEQUENCES;
+    info_.capabilities = script_.capabilities;
     info_.max_batch_size = given(CONFIG_MAX_BATCH_SIZE, config.max_batch_size, 4096);
     info_.max_num_tokens = 1u << 20;
     info_.max_seq_len = given(CONFIG_MAX_SEQ_LEN, config.max_seq_len, 1u << 20);
     max_queue_size_ = given(CONFIG_MAX_QUEUE_SIZE, config.max_queue_size, UINT32_MAX);
     info_.max_input_len = info_.max_seq_len - 1;
-    info_.max_beam_width = 1;
+    info_.max_beam_width = given(CONFIG_MAX_BEAM_WIDTH, config.max_beam_width, 1);
     info_.tensor_parallel_size = 1;
+    Tell("config", &config);
   }
 
   const ExecutorInfo* info() const { return &info_; }
@@ -173,6 +198,12 @@ class ScriptedExecutor {
     if (script_.log && on_log_ != nullptr) on_log_(context_, level, message);
   }
 
+  template <typename Struct>
+  void Tell(const std::string& what, const Struct* given) const {
+    if (!script_.tell || on_log_ == nullptr) return;
+    on_log_(context_, LOG_DEBUG, (what + " " + scripted::Tell(given)).c_str());
+  }
+
   // Counts the call of a table function, and throws where the script says so.
   void Enter(const std::string& function) {
     if (function != script_.throw_in) return;
@@ -182,7 +213,10 @@ class ScriptedExecutor {
   void Submit(const ExecutorRequest* const* requests, uint32_t count) {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::vector<Request> made;
-    for (uint32_t i = 0; i < count; ++i) made.push_back(MakeRequest(*requests[i]));
+    for (uint32_t i = 0; i < count; ++i) {
+      Tell("request", requests[i]);
+      made.push_back(MakeRequest(*requests[i]));
+    }
     if (waiting_.size() + count > max_queue_size_)
       throw executor::Failure(EXECUTOR_QUEUE_FULL, "max_queue_size is " + std::to_string(max_queue_size_));
     for (uint32_t i = 0; i < count; ++i) {
@@ -250,6 +284,10 @@ class ScriptedExecutor {
     made.prompt_tokens = request.token_count;
     for (uint32_t i = 0; i < sequences; ++i) made.sequences.push_back({letter + i, left});
     made.end_ids.assign(request.end_ids, request.end_ids + request.end_id_count);
+    made.has_beams = sampling != nullptr && (sampling->set & SAMPLING_BEAM_WIDTH) && sampling->beam_width > 1;
+    if (request.output != nullptr)
+      made.additional_outputs.assign(request.output->additional_outputs,
+                                     request.output->additional_outputs + request.output->additional_output_count);
     made.running = sequences;
     made.submitted = Clock::now();
     return made;
@@ -322,7 +360,15 @@ class ScriptedExecutor {
     uint32_t flags = 0;
     if (sequence.ended) flags |= ROW_SEQUENCE_FINAL;
     if (request->running == 0) flags |= ROW_REQUEST_FINAL;
-    rows_.Add(key, sequence.next_letter, tokens, finish, flags);
+    sequence.given += tokens;
+    if (request->has_beams) {
+      const uint64_t shift = sequence.ended ? 0 : 1;
+      rows_.Add(key, sequence.next_letter + tokens - sequence.given + shift, sequence.given, finish,
+                flags | ROW_REPLACES_TOKENS);
+    } else {
+      rows_.Add(key, sequence.next_letter, tokens, finish, flags);
+    }
+    rows_.AddTensors(request->additional_outputs);
     sequence.next_letter += static_cast<uint32_t>(tokens);
     if (finish == FINISH_END_ID) rows_.AddStopToken(Letter(sequence.next_letter));
     if (sequence.ended && (script_.late_rows || script_.doubled_finals)) ended_.emplace_back(key, flags);

@@ -44,32 +44,32 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config) {
              {CONFIG_NORMALIZE_LOGPROBS, "normalize_logprobs"},
              {CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW, "fail_fast_on_attention_window"}});
   if (config.set & CONFIG_MAX_BEAM_WIDTH && config.max_beam_width != 1)
-    Unsupported("max_beam_width " + std::to_string(config.max_beam_width), "Set it to 1.");
+    Unsupported("max_beam_width", "Leave it out, or set it to 1.");
   if (config.set & CONFIG_CHUNKED_CONTEXT && config.chunked_context == 0)
-    Unsupported("chunked_context 0", "Prompts are always computed in chunks.");
+    Unsupported("chunked_context", "Leave it out: prompts are always computed in chunks.");
   if (config.additional_output_count > 0) Unsupported("additional_outputs", "Leave it out.");
   for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.parallel), "parallel"),
                                     std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
                                     std::make_pair(static_cast<const void*>(config.decoding), "decoding"),
-                                    std::make_pair(static_cast<const void*>(config.guided), "guided"),
+                                    std::make_pair(static_cast<const void*>(config.guided), "guided.backend"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
-    if (given != nullptr) Unsupported(name, "Leave the group out.");
+    if (given != nullptr) Unsupported(name, "Leave it out.");
 
   const ExecutorSchedulerConfig scheduler = executor::ReadStruct(config.scheduler);
   if (scheduler.set & SCHEDULER_CAPACITY_POLICY && scheduler.capacity_policy != CAPACITY_MAX_UTILIZATION)
-    Unsupported("scheduler.capacity_policy " + std::to_string(scheduler.capacity_policy),
-                "It is MAX_UTILIZATION here.");
+    Unsupported("scheduler.capacity_policy", "Leave it out: it is max-utilization here.");
   if (scheduler.set & SCHEDULER_CHUNKING_POLICY && scheduler.chunking_policy != CHUNKING_FIRST_COME_FIRST_SERVED)
-    Unsupported("scheduler.chunking_policy " + std::to_string(scheduler.chunking_policy),
-                "It is FIRST_COME_FIRST_SERVED here.");
+    Unsupported("scheduler.chunking_policy", "Leave it out: it is first-come-first-served here.");
   RefuseSet(scheduler.set, "scheduler.",
             {{SCHEDULER_BATCH_SIZE_TUNING, "batch_size_tuning"},
              {SCHEDULER_MAX_NUM_TOKENS_TUNING, "max_num_tokens_tuning"},
              {SCHEDULER_MOVING_AVERAGE_WINDOW, "moving_average_window"}});
 
+  if (scheduler.batch_size_table_count > 0) Unsupported("scheduler.batch_size_table", "Leave it out.");
+
   const ExecutorKvCacheConfig kv = executor::ReadStruct(config.kv_cache);
-  if (kv.set & KV_CACHE_BLOCK_REUSE && kv.block_reuse != 0) Unsupported("kv_cache.block_reuse", "Set it to 0.");
+  if (kv.set & KV_CACHE_BLOCK_REUSE && kv.block_reuse != 0) Unsupported("kv_cache.block_reuse", "Leave it out.");
   RefuseSet(kv.set, "kv_cache.",
             {{KV_CACHE_SINK_TOKENS, "sink_tokens"},
              {KV_CACHE_HOST_BYTES, "host_bytes"},

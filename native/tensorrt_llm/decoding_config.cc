@@ -76,7 +76,7 @@ void SetGuided(const ExecutorGuidedConfig& given, Config* config) {
           std::vector<tle::TokenIdType>(given.stop_tokens, given.stop_tokens + given.stop_token_count));
     config->setGuidedDecodingConfig(guided);
   } else {
-    ThrowLacks({"guided", "0.16"});
+    ThrowLacks({"guided.backend", "0.16"});
   }
 }
 

@@ -1,5 +1,5 @@
 import { LLMError } from './errors.js';
-import type { RequestOptions } from './options.js';
+import type { GenerateOptions, RequestOptions } from './options.js';
 
 /** The CAN_* bits of native/executor/executor.h, by the names users know them. */
 const BITS = {
@@ -40,7 +40,7 @@ export const capabilitiesOf = (bits: number): Capabilities =>
   Object.fromEntries(Object.entries(BITS).map(([name, bit]) => [name, (bits & (1 << bit)) !== 0])) as Capabilities;
 
 const ASKS: readonly [
-  option: keyof RequestOptions,
+  option: keyof GenerateOptions,
   needs: keyof Capabilities,
   isAsked: (options: RequestOptions) => boolean,
 ][] = [
@@ -63,6 +63,16 @@ const ASKS: readonly [
   ['promptLogprobs', 'promptLogprobs', ({ promptLogprobs }) => promptLogprobs],
   ['returnContextLogits', 'contextLogits', ({ returnContextLogits }) => returnContextLogits],
   ['returnGenerationLogits', 'generationLogits', ({ returnGenerationLogits }) => returnGenerationLogits],
+  ['beamWidth', 'beamSearch', ({ extras }) => extras.beamWidth !== undefined],
+  ['priority', 'priority', ({ extras }) => (extras.priority ?? 0.5) !== 0.5],
+  ['kvRetention', 'kvRetention', ({ extras }) => extras.kvRetention !== undefined],
+  ['cacheSalt', 'cacheSalt', ({ extras }) => extras.cacheSalt !== undefined],
+  ['lora', 'lora', ({ extras }) => extras.lora !== undefined],
+  ['guided', 'guided', ({ extras }) => extras.guided !== undefined],
+  ['lookahead', 'lookahead', ({ extras }) => extras.lookahead !== undefined],
+  ['eagle', 'eagle', ({ extras }) => extras.eagle !== undefined],
+  ['draft', 'externalDraft', ({ extras }) => extras.draft !== undefined],
+  ['additionalOutputs', 'additionalOutputs', ({ extras }) => extras.additionalOutputs !== undefined],
 ];
 
 /** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that asks for what the executor lacks. */

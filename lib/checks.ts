@@ -1,15 +1,32 @@
+import { inspect } from 'node:util';
 import { LLMError } from './errors.js';
 
-/** What a value must be, in words for the error, and how to tell. */
-export interface Check<T> {
+/** What a value must be, in words for the error, how to tell, and what it is read as. */
+export interface Check<T, Read = T> {
   readonly expected: string;
-  readonly holds: (value: unknown) => value is T;
+  holds(value: unknown): value is T;
+  /** Of a value that holds: what goes on, a copy where the caller could change it later. `name` is for errors. */
+  read(value: T, name: string): Read;
 }
+/** A check for each option, which is read as it is given. */
 export type Checks<Options> = { readonly [Name in keyof Options]-?: Check<NonNullable<Options[Name]>> };
+/** A check for each option, which may be read as something else. */
+export type Readers<Options> = { readonly [Name in keyof Options]-?: Check<NonNullable<Options[Name]>, unknown> };
+
+type AnyChecks = Readonly<Record<string, Check<unknown, unknown>>>;
+type GivenOf<C> = C extends Check<infer T, unknown> ? T : never;
+type ReadAs<C> = C extends { read(value: never, name: string): infer Read } ? Read : never;
+/** What options are read as: those that are set. */
+export type ReadOf<C> = { [Name in keyof C]?: ReadAs<C[Name]> | undefined };
 
 export function check<T>(expected: string, holds: (value: unknown) => value is T): Check<T> {
-  return { expected, holds };
+  return { expected, holds, read: (value) => value };
 }
+/** The same values, read as something else. */
+export function readAs<T, Read>({ expected, holds }: Check<T>, read: (value: T, name: string) => Read): Check<T, Read> {
+  return { expected, holds, read };
+}
+
 /** The largest count the addon takes. */
 export const MAX_COUNT = 2 ** 31 - 1;
 
@@ -17,6 +34,9 @@ export function number(expected: string, holds: (value: number) => boolean): Che
   const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
   return check(`a number ${expected}`, (value): value is number => isNumber(value) && holds(value));
 }
+export const fraction = (): Check<number> => number('from 0 to 1', (value) => value >= 0 && value <= 1);
+export const positiveFraction = (): Check<number> =>
+  number('above 0 and at most 1', (value) => value > 0 && value <= 1);
 export function integer(min: number, max: number): Check<number> {
   const holds = (value: unknown): value is number =>
     Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
@@ -25,6 +45,9 @@ export function integer(min: number, max: number): Check<number> {
 export function boolean(): Check<boolean> {
   return check('a boolean', (value): value is boolean => typeof value === 'boolean');
 }
+export function text(): Check<string> {
+  return check('a string that is not empty', (value): value is string => typeof value === 'string' && value !== '');
+}
 
 export function signal(): Check<AbortSignal> {
   return check('an AbortSignal', (value): value is AbortSignal => value instanceof AbortSignal);
@@ -32,41 +55,104 @@ export function signal(): Check<AbortSignal> {
 export function callback<Callback>(): Check<Callback> {
   return check('a function', (value): value is Callback => typeof value === 'function');
 }
-export function oneOf<Name extends string>(names: readonly Name[]): Check<Name> {
+export function oneOf<const Name extends string>(names: readonly Name[]): Check<Name> {
   const expected = `one of ${names.map((name) => `'${name}'`).join(', ')}`;
   return check(expected, (value): value is Name => names.some((name) => name === value));
 }
-
-/** Copies the options that are set, each checked; a name nobody knows is an error, since it is mostly a misspelled one. */
-export function readOptions<Options extends object>(
-  options: unknown,
-  checks: Checks<Options>,
-  where: string,
-): Partial<Options> {
-  if (options === undefined) return {};
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new LLMError('ERR_INVALID_OPTION', `The options of ${where} are ${show(options)}; expected an object.`);
-  }
-  const known: Readonly<Record<string, Check<unknown>>> = checks;
-  const read: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
-    const { expected, holds } = known[name] ?? unknownOption(name, Object.keys(known), where);
-    if (value === undefined) continue;
-    if (!holds(value)) throw new LLMError('ERR_INVALID_OPTION', `${name} is ${show(value)}; expected ${expected}.`);
-    read[name] = value;
-  }
-  return read as Partial<Options>;
+/** One of these names, read as its place among them: an enumeration of the contract. */
+export function enumerator<const Name extends string>(names: readonly Name[]): Check<Name, number> {
+  return readAs(oneOf(names), (name) => names.indexOf(name));
 }
 
-function unknownOption(name: string, known: readonly string[], where: string): never {
+const isArrayLike = (value: unknown): value is ArrayLike<unknown> =>
+  Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+
+export function integers(min: number, max: number): Check<ArrayLike<number>, Int32Array> {
+  const holds = (value: unknown): value is ArrayLike<number> => isArrayLike(value) && value.length > 0;
+  const item = integer(min, max);
+  return readAs(check(`an array of integers from ${min} to ${max} that is not empty`, holds), (values, name) =>
+    Int32Array.from(values, (value, i) => readValue(value, item, `${name}[${i}]`)),
+  );
+}
+export function listOf<T, Read>(item: Check<T, Read>, words: string): Check<readonly T[], Read[]> {
+  const holds = (value: unknown): value is readonly T[] => Array.isArray(value) && value.length > 0;
+  return readAs(check(`an array of ${words} that is not empty`, holds), (values, name) =>
+    values.map((value, i) => readValue(value, item, `${name}[${i}]`)),
+  );
+}
+
+/** Options in an object of their own, each of which may be left out; where all are, the object counts as left out. */
+export function group<C extends AnyChecks>(
+  checks: C,
+): Check<{ [Name in keyof C]?: GivenOf<C[Name]> | undefined }, ReadOf<C> | undefined> {
+  return readAs(object(checks), (value, name) => {
+    const read = readFields(value, checks, `${name}.`, name);
+    return Object.keys(read).length > 0 ? read : undefined;
+  });
+}
+/** Values that belong together, in an object of their own. Those of `optional` may be left out. */
+export function record<C extends AnyChecks, O extends AnyChecks = Record<never, never>>(
+  needed: C,
+  optional: O = {} as O,
+): Check<
+  { [Name in keyof C]: GivenOf<C[Name]> } & { [Name in keyof O]?: GivenOf<O[Name]> | undefined },
+  { [Name in keyof C]: ReadAs<C[Name]> } & ReadOf<O>
+> {
+  const checks: AnyChecks = { ...needed, ...optional };
+  return readAs(object(checks), (value, name) => {
+    const read: Record<string, unknown> = readFields(value, checks, `${name}.`, name);
+    for (const field of Object.keys(needed)) {
+      if (read[field] === undefined) fail(`${name}.${field}`, 'missing', checks[field] as Check<unknown, unknown>);
+    }
+    return read as { [Name in keyof C]: ReadAs<C[Name]> } & ReadOf<O>;
+  });
+}
+
+/** Copies the options that are set, each checked; a name nobody knows is an error, since it is mostly a misspelled one. */
+export function readOptions<C extends AnyChecks>(options: unknown, checks: C, where: string): ReadOf<C> {
+  if (options === undefined) return {};
+  if (!isObject(options)) {
+    throw new LLMError('ERR_INVALID_OPTION', `The options of ${where} are ${show(options)}; expected an object.`);
+  }
+  return readFields(options, checks, '', where);
+}
+
+function readFields<C extends AnyChecks>(options: object, checks: C, prefix: string, where: string): ReadOf<C> {
+  const known: AnyChecks = checks;
+  const read: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (!check) throw unknownOption(name, Object.keys(known), where);
+    if (value === undefined) continue;
+    const readHere = readValue(value, check, prefix + name);
+    if (readHere !== undefined) read[name] = readHere;
+  }
+  return read as ReadOf<C>;
+}
+
+function readValue<T, Read>(value: unknown, check: Check<T, Read>, name: string): Read {
+  return check.holds(value) ? check.read(value, name) : fail(name, show(value), check);
+}
+
+function fail(name: string, found: string, { expected }: Check<unknown, unknown>): never {
+  throw new LLMError('ERR_INVALID_OPTION', `${name} is ${found}; expected ${expected}.`);
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const object = <T extends object>(checks: AnyChecks): Check<T> =>
+  check(`an object with ${Object.keys(checks).join(', ')}`, (value): value is T => isObject(value));
+
+function unknownOption(name: string, known: readonly string[], where: string): LLMError {
   const near = known.find((each) => each.toLowerCase() === name.toLowerCase().replaceAll(/[_-]/g, ''));
   const mend = near ? `did you mean ${near}?` : `there are ${known.join(', ')}.`;
-  throw new LLMError('ERR_INVALID_OPTION', `${where} have no option ${JSON.stringify(name)}; ${mend}`);
+  return new LLMError('ERR_INVALID_OPTION', `There is no option ${JSON.stringify(name)} of ${where}; ${mend}`);
 }
 
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return 'a function';
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? JSON.stringify(value) : 'an object';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? inspect(value) : 'an object';
   return String(value);
 }

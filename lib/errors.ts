@@ -119,7 +119,7 @@ const CODES = {
     meaning: 'No new token fits behind the prompt.',
     causes:
       'A long conversation or document; an engine loaded or converted with a small `maxSeqLen`; a small KV cache.',
-    mend: 'Shorten it: `llm.tokenizer.count(text)` counts its tokens, and `llm.info.maxInputLen` is the limit. Or raise `maxSeqLen` of `LLM.load` or `convert`, or `kvCacheTokens`.',
+    mend: 'Shorten it: `llm.tokenizer.count(text)` counts its tokens, and `llm.info.maxInputLen` is the limit. Or raise `maxSeqLen` of `LLM.load` or `convert`, or `kvCache.maxTokens`.',
   },
   ERR_UNSUPPORTED: {
     meaning: 'This executor lacks what the request asks for; llm.capabilities says what it has.',
@@ -134,13 +134,19 @@ const CODES = {
   ERR_QUEUE_TIMEOUT: {
     meaning: 'The request had not started when `queueTimeoutMs` had passed.',
     causes: 'As many sequences run as `maxBatchSize` or the KV cache lets run.',
-    mend: 'Try again later, raise `queueTimeoutMs`, or raise `maxBatchSize` and `kvCacheTokens` of `LLM.load`.',
+    mend: 'Try again later, raise `queueTimeoutMs`, or raise `maxBatchSize` and `kvCache.maxTokens` of `LLM.load`.',
+  },
+  ERR_LOGITS_LIMIT: {
+    meaning: 'The logits that the request asks for come to more bytes than `maxLogitsBytes`.',
+    causes:
+      '`returnContextLogits` with a long prompt, or `returnGenerationLogits` with a long output: each token has 4 bytes for each token of the vocabulary, half a megabyte where that has 128,000.',
+    mend: 'Ask for `topLogprobs` or `topPromptLogprobs` in their place, lower `maxTokens`, or raise `maxLogitsBytes` of the request. `error.partial` has what there was.',
   },
   ERR_OUT_OF_MEMORY: {
     meaning: 'Memory for the weights, the KV cache or the request could not be had.',
     causes:
       "Other processes on the machine or the GPU, or a container's limit; logits of a long prompt (`returnContextLogits`); an engine whose rank is larger than its GPU.",
-    mend: 'Free memory, or lower `kvCacheTokens`, `maxSeqLen` or `maxBatchSize` of `LLM.load`. `llm.info` has the sizes in bytes.',
+    mend: 'Free memory, or lower `kvCache.maxTokens`, `maxSeqLen` or `maxBatchSize` of `LLM.load`. `llm.info` has the sizes in bytes.',
   },
   ERR_ALREADY_READ: {
     meaning: 'A Generation has one consumer, and this one has been iterated before.',

@@ -9,9 +9,18 @@ export { ERROR_CODES, type ErrorCode, type ErrorDetails, type ErrorHelp, LLMErro
 export type { Generation } from './generation.js';
 export type { LLMHandle } from './handle.js';
 export { type CloseOptions, type EngineInfo, LLM } from './llm.js';
-export type { ExecutorLibrary, ExecutorName, LoadOptions, Logger } from './load-options.js';
+export type { AdditionalOutput, ExecutorLibrary, ExecutorName, LoadOptions, Logger } from './load-options.js';
 export type { Stats } from './native.js';
-export type { GenerateOptions, TokenRun } from './options.js';
+export type { GuidedOptions } from './options/guided.js';
+export type { KvCacheOptions, KvRetentionOptions, RetentionRange } from './options/kv-cache.js';
+export type { Lora, PeftCacheOptions } from './options/lora.js';
+export type { ParallelOptions } from './options/parallel.js';
+export type { PerfOptions } from './options/perf.js';
+export type { SchedulerOptions } from './options/scheduler.js';
+export type { DecodingMode, DecodingOptions, DraftTokens, EagleOptions, Lookahead } from './options/speculative.js';
+export type { DataType, Tensor, TensorData } from './options/tensor.js';
+export type { TokenRun } from './options/token-runs.js';
+export type { GenerateOptions } from './options.js';
 export type { ChatTemplateOptions } from './text/chat-template.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './text/tokenizer.js';
 export type {
@@ -20,6 +29,7 @@ export type {
   FinishReason,
   Input,
   Logits,
+  NamedTensor,
   Output,
   Result,
   Timing,

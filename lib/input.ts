@@ -1,5 +1,6 @@
 import { LLMError } from './errors.js';
-import { isTokenId, type RequestOptions } from './options.js';
+import { isTokenId } from './options/token-lists.js';
+import type { RequestOptions } from './options.js';
 import type { ChatTemplateOptions } from './text/chat-template.js';
 import type { Tokenizer } from './text/tokenizer.js';
 import type { ChatMessage } from './types.js';

@@ -3,14 +3,15 @@ import { type Capabilities, capabilitiesOf } from './capabilities.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './checks.js';
 import { type EngineDirectory, openEngine, type Weights } from './engine/directory.js';
 import { LLMError } from './errors.js';
+import { fromNative } from './executor-error.js';
 import type { Generation } from './generation.js';
+import { guidedConfig } from './guided-config.js';
 import { type LLMHandle, makeHandle, readHandle } from './handle.js';
 import { type ExecutorName, type LoadOptions, libraryOf, readLoadOptions } from './load-options.js';
 import { type MailReceiver, makeDeliver } from './mail.js';
 import {
   bind,
   executorLibrary,
-  fromNative,
   hostProgram,
   type Loaded,
   loadAddon,
@@ -79,6 +80,7 @@ export class LLM implements AsyncDisposable {
         executor: facts.executor,
         capabilities: this.capabilities,
         maxSeqLen: facts.maxSeqLen,
+        vocabSize: facts.vocabSize,
         tokenizer: () => this.tokenizer,
       },
       receivers,
@@ -92,7 +94,15 @@ export class LLM implements AsyncDisposable {
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
-    const { signal, onProgress, logger, executor = 'auto', isolation = 'none', ...sizes } = readLoadOptions(options);
+    const {
+      signal,
+      onProgress,
+      logger,
+      executor = 'auto',
+      isolation = 'none',
+      guidedDecoding,
+      ...config
+    } = readLoadOptions(options);
     signal?.throwIfAborted();
     const addon = loadAddon();
     const named = libraryOf(executor);
@@ -100,6 +110,7 @@ export class LLM implements AsyncDisposable {
     const library = executor === 'auto' && directory.weights === 'tensorrt' ? executorLibrary('tensorrt-llm') : named;
     const { tokenizerPath } = directory;
     const tokenizer = tokenizerPath === undefined ? undefined : await Tokenizer.load({ ...directory, tokenizerPath });
+    const guided = guidedDecoding === undefined ? undefined : await guidedConfig(guidedDecoding, directory);
     signal?.throwIfAborted();
     let stopped: { readonly reason: unknown } | undefined;
     const pending = addon.load(
@@ -108,7 +119,8 @@ export class LLM implements AsyncDisposable {
         hostProgram: isolation === 'process' ? hostProgram() : undefined,
         engineDir: directory.path,
         vocabulary: tokenizer?.byteTable,
-        ...sizes,
+        guided,
+        ...config,
       },
       (done) => {
         try {
@@ -175,7 +187,7 @@ export class LLM implements AsyncDisposable {
    * Runs one request, or several together, to the end, off the event loop; `input` may be changed as soon as the call returns.
    * @returns the text, `usage` in tokens and `timing` in milliseconds; for an array of inputs an array in its order.
    * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_INVALID_OPTION`, `ERR_EMPTY_PROMPT`, `ERR_PROMPT_TOO_LONG` if no new token fits,
-   *   `ERR_QUEUE_FULL`, `ERR_QUEUE_TIMEOUT`, `ERR_UNSUPPORTED`, `ERR_CLOSED`, `ERR_EXECUTOR_FAILED`; if one of several fails, the others are aborted.
+   *   `ERR_QUEUE_FULL`, `ERR_QUEUE_TIMEOUT`, `ERR_UNSUPPORTED`, `ERR_LOGITS_LIMIT`, `ERR_CLOSED`, `ERR_EXECUTOR_FAILED`; if one of several fails, the others are aborted.
    */
   generate(input: Input, options?: GenerateOptions): Promise<Result>;
   generate(inputs: readonly Input[], options?: GenerateOptions): Promise<Result[]>;
@@ -209,7 +221,7 @@ export class LLM implements AsyncDisposable {
    */
   close(options: CloseOptions = {}): Promise<void> {
     try {
-      const { drainMs = 0 } = readOptions<CloseOptions>(options, closeChecks, 'close()');
+      const { drainMs = 0 } = readOptions(options, closeChecks, 'close()');
       this.#closed ??= this.#close(drainMs);
       return this.#closed;
     } catch (error) {

@@ -1,10 +1,12 @@
-import type { FinishReason, Logits } from './types.js';
+import { DATA_TYPES, type NativeTensor } from './options/tensor.js';
+import type { FinishReason, Logits, NamedTensor } from './types.js';
 
 /** What comes for one request. Called on the event loop, in the order of the executor; must not throw. */
 export interface MailReceiver {
   onStart(promptTokens: number, cachedTokens: number, queueMs: number): void;
   onText(part: TextPart): void;
   onContextLogits(logits: Logits): void;
+  onAdditionalOutputs(index: number, tensors: NamedTensor[]): void;
   /** One for each token of the prompt; the first one's logprob is NaN. */
   onPromptLogprobs(logprobs: RawLogprob[]): void;
   /** The last call for a request is this one or onError. */
@@ -42,6 +44,7 @@ export type Deliver = (
   tokens: Int32Array,
   logprobs: Float64Array | undefined,
   logits: Logits[] | undefined,
+  tensors: (NativeTensor & { name: string })[] | undefined,
 ) => void;
 
 // EventKind and StopKind of native/addon/mailbox.h, which has the layout of the arrays.
@@ -51,6 +54,7 @@ const END = 2;
 const ERROR = 3;
 const CONTEXT_LOGITS = 4;
 const PROMPT_LOGPROBS = 5;
+const ADDITIONAL_OUTPUTS = 6;
 const STOP_STRING = 1;
 const STOP_TOKEN = 2;
 
@@ -81,12 +85,13 @@ export function makeDeliver(receivers: ReadonlyMap<number, MailReceiver>): Deliv
     logprobs: undefined,
     logits: undefined,
   };
-  return (numbers, numberCount, text, tokens, logprobs, logits) => {
+  return (numbers, numberCount, text, tokens, logprobs, logits, tensors) => {
     let at = 0;
     let textAt = 0;
     let tokensAt = 0;
     let logprobsAt = 0;
     let logitsAt = 0;
+    let tensorsAt = 0;
     const next = (): number => numbers[at++] as number;
     const nextText = (length: number): string => {
       if (length === 0) return '';
@@ -100,6 +105,12 @@ export function makeDeliver(receivers: ReadonlyMap<number, MailReceiver>): Deliv
         top: Array.from({ length: nextLogprob() }, () => ({ token: nextLogprob(), logprob: nextLogprob() })),
       }));
     const nextLogits = (): Logits => (logits as Logits[])[logitsAt++] as Logits;
+    const nextTensor = (): NamedTensor => {
+      const { name, data, shape, dataType } = (tensors as NonNullable<typeof tensors>)[tensorsAt++] as NativeTensor & {
+        name: string;
+      };
+      return { name, data, shape, dataType: DATA_TYPES[dataType]?.[0] ?? 'uint8' };
+    };
     while (at < numberCount) {
       const kind = next();
       const receiver = receivers.get(next());
@@ -128,6 +139,10 @@ export function makeDeliver(receivers: ReadonlyMap<number, MailReceiver>): Deliv
       } else if (kind === PROMPT_LOGPROBS) {
         const promptLogprobs = readLogprobs(next());
         receiver?.onPromptLogprobs(promptLogprobs);
+      } else if (kind === ADDITIONAL_OUTPUTS) {
+        const [index, count] = [next(), next()];
+        const outputs = Array.from({ length: count }, nextTensor);
+        receiver?.onAdditionalOutputs(index, outputs);
       } else if (kind === END) {
         receiver?.onEnd();
       } else if (kind === ERROR) {

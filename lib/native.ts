@@ -3,32 +3,39 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
-import { type ErrorCode, type ErrorDetails, LLMError, messageOf } from './errors.js';
+import { LLMError, messageOf } from './errors.js';
+import type { ConfigOptions } from './load-options.js';
 import type { Deliver } from './mail.js';
+import type { RequestExtras } from './options.js';
 import { checkBuiltLibrary } from './tensorrt-llm/built-library.js';
 import type { ByteTable } from './text/byte-table.js';
 
 /** What the addon's load() reads. A size that is left out is the executor's to choose. */
-export interface NativeLoadOptions {
+export interface NativeLoadOptions extends ConfigOptions {
   /** The shared library of the executor; undefined for the CPU's, which is linked in. */
   library: string | undefined;
   /** The program that runs the executor in a process of its own; undefined for this one. */
   hostProgram: string | undefined;
   engineDir: string;
   vocabulary: ByteTable | undefined;
-  threads?: number | undefined;
-  maxBatchSize?: number | undefined;
-  maxNumTokens?: number | undefined;
-  maxSeqLen?: number | undefined;
-  maxQueue?: number | undefined;
-  tensorParallel?: number | undefined;
-  kvCacheTokens?: number | undefined;
+  guided?: NativeGuidedConfig | undefined;
+}
+
+/** What holds outputs to their guides needs the vocabulary. */
+export interface NativeGuidedConfig {
+  /** An ExecutorGuidedBackend. */
+  backend: number;
+  /** Names of tokens as tokenizer.json has them, by id. */
+  vocabulary: readonly string[];
+  /** The text of tokenizer.json. */
+  tokenizerJson: string;
+  stopTokens: Int32Array;
 }
 
 /** Runs of tokens back to back; run i ends before `offsets[i + 1]`. */
 export interface NativeTokenLists {
   tokens: Int32Array;
-  offsets: Uint32Array;
+  offsets: Int32Array;
 }
 
 /** What submit() reads. What is undefined is left to the executor, which then does nothing of that kind. */
@@ -58,6 +65,9 @@ export interface NativeRequest {
   promptLogprobs: number;
   contextLogits: boolean;
   generationLogits: boolean;
+  timeLimitMs: number | undefined;
+  /** What few requests ask for, behind one property, since each that is looked at takes time. */
+  extras: RequestExtras | undefined;
 }
 
 export interface NativeInfo {
@@ -144,71 +154,6 @@ interface Addon {
   ): { promise: Promise<Loaded>; abort(): void };
   attach(shareId: number): Loaded;
   NativeEngine: new (loaded: Loaded, deliver: Deliver) => NativeEngine;
-}
-
-/** By the numbers of ExecutorCode in native/executor/types.h. */
-const CODES: readonly ErrorCode[] = [
-  'ERR_INTERNAL', // EXECUTOR_OK, which is no error
-  'ERR_INTERNAL',
-  'ERR_EXECUTOR_FAILED',
-  'ERR_EXECUTOR_UNAVAILABLE',
-  'ERR_ENGINE_NOT_FOUND',
-  'ERR_ENGINE_CONFIG',
-  'ERR_ENGINE_RANKS',
-  'ERR_ENGINE_WEIGHTS',
-  'ERR_MODEL_UNSUPPORTED',
-  'ERR_INVALID_OPTION',
-  'ERR_INVALID_INPUT',
-  'ERR_EMPTY_PROMPT',
-  'ERR_PROMPT_TOO_LONG',
-  'ERR_UNSUPPORTED',
-  'ERR_QUEUE_FULL',
-  'ERR_OUT_OF_MEMORY',
-  'ERR_CLOSED',
-];
-
-const codeOf = (executorCode: number): ErrorCode => CODES[executorCode] ?? 'ERR_INTERNAL';
-
-/** Executors name the fields of their contract; these are what a user sets them by. */
-const OPTION_OF_FIELD: Readonly<Record<string, string>> = {
-  'kv_cache.max_tokens': 'kvCacheTokens',
-  max_tokens: 'maxTokens',
-  'output.top_logprobs': 'topLogprobs',
-  'output.prompt_logprobs': 'topPromptLogprobs',
-  max_batch_size: 'maxBatchSize',
-  max_num_tokens: 'maxNumTokens',
-  max_queue_size: 'maxQueue',
-  max_seq_len: 'maxSeqLen',
-  tensor_parallel_size: 'tensorParallel',
-  'sampling.sequences': 'n (or bestOf)',
-  'sampling.min_tokens': 'minTokens',
-  bad_words: 'badTokens',
-  bias_tokens: 'logitBias',
-  stop_words: 'stopTokens',
-};
-const CODES_OF_OPTIONS: readonly ErrorCode[] = [
-  'ERR_INVALID_OPTION',
-  'ERR_INVALID_INPUT',
-  'ERR_OUT_OF_MEMORY',
-  'ERR_PROMPT_TOO_LONG',
-  'ERR_QUEUE_FULL',
-  'ERR_UNSUPPORTED',
-];
-
-/** What an executor said, as an LLMError. */
-export function fromExecutor(executorCode: number, message: string, details: ErrorDetails = {}): LLMError {
-  const code = codeOf(executorCode);
-  const named = CODES_OF_OPTIONS.includes(code)
-    ? message.replaceAll(/[a-z_]+\.[a-z_]+|[a-z]+(?:_[a-z]+)+/g, (field) => OPTION_OF_FIELD[field] ?? field)
-    : message;
-  return new LLMError(code, named, details);
-}
-
-/** What the addon threw, as an LLMError. */
-export function fromNative(thrown: unknown, details: ErrorDetails = {}): LLMError {
-  return thrown instanceof Error && 'executorCode' in thrown
-    ? fromExecutor(Number(thrown.executorCode), thrown.message, details)
-    : new LLMError('ERR_INTERNAL', messageOf(thrown), details);
 }
 
 let loaded: { addon: Addon; dir: string } | undefined;

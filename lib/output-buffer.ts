@@ -1,5 +1,5 @@
 import type { RawLogprob, TextPart } from './mail.js';
-import type { Chunk, FinishReason, Logits, Output, TokenLogprob } from './types.js';
+import type { Chunk, FinishReason, Logits, NamedTensor, Output, TokenLogprob } from './types.js';
 
 /** One output of a request: all that has come, and what of it nobody has read. Unread steps merge into one chunk. */
 export class OutputBuffer {
@@ -15,6 +15,7 @@ export class OutputBuffer {
   #logprobs: TokenLogprob[] | undefined;
   #cumulativeLogprob: number | undefined;
   #logits: Logits[] = [];
+  #tensors: NamedTensor[] | undefined;
   #finishReason: FinishReason | undefined;
   #finishRead = false;
   #stopReason: string | number | undefined;
@@ -38,6 +39,11 @@ export class OutputBuffer {
     for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens.push(tokens[i] as number);
     if (logprobs) this.#addLogprobs(logprobs, this.#tokens.length - logprobs.length);
     if (logits) this.#logits.push(logits);
+  }
+
+  addTensors(tensors: readonly NamedTensor[]): void {
+    this.#tensors ??= [];
+    this.#tensors.push(...tensors);
   }
 
   /** Ends the output, if it has not ended. */
@@ -81,6 +87,7 @@ export class OutputBuffer {
     if (this.#logprobs) output.logprobs = this.#logprobs;
     if (this.#cumulativeLogprob !== undefined) output.cumulativeLogprob = this.#cumulativeLogprob;
     if (this.#logits.length > 0) output.generationLogits = joinRows(this.#logits);
+    if (this.#tensors) output.additionalOutputs = this.#tensors;
     return output;
   }
 

@@ -3,12 +3,14 @@ import { type Capabilities, requireCapabilities } from './capabilities.js';
 import { requestStarted } from './diagnostics.js';
 import type { EngineDirectory } from './engine/directory.js';
 import { LLMError } from './errors.js';
+import { fromNative } from './executor-error.js';
 import { type Generation, RequestGeneration, stopWatching } from './generation.js';
 import { type Prompt, readPrompt } from './input.js';
 import type { MailReceiver } from './mail.js';
-import { fromNative, type NativeEngine, type NativeTokenLists } from './native.js';
+import type { NativeEngine, NativeTokenLists } from './native.js';
+import { packLists } from './options/token-lists.js';
 import { type RequestOptions, readGenerateOptions } from './options.js';
-import { RunningRequest } from './running-request.js';
+import { logitsLimit, RunningRequest } from './running-request.js';
 import { SubmissionQueue } from './submission-queue.js';
 import type { Tokenizer } from './text/tokenizer.js';
 
@@ -19,6 +21,8 @@ export interface RequestContext {
   readonly executor: string;
   readonly capabilities: Capabilities;
   readonly maxSeqLen: number;
+  /** Columns of logits. */
+  readonly vocabSize: number;
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING`. */
   readonly tokenizer: () => Tokenizer;
 }
@@ -121,6 +125,16 @@ export class Requests {
 
   #submit(request: RunningRequest, { tokens, badTokens }: Prompt, options: RequestOptions): void {
     if (request.outcome) return;
+    const { capabilities, vocabSize } = this.#context;
+    const { extras, maxLogitsBytes } = options;
+    // Those of the prompt are known from the start; those of the output come as it grows.
+    const contextLogitsBytes = options.returnContextLogits
+      ? tokens.length * vocabSize * Float32Array.BYTES_PER_ELEMENT
+      : 0;
+    if (contextLogitsBytes > maxLogitsBytes) {
+      request.fail((partial) => logitsLimit(contextLogitsBytes, maxLogitsBytes, { requestId: request.id, partial }));
+      return;
+    }
     request.submitted(tokens);
     this.#receivers.set(request.id, request);
     if (this.#receivers.size === 1) this.#context.engine.keepAlive(true);
@@ -145,12 +159,14 @@ export class Requests {
         noRepeatNgram: given(options.noRepeatNgram, 0),
         biasTokens: options.logitBias.size > 0 ? Int32Array.from(options.logitBias.keys()) : undefined,
         biasValues: options.logitBias.size > 0 ? Float32Array.from(options.logitBias.values()) : undefined,
-        sequences: given(options.bestOf, 1),
+        sequences: extras.beamWidth === undefined ? given(options.bestOf, 1) : options.n,
         logprobs: options.logprobs || options.bestOf > options.n,
         topLogprobs: options.topLogprobs,
         promptLogprobs: options.promptLogprobs ? 1 + options.topPromptLogprobs : 0,
         contextLogits: options.returnContextLogits,
         generationLogits: options.returnGenerationLogits,
+        timeLimitMs: capabilities.timeLimit ? options.timeoutMs : undefined,
+        extras: Object.values(extras).some((value) => value !== undefined) ? extras : undefined,
       });
     } catch (error) {
       request.fail((partial) => fromNative(error, { requestId: request.id, partial }));
@@ -179,7 +195,7 @@ type Draft =
   | { readonly id: number; readonly error: LLMError };
 
 /** Of a request that never was one. */
-const NO_ANSWER = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [] };
+const NO_ANSWER = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [], maxLogitsBytes: 0 };
 
 const fromUser = (error: unknown, requestId: number): LLMError =>
   LLMError.is(error)
@@ -193,11 +209,5 @@ const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>
     { requestId },
   );
 
-function tokenLists(runs: readonly ArrayLike<number>[]): NativeTokenLists | undefined {
-  if (runs.length === 0) return undefined;
-  const offsets = new Uint32Array(runs.length + 1);
-  for (const [i, run] of runs.entries()) offsets[i + 1] = (offsets[i] as number) + run.length;
-  const tokens = new Int32Array(offsets[runs.length] as number);
-  for (const [i, run] of runs.entries()) tokens.set(run, offsets[i] as number);
-  return { tokens, offsets };
-}
+const tokenLists = (runs: readonly ArrayLike<number>[]): NativeTokenLists | undefined =>
+  runs.length === 0 ? undefined : packLists(runs);

@@ -1,9 +1,10 @@
 import { requestEnded, requestHasToken } from './diagnostics.js';
-import type { LLMError } from './errors.js';
+import { type ErrorDetails, LLMError } from './errors.js';
+import { fromExecutor } from './executor-error.js';
 import type { MailReceiver, RawLogprob, TextPart } from './mail.js';
-import { fromExecutor } from './native.js';
+
 import { OutputBuffer } from './output-buffer.js';
-import type { Chunk, FinishReason, Logits, Result, TokenLogprob } from './types.js';
+import type { Chunk, FinishReason, Logits, NamedTensor, Result, TokenLogprob } from './types.js';
 
 /** How a request ended: with a result, or with what the iterator and the result's promise throw. */
 export type Outcome = { readonly result: Result } | { readonly error: unknown };
@@ -15,7 +16,17 @@ export interface AnswerOptions {
   readonly logprobs: boolean;
   readonly stop: readonly string[];
   readonly stopTokens: readonly (readonly number[])[];
+  readonly maxLogitsBytes: number;
 }
+
+/** The logits of a request come to more than it may have. */
+export const logitsLimit = (bytes: number, maxLogitsBytes: number, details: ErrorDetails): LLMError =>
+  new LLMError(
+    'ERR_LOGITS_LIMIT',
+    `The logits that returnContextLogits and returnGenerationLogits ask for come to ${bytes} bytes; maxLogitsBytes is ` +
+      `${maxLogitsBytes}. Ask for fewer tokens, for topLogprobs in their place, or raise maxLogitsBytes.`,
+    details,
+  );
 
 /**
  * What has come for one request, whether anyone reads it or not. Generation is its face to the user; the two are apart
@@ -45,6 +56,7 @@ export class RunningRequest implements MailReceiver {
   #cachedTokens = 0;
   #promptLogprobs: (TokenLogprob | null)[] | undefined;
   #contextLogits: Logits | undefined;
+  #logitsBytes = 0;
 
   constructor(
     id: number,
@@ -87,7 +99,7 @@ export class RunningRequest implements MailReceiver {
 
   onText(part: TextPart): void {
     const output = this.#outputs[part.index];
-    if (!output) return;
+    if (!output || (part.logits && !this.#takesLogits(part.logits))) return;
     output.add(part);
     if (part.finishReason) output.finish(part.finishReason, this.#stopReason(part, output));
     if (this.#firstTokenAt === 0 && part.tokensEnd > part.tokensBegin) {
@@ -104,7 +116,11 @@ export class RunningRequest implements MailReceiver {
   }
 
   onContextLogits(logits: Logits): void {
-    this.#contextLogits = logits;
+    if (this.#takesLogits(logits)) this.#contextLogits = logits;
+  }
+
+  onAdditionalOutputs(index: number, tensors: NamedTensor[]): void {
+    this.#outputs[index]?.addTensors(tensors);
   }
 
   onEnd(): void {
@@ -137,6 +153,16 @@ export class RunningRequest implements MailReceiver {
   /** Ends it with what its readers get thrown, behind what has come. */
   fail(makeError: (partial: Result) => LLMError): void {
     this.#end(() => ({ error: makeError(this.#result()) }));
+  }
+
+  /** Ends the request where the logits come to more than it may have. */
+  #takesLogits({ data }: Logits): boolean {
+    this.#logitsBytes += data.byteLength;
+    if (this.#logitsBytes <= this.#options.maxLogitsBytes) return true;
+    this.fail((partial) =>
+      logitsLimit(this.#logitsBytes, this.#options.maxLogitsBytes, { requestId: this.id, partial }),
+    );
+    return false;
   }
 
   #stopReason({ finishReason, stopString, stopToken }: TextPart, output: OutputBuffer): string | number | undefined {

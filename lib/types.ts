@@ -1,3 +1,5 @@
+import type { DataType, Tensor } from './options/tensor.js';
+
 /** Why an output ended: at an end token, a stop string or `stopTokens`; at `maxTokens`; by abort(); at `timeoutMs`. */
 export type FinishReason = 'stop' | 'length' | 'cancelled' | 'timeout';
 
@@ -71,6 +73,12 @@ export interface Logits {
   columns: number;
 }
 
+/** A tensor of the engine, by the name it was asked for. */
+export interface NamedTensor extends Tensor {
+  name: string;
+  dataType: DataType;
+}
+
 export interface Output {
   index: number;
   text: string;
@@ -83,6 +91,11 @@ export interface Output {
   cumulativeLogprob?: number;
   /** A row for each token of `tokens`; there with `returnGenerationLogits`. */
   generationLogits?: Logits;
+  /**
+   * In the order they came, as the executor gave them: one name may come several times, each time with what the tensor had
+   * for the tokens of a step. With several beams those of all stand with the first. There with the option `additionalOutputs`.
+   */
+  additionalOutputs?: NamedTensor[];
 }
 
 export interface Result {

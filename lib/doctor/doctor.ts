@@ -33,7 +33,7 @@ const checks: Checks<DoctorOptions> = {
  * @throws {LLMError} `ERR_INVALID_OPTION`; what is wrong with the machine or the engine is a finding.
  */
 export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
-  const { engine } = readOptions<DoctorOptions>(options, checks, 'doctor()');
+  const { engine } = readOptions(options, checks, 'doctor()');
   const dir = engine === undefined ? undefined : pathOf('engine', engine);
   const [platform, installation, gpus, mpi, sharedMemory, buildTools, tensorrtLlm] = await Promise.all([
     checkPlatform(),

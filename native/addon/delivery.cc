@@ -51,6 +51,49 @@ napi_value ToJavaScript(Napi::Env env, const std::vector<Matrix>& logits) {
   return list;
 }
 
+template <typename Array>
+Napi::Value ArrayOf(Napi::Env env, const std::vector<unsigned char>& bytes) {
+  auto array = Array::New(env, bytes.size() / sizeof(*Array().Data()));
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<unsigned char*>(array.Data()));
+  return array;
+}
+
+// As lib/options/tensor.ts has it: 16-bit floats as their bits, 8-bit ones and booleans as bytes.
+Napi::Value ElementsOf(Napi::Env env, const NamedTensor& tensor) {
+  switch (tensor.data_type) {
+    case DATA_TYPE_FLOAT32:
+      return ArrayOf<Napi::Float32Array>(env, tensor.bytes);
+    case DATA_TYPE_FLOAT16:
+    case DATA_TYPE_BFLOAT16:
+      return ArrayOf<Napi::Uint16Array>(env, tensor.bytes);
+    case DATA_TYPE_INT64:
+      return ArrayOf<Napi::BigInt64Array>(env, tensor.bytes);
+    case DATA_TYPE_INT32:
+      return ArrayOf<Napi::Int32Array>(env, tensor.bytes);
+    case DATA_TYPE_INT8:
+      return ArrayOf<Napi::Int8Array>(env, tensor.bytes);
+    default:
+      return ArrayOf<Napi::Uint8Array>(env, tensor.bytes);
+  }
+}
+
+napi_value ToJavaScript(Napi::Env env, const std::vector<NamedTensor>& tensors) {
+  auto list = Napi::Array::New(env, tensors.size());
+  for (uint32_t i = 0; i < tensors.size(); ++i) {
+    const NamedTensor& tensor = tensors[i];
+    auto shape = Napi::Array::New(env, tensor.shape.size());
+    for (uint32_t j = 0; j < tensor.shape.size(); ++j)
+      shape[j] = Napi::Number::New(env, static_cast<double>(tensor.shape[j]));
+    auto object = Napi::Object::New(env);
+    object["name"] = Napi::String::New(env, tensor.name);
+    object["data"] = ElementsOf(env, tensor);
+    object["shape"] = shape;
+    object["dataType"] = Napi::Number::New(env, tensor.data_type);
+    list[i] = object;
+  }
+  return list;
+}
+
 }  // namespace
 
 void Delivery::Deliver(Napi::Env env, const Napi::Function& deliver, Mail* mail) {
@@ -62,6 +105,7 @@ void Delivery::Deliver(Napi::Env env, const Napi::Function& deliver, Mail* mail)
       Fill(env, mail->tokens, &tokens_),
       mail->logprobs.empty() ? none : ToJavaScript(env, mail->logprobs),
       mail->logits.empty() ? none : ToJavaScript(env, mail->logits),
+      mail->tensors.empty() ? none : ToJavaScript(env, mail->tensors),
   };
   mail->Clear();
   deliver.Call(std::size(arguments), arguments);

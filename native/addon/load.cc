@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "addon/config_reader.h"
 #include "addon/engine.h"
 #include "addon/executor_library.h"
 #include "addon/failure.h"
 #include "addon/loop_port.h"
-#include "addon/read_fields.h"
 #include "addon/shared_engines.h"
 #include "isolation/proxy_table.h"
 
@@ -29,9 +29,8 @@ struct LoadTask {
 
   std::string executor_path;  // of its shared library; empty: the CPU's
   std::string host_program;   // empty: the executor runs in this process
-  std::string engine_dir;
+  Owner config_owner;
   ExecutorConfig config{};
-  ExecutorKvCacheConfig kv_cache{};
   std::shared_ptr<const text::Vocabulary> vocabulary;
   std::atomic<bool> aborted{false};
   std::shared_ptr<LoopPort> port;      // its callback is onProgress
@@ -108,28 +107,16 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     if (!library.IsUndefined()) task->executor_path = library.As<Napi::String>().Utf8Value();
     const Napi::Value host_program = options.Get("hostProgram");
     if (!host_program.IsUndefined()) task->host_program = host_program.As<Napi::String>().Utf8Value();
-    task->engine_dir = options.Get("engineDir").As<Napi::String>().Utf8Value();
     task->vocabulary = ReadVocabulary(options.Get("vocabulary"));
-    task->kv_cache.size = sizeof(task->kv_cache);
-    ReadNumber(options, "kvCacheTokens", KV_CACHE_MAX_TOKENS, &task->kv_cache.max_tokens, &task->kv_cache.set);
-    ExecutorConfig& config = task->config;
-    config.size = sizeof(config);
-    config.engine_dir = task->engine_dir.c_str();
-    config.kv_cache = &task->kv_cache;
-    config.on_progress = Progress;
-    config.context = task.get();
-    ReadNumber(options, "threads", CONFIG_THREADS, &config.threads, &config.set);
-    ReadNumber(options, "maxBatchSize", CONFIG_MAX_BATCH_SIZE, &config.max_batch_size, &config.set);
-    ReadNumber(options, "maxNumTokens", CONFIG_MAX_NUM_TOKENS, &config.max_num_tokens, &config.set);
-    ReadNumber(options, "maxSeqLen", CONFIG_MAX_SEQ_LEN, &config.max_seq_len, &config.set);
-    ReadNumber(options, "maxQueue", CONFIG_MAX_QUEUE_SIZE, &config.max_queue_size, &config.set);
-    ReadNumber(options, "tensorParallel", CONFIG_TENSOR_PARALLEL_SIZE, &config.tensor_parallel_size, &config.set);
+    task->config = ReadConfig(options, &task->config_owner);
+    task->config.on_progress = Progress;
+    task->config.context = task.get();
 
     task->port = LoopPort::Open(env, info[1].As<Napi::Function>(), "node-tensorrt-llm load");
     if (info[2].IsFunction()) {
       task->log_port = LoopPort::Open(env, info[2].As<Napi::Function>(), "node-tensorrt-llm log");
       task->log_port->KeepAlive(env, false);
-      config.on_log = Log;
+      task->config.on_log = Log;
     }
     const auto deferred = Napi::Promise::Deferred::New(env);
     std::thread([task, deferred] {

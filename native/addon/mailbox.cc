@@ -21,6 +21,7 @@ void Mail::Clear() {
   tokens.clear();
   logprobs.clear();
   logits.clear();
+  tensors.clear();
 }
 
 void Mail::Append(Mail* other) {
@@ -34,6 +35,7 @@ void Mail::Append(Mail* other) {
   MoveTo(&tokens, &other->tokens);
   MoveTo(&logprobs, &other->logprobs);
   MoveTo(&logits, &other->logits);
+  MoveTo(&tensors, &other->tensors);
 }
 
 void Mail::AddError(uint64_t id, ExecutorCode code, std::string_view message) {

@@ -22,6 +22,7 @@ namespace addon {
 //                           hasLogits; finish is an ExecutorFinish, stopValue the index of the stop string or the token
 //            a context logits event: kContextLogits, id
 //            a prompt logprobs event: kPromptLogprobs, id, tokenCount
+//            an additional outputs event: kAdditionalOutputs, id, sequence, count
 //            an end event:  kEnd, id; the last event of an id
 //            an error event: kError, id, code, utf16Length; the last event of an id; code is an ExecutorCode
 //   text     all text and error messages back to back, sliced by utf16Length
@@ -29,7 +30,16 @@ namespace addon {
 //   logprobs of the prompt logprobs events and the text events with hasLogprobs, for each token: logprob, topCount, then
 //            topCount times token, logprob
 //   logits   one for each context logits event and each text event with hasLogits
-enum EventKind { kText = 0, kStart = 1, kEnd = 2, kError = 3, kContextLogits = 4, kPromptLogprobs = 5 };
+//   tensors  of the additional outputs events, count each
+enum EventKind {
+  kText = 0,
+  kStart = 1,
+  kEnd = 2,
+  kError = 3,
+  kContextLogits = 4,
+  kPromptLogprobs = 5,
+  kAdditionalOutputs = 6
+};
 enum StopKind { kStopNone = 0, kStopString = 1, kStopToken = 2 };
 
 struct Matrix {
@@ -38,12 +48,20 @@ struct Matrix {
   uint32_t columns;
 };
 
+struct NamedTensor {
+  std::string name;
+  ExecutorDataType data_type;
+  std::vector<int64_t> shape;
+  std::vector<unsigned char> bytes;
+};
+
 struct Mail {
   std::vector<double> numbers;
   std::string text;
   std::vector<int32_t> tokens;
   std::vector<double> logprobs;
   std::vector<Matrix> logits;
+  std::vector<NamedTensor> tensors;
 
   bool empty() const { return numbers.empty(); }
   void Clear();

@@ -6,6 +6,7 @@
 
 #include "addon/engine.h"
 #include "executor/guard.h"
+#include "executor/tensor_bytes.h"
 
 namespace addon {
 
@@ -69,6 +70,20 @@ void AddPromptLogprobs(uint64_t id, const ExecutorRowDetails& details, Mail* mai
   }
 }
 
+void AddAdditionalOutputs(uint64_t id, uint32_t sequence, const ExecutorRowDetails& details, Mail* mail) {
+  const uint32_t count = details.additional_output_count;
+  mail->numbers.insert(mail->numbers.end(), {kAdditionalOutputs, static_cast<double>(id), static_cast<double>(sequence),
+                                             static_cast<double>(count)});
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto& [name, tensor] = details.additional_outputs[i];
+    const auto* bytes = static_cast<const unsigned char*>(tensor.data);
+    mail->tensors.push_back({name,
+                             tensor.data_type,
+                             {tensor.shape, tensor.shape + tensor.rank},
+                             {bytes, bytes + executor::TensorBytes(tensor)}});
+  }
+}
+
 void AddStart(uint64_t id, const ExecutorRowDetails& details, Mail* mail) {
   const bool timed = (details.set & DETAILS_TIMING) != 0;
   mail->numbers.insert(mail->numbers.end(),
@@ -97,6 +112,9 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
     AddMatrix(*details->context_logits, static_cast<uint32_t>(details->context_logits->shape[0]), mail);
   }
   if (details != nullptr && details->prompt_logprobs != nullptr) AddPromptLogprobs(id, *details, mail);
+  if (details != nullptr && details->additional_output_count > 0) AddAdditionalOutputs(id, sequence, *details, mail);
+  // A beam can still become another one: its tokens count when it has ended.
+  if ((batch.flags[row] & ROW_REPLACES_TOKENS) && batch.finish[row] == FINISH_NONE) return false;
   const size_t text_begin = mail->text.size();
   bool stopped = false;
   if (!route->texts.empty()) {

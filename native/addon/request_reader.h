@@ -1,4 +1,4 @@
-// A request as lib/native.ts gives it, a flat object of checked values, as the contract's struct.
+// A request as lib/native.ts gives it, an object of checked values, as the contract's struct.
 #ifndef ADDON_REQUEST_READER_H_
 #define ADDON_REQUEST_READER_H_
 
@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "addon/field_reader.h"
 #include "executor/request.h"
 #include "text/text_stream.h"
 
@@ -14,7 +15,7 @@ namespace addon {
 
 // Points into itself and into the JavaScript arrays it was read from: not copied, and used during the call only.
 struct RequestReader {
-  RequestReader(uint64_t id, const Napi::Int32Array& tokens, const Napi::Object& fields);
+  RequestReader(uint64_t id, const Napi::Int32Array& tokens, const Napi::Object& object);
   RequestReader(const RequestReader&) = delete;
   RequestReader& operator=(const RequestReader&) = delete;
 
@@ -23,6 +24,7 @@ struct RequestReader {
   text::SpecialTokens special_tokens = text::SpecialTokens::kSkip;
 
  private:
+  Owner owner_;
   ExecutorSampling sampling_{};
   ExecutorOutputConfig output_{};
 };

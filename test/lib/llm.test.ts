@@ -350,7 +350,7 @@ describe('load and close', () => {
       LLM.load(engine, { tensorParallel: 2 }),
       failsWith('ERR_INVALID_OPTION', /tensorParallel is 2/),
     );
-    const llm = await LLM.load(engine, { maxBatchSize: 1, maxQueue: 1, kvCacheTokens: 256, threads: 1 });
+    const llm = await LLM.load(engine, { maxBatchSize: 1, maxQueue: 1, kvCache: { maxTokens: 256 }, threads: 1 });
     assert.deepEqual([llm.info.maxBatchSize, llm.info.maxSeqLen, llm.info.kvBlocks], [1, 256, 8]);
     await llm.close();
   });
@@ -375,7 +375,7 @@ describe('load and close', () => {
     const lines: string[] = [];
     const line = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
     const logger = { error: line('error'), warn: line('warn'), info: line('info'), debug: line('debug') };
-    const llm = await LLM.load(await tinyEngine(), { kvCacheTokens: 64, logger });
+    const llm = await LLM.load(await tinyEngine(), { kvCache: { maxTokens: 64 }, logger });
     assert.match(lines.join(), /^info .* weights, \d+ threads?, .* for 64 tokens$/);
     await llm.generate({ tokens: [1] }, { ...GREEDY, n: 2, maxTokens: 60 }); // two outputs at once, of two blocks each
     await llm.close();

@@ -9,6 +9,7 @@ const END = 2;
 const ERROR = 3;
 const CONTEXT_LOGITS = 4;
 const PROMPT_LOGPROBS = 5;
+const ADDITIONAL_OUTPUTS = 6;
 
 function recorder(log: unknown[], name: string): MailReceiver {
   return {
@@ -16,6 +17,7 @@ function recorder(log: unknown[], name: string): MailReceiver {
     onText: ({ tokens, tokensBegin, tokensEnd, ...part }) =>
       log.push([name, { ...part, tokens: [...tokens.slice(tokensBegin, tokensEnd)] }]),
     onPromptLogprobs: (logprobs) => log.push([name, 'prompt', logprobs]),
+    onAdditionalOutputs: (...args) => log.push([name, 'additional', ...args]),
     onContextLogits: ({ rows }) => log.push([name, 'context', rows]),
     onEnd: () => log.push([name, 'end']),
     onError: (...args) => log.push([name, 'error', ...args]),
@@ -48,6 +50,7 @@ test('one delivery is taken apart by request, with text cut by UTF-16 length', (
     Int32Array.of(5, 6, 7, 8, 9),
     undefined,
     undefined,
+    undefined,
   );
   assert.deepEqual(log, [
     ['a', 'start', 10, 4, 0.5],
@@ -69,7 +72,15 @@ test('log-probabilities and logits go with the part they belong to, also where n
   ];
   const logprobs = [-9, 1, 40, -1, Number.NaN, 0, -7, 1, 30, -2, -0.5, 0, -0.25, 2, 11, -0.25, 12, -3];
   const logits = [1, 5].map((rows) => ({ data: new Float32Array(rows), rows, columns: 1 }));
-  deliver(Float64Array.from(numbers), numbers.length, '', Int32Array.of(1, 2, 3), Float64Array.from(logprobs), logits);
+  deliver(
+    Float64Array.from(numbers),
+    numbers.length,
+    '',
+    Int32Array.of(1, 2, 3),
+    Float64Array.from(logprobs),
+    logits,
+    undefined,
+  );
   const top = [
     { token: 11, logprob: -0.25 },
     { token: 12, logprob: -3 },
@@ -96,4 +107,23 @@ test('log-probabilities and logits go with the part they belong to, also where n
       },
     ],
   ]);
+});
+
+test('tensors go with the request and output they are of, also where nobody listens', () => {
+  const log: unknown[] = [];
+  const deliver = makeDeliver(new Map([[2, recorder(log, 'b')]]));
+  const numbers = [ADDITIONAL_OUTPUTS, 1, 0, 1, ADDITIONAL_OUTPUTS, 2, 3, 2];
+  const tensors = [0, 2, 5].map((dataType) => ({
+    name: `t${dataType}`,
+    data: new Uint16Array(2),
+    shape: [2],
+    dataType,
+  }));
+  deliver(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), undefined, undefined, tensors);
+  const expected = { data: new Uint16Array(2), shape: [2] };
+  const given = [
+    { ...expected, name: 't2', dataType: 'bfloat16' },
+    { ...expected, name: 't5', dataType: 'int32' },
+  ];
+  assert.deepEqual(log, [['b', 'additional', 3, given]]);
 });

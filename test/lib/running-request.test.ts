@@ -4,7 +4,7 @@ import type { Chunk } from 'node-tensorrt-llm';
 import type { TextPart } from '#lib/mail.js';
 import { type AnswerOptions, RunningRequest } from '#lib/running-request.js';
 
-const ANSWER: AnswerOptions = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [] };
+const ANSWER: AnswerOptions = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [], maxLogitsBytes: 0 };
 
 function requestWith(options: Partial<AnswerOptions>): RunningRequest {
   return new RunningRequest(1, { ...ANSWER, ...options }, String, { onStart: () => {}, onEnd: () => {} });

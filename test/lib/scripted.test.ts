@@ -65,4 +65,20 @@ describe('an executor in a shared library', () => {
       assert.deepEqual({ text, stopReason }, { text: 'abcdefghijk', stopReason: 'lmn' });
       assert.equal(outputs[0]?.tokens.length, 14);
     }));
+
+  test('may give tensors with the tokens: each output has its own, in the order they came', () =>
+    withScript({ tokens_per_step: 2, capabilities: (1 << 12) | (1 << 27) }, async (llm) => {
+      const additionalOutputs = ['a', 'b'];
+      const { outputs } = await llm.generate({ tokens: [0] }, { n: 2, maxTokens: 3, additionalOutputs });
+      const tensor = (name: string, text: string) => {
+        const data = Int32Array.from(text, (letter) => letter.charCodeAt(0));
+        return { name, data, shape: [data.length], dataType: 'int32' };
+      };
+      assert.deepEqual(
+        outputs.map((output) => output.additionalOutputs),
+        [0, 1].map((i) =>
+          [lettersOf(i, 2), lettersOf(i + 2, 1)].flatMap((text) => additionalOutputs.map((name) => tensor(name, text))),
+        ),
+      );
+    }));
 });

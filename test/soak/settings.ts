@@ -17,7 +17,7 @@ export interface Setting {
 export const SETTINGS: readonly [Setting, ...Setting[]] = [
   { name: 'cpu', executor: 'cpu', load: { threads: 1 } },
   { name: 'scripted', executor: 'scripted', script: { tokens_per_step: 3 } },
-  { name: 'cpu, few KV blocks', executor: 'cpu', load: { threads: 1, kvCacheTokens: 640, maxBatchSize: 32 } },
+  { name: 'cpu, few KV blocks', executor: 'cpu', load: { threads: 1, kvCache: { maxTokens: 640 }, maxBatchSize: 32 } },
   { name: 'scripted, 1 ms a step', executor: 'scripted', script: { tokens_per_step: 4, step_ms: 1 } },
   {
     name: 'cpu, short queue',

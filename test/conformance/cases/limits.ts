@@ -84,7 +84,7 @@ conformance(
     const options = { ...GREEDY, maxTokens: 60 };
     const alone: number[][] = [];
     for (const prompt of prompts) alone.push(tokensOf(await llm.generate(prompt, options)));
-    const cramped = await load({ kvCacheTokens: 256 });
+    const cramped = await load({ kvCache: { maxTokens: 256 } });
     assert.deepEqual((await cramped.generate(prompts, options)).map(tokensOf), alone);
     assert.ok(cramped.stats().preemptions > 0, 'the cache was large enough');
   },

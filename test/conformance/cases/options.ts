@@ -10,6 +10,8 @@ const NO_COUNTS = [-1, 1.5, Number.NaN, 2 ** 31, '3', null];
 const NO_NUMBERS = [Number.NaN, Number.POSITIVE_INFINITY, '1', null];
 const NO_BOOLEANS = [0, 'false', null];
 const NO_TEXTS = ['', [''], ['a', 3], 3, null];
+const NO_OBJECTS = [3, 'a', [], () => 1, null];
+const NO_LISTS = [3, 'a', [], {}, null];
 const NO_RUNS = [3, 'a', [[]], [-1], [1.5], ['a'], null];
 
 const WRONG: Values = {
@@ -18,6 +20,9 @@ const WRONG: Values = {
   temperature: [-0.1, ...NO_NUMBERS],
   topK: NO_COUNTS,
   topP: [0, 1.1, -1, ...NO_NUMBERS],
+  topPDecay: [0, 1.1, -1, ...NO_NUMBERS],
+  topPMin: [-0.1, 1.1, ...NO_NUMBERS],
+  topPResetToken: NO_COUNTS,
   minP: [-0.1, 1.1, ...NO_NUMBERS],
   seed: [-1, 1.5, 2 ** 53, '1', null],
   repetitionPenalty: [0, -1, ...NO_NUMBERS],
@@ -32,14 +37,29 @@ const WRONG: Values = {
   ignoreEos: NO_BOOLEANS,
   n: [0, ...NO_COUNTS],
   bestOf: [0, ...NO_COUNTS],
+  beamWidth: [0, 1025, ...NO_COUNTS],
+  beamWidths: NO_LISTS,
+  beamDiversityRate: [-0.1, ...NO_NUMBERS],
+  lengthPenalty: [-0.1, ...NO_NUMBERS],
+  earlyStopping: [0, 'yes', null],
   logprobs: NO_BOOLEANS,
   topLogprobs: [21, ...NO_COUNTS],
   promptLogprobs: NO_BOOLEANS,
   topPromptLogprobs: [21, ...NO_COUNTS],
   returnContextLogits: NO_BOOLEANS,
   returnGenerationLogits: NO_BOOLEANS,
+  maxLogitsBytes: [-1, 1.5, 2 ** 53, '1', null],
+  additionalOutputs: NO_LISTS,
   addSpecialTokens: NO_BOOLEANS,
   skipSpecialTokens: NO_BOOLEANS,
+  guided: NO_OBJECTS,
+  lora: NO_OBJECTS,
+  priority: [-0.1, 1.1, ...NO_NUMBERS],
+  cacheSalt: ['', 3, null],
+  kvRetention: NO_OBJECTS,
+  lookahead: NO_OBJECTS,
+  eagle: NO_OBJECTS,
+  draft: NO_OBJECTS,
   timeoutMs: [0, ...NO_COUNTS],
   queueTimeoutMs: [0, ...NO_COUNTS],
   signal: [{}, new AbortController(), null],
@@ -60,6 +80,9 @@ conformance([], 'options that contradict each other are refused with ERR_INVALID
     assert.rejects(llm.generate(PROMPT, options), failsWith('ERR_INVALID_OPTION', ...names));
   await refused({ n: 3, bestOf: 2 }, 'bestOf', 'n,');
   await refused({ minTokens: 5, maxTokens: 4 }, 'minTokens', 'maxTokens');
+  await refused({ beamWidth: 2, n: 3 }, 'n is 3', 'beamWidth');
+  await refused({ beamWidth: 2, bestOf: 2 }, 'bestOf', 'beamWidth');
+  await refused({ lengthPenalty: 1 }, 'lengthPenalty', 'beamWidth');
 });
 
 conformance(
@@ -92,6 +115,8 @@ const ASKS: readonly [option: keyof GenerateOptions, value: unknown, needs: keyo
   ['topPromptLogprobs', 2, 'promptLogprobs'],
   ['returnContextLogits', true, 'contextLogits'],
   ['returnGenerationLogits', true, 'generationLogits'],
+  ['beamWidth', 2, 'beamSearch'],
+  ['priority', 0.75, 'priority'],
 ];
 for (const [option, value, needs] of ASKS) {
   conformance(
@@ -115,6 +140,9 @@ const NEUTRAL: Required<Omit<GenerateOptions, 'maxTokens' | 'timeoutMs' | 'queue
   minTokens: 0,
   topK: 0,
   topP: 1,
+  topPDecay: 1,
+  topPMin: undefined,
+  topPResetToken: undefined,
   minP: 0,
   seed: 0,
   repetitionPenalty: 1,
@@ -128,14 +156,29 @@ const NEUTRAL: Required<Omit<GenerateOptions, 'maxTokens' | 'timeoutMs' | 'queue
   badTokens: [],
   n: 1,
   bestOf: 1,
+  beamWidth: 1,
+  beamWidths: undefined,
+  beamDiversityRate: 0,
+  lengthPenalty: 0,
+  earlyStopping: true,
   logprobs: false,
   topLogprobs: 0,
   promptLogprobs: false,
   topPromptLogprobs: 0,
   returnContextLogits: false,
   returnGenerationLogits: false,
+  maxLogitsBytes: 0,
+  additionalOutputs: undefined,
   addSpecialTokens: true,
   skipSpecialTokens: true,
+  guided: undefined,
+  lora: undefined,
+  priority: 0.5,
+  cacheSalt: undefined,
+  kvRetention: {},
+  lookahead: undefined,
+  eagle: {},
+  draft: undefined,
 };
 conformance([], 'every option may be given its neutral value or undefined, which asks for nothing', async ({ llm }) => {
   const expected = await llm.generate(PROMPT, { ...GREEDY, maxTokens: 12 });

@@ -1,0 +1,63 @@
+import { check, enumerator, group, type Readers, readAs, text } from '../checks.js';
+import { LLMError } from '../errors.js';
+
+/** What the output must be; exactly one of these. */
+export interface GuidedOptions {
+  /** Any JSON. Default: none. */
+  json?: true | undefined;
+  /** JSON of this schema. Default: none. */
+  jsonSchema?: string | Readonly<Record<string, unknown>> | undefined;
+  /** Text that this regular expression matches as a whole. Default: none. */
+  regex?: string | undefined;
+  /** Text of this grammar, in the EBNF of the backend. Default: none. */
+  grammar?: string | undefined;
+  /** Free text with tags whose content is of a schema, as XGrammar's structural tags say it. Default: none. */
+  structuralTag?: string | Readonly<Record<string, unknown>> | undefined;
+}
+
+/** As the addon takes it. */
+export interface NativeGuide {
+  /** An ExecutorGuide. */
+  kind: number;
+  guide: string | undefined;
+}
+
+const isJson = (value: unknown): value is string | Readonly<Record<string, unknown>> =>
+  (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null && !Array.isArray(value));
+const json = readAs(check('an object, or the text of one', isJson), (value) =>
+  typeof value === 'string' ? value : JSON.stringify(value),
+);
+
+/** By the numbers of ExecutorGuide in native/executor/request.h. */
+const guideChecks = {
+  json: check('true', (value): value is true => value === true),
+  jsonSchema: json,
+  regex: text(),
+  grammar: text(),
+  structuralTag: json,
+} satisfies Readers<GuidedOptions>;
+
+const guideGroup = group(guideChecks);
+
+export const guided = {
+  ...guideGroup,
+  read: (given: GuidedOptions, name: string): NativeGuide => {
+    const read = guideGroup.read(given, name) ?? {};
+    const [found, ...more] = Object.entries(read);
+    if (!found || more.length > 0) {
+      const names = Object.keys(guideChecks).join(', ');
+      throw new LLMError(
+        'ERR_INVALID_OPTION',
+        `${name} has ${Object.keys(read).join(' and ') || 'nothing set'}; expected exactly one of ${names}.`,
+      );
+    }
+    const [kind, guide] = found;
+    return {
+      kind: Object.keys(guideChecks).indexOf(kind),
+      guide: typeof guide === 'string' ? guide : undefined,
+    };
+  },
+};
+
+/** What holds an output to its guide; by the numbers of ExecutorGuidedBackend in native/executor/config.h. */
+export const guidedBackend = enumerator(['xgrammar', 'llguidance']);

@@ -1,0 +1,90 @@
+import { check, oneOf, record } from '../checks.js';
+import { LLMError } from '../errors.js';
+
+/** What the elements of a tensor are. */
+export type DataType =
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'float8_e4m3'
+  | 'int64'
+  | 'int32'
+  | 'int8'
+  | 'uint8'
+  | 'bool';
+
+/** Arrays that hold a tensor's elements. */
+export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
+
+/** A tensor in host memory, row-major. */
+export interface Tensor {
+  /** 16-bit floats are the bits of a `Uint16Array`; 8-bit floats and booleans those of a `Uint8Array`. */
+  data: TensorData;
+  /** One to four dimensions. */
+  shape: readonly number[];
+  /** Default: what `data` is: `'float32'`, `'float16'` for a `Uint16Array`, `'int64'`, `'int32'`, `'int8'` or `'uint8'`. */
+  dataType?: DataType | undefined;
+}
+
+/** What the addon takes and gives. */
+export interface NativeTensor {
+  /** The elements. */
+  data: TensorData;
+  shape: number[];
+  /** Its place in DATA_TYPES. */
+  dataType: number;
+}
+
+/** By the numbers of ExecutorDataType in native/executor/types.h: the name, and the array that holds it. */
+export const DATA_TYPES: readonly (readonly [name: DataType, array: { new (length: number): TensorData }])[] = [
+  ['float32', Float32Array],
+  ['float16', Uint16Array],
+  ['bfloat16', Uint16Array],
+  ['float8_e4m3', Uint8Array],
+  ['int64', BigInt64Array],
+  ['int32', Int32Array],
+  ['int8', Int8Array],
+  ['uint8', Uint8Array],
+  ['bool', Uint8Array],
+];
+
+const MAX_RANK = 4;
+
+const isData = (value: unknown): value is TensorData => DATA_TYPES.some(([, array]) => value instanceof array);
+const isShape = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) &&
+  value.length >= 1 &&
+  value.length <= MAX_RANK &&
+  value.every((size) => Number.isSafeInteger(size) && Number(size) >= 0);
+
+const parts = record(
+  {
+    data: check('a Float32Array, Uint16Array, BigInt64Array, Int32Array, Int8Array or Uint8Array', isData),
+    shape: check('an array of one to four sizes', isShape),
+  },
+  { dataType: oneOf(DATA_TYPES.map(([name]) => name)) },
+);
+
+/** Reads a copy of it. */
+export const tensor = {
+  ...parts,
+  read: (given: Tensor, name: string): NativeTensor => {
+    const { data, shape, dataType } = parts.read(given, name);
+    const elements = shape.reduce((product, size) => product * size, 1);
+    if (elements !== data.length) {
+      throw new LLMError(
+        'ERR_INVALID_OPTION',
+        `${name}.data has ${data.length} elements; expected ${elements}, those of its shape, ${shape.join(' x ')}.`,
+      );
+    }
+    const fitting = DATA_TYPES.flatMap(([type, array]) => (data instanceof array ? [type] : []));
+    const type = dataType ?? (data instanceof Uint8Array ? 'uint8' : fitting[0]); // no guess: bytes are bytes
+    if (!fitting.some((each) => each === type)) {
+      throw new LLMError(
+        'ERR_INVALID_OPTION',
+        `${name}.dataType is '${type}'; expected ${fitting.map((each) => `'${each}'`).join(' or ')} of a ${data.constructor.name}.`,
+      );
+    }
+    return { data: data.slice(), shape: [...shape], dataType: DATA_TYPES.findIndex(([each]) => each === type) };
+  },
+};

@@ -1,0 +1,25 @@
+import { check, integer, MAX_COUNT, readAs } from '../checks.js';
+import type { NativeTokenLists } from '../native.js';
+
+export const isTokenId = integer(0, MAX_COUNT).holds;
+
+/** Lists of integers back to back, as the addon takes them. */
+export function packLists(lists: readonly ArrayLike<number>[]): NativeTokenLists {
+  const offsets = new Int32Array(lists.length + 1);
+  for (const [i, list] of lists.entries()) offsets[i + 1] = (offsets[i] as number) + list.length;
+  const tokens = new Int32Array(offsets[lists.length] as number);
+  for (const [i, list] of lists.entries()) tokens.set(list, offsets[i] as number);
+  return { tokens, offsets };
+}
+
+/** Paths of a tree of draft tokens: each a list of places among the likeliest tokens, from the root on. */
+export const paths = readAs(
+  check(
+    'an array of arrays of integers from 0, none of them empty',
+    (value): value is readonly (readonly number[])[] =>
+      Array.isArray(value) &&
+      value.length > 0 &&
+      value.every((path) => Array.isArray(path) && path.length > 0 && path.every(isTokenId)),
+  ),
+  packLists,
+);

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type GenerateOptions, LLM, type LoadOptions } from 'node-tensorrt-llm';
+import { tinyEngine } from '../tools/engines.js';
+import { failsWith } from '../tools/fails-with.js';
+
+const lookahead = { window: 4, ngram: 3, verificationSet: 4 };
+
+const REQUESTS: readonly GenerateOptions[] = [
+  { beamWidth: 2 },
+  { topPDecay: 0.5 },
+  { topPMin: 0.5 },
+  { topPResetToken: 3 },
+  { additionalOutputs: ['hidden_states'] },
+  { guided: { json: true } },
+  { lora: { id: 1 } },
+  { priority: 1 },
+  { cacheSalt: 'a' },
+  { kvRetention: { decodePriority: 1 } },
+  { lookahead },
+  { eagle: { greedy: false } },
+  { draft: { tokens: [1] } },
+];
+
+const LOADS: readonly LoadOptions[] = [
+  { maxBeamWidth: 2 },
+  { kvCache: { blockReuse: true } },
+  { kvCache: { partialReuse: true } },
+  { kvCache: { copyOnPartialReuse: false } },
+  { kvCache: { hostBytes: 1 } },
+  { kvCache: { onboardBlocks: false } },
+  { kvCache: { offloadMinPriority: 1 } },
+  { kvCache: { maxAttentionWindows: [8] } },
+  { kvCache: { sinkTokens: 1 } },
+  { kvCache: { uvm: true } },
+  { scheduler: { capacityPolicy: 'static-batch' } },
+  { scheduler: { chunkingPolicy: 'equal-progress' } },
+  { scheduler: { batchSizeTuning: true } },
+  { scheduler: { maxNumTokensTuning: true } },
+  { scheduler: { movingAverageWindow: 8 } },
+  { scheduler: { batchSizeTable: [[1, 1]] } },
+  { chunkedContext: false },
+  { parallel: { mode: 'leader' } },
+  { decoding: { mode: 'top-k' } },
+  { guidedDecoding: 'xgrammar' },
+  { normalizeLogprobs: true },
+  { additionalOutputs: [{ name: 'hidden_states' }] },
+  { peftCache: { copyStreams: 1 } },
+  { gpuWeightsFraction: 0.5 },
+  { perf: { cudaGraph: true } },
+  { receivePollPeriodMs: 1 },
+  { maxSequenceIdleMs: 1 },
+  { failFastOnAttentionWindow: true },
+];
+
+/** The option as messages name it: that of a group by the group's name at least. */
+const nameOf = (options: object): string => Object.keys(options)[0] as string;
+
+describe('the CPU executor refuses by name', () => {
+  for (const options of LOADS) {
+    test(`an engine loaded with ${JSON.stringify(options)}`, async () => {
+      const loading = LLM.load(await tinyEngine(), { ...options, executor: 'cpu' });
+      const name = RegExp(`^${nameOf(options)}\\b.*Leave it out`);
+      await assert.rejects(loading, failsWith('ERR_UNSUPPORTED', name));
+    });
+  }
+
+  test('each option of a request that it does not do', async () => {
+    const llm = await LLM.load(await tinyEngine(), { executor: 'cpu' });
+    try {
+      for (const options of REQUESTS) {
+        const running = llm.generate('Once', options);
+        await assert.rejects(running, failsWith('ERR_UNSUPPORTED', RegExp(`^${nameOf(options)} .*[Ll]eave`)));
+      }
+    } finally {
+      await llm.close();
+    }
+  });
+});

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { GenerateOptions, LoadOptions } from 'node-tensorrt-llm';
+import { testBeamSearch } from '../../tools/beam-search.js';
+import { lettersOf } from '../../tools/scripted.js';
+import { withLetters } from '../../tools/stand-in.js';
+
+testBeamSearch('TensorRT-LLM 1.2, over the stand-in', (body) => withLetters('1.2', body));
+
+const lookahead = { window: 4, ngram: 3, verificationSet: 4 };
+
+test('1.2 takes what a request and a load of any kind ask for', () => {
+  const requests: readonly GenerateOptions[] = [
+    { topPDecay: 0.5, topPMin: 0.25, topPResetToken: 3, temperature: 1, topP: 0.5 },
+    { guided: { json: true } },
+    { lora: { id: 1 } },
+    { priority: 1 },
+    { cacheSalt: 'a' },
+    { kvRetention: { ranges: [{ start: 0, priority: 90 }], decodePriority: 1, transferMode: 'gds', directory: '/kv' } },
+    { lookahead },
+    { eagle: { greedy: false } },
+    { draft: { tokens: [1] } },
+    { timeoutMs: 60_000 },
+  ];
+  const load: LoadOptions = {
+    guidedDecoding: 'llguidance',
+    kvCache: { blockReuse: true, maxTokens: 4096, uvm: true },
+    scheduler: { capacityPolicy: 'max-utilization', batchSizeTuning: true },
+    decoding: { lookahead },
+    peftCache: { maxAdapterSize: 32 },
+    perf: { cudaGraph: true },
+    maxSequenceIdleMs: 1000,
+  };
+  const run: Parameters<typeof withLetters>[1] = async (llm) => {
+    for (const options of requests) {
+      const { text } = await llm.generate({ tokens: [1] }, { maxTokens: 3, ignoreEos: true, ...options });
+      assert.equal(text, lettersOf(1, 3), JSON.stringify(options));
+    }
+  };
+  return withLetters('1.2', run, load);
+});

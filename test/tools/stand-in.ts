@@ -1,0 +1,42 @@
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LLM, type LoadOptions } from 'node-tensorrt-llm';
+import { temporaryDirectory, tinyEngine } from './engines.js';
+import { PROJECT_ROOT } from './project.js';
+
+export type StandInVersion = '0.13' | '1.2';
+
+/** TensorRT-LLM's executor, compiled over the stand-in of a version: `npm run test:native` puts it there. */
+export const standInLibrary = (version: StandInVersion): string =>
+  join(PROJECT_ROOT, `build/tests/tensorrt-llm-${version}/libexecutor_tensorrt_llm.so`);
+
+const FULL_VERSIONS = { '0.13': '0.13.0', '1.2': '1.2.1' };
+
+/**
+ * Runs with an engine that the stand-in answers with letters: as the scripted executor's. A process takes one
+ * version: libraries of the same name are loaded once.
+ */
+export async function withLetters(
+  version: StandInVersion,
+  run: (llm: LLM) => Promise<void>,
+  options: LoadOptions = {},
+): Promise<void> {
+  const dir = join(await temporaryDirectory(), 'engine');
+  await cp(await tinyEngine(), dir, { recursive: true });
+  await rm(join(dir, 'rank0.safetensors'));
+  await writeFile(join(dir, 'rank0.engine'), 'the stand-in answers with letters');
+  const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
+  config.version = FULL_VERSIONS[version];
+  Object.assign(config.build_config, {
+    max_beam_width: 4,
+    gather_context_logits: true,
+    gather_generation_logits: true,
+  });
+  await writeFile(join(dir, 'config.json'), JSON.stringify(config));
+  const llm = await LLM.load(dir, { ...options, executor: { library: standInLibrary(version) } });
+  try {
+    await run(llm);
+  } finally {
+    await llm.close();
+  }
+}

@@ -75,14 +75,25 @@ const ASKS: readonly [
   ['additionalOutputs', 'additionalOutputs', ({ extras }) => extras.additionalOutputs !== undefined],
 ];
 
+/** What an executor may have only where the engine is loaded with it. */
+const LOADED_WITH: Partial<Record<keyof Capabilities, string>> = {
+  topLogprobs: 'gatherGenerationLogits',
+  generationLogits: 'gatherGenerationLogits',
+  guided: 'guidedDecoding',
+  additionalOutputs: 'additionalOutputs',
+};
+
 /** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that asks for what the executor lacks. */
 export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
   for (const [option, needs, isAsked] of ASKS) {
     if (capabilities[needs] || !isAsked(options)) continue;
+    const load = LOADED_WITH[needs];
     throw new LLMError(
       'ERR_UNSUPPORTED',
-      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks. Leave ${option} out, or set it ` +
-        'to its default if generation_config.json of the engine asks for it.',
+      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks. Leave ${option} out, or ` +
+        (load
+          ? `load the engine with ${load} if the executor has it.`
+          : 'set it to its default if generation_config.json of the engine asks for it.'),
     );
   }
 }

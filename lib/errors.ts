@@ -122,8 +122,9 @@ const CODES = {
     mend: 'Shorten it: `llm.tokenizer.count(text)` counts its tokens, and `llm.info.maxInputLen` is the limit. Or raise `maxSeqLen` of `LLM.load` or `convert`, or `kvCache.maxTokens`.',
   },
   ERR_UNSUPPORTED: {
-    meaning: 'This executor lacks what the request asks for; llm.capabilities says what it has.',
-    causes: "An option of the request, or one that the model's `generation_config.json` sets.",
+    meaning: 'This executor lacks what the request or the load asks for; llm.capabilities says what it has.',
+    causes:
+      "An option of the request or of `LLM.load`, or one that the model's `generation_config.json` sets; a version of TensorRT-LLM that came before it; `guided` without `guidedDecoding` at the load.",
     mend: 'Leave out the option that the message names, or set it to its neutral value. Ask `llm.capabilities` first.',
   },
   ERR_QUEUE_FULL: {

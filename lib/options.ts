@@ -111,6 +111,8 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
   }
   const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft } = given;
   const { topPDecay, topPMin, topPResetToken, additionalOutputs } = given;
+  const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft };
+  const extras = { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs };
   return {
     maxTokens,
     minTokens,
@@ -143,9 +145,6 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
     timeoutMs: given.timeoutMs,
     queueTimeoutMs: given.queueTimeoutMs,
     signal: given.signal,
-    extras: {
-      ...{ ...beams, guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft },
-      ...{ topPDecay, topPMin, topPResetToken, additionalOutputs },
-    },
+    extras,
   };
 }

@@ -80,6 +80,7 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
   limits_.generation_logits = GathersGenerationLogits(config, engine_);
   for (uint32_t i = 0; i < given.additional_output_count; ++i)
     limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
+  limits_.guided_decoding = given.guided != nullptr;
   Progress(given, 0);
   LoadPlugins(library_dir);
   executor_ = Load(engine_, config);

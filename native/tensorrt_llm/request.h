@@ -17,6 +17,7 @@ struct RequestLimits {
   int max_seq_len;
   bool generation_logits;                                    // gathered
   std::unordered_map<std::string, bool> additional_outputs;  // by name, whether for the prompt too
+  bool guided_decoding;                                      // the executor was given a backend and the vocabulary
 };
 
 struct MadeRequest {

@@ -4,26 +4,21 @@ import { LLM, type LoadOptions } from 'node-tensorrt-llm';
 import { temporaryDirectory, tinyEngine } from './engines.js';
 import { PROJECT_ROOT } from './project.js';
 
-export type StandInVersion = '0.13' | '1.2';
-
-/** TensorRT-LLM's executor, compiled over the stand-in of a version: `npm run test:native` puts it there. */
-export const standInLibrary = (version: StandInVersion): string =>
-  join(PROJECT_ROOT, `build/tests/tensorrt-llm-${version}/libexecutor_tensorrt_llm.so`);
-
 const FULL_VERSIONS = { '0.13': '0.13.0', '1.2': '1.2.1' };
 
 /**
- * Runs with an engine that the stand-in answers with letters: as the scripted executor's. A process takes one
- * version: libraries of the same name are loaded once.
+ * Runs with TensorRT-LLM's executor over the stand-in of a version, which answers with letters, as the scripted executor does,
+ * or runs the tiny engine's checkpoint. A process takes one version: libraries of the same name are loaded once.
  */
-export async function withLetters(
-  version: StandInVersion,
+export async function withStandIn(
+  version: keyof typeof FULL_VERSIONS,
   run: (llm: LLM) => Promise<void>,
   options: LoadOptions = {},
+  answers: 'letters' | 'checkpoint' = 'letters',
 ): Promise<void> {
   const dir = join(await temporaryDirectory(), 'engine');
   await cp(await tinyEngine(), dir, { recursive: true });
-  await rm(join(dir, 'rank0.safetensors'));
+  if (answers === 'letters') await rm(join(dir, 'rank0.safetensors'));
   await writeFile(join(dir, 'rank0.engine'), 'the stand-in answers with letters');
   const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
   config.version = FULL_VERSIONS[version];
@@ -33,7 +28,9 @@ export async function withLetters(
     gather_generation_logits: true,
   });
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));
-  const llm = await LLM.load(dir, { ...options, executor: { library: standInLibrary(version) } });
+  // Where `npm run test:native` puts it.
+  const library = join(PROJECT_ROOT, `build/tests/tensorrt-llm-${version}/libexecutor_tensorrt_llm.so`);
+  const llm = await LLM.load(dir, { ...options, executor: { library } });
   try {
     await run(llm);
   } finally {

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import type { LoadOptions } from 'node-tensorrt-llm';
 import { testBeamSearch } from '../../tools/beam-search.js';
 import { failsWith } from '../../tools/fails-with.js';
-import { withLetters } from '../../tools/stand-in.js';
+import { withStandIn } from '../../tools/stand-in.js';
 
-testBeamSearch('TensorRT-LLM 0.13, over the stand-in', (body) => withLetters('0.13', body));
+testBeamSearch('TensorRT-LLM 0.13, over the stand-in', (body) => withStandIn('0.13', body));
 
 test('what 0.13 lacks is refused with the version that has it', async () => {
   const loads: readonly [LoadOptions, RegExp][] = [
@@ -17,9 +17,9 @@ test('what 0.13 lacks is refused with the version that has it', async () => {
   ];
   const nothing = () => Promise.resolve();
   for (const [options, words] of loads) {
-    await assert.rejects(withLetters('0.13', nothing, options), failsWith('ERR_UNSUPPORTED', words));
+    await assert.rejects(withStandIn('0.13', nothing, options), failsWith('ERR_UNSUPPORTED', words));
   }
-  await withLetters('0.13', async (llm) => {
+  await withStandIn('0.13', async (llm) => {
     for (const options of [
       { cacheSalt: 'a' },
       { guided: { json: true } },

@@ -2,12 +2,34 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GenerateOptions, LoadOptions } from 'node-tensorrt-llm';
 import { testBeamSearch } from '../../tools/beam-search.js';
+import { failsWith } from '../../tools/fails-with.js';
 import { lettersOf } from '../../tools/scripted.js';
-import { withLetters } from '../../tools/stand-in.js';
+import { withStandIn } from '../../tools/stand-in.js';
 
-testBeamSearch('TensorRT-LLM 1.2, over the stand-in', (body) => withLetters('1.2', body));
+testBeamSearch('TensorRT-LLM 1.2, over the stand-in', (body) => withStandIn('1.2', body));
 
 const lookahead = { window: 4, ngram: 3, verificationSet: 4 };
+
+test('guided is refused where the engine was loaded without guidedDecoding, which the message names', () =>
+  withStandIn('1.2', async (llm) => {
+    assert.equal(llm.capabilities.guided, false);
+    const guided = llm.generate({ tokens: [1] }, { guided: { json: true } });
+    await assert.rejects(guided, failsWith('ERR_UNSUPPORTED', /^guided needs .*load the engine with guidedDecoding/));
+  }));
+
+test('what the engine cannot run ends in the words of the library', () =>
+  withStandIn(
+    '1.2',
+    async (llm) => {
+      for (const options of [{ lora: { id: 1 } }, { lookahead }, { draft: { tokens: [1] } }]) {
+        const running = llm.generate({ tokens: [1] }, options);
+        await assert.rejects(running, failsWith('ERR_INTERNAL', /runs no adapters, drafts or split requests/));
+      }
+      assert.equal((await llm.generate({ tokens: [1] }, { maxTokens: 2 })).usage.completionTokens, 2);
+    },
+    {},
+    'checkpoint',
+  ));
 
 test('1.2 takes what a request and a load of any kind ask for', () => {
   const requests: readonly GenerateOptions[] = [
@@ -31,11 +53,11 @@ test('1.2 takes what a request and a load of any kind ask for', () => {
     perf: { cudaGraph: true },
     maxSequenceIdleMs: 1000,
   };
-  const run: Parameters<typeof withLetters>[1] = async (llm) => {
+  const run: Parameters<typeof withStandIn>[1] = async (llm) => {
     for (const options of requests) {
       const { text } = await llm.generate({ tokens: [1] }, { maxTokens: 3, ignoreEos: true, ...options });
       assert.equal(text, lettersOf(1, 3), JSON.stringify(options));
     }
   };
-  return withLetters('1.2', run, load);
+  return withStandIn('1.2', run, load);
 });

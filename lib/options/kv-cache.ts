@@ -24,7 +24,7 @@ export interface KvCacheOptions {
   maxTokens?: number | undefined;
   /** Bytes of device memory at most. Default: no limit of its own. */
   maxBytes?: number | undefined;
-  /** How much of the memory that is free once the weights are loaded, above 0 to 1. Default: the executor's: 0.5 on the CPU, 0.9 on TensorRT-LLM. */
+  /** How much of the memory that is free once the weights are loaded, above 0 to 1, on TensorRT-LLM below 1. Default: the executor's: 0.5 on the CPU, 0.9 on TensorRT-LLM. */
   freeMemoryFraction?: number | undefined;
   /** Uses the blocks of one prompt for another that begins with the same tokens. Default: the executor's: false on the CPU. */
   blockReuse?: boolean | undefined;

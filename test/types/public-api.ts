@@ -74,6 +74,20 @@ export function optionsHaveTheirTypes(): void {
   llm.stream('text', { seed: null });
   // @ts-expect-error: a controller is no signal
   llm.stream('text', { signal: new AbortController() });
+  llm.stream('text', {
+    guided: { jsonSchema: { type: 'object' } },
+    earlyStopping: 'never',
+    beamWidths: [1, 2] as const,
+  });
+  // @ts-expect-error: a schema is an object or its text
+  llm.stream('text', { guided: { jsonSchema: true } });
+  // @ts-expect-error: a range has a priority
+  llm.stream('text', { kvRetention: { ranges: [{ start: 0 }] } });
+  // @ts-expect-error: bits of half floats lie in a Uint16Array
+  llm.stream('text', { lora: { id: 1, weights: { data: [1, 2], shape: [2] } } });
+  LLM.load('dir', { scheduler: { capacityPolicy: 'static-batch' }, parallel: { deviceIds: new Uint8Array(2) } });
+  // @ts-expect-error: no policy has that name
+  LLM.load('dir', { scheduler: { capacityPolicy: 'fair' } });
   // @ts-expect-error
   llm.close({ drainMs: '1s' });
   // @ts-expect-error: no executor has that name

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { type GenerateOptions, LLM, type LoadOptions, type Logger, type Tensor } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine } from '../tools/engines.js';
-import { readTold, type Told } from '../tools/told.js';
+import { presenceBit, readTold, type Told } from '../tools/told.js';
 
 type NotTheExecutors =
   | 'signal'
@@ -377,6 +377,66 @@ for (const isolation of ['none', 'process'] as const) {
     });
   });
 }
+
+const snakeCase = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+const withoutCounts = (told: object): Told =>
+  Object.fromEntries(Object.entries(told).filter(([name]) => !name.endsWith('_count')));
+
+/** What is told where a group has one option alone: its field and its presence bit. */
+const alone = (prefix: string, field: string, value: unknown): Told => {
+  const set = presenceBit(`${prefix}.${field}`);
+  return set === 0 ? { [field]: value } : { set, [field]: value };
+};
+
+const GROUPS = [
+  ['kvCache', 'kv_cache', config.kvCache, toldConfig.kv_cache],
+  ['scheduler', 'scheduler', config.scheduler, toldConfig.scheduler],
+  ['parallel', 'parallel', config.parallel, toldConfig.parallel],
+  ['peftCache', 'peft', config.peftCache, toldConfig.peft_cache],
+  ['perf', 'perf', config.perf, toldConfig.perf],
+] as const;
+for (const [group, prefix, options, told] of GROUPS) {
+  test(`each option of ${group}, given alone, sets its field and no other`, async () => {
+    for (const [name, value] of Object.entries(options ?? {})) {
+      const { config } = await tellScripted({ [group]: { [name]: value } }, {});
+      const field = snakeCase(name);
+      const expected = alone(prefix, field, (told as Told)[field]);
+      assert.deepEqual(
+        Object.values(config).map((each) => withoutCounts(each as object)),
+        [expected],
+        name,
+      );
+    }
+  });
+}
+
+test('each presence bit of a load, a draw and an Eagle config is that of its own field', async () => {
+  const loads = ['threads', 'maxBatchSize', 'maxNumTokens', 'maxSeqLen', 'maxBeamWidth', 'chunkedContext'] as const;
+  const rest = [
+    'gatherGenerationLogits',
+    'normalizeLogprobs',
+    'gpuWeightsFraction',
+    'failFastOnAttentionWindow',
+  ] as const;
+  for (const name of [...loads, ...rest]) {
+    const told = await tellScripted({ [name]: config[name] }, {});
+    const field = snakeCase(name);
+    assert.deepEqual(told.config, alone('config', field, toldConfig[field as keyof typeof toldConfig]), name);
+  }
+  const draws = ['topK', 'topP', 'minP', 'seed', 'repetitionPenalty', 'noRepeatNgram', 'topPMin', 'topPDecay'] as const;
+  for (const name of draws) {
+    const { request } = await tellScripted({}, { temperature: 0, [name]: everything[name] });
+    const field = snakeCase(name);
+    const value = toldRequest.sampling[field as keyof typeof toldRequest.sampling];
+    assert.deepEqual(request.sampling, { set: 1 + presenceBit(`sampling.${field}`), [field]: value }, name);
+  }
+  for (const [name, value] of Object.entries(eagle)) {
+    const { request } = await tellScripted({}, { eagle: { [name]: value } });
+    const field = snakeCase(name);
+    assert.deepEqual(request.eagle, alone('eagle', field, toldEagle[field as keyof typeof toldEagle]), name);
+  }
+});
 
 test('an executor that knows no time limit gets none: timeoutMs holds without it', async () => {
   const { request } = await tellScripted({}, { timeoutMs: 60_000, ignoreEos: true }, 0);

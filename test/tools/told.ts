@@ -67,3 +67,16 @@ function nameFields(struct: string, values: unknown[]): Told {
   });
   return Object.fromEntries(named.filter(([, value]) => value !== null && value !== 0));
 }
+
+const BITS = ['types.h', 'config.h', 'request.h'].flatMap((file) =>
+  [...read(`executor/${file}`).matchAll(/^ {2}([A-Z_0-9]+) = 1u << (\d+),/gm)].map(
+    ([, name = '', bit]) => [name.toLowerCase(), 2 ** Number(bit)] as const,
+  ),
+);
+
+/** The presence bit of a field, `kv_cache.max_bytes`; 0 where it has none. */
+export function presenceBit(field: string): number {
+  const name = field.replace('.', '_');
+  const named = BITS.filter(([bit]) => name.startsWith(bit)).sort(([a], [b]) => b.length - a.length);
+  return named[0]?.[1] ?? 0;
+}

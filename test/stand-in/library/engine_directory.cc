@@ -2,10 +2,15 @@
 
 #include <simdjson.h>
 
+#include <chrono>
+#include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "check.h"
+#include "process_control.h"
 
 namespace stand_in {
 namespace {
@@ -49,6 +54,19 @@ EngineDirectory ReadEngineDirectory(const std::filesystem::path& path) {
   engine.gather_context_logits = Flag(config, "/build_config/gather_context_logits");
   engine.gather_generation_logits = Flag(config, "/build_config/gather_generation_logits");
   return engine;
+}
+
+void ReadRankEngine(const EngineDirectory& directory, SizeType32 rank, const Script& script) {
+  constexpr uint64_t kPieces = 20;
+  const std::string path = directory.path / ("rank" + std::to_string(rank) + ".engine");
+  std::ifstream file(path, std::ios::binary);
+  Check(file.is_open(), "Error opening engine file: " + path);
+  std::vector<char> piece(std::filesystem::file_size(path) / kPieces + 1);
+  for (uint64_t i = 0; i < kPieces; ++i) {
+    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(script.load_ms) / kPieces);
+  }
+  EndWorker(script, 0);
 }
 
 }  // namespace stand_in

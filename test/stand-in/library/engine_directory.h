@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "script.h"
 #include "tensorrt_llm/executor/types.h"
 
 namespace stand_in {
@@ -24,6 +25,9 @@ struct EngineDirectory {
 
 // Throws TllmException, as NVIDIA's library does, where config.json or a rank's engine is missing or damaged.
 EngineDirectory ReadEngineDirectory(const std::filesystem::path& path);
+
+// Reads rankN.engine, whose content does not matter, in pieces over the script's load_ms. Throws where it is missing.
+void ReadRankEngine(const EngineDirectory& directory, SizeType32 rank, const Script& script);
 
 }  // namespace stand_in
 

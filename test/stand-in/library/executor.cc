@@ -1,10 +1,10 @@
-// The API's Executor over a Leader, with the script's throws and aborts at its doors.
+// The API's Executor over its process's Role, with the script's throws and aborts at its doors.
 #include "tensorrt_llm/executor/executor.h"
 
 #include <cstdlib>
 
 #include "check.h"
-#include "leader.h"
+#include "role.h"
 #include "tensorrt_llm/executor/version.h"
 
 namespace tensorrt_llm::executor {
@@ -16,18 +16,21 @@ char const* version() noexcept {
 
 class Executor::Impl {
  public:
-  Impl(std::filesystem::path const& modelPath, ExecutorConfig const& config) : leader_(modelPath, config) {}
+  Impl(std::filesystem::path const& modelPath, ExecutorConfig const& config)
+      : role_(stand_in::TakeRole(modelPath, config)) {}
 
-  // The leader, for a call that is refused after shutdown.
-  stand_in::Leader& Enter(const char* function, const char* refusal = "Shutdown called") {
-    leader_.Enter(function);
-    stand_in::Check(!leader_.is_shut_down(), refusal);
-    return leader_;
+  // The role, for a call that is refused after shutdown and on a rank that only follows.
+  stand_in::Role& Enter(const char* function, const char* refusal = "Shutdown called") {
+    role_->Enter(function);
+    stand_in::Check(!role_->is_shut_down(), refusal);
+    stand_in::Check(role_->takes_requests(),
+                    std::string("With LEADER communication mode, only leader rank is expected to call ") + function);
+    return *role_;
   }
-  stand_in::Leader& leader() { return leader_; }
+  stand_in::Role& role() { return *role_; }
 
  private:
-  stand_in::Leader leader_;
+  const std::unique_ptr<stand_in::Role> role_;
 };
 
 Executor::Executor(std::filesystem::path const& modelPath, ModelType modelType, ExecutorConfig const& executorConfig) {
@@ -75,8 +78,8 @@ SizeType32 Executor::getNumResponsesReady(std::optional<IdType> const& requestId
 void Executor::cancelRequest(IdType requestId) { impl_->Enter("cancelRequest").Cancel(requestId); }
 
 void Executor::shutdown() {
-  impl_->leader().Enter("shutdown");
-  impl_->leader().Shutdown();
+  impl_->role().Enter("shutdown");
+  impl_->role().Shutdown();
 }
 
 std::deque<IterationStats> Executor::getLatestIterationStats() {
@@ -88,12 +91,12 @@ std::deque<RequestStatsPerIteration> Executor::getLatestRequestStats() {
 }
 
 bool Executor::canEnqueueRequests() const {
-  impl_->leader().Enter("canEnqueueRequests");
-  return !impl_->leader().is_shut_down();
+  impl_->role().Enter("canEnqueueRequests");
+  return !impl_->role().is_shut_down() && impl_->role().takes_requests();
 }
 
 #if STAND_IN_1_2
-bool Executor::isParticipant() const { return true; }
+bool Executor::isParticipant() const { return impl_->role().participates(); }
 #endif
 
 }  // namespace tensorrt_llm::executor

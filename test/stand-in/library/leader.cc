@@ -5,43 +5,14 @@
 #include <utility>
 
 #include "check.h"
+#include "mpi_world.h"
 #include "process_control.h"
+#include "request_sequences.h"
 
 namespace stand_in {
 namespace {
 
 constexpr IdType kUnknownId = IdType{1} << 40;
-
-SizeType32 Sequences(const tle::Request& request) {
-  const tle::SamplingConfig config = request.getSamplingConfig();
-  if (config.getBeamWidth() > 1) return 1;
-#if STAND_IN_1_2
-  return config.getNumReturnSequences().value_or(1);
-#else
-  return request.getNumReturnSequences();
-#endif
-}
-
-void CheckParallel(const tle::ExecutorConfig& config, const EngineDirectory& directory) {
-  const tle::ParallelConfig parallel = config.getParallelConfig().value_or(tle::ParallelConfig());
-  if (parallel.getCommunicationMode() == tle::CommunicationMode::kORCHESTRATOR) {
-    Check(parallel.getOrchestratorConfig().has_value(),
-          "OrchestratorConfig must be set when using ORCHESTRATOR communication mode.");
-    Throw("the stand-in was built without MPI: it has no ORCHESTRATOR communication mode");
-  }
-  if (const auto participants = parallel.getParticipantIds())
-    Check(static_cast<SizeType32>(participants->size()) == directory.ranks,
-          "When specifying participantIds, participantIds size (" + std::to_string(participants->size()) +
-              ") must be equal to tp*pp*cp");
-  else
-    Check(directory.ranks == 1,
-          "With communicationMode kLEADER, MPI worldSize is expected to be equal to tp*pp*cp when participantIds are "
-          "not specified");
-  if (const auto devices = parallel.getDeviceIds())
-    Check(static_cast<SizeType32>(devices->size()) == directory.ranks,
-          "When specifying deviceIds, deviceIds (" + std::to_string(devices->size()) +
-              ") * numNodes (1) must be equal to tp*pp*cp");
-}
 
 tle::Response ErrorResponse(IdType id, const std::string& message, const std::optional<IdType>& client_id) {
 #if STAND_IN_1_2
@@ -70,13 +41,11 @@ auto PlaceFor(float priority, List* list, Priority priority_of) {
 }  // namespace
 
 Leader::Leader(const std::filesystem::path& engine_dir, const tle::ExecutorConfig& config)
-    : script_(ReadScript(engine_dir)),
+    : Role(ReadScript(engine_dir)),
       directory_(ReadEngineDirectory(engine_dir)),
       config_(config),
       max_active_(std::min(config.getMaxBatchSize().value_or(directory_.max_batch_size), directory_.max_batch_size)) {
-  InitializeMpi();
   Enter("Executor");
-  std::this_thread::sleep_for(std::chrono::milliseconds(script_.load_ms));
   Load(config);
   thread_ = std::thread([this] { Run(); });
 }
@@ -84,26 +53,17 @@ Leader::Leader(const std::filesystem::path& engine_dir, const tle::ExecutorConfi
 Leader::~Leader() { Shutdown(); }
 
 void Leader::Load(const tle::ExecutorConfig& config) {
-  CheckParallel(config, directory_);
 #if STAND_IN_1_2
   if (config.getBatchingType() == tle::BatchingType::kSTATIC)
     Throw(
         "Static batching type is deprecated. Please use in-flight batching with "
         "CapacitySchedulerPolicy::kSTATIC_BATCH instead.");
 #endif
-  const std::string engine = directory_.path / "rank0.engine";
-  Check(std::filesystem::exists(engine), "Error opening engine file: " + engine);
+  ReadRankEngine(directory_, WorldRank(), script_);
   Check(ArePluginsRegistered(), "Failed to deserialize cuda engine.");
   engine_ = std::filesystem::exists(directory_.path / "rank0.safetensors")
                 ? MakeEmbeddedEngine(directory_, config, max_active_)
                 : MakeLettersEngine(directory_, script_);
-}
-
-void Leader::Enter(const std::string& function) const {
-  if (function == script_.abort_in) std::abort();
-  if (function != script_.throw_in || ++calls_ != script_.throw_at_call) return;
-  if (script_.throw_no_exception) throw 1;
-  Throw("scripted throw in " + function);
 }
 
 std::vector<IdType> Leader::Enqueue(const std::vector<tle::Request>& requests) {
@@ -115,7 +75,7 @@ std::vector<IdType> Leader::Enqueue(const std::vector<tle::Request>& requests) {
     Queued& entry = entries.emplace_back();
     entry.request = std::make_shared<const tle::Request>(request);
     entry.arrival = Clock::now();
-    for (SizeType32 i = 0; i < Sequences(request); ++i) entry.ids.push_back(++last_id_);
+    for (SizeType32 i = 0; i < SequencesOf(request); ++i) entry.ids.push_back(++last_id_);
     ids.push_back(entry.ids.front());
     sequences += entry.ids.size();
   }
@@ -145,6 +105,7 @@ void Leader::Shutdown() {
     queue_changed_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
+  EndFollowers();
 }
 
 std::deque<tle::IterationStats> Leader::TakeIterationStats() {
@@ -190,6 +151,7 @@ void Leader::TerminateCancelled() {
 void Leader::Step() {
   ++steps_;
   if (script_.abort_in == "step") std::abort();
+  EndWorker(script_, steps_);
   try {
     if (script_.forward_fails_at > 0 && steps_ >= script_.forward_fails_at)
       Check(false, "CUDA runtime error in cudaStreamSynchronize: an illegal memory access was encountered");

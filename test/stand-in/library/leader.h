@@ -2,38 +2,29 @@
 #ifndef STAND_IN_LEADER_H_
 #define STAND_IN_LEADER_H_
 
-#include <atomic>
 #include <deque>
 #include <list>
 #include <map>
 #include <set>
 #include <thread>
 
-#include "response_queue.h"
+#include "role.h"
 #include "sequence.h"
 
 namespace stand_in {
 
-class Leader {
+class Leader : public Role {
  public:
   // Loads the engine. Throws as NVIDIA's library does.
   Leader(const std::filesystem::path& engine_dir, const tle::ExecutorConfig& config);
-  ~Leader();
-  Leader(const Leader&) = delete;
-  Leader& operator=(const Leader&) = delete;
+  ~Leader() override;
 
-  ResponseQueue& responses() { return responses_; }
-  const ResponseQueue& responses() const { return responses_; }
-  std::vector<IdType> Enqueue(const std::vector<tle::Request>& requests);
-  void Cancel(IdType id);
-  // Runs what is active to its end, then stops. Idempotent; not with another call at the same time.
-  void Shutdown();
-  bool is_shut_down() const { return is_shutdown_called_; }
-  std::deque<tle::IterationStats> TakeIterationStats();
-  std::deque<tle::RequestStatsPerIteration> TakeRequestStats();
-
-  // Counts the call of a function of Executor, and throws or aborts where the script says so.
-  void Enter(const std::string& function) const;
+  std::vector<IdType> Enqueue(const std::vector<tle::Request>& requests) override;
+  void Cancel(IdType id) override;
+  // Runs what is active to its end, then stops.
+  void Shutdown() override;
+  std::deque<tle::IterationStats> TakeIterationStats() override;
+  std::deque<tle::RequestStatsPerIteration> TakeRequestStats() override;
 
  private:
   struct Queued {
@@ -55,13 +46,10 @@ class Leader {
   void AppendError(IdType id, const tle::Request& request, const std::string& message);
   void AddStats(size_t completed, std::chrono::duration<double, std::milli> step);
 
-  const Script script_;
-  mutable std::atomic<uint64_t> calls_{0};  // of script_.throw_in
   const EngineDirectory directory_;
   const tle::ExecutorConfig config_;
   const SizeType32 max_active_;
   std::unique_ptr<Engine> engine_;
-  ResponseQueue responses_;
 
   std::mutex queue_mutex_;  // of the next three
   std::condition_variable queue_changed_;
@@ -84,7 +72,6 @@ class Leader {
   uint64_t started_ = 0;     // requests
   uint64_t new_active_ = 0;  // of them, since the last statistics
 
-  bool is_shutdown_called_ = false;
   std::thread thread_;
 };
 

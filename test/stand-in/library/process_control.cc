@@ -1,44 +1,37 @@
 #include "process_control.h"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
-#include <mutex>
+
+#include "check.h"
+#include "mpi_world.h"
 
 namespace stand_in {
 namespace {
 
 std::atomic<bool> plugins_registered{false};
-
-bool IsMpiInitialized() {
-  using Function = int (*)(int*);
-  const auto function = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, "MPI_Initialized"));
-  int is_initialized = 0;
-  if (function != nullptr) function(&is_initialized);
-  return is_initialized != 0;
-}
-
-void Abort(int) {
-  constexpr char kMessage[] = "MPI_ABORT was invoked on rank 0\n";
-  static_cast<void>(!write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1));
-  _exit(EXIT_FAILURE);
-}
+std::atomic<bool> is_first_worker{false};
 
 }  // namespace
 
-void InitializeMpi() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    if (IsMpiInitialized()) return;
-    std::signal(SIGABRT, Abort);
-    std::signal(SIGSEGV, Abort);
-  });
+bool ArePluginsRegistered() { return plugins_registered; }
+
+void BecomeWorker(bool is_first) {
+  plugins_registered = true;
+  is_first_worker = is_first;
 }
 
-bool ArePluginsRegistered() { return plugins_registered; }
+void EndWorker(const Script& script, uint64_t step) {
+  if (!is_first_worker || script.worker_ends_by.empty() || step != script.worker_ends_at_step) return;
+  if (script.worker_ends_by == "exit") _exit(5);
+  if (script.worker_ends_by == "abort") std::abort();
+  if (script.worker_ends_by == "MPI_Abort") AbortJob();
+  if (script.worker_ends_by == "SIGKILL") std::raise(SIGKILL);
+  Throw("worker_ends_by is " + script.worker_ends_by);
+}
 
 }  // namespace stand_in
 

@@ -2,15 +2,17 @@
 #ifndef STAND_IN_PROCESS_CONTROL_H_
 #define STAND_IN_PROCESS_CONTROL_H_
 
-namespace stand_in {
+#include "script.h"
 
-// Once in a process, and only if MPI was not initialised before: takes SIGABRT and SIGSEGV, which then end the process
-// with EXIT_FAILURE as MPI_Abort would. MPI is asked where the process has an MPI_Initialized; the stand-in itself runs
-// without MPI.
-void InitializeMpi();
+namespace stand_in {
 
 // Whether initTrtLlmPlugins was called; without it no engine can be deserialised.
 bool ArePluginsRegistered();
+
+// Makes this process a rank that an orchestrator has started, whose first rank the script may end.
+void BecomeWorker(bool is_first);
+// Ends this process where the script says so: at this step, or at 0 while it loads.
+void EndWorker(const Script& script, uint64_t step);
 
 }  // namespace stand_in
 

@@ -47,14 +47,15 @@ Script ReadScript(const std::filesystem::path& engine_dir) {
       if (!Read(value, target)) Throw(file + ": " + name + " has another type");
       return true;
     };
-    const bool known = read("load_ms", &script.load_ms) || read("step_ms", &script.step_ms) ||
-                       read("deltas", &script.deltas) || read("final_steps_late", &script.final_steps_late) ||
-                       read("doubled_finals", &script.doubled_finals) || read("unknown_ids", &script.unknown_ids) ||
-                       read("fail_every", &script.fail_every) ||
-                       read("fail_without_client_id", &script.fail_without_client_id) ||
-                       read("forward_fails_at", &script.forward_fails_at) || read("throw_in", &script.throw_in) ||
-                       read("throw_at_call", &script.throw_at_call) ||
-                       read("throw_no_exception", &script.throw_no_exception) || read("abort_in", &script.abort_in);
+    const bool known =
+        read("load_ms", &script.load_ms) || read("step_ms", &script.step_ms) || read("deltas", &script.deltas) ||
+        read("final_steps_late", &script.final_steps_late) || read("doubled_finals", &script.doubled_finals) ||
+        read("unknown_ids", &script.unknown_ids) || read("fail_every", &script.fail_every) ||
+        read("fail_without_client_id", &script.fail_without_client_id) ||
+        read("forward_fails_at", &script.forward_fails_at) || read("throw_in", &script.throw_in) ||
+        read("throw_at_call", &script.throw_at_call) || read("throw_no_exception", &script.throw_no_exception) ||
+        read("abort_in", &script.abort_in) || read("worker_ends_by", &script.worker_ends_by) ||
+        read("worker_ends_at_step", &script.worker_ends_at_step);
     if (!known) Throw(file + ": there is no " + std::string(key));
   }
   return script;

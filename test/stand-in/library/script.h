@@ -10,7 +10,7 @@
 namespace stand_in {
 
 struct Script {
-  uint64_t load_ms = 0;  // the constructor takes this long
+  uint64_t load_ms = 0;  // a rank reads its engine for this long
 
   // Of an engine without rank0.safetensors, which answers with letters:
   uint64_t step_ms = 0;                // from one step to the next
@@ -27,6 +27,10 @@ struct Script {
   uint64_t throw_at_call = 1;           // and at which call of it; calls count from 1
   bool throw_no_exception = false;      // what is thrown is no std::exception
   std::string abort_in;  // the function of Executor that ends the process by abort(); "step": a step does
+
+  // Of the rank that takes requests where an orchestrator has started it:
+  std::string worker_ends_by;        // "exit", "abort", "MPI_Abort" or "SIGKILL"
+  uint64_t worker_ends_at_step = 0;  // 0: while it loads
 };
 
 // Throws TllmException where the file is there and no script.

@@ -1,0 +1,4 @@
+// executorWorker
+#include "worker.h"
+
+int main() { return stand_in_run_worker(); }

@@ -93,6 +93,8 @@ export interface NativeInfo {
   /** Tokens of a sequence at most, prompt and output. */
   maxSeqLen: number;
   tensorParallel: number;
+  /** Of this process among those mpirun started for the engine, else 0. Those that only follow take no requests. */
+  rank: number;
   /** Tokens one KV block holds. */
   tokensPerBlock: number;
   kvBlocks: number;

@@ -123,6 +123,7 @@ Napi::Value EngineBinding::Info(const Napi::CallbackInfo& info) {
     number("maxInputLen", facts.max_input_len);
     number("maxSeqLen", facts.max_seq_len);
     number("tensorParallel", facts.tensor_parallel_size);
+    number("rank", facts.rank);
     number("tokensPerBlock", facts.tokens_per_block);
     number("kvBlocks", facts.kv_blocks);
     number("weightBytes", facts.weight_bytes);

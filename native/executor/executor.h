@@ -80,6 +80,8 @@ typedef struct ExecutorInfo {
   uint32_t kv_blocks;
   uint64_t weight_bytes;
   uint64_t kv_cache_bytes;  // when all blocks are in use
+  uint32_t rank;            // of this process, where each rank is one; those that only follow take no requests
+  uint32_t reserved;
 } ExecutorInfo;
 
 typedef struct ExecutorTable {

@@ -254,6 +254,9 @@ tle::ExecutorConfig MakeExecutorConfig(const ExecutorConfig& given, const Engine
                                                std::to_string(engine.tensor_parallel_size) +
                                                ". Leave it out, or build the engine for it");
   config.setParallelConfig(MakeParallel(ReadStruct(given.parallel), engine, library_dir));
+  // Unset, each end of the link to the workers looks for messages without a pause, and takes a whole core for it.
+  const bool orchestrates = config.getParallelConfig()->getCommunicationMode() == tle::CommunicationMode::kORCHESTRATOR;
+  if (orchestrates && !is_set(CONFIG_RECEIVE_POLL_PERIOD)) config.setRecvPollPeriodMs(1);
   return config;
 }
 

@@ -34,7 +34,8 @@ constexpr Wording kWordings[] = {
      "Start this process again: with NCCL_DEBUG=INFO it tells why, NCCL_P2P_DISABLE=1 helps where GPUs do not reach "
      "each "
      "other, and a container needs --ipc=host or --shm-size=1g"},
-    {"MPI error", EXECUTOR_FAILED, kRestart},
+    {"MPI error", EXECUTOR_FAILED,
+     "What Open MPI wrote to standard error says why. Start this process again, or load with isolation: 'process'"},
     {"Maximum queue size", EXECUTOR_QUEUE_FULL, "Try again later, or load with a larger maxQueueSize"},
     {"exceeds maximum input length", EXECUTOR_PROMPT_TOO_LONG,
      "Shorten it, or build the engine for more: with chunked context max_seq_len is the limit, else max_num_tokens"},

@@ -10,13 +10,17 @@
 #include "tensorrt_llm/devices.h"
 #include "tensorrt_llm/engine_fit.h"
 #include "tensorrt_llm/errors.h"
+#include "tensorrt_llm/library.h"
+#include "tensorrt_llm/mpi.h"
 #include "tensorrt_llm/responses.h"
+#include "tensorrt_llm/run_apart.h"
 
 namespace adapter {
 namespace {
 
 using executor::Failure;
 using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
 
 // awaitResponses cannot be woken from outside, so this is how late an interrupt may be seen.
 constexpr milliseconds kListenTime(50);
@@ -41,24 +45,26 @@ std::string CheckDevices(const ExecutorConfig& given, const Engine& engine) {
   return DeviceText(rank_devices, devices);
 }
 
-std::unique_ptr<tle::Executor> Load(const Engine& engine, const tle::ExecutorConfig& config) {
-  try {
-    const SavedSignalHandlers saved;
-    StartMpi();
-    return std::make_unique<tle::Executor>(engine.dir, tle::ModelType::kDECODER_ONLY, config);
-  } catch (const Failure&) {
-    throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& error) {
-    const Failure failure = FailureOf(error.what(), EXECUTOR_UNAVAILABLE);
-    throw Failure(failure.code(), engine.dir + " could not be loaded: " + failure.what());
-  }
+// For workers to hear that they are to end, and to answer.
+constexpr milliseconds kStopTime(2000);
+constexpr milliseconds kDestroyTime(10'000);
+// How often it is looked whether they still run.
+constexpr milliseconds kLookPeriod(100);
+
+constexpr char kWorkerEnded[] =
+    "a worker process of the engine has ended, and the others with it; what it wrote to standard error says why. "
+    "Load the engine again; with isolation: 'process' that is done for you";
+
+// An executor whose workers are gone: its destructor would wait for their answers.
+void KeepForGood(std::shared_ptr<tle::Executor> executor) {
+  static std::mutex* const mutex = new std::mutex;
+  static auto* const kept = new std::vector<std::shared_ptr<tle::Executor>>;
+  const std::lock_guard<std::mutex> lock(*mutex);
+  kept->push_back(std::move(executor));
 }
 
-void Progress(const ExecutorConfig& config, double done) {
-  if (config.on_progress != nullptr && config.on_progress(config.context, done) == 0)
-    throw Failure(EXECUTOR_LOAD_ABORTED, "the load was given up");
+bool Progress(const ExecutorConfig& config, double done) {
+  return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
 }
 
 }  // namespace
@@ -81,18 +87,25 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
   for (uint32_t i = 0; i < given.additional_output_count; ++i)
     limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
   limits_.guided_decoding = given.guided != nullptr;
-  Progress(given, 0);
   LoadPlugins(library_dir);
-  executor_ = Load(engine_, config);
+  Loaded loaded = Load(engine_, config, [&](double done) { return Progress(given, done); });
+  executor_ = std::move(loaded.executor);
+  workers_ = std::move(loaded.workers);
   leads_ = executor_->canEnqueueRequests();
-  Progress(given, 1);
   FillInfo(config);
 }
 
 EngineExecutor::~EngineExecutor() {
   shut_down_ = true;
-  const SavedSignalHandlers saved;
-  executor_.reset();
+  if (workers_ == nullptr) {
+    executor_.reset();  // a rank that only follows waits for its leader's end here
+  } else if (workers_gone_ || (!has_stopped_ && workers_->HasOneEnded())) {
+    KeepForGood(std::move(executor_));
+  } else {
+    const auto give_up_at = Clock::now() + kDestroyTime;
+    RunApart([executor = std::move(executor_)]() mutable { executor.reset(); },
+             [&] { return Clock::now() < give_up_at; });
+  }
 }
 
 void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
@@ -112,9 +125,14 @@ void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
   info_.max_beam_width = static_cast<uint32_t>(config.getMaxBeamWidth());
   info_.tensor_parallel_size = static_cast<uint32_t>(engine_.tensor_parallel_size);
   info_.tokens_per_block = static_cast<uint32_t>(engine_.tokens_per_block);
+  info_.rank = static_cast<uint32_t>(MpirunRank());
 }
 
 void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
+  if (!leads_)
+    throw Failure(EXECUTOR_UNSUPPORTED, "this process is rank " + std::to_string(info_.rank) +
+                                            " of the engine, which takes no requests. Send them from the process that "
+                                            "leads: rank 0, or the first of parallel.participant_ids");
   std::vector<tle::Request> made;
   std::vector<Pending> pending;
   std::unordered_set<uint64_t> seen;
@@ -204,6 +222,7 @@ void EngineExecutor::Listen(milliseconds timeout) {
   }
   if (!failure)
     for (const tle::Response& response : responses) Take(response);
+  if (!failure && HasWorkerEnded()) failure.emplace(EXECUTOR_FAILED, kWorkerEnded);
   const Lock lock(mutex_);
   if (failure) failure_.emplace(EXECUTOR_FAILED, failure->what());
   if (failure_) EndAllWithFailure();
@@ -274,6 +293,27 @@ ExecutorStats EngineExecutor::ReadStats() {
   return stats_.Read(executor_.get(), &ids_, completed_requests_);
 }
 
+bool EngineExecutor::HasWorkerEnded() {
+  const auto now = Clock::now();
+  if (workers_ == nullptr || now - looked_at_workers_ < kLookPeriod) return false;
+  looked_at_workers_ = now;
+  workers_gone_ = workers_->HasOneEnded();
+  return workers_gone_;
+}
+
+void EngineExecutor::StopEngine(Clock::time_point deadline) {
+  if (workers_ == nullptr) return executor_->shutdown();
+  has_stopped_ = RunApart(
+      [executor = executor_]() mutable {
+        executor->shutdown();
+        executor.reset();
+      },
+      [&] { return Clock::now() < deadline; });
+  if (has_stopped_) return;
+  workers_gone_ = true;
+  failure_.emplace(EXECUTOR_FAILED, kWorkerEnded);
+}
+
 void EngineExecutor::Shutdown(milliseconds deadline) {
   const auto end = std::chrono::steady_clock::now() + deadline;
   {
@@ -296,7 +336,7 @@ void EngineExecutor::Shutdown(milliseconds deadline) {
   shut_down_ = true;
   const Lock listening(listening_);
   const Lock lock(mutex_);
-  if (!failure_) executor_->shutdown();
+  if (!failure_) StopEngine(std::max(end, Clock::now() + kStopTime));
   changed_.notify_all();
 }
 

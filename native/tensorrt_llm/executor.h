@@ -14,7 +14,7 @@
 #include "tensorrt_llm/engine.h"
 #include "tensorrt_llm/features.h"
 #include "tensorrt_llm/ids.h"
-#include "tensorrt_llm/library.h"
+#include "tensorrt_llm/loading.h"
 #include "tensorrt_llm/outbox.h"
 #include "tensorrt_llm/request.h"
 #include "tensorrt_llm/stats.h"
@@ -53,13 +53,21 @@ class EngineExecutor {
   void EndAllWithFailure();
   void CancelInEngine(const Pending& pending) noexcept;
 
-  LiveExecutor live_;
+  // With listening_ held. Nothing more comes then.
+  bool HasWorkerEnded();
+  // The library's own shutdown, with listening_ and mutex_ held. It need not return where workers are gone.
+  void StopEngine(std::chrono::steady_clock::time_point deadline);
+
   Engine engine_;
   RequestLimits limits_;
   ExecutorInfo info_{};
   std::string device_;
-  std::unique_ptr<tle::Executor> executor_;
-  bool leads_ = false;  // a rank that only follows takes no requests
+  std::shared_ptr<tle::Executor> executor_;
+  std::shared_ptr<Workers> workers_;                           // null: there are none
+  std::chrono::steady_clock::time_point looked_at_workers_{};  // under listening_
+  std::atomic<bool> workers_gone_{false};
+  bool has_stopped_ = false;  // and so have the workers
+  bool leads_ = false;        // a rank that only follows takes no requests
 
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> shut_down_{false};

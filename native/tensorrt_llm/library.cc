@@ -2,9 +2,9 @@
 
 #include <dlfcn.h>
 
-#include <atomic>
-#include <cstdlib>
+#include <csignal>
 #include <filesystem>
+#include <iterator>
 #include <mutex>
 
 #include "tensorrt_llm/features.h"
@@ -15,19 +15,11 @@ namespace {
 using executor::Failure;
 
 constexpr char kSetUp[] = "npx node-tensorrt-llm setup builds this library anew";
-constexpr int kMpiThreadMultiple = 3;  // MPI_THREAD_MULTIPLE of Open MPI, which the library is linked to
+constexpr int kSignals[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
 
-std::atomic<int> live_executors{0};
-
-template <typename Function>
-Function FindMpi(const char* name) {
-  return reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));  // in the scope of this library: what it links
-}
-
-void EndMpi() {
-  if (live_executors > 0) return;
-  if (const auto finalize = FindMpi<int (*)()>("MPI_Finalize")) finalize();
-}
+std::mutex* const handlers_mutex = new std::mutex;  // never destroyed: threads may outlive static destructors
+int scopes = 0;                                     // of SavedSignalHandlers, that have not ended
+struct sigaction saved_handlers[std::size(kSignals)];
 
 }  // namespace
 
@@ -70,31 +62,15 @@ void LoadPlugins(const std::string& library_dir) {
   loaded = true;
 }
 
-void StartMpi() {
-  const auto initialized = FindMpi<int (*)(int*)>("MPI_Initialized");
-  const auto init_thread = FindMpi<int (*)(int*, char***, int, int*)>("MPI_Init_thread");
-  if (initialized == nullptr || init_thread == nullptr) return;
-  static std::mutex* const mutex = new std::mutex;
-  const std::lock_guard<std::mutex> lock(*mutex);
-  int is_initialized = 0;
-  initialized(&is_initialized);
-  if (is_initialized != 0) return;
-  int provided = 0;
-  if (init_thread(nullptr, nullptr, kMpiThreadMultiple, &provided) != 0 || provided < kMpiThreadMultiple)
-    throw Failure(EXECUTOR_UNAVAILABLE, "MPI could not be started for several threads (level " +
-                                            std::to_string(provided) +
-                                            " of 3); install Open MPI 4 or 5 with its runtime");
-  std::atexit(EndMpi);
-}
-
-LiveExecutor::LiveExecutor() { ++live_executors; }
-LiveExecutor::~LiveExecutor() { --live_executors; }
-
 SavedSignalHandlers::SavedSignalHandlers() {
-  for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], nullptr, &saved_[i]);
+  const std::lock_guard<std::mutex> lock(*handlers_mutex);
+  if (scopes++ > 0) return;
+  for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], nullptr, &saved_handlers[i]);
 }
 SavedSignalHandlers::~SavedSignalHandlers() {
-  for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], &saved_[i], nullptr);
+  const std::lock_guard<std::mutex> lock(*handlers_mutex);
+  --scopes;
+  for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], &saved_handlers[i], nullptr);
 }
 
 }  // namespace adapter

@@ -11,8 +11,9 @@
 namespace adapter {
 
 // Unset, one rank runs in this process; more are started by mpirun where that started this process, and by this process
-// (orchestrator mode) where it did not. Throws executor::Failure with EXECUTOR_ENGINE_RANKS where the processes or devices
-// do not fit the engine, and EXECUTOR_UNAVAILABLE where the worker program is missing.
+// (orchestrator mode) where it did not. Throws executor::Failure: EXECUTOR_ENGINE_RANKS where the processes or devices do not
+// fit the engine, EXECUTOR_INVALID_OPTION where fields contradict each other, EXECUTOR_UNAVAILABLE where the worker program
+// is missing, or lacks a library.
 tle::ParallelConfig MakeParallel(const ExecutorParallelConfig& given, const Engine& engine,
                                  const std::string& library_dir);
 

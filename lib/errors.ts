@@ -81,6 +81,12 @@ const CODES = {
       'On the CPU a model that is no Llama (`LlamaForCausalLM`), or is quantized, or a GGUF type other than F32, F16, BF16, Q8_0, Q4_0 and Q4_1. With TensorRT-LLM a model that is no decoder, or a precision that the GPU lacks: bfloat16 needs compute capability 8.0, FP8 8.9, FP4 10.0.',
     mend: 'Take the model in bfloat16, float16 or float32, or another model, or run it on a later GPU. The message names the field and what is taken.',
   },
+  ERR_LOAD_TIMEOUT: {
+    meaning: 'The executor had not loaded the engine when `loadTimeoutMs` had passed.',
+    causes:
+      'A large engine on a slow disk; workers of several GPUs that wait for each other: NCCL without a way between the GPUs, or a worker that could not start.',
+    mend: "Raise `loadTimeoutMs`. For several GPUs look at what NCCL says (`NCCL_DEBUG=INFO` in the environment) and try `NCCL_P2P_DISABLE=1`. What hangs stays in the process: load with `isolation: 'process'`, which ends it.",
+  },
   ERR_TOKENIZER_MISSING: {
     meaning: 'The engine has no tokenizer, so it takes and gives tokens only.',
     causes:

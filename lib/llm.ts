@@ -91,11 +91,12 @@ export class LLM implements AsyncDisposable {
    * Loads an engine directory: the weights on a thread of their own, the tokenizer on the event loop (see Tokenizer.load).
    * @throws {LLMError} what is wrong with the directory, the options or the platform: `ERR_ENGINE_*`, `ERR_TOKENIZER_INVALID`,
    *   `ERR_MODEL_UNSUPPORTED`, `ERR_INVALID_OPTION`, `ERR_EXECUTOR_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`,
-   *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
+   *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_LOAD_TIMEOUT`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
     const {
       signal,
+      loadTimeoutMs,
       onProgress,
       logger,
       executor = 'auto',
@@ -126,22 +127,28 @@ export class LLM implements AsyncDisposable {
         try {
           onProgress?.(done);
         } catch (thrown) {
-          stopped ??= { reason: thrown };
-          pending.abort();
+          stop(thrown);
         }
       },
       logger && ((level, message) => logger[LOG_METHODS[level] ?? 'debug'](message)),
     );
-    const onAbort = (): void => {
-      stopped ??= { reason: signal?.reason };
+    const stop = (reason: unknown): void => {
+      stopped ??= { reason };
       pending.abort();
     };
-    const ignoreSignal = signal && whenAborted(signal, onAbort);
+    const ignoreSignal = signal && whenAborted(signal, () => stop(signal.reason));
+    const timer =
+      loadTimeoutMs === undefined
+        ? undefined
+        : setTimeout(() => stop(loadTimeout(directory.path, loadTimeoutMs, isolation)), loadTimeoutMs);
     const loaded = await pending.promise
       .catch((thrown: unknown) => {
         throw stopped ? stopped.reason : fromNative(thrown);
       })
-      .finally(ignoreSignal);
+      .finally(() => {
+        ignoreSignal?.();
+        clearTimeout(timer);
+      });
     const llm = new LLM(directory, tokenizer, loaded);
     if (stopped) {
       await llm.close();
@@ -246,6 +253,13 @@ const WEIGHTS: Readonly<Record<ExecutorName, Weights | undefined>> = {
   cuda: 'checkpoint',
   'tensorrt-llm': 'tensorrt',
 };
+
+const loadTimeout = (dir: string, timeoutMs: number, isolation: 'none' | 'process'): LLMError =>
+  new LLMError(
+    'ERR_LOAD_TIMEOUT',
+    `${dir} was not loaded after ${timeoutMs} ms (loadTimeoutMs), and the load was given up. Give it longer, or see what it waits for: with several GPUs NCCL_DEBUG=INFO tells, and NCCL_P2P_DISABLE=1 helps where the GPUs have no way to each other.` +
+      (isolation === 'none' ? " What hangs stays in this process; with isolation: 'process' it is ended." : ''),
+  );
 
 /** By the numbers of ExecutorLogLevel in native/executor/config.h. */
 const LOG_METHODS = ['error', 'warn', 'info', 'debug'] as const;

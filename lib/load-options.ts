@@ -94,6 +94,11 @@ export interface LoadOptions {
   maxSequenceIdleMs?: number | undefined;
   /** Refuses to load where not one sequence of an attention window's size fits the KV cache; else the window shrinks. Default: false. */
   failFastOnAttentionWindow?: boolean | undefined;
+  /**
+   * Milliseconds that the executor gets to load; then the load is given up, and fails with `ERR_LOAD_TIMEOUT`. Workers of an
+   * engine for several GPUs may wait for each other for good. Default: none.
+   */
+  loadTimeoutMs?: number | undefined;
   /** Gives the load up when it aborts; load then rejects with `signal.reason`. Default: none. */
   signal?: AbortSignal | undefined;
   /** Told how much of the load is done, 0 to 1; what it throws gives the load up. Default: none. */
@@ -155,6 +160,7 @@ const checks = {
   ...configChecks,
   executor: check(`one of ${EXECUTORS.map((name) => `'${name}'`).join(', ')}, or { library }`, isExecutor),
   isolation: oneOf(['none', 'process']),
+  loadTimeoutMs: integer(1, MAX_COUNT),
   signal: signal(),
   onProgress: callback<NonNullable<LoadOptions['onProgress']>>(),
   logger: check('an object with the methods error, warn, info and debug', isLogger),

@@ -113,7 +113,7 @@ void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (closed_) throw executor::Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
-  if (state_ == State::kReady) {
+  if (state_ == State::kReady && !executor_failed_) {
     for (Waiting& each : messages) {
       running_.insert(each.id);
       outgoing_.push_back(std::move(each.message));
@@ -374,6 +374,8 @@ void Proxy::HearBatch(std::shared_ptr<const ExecutorBatch> batch) {
     if ((batch->flags[row] & ROW_REQUEST_FINAL) == 0) continue;
     running_.erase(batch->request_ids[row]);
     if (batch->finish[row] != FINISH_ERROR && batch->finish[row] != FINISH_CANCELLED) any_succeeded_ = true;
+    if (batch->finish[row] == FINISH_ERROR && batch->details[row]->error->code == EXECUTOR_FAILED)
+      executor_failed_ = true;
   }
   arrived_.push_back(std::move(batch));
   changed_.notify_all();
@@ -385,6 +387,7 @@ bool Proxy::HostEnded(const executor::Failure& end) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const bool had_loaded = state_ == State::kReady;
+    executor_failed_ = false;
     if (info_ == nullptr) load_failure_ = end;
     const bool goes_on = info_ != nullptr && !stop_ && !closed_;
     state_ = goes_on ? State::kDown : State::kEnded;

@@ -86,6 +86,7 @@ class Proxy {
   std::unordered_set<uint64_t> running_;  // in the host
   std::deque<Waiting> waiting_;           // for a host
   bool any_succeeded_ = false;            // a request of this host
+  bool executor_failed_ = false;          // that of this host, which is about to end: what comes now waits for the next
   std::deque<std::shared_ptr<const ExecutorBatch>> arrived_;
   const std::shared_ptr<const ExecutorBatch> no_rows_;
   std::shared_ptr<const ExecutorBatch> current_;  // what the newest wait gave

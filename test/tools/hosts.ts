@@ -21,7 +21,7 @@ export async function ended(pid: number): Promise<void> {
 }
 
 /** Of a process that has not ended. */
-function parentOf(pid: number): number | undefined {
+export function parentOf(pid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -15,6 +15,8 @@ export interface Exit {
 export interface ProgramOptions {
   /** Path of the Node.js to run. Default: the one that runs. */
   node?: string;
+  /** A program and its arguments that starts Node.js: mpirun. Default: none. */
+  launcher?: readonly string[];
   flags?: readonly string[];
   env?: Readonly<Record<string, string>>;
 }
@@ -38,14 +40,15 @@ const IMPORTS = `
 export async function runProgram(
   program: string,
   constants: Readonly<Record<string, string | number>>,
-  { node = process.execPath, flags = [], env = {} }: ProgramOptions = {},
+  { node = process.execPath, launcher = [], flags = [], env = {} }: ProgramOptions = {},
 ): Promise<Exit> {
   const prelude = `${IMPORTS}
     const startWorker = (program, workerData) =>
       new Worker(${JSON.stringify(IMPORTS)} + program, { eval: true, workerData }); // it inherits --input-type
     const { ${Object.keys(constants).join(', ')} } = ${JSON.stringify(constants)};
   `;
-  const child = spawn(node, [...flags, '--input-type=module', '-e', prelude + program], {
+  const [command = node, ...args] = [...launcher, node, ...flags, '--input-type=module', '-e', prelude + program];
+  const child = spawn(command, args, {
     cwd: PROJECT_ROOT,
     env: { ...process.env, ...env },
     timeout: LIMIT_MS,

@@ -1,0 +1,51 @@
+// A worker of an engine of two ranks ends while requests run.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { LLM } from 'node-tensorrt-llm';
+import { failsWith } from '../../tools/fails-with.js';
+import { ends, runProgram } from '../../tools/programs.js';
+import { lettersOf } from '../../tools/scripted.js';
+import { lettersEngine, MPI_LIBRARY, withoutMpi, writeScript } from '../../tools/several-ranks.js';
+
+const endingBy = (worker_ends_by: string) => ({ step_ms: 5, worker_ends_by, worker_ends_at_step: 10 });
+
+describe('a worker that ends', { skip: withoutMpi }, () => {
+  for (const how of ['exit', 'SIGKILL', 'MPI_Abort', 'abort']) {
+    test(`by ${how} fails what an isolated executor ran, and the next requests run`, async () => {
+      const dir = await lettersEngine({ script: endingBy(how) });
+      const llm = await LLM.load(dir, { executor: { library: MPI_LIBRARY }, isolation: 'process' });
+      await writeScript(dir, {}); // for the next workers
+      const running = [0, 1, 2].map((token) => llm.stream({ tokens: [token] }, { maxTokens: 500 }));
+      for (const [token, { result }] of running.entries()) {
+        await assert.rejects(result, (error) => {
+          assert.ok(failsWith('ERR_EXECUTOR_FAILED')(error));
+          const text = (error as { partial?: { text: string } }).partial?.text ?? '';
+          return text.length > 0 && lettersOf(token, text.length) === text;
+        });
+      }
+      assert.equal((await llm.generate({ tokens: [0] }, { maxTokens: 30 })).text, lettersOf(0, 30));
+      await llm.close();
+    });
+  }
+
+  // 'abort' ends this process soon after; see docs/several-gpus.md.
+  for (const how of ['exit', 'SIGKILL', 'MPI_Abort']) {
+    test(`by ${how} fails what this process ran, and another load works`, async () => {
+      const program = `
+        const options = { executor: { library } };
+        const llm = await LLM.load(dying, options);
+        const failed = await Promise.allSettled([0, 1, 2].map((token) => llm.generate({ tokens: [token] }, { maxTokens: 500 })));
+        console.log(...failed.map(({ reason }) => reason?.code));
+        console.log(await llm.generate({ tokens: [0] }).catch(({ code }) => code));
+        await llm.close();
+        const another = await LLM.load(healthy, options);
+        console.log((await another.generate({ tokens: [0] }, { maxTokens: 5 })).text);
+        await another.close();
+      `;
+      const dying = await lettersEngine({ script: endingBy(how) });
+      const exit = await runProgram(program, { dying, healthy: await lettersEngine(), library: MPI_LIBRARY });
+      const code = 'ERR_EXECUTOR_FAILED';
+      ends(exit, { status: 0, out: `${code} ${code} ${code}\n${code}\nabcde\n` });
+    });
+  }
+});

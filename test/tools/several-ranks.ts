@@ -1,0 +1,62 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { temporaryDirectory, tinyEngine } from './engines.js';
+import { parentOf } from './hosts.js';
+import { PROJECT_ROOT } from './project.js';
+
+/** TensorRT-LLM's executor over the stand-in of test/stand-in that has MPI, as `npm run test:native` builds it. */
+export const MPI_LIBRARY = join(PROJECT_ROOT, 'build/tests/tensorrt-llm-1.2-mpi/libexecutor_tensorrt_llm.so');
+
+/** For the option `skip` of a test: why it cannot run here. */
+export const withoutMpi: string | false = existsSync(MPI_LIBRARY)
+  ? false
+  : 'no MPI here: install libopenmpi-dev and openmpi-bin, then npm run test:native';
+
+/** What a script may say; test/stand-in/library/script.h says what it means. */
+export type StandInScript = Readonly<Record<string, number | boolean | string | readonly number[]>>;
+
+export interface LettersEngine {
+  ranks?: number;
+  script?: StandInScript;
+  /** Of each rank's file. */
+  rankBytes?: number;
+}
+
+/** An engine of TensorRT-LLM that the stand-in answers with letters (lettersOf); it has the tiny model's tokenizer. */
+export async function lettersEngine({ ranks = 2, script = {}, rankBytes = 100 }: LettersEngine = {}): Promise<string> {
+  const dir = join(await temporaryDirectory(), 'engine');
+  await cp(await tinyEngine(), dir, { recursive: true });
+  for (const name of await readdir(dir)) if (name.endsWith('.safetensors')) await rm(join(dir, name));
+  const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
+  config.version = '1.2.1';
+  config.pretrained_config.mapping = { world_size: ranks, tp_size: ranks, pp_size: 1 };
+  await writeFile(join(dir, 'config.json'), JSON.stringify(config));
+  for (let rank = 0; rank < ranks; rank++) await writeFile(join(dir, `rank${rank}.engine`), Buffer.alloc(rankBytes));
+  await writeScript(dir, script);
+  return dir;
+}
+
+/** Has its effect at the next load. */
+export const writeScript = (dir: string, script: StandInScript): Promise<void> =>
+  writeFile(join(dir, 'stand-in.json'), JSON.stringify(script));
+
+/** The executorWorkers that descend from a process and have not ended. */
+export const workersBelow = (ancestor: number): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => isBelow(pid, ancestor) && nameOf(pid) === 'executorWorker');
+
+function isBelow(pid: number, ancestor: number): boolean {
+  const parent = parentOf(pid);
+  return parent !== undefined && (parent === ancestor || isBelow(parent, ancestor));
+}
+
+function nameOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return undefined; // it ended just now
+  }
+}

@@ -12,9 +12,12 @@ const run = (command, ...args) => {
   if (status !== 0) process.exit(status ?? 1);
 };
 
-if (!existsSync('/usr/include/gtest/gtest.h') && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
+const missing = [];
+if (!existsSync('/usr/include/gtest/gtest.h')) missing.push('libgtest-dev');
+if (spawnSync('mpicc', ['--version']).error) missing.push('libopenmpi-dev', 'openmpi-bin');
+if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
   run('apt-get', 'update', '-q');
-  run('apt-get', 'install', '-y', '-q', 'libgtest-dev');
+  run('apt-get', 'install', '-y', '-q', ...missing);
 }
 run(
   'cmake',

@@ -12,7 +12,8 @@ const anchorOf = (title: string): string =>
     .replaceAll(/[^\w\- ]/g, '')
     .replaceAll(' ', '-');
 
-for (const file of ['README.md', 'CONTRIBUTING.md', 'docs/api.md', 'docs/tensorrt-llm.md', 'docs/troubleshooting.md']) {
+const DOCS = ['api', 'several-gpus', 'tensorrt-llm', 'troubleshooting'].map((name) => `docs/${name}.md`);
+for (const file of ['README.md', 'CONTRIBUTING.md', ...DOCS]) {
   test(`each link of ${file} to a file or heading of the project leads there`, () => {
     const links = readFileSync(join(PROJECT_ROOT, file), 'utf8').matchAll(/\]\(([^)]+)\)/g);
     for (const [, link = ''] of links) {

@@ -216,6 +216,20 @@ TEST_P(WorkerEnd, FailsWhatRunsAndLeavesShutdownAndAnotherLoadWorking) {
   EXPECT_EQ(client.Run(TestRequest(1, {0}, 3)).tokens, Letters(3));
 }
 
+TEST_P(WorkerEnd, FailsTheOtherEnginesThatThisProcessOrchestratesToo) {
+  const TwoRanks healthy(kSlow);
+  const TwoRanks dying(Script(R"("worker_ends_at_step": 5, "step_ms": 5)"));
+  TableClient bystander(healthy.path(), Table()), client(dying.path(), Table());
+  ASSERT_EQ(bystander.Submit(TestRequest(1, {0}, 60)), EXECUTOR_OK) << bystander.message();
+  while (bystander.results.empty()) bystander.WaitOnce();
+  ASSERT_EQ(client.Submit(TestRequest(1, {0}, 60)), EXECUTOR_OK) << client.message();
+  client.WaitForEnds(1);
+  EXPECT_EQ(client.results[1].error->code, EXECUTOR_FAILED);
+  AwaitNoWorkers();  // Open MPI ends them all
+  while (bystander.WaitOnce(100) == EXECUTOR_OK) continue;
+  EXPECT_EQ(bystander.code(), EXECUTOR_FAILED);
+}
+
 TEST_P(WorkerEnd, ThatNobodyHasHeardOfLeavesShutdownWorking) {
   const TwoRanks engine(Script(R"("worker_ends_at_step": 1)"));
   TableClient client(engine.path(), Table());

@@ -31,6 +31,7 @@ const BITS = {
   multimodal: 25,
   disaggregated: 26,
   additionalOutputs: 27,
+  outputPenalties: 28,
 } as const;
 
 /** What the executor can do beyond temperature, top-k, top-p, seed, end tokens, stop strings and cancelling. */
@@ -47,8 +48,8 @@ const ASKS: readonly [
   ['minP', 'minP', ({ minP }) => (minP ?? 0) > 0],
   ['minTokens', 'minTokens', ({ minTokens }) => minTokens > 0],
   ['repetitionPenalty', 'penalties', ({ repetitionPenalty }) => repetitionPenalty !== 1],
-  ['presencePenalty', 'penalties', ({ presencePenalty }) => presencePenalty !== 0],
-  ['frequencyPenalty', 'penalties', ({ frequencyPenalty }) => frequencyPenalty !== 0],
+  ['presencePenalty', 'outputPenalties', ({ presencePenalty }) => presencePenalty !== 0],
+  ['frequencyPenalty', 'outputPenalties', ({ frequencyPenalty }) => frequencyPenalty !== 0],
   ['noRepeatNgram', 'noRepeatNgram', ({ noRepeatNgram }) => noRepeatNgram > 0],
   ['logitBias', 'logitBias', ({ logitBias }) => logitBias.size > 0],
   ['stopTokens', 'stopTokens', ({ stopTokens }) => stopTokens.length > 0],
@@ -75,25 +76,38 @@ const ASKS: readonly [
   ['additionalOutputs', 'additionalOutputs', ({ extras }) => extras.additionalOutputs !== undefined],
 ];
 
-/** What an executor may have only where the engine is loaded with it. */
-const LOADED_WITH: Partial<Record<keyof Capabilities, string>> = {
-  topLogprobs: 'gatherGenerationLogits',
-  generationLogits: 'gatherGenerationLogits',
-  guided: 'guidedDecoding',
-  additionalOutputs: 'additionalOutputs',
+const GATHER_GENERATION =
+  'load the engine with gatherGenerationLogits, or before 0.19 build it with --gather_generation_logits';
+const since = (version: string): string => `TensorRT-LLM has it from ${version} on`;
+
+/** What TensorRT-LLM has only in later versions, or for engines that were built or loaded for it. */
+const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = {
+  minP: since('0.19'),
+  timeLimit: since('0.16'),
+  kvRetention: since('0.15'),
+  cacheSalt: since('1.1'),
+  guided: `${since('0.16')}; load the engine with guidedDecoding`,
+  eagle: since('0.16'),
+  multimodal: since('1.0'),
+  disaggregated: since('0.19'),
+  additionalOutputs: `${since('0.17')}; load the engine with additionalOutputs`,
+  outputPenalties: since('1.2'),
+  beamSearch: 'build the engine with a --max_beam_width above 1',
+  contextLogits: 'build the engine with --gather_context_logits',
+  promptLogprobs: 'build the engine with --gather_context_logits',
+  generationLogits: GATHER_GENERATION,
+  topLogprobs: GATHER_GENERATION,
 };
 
 /** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that asks for what the executor lacks. */
 export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
   for (const [option, needs, isAsked] of ASKS) {
     if (capabilities[needs] || !isAsked(options)) continue;
-    const load = LOADED_WITH[needs];
+    const mend = executor === 'tensorrt-llm' ? TENSORRT_LLM_HAS[needs] : undefined;
     throw new LLMError(
       'ERR_UNSUPPORTED',
-      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks. Leave ${option} out, or ` +
-        (load
-          ? `load the engine with ${load} if the executor has it.`
-          : 'set it to its default if generation_config.json of the engine asks for it.'),
+      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks${mend ? `: ${mend}` : ''}. Leave ${option} out, or set it ` +
+        'to its default if generation_config.json of the engine asks for it.',
     );
   }
 }

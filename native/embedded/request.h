@@ -87,7 +87,7 @@ std::unique_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits&
 constexpr uint64_t kCapabilities = CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS |
                                    CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM |
                                    CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS |
-                                   CAN_SEVERAL_SEQUENCES;
+                                   CAN_SEVERAL_SEQUENCES | CAN_OUTPUT_PENALTIES;
 
 }  // namespace embedded
 

@@ -38,7 +38,7 @@ enum {
   CAN_PROMPT_LOGPROBS = 1ull << 3,
   CAN_CONTEXT_LOGITS = 1ull << 4,
   CAN_GENERATION_LOGITS = 1ull << 5,
-  CAN_PENALTIES = 1ull << 6,
+  CAN_PENALTIES = 1ull << 6,  // repetition_penalty
   CAN_NO_REPEAT_NGRAM = 1ull << 7,
   CAN_LOGIT_BIAS = 1ull << 8,
   CAN_MIN_TOKENS = 1ull << 9,
@@ -60,6 +60,7 @@ enum {
   CAN_MULTIMODAL = 1ull << 25,
   CAN_DISAGGREGATED = 1ull << 26,
   CAN_ADDITIONAL_OUTPUTS = 1ull << 27,
+  CAN_OUTPUT_PENALTIES = 1ull << 28,  // presence_penalty and frequency_penalty, with prompt_ignore_length
 };
 
 typedef struct ExecutorInfo {

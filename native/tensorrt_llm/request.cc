@@ -223,6 +223,7 @@ uint64_t Capabilities(const Engine& engine, const RequestLimits& limits) {
   add(limits.generation_logits, CAN_GENERATION_LOGITS | CAN_TOP_LOGPROBS);
   add(engine.paged_context_fmha, CAN_BLOCK_REUSE);
   add(Has<tle::SamplingConfig>([](auto& s) -> decltype(s.setMinP(0.f)) {}), CAN_MIN_P);
+  add(Has<tle::SamplingConfig>([](auto& s) -> decltype(s.setPromptIgnoreLength(0)) {}), CAN_OUTPUT_PENALTIES);
   add(Has<tle::OutputConfig>([](auto& o) -> decltype(void(o.additionalModelOutputs)) {}), CAN_ADDITIONAL_OUTPUTS);
   if (!limits.guided_decoding) can &= ~uint64_t{CAN_GUIDED};
   return can;

@@ -40,7 +40,7 @@ conformance(
 );
 
 conformance(
-  ['penalties', 'generationLogits', 'a model'],
+  ['outputPenalties', 'generationLogits', 'a model'],
   'presencePenalty is taken off once, from tokens of the output alone',
   async ({ llm }) => {
     await assertTaken(llm, { presencePenalty: 6 }, (logits, _, output) => {
@@ -50,7 +50,7 @@ conformance(
 );
 
 conformance(
-  ['penalties', 'generationLogits', 'a model'],
+  ['outputPenalties', 'generationLogits', 'a model'],
   'frequencyPenalty is taken off for each time, from tokens of the output alone',
   async ({ llm }) => {
     await assertTaken(llm, { frequencyPenalty: 4 }, (logits, _, output) => {
@@ -60,7 +60,7 @@ conformance(
 );
 
 conformance(
-  ['penalties', 'a model'],
+  ['outputPenalties', 'a model'],
   'a presencePenalty far below 0 makes the output repeat itself',
   async ({ llm }) => {
     const tokens = await run(llm, { presencePenalty: -1000 });

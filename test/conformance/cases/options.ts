@@ -101,8 +101,8 @@ const ASKS: readonly [option: keyof GenerateOptions, value: unknown, needs: keyo
   ['minP', 0.5, 'minP'],
   ['minTokens', 2, 'minTokens'],
   ['repetitionPenalty', 1.2, 'penalties'],
-  ['presencePenalty', 0.5, 'penalties'],
-  ['frequencyPenalty', -0.5, 'penalties'],
+  ['presencePenalty', 0.5, 'outputPenalties'],
+  ['frequencyPenalty', -0.5, 'outputPenalties'],
   ['noRepeatNgram', 3, 'noRepeatNgram'],
   ['logitBias', { 1: 2 }, 'logitBias'],
   ['stopTokens', [1], 'stopTokens'],
@@ -123,7 +123,7 @@ for (const [option, value, needs] of ASKS) {
     [],
     `${option} is taken where llm.capabilities.${needs} is true, and else refused by both names`,
     async ({ llm }) => {
-      const asking = llm.generate(PROMPT, { maxTokens: 4, [option]: value });
+      const asking = llm.generate(PROMPT, { ignoreEos: true, maxTokens: 4, [option]: value });
       if (llm.capabilities[needs]) assert.ok((await asking).usage.completionTokens <= 8);
       else
         await assert.rejects(

@@ -237,7 +237,8 @@ TEST(LogitsProcessors, ARequestThatRulesOutEveryTokenFailsAndSaysSo) {
 
 TEST(LogitsProcessors, SayWhatTheyCanDo) {
   const TableClient client(kEngine);
-  const uint64_t expected = CAN_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_BAD_TOKENS;
+  const uint64_t expected =
+      CAN_PENALTIES | CAN_OUTPUT_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_BAD_TOKENS;
   EXPECT_EQ(client.info().capabilities & expected, expected);
 }
 

@@ -206,9 +206,6 @@ void CheckSizes(const ExecutorConfig& given, const Engine& engine) {
   check(CONFIG_MAX_NUM_TOKENS, "max_num_tokens", given.max_num_tokens, engine.max_num_tokens);
   check(CONFIG_MAX_SEQ_LEN, "max_seq_len", given.max_seq_len, engine.max_seq_len);
   check(CONFIG_MAX_BEAM_WIDTH, "max_beam_width", given.max_beam_width, engine.max_beam_width);
-  if (given.set & CONFIG_MAX_QUEUE_SIZE && given.max_queue_size == 0)
-    throw Failure(EXECUTOR_INVALID_OPTION,
-                  "max_queue_size is 0; TensorRT-LLM queues every request before it runs. Set it to at least 1");
 }
 
 }  // namespace
@@ -222,7 +219,6 @@ tle::ExecutorConfig MakeExecutorConfig(const ExecutorConfig& given, const Engine
   if (is_set(CONFIG_MAX_BATCH_SIZE)) config.setMaxBatchSize(size(given.max_batch_size));
   if (is_set(CONFIG_MAX_NUM_TOKENS)) config.setMaxNumTokens(size(given.max_num_tokens));
   config.setMaxBeamWidth(is_set(CONFIG_MAX_BEAM_WIDTH) ? size(given.max_beam_width) : engine.max_beam_width);
-  if (is_set(CONFIG_MAX_QUEUE_SIZE)) config.setMaxQueueSize(size(given.max_queue_size));
   if (is_set(CONFIG_CHUNKED_CONTEXT)) config.setEnableChunkedContext(given.chunked_context != 0);
   if (is_set(CONFIG_NORMALIZE_LOGPROBS)) config.setNormalizeLogProbs(given.normalize_logprobs != 0);
   if (is_set(CONFIG_GPU_WEIGHTS_FRACTION)) config.setGpuWeightsPercent(given.gpu_weights_fraction);
@@ -233,6 +229,10 @@ tle::ExecutorConfig MakeExecutorConfig(const ExecutorConfig& given, const Engine
   if (is_set(CONFIG_GATHER_GENERATION_LOGITS))
     Need(config, {"gather_generation_logits", "0.19"}, [&](auto& c) -> decltype(c.setGatherGenerationLogits(true)) {
       c.setGatherGenerationLogits(given.gather_generation_logits != 0);
+    });
+  else
+    IfHas(config, [&](auto& c) -> decltype(c.setGatherGenerationLogits(true)) {
+      c.setGatherGenerationLogits(engine.gather_generation_logits);
     });
   if (is_set(CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW))
     Need(config, {"fail_fast_on_attention_window", "1.0"},

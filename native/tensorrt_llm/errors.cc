@@ -15,9 +15,8 @@ constexpr char kRestart[] =
 constexpr char kOtherTensorRt[] =
     "Another TensorRT built the engine: build it again with the TensorRT-LLM that is loaded here";
 constexpr char kOtherPlugins[] =
-    "The engine has plugins that are not in the TensorRT-LLM loaded here: build it again with this one, or install the "
-    "whole "
-    "of TensorRT-LLM";
+    "The engine has plugins that are not in the TensorRT-LLM loaded here: build it again with this one, or install "
+    "TensorRT-LLM as a whole";
 constexpr char kStartRanks[] = "Start one process for each rank: mpirun -n RANKS, or leave parallel.mode out";
 
 // The first that the message contains holds. Those of CUDA come first: after one of them every request fails.
@@ -32,11 +31,9 @@ constexpr Wording kWordings[] = {
     {"uncorrectable", EXECUTOR_FAILED, kRestart},
     {"NCCL error", EXECUTOR_FAILED,
      "Start this process again: with NCCL_DEBUG=INFO it tells why, NCCL_P2P_DISABLE=1 helps where GPUs do not reach "
-     "each "
-     "other, and a container needs --ipc=host or --shm-size=1g"},
+     "each other, and a container needs --ipc=host or --shm-size=1g"},
     {"MPI error", EXECUTOR_FAILED,
      "What Open MPI wrote to standard error says why. Start this process again, or load with isolation: 'process'"},
-    {"Maximum queue size", EXECUTOR_QUEUE_FULL, "Try again later, or load with a larger maxQueueSize"},
     {"exceeds maximum input length", EXECUTOR_PROMPT_TOO_LONG,
      "Shorten it, or build the engine for more: with chunked context max_seq_len is the limit, else max_num_tokens"},
     {"gather_context_logits", EXECUTOR_UNSUPPORTED, "Build the engine with --gather_context_logits"},
@@ -54,8 +51,7 @@ constexpr Wording kWordings[] = {
     {"not found in Plugin Registry", EXECUTOR_UNAVAILABLE, kOtherPlugins},
     {"Failed to deserialize cuda engine", EXECUTOR_ENGINE_WEIGHTS,
      "What TensorRT has printed tells why: another kind of GPU, another TensorRT, or a damaged file. Build the engine "
-     "again on "
-     "this machine"},
+     "again on this machine"},
     {"driver version is insufficient", EXECUTOR_UNAVAILABLE,
      "Update NVIDIA's driver; nvidia-smi tells the CUDA version it has"},
     {"no CUDA-capable device", EXECUTOR_UNAVAILABLE,

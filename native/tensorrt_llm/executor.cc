@@ -1,6 +1,7 @@
 #include "tensorrt_llm/executor.h"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -22,7 +23,7 @@ using executor::Failure;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// awaitResponses cannot be woken from outside, so this is how late an interrupt may be seen.
+// awaitResponses cannot be woken from outside, so this is how late an interrupt may be seen while requests run.
 constexpr milliseconds kListenTime(50);
 
 bool GathersGenerationLogits(const tle::ExecutorConfig& config, const Engine& engine) {
@@ -83,6 +84,14 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
   const std::string library_dir = LibraryDir();
   const tle::ExecutorConfig config = MakeExecutorConfig(given, engine_, library_dir);
   limits_.max_seq_len = given.set & CONFIG_MAX_SEQ_LEN ? static_cast<int>(given.max_seq_len) : engine_.max_seq_len;
+  limits_.max_num_sequences = static_cast<uint32_t>(config.getMaxBatchSize().value_or(engine_.max_batch_size)) *
+                              static_cast<uint32_t>(engine_.pipeline_parallel_size);
+  ids_ = Ids(limits_.max_num_sequences);
+  max_queue_size_ = given.set & CONFIG_MAX_QUEUE_SIZE ? given.max_queue_size : std::numeric_limits<size_t>::max();
+  // Without chunks a prompt is computed in one step.
+  limits_.max_input_len = limits_.max_seq_len - 1;
+  if (!config.getEnableChunkedContext() || !engine_.paged_context_fmha)
+    limits_.max_input_len = std::min(limits_.max_input_len, config.getMaxNumTokens().value_or(engine_.max_num_tokens));
   limits_.generation_logits = GathersGenerationLogits(config, engine_);
   for (uint32_t i = 0; i < given.additional_output_count; ++i)
     limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
@@ -96,7 +105,6 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
 }
 
 EngineExecutor::~EngineExecutor() {
-  shut_down_ = true;
   if (workers_ == nullptr) {
     executor_.reset();  // a rank that only follows waits for its leader's end here
   } else if (workers_gone_ || (!has_stopped_ && workers_->HasOneEnded())) {
@@ -109,7 +117,6 @@ EngineExecutor::~EngineExecutor() {
 }
 
 void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
-  const auto chunked = config.getEnableChunkedContext() && engine_.paged_context_fmha;
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.vocab_size);
   info_.capabilities = Capabilities(engine_, limits_);
@@ -120,8 +127,7 @@ void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
   info_.max_batch_size = static_cast<uint32_t>(config.getMaxBatchSize().value_or(engine_.max_batch_size));
   info_.max_num_tokens = static_cast<uint32_t>(config.getMaxNumTokens().value_or(engine_.max_num_tokens));
   info_.max_seq_len = static_cast<uint32_t>(limits_.max_seq_len);
-  // Without chunks a prompt is computed in one step.
-  info_.max_input_len = chunked ? info_.max_seq_len - 1 : std::min(info_.max_seq_len - 1, info_.max_num_tokens);
+  info_.max_input_len = static_cast<uint32_t>(limits_.max_input_len);
   info_.max_beam_width = static_cast<uint32_t>(config.getMaxBeamWidth());
   info_.tensor_parallel_size = static_cast<uint32_t>(engine_.tensor_parallel_size);
   info_.tokens_per_block = static_cast<uint32_t>(engine_.tokens_per_block);
@@ -149,6 +155,10 @@ void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t cou
     if (ids_.Find(request.id) != nullptr || !seen.insert(request.id).second)
       throw Failure(EXECUTOR_INVALID_INPUT, "request id " + std::to_string(request.id) + " still runs; choose another",
                     request.id);
+  if (ids_.CountQueuedWith(pending) > max_queue_size_)
+    throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(ids_.CountQueued()) + " requests wait and " +
+                                           std::to_string(count) + " came; max_queue_size is " +
+                                           std::to_string(max_queue_size_) + ". Try again later");
   std::vector<tle::IdType> engine_ids;
   try {
     engine_ids = executor_->enqueueRequests(made);
@@ -157,12 +167,14 @@ void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t cou
   } catch (const std::exception& error) {
     const Failure failure = FailureOf(error.what(), EXECUTOR_INTERNAL);
     if (failure.code() == EXECUTOR_FAILED) failure_ = failure;
+    changed_.notify_all();
     throw failure;
   }
   for (size_t i = 0; i < pending.size(); ++i) {
     pending[i].engine_id = engine_ids[i];
     ids_.Add(std::move(pending[i]));
   }
+  changed_.notify_all();
 }
 
 void EngineExecutor::Cancel(const uint64_t* ids, uint32_t count) {
@@ -178,38 +190,43 @@ void EngineExecutor::Cancel(const uint64_t* ids, uint32_t count) {
 void EngineExecutor::CancelInEngine(const Pending& pending) noexcept {
   try {
     if (!shut_down_) executor_->cancelRequest(pending.engine_id);
-  } catch (const std::exception&) {  // it ends by itself, or with the executor
+  } catch (...) {  // it ends by itself, or with the executor
   }
 }
 
 const ExecutorBatch* EngineExecutor::Wait(milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  {
-    const Lock lock(mutex_);
-    reading_.Clear();
-  }
+  Lock lock(mutex_);
+  reading_.Clear();
   for (bool has_listened = false;; has_listened = true) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
-    {
-      const Lock lock(mutex_);
-      const bool interrupted = interrupted_.exchange(false);
-      if (outbox_.empty() && failure_ && ids_.size() == 0 && !interrupted) throw *failure_;
-      if (!outbox_.empty() || interrupted || (has_listened && left.count() <= 0)) {
-        std::swap(outbox_, reading_);
-        return reading_.Batch(step_);
-      }
+    const bool interrupted = std::exchange(interrupted_, false);
+    const bool is_idle = ids_.size() == 0;
+    if (outbox_.empty() && failure_ && is_idle && !interrupted) throw *failure_;
+    if (!outbox_.empty() || interrupted || (left.count() <= 0 && (is_idle || has_listened))) {
+      std::swap(outbox_, reading_);
+      return reading_.Batch(step_);
     }
-    Listen(std::clamp(left, milliseconds(0), kListenTime));
+    if (is_idle) {
+      changed_.wait_until(lock, workers_ == nullptr ? deadline : std::min(deadline, Clock::now() + kLookPeriod));
+      if (HasWorkerEnded()) failure_.emplace(EXECUTOR_FAILED, kWorkerEnded);
+    } else {
+      lock.unlock();
+      Listen(std::clamp(left, milliseconds(0), kListenTime));
+      lock.lock();
+    }
   }
 }
 
 void EngineExecutor::Listen(milliseconds timeout) {
-  Lock listening(listening_, std::try_to_lock);
-  if (!listening || shut_down_ || !leads_) {  // somebody else hears, or nothing more comes
-    if (listening) listening.unlock();
+  const Lock listening(listening_, std::try_to_lock);
+  {
     Lock lock(mutex_);
-    changed_.wait_for(lock, timeout);
-    return;
+    if (ids_.size() == 0) return;
+    if (!listening) {  // somebody else hears
+      changed_.wait_for(lock, timeout);
+      return;
+    }
   }
   std::vector<tle::Response> responses;
   std::optional<Failure> failure;
@@ -222,12 +239,12 @@ void EngineExecutor::Listen(milliseconds timeout) {
   }
   if (!failure)
     for (const tle::Response& response : responses) Take(response);
-  if (!failure && HasWorkerEnded()) failure.emplace(EXECUTOR_FAILED, kWorkerEnded);
   const Lock lock(mutex_);
+  if (!failure && HasWorkerEnded()) failure.emplace(EXECUTOR_FAILED, kWorkerEnded);
   if (failure) failure_.emplace(EXECUTOR_FAILED, failure->what());
   if (failure_) EndAllWithFailure();
   if (!responses.empty()) ++step_;
-  if (ids_.size() == 0) changed_.notify_all();
+  changed_.notify_all();
 }
 
 void EngineExecutor::Take(const tle::Response& response) {
@@ -279,10 +296,11 @@ void EngineExecutor::EndAllWithFailure() {
   ids_.ForEach(
       [&](const Pending* pending) { outbox_.Add(ErrorRow(Failure(EXECUTOR_FAILED, failure_->what()), *pending)); });
   completed_requests_ += ids_.size();
-  ids_ = {};
+  ids_.Clear();
 }
 
 void EngineExecutor::Interrupt() noexcept {
+  const Lock lock(mutex_);
   interrupted_ = true;
   changed_.notify_all();
 }
@@ -290,7 +308,13 @@ void EngineExecutor::Interrupt() noexcept {
 ExecutorStats EngineExecutor::ReadStats() {
   const Lock lock(mutex_);
   if (shut_down_ || !leads_) return {};
-  return stats_.Read(executor_.get(), &ids_, completed_requests_);
+  try {
+    return stats_.Read(executor_.get(), &ids_, completed_requests_);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw FailureOf(error.what(), EXECUTOR_INTERNAL);
+  }
 }
 
 bool EngineExecutor::HasWorkerEnded() {
@@ -333,9 +357,9 @@ void EngineExecutor::Shutdown(milliseconds deadline) {
   // What still runs would be run to its end: that is left to destroy, as is the end of a rank that only follows, or of a
   // library whose GPU is lost.
   if (!has_ended() || !leads_) return;
-  shut_down_ = true;
   const Lock listening(listening_);
   const Lock lock(mutex_);
+  shut_down_ = true;
   if (!failure_) StopEngine(std::max(end, Clock::now() + kStopTime));
   changed_.notify_all();
 }

@@ -2,7 +2,6 @@
 #ifndef ADAPTER_EXECUTOR_H_
 #define ADAPTER_EXECUTOR_H_
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -42,7 +41,7 @@ class EngineExecutor {
   using Lock = std::unique_lock<std::mutex>;
 
   void FillInfo(const tle::ExecutorConfig& config);
-  // Waits for responses and makes rows of them.
+  // Waits for responses, if any can come, and makes rows of them.
   void Listen(std::chrono::milliseconds timeout);
 
   // With listening_ held, as only its holder ends requests.
@@ -53,7 +52,7 @@ class EngineExecutor {
   void EndAllWithFailure();
   void CancelInEngine(const Pending& pending) noexcept;
 
-  // With listening_ held. Nothing more comes then.
+  // With mutex_ held. Nothing more comes then.
   bool HasWorkerEnded();
   // The library's own shutdown, with listening_ and mutex_ held. It need not return where workers are gone.
   void StopEngine(std::chrono::steady_clock::time_point deadline);
@@ -63,25 +62,26 @@ class EngineExecutor {
   ExecutorInfo info_{};
   std::string device_;
   std::shared_ptr<tle::Executor> executor_;
-  std::shared_ptr<Workers> workers_;                           // null: there are none
-  std::chrono::steady_clock::time_point looked_at_workers_{};  // under listening_
-  std::atomic<bool> workers_gone_{false};
-  bool has_stopped_ = false;  // and so have the workers
-  bool leads_ = false;        // a rank that only follows takes no requests
+  std::shared_ptr<Workers> workers_;  // null: there are none
+  bool leads_ = false;                // a rank that only follows takes no requests
+  size_t max_queue_size_;
 
-  std::atomic<bool> interrupted_{false};
-  std::atomic<bool> shut_down_{false};
   std::mutex listening_;  // one thread at a time awaits responses; taken before mutex_
 
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
-  Ids ids_;
+  Ids ids_{0};
   Outbox outbox_;
   Outbox reading_;  // what the last wait gave
   Stats stats_;
   uint64_t completed_requests_ = 0;
   uint64_t step_ = 0;  // how often responses have come
+  bool interrupted_ = false;
+  std::chrono::steady_clock::time_point looked_at_workers_{};
+  bool workers_gone_ = false;
+  bool has_stopped_ = false;  // and so have the workers
   bool closing_ = false;
+  bool shut_down_ = false;
   std::optional<executor::Failure> failure_;  // nothing runs any more
 };
 

@@ -1,5 +1,6 @@
 #include "tensorrt_llm/ids.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -24,15 +25,50 @@ Pending* Ids::FindEngineId(uint64_t engine_id) {
   return engine_id - first_id < pending->engine_ids ? pending : nullptr;
 }
 
+size_t Ids::CountQueued() const {
+  return static_cast<size_t>(
+      std::count_if(waiting_.begin(), waiting_.end(), [](const auto& entry) { return !entry.second->cancelled; }));
+}
+
+size_t Ids::CountQueuedWith(const std::vector<Pending>& more) const {
+  size_t queued = CountQueued(), free_places = waiting_.empty() ? free_places_ : 0;
+  for (const Pending& pending : more) {
+    if (pending.engine_ids > free_places) {
+      free_places = 0;
+      ++queued;
+    } else {
+      free_places -= pending.engine_ids;
+    }
+  }
+  return queued;
+}
+
 void Ids::Add(Pending pending) {
   const uint64_t id = pending.id;
   Pending& added = by_id_.insert_or_assign(id, std::move(pending)).first->second;
   by_engine_id_[added.engine_id] = &added;
+  waiting_[added.engine_id] = &added;
+  GivePlaces();
 }
 
 void Ids::Remove(const Pending* pending) {
+  if (waiting_.erase(pending->engine_id) == 0) free_places_ += pending->engine_ids;
   by_engine_id_.erase(pending->engine_id);
   by_id_.erase(pending->id);
+  GivePlaces();
+}
+
+void Ids::Clear() {
+  while (!by_id_.empty()) Remove(&by_id_.begin()->second);
+}
+
+void Ids::GivePlaces() {
+  while (!waiting_.empty() && waiting_.begin()->second->engine_ids <= free_places_) {
+    Pending* const next = waiting_.begin()->second;
+    next->placed = Pending::Clock::now();
+    free_places_ -= next->engine_ids;
+    waiting_.erase(waiting_.begin());
+  }
 }
 
 }  // namespace adapter

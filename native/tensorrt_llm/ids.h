@@ -1,4 +1,4 @@
-// The requests that run, by our ids and by TensorRT-LLM's. Not synchronised.
+// The requests that run or wait, by our ids and by TensorRT-LLM's, and which of them have a place. Not synchronised.
 #ifndef ADAPTER_IDS_H_
 #define ADAPTER_IDS_H_
 
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <unordered_map>
+#include <vector>
 
 #include "tensorrt_llm/features.h"
 #include "tensorrt_llm/pending.h"
@@ -14,7 +15,16 @@ namespace adapter {
 
 class Ids {
  public:
+  // `places` is how many sequences run at once. Requests take them in the order they came, as the engine's queue gives them;
+  // which of them the engine has fetched it does not tell.
+  explicit Ids(size_t places) : free_places_(places) {}
+
   size_t size() const { return by_id_.size(); }
+  size_t active() const { return by_id_.size() - waiting_.size(); }
+  // Requests that wait for a place, the cancelled left out: the engine keeps those in its queue too.
+  size_t CountQueued() const;
+  // The same if these came too.
+  size_t CountQueuedWith(const std::vector<Pending>& more) const;
   // Null: none runs under this id.
   Pending* Find(uint64_t id);
   // By clientId, which is our id, where the response has one; else by the engine's. Null: a request that is over, or one
@@ -23,14 +33,19 @@ class Ids {
   Pending* FindEngineId(uint64_t engine_id);
   void Add(Pending pending);
   void Remove(const Pending* pending);
+  void Clear();
   template <typename Visit>
   void ForEach(Visit visit) {
     for (auto& entry : by_id_) visit(&entry.second);
   }
 
  private:
+  void GivePlaces();
+
   std::unordered_map<uint64_t, Pending> by_id_;  // pointers to its values stay
   std::map<uint64_t, Pending*> by_engine_id_;
+  std::map<uint64_t, Pending*> waiting_;  // for a place, by engine id: in the order they came
+  size_t free_places_;
 };
 
 }  // namespace adapter

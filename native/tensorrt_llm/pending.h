@@ -39,6 +39,7 @@ struct Pending {
   bool has_row = false;
   bool has_prompt_output = false;
   Clock::time_point submitted = Clock::now();
+  std::optional<Clock::time_point> placed;  // no longer waits for others to end
   std::optional<Clock::time_point> first_token;
 };
 

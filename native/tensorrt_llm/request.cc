@@ -60,11 +60,13 @@ class Maker {
   void CheckPrompt() const {
     if (given_.token_count == 0)
       throw Failure(EXECUTOR_EMPTY_PROMPT, "the prompt has no token; give it at least one", given_.id);
-    if (given_.token_count >= static_cast<uint32_t>(limits_.max_seq_len))
+    if (given_.token_count > static_cast<uint32_t>(limits_.max_input_len))
       throw Failure(EXECUTOR_PROMPT_TOO_LONG,
-                    "the prompt has " + std::to_string(given_.token_count) + " tokens; max_seq_len is " +
+                    "the prompt has " + std::to_string(given_.token_count) + " tokens; at most " +
+                        std::to_string(limits_.max_input_len) + " fit (max_seq_len is " +
                         std::to_string(limits_.max_seq_len) +
-                        ", and one new token must fit. Shorten it, or build the engine for more");
+                        ", and without chunked context max_num_tokens holds too). Shorten it, or build the engine for "
+                        "more");
     // A prompt table's virtual tokens lie above the vocabulary.
     if (given_.multimodal == nullptr) CheckTokens("tokens", given_.tokens, given_.token_count);
     if (given_.max_tokens == 0) throw Failure(EXECUTOR_INVALID_OPTION, "max_tokens is 0; it must be at least 1");
@@ -75,7 +77,14 @@ class Maker {
     if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0 && given_.end_id_count > 1)
       throw Failure(EXECUTOR_UNSUPPORTED,
                     "sampling.min_tokens is set with " + std::to_string(given_.end_id_count) +
-                        " end_ids; TensorRT-LLM holds back one only. Give one end id, or leave min_tokens out");
+                        " end ids; TensorRT-LLM holds one of them back only. Give one, as eos_token_id of "
+                        "generation_config.json, or leave sampling.min_tokens out");
+    const uint32_t sequences = BeamWidth(sampling_) > 1 ? 1 : SequenceCount(sampling_);
+    if (sequences > limits_.max_num_sequences)
+      throw Failure(EXECUTOR_INVALID_OPTION,
+                    "sampling.sequences is " + std::to_string(sequences) + "; at most " +
+                        std::to_string(limits_.max_num_sequences) +
+                        " run at once. Ask for fewer, or load the engine with a larger max_batch_size");
   }
 
   void CheckOutput() const {

@@ -15,6 +15,8 @@ namespace adapter {
 // What requests are held to, beyond the engine's own.
 struct RequestLimits {
   int max_seq_len;
+  int max_input_len;
+  uint32_t max_num_sequences;                                // that run at once
   bool generation_logits;                                    // gathered
   std::unordered_map<std::string, bool> additional_outputs;  // by name, whether for the prompt too
   bool guided_decoding;                                      // the executor was given a backend and the vocabulary

@@ -26,6 +26,7 @@ void AddUsage(const Pending& pending, ExecutorRowDetails* numbers) {
   const auto now = Pending::Clock::now();
   numbers->set |= DETAILS_USAGE | DETAILS_TIMING;
   numbers->prompt_tokens = pending.prompt_tokens;
+  numbers->queue_ms = Milliseconds(pending.placed.value_or(now) - pending.submitted);
   numbers->first_token_ms = Milliseconds(pending.first_token.value_or(now) - pending.submitted);
   numbers->total_ms = Milliseconds(now - pending.submitted);
 }
@@ -123,8 +124,7 @@ void AddContextPhase(const tle::Result& result, Row* row) {
 
 // Takes the tokens up to the first end id, and remembers that.
 void TakeTokens(const tle::VecTokens& come, const Pending& pending, PendingSequence* sequence, Row* row) {
-  const bool is_whole = !pending.streaming || pending.replaces_tokens;
-  if (is_whole) *sequence = {};
+  if (!pending.streaming || row->flags & ROW_REPLACES_TOKENS) *sequence = {};
   if (!sequence->stop_token) {
     const auto end = std::find_first_of(come.begin(), come.end(), pending.end_ids.begin(), pending.end_ids.end());
     row->tokens.assign(come.begin(), end);
@@ -140,11 +140,10 @@ void TakeLogprobs(const tle::VecLogProbs& all, const PendingSequence& sequence, 
     row->logprobs.push_back(first + token < all.size() ? all[first + token] : kNan);
 }
 
-void Finish(tle::FinishReason reason, bool cancelled, const Pending& pending, PendingSequence* sequence, Row* row) {
+void Finish(ExecutorFinish reason, bool cancelled, const Pending& pending, PendingSequence* sequence, Row* row) {
   sequence->ended = true;
   row->flags |= ROW_SEQUENCE_FINAL;
-  // Its enumerators are those of the contract, in their order; 0.13 has none for what is cancelled.
-  row->finish = static_cast<ExecutorFinish>(reason);
+  row->finish = reason;
   if (row->finish == FINISH_NONE)
     row->finish = cancelled ? FINISH_CANCELLED : sequence->tokens >= pending.max_tokens ? FINISH_LENGTH : FINISH_END_ID;
   if (sequence->stop_token)
@@ -172,15 +171,19 @@ std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool ca
     Row& row = rows.emplace_back();
     row.request_id = pending->id;
     row.sequence = static_cast<uint32_t>(index);
-    if (pending->replaces_tokens) row.flags |= ROW_REPLACES_TOKENS;
+    // Its enumerators are those of the contract, in their order; 0.13 has none for what is cancelled.
+    const auto reason =
+        beam < result.finishReasons.size() ? static_cast<ExecutorFinish>(result.finishReasons[beam]) : FINISH_NONE;
+    // From 0.16 on a cancelled result is empty: what a beam had before stays its own.
+    const bool is_emptied =
+        (reason == FINISH_CANCELLED || reason == FINISH_TIMEOUT) && result.outputTokenIds[beam].empty();
+    if (pending->replaces_tokens && !is_emptied) row.flags |= ROW_REPLACES_TOKENS;
     TakeTokens(result.outputTokenIds[beam], *pending, &sequence, &row);
     if (pending->logprobs && result.logProbs && beam < result.logProbs->size())
       TakeLogprobs((*result.logProbs)[beam], sequence, &row);
     if (logits) AddGenerationLogits(*logits, beam, beams, engine, *pending, &row);
     if (!pending->first_token && !row.tokens.empty()) pending->first_token = Pending::Clock::now();
-    if (result.isFinal || result.isSequenceFinal)
-      Finish(beam < result.finishReasons.size() ? result.finishReasons[beam] : tle::FinishReason::kNOT_FINISHED,
-             cancelled, *pending, &sequence, &row);
+    if (result.isFinal || result.isSequenceFinal) Finish(reason, cancelled, *pending, &sequence, &row);
   }
   // What comes for sequences that have all ended may still be the request's end.
   if (result.isFinal && rows.empty()) rows.emplace_back().request_id = pending->id;

@@ -45,8 +45,6 @@ void Stats::AddIteration(const tle::IterationStats& iteration) {
   newest_.steps = std::max<uint64_t>(newest_.steps, iteration.iter);
   newest_.step_ms = iteration.iterLatencyMS;
   newest_.queue_ms = iteration.newActiveRequestsQueueLatencyMS;
-  newest_.active_requests = Count(iteration.numActiveRequests);
-  newest_.queued_requests = Count(iteration.numQueuedRequests);
   newest_.max_active_requests = Count(iteration.maxNumActiveRequests);
   IfHas(iteration, [&](const auto& i) -> decltype(void(i.numNewActiveRequests)) {
     newest_.new_active_requests += Count(i.numNewActiveRequests);
@@ -100,8 +98,12 @@ ExecutorStats Stats::Read(tle::Executor* engine, Ids* ids, uint64_t completed_re
     for (const tle::RequestStats& request : iterations.back().requestStats)
       if (const Pending* pending = ids->FindEngineId(request.id)) requests_.push_back(StatsOf(request, pending->id));
   }
-  if (ids->size() == 0) {  // the engine counts no more when it has nothing to do
-    newest_.active_requests = newest_.queued_requests = 0;
+  // The engine counts sequences, cancelled ones that wait, and when it has nothing to do no more at all.
+  newest_.active_requests = static_cast<uint32_t>(ids->active());
+  newest_.queued_requests = static_cast<uint32_t>(ids->CountQueued());
+  if (ids->size() == 0) {
+    newest_.kv_blocks_used = 0;  // what is kept for reuse counts as free
+    newest_.kv_blocks_free = newest_.kv_blocks;
     requests_.clear();
   }
   newest_.completed_requests = completed_requests;

@@ -40,18 +40,16 @@ TEST_F(ConfigTest, LeavesWhatIsUnsetToTheLibraryButForTheEnginesBeamWidth) {
 }
 
 TEST_F(ConfigTest, CarriesItsOwnFields) {
-  given_.set = CONFIG_MAX_BATCH_SIZE | CONFIG_MAX_NUM_TOKENS | CONFIG_MAX_QUEUE_SIZE | CONFIG_CHUNKED_CONTEXT |
-               CONFIG_GPU_WEIGHTS_FRACTION | CONFIG_REQUEST_STATS;
+  given_.set = CONFIG_MAX_BATCH_SIZE | CONFIG_MAX_NUM_TOKENS | CONFIG_CHUNKED_CONTEXT | CONFIG_GPU_WEIGHTS_FRACTION |
+               CONFIG_REQUEST_STATS;
   given_.max_batch_size = 2;
   given_.max_num_tokens = 32;
-  given_.max_queue_size = 9;
   given_.chunked_context = 1;
   given_.gpu_weights_fraction = 0.5f;
   given_.request_stats = 3;
   const tle::ExecutorConfig made = Make();
   EXPECT_EQ(made.getMaxBatchSize(), 2);
   EXPECT_EQ(made.getMaxNumTokens(), 32);
-  EXPECT_EQ(made.getMaxQueueSize(), 9);
   EXPECT_TRUE(made.getEnableChunkedContext());
   EXPECT_EQ(made.getGpuWeightsPercent(), 0.5f);
   EXPECT_EQ(made.getRequestStatsMaxIterations(), 3);

@@ -21,8 +21,7 @@ TEST(Errors, KeepTheMessageOfARefusedRequest) {
 
 TEST(Errors, KeepAMessageThatHasNoneOfThese) { EXPECT_EQ(MessageOf("no (brackets) here"), "no (brackets) here"); }
 
-TEST(Errors, TellAFullQueueFromWhatElseIsRefused) {
-  EXPECT_EQ(FailureOf(kAssertion, EXECUTOR_INTERNAL).code(), EXECUTOR_QUEUE_FULL);
+TEST(Errors, TellWhatIsRefusedByItsWording) {
   EXPECT_EQ(FailureOf("something else", EXECUTOR_INTERNAL).code(), EXECUTOR_INTERNAL);
   EXPECT_EQ(FailureOf("Prompt length (9) exceeds maximum input length (8)", EXECUTOR_INTERNAL).code(),
             EXECUTOR_PROMPT_TOO_LONG);

@@ -210,14 +210,35 @@ TEST(Executor, TakesAllRequestsOrNone) {
   EXPECT_TRUE(client->results.empty());
 }
 
-TEST(Executor, TellsAFullQueue) {
+TEST(Executor, CountsOnlyWhatWaitsAgainstTheQueueAndGivesACancelledRequestsPlaceAway) {
   Client client(R"({"step_ms": 5})", [](ExecutorConfig* config) {
     config->set |= CONFIG_MAX_QUEUE_SIZE | CONFIG_MAX_BATCH_SIZE;
     config->max_queue_size = config->max_batch_size = 1;
   });
-  ExecutorCode code = EXECUTOR_OK;
-  for (uint64_t id = 1; id < 10 && code == EXECUTOR_OK; ++id) code = client->Submit(TestRequest(id, {0}, 60));
-  EXPECT_EQ(code, EXECUTOR_QUEUE_FULL) << client->message();
+  ASSERT_EQ(client->Submit(TestRequest(1, {0}, 60)), EXECUTOR_OK);
+  ASSERT_EQ(client->Submit(TestRequest(2, {0}, 60)), EXECUTOR_OK);
+  EXPECT_EQ(client->Submit(TestRequest(3, {0}, 60)), EXECUTOR_QUEUE_FULL);
+  EXPECT_NE(client->message().find("max_queue_size is 1"), std::string::npos) << client->message();
+  EXPECT_EQ(client->stats().active_requests, 1u);
+  EXPECT_EQ(client->stats().queued_requests, 1u);
+  client->Cancel(2);
+  EXPECT_EQ(client->stats().queued_requests, 0u);
+  EXPECT_EQ(client->Submit(TestRequest(3, {0}, 60)), EXECUTOR_OK);
+  client->Cancel(1);
+  client->WaitForEnds(3);
+  EXPECT_EQ(client->results[3].tokens.size(), 60u);
+  EXPECT_EQ(client->stats().active_requests, 0u);
+}
+
+TEST(Executor, TakesNoRequestThatFindsNoPlaceWhereNoneMayWait) {
+  Client client(R"({"step_ms": 5})", [](ExecutorConfig* config) {
+    config->set |= CONFIG_MAX_QUEUE_SIZE | CONFIG_MAX_BATCH_SIZE;
+    config->max_batch_size = 1;
+    config->max_queue_size = 0;
+  });
+  TestRequest first(1), second(2);
+  EXPECT_EQ(client->Submit({&first, &second}), EXECUTOR_QUEUE_FULL);
+  EXPECT_EQ(client->Submit(first), EXECUTOR_OK);
 }
 
 TEST(Executor, TellsWhatItIs) {
@@ -266,6 +287,40 @@ TEST(Executor, ReturnsFromAWaitThatIsInterrupted) {
   client->table().interrupt(client->executor());
   waiting.join();
   EXPECT_TRUE(client->results.empty());
+}
+
+TEST(Executor, WakesAWaitForARequestThatComesLater) {
+  Client client;
+  std::thread waiting([&] {
+    while (client->results[1].finals == 0) ASSERT_EQ(client->WaitOnce(600000), EXECUTOR_OK);
+  });
+  TestRequest request(1, {0}, 3);
+  const ExecutorRequest* const pointer = request.Get();
+  EXPECT_EQ(client->table().submit(client->executor(), &pointer, 1, nullptr), EXECUTOR_OK);
+  waiting.join();
+}
+
+TEST(Executor, AsksTheEngineForNothingWhileNothingRuns) {
+  Client client(R"({"throw_in": "awaitResponses"})");
+  EXPECT_EQ(client->WaitOnce(20), EXECUTOR_OK);
+  EXPECT_EQ(client->WaitOnce(0), EXECUTOR_OK);
+}
+
+TEST(Executor, OutlivesThrowsOfCallsThatARequestDoesNotNeed) {
+  for (const char* function : {"cancelRequest", "getLatestIterationStats", "getLatestRequestStats", "shutdown"}) {
+    for (const char* no_exception : {"false", "true"}) {
+      Client client(std::string(R"({"step_ms": 1, "throw_in": ")") + function + R"(", "throw_no_exception": )" +
+                    no_exception + "}");
+      ASSERT_EQ(client->Submit(TestRequest(1, {0}, 20)), EXECUTOR_OK);
+      client->Cancel(1);
+      ExecutorStats stats{};
+      stats.size = sizeof(stats);
+      client->table().stats(client->executor(), &stats, nullptr);
+      client->WaitForEnds(1);
+      EXPECT_EQ(client->results[1].finals, 1) << function;
+      client->table().shutdown(client->executor(), 1000, nullptr);
+    }
+  }
 }
 
 TEST(Executor, LeavesTheHandlersOfSignalsAsTheyWere) {

@@ -13,7 +13,11 @@ using embedded::TestRequest;
 
 class RequestTest : public testing::Test {
  protected:
-  RequestTest() { limits_.max_seq_len = engine_.max_seq_len; }
+  RequestTest() {
+    limits_.max_seq_len = engine_.max_seq_len;
+    limits_.max_input_len = engine_.max_seq_len - 1;
+    limits_.max_num_sequences = static_cast<uint32_t>(engine_.max_batch_size);
+  }
   tle::Request Make(TestRequest request) { return MakeRequest(*request.Get(), engine_, limits_).request; }
   executor::Failure Refuse(TestRequest request) {
     return FailureOfCall([&] { MakeRequest(*request.Get(), engine_, limits_); });
@@ -85,6 +89,25 @@ TEST_F(RequestTest, IsRefusedWhereNoNewTokenFits) {
   const auto failure = Refuse(TestRequest(9, std::vector<int32_t>(64, 1)));
   EXPECT_EQ(failure.code(), EXECUTOR_PROMPT_TOO_LONG);
   EXPECT_EQ(failure.request_id(), 9u);
+}
+
+TEST_F(RequestTest, IsRefusedWhereItsPromptIsLongerThanOneStepTakes) {
+  limits_.max_input_len = 10;
+  const auto failure = Refuse(TestRequest(9, std::vector<int32_t>(11, 1)));
+  EXPECT_EQ(failure.code(), EXECUTOR_PROMPT_TOO_LONG);
+  EXPECT_NE(std::string(failure.what()).find("at most 10 fit"), std::string::npos) << failure.what();
+}
+
+TEST_F(RequestTest, IsRefusedForMoreSamplesThanRunAtOnceButNotForMoreBeams) {
+  TestRequest request(1);
+  request.sampling.set |= SAMPLING_SEQUENCES;
+  request.sampling.sequences = 4;
+  EXPECT_EQ(Refuse(request).code(), EXECUTOR_OK);
+  limits_.max_num_sequences = 3;
+  EXPECT_EQ(Refuse(request).code(), EXECUTOR_INVALID_OPTION);
+  request.sampling.set |= SAMPLING_BEAM_WIDTH;
+  request.sampling.beam_width = 4;
+  EXPECT_EQ(Refuse(request).code(), EXECUTOR_OK);
 }
 
 TEST_F(RequestTest, IsRefusedWithATokenOutsideTheVocabulary) {

@@ -69,6 +69,11 @@ TEST_F(ResponsesTest, GiveUsageWithTheFirstRowAndTheLast) {
   EXPECT_EQ(last.details->numbers.prompt_tokens, 2u);
 }
 
+TEST_F(ResponsesTest, TellHowLongTheRequestWaitedForItsPlace) {
+  pending_.placed = pending_.submitted + std::chrono::milliseconds(30);
+  EXPECT_EQ(OnlyRow(Delta({5})).details->numbers.queue_ms, 30);
+}
+
 TEST_F(ResponsesTest, GiveTheLogprobsOfTheRowsTokensOfAllThatHaveCome) {
   pending_.logprobs = true;
   tle::Result first = Delta({5});
@@ -153,6 +158,16 @@ TEST_F(ResponsesTest, ReplaceTheTokensOfEachBeam) {
     EXPECT_EQ(rows[1].logprobs, std::vector<float>({-1, -3}));
   }
 }
+
+#if STAND_IN_1_2
+TEST_F(ResponsesTest, LeaveACancelledBeamWhatItHad) {
+  pending_.replaces_tokens = true;
+  EXPECT_EQ(OnlyRow(Delta({5, 6})).flags, ROW_REPLACES_TOKENS);
+  const Row row = OnlyRow(Final({}, tle::FinishReason::kCANCELLED));
+  EXPECT_EQ(row.flags, ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
+  EXPECT_EQ(row.finish, FINISH_CANCELLED);
+}
+#endif
 
 TEST_F(ResponsesTest, GiveTheBeamsThatWereAskedFor) {
   tle::Result result = Final({5}, tle::FinishReason::kLENGTH);

@@ -1,23 +1,31 @@
 // Runs the conformance suite and prints which case each executor passes: `npm run conformance -- --executor cpu --engine DIR`.
+// 'tensorrt-llm' runs over the stand-ins of test/stand-in: `-- --executor tensorrt-llm --stand-in 1.2` over one of them.
 import { parseArgs } from 'node:util';
 import '../dist-test/conformance/cases/index.js';
-import { executors } from '../dist-test/conformance/executors.js';
+import { executors, lacks } from '../dist-test/conformance/executors.js';
 import { Conformance, cases } from '../dist-test/conformance/suite.js';
 
 const { values } = parseArgs({
   options: {
-    executor: { type: 'string', multiple: true, default: ['cpu', 'cpu-isolated', 'scripted'] },
+    executor: { type: 'string', multiple: true, default: ['cpu', 'cpu-isolated', 'scripted', 'tensorrt-llm'] },
+    'stand-in': { type: 'string', multiple: true, default: ['0.13', '1.2'] },
     engine: { type: 'string' },
   },
 });
 
 const columns = [];
-for (const name of values.executor) {
-  if (!executors[name]) {
-    console.error(`There is no executor ${name} to test; there are ${Object.keys(executors).join(', ')}.`);
+for (const name of values.executor.flatMap(named)) {
+  const known = `there are tensorrt-llm, ${Object.keys(executors).join(', ')}`;
+  const missing = executors[name] ? lacks(executors[name]) : known;
+  if (missing) {
+    console.error(`There is no executor ${name} to test; ${missing}.`);
     process.exit(1);
   }
   columns.push({ name, verdicts: await judge(executors[name]) });
+}
+
+function named(name) {
+  return name === 'tensorrt-llm' ? values['stand-in'].map((version) => `${name}-${version}`) : [name];
 }
 
 async function judge(executor) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { LoadOptions } from 'node-tensorrt-llm';
@@ -31,15 +32,22 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['batch invariance'],
     engine: () => scriptedEngine({ step_ms: 1 }), // so that a request of many tokens can be seen running
   },
-  'tensorrt-llm-1.2': overStandIn('1.2', '1.2.1'),
   'tensorrt-llm-0.13': overStandIn('0.13', '0.13.0'),
+  'tensorrt-llm-1.2': overStandIn('1.2', '1.2.1'),
+  'tensorrt-llm-1.2-isolated': overStandIn('1.2', '1.2.1', { isolation: 'process' }),
 };
 
+/** Why an executor cannot be tested here. */
+export function lacks({ options: { executor } }: ExecutorUnderTest): string | undefined {
+  const isBuilt = typeof executor !== 'object' || existsSync(executor.library);
+  return isBuilt ? undefined : 'its library is not built: npm run test:native builds it';
+}
+
 /** TensorRT-LLM's executor over the stand-in of test/stand-in, which runs the tiny engine's checkpoint. */
-function overStandIn(name: string, version: string): ExecutorUnderTest {
+function overStandIn(name: string, version: string, options: LoadOptions = {}): ExecutorUnderTest {
   const library = join(PROJECT_ROOT, `build/tests/tensorrt-llm-${name}/libexecutor_tensorrt_llm.so`);
   return {
-    options: { executor: { library } },
+    options: { executor: { library }, ...options },
     traits: ['a model', 'batch invariance'],
     engine: async () => {
       const dir = join(await temporaryDirectory(), 'engine');

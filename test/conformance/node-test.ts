@@ -1,13 +1,13 @@
 import { after, before, describe, test } from 'node:test';
 import './cases/index.js';
-import { executors } from './executors.js';
+import { executors, lacks } from './executors.js';
 import { Conformance, cases } from './suite.js';
 
 /** Every case as a test of its own. */
 export function testConformance(name: string): void {
   const executor = executors[name];
   if (!executor) throw new Error(`there is no executor ${name} to test`);
-  describe(`the executor '${name}'`, () => {
+  describe(`the executor '${name}'`, { skip: lacks(executor) ?? false }, () => {
     let conformance: Conformance;
     before(async () => {
       conformance = await Conformance.open(executor);

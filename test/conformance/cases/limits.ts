@@ -84,8 +84,7 @@ conformance(
     const options = { ...GREEDY, maxTokens: 60 };
     const alone: number[][] = [];
     for (const prompt of prompts) alone.push(tokensOf(await llm.generate(prompt, options)));
-    const cramped = await load({ kvCache: { maxTokens: 256 } });
+    const cramped = await load({ kvCache: { maxTokens: 256 } }); // of 480; an executor preempts some, or has them wait
     assert.deepEqual((await cramped.generate(prompts, options)).map(tokensOf), alone);
-    assert.ok(cramped.stats().preemptions > 0, 'the cache was large enough');
   },
 );

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { GenerateOptions, LLM, Logits } from 'node-tensorrt-llm';
+import { type GenerateOptions, type LLM, LLMError, type Logits } from 'node-tensorrt-llm';
 import { GREEDY, onlyOutput, PROMPT, tokensOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
@@ -120,6 +120,23 @@ conformance(
     const held = await ending.generate(PROMPT, { ...options, minTokens: 6 });
     assert.ok(held.usage.completionTokens >= 6);
     assert.ok(!tokensOf(held).includes(first as number));
+  },
+);
+
+conformance(
+  ['minTokens', 'a model'],
+  'minTokens holds back each of several end tokens, or is refused by its name',
+  async ({ llm, load }) => {
+    const [first] = (await run(llm)) as [number];
+    const endIds = [(first + 1) % llm.info.vocabSize, first];
+    const ending = await load({}, { eos_token_id: endIds });
+    try {
+      const held = tokensOf(await ending.generate(PROMPT, { temperature: 0, maxTokens: 6, minTokens: 6 }));
+      assert.ok(held.length === 6 && !held.some((token) => endIds.includes(token)), held.join());
+    } catch (error) {
+      if (!LLMError.is(error) || !/^minTokens is set with 2 end ids/.test(error.message)) throw error;
+      assert.equal(error.code, 'ERR_UNSUPPORTED');
+    }
   },
 );
 

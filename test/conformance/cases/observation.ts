@@ -74,7 +74,8 @@ conformance(
     const before = llm.stats();
     await llm.generate(Array(32).fill(PROMPT), OPTIONS);
     const after = llm.stats();
-    assert.ok(after.wakeups - before.wakeups <= after.steps - before.steps);
+    const steps = 1 + after.steps - before.steps; // the last may not be counted yet when its tokens are here
+    assert.ok(after.wakeups - before.wakeups <= steps, `${after.wakeups - before.wakeups} times in ${steps} steps`);
   },
 );
 

@@ -41,8 +41,9 @@ void AddPerfMetrics(const tle::Result& result, const Engine& engine, ExecutorRow
     numbers->kv_blocks_allocated = static_cast<uint32_t>(kv_cache.numTotalAllocatedBlocks);
     numbers->kv_blocks_reused = static_cast<uint32_t>(kv_cache.numReusedBlocks);
     numbers->kv_blocks_missed = static_cast<uint32_t>(kv_cache.numMissedBlocks);
-    numbers->cached_tokens =
-        std::min(numbers->prompt_tokens, numbers->kv_blocks_reused * static_cast<uint32_t>(engine.tokens_per_block));
+    // Blocks reused in part count whole; the last token is always computed.
+    numbers->cached_tokens = std::min(numbers->prompt_tokens - 1,
+                                      numbers->kv_blocks_reused * static_cast<uint32_t>(engine.tokens_per_block));
     IfHas(*r.requestPerfMetrics, [&](const auto& metrics) -> decltype(void(metrics.speculativeDecoding)) {
       if (metrics.speculativeDecoding.totalDraftTokens == 0) return;
       numbers->set |= DETAILS_SPECULATIVE;

@@ -47,7 +47,6 @@ void Stats::AddIteration(const tle::IterationStats& iteration) {
   newest_.queue_ms = iteration.newActiveRequestsQueueLatencyMS;
   newest_.max_active_requests = Count(iteration.maxNumActiveRequests);
   IfHas(iteration, [&](const auto& i) -> decltype(void(i.numNewActiveRequests)) {
-    newest_.new_active_requests += Count(i.numNewActiveRequests);
     // It is the sum of their waits.
     if (i.numNewActiveRequests > 0) newest_.queue_ms /= i.numNewActiveRequests;
   });
@@ -107,8 +106,7 @@ ExecutorStats Stats::Read(tle::Executor* engine, Ids* ids, uint64_t completed_re
     requests_.clear();
   }
   newest_.completed_requests = completed_requests;
-  // 0.13 does not count these.
-  newest_.new_active_requests = std::max(newest_.new_active_requests, completed_requests + newest_.active_requests);
+  newest_.new_active_requests = completed_requests + newest_.active_requests;
   newest_.request_count = static_cast<uint32_t>(requests_.size());
   newest_.requests = requests_.data();
   return newest_;

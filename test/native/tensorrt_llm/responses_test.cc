@@ -160,6 +160,12 @@ TEST_F(ResponsesTest, ReplaceTheTokensOfEachBeam) {
 }
 
 #if STAND_IN_1_2
+TEST_F(ResponsesTest, CountNoMoreCachedTokensThanCanBe) {
+  tle::Result result = Delta({5});
+  result.requestPerfMetrics.emplace().kvCacheMetrics.numReusedBlocks = 1;  // of 32 tokens; the prompt has 2
+  EXPECT_EQ(OnlyRow(result).details->numbers.cached_tokens, 1u);
+}
+
 TEST_F(ResponsesTest, LeaveACancelledBeamWhatItHad) {
   pending_.replaces_tokens = true;
   EXPECT_EQ(OnlyRow(Delta({5, 6})).flags, ROW_REPLACES_TOKENS);

@@ -1,6 +1,7 @@
 #include "tensorrt_llm/engine_fit.h"
 
 #include <cstdlib>
+#include <ostream>
 
 #include "test_engine.h"
 
@@ -95,6 +96,9 @@ struct GenerationCase {
   int compute_capability;
   const char* version;
   const char* refusal;  // null: none
+  friend void PrintTo(const GenerationCase& made, std::ostream* out) {
+    *out << made.compute_capability << " on " << made.version;
+  }
 };
 
 class EngineFitGeneration : public testing::TestWithParam<GenerationCase> {};
@@ -123,6 +127,7 @@ struct PrecisionCase {
   const char* dtype;
   const char* quant_algo;
   int needs;  // compute capability
+  friend void PrintTo(const PrecisionCase& made, std::ostream* out) { *out << made.dtype << " " << made.quant_algo; }
 };
 
 class EngineFitPrecision : public testing::TestWithParam<PrecisionCase> {};

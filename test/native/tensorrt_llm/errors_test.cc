@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 namespace adapter {
 namespace {
 
@@ -42,6 +44,7 @@ TEST(Errors, TakeALostGpuForTheEndOfTheExecutor) {
 struct LoadFailure {
   ExecutorCode code;
   const char* text;
+  friend void PrintTo(const LoadFailure& failure, std::ostream* out) { *out << failure.text; }
 };
 
 class ErrorsOfALoad : public testing::TestWithParam<LoadFailure> {};

@@ -119,23 +119,6 @@ TEST_F(Orchestrator, CancelsARequestThatRuns) {
   EXPECT_LT(client.results[1].tokens.size(), 60u);
 }
 
-TEST_F(Orchestrator, TellsAFullQueueByTheRowOfTheRequest) {
-  const TwoRanks engine(kSlow);
-  TableClient client(engine.path(), Table(), [](ExecutorConfig* config) {
-    config->set |= CONFIG_MAX_QUEUE_SIZE | CONFIG_MAX_BATCH_SIZE;
-    config->max_queue_size = config->max_batch_size = 1;
-  });
-  for (uint64_t id = 1; id <= 6; ++id)
-    ASSERT_EQ(client.Submit(TestRequest(id, {0}, 20)), EXECUTOR_OK) << client.message();
-  client.WaitForEnds(6);
-  int refused = 0;
-  for (const auto& [id, result] : client.results) {
-    EXPECT_EQ(result.finals, 1) << id;
-    refused += result.error && result.error->code == EXECUTOR_QUEUE_FULL;
-  }
-  EXPECT_GT(refused, 0);
-}
-
 TEST_F(Orchestrator, TellsHowMuchOfTheRankFilesItsWorkersHaveRead) {
   const TwoRanks engine(R"({"load_ms": 1500})", 4 << 20);
   static std::vector<double> told;

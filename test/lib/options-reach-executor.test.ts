@@ -332,7 +332,7 @@ const toldConfig = {
 async function tellScripted(
   load: LoadOptions,
   options: GenerateOptions,
-  capabilities = 2 ** 28 - 1,
+  capabilities = 2 ** 29 - 1,
 ): Promise<{ config: Told; request: Told }> {
   const lines = new Map<string, string>();
   const debug = (line: string) => lines.set(line.split(' ')[0] as string, line.slice(line.indexOf(' ') + 1));

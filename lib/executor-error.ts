@@ -58,6 +58,7 @@ export function optionOf(field: string): string | undefined {
 }
 
 const CODES_OF_OPTIONS: readonly ErrorCode[] = [
+  'ERR_ENGINE_RANKS',
   'ERR_INVALID_OPTION',
   'ERR_INVALID_INPUT',
   'ERR_OUT_OF_MEMORY',

@@ -88,7 +88,7 @@ export interface LoadOptions {
   gpuWeightsFraction?: number | undefined;
   /** Knobs of speed. Default: as its options say. */
   perf?: PerfOptions | undefined;
-  /** Milliseconds between looks of the ranks for new messages, in orchestrator mode. Default: 0, all the time. */
+  /** Milliseconds between looks of the ranks for new messages, in orchestrator mode; 0: all the time, which takes a core for each. Default: 1. */
   receivePollPeriodMs?: number | undefined;
   /** Milliseconds that a request in the batch may stay without a step before it is ended. Default: 180000. */
   maxSequenceIdleMs?: number | undefined;

@@ -65,12 +65,12 @@ tle::OrchestratorConfig SpawningOrchestrator(const ExecutorParallelConfig& given
 // mpirun has started the ranks beside process 0, which orchestrates them.
 tle::OrchestratorConfig OrchestratorUnderMpirun(const std::vector<tle::SizeType32>& participants, int processes) {
   if (processes < 2)
-    throw Failure(EXECUTOR_ENGINE_RANKS, "parallel.spawn_processes is 0, so mpirun starts the ranks; " +
+    throw Failure(EXECUTOR_ENGINE_RANKS, "parallel.spawn_processes is false, so mpirun starts the ranks; " +
                                              Found(processes) + ". Start it with mpirun, or leave the option out");
   if (participants.empty() || std::count(participants.begin(), participants.end(), 0) > 0)
     throw Failure(EXECUTOR_INVALID_OPTION,
                   "parallel.participant_ids must name the processes that run the ranks where parallel.spawn_processes "
-                  "is 0; process 0 is their orchestrator, and none of them");
+                  "is false; process 0 is their orchestrator, and none of them");
   return tle::OrchestratorConfig(MpirunRank() == 0, std::string(), nullptr, false);
 }
 

@@ -78,6 +78,32 @@ for (const isolation of ISOLATIONS) {
   });
 }
 
+test('engines of one rank run in one process, each on the GPU it is given', { skip: withoutMpi }, async () => {
+  const llms = await Promise.all(
+    [3, 1].map(async (device) =>
+      LLM.load(await lettersEngine({ ranks: 1 }), { ...OPTIONS, parallel: { deviceIds: [device] } }),
+    ),
+  );
+  const texts = llms.map(async (llm) => (await llm.generate({ tokens: [0] }, { maxTokens: 20 })).text);
+  assert.deepEqual(await Promise.all(texts), [lettersOf(0, 20), lettersOf(0, 20)]);
+  for (const llm of llms) await llm.close();
+});
+
+describe('options of parallel that do not fit', { skip: withoutMpi }, () => {
+  const CASES = [
+    { parallel: { deviceIds: [0] }, code: 'ERR_ENGINE_RANKS', named: 'parallel.deviceIds names 1 devices' },
+    { parallel: { mode: 'leader' }, code: 'ERR_ENGINE_RANKS', named: 'Start it with mpirun -n 2' },
+    { parallel: { participantIds: [0, 1] }, code: 'ERR_INVALID_OPTION', named: 'parallel.participantIds is set' },
+    { parallel: { spawnProcesses: false }, code: 'ERR_ENGINE_RANKS', named: 'parallel.spawnProcesses is false' },
+    { parallel: { workerPath: '/nowhere/worker' }, code: 'ERR_EXECUTOR_UNAVAILABLE', named: '/nowhere/worker' },
+  ] as const;
+  for (const { parallel, code, named } of CASES) {
+    test(`${JSON.stringify(parallel)} is refused with ${code}`, async () => {
+      await assert.rejects(LLM.load(await lettersEngine(), { ...OPTIONS, parallel }), failsWith(code, named));
+    });
+  }
+});
+
 describe('a load of two ranks', { skip: withoutMpi }, () => {
   let slow: string;
   let stuck: string;

@@ -11,9 +11,12 @@ class ConfigTest : public testing::Test {
  protected:
   ConfigTest() {
     given_.size = sizeof(given_);
-    unsetenv("OMPI_COMM_WORLD_SIZE");
+    ForgetMpirun();
   }
-  ~ConfigTest() override { unsetenv("OMPI_COMM_WORLD_SIZE"); }
+  ~ConfigTest() override { ForgetMpirun(); }
+  static void ForgetMpirun() {
+    for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}) unsetenv(variable);
+  }
   tle::ExecutorConfig Make() { return MakeExecutorConfig(given_, engine_, "/nowhere/libs"); }
   executor::Failure Refuse() {
     return FailureOfCall([&] { Make(); });
@@ -151,6 +154,52 @@ TEST_F(ConfigTest, IsOneOfTheRanksThatMpirunHasStarted) {
   const auto failure = Refuse();
   EXPECT_EQ(failure.code(), EXECUTOR_ENGINE_RANKS);
   EXPECT_NE(std::string(failure.what()).find("mpirun -n 2"), std::string::npos) << failure.what();
+}
+
+TEST_F(ConfigTest, IsRefusedForProcessesThatMpirunHasNotStarted) {
+  engine_.tensor_parallel_size = 2;
+  setenv("OMPI_COMM_WORLD_SIZE", "3", 1);
+  auto parallel = Sized<ExecutorParallelConfig>();
+  const std::vector<int32_t> beyond{1, 3}, three{0, 1, 2}, two{1, 2};
+  given_.parallel = &parallel;
+  for (const auto& [ids, code] : {std::pair(&beyond, EXECUTOR_ENGINE_RANKS), std::pair(&three, EXECUTOR_ENGINE_RANKS),
+                                  std::pair(&two, EXECUTOR_OK)}) {
+    parallel.participant_ids = ids->data();
+    parallel.participant_id_count = static_cast<uint32_t>(ids->size());
+    EXPECT_EQ(Refuse().code(), code);
+  }
+}
+
+TEST_F(ConfigTest, OrchestratesByProcess0TheRanksThatMpirunHasStarted) {
+  engine_.tensor_parallel_size = 2;
+  auto parallel = Sized<ExecutorParallelConfig>();
+  const std::vector<int32_t> participants{1, 2};
+  parallel.set = PARALLEL_MODE | PARALLEL_SPAWN;
+  parallel.mode = COMMUNICATION_ORCHESTRATOR;
+  given_.parallel = &parallel;
+  EXPECT_EQ(Refuse().code(), EXECUTOR_ENGINE_RANKS) << "mpirun has started none";
+  setenv("OMPI_COMM_WORLD_SIZE", "3", 1);
+  EXPECT_EQ(Refuse().code(), EXECUTOR_INVALID_OPTION) << "who runs the ranks is not said";
+  parallel.participant_ids = participants.data();
+  parallel.participant_id_count = 2;
+  for (const char* rank : {"0", "1"}) {
+    setenv("OMPI_COMM_WORLD_RANK", rank, 1);
+    const auto made = Make().getParallelConfig()->getOrchestratorConfig();
+    EXPECT_FALSE(made->getSpawnProcesses());
+    EXPECT_EQ(made->getIsOrchestrator(), *rank == '0');
+  }
+}
+
+TEST_F(ConfigTest, LooksForMessagesOfItsWorkersEachMillisecondUnlessToldOtherwise) {
+  EXPECT_EQ(Make().getRecvPollPeriodMs(), 0) << "one rank has no workers";
+  engine_.tensor_parallel_size = 2;
+  auto parallel = Sized<ExecutorParallelConfig>();
+  parallel.worker_path = "/bin/sh";
+  given_.parallel = &parallel;
+  EXPECT_EQ(Make().getRecvPollPeriodMs(), 1);
+  given_.set = CONFIG_RECEIVE_POLL_PERIOD;
+  given_.receive_poll_period_ms = 0;
+  EXPECT_EQ(Make().getRecvPollPeriodMs(), 0);
 }
 
 TEST_F(ConfigTest, IsRefusedWithoutADeviceForEachRank) {

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "executor/guard.h"
+#include "tensorrt_llm/library_path.h"
 
 namespace adapter {
 namespace {
@@ -130,6 +131,7 @@ void StartMpi(Spawning spawning) {
     check_can_spawn();
     SetEnvironment(*can_spawn);
   }
+  const SharedLibraryPath library_path;
   int provided = 0;
   if (init_thread(nullptr, nullptr, kMpiThreadMultiple, &provided) != 0 || provided < kMpiThreadMultiple)
     throw Failure(EXECUTOR_UNAVAILABLE, "MPI could not be started for several threads (level " +

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "executor/guard.h"
+#include "tensorrt_llm/library_path.h"
 
 namespace adapter {
 namespace {
@@ -20,6 +21,7 @@ using executor::Failure;
 // What the dynamic loader tells of a program instead of running it: a line for each shared library it needs, as ldd prints.
 // Empty where it cannot be asked.
 std::string LoaderReport(const std::string& program) {
+  const SharedLibraryPath library_path;  // as MPI will start it
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return {};
   posix_spawn_file_actions_t actions;

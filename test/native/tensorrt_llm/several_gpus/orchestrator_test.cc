@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <string_view>
 #include <thread>
@@ -221,17 +222,44 @@ TEST_P(WorkerEnd, ThatNobodyHasHeardOfLeavesShutdownWorking) {
   EXPECT_EQ(client.table().shutdown(client.executor(), 0, nullptr), EXECUTOR_OK);
 }
 
+// A copy of the worker without libraries beside it.
+class WorkerElsewhere {
+ public:
+  WorkerElsewhere() {
+    std::filesystem::copy_file(WORKER_PROGRAM, path_);
+    parallel_.size = sizeof(parallel_);
+    parallel_.worker_path = path_.c_str();
+  }
+  const std::string& path() const { return path_; }
+  const ExecutorParallelConfig* parallel() const { return &parallel_; }
+
+ private:
+  const embedded::TemporaryDirectory directory_;
+  const std::string path_ = directory_.path() + "/executorWorker";
+  ExecutorParallelConfig parallel_{};
+};
+
+TEST_F(Orchestrator, StartsAWorkerThatFindsItsLibrariesWhereThisProcessHasThem) {
+  const TwoRanks engine;
+  const WorkerElsewhere worker;
+  unsetenv("LD_LIBRARY_PATH");
+  TableClient client(engine.path(), Table(), [&](ExecutorConfig* config) { config->parallel = worker.parallel(); });
+  ASSERT_EQ(client.code(), EXECUTOR_OK) << client.message();
+  EXPECT_EQ(client.Run(TestRequest(1, {0}, 3)).tokens, Letters(3));
+  EXPECT_EQ(getenv("LD_LIBRARY_PATH"), nullptr);
+}
+
 TEST_F(Orchestrator, RefusesAWorkerProgramThatLacksALibrary) {
   const TwoRanks engine;
-  const embedded::TemporaryDirectory elsewhere;
-  const std::string worker = elsewhere.path() + "/executorWorker";
-  std::filesystem::copy_file(WORKER_PROGRAM, worker);
-  ExecutorParallelConfig parallel{};
-  parallel.size = sizeof(parallel);
-  parallel.worker_path = worker.c_str();
-  const TableClient client(engine.path(), Table(), [&](ExecutorConfig* config) { config->parallel = &parallel; });
+  const WorkerElsewhere worker;
+  std::ifstream file(worker.path(), std::ios::binary);
+  std::string program{std::istreambuf_iterator<char>(file), {}};
+  program.replace(program.find("libtensorrt_llm.so"), 18, "libtensorrt_old.so");
+  embedded::WriteFile(worker.path(), program);
+  const TableClient client(engine.path(), Table(),
+                           [&](ExecutorConfig* config) { config->parallel = worker.parallel(); });
   EXPECT_EQ(client.code(), EXECUTOR_UNAVAILABLE);
-  EXPECT_NE(client.message().find(worker + " lacks libtensorrt_llm.so"), std::string::npos) << client.message();
+  EXPECT_NE(client.message().find(worker.path() + " lacks libtensorrt_old.so"), std::string::npos) << client.message();
 }
 
 TEST_F(Orchestrator, OutlivesAnMpiThatStartsNoWorkers) {

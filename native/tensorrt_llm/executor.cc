@@ -319,7 +319,7 @@ ExecutorStats EngineExecutor::ReadStats() {
 
 bool EngineExecutor::HasWorkerEnded() {
   const auto now = Clock::now();
-  if (workers_ == nullptr || now - looked_at_workers_ < kLookPeriod) return false;
+  if (workers_ == nullptr || shut_down_ || now - looked_at_workers_ < kLookPeriod) return false;
   looked_at_workers_ = now;
   workers_gone_ = workers_->HasOneEnded();
   return workers_gone_;

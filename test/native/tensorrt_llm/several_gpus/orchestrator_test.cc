@@ -100,6 +100,7 @@ TEST_F(Orchestrator, LeavesNoWorkerBehindAndStartsOthersAgain) {
     EXPECT_EQ(client.Run(TestRequest(1, {0}, 3)).tokens, Letters(3));
     EXPECT_EQ(client.table().shutdown(client.executor(), 5000, nullptr), EXECUTOR_OK);
     AwaitNoWorkers();
+    EXPECT_EQ(client.WaitOnce(300), EXECUTOR_OK) << "an end that was ordered is no failure: " << client.message();
   }
 }
 

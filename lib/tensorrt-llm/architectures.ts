@@ -7,10 +7,11 @@ export interface Architecture {
   versions: { first: readonly [number, number]; last?: readonly [number, number] } | undefined;
 }
 
-// NVIDIA's support matrices. The library of 0.13 runs on Turing by its code for Volta, which later ones lack.
+// NVIDIA's support matrices. 0.13 and 0.14 run on Turing by their code for Volta, which later ones lack.
+// native/tensorrt_llm/engine_fit.cc holds a load to the same.
 export const ARCHITECTURES: readonly Architecture[] = [
   { name: 'Volta', from: 7.0, versions: undefined },
-  { name: 'Turing', from: 7.5, versions: { first: [0, 13], last: [0, 13] } },
+  { name: 'Turing', from: 7.5, versions: { first: [0, 13], last: [0, 14] } },
   { name: 'Ampere', from: 8.0, versions: { first: [0, 13] } },
   { name: 'Ada', from: 8.9, versions: { first: [0, 13] } },
   { name: 'Hopper', from: 9.0, versions: { first: [0, 13] } },

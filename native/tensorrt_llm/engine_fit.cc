@@ -90,7 +90,7 @@ void CheckGeneration(int id, const Device& device, const std::string& library_ve
                                             "or executor: 'cpu' with the checkpoint");
   if (device.compute_capability < kAmpere && version > 14)
     throw Failure(EXECUTOR_UNAVAILABLE, found +
-                                            ", and 0.13 is the last that is made for Turing. Install tensorrt_llm "
+                                            ", and 0.14 is the last that runs on Turing. Install tensorrt_llm "
                                             "0.13.0, run npx node-tensorrt-llm setup, and build the engine with it");
   if (device.compute_capability >= kBlackwell && version < 17)
     throw Failure(EXECUTOR_UNAVAILABLE, found +

@@ -57,7 +57,7 @@ constexpr Wording kWordings[] = {
     {"no CUDA-capable device", EXECUTOR_UNAVAILABLE,
      "nvidia-smi must show a GPU, and CUDA_VISIBLE_DEVICES must not hide it"},
     {"no kernel image is available", EXECUTOR_UNAVAILABLE,
-     "This TensorRT-LLM has no code for this GPU: 0.13 is the last for Turing, 0.17 the first for Blackwell"},
+     "This TensorRT-LLM has no code for this GPU: 0.14 is the last for Turing, 0.17 the first for Blackwell"},
     {"invalid device ordinal", EXECUTOR_ENGINE_RANKS,
      "Each rank needs a GPU of its own: name them by parallel.device_ids"},
     {"worldSize is expected to be equal to tp", EXECUTOR_ENGINE_RANKS, kStartRanks},

@@ -60,7 +60,7 @@ test('GPUs and their driver are told as nvidia-smi does, and one that this Tenso
   assert.match(hopper.found, /H100.*Hopper.*9\.0.*80000 of 81559 MB/);
   const turing = finding(diagnosis, 'GPU 1');
   assert.equal(turing.state, 'wrong');
-  assert.match(turing.mend ?? '', /the last TensorRT-LLM for Turing is 0\.13/);
+  assert.match(turing.mend ?? '', /the last TensorRT-LLM for Turing is 0\.14/);
 });
 
 test('a driver that does not answer is told in its own words', async () => {

@@ -20,16 +20,16 @@ test('each compute capability has the name of its generation', () => {
   ]);
 });
 
-test('Turing runs 0.13 alone, Volta and older none, Blackwell from 0.17 on, the others all', () => {
+test('Turing runs 0.13 and 0.14, Volta and older none, Blackwell from 0.17 on, the others all', () => {
   const versions = ['0.13.0', '0.14.0', '0.16.0', '0.17.0', '1.2.1'];
   const runs = (capability: string): string[] =>
     versions.filter((version) => whyNotOn(capability, version) === undefined);
   assert.deepEqual(runs('6.1'), []);
   assert.deepEqual(runs('7.0'), []);
-  assert.deepEqual(runs('7.5'), ['0.13.0']);
+  assert.deepEqual(runs('7.5'), ['0.13.0', '0.14.0']);
   for (const capability of ['8.0', '8.6', '8.9', '9.0']) assert.deepEqual(runs(capability), versions);
   assert.deepEqual(runs('10.0'), ['0.17.0', '1.2.1']);
-  assert.match(whyNotOn('7.5', '1.2.1') ?? '', /Turing is 0\.13/);
+  assert.match(whyNotOn('7.5', '1.2.1') ?? '', /Turing is 0\.14/);
   assert.match(whyNotOn('12.0', '0.13.0') ?? '', /Blackwell needs TensorRT-LLM 0\.17/);
 });
 

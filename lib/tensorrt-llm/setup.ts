@@ -117,7 +117,12 @@ export async function setup(options: SetupOptions = {}): Promise<string> {
     await rename(temporary, library);
     await rename(temporaryFacts, factsPath(outDir));
   } catch (error) {
-    throw isSystemError(error) ? notWritable(outDir, error) : error;
+    if (isSystemError(error)) throw notWritable(outDir, error);
+    if (!(error instanceof LLMError)) throw error;
+    // What it was called is gone by now.
+    throw new LLMError(error.code, error.message.replaceAll(temporary, `the new ${EXECUTOR_LIBRARY}`), {
+      cause: error,
+    });
   } finally {
     await Promise.all([buildDir, temporary, temporaryFacts].map((path) => rm(path, { recursive: true, force: true })));
   }

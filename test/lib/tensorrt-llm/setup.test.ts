@@ -90,6 +90,20 @@ test('a build that fails tells the last lines and where the whole log is, and le
   assert.deepEqual(readdirSync(outDir), []);
 });
 
+test('a library that was built and does not open is told by its name and not put into place', async () => {
+  const builds = '--build) mkdir -p "$2/../out" && echo none >"$2/../out/libexecutor_tensorrt_llm.so"';
+  const cmake = `#!/bin/sh\ncase "$1" in --version) echo "cmake version 3.31.0" ;; ${builds} ;; esac\n`;
+  const dir = await directoryOf({ 'bin/cmake': cmake });
+  const outDir = await directoryOf({});
+  useEnvironment({ CUDA_HOME: cuda, PATH: `${join(dir, 'bin')}:${process.env.PATH}` });
+  const setUp = setup({ root: await wheel(), outDir });
+  await assert.rejects(
+    setUp,
+    unavailable(/^the new libexecutor_tensorrt_llm\.so could not be opened: [^/]*file too short/),
+  );
+  assert.deepEqual(readdirSync(outDir), []);
+});
+
 test('an abort ends a build with its reason, and leaves nothing', async () => {
   const root = await wheel();
   const tmp = await directoryOf({});

@@ -1,10 +1,11 @@
 import { type Checks, check, readOptions } from '../checks.js';
 import { pathOf } from '../engine/arguments.js';
 import { openEngine, type Weights } from '../engine/directory.js';
-import { misfits, readEngineNeeds } from '../tensorrt-llm/engine-fit.js';
-import { findGpus, type Gpus, visibleGpus } from '../tensorrt-llm/gpus.js';
+import { executorLibrary } from '../native.js';
+import { findGpus } from '../tensorrt-llm/gpus.js';
 import { findMpi } from '../tensorrt-llm/mpi.js';
-import { type Finding, missing, ok, wrong, wrongBy } from './finding.js';
+import { tryEngine } from '../tensorrt-llm/try-library.js';
+import { type Finding, missing, ok, wrongBy } from './finding.js';
 import { checkCpuExecutor, checkPlatform, checkSharedMemory } from './machine.js';
 import { checkBuildTools, checkGpus, checkInstallation, checkMpi, checkTensorrtLlmExecutor } from './nvidia.js';
 
@@ -59,33 +60,34 @@ export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
   ];
   const works = [...platform, cpu].every(isOk);
   if (dir === undefined) return { ok: works, findings };
-  const checked = await checkEngine(dir, installation.version, gpus);
+  const checked = await checkEngine(dir, isOk(tensorrtLlm));
   const executor = checked.weights === 'tensorrt' ? tensorrtLlm : cpu;
-  return { ok: works && isOk(executor) && checked.findings.every(isOk), findings: [...findings, ...checked.findings] };
+  return { ok: works && isOk(executor) && isOk(checked.finding), findings: [...findings, checked.finding] };
 }
 
 const isOk = ({ state }: Finding): boolean => state === 'ok';
 
-/** The engine alone, then against the GPUs and the TensorRT-LLM that are here. */
+/** The engine alone, then against the TensorRT-LLM and the GPUs that are here, which the executor for it alone can do. */
 async function checkEngine(
   dir: string,
-  version: string | undefined,
-  gpus: Gpus | string,
-): Promise<{ weights: Weights | undefined; findings: Finding[] }> {
+  hasTensorrtLlm: boolean,
+): Promise<{ weights: Weights | undefined; finding: Finding }> {
   const name = 'engine';
+  let weights: Weights | undefined;
   try {
     const directory = await openEngine(dir);
-    const { weights } = directory;
+    ({ weights } = directory);
+    const { path, rankFiles } = directory;
     if (weights === 'checkpoint')
-      return { weights, findings: [ok(name, `${dir} is a checkpoint, which executor 'cpu' runs`)] };
-    const needs = await readEngineNeeds(directory);
-    const found = misfits(needs, version, typeof gpus === 'string' ? [] : visibleGpus(gpus.gpus));
-    const fits = ok(
-      name,
-      `${dir}: TensorRT-LLM ${needs.version}, ${needs.types.join(', ')}, ${needs.ranks} ${needs.ranks === 1 ? 'rank' : 'ranks'}; it fits what is here`,
-    );
-    return { weights, findings: found.length === 0 ? [fits] : found.map((text) => wrong(name, `${dir}: ${text}`)) };
+      return { weights, finding: ok(name, `${path} is a checkpoint, which executor 'cpu' runs`) };
+    const engine = `${path} is a TensorRT engine of ${rankFiles.length} ${rankFiles.length === 1 ? 'rank' : 'ranks'}`;
+    if (!hasTensorrtLlm) {
+      const found = `${engine}; whether it fits what is here, the executor 'tensorrt-llm' tells once it opens`;
+      return { weights, finding: missing(name, found, 'npx node-tensorrt-llm setup, then doctor again') };
+    }
+    await tryEngine(executorLibrary('tensorrt-llm'), path);
+    return { weights, finding: ok(name, `${engine}; it fits the TensorRT-LLM and the GPUs that are here`) };
   } catch (error) {
-    return { weights: undefined, findings: [wrongBy(name, error)] };
+    return { weights, finding: wrongBy(name, error) };
   }
 }

@@ -2,6 +2,7 @@ import { runProgram } from './programs.js';
 
 /** A GPU as nvidia-smi tells it. */
 export interface Gpu {
+  /** nvidia-smi's number, in the order of the PCI bus. */
   index: number;
   name: string;
   /** As "9.0". */
@@ -44,12 +45,4 @@ export async function findGpus(): Promise<Gpus | string> {
     });
   const driverCuda = /CUDA (?:UMD )?Version *: *([\d.]+)/.exec(summary?.stdout ?? '')?.[1];
   return { driver, driverCuda, gpus };
-}
-
-/** Those that CUDA_VISIBLE_DEVICES leaves a process, in its order; nvidia-smi tells all. */
-export function visibleGpus(gpus: readonly Gpu[]): readonly Gpu[] {
-  const visible = process.env.CUDA_VISIBLE_DEVICES;
-  if (visible === undefined || !/^[\d,]*$/.test(visible)) return gpus; // it may name them by UUID
-  const ids = visible === '' ? [] : visible.split(',').map(Number);
-  return ids.flatMap((id) => gpus.find(({ index }) => index === id) ?? []);
 }

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LLMError } from '../errors.js';
+import { type ErrorCode, LLMError } from '../errors.js';
 import { runProgram } from './programs.js';
 
 // No version built this engine: the executor refuses it once it has compared the version of the TensorRT-LLM that was loaded
@@ -36,22 +36,43 @@ export async function tryLibrary(library: string, signal?: AbortSignal): Promise
     await mkdir(engine);
     await writeFile(join(engine, 'config.json'), JSON.stringify(ENGINE));
     await writeFile(join(engine, 'rank0.engine'), 'none');
-    const program = fileURLToPath(new URL('./open-library.js', import.meta.url));
-    const ran = await runProgram(process.execPath, [program, library, engine], { timeoutMs: 120_000, signal });
-    const answer = ran && answerIn(ran.stdout);
-    if (answer?.code === 'ERR_ENGINE_CONFIG' && answer.message.includes('version is none')) return;
-    const ended = ran?.signal ? `was ended by ${ran.signal}` : `ended with status ${ran?.status}`;
-    throw new LLMError(
-      'ERR_EXECUTOR_UNAVAILABLE',
-      answer?.message ?? `The process that opened ${library} ${ended}: ${ran?.output.trim().slice(-1000)}`,
-    );
+    const { code, message } = await openOn(library, engine, signal);
+    if (code === 'ERR_ENGINE_CONFIG' && message.includes('version is none')) return;
+    throw new LLMError('ERR_EXECUTOR_UNAVAILABLE', message);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
 
+/**
+ * Has the library hold an engine directory against its TensorRT-LLM and the GPUs that are here, in a process of its own, and
+ * loads nothing.
+ * @throws {LLMError} what LLM.load would reject with before it loads; `ERR_EXECUTOR_UNAVAILABLE` with how the process ended.
+ */
+export async function tryEngine(library: string, engineDir: string): Promise<void> {
+  const { code, message } = await openOn(library, engineDir);
+  if (code !== 'OK') throw new LLMError(code, message);
+}
+
+interface Answer {
+  code: ErrorCode | 'OK';
+  message: string;
+}
+
+async function openOn(library: string, engineDir: string, signal?: AbortSignal): Promise<Answer> {
+  const program = fileURLToPath(new URL('./open-library.js', import.meta.url));
+  const ran = await runProgram(process.execPath, [program, library, engineDir], { timeoutMs: 120_000, signal });
+  const answer = ran && answerIn(ran.stdout);
+  if (answer) return answer;
+  const ended = ran?.signal ? `was ended by ${ran.signal}` : `ended with status ${ran?.status}`;
+  throw new LLMError(
+    'ERR_EXECUTOR_UNAVAILABLE',
+    `The process that opened ${library} ${ended}: ${ran?.output.trim().slice(-1000)}`,
+  );
+}
+
 /** The last line: libraries may print lines of their own. */
-function answerIn(stdout: string): { code: string; message: string } | undefined {
+function answerIn(stdout: string): Answer | undefined {
   try {
     return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
   } catch {

@@ -68,12 +68,18 @@ async function wheelWithNeeds(version: string, standInOf: string): Promise<{ roo
   return { root, tensorrt };
 }
 
-test('before setup the executor is one error that names the command, and doctor says that it is missing', async () => {
-  await assert.rejects(
-    stream(await standInEngine('1.2.1')),
-    /ERR_EXECUTOR_UNAVAILABLE[\s\S]*npx node-tensorrt-llm setup/,
+const failureOf = (promise: Promise<string>): Promise<string> =>
+  promise.then(
+    () => assert.fail('it did not fail'),
+    (error: Error) => error.message,
   );
-  assert.match(await command('doctor'), /^missing +executor 'tensorrt-llm' .*\n +-> npx node-tensorrt-llm setup$/m);
+
+test('before setup the executor is one error that names the command, and doctor says that it and so the engine wait for it', async () => {
+  const engine = await standInEngine('1.2.1');
+  await assert.rejects(stream(engine), /ERR_EXECUTOR_UNAVAILABLE[\s\S]*npx node-tensorrt-llm setup/);
+  const told = await failureOf(command('doctor', '--engine', engine));
+  assert.match(told, /^missing +executor 'tensorrt-llm' .*\n +-> npx node-tensorrt-llm setup$/m);
+  assert.match(told, /^missing +engine .* of 1 rank; whether it fits.*\n +-> npx node-tensorrt-llm setup, then/m);
 });
 
 test('an installed package builds the executor for 1.2, and a program loads it by name and streams its text', async () => {
@@ -93,6 +99,16 @@ test('an installed package builds the executor for 1.2, and a program loads it b
     executorVersion: '1.2.1',
   });
   assert.match(await command('doctor'), /^ok +executor 'tensorrt-llm' .*built for 1\.2\.1, opens$/m);
+
+  // With it doctor holds engines against what is here, and says what a load would say.
+  const engine = await standInEngine('1.2.1');
+  assert.match(await command('doctor', '--engine', engine), /^ok +engine .* of 1 rank; it fits the TensorRT-LLM/m);
+  const older = await failureOf(command('doctor', '--engine', await standInEngine('1.0.0')));
+  assert.match(older, /^wrong +engine .*version is 1\.0\.0; TensorRT-LLM here is 1\.2\.1/m);
+  useEnvironment({ CUDA_HOME: cuda, STAND_IN_GPUS: '7.5 Tesla T4' });
+  const turing = await failureOf(command('doctor', '--engine', engine));
+  assert.match(turing, /^wrong +engine .*GPU 0 is Tesla T4 of compute capability 7\.5.* 0\.14 is the last/m);
+  useEnvironment({ CUDA_HOME: cuda });
 
   // The same again is opened and kept, and needs no --root: what was built for is known.
   const again = await setup();

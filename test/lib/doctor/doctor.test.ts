@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
 import { type Diagnosis, doctor, type Finding } from 'node-tensorrt-llm';
-import { standInEngine, tinyEngine } from '../../tools/engines.js';
+import { tinyEngine } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
 import { directoryOf, type Files, useEnvironment, wheelFiles } from '../../tools/fake-tensorrt-llm.js';
 import { PROJECT_ROOT } from '../../tools/project.js';
@@ -104,18 +104,6 @@ test('a checkpoint is an engine that the CPU runs; what is no engine is wrong', 
   const none = await doctor({ engine: await directoryOf({}) });
   assert.equal(none.ok, false);
   assert.equal(stateOf(none, 'engine'), 'wrong');
-});
-
-test('a TensorRT engine is held against the version and the GPUs that are here', async () => {
-  const engine = await standInEngine('1.0.0');
-  const wheel = join(await directoryOf(wheelFiles('1.2.1')), 'tensorrt_llm');
-  await usePrograms({}, { TENSORRT_LLM_ROOT: wheel });
-  const diagnosis = await doctor({ engine });
-  assert.equal(diagnosis.ok, false);
-  const found = diagnosis.findings.filter(({ name }) => name === 'engine').map((each) => each.found);
-  assert.equal(found.length, 2, found.join('\n'));
-  assert.match(found[0] ?? '', /built by TensorRT-LLM 1\.0\.0, and 1\.2\.1 is here/);
-  assert.match(found[1] ?? '', /needs a GPU, and there are 0/);
 });
 
 test('an option nobody knows, or an engine that is no path, is refused', async () => {

@@ -86,6 +86,8 @@ export interface NativeInfo {
   vocabSize: number;
   /** Sequences in one step at most. */
   maxBatchSize: number;
+  /** Beams of a request at most; 1 where there is no beam search. */
+  maxBeamWidth: number;
   /** Tokens in one step at most. */
   maxNumTokens: number;
   /** Tokens of a prompt at most. */

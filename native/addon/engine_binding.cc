@@ -119,6 +119,7 @@ Napi::Value EngineBinding::Info(const Napi::CallbackInfo& info) {
     number("capabilities", facts.capabilities);
     number("vocabSize", facts.vocab_size);
     number("maxBatchSize", facts.max_batch_size);
+    number("maxBeamWidth", facts.max_beam_width);
     number("maxNumTokens", facts.max_num_tokens);
     number("maxInputLen", facts.max_input_len);
     number("maxSeqLen", facts.max_seq_len);

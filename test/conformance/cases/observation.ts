@@ -14,12 +14,13 @@ conformance([], 'info says what was loaded, in sizes that fit each other', async
   for (const text of [info.executor, info.executorVersion, info.device, info.dataType, info.architecture]) {
     assert.match(text, /\S/);
   }
-  for (const count of [info.vocabSize, info.maxBatchSize, info.maxNumTokens, info.maxInputLen, info.tensorParallel]) {
+  const { vocabSize, maxBatchSize, maxBeamWidth, maxNumTokens, maxInputLen, tensorParallel } = info;
+  for (const count of [vocabSize, maxBatchSize, maxBeamWidth, maxNumTokens, maxInputLen, tensorParallel]) {
     assert.ok(Number.isSafeInteger(count) && count > 0);
   }
-  assert.ok(info.maxInputLen < info.maxSeqLen);
-  assert.ok(info.vocabSize >= llm.tokenizer.vocabSize);
-  assert.ok(info.endIds.length > 0 && info.endIds.every((id) => id >= 0 && id < info.vocabSize));
+  assert.ok(maxInputLen < info.maxSeqLen);
+  assert.ok(vocabSize >= llm.tokenizer.vocabSize);
+  assert.ok(info.endIds.length > 0 && info.endIds.every((id) => id >= 0 && id < vocabSize));
   assert.ok(Object.values(llm.capabilities).every((can) => typeof can === 'boolean'));
 });
 

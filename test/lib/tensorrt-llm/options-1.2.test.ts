@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { GenerateOptions, LoadOptions } from 'node-tensorrt-llm';
+import type { GenerateOptions, LLM, LoadOptions } from 'node-tensorrt-llm';
 import { testBeamSearch } from '../../tools/beam-search.js';
 import { failsWith } from '../../tools/fails-with.js';
 import { lettersOf } from '../../tools/scripted.js';
 import { withStandIn } from '../../tools/stand-in.js';
 
 testBeamSearch('TensorRT-LLM 1.2, over the stand-in', (body) => withStandIn('1.2', body));
+
+test("info.maxBeamWidth is the engine's, or what the load narrows it to", async () => {
+  const widths: number[] = [];
+  const run = async (llm: LLM): Promise<void> => void widths.push(llm.info.maxBeamWidth);
+  await withStandIn('1.2', run);
+  await withStandIn('1.2', run, { maxBeamWidth: 2 });
+  assert.deepEqual(widths, [4, 2]);
+});
 
 const lookahead = { window: 4, ngram: 3, verificationSet: 4 };
 

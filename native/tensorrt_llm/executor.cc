@@ -34,14 +34,20 @@ bool GathersGenerationLogits(const tle::ExecutorConfig& config, const Engine& en
   return gathers;
 }
 
+Log LogOf(const ExecutorConfig& given) {
+  return [on_log = given.on_log, context = given.context](ExecutorLogLevel level, const std::string& line) {
+    if (on_log != nullptr) on_log(context, level, line.c_str());
+  };
+}
+
 // Returns what the ranks run on, for people.
-std::string CheckDevices(const ExecutorConfig& given, const Engine& engine) {
+std::string CheckDevices(const ExecutorConfig& given, const Engine& engine, const Log& log) {
   const std::optional<std::vector<Device>> devices = FindDevices();
   const std::vector<int> rank_devices = RankDevices(engine, executor::ReadStruct(given.parallel));
   if (devices) {
     CheckFit(engine, given, *devices, tle::version());
     const std::string doubts = DoubtsOf(engine, rank_devices, *devices);
-    if (given.on_log != nullptr && !doubts.empty()) given.on_log(given.context, LOG_WARNING, doubts.c_str());
+    if (!doubts.empty()) log(LOG_WARNING, doubts);
   }
   return DeviceText(rank_devices, devices);
 }
@@ -64,6 +70,12 @@ void KeepForGood(std::shared_ptr<tle::Executor> executor) {
   kept->push_back(std::move(executor));
 }
 
+std::string WorkersText(const Workers& workers) {
+  std::string text;
+  for (const pid_t pid : workers.pids()) text += (text.empty() ? "" : ", ") + std::to_string(pid);
+  return "its ranks run in worker processes " + text;
+}
+
 bool Progress(const ExecutorConfig& config, double done) {
   return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
 }
@@ -76,11 +88,12 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
           throw Failure(EXECUTOR_INVALID_OPTION, "engine_dir is null; it must name an engine directory");
         return ReadEngine(given.engine_dir);
       }()),
+      log_(LogOf(given)),
       outbox_(engine_.vocab_size),
       reading_(engine_.vocab_size) {
   CheckLibraryVersion();
   CheckEngineVersion(engine_, tle::version());
-  device_ = CheckDevices(given, engine_);
+  device_ = CheckDevices(given, engine_, log_);
   const std::string library_dir = LibraryDir();
   const tle::ExecutorConfig config = MakeExecutorConfig(given, engine_, library_dir);
   limits_.max_seq_len = given.set & CONFIG_MAX_SEQ_LEN ? static_cast<int>(given.max_seq_len) : engine_.max_seq_len;
@@ -97,9 +110,14 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
     limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
   limits_.guided_decoding = given.guided != nullptr;
   LoadPlugins(library_dir);
+  const auto orchestrator = config.getParallelConfig()->getOrchestratorConfig();
+  log_(LOG_INFO, "TensorRT-LLM " + std::string(tle::version()) + " in " + library_dir + " loads " + engine_.dir + ": " +
+                     (orchestrator ? "orchestrator" : "leader") + " mode, " + std::to_string(engine_.world_size()) +
+                     (engine_.world_size() == 1 ? " rank on " : " ranks on ") + device_);
   Loaded loaded = Load(engine_, config, [&](double done) { return Progress(given, done); });
   executor_ = std::move(loaded.executor);
   workers_ = std::move(loaded.workers);
+  if (workers_ != nullptr) log_(LOG_INFO, WorkersText(*workers_));
   leads_ = executor_->canEnqueueRequests();
   FillInfo(config);
 }
@@ -321,7 +339,8 @@ bool EngineExecutor::HasWorkerEnded() {
   const auto now = Clock::now();
   if (workers_ == nullptr || shut_down_ || now - looked_at_workers_ < kLookPeriod) return false;
   looked_at_workers_ = now;
-  workers_gone_ = workers_->HasOneEnded();
+  const bool were_gone = std::exchange(workers_gone_, workers_->HasOneEnded());
+  if (workers_gone_ && !were_gone) log_(LOG_ERROR, kWorkerEnded);
   return workers_gone_;
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,8 @@
 #include "tensorrt_llm/stats.h"
 
 namespace adapter {
+
+using Log = std::function<void(ExecutorLogLevel, const std::string&)>;
 
 // The table's functions as members; they throw executor::Failure. Responses are heard by whoever waits: there is no thread
 // of the adapter's own.
@@ -58,6 +61,7 @@ class EngineExecutor {
   void StopEngine(std::chrono::steady_clock::time_point deadline);
 
   Engine engine_;
+  const Log log_;
   RequestLimits limits_;
   ExecutorInfo info_{};
   std::string device_;

@@ -91,6 +91,12 @@ uint64_t Workers::BytesRead() const {
                          [](uint64_t sum, const auto& seen) { return sum + seen.second; });
 }
 
+std::vector<pid_t> Workers::pids() const {
+  std::vector<pid_t> pids;
+  for (const auto& seen : bytes_read_) pids.push_back(seen.first.pid);
+  return pids;
+}
+
 uint64_t BytesReadBy(pid_t pid) {
   std::ifstream file(ProcPath(pid, "io"));
   std::string name;

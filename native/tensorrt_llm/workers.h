@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace adapter {
 
@@ -31,6 +32,7 @@ class Workers {
   bool HasOneEnded() const;
   // By all of them.
   uint64_t BytesRead() const;
+  std::vector<pid_t> pids() const;
 
  private:
   std::set<Process> Find() const;

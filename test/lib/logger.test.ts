@@ -1,27 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { LLM, type Logger } from 'node-tensorrt-llm';
+import { LLM } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine, tinyEngine } from '../tools/engines.js';
 import { failsWith } from '../tools/fails-with.js';
 import { ends, runProgram } from '../tools/programs.js';
+import { recordingLogger } from '../tools/recording-logger.js';
 
 const executor = { library: SCRIPTED_LIBRARY };
-
-/** A logger, and what it was given. */
-function recorder(): { logger: Logger; lines: string[] } {
-  const lines: string[] = [];
-  const method = (name: string) => (message: string) => void lines.push(`${name}: ${message}`);
-  return {
-    logger: { error: method('error'), warn: method('warn'), info: method('info'), debug: method('debug') },
-    lines,
-  };
-}
 
 const CREATE = ['error', 'warn', 'info', 'debug'].map((name) => `${name}: scripted create`);
 
 test('a logger gets each line by its level, from the load to the close', async () => {
-  const { logger, lines } = recorder();
+  const { logger, lines } = recordingLogger();
   const llm = await LLM.load(await scriptedEngine({ log: true }), { executor, logger });
   assert.deepEqual(lines, CREATE);
   await llm.close();
@@ -31,14 +22,14 @@ test('a logger gets each line by its level, from the load to the close', async (
 });
 
 test('a logger has the lines of a load that failed when load rejects', async () => {
-  const { logger, lines } = recorder();
+  const { logger, lines } = recordingLogger();
   const loading = LLM.load(await scriptedEngine({ log: true, throw_in: 'create' }), { executor, logger });
   await assert.rejects(loading, failsWith('ERR_INTERNAL', /in create/));
   assert.deepEqual(lines.slice(0, 4), CREATE);
 });
 
 test('a logger keeps no progress from being told', async () => {
-  const { logger } = recorder();
+  const { logger } = recordingLogger();
   const seen: number[] = [];
   const llm = await LLM.load(await tinyEngine(), { logger, onProgress: (done) => seen.push(done) });
   await llm.close();

@@ -4,8 +4,9 @@ import { describe, test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
 import { ends, runProgram } from '../../tools/programs.js';
+import { recordingLogger } from '../../tools/recording-logger.js';
 import { lettersOf } from '../../tools/scripted.js';
-import { lettersEngine, MPI_LIBRARY, withoutMpi, writeScript } from '../../tools/several-ranks.js';
+import { lettersEngine, MPI_LIBRARY, withoutMpi, workersBelow, writeScript } from '../../tools/several-ranks.js';
 
 const endingBy = (worker_ends_by: string) => ({ step_ms: 5, worker_ends_by, worker_ends_at_step: 10 });
 
@@ -27,6 +28,19 @@ describe('a worker that ends', { skip: withoutMpi }, () => {
       await llm.close();
     });
   }
+
+  test('and the workers before it are told to a logger', async () => {
+    const { logger, lines } = recordingLogger();
+    const dir = await lettersEngine({ script: endingBy('exit') });
+    const llm = await LLM.load(dir, { executor: { library: MPI_LIBRARY }, isolation: 'process', logger });
+    const pids = workersBelow(process.pid).sort((a, b) => a - b);
+    await writeScript(dir, {});
+    await assert.rejects(llm.generate({ tokens: [0] }, { maxTokens: 500 }), failsWith('ERR_EXECUTOR_FAILED'));
+    await llm.close();
+    assert.match(lines[0] ?? '', /^info: .*: orchestrator mode, 2 ranks on 2 x Stand-in H100$/);
+    assert.equal(lines[1], `info: its ranks run in worker processes ${pids.join(', ')}`);
+    assert.match(lines[2] ?? '', /^error: a worker process of the engine has ended/);
+  });
 
   // 'abort' ends this process soon after; see docs/several-gpus.md.
   for (const how of ['exit', 'SIGKILL', 'MPI_Abort']) {

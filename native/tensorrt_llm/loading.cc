@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "tensorrt_llm/daemon_streams.h"
 #include "tensorrt_llm/errors.h"
 #include "tensorrt_llm/library.h"
 #include "tensorrt_llm/mpi.h"
@@ -70,6 +71,7 @@ struct LiveEngine {
 std::shared_ptr<tle::Executor> Make(const Engine& engine, const tle::ExecutorConfig& config, Spawning spawning) {
   try {
     const SavedSignalHandlers saved;
+    const DaemonStreams streams;
     StartMpi(spawning);
     const auto made = std::make_shared<LiveEngine>(engine, config);
     return std::shared_ptr<tle::Executor>(made, made->executor.get());

@@ -8,6 +8,9 @@ import { PROJECT_ROOT } from './project.js';
 /** TensorRT-LLM's executor over the stand-in of test/stand-in that has MPI, as `npm run test:native` builds it. */
 export const MPI_LIBRARY = join(PROJECT_ROOT, 'build/tests/tensorrt-llm-1.2-mpi/libexecutor_tensorrt_llm.so');
 
+/** The executorWorker that it starts for each rank. */
+export const WORKER_PROGRAM = join(PROJECT_ROOT, 'build/stand-in-1.2-mpi/tensorrt_llm/bin/executorWorker');
+
 /** For the option `skip` of a test: why it cannot run here. */
 export const withoutMpi: string | false = existsSync(MPI_LIBRARY)
   ? false

@@ -1,7 +1,6 @@
 #include "embedded/executor.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -389,7 +388,6 @@ void CpuExecutor::Stats(ExecutorStats* given) {
   const Lock lock(mutex_);
   const BlockPool& blocks = scheduler_->blocks();
   ExecutorStats stats = stats_;
-  stats.size = std::min<uint32_t>(given->size, sizeof(stats));
   stats.active_requests = static_cast<uint32_t>(ActiveRequests());
   stats.queued_requests = static_cast<uint32_t>(requests_.size()) - stats.active_requests;
   stats.max_active_requests = stats.max_batch_size = info_.max_batch_size;
@@ -408,7 +406,7 @@ void CpuExecutor::Stats(ExecutorStats* given) {
   for (const ExecutorRequestStats& request : request_stats_) stats.paused_requests += request.paused;
   stats.request_count = static_cast<uint32_t>(request_stats_.size());
   stats.requests = request_stats_.data();
-  std::memcpy(given, &stats, stats.size);
+  *given = stats;
 }
 
 ExecutorRequestStats CpuExecutor::StatsOf(const Request& request) const {

@@ -192,8 +192,7 @@ void Proxy::Stats(ExecutorStats* stats) {
   } else {
     found.queued_requests = static_cast<uint32_t>(waiting_.size());
   }
-  found.size = stats->size;
-  std::memcpy(stats, &found, std::min<size_t>(stats->size, sizeof(found)));
+  *stats = found;
 }
 
 void Proxy::Shutdown(milliseconds deadline) {

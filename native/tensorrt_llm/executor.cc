@@ -323,11 +323,11 @@ void EngineExecutor::Interrupt() noexcept {
   changed_.notify_all();
 }
 
-ExecutorStats EngineExecutor::ReadStats() {
+void EngineExecutor::Stats(ExecutorStats* stats) {
   const Lock lock(mutex_);
-  if (shut_down_ || !leads_) return {};
+  if (shut_down_ || !leads_) return;
   try {
-    return stats_.Read(executor_.get(), &ids_, completed_requests_);
+    *stats = stats_.Read(executor_.get(), &ids_, completed_requests_);
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {

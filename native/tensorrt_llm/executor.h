@@ -37,7 +37,7 @@ class EngineExecutor {
   void Cancel(const uint64_t* ids, uint32_t count);
   const ExecutorBatch* Wait(std::chrono::milliseconds timeout);
   void Interrupt() noexcept;
-  ExecutorStats ReadStats();
+  void Stats(ExecutorStats* stats);
   void Shutdown(std::chrono::milliseconds deadline);
 
  private:
@@ -77,7 +77,7 @@ class EngineExecutor {
   Ids ids_{0};
   Outbox outbox_;
   Outbox reading_;  // what the last wait gave
-  Stats stats_;
+  adapter::Stats stats_;
   uint64_t completed_requests_ = 0;
   uint64_t step_ = 0;  // how often responses have come
   bool interrupted_ = false;

@@ -17,6 +17,7 @@
 
 #include "executor/executor.h"
 #include "executor/guard.h"
+#include "executor/table_of.h"
 #include "script.h"
 #include "tell.h"
 
@@ -158,8 +159,11 @@ class Rows {
 
 class ScriptedExecutor {
  public:
-  ScriptedExecutor(Script script, const ExecutorConfig& config)
-      : script_(std::move(script)), on_progress_(config.on_progress), on_log_(config.on_log), context_(config.context) {
+  explicit ScriptedExecutor(const ExecutorConfig& config)
+      : script_(ReadScript(config.engine_dir)),
+        on_progress_(config.on_progress),
+        on_log_(config.on_log),
+        context_(config.context) {
     const auto given = [&](uint32_t bit, uint32_t value, uint32_t otherwise) {
       return config.set & bit ? value : otherwise;
     };
@@ -178,10 +182,77 @@ class ScriptedExecutor {
     info_.max_beam_width = given(CONFIG_MAX_BEAM_WIDTH, config.max_beam_width, 1);
     info_.tensor_parallel_size = 1;
     Tell("config", &config);
+    Load();
+  }
+  ~ScriptedExecutor() { Log(LOG_INFO, "scripted destroy"); }
+  ScriptedExecutor(const ScriptedExecutor&) = delete;
+  ScriptedExecutor& operator=(const ScriptedExecutor&) = delete;
+
+  const ExecutorInfo* info() {
+    Enter("describe");
+    return &info_;
   }
 
-  const ExecutorInfo* info() const { return &info_; }
+  void Submit(const ExecutorRequest* const* requests, uint32_t count) {
+    Enter("submit");
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<Request> made;
+    for (uint32_t i = 0; i < count; ++i) {
+      Tell("request", requests[i]);
+      made.push_back(MakeRequest(*requests[i]));
+    }
+    if (waiting_.size() + count > max_queue_size_)
+      throw executor::Failure(EXECUTOR_QUEUE_FULL, "max_queue_size is " + std::to_string(max_queue_size_));
+    for (uint32_t i = 0; i < count; ++i) {
+      made[i].fails = script_.fail_every > 0 && ++submitted_ % script_.fail_every == 0;
+      requests_[requests[i]->id] = std::move(made[i]);
+      waiting_.push_back(requests[i]->id);
+    }
+    changed_.notify_all();
+  }
 
+  void Cancel(const uint64_t* ids, uint32_t count) {
+    Enter("cancel");
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (uint32_t i = 0; i < count && !script_.deaf; ++i) {
+      if (const auto found = requests_.find(ids[i]); found != requests_.end()) found->second.cancelled = true;
+    }
+    changed_.notify_all();
+  }
+
+  const ExecutorBatch* Wait(std::chrono::milliseconds timeout) {
+    Enter("wait");
+    std::unique_lock<std::mutex> lock(mutex_);
+    rows_.Begin();
+    const auto has_work = [this] { return interrupted_ || !requests_.empty() || !ended_.empty(); };
+    changed_.wait_for(lock, timeout, has_work);
+    if (script_.step_ms > 0) {
+      changed_.wait_until(lock, next_step_, [this] { return interrupted_; });
+      next_step_ = Clock::now() + std::chrono::milliseconds(script_.step_ms);
+    }
+    if (!interrupted_) Step();
+    interrupted_ = false;
+    return rows_.Batch(steps_);
+  }
+
+  void Interrupt() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    interrupted_ = true;
+    changed_.notify_all();
+  }
+
+  void Stats(ExecutorStats* stats) {
+    Enter("stats");
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stats->queued_requests = static_cast<uint32_t>(waiting_.size());
+    stats->active_requests = static_cast<uint32_t>(requests_.size() - waiting_.size());
+    stats->completed_requests = completed_;
+    stats->steps = steps_;
+  }
+
+  void Shutdown(std::chrono::milliseconds /*deadline*/) { Enter("shutdown"); }
+
+ private:
   void Load() {
     for (const ExecutorLogLevel level : {LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG}) Log(level, "scripted create");
     Enter("create");
@@ -210,60 +281,6 @@ class ScriptedExecutor {
     if (++calls_ == script_.throw_at_call) throw std::runtime_error("scripted throw in " + function);
   }
 
-  void Submit(const ExecutorRequest* const* requests, uint32_t count) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    std::vector<Request> made;
-    for (uint32_t i = 0; i < count; ++i) {
-      Tell("request", requests[i]);
-      made.push_back(MakeRequest(*requests[i]));
-    }
-    if (waiting_.size() + count > max_queue_size_)
-      throw executor::Failure(EXECUTOR_QUEUE_FULL, "max_queue_size is " + std::to_string(max_queue_size_));
-    for (uint32_t i = 0; i < count; ++i) {
-      made[i].fails = script_.fail_every > 0 && ++submitted_ % script_.fail_every == 0;
-      requests_[requests[i]->id] = std::move(made[i]);
-      waiting_.push_back(requests[i]->id);
-    }
-    changed_.notify_all();
-  }
-
-  void Cancel(const uint64_t* ids, uint32_t count) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (uint32_t i = 0; i < count && !script_.deaf; ++i) {
-      if (const auto found = requests_.find(ids[i]); found != requests_.end()) found->second.cancelled = true;
-    }
-    changed_.notify_all();
-  }
-
-  const ExecutorBatch* Wait(std::chrono::milliseconds timeout) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    rows_.Begin();
-    const auto has_work = [this] { return interrupted_ || !requests_.empty() || !ended_.empty(); };
-    changed_.wait_for(lock, timeout, has_work);
-    if (script_.step_ms > 0) {
-      changed_.wait_until(lock, next_step_, [this] { return interrupted_; });
-      next_step_ = Clock::now() + std::chrono::milliseconds(script_.step_ms);
-    }
-    if (!interrupted_) Step();
-    interrupted_ = false;
-    return rows_.Batch(steps_);
-  }
-
-  void Interrupt() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    interrupted_ = true;
-    changed_.notify_all();
-  }
-
-  void Stats(ExecutorStats* stats) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stats->queued_requests = static_cast<uint32_t>(waiting_.size());
-    stats->active_requests = static_cast<uint32_t>(requests_.size() - waiting_.size());
-    stats->completed_requests = completed_;
-    stats->steps = steps_;
-  }
-
- private:
   Request MakeRequest(const ExecutorRequest& request) const {
     using executor::Failure;
     if (request.token_count == 0) throw Failure(EXECUTOR_EMPTY_PROMPT, "the prompt has no tokens", request.id);
@@ -396,80 +413,10 @@ class ScriptedExecutor {
   Rows rows_;
 };
 
-ScriptedExecutor* Of(Executor* executor) { return reinterpret_cast<ScriptedExecutor*>(executor); }
-
-ExecutorCode Create(const ExecutorConfig* config, Executor** executor, ExecutorError* error) noexcept {
-  return executor::Guarded(error, [&] {
-    *executor = nullptr;
-    auto made = std::make_unique<ScriptedExecutor>(ReadScript(config->engine_dir), *config);
-    made->Load();
-    *executor = reinterpret_cast<Executor*>(made.release());
-  });
-}
-
-ExecutorCode Describe(Executor* executor, const ExecutorInfo** info, ExecutorError* error) noexcept {
-  return executor::Guarded(error, [&] {
-    Of(executor)->Enter("describe");
-    *info = Of(executor)->info();
-  });
-}
-
-ExecutorCode Submit(Executor* executor, const ExecutorRequest* const* requests, uint32_t count,
-                    ExecutorError* error) noexcept {
-  return executor::Guarded(error, [&] {
-    Of(executor)->Enter("submit");
-    Of(executor)->Submit(requests, count);
-  });
-}
-
-ExecutorCode Cancel(Executor* executor, const uint64_t* ids, uint32_t count, ExecutorError* error) noexcept {
-  return executor::Guarded(error, [&] {
-    Of(executor)->Enter("cancel");
-    Of(executor)->Cancel(ids, count);
-  });
-}
-
-ExecutorCode Wait(Executor* executor, uint32_t timeout_ms, const ExecutorBatch** batch, ExecutorError* error) noexcept {
-  return executor::Guarded(error, [&] {
-    Of(executor)->Enter("wait");
-    *batch = Of(executor)->Wait(std::chrono::milliseconds(timeout_ms));
-  });
-}
-
-void Interrupt(Executor* executor) noexcept { Of(executor)->Interrupt(); }
-
-ExecutorCode Stats(Executor* executor, ExecutorStats* stats, ExecutorError* error) noexcept {
-  return executor::Guarded(error, [&] {
-    Of(executor)->Enter("stats");
-    Of(executor)->Stats(stats);
-  });
-}
-
-ExecutorCode Shutdown(Executor* executor, uint32_t /*deadline_ms*/, ExecutorError* error) noexcept {
-  return executor::Guarded(error, [&] { Of(executor)->Enter("shutdown"); });
-}
-
-void Destroy(Executor* executor) noexcept {
-  const std::unique_ptr<ScriptedExecutor> last(Of(executor));
-  last->Log(LOG_INFO, "scripted destroy");
-}
-
-const ExecutorTable kTable = {sizeof(ExecutorTable),
-                              EXECUTOR_ABI_VERSION,
-                              "scripted",
-                              Create,
-                              Describe,
-                              Submit,
-                              Cancel,
-                              Wait,
-                              Interrupt,
-                              Stats,
-                              Shutdown,
-                              Destroy};
-
 }  // namespace
 }  // namespace scripted
 
 extern "C" __attribute__((visibility("default"))) const ExecutorTable* executor_table(uint32_t abi_version) {
-  return abi_version == EXECUTOR_ABI_VERSION ? &scripted::kTable : nullptr;
+  static constexpr ExecutorTable kTable = executor::TableOf<scripted::ScriptedExecutor>("scripted");
+  return abi_version == EXECUTOR_ABI_VERSION ? &kTable : nullptr;
 }

@@ -100,13 +100,15 @@ Loaded Load(const Engine& engine, const tle::ExecutorConfig& config, const std::
   check_goes_on(on_progress(0));
   const auto made = std::make_shared<std::shared_ptr<tle::Executor>>();
   bool has_worker_ended = false;
-  const bool is_loaded =
-      RunApart([made, engine, config,
-                spawns] { *made = Make(engine, config, spawns ? Spawning::kStartsRanks : Spawning::kNever); },
-               [&] {
-                 has_worker_ended = workers != nullptr && workers->Look();
-                 return !has_worker_ended && on_progress(progress.Done());
-               });
+  const bool is_loaded = RunApart(
+      [made, engine, config, workers] {
+        if (workers != nullptr) workers->AwaitOthersEnd();
+        *made = Make(engine, config, workers != nullptr ? Spawning::kStartsRanks : Spawning::kNever);
+      },
+      [&] {
+        has_worker_ended = workers != nullptr && workers->Look();
+        return !has_worker_ended && on_progress(progress.Done());
+      });
   if (is_loaded) {
     if (workers != nullptr) workers->Look();
     check_goes_on(on_progress(1));

@@ -3,15 +3,25 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <optional>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 namespace adapter {
 namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLongestEnd(5000);
+constexpr milliseconds kDaemonTime(300);  // for Open MPI's daemon, once they are gone
+
+std::atomic<bool> one_has_ended{false};
 
 std::string ProcPath(pid_t pid, const char* file) { return "/proc/" + std::to_string(pid) + "/" + file; }
 
@@ -83,7 +93,19 @@ bool Workers::Look() {
 }
 
 bool Workers::HasOneEnded() const {
-  return std::any_of(bytes_read_.begin(), bytes_read_.end(), [](const auto& seen) { return !IsAlive(seen.first); });
+  const bool has_ended =
+      std::any_of(bytes_read_.begin(), bytes_read_.end(), [](const auto& seen) { return !IsAlive(seen.first); });
+  if (has_ended) one_has_ended = true;
+  return has_ended;
+}
+
+void Workers::AwaitOthersEnd() const {
+  if (!one_has_ended) return;
+  const auto end = std::chrono::steady_clock::now() + kLongestEnd;
+  while (std::any_of(others_.begin(), others_.end(), IsAlive) && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(milliseconds(10));
+  std::this_thread::sleep_for(kDaemonTime);
+  one_has_ended = false;
 }
 
 uint64_t Workers::BytesRead() const {

@@ -33,6 +33,9 @@ class Workers {
   // By all of them.
   uint64_t BytesRead() const;
   std::vector<pid_t> pids() const;
+  // Where a worker of any engine has ended by itself, Open MPI ends all others of this process, and may leave a request for new
+  // ones unanswered meanwhile. Waits for that, for a few seconds at most.
+  void AwaitOthersEnd() const;
 
  private:
   std::set<Process> Find() const;

@@ -141,7 +141,7 @@ const DAMAGES: Damage[] = [
     what: 'a GPU that this version does not run on',
     env: { STAND_IN_GPUS: '7.5 Tesla T4' },
     code: 'ERR_EXECUTOR_UNAVAILABLE',
-    words: /Tesla T4 of compute capability 7\.5; TensorRT-LLM here is 1\.2\.1, and 0\.13 is the last/,
+    words: /Tesla T4 of compute capability 7\.5; TensorRT-LLM here is 1\.2\.1, and 0\.14 is the last/,
   },
   {
     what: 'a precision that the GPU lacks',

@@ -50,6 +50,12 @@ class Fields {
     return flag;
   }
   bool Has(const char* name) const { return Find(name).has_value(); }
+  bool HasItems(const char* name) const {
+    const auto value = Find(name);
+    simdjson::dom::array items;
+    if (value && value->get_array().get(items)) Reject(name, value, "a list");
+    return value && items.size() > 0;
+  }
   Fields Object(const char* name) const {
     const auto value = Find(name);
     object fields;
@@ -164,6 +170,8 @@ Engine ReadEngine(const std::string& dir) {
   engine.gather_context_logits = build.Flag("gather_context_logits");
   engine.gather_generation_logits = build.Flag("gather_generation_logits");
   engine.paged_context_fmha = plugins.Flag("use_paged_context_fmha");
+  engine.runs_adapters = plugins.Has("lora_plugin") && build.Has("lora_config") &&
+                         build.Object("lora_config").HasItems("lora_target_modules");
   return engine;
 }
 

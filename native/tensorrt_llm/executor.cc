@@ -99,6 +99,7 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
   limits_.max_seq_len = given.set & CONFIG_MAX_SEQ_LEN ? static_cast<int>(given.max_seq_len) : engine_.max_seq_len;
   limits_.max_num_sequences = static_cast<uint32_t>(config.getMaxBatchSize().value_or(engine_.max_batch_size)) *
                               static_cast<uint32_t>(engine_.pipeline_parallel_size);
+  limits_.max_beam_width = static_cast<uint32_t>(config.getMaxBeamWidth());
   ids_ = Ids(limits_.max_num_sequences);
   max_queue_size_ = given.set & CONFIG_MAX_QUEUE_SIZE ? given.max_queue_size : std::numeric_limits<size_t>::max();
   // Without chunks a prompt is computed in one step.
@@ -146,7 +147,7 @@ void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
   info_.max_num_tokens = static_cast<uint32_t>(config.getMaxNumTokens().value_or(engine_.max_num_tokens));
   info_.max_seq_len = static_cast<uint32_t>(limits_.max_seq_len);
   info_.max_input_len = static_cast<uint32_t>(limits_.max_input_len);
-  info_.max_beam_width = static_cast<uint32_t>(config.getMaxBeamWidth());
+  info_.max_beam_width = limits_.max_beam_width;
   info_.tensor_parallel_size = static_cast<uint32_t>(engine_.tensor_parallel_size);
   info_.tokens_per_block = static_cast<uint32_t>(engine_.tokens_per_block);
   info_.rank = static_cast<uint32_t>(MpirunRank());

@@ -30,7 +30,12 @@ class Maker {
 
   MadeRequest Make() const {
     CheckPrompt();
+    CheckBeams();
     CheckOutput();
+    if (given_.lora != nullptr && !engine_.runs_adapters)
+      throw Failure(EXECUTOR_UNSUPPORTED,
+                    "lora is set; the engine was built without adapters. Build it with --lora_plugin auto and "
+                    "--lora_target_modules, or leave lora out");
     Pending pending = MakePending();
     tle::Request request({given_.tokens, given_.tokens + given_.token_count},
                          static_cast<tle::SizeType32>(pending.max_tokens));
@@ -85,6 +90,19 @@ class Maker {
                     "sampling.sequences is " + std::to_string(sequences) + "; at most " +
                         std::to_string(limits_.max_num_sequences) +
                         " run at once. Ask for fewer, or load the engine with a larger max_batch_size");
+  }
+
+  // TensorRT-LLM finds these in the batch, and ends all requests that run.
+  void CheckBeams() const {
+    const uint32_t beam_width = BeamWidth(sampling_);
+    if (beam_width > limits_.max_beam_width)
+      throw Failure(EXECUTOR_INVALID_OPTION, "sampling.beam_width is " + std::to_string(beam_width) +
+                                                 "; it must be at most max_beam_width, " +
+                                                 std::to_string(limits_.max_beam_width));
+    if (beam_width > 1 && given_.external_draft != nullptr)
+      throw Failure(EXECUTOR_INVALID_OPTION, "external_draft is set with a sampling.beam_width of " +
+                                                 std::to_string(beam_width) +
+                                                 "; drafts are checked for one output only. Leave one of the two out");
   }
 
   void CheckOutput() const {
@@ -224,10 +242,11 @@ MadeRequest MakeRequest(const ExecutorRequest& given, const Engine& engine, cons
 
 uint64_t Capabilities(const Engine& engine, const RequestLimits& limits) {
   uint64_t can = CAN_LOGPROBS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS | CAN_MIN_TOKENS |
-                 CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_PRIORITY | CAN_LORA | CAN_LOOKAHEAD |
+                 CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_PRIORITY | CAN_LOOKAHEAD |
                  CAN_EXTERNAL_DRAFT | CAN_PROMPT_TUNING | ExtraCapabilities();
   const auto add = [&](bool has, uint64_t bit) { can |= has ? bit : 0; };
-  add(engine.max_beam_width > 1, CAN_BEAM_SEARCH);
+  add(limits.max_beam_width > 1, CAN_BEAM_SEARCH);
+  add(engine.runs_adapters, CAN_LORA);
   add(engine.gather_context_logits, CAN_CONTEXT_LOGITS | CAN_PROMPT_LOGPROBS);
   add(limits.generation_logits, CAN_GENERATION_LOGITS | CAN_TOP_LOGPROBS);
   add(engine.paged_context_fmha, CAN_BLOCK_REUSE);

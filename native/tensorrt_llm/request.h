@@ -16,7 +16,8 @@ namespace adapter {
 struct RequestLimits {
   int max_seq_len;
   int max_input_len;
-  uint32_t max_num_sequences;                                // that run at once
+  uint32_t max_num_sequences;  // that run at once
+  uint32_t max_beam_width;
   bool generation_logits;                                    // gathered
   std::unordered_map<std::string, bool> additional_outputs;  // by name, whether for the prompt too
   bool guided_decoding;                                      // the executor was given a backend and the vocabulary

@@ -26,6 +26,8 @@ export async function withStandIn(
     max_beam_width: 4,
     gather_context_logits: true,
     gather_generation_logits: true,
+    plugin_config: { ...config.build_config.plugin_config, lora_plugin: 'float16' },
+    lora_config: { lora_target_modules: ['attn_q'] },
   });
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));
   // Where `npm run test:native` puts it.

@@ -26,7 +26,8 @@ export function engineConfig(change: (config: Json) => void = () => {}): string 
       max_num_tokens: 64,
       max_seq_len: 64,
       gather_context_logits: false,
-      plugin_config: { tokens_per_block: 32, use_paged_context_fmha: true },
+      lora_config: { lora_target_modules: [] },
+      plugin_config: { tokens_per_block: 32, use_paged_context_fmha: true, lora_plugin: 'float16' },
     },
   };
   change(config as unknown as Json);

@@ -46,6 +46,8 @@ const WRONG: [string, string[], unknown[]][] = [
   ['max_beam_width', ['build_config'], NOT_A_SIZE],
   ['gather_context_logits', ['build_config'], [1, 'true']],
   ['plugin_config', ['build_config'], [undefined, 'x']],
+  ['lora_config', ['build_config'], ['x']],
+  ['lora_target_modules', ['build_config', 'lora_config'], ['attn_q']],
   ['tokens_per_block', ['build_config', 'plugin_config'], [undefined, ...NOT_A_SIZE]],
   ['use_paged_context_fmha', ['build_config', 'plugin_config'], [1, 'enable']],
 ];

@@ -60,6 +60,17 @@ TEST(Engine, IsRefusedWhereItIsNoDecoder) {
   EXPECT_NO_THROW(TestEngine("{}", ConfigWith(R"("architecture": "Qwen2ForCausalLM")")).Read());
 }
 
+TEST(Engine, RunsAdaptersIfItWasBuiltWithThePluginAndForModules) {
+  EXPECT_TRUE(TestEngine().Read().runs_adapters);
+  const auto with = [](const std::string& part, const std::string& other) {
+    std::string config = ConfigJson();
+    return TestEngine("{}", config.replace(config.find(part), part.size(), other)).Read().runs_adapters;
+  };
+  EXPECT_FALSE(with(R"("lora_plugin": "float16")", R"("lora_plugin": null)"));
+  EXPECT_FALSE(with(R"(["attn_q"])", "[]"));
+  EXPECT_FALSE(with(R"("lora_config": {"lora_target_modules": ["attn_q"]},)", ""));
+}
+
 TEST(Engine, HasNoMoreThan1024Ranks) {
   const auto mapping = [](const char* sizes) {
     return R"({"version": "1", "pretrained_config": {"dtype": "float16", "vocab_size": 9, "mapping": )" +

@@ -25,6 +25,7 @@ class RequestExtrasTest : public testing::Test {
     limits_.max_seq_len = engine_.max_seq_len;
     limits_.max_input_len = engine_.max_seq_len - 1;
     limits_.max_num_sequences = static_cast<uint32_t>(engine_.max_batch_size);
+    limits_.max_beam_width = static_cast<uint32_t>(engine_.max_beam_width);
   }
   tle::Request Make() { return MakeRequest(*request_.Get(), engine_, limits_).request; }
   // Refused where the version lacks it, by the field's name and the first version that has it.
@@ -42,6 +43,29 @@ class RequestExtrasTest : public testing::Test {
   TestRequest request_{1};
   ExecutorRequest& given_ = request_.request;
 };
+
+TEST_F(RequestExtrasTest, AreRefusedWithAnAdapterByAnEngineThatWouldIgnoreIt) {
+  auto lora = Sized<ExecutorLora>();
+  given_.lora = &lora;
+  EXPECT_NE(Capabilities(engine_, limits_) & CAN_LORA, 0u);
+  engine_.runs_adapters = false;
+  EXPECT_EQ(Capabilities(engine_, limits_) & CAN_LORA, 0u);
+  const auto failure = FailureOfCall([&] { Make(); });
+  EXPECT_EQ(failure.code(), EXECUTOR_UNSUPPORTED);
+  EXPECT_NE(std::string(failure.what()).find("--lora_plugin"), std::string::npos) << failure.what();
+}
+
+TEST_F(RequestExtrasTest, AreRefusedWithADraftForABeamSearch) {
+  auto draft = Sized<ExecutorExternalDraft>();
+  const int32_t token = 1;
+  draft.tokens = &token;
+  draft.token_count = 1;
+  given_.external_draft = &draft;
+  EXPECT_NO_THROW(Make());
+  request_.sampling.set |= SAMPLING_BEAM_WIDTH;
+  request_.sampling.beam_width = 2;
+  EXPECT_EQ(FailureOfCall([&] { Make(); }).code(), EXECUTOR_INVALID_OPTION);
+}
 
 TEST_F(RequestExtrasTest, CarryTheWeightsOfAnAdapterOrItsIdAlone) {
   auto lora = Sized<ExecutorLora>();

@@ -17,6 +17,7 @@ class RequestTest : public testing::Test {
     limits_.max_seq_len = engine_.max_seq_len;
     limits_.max_input_len = engine_.max_seq_len - 1;
     limits_.max_num_sequences = static_cast<uint32_t>(engine_.max_batch_size);
+    limits_.max_beam_width = static_cast<uint32_t>(engine_.max_beam_width);
   }
   tle::Request Make(TestRequest request) { return MakeRequest(*request.Get(), engine_, limits_).request; }
   executor::Failure Refuse(TestRequest request) {
@@ -108,6 +109,15 @@ TEST_F(RequestTest, IsRefusedForMoreSamplesThanRunAtOnceButNotForMoreBeams) {
   request.sampling.set |= SAMPLING_BEAM_WIDTH;
   request.sampling.beam_width = 4;
   EXPECT_EQ(Refuse(request).code(), EXECUTOR_OK);
+}
+
+TEST_F(RequestTest, IsRefusedForMoreBeamsThanTheEngineWasLoadedFor) {
+  TestRequest request(1);
+  request.sampling.set |= SAMPLING_BEAM_WIDTH;
+  request.sampling.beam_width = 4;
+  EXPECT_EQ(Refuse(request).code(), EXECUTOR_OK);
+  limits_.max_beam_width = 3;
+  EXPECT_EQ(Refuse(request).code(), EXECUTOR_INVALID_OPTION);
 }
 
 TEST_F(RequestTest, IsRefusedWithATokenOutsideTheVocabulary) {

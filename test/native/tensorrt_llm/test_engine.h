@@ -20,7 +20,8 @@ inline std::string ConfigJson(const std::string& version = tle::kTensorRtLlmVers
     {"tp_size": )" +
          std::to_string(tensor_parallel_size) + R"(}}, "build_config": {"max_batch_size": 4,
     "max_beam_width": 4, "max_num_tokens": 64, "max_seq_len": 64, "gather_context_logits": true,
-    "gather_generation_logits": true, "plugin_config": {"tokens_per_block": 32}}})";
+    "gather_generation_logits": true, "lora_config": {"lora_target_modules": ["attn_q"]},
+    "plugin_config": {"tokens_per_block": 32, "lora_plugin": "float16"}}})";
 }
 
 // The stand-in answers it with letters: token i is 'a' + (last prompt token + beam + i) % 26, likeliest by a logit of 1 over

@@ -17,6 +17,12 @@ constexpr char kOtherTensorRt[] =
 constexpr char kOtherPlugins[] =
     "The engine has plugins that are not in the TensorRT-LLM loaded here: build it again with this one, or install "
     "TensorRT-LLM as a whole";
+constexpr char kAdapter[] =
+    "Convert the adapter for this engine: of its type, for modules of its --lora_target_modules, of a rank up to its "
+    "--max_lora_rank";
+constexpr char kExtraIds[] =
+    "Give multimodal.token_extra_ids, one for each token of the prompt, or load the engine without "
+    "kv_cache.block_reuse";
 constexpr char kStartRanks[] = "Start one process for each rank: mpirun -n RANKS, or leave parallel.mode out";
 
 // The first that the message contains holds. Those of CUDA come first: after one of them every request fails.
@@ -39,10 +45,36 @@ constexpr Wording kWordings[] = {
     {"gather_context_logits", EXECUTOR_UNSUPPORTED, "Build the engine with --gather_context_logits"},
     {"gather_generation_logits", EXECUTOR_UNSUPPORTED, "Load the engine with gather_generation_logits"},
     {"gatherGenerationLogits", EXECUTOR_UNSUPPORTED, "Load the engine with gather_generation_logits"},
-    {"uided decoding", EXECUTOR_UNSUPPORTED, "Load the engine with guided decoding configured"},
+    {"GuidedDecoder is not setup", EXECUTOR_UNSUPPORTED, "Load the engine with guided.backend"},
+    {"with beam search", EXECUTOR_INVALID_OPTION, "Leave sampling.beam_width out"},
     {"Shutdown called", EXECUTOR_CLOSED, "Load the engine again"},
     {"Request is too large", EXECUTOR_INVALID_INPUT, "Send less with one request"},
-    {"LoRA task", EXECUTOR_INVALID_INPUT, "Send the adapter's weights with the request that first names it"},
+    {"not found in cache", EXECUTOR_INVALID_INPUT,
+     "Send lora.weights and lora.config with the request that first names the adapter, and again where others have "
+     "taken its place"},
+    {"Cache is full", EXECUTOR_OUT_OF_MEMORY,
+     "Run fewer adapters at once, or load the engine with a larger peft_cache"},
+    {"lora weights", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"lora_weights", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"lora keys", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"lora_keys", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"lora module", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"each lora request", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"Expected layerId", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"Expected adapterSize", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"Invalid low_rank", EXECUTOR_INVALID_INPUT, kAdapter},
+    {"Draft tokens length", EXECUTOR_INVALID_OPTION,
+     "Send fewer drafted tokens, or build the engine with --speculative_decoding_mode draft_tokens_external and a "
+     "larger "
+     "--max_draft_len"},
+    {"Embedding bias", EXECUTOR_UNSUPPORTED, "Build the engine with --logits_dtype float32"},
+    {"Input token extra ids", EXECUTOR_INVALID_INPUT, kExtraIds},
+    {"inputTokenExtraIds", EXECUTOR_INVALID_INPUT, kExtraIds},
+    {"prompt embedding table", EXECUTOR_INVALID_INPUT, "Give multimodal.prompt_table as [rows, hidden size]"},
+    {"Incorrect sampling config", EXECUTOR_INVALID_OPTION,
+     "What TensorRT-LLM has printed names the option; set it within its range"},
+    {"Request sequence length", EXECUTOR_INVALID_OPTION,
+     "Ask for fewer max_tokens, or load the engine with chunked_context, or with scheduler.capacity_policy left out"},
     // While an engine is loaded:
     {"incompatible device", EXECUTOR_ENGINE_WEIGHTS, "Build the engine again on a GPU of this kind"},
     {"Version tag does not match", EXECUTOR_ENGINE_WEIGHTS, kOtherTensorRt},

@@ -25,14 +25,14 @@ test('guided is refused where the engine was loaded without guidedDecoding, whic
     await assert.rejects(guided, failsWith('ERR_UNSUPPORTED', /^guided needs .*load the engine with guidedDecoding/));
   }));
 
-test('what the engine cannot run ends in the words of the library', () =>
+test('what the engine cannot run ends in the words of the library, with the mend', () =>
   withStandIn(
     '1.2',
     async (llm) => {
-      for (const options of [{ lora: { id: 1 } }, { lookahead }, { draft: { tokens: [1] } }]) {
-        const running = llm.generate({ tokens: [1] }, options);
-        await assert.rejects(running, failsWith('ERR_INTERNAL', /runs no adapters, drafts or split requests/));
-      }
+      const lora = llm.generate({ tokens: [1] }, { lora: { id: 1 } });
+      await assert.rejects(lora, failsWith('ERR_INVALID_INPUT', /LoRA task 1 not found in cache.*lora\.weights/));
+      const draft = llm.generate({ tokens: [1] }, { draft: { tokens: [1] } });
+      await assert.rejects(draft, failsWith('ERR_INVALID_OPTION', /length \(0\).*--max_draft_len/));
       assert.equal((await llm.generate({ tokens: [1] }, { maxTokens: 2 })).usage.completionTokens, 2);
     },
     {},

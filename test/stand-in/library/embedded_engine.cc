@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "check.h"
 #include "embedded/executor_table.h"
 #include "engine.h"
 #include "executor/guard.h"
@@ -60,10 +61,15 @@ class EmbeddedRequest {
   };
 
   static void RefuseWhatIsNotRun(const tle::Request& request) {
-    const bool is_run = !request.getExternalDraftTokensConfig() && !request.getPromptTuningConfig() &&
-                        !request.getLoraConfig() && !request.getLookaheadConfig() && !request.getPositionIds() &&
+    if (const auto draft = request.getExternalDraftTokensConfig())
+      Throw("Draft tokens length (" + std::to_string(draft->getTokens().size()) +
+            ") exceeds maximum draft tokens length (0).");
+    if (const auto lora = request.getLoraConfig())
+      throw std::runtime_error("LoRA task " + std::to_string(lora->getTaskId()) +
+                               " not found in cache. Please send LoRA weights with request");
+    const bool is_run = !request.getPromptTuningConfig() && !request.getPositionIds() &&
                         request.getRequestType() == tle::RequestType::REQUEST_TYPE_CONTEXT_AND_GENERATION;
-    if (!is_run) throw std::runtime_error("the stand-in's checkpoint runs no adapters, drafts or split requests");
+    if (!is_run) throw std::runtime_error("the stand-in's checkpoint runs no prompt tables or split requests");
 #if STAND_IN_1_2
     if (request.getGuidedDecodingParams()) throw std::runtime_error("the stand-in's checkpoint runs no guides");
 #endif

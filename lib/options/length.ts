@@ -5,7 +5,7 @@ import { type TokenRun, texts, tokenRuns } from './token-runs.js';
 export interface LengthOptions {
   /** New tokens of each output at most, the prompt not counted; from 1. Default: the model's, else what the context window leaves. */
   maxTokens?: number | undefined;
-  /** No end token is drawn before so many new tokens. Default: the model's, else 0. */
+  /** No end token is drawn before so many new tokens. On TensorRT-LLM for models of one end token only. Default: the model's, else 0. */
   minTokens?: number | undefined;
   /** Text that ends the output where it would stand; it is not part of the text. Default: none. */
   stop?: string | readonly string[] | undefined;

@@ -2,14 +2,17 @@
 #ifndef TEST_EMBEDDED_TINY_CHECKPOINT_H_
 #define TEST_EMBEDDED_TINY_CHECKPOINT_H_
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -19,10 +22,9 @@ namespace embedded {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    static int count = 0;
-    path_ = std::filesystem::temp_directory_path() /
-            ("embedded-test-" + std::to_string(getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(path_);
+    std::string path = std::filesystem::temp_directory_path() / "node-tensorrt-llm-XXXXXX";
+    if (mkdtemp(path.data()) == nullptr) throw std::runtime_error(path + " could not be made");
+    path_ = path;
   }
   ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
   TemporaryDirectory(const TemporaryDirectory&) = delete;

@@ -12,6 +12,7 @@ namespace embedded {
 namespace {
 
 using executor::Failure;
+using executor::Row;
 
 // std::condition_variable::wait needs a newer libstdc++ than a prebuilt addon may ask for; wait_for does not.
 constexpr auto kLongTime = std::chrono::hours(1);
@@ -24,6 +25,16 @@ RequestSequence* SequenceOf(Sequence* sequence) { return static_cast<RequestSequ
 
 bool EndsWith(const std::vector<int32_t>& tokens, size_t first, const std::vector<int32_t>& word) {
   return tokens.size() - first >= word.size() && std::equal(word.begin(), word.end(), tokens.end() - word.size());
+}
+
+void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
+  const auto now = Request::Clock::now();
+  numbers->set |= DETAILS_USAGE | DETAILS_TIMING;
+  numbers->prompt_tokens = static_cast<uint32_t>(request.prompt_tokens);
+  numbers->queue_ms = MillisecondsBetween(request.submitted, request.started.value_or(now));
+  numbers->first_token_ms = MillisecondsBetween(request.submitted, request.first_token.value_or(now));
+  numbers->total_ms = MillisecondsBetween(request.submitted, now);
+  numbers->kv_blocks_allocated = request.allocated_blocks();
 }
 
 }  // namespace
@@ -298,44 +309,35 @@ void CpuExecutor::EndCancelledAndFailed() {
   }
 }
 
-Outbox::Row CpuExecutor::TakeRow(RequestSequence* sequence) {
+Row CpuExecutor::TakeRow(RequestSequence* sequence) {
   Request* const request = sequence->request;
-  Outbox::Row row;
+  Row row;
   row.request_id = request->id;
   row.sequence = sequence->index;
-  row.output = std::exchange(sequence->unsent, {});
-  if (request->first_token) row.prompt = std::exchange(request->prompt_output, {});
-  if (!std::exchange(request->has_row, true)) row.details = DetailsOf(*request);
+  if (request->first_token) row.details = std::move(request->prompt_output);
+  Output output = std::exchange(sequence->unsent, {});
+  row.tokens = std::move(output.tokens);
+  row.logprobs = std::move(output.logprobs);
+  row.top_logprobs = std::move(output.top_logprobs);
+  if (!output.logits.empty()) DetailsOf(&row)->generation_logits = std::move(output.logits);
+  if (!std::exchange(request->has_row, true)) AddUsage(*request, &DetailsOf(&row)->numbers);
   return row;
-}
-
-ExecutorRowDetails CpuExecutor::DetailsOf(const Request& request) const {
-  ExecutorRowDetails details{};
-  const auto now = Clock::now();
-  details.set = DETAILS_USAGE | DETAILS_TIMING;
-  details.prompt_tokens = static_cast<uint32_t>(request.prompt_tokens);
-  details.queue_ms = MillisecondsBetween(request.submitted, request.started.value_or(now));
-  details.first_token_ms = MillisecondsBetween(request.submitted, request.first_token.value_or(now));
-  details.total_ms = MillisecondsBetween(request.submitted, now);
-  details.kv_blocks_allocated = request.allocated_blocks();
-  return details;
 }
 
 void CpuExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish finish, std::optional<int32_t> stop_token) {
   Request* const request = sequence->request;
   sequence->ended = true;
   const bool is_last = --request->sequences_left == 0;
-  Outbox::Row row = TakeRow(sequence);
+  Row row = TakeRow(sequence);
   row.finish = finish;
   row.flags = ROW_SEQUENCE_FINAL;
   if (is_last) {
     row.flags |= ROW_REQUEST_FINAL;
-    row.details = DetailsOf(*request);
+    AddUsage(*request, &DetailsOf(&row)->numbers);
   }
   if (stop_token) {
-    if (!row.details) row.details.emplace();
-    row.details->set |= DETAILS_STOP_TOKEN;
-    row.details->stop_token = *stop_token;
+    DetailsOf(&row)->numbers.set |= DETAILS_STOP_TOKEN;
+    DetailsOf(&row)->numbers.stop_token = *stop_token;
   }
   outbox_.Add(std::move(row), stats_.steps);
   scheduler_->Remove(sequence);
@@ -355,13 +357,12 @@ void CpuExecutor::CancelRequest(Request* request) {
 void CpuExecutor::FailRequest(Request* request, const Failure& failure) {
   const auto left = std::find_if(request->sequences.begin(), request->sequences.end(),
                                  [](const RequestSequence& sequence) { return !sequence.ended; });
-  Outbox::Row row = TakeRow(&*left);
+  Row row = TakeRow(&*left);
   row.finish = FINISH_ERROR;
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
-  row.details = DetailsOf(*request);
-  row.error = std::make_unique<ExecutorError>();
-  row.error->size = sizeof(ExecutorError);
-  executor::Report(row.error.get(), failure.code(), failure.what(), request->id);
+  AddUsage(*request, &DetailsOf(&row)->numbers);
+  row.details->error = std::make_unique<ExecutorError>(executor::EmptyError());
+  executor::Report(row.details->error.get(), failure.code(), failure.what(), request->id);
   outbox_.Add(std::move(row), stats_.steps);
   for (RequestSequence& sequence : request->sequences) scheduler_->Remove(&sequence);
   ++stats_.completed_requests;

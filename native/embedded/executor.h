@@ -15,12 +15,12 @@
 #include <vector>
 
 #include "embedded/limits.h"
-#include "embedded/outbox.h"
 #include "embedded/request.h"
 #include "embedded/scheduler.h"
 #include "embedded/step_runner.h"
 #include "executor/executor.h"
 #include "executor/guard.h"
+#include "executor/outbox.h"
 
 namespace embedded {
 
@@ -55,8 +55,7 @@ class CpuExecutor {
   void Commit(const StepEntry& entry, std::vector<StepResult> results);
   void AddToken(RequestSequence* sequence, Output output);
   void EndCancelledAndFailed();
-  Outbox::Row TakeRow(RequestSequence* sequence);
-  ExecutorRowDetails DetailsOf(const Request& request) const;
+  executor::Row TakeRow(RequestSequence* sequence);
   void EndSequence(RequestSequence* sequence, ExecutorFinish finish, std::optional<int32_t> stop_token = std::nullopt);
   // Ends all sequences that have not ended.
   void CancelRequest(Request* request);
@@ -80,8 +79,8 @@ class CpuExecutor {
   std::condition_variable stopped_;  // shutdown sleeps on it
   std::unordered_map<uint64_t, std::unique_ptr<Request>> requests_;
   std::optional<Scheduler> scheduler_;
-  Outbox outbox_;
-  Outbox reading_;  // what the last wait gave
+  executor::Outbox outbox_;
+  executor::Outbox reading_;  // what the last wait gave
   bool interrupted_ = false;
   bool thread_ended_ = false;
   std::optional<std::string> failure_;  // nothing runs any more

@@ -13,6 +13,7 @@
 #include "embedded/scheduler.h"
 #include "executor/executor.h"
 #include "executor/guard.h"
+#include "executor/row.h"
 
 namespace embedded {
 
@@ -24,14 +25,6 @@ struct Output {
   std::vector<float> logits;                            // [tokens, vocab_size], or none
 
   void Append(Output more);
-};
-
-// What was asked about the prompt.
-struct PromptOutput {
-  std::vector<float> logits;        // [prompt_tokens, vocab_size], or none
-  std::vector<float> logprobs;      // [prompt_tokens], of each given those before it, NaN for the first; or none
-  std::vector<int32_t> top_tokens;  // [prompt_tokens, top count], -1 for the first; or none
-  std::vector<float> top_logprobs;  // likewise, NaN for the first
 };
 
 struct Request;
@@ -66,9 +59,9 @@ struct Request {
   std::vector<RequestSequence> sequences;  // by index
   size_t sequences_left;                   // that have not ended
   bool cancelled = false;
-  std::optional<executor::Failure> failure;  // like a cancel, it ends the request after the step
-  bool has_row = false;                      // its first row was given
-  PromptOutput prompt_output;                // until a row takes it
+  std::optional<executor::Failure> failure;             // like a cancel, it ends the request after the step
+  bool has_row = false;                                 // its first row was given
+  std::unique_ptr<executor::RowDetails> prompt_output;  // what was asked about the prompt, until a row takes it
   Clock::time_point submitted = Clock::now();
   std::optional<Clock::time_point> started;      // its first step
   std::optional<Clock::time_point> first_token;  // of each sequence: they are drawn together

@@ -7,6 +7,7 @@
 
 #include "embedded/cpu/kernels.h"
 #include "embedded/logits_processors.h"
+#include "executor/row.h"
 
 namespace embedded {
 
@@ -19,10 +20,7 @@ struct SamplingParams {
   LogitsProcessorParams processors;  // applied before all of these
 };
 
-struct TokenLogprob {
-  int32_t token;
-  float logprob;
-};
+using executor::TokenLogprob;
 
 // One thread's sampler. Among equal logits the lower token id counts as the likelier.
 class Sampler {

@@ -120,27 +120,28 @@ void StepRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
   Request& request = *SequenceOf(entry).request;
   // After its first token a sequence that was preempted goes through the prompt again.
   if (request.first_token || !(request.wants_context_logits || request.wants_prompt_logprobs)) return;
-  PromptOutput& out = request.prompt_output;
+  if (request.prompt_output == nullptr) request.prompt_output = std::make_unique<executor::RowDetails>();
+  executor::RowDetails& out = *request.prompt_output;
   const size_t vocab_size = static_cast<size_t>(model_.vocab_size);
   const size_t top_count = static_cast<size_t>(request.prompt_top_logprobs);
   const int32_t* tokens = entry.sequence->tokens.data();
-  if (request.wants_context_logits) out.logits.resize(request.prompt_tokens * vocab_size);
+  if (request.wants_context_logits) out.context_logits.resize(request.prompt_tokens * vocab_size);
   if (request.wants_prompt_logprobs) {
-    out.logprobs.resize(request.prompt_tokens, std::numeric_limits<float>::quiet_NaN());
-    out.top_tokens.resize(request.prompt_tokens * top_count, -1);
-    out.top_logprobs.resize(request.prompt_tokens * top_count, std::numeric_limits<float>::quiet_NaN());
+    out.prompt_logprobs.resize(request.prompt_tokens, std::numeric_limits<float>::quiet_NaN());
+    out.prompt_top_tokens.resize(request.prompt_tokens * top_count, -1);
+    out.prompt_top_logprobs.resize(request.prompt_tokens * top_count, std::numeric_limits<float>::quiet_NaN());
   }
   std::atomic<bool> out_of_memory{false};
   const auto gather = [&](size_t token, const float* logits, Sampler* sampler) {
-    if (request.wants_context_logits) std::copy_n(logits, vocab_size, out.logits.data() + token * vocab_size);
+    if (request.wants_context_logits) std::copy_n(logits, vocab_size, out.context_logits.data() + token * vocab_size);
     const size_t next = token + 1;  // the one these logits are about
     if (!request.wants_prompt_logprobs || next == request.prompt_tokens) return;
-    out.logprobs[next] = sampler->Logprob(logits, tokens[next]);
+    out.prompt_logprobs[next] = sampler->Logprob(logits, tokens[next]);
     if (top_count == 0) return;
     const std::vector<TokenLogprob> top = sampler->TopLogprobs(logits, request.prompt_top_logprobs);
     for (size_t i = 0; i < top_count; ++i) {
-      out.top_tokens[next * top_count + i] = top[i].token;
-      out.top_logprobs[next * top_count + i] = top[i].logprob;
+      out.prompt_top_tokens[next * top_count + i] = top[i].token;
+      out.prompt_top_logprobs[next * top_count + i] = top[i].logprob;
     }
   };
   const size_t first = entry.sequence->computed_tokens;

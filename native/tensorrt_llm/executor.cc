@@ -224,7 +224,7 @@ const ExecutorBatch* EngineExecutor::Wait(milliseconds timeout) {
     if (outbox_.empty() && failure_ && is_idle && !interrupted) throw *failure_;
     if (!outbox_.empty() || interrupted || (left.count() <= 0 && (is_idle || has_listened))) {
       std::swap(outbox_, reading_);
-      return reading_.Batch(step_);
+      return reading_.Batch();
     }
     if (is_idle) {
       changed_.wait_until(lock, workers_ == nullptr ? deadline : std::min(deadline, Clock::now() + kLookPeriod));
@@ -256,13 +256,15 @@ void EngineExecutor::Listen(milliseconds timeout) {
   } catch (...) {
     failure.emplace(EXECUTOR_FAILED, "TensorRT-LLM threw what is no std::exception; load the engine again");
   }
-  if (!failure)
-    for (const tle::Response& response : responses) Take(response);
+  if (!responses.empty()) {
+    const Lock lock(mutex_);
+    ++step_;  // that of their rows
+  }
+  for (const tle::Response& response : responses) Take(response);
   const Lock lock(mutex_);
   if (!failure && HasWorkerEnded()) failure.emplace(EXECUTOR_FAILED, kWorkerEnded);
   if (failure) failure_.emplace(EXECUTOR_FAILED, failure->what());
   if (failure_) EndAllWithFailure();
-  if (!responses.empty()) ++step_;
   changed_.notify_all();
 }
 
@@ -299,21 +301,21 @@ void EngineExecutor::Take(const tle::Response& response) {
     if (!is_final) CancelInEngine(*pending);
     return EndWithError(pending, *failure);
   }
-  for (Row& row : rows) outbox_.Add(std::move(row));
+  for (Row& row : rows) outbox_.Add(std::move(row), step_);
   if (!is_final) return;
   ++completed_requests_;
   ids_.Remove(pending);
 }
 
 void EngineExecutor::EndWithError(Pending* pending, const Failure& failure) {
-  outbox_.Add(ErrorRow(failure, *pending));
+  outbox_.Add(ErrorRow(failure, *pending), step_);
   ++completed_requests_;
   ids_.Remove(pending);
 }
 
 void EngineExecutor::EndAllWithFailure() {
-  ids_.ForEach(
-      [&](const Pending* pending) { outbox_.Add(ErrorRow(Failure(EXECUTOR_FAILED, failure_->what()), *pending)); });
+  const Failure failure(EXECUTOR_FAILED, failure_->what());
+  ids_.ForEach([&](const Pending* pending) { outbox_.Add(ErrorRow(failure, *pending), step_); });
   completed_requests_ += ids_.size();
   ids_.Clear();
 }

@@ -11,11 +11,11 @@
 #include <string>
 
 #include "executor/executor.h"
+#include "executor/outbox.h"
 #include "tensorrt_llm/engine.h"
 #include "tensorrt_llm/features.h"
 #include "tensorrt_llm/ids.h"
 #include "tensorrt_llm/loading.h"
-#include "tensorrt_llm/outbox.h"
 #include "tensorrt_llm/request.h"
 #include "tensorrt_llm/stats.h"
 
@@ -75,8 +75,8 @@ class EngineExecutor {
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
   Ids ids_{0};
-  Outbox outbox_;
-  Outbox reading_;  // what the last wait gave
+  executor::Outbox outbox_;
+  executor::Outbox reading_;  // what the last wait gave
   adapter::Stats stats_;
   uint64_t completed_requests_ = 0;
   uint64_t step_ = 0;  // how often responses have come

@@ -5,12 +5,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "executor/row.h"
+
 namespace adapter {
 
-struct TokenLogprob {
-  int32_t token;
-  float logprob;
-};
+using executor::TokenLogprob;
 
 // log(sum(exp(logits))) over [vocab_size], in double so that large vocabularies lose nothing.
 double LogSumExp(const float* logits, int vocab_size);

@@ -2,23 +2,24 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
+
+#include "tensorrt_llm/logprobs.h"
+#include "tensorrt_llm/tensors.h"
 
 namespace adapter {
 namespace {
 
 using executor::Failure;
+using executor::RowContextPhase;
+using executor::RowDetails;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 double Milliseconds(Pending::Clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
-}
-
-RowDetails* DetailsOf(Row* row) {
-  if (row->details == nullptr) row->details = std::make_unique<RowDetails>();
-  return row->details.get();
 }
 
 // The adapter's own clocks, which every version has. Usage is known from the start but for the cache's part.
@@ -212,8 +213,8 @@ Row ErrorRow(const Failure& failure, const Pending& pending) {
   row.finish = FINISH_ERROR;
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
   RowDetails* const details = DetailsOf(&row);
-  details->error = executor::EmptyError();
-  executor::Report(&*details->error, failure.code(), failure.what(), pending.id);
+  details->error = std::make_unique<ExecutorError>(executor::EmptyError());
+  executor::Report(details->error.get(), failure.code(), failure.what(), pending.id);
   AddUsage(pending, &details->numbers);
   return row;
 }

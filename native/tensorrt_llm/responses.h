@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "executor/guard.h"
+#include "executor/row.h"
 #include "tensorrt_llm/engine.h"
 #include "tensorrt_llm/features.h"
 #include "tensorrt_llm/pending.h"
-#include "tensorrt_llm/row.h"
 
 namespace adapter {
+
+using executor::Row;
 
 // One row for each sequence the result speaks of; none for one that has ended before. `cancelled` is given since others
 // write pending->cancelled meanwhile. Throws executor::Failure, which ends

@@ -65,7 +65,7 @@ tle::Tensor MakeVector(const std::vector<float>& values) {
   return MakeTensor(view);
 }
 
-HostTensor CopyToHost(const tle::Tensor& tensor) {
+executor::HostTensor CopyToHost(const tle::Tensor& tensor) {
   const tle::Tensor host = OnHost(tensor);
   const auto type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                  [&](const TypePair& pair) { return pair.theirs == host.getDataType(); });
@@ -73,7 +73,7 @@ HostTensor CopyToHost(const tle::Tensor& tensor) {
   if (type == std::end(kTypes) || shape.size() > 4)
     throw Failure(EXECUTOR_UNSUPPORTED, "an output tensor has rank " + std::to_string(shape.size()) +
                                             " or a data type the contract has not; leave it out");
-  HostTensor copy{};
+  executor::HostTensor copy{};
   const auto* data = static_cast<const uint8_t*>(host.getData());
   copy.bytes.assign(data, data + host.getSizeInBytes());
   copy.view.data = copy.bytes.data();

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "executor/types.h"
+#include "executor/row.h"
 #include "tensorrt_llm/features.h"
 
 namespace adapter {
@@ -15,12 +15,7 @@ tle::Tensor MakeTensor(const ExecutorTensor& given);
 // fp32 in host memory, of one dimension.
 tle::Tensor MakeVector(const std::vector<float>& values);
 
-// A tensor with its memory, to hand out.
-struct HostTensor {
-  std::vector<uint8_t> bytes;
-  ExecutorTensor view;  // its data is bytes.data()
-};
-HostTensor CopyToHost(const tle::Tensor& tensor);
+executor::HostTensor CopyToHost(const tle::Tensor& tensor);
 
 // Rows of logits in fp32, [rows, columns], whatever the library gave: any data type, leading dimensions flattened.
 class Logits {

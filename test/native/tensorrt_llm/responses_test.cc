@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tensorrt_llm/tensors.h"
 #include "test_engine.h"
 
 namespace adapter {

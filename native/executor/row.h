@@ -1,6 +1,6 @@
-// One row of an ExecutorBatch, with its memory.
-#ifndef ADAPTER_ROW_H_
-#define ADAPTER_ROW_H_
+// C++ only: one row of an ExecutorBatch, with its memory.
+#ifndef NODE_TENSORRT_LLM_EXECUTOR_ROW_H_
+#define NODE_TENSORRT_LLM_EXECUTOR_ROW_H_
 
 #include <cstdint>
 #include <memory>
@@ -10,10 +10,18 @@
 #include <vector>
 
 #include "executor/response.h"
-#include "tensorrt_llm/logprobs.h"
-#include "tensorrt_llm/tensors.h"
 
-namespace adapter {
+namespace executor {
+
+struct TokenLogprob {
+  int32_t token;
+  float logprob;
+};
+
+struct HostTensor {
+  std::vector<uint8_t> bytes;
+  ExecutorTensor view;  // its data is bytes.data()
+};
 
 struct RowContextPhase {
   uint64_t request_id;
@@ -24,13 +32,13 @@ struct RowContextPhase {
 
 // Outbox makes the pointers of an ExecutorRowDetails from it.
 struct RowDetails {
-  ExecutorRowDetails numbers{};  // without its pointers
-  std::optional<ExecutorError> error;
+  ExecutorRowDetails numbers{};            // without its pointers
+  std::unique_ptr<ExecutorError> error;    // null: none
   std::vector<float> context_logits;       // [prompt_tokens, vocab_size], or none
   std::vector<float> generation_logits;    // [tokens of the row, vocab_size], or none
-  std::vector<float> prompt_logprobs;      // [prompt_tokens], or none
-  std::vector<int32_t> prompt_top_tokens;  // [prompt_tokens, prompt_top_count]
-  std::vector<float> prompt_top_logprobs;  // likewise
+  std::vector<float> prompt_logprobs;      // [prompt_tokens], NaN for the first; or none
+  std::vector<int32_t> prompt_top_tokens;  // [prompt_tokens, prompt_top_count], -1 for the first; or none
+  std::vector<float> prompt_top_logprobs;  // likewise, NaN for the first
   std::vector<std::pair<std::string, HostTensor>> additional_outputs;
   std::optional<RowContextPhase> context_phase;
 };
@@ -46,6 +54,12 @@ struct Row {
   std::unique_ptr<RowDetails> details;                  // null: none
 };
 
-}  // namespace adapter
+// The row's details, made where it has none.
+inline RowDetails* DetailsOf(Row* row) {
+  if (row->details == nullptr) row->details = std::make_unique<RowDetails>();
+  return row->details.get();
+}
 
-#endif  // ADAPTER_ROW_H_
+}  // namespace executor
+
+#endif  // NODE_TENSORRT_LLM_EXECUTOR_ROW_H_

@@ -65,8 +65,7 @@ constexpr Wording kWordings[] = {
     {"Invalid low_rank", EXECUTOR_INVALID_INPUT, kAdapter},
     {"Draft tokens length", EXECUTOR_INVALID_OPTION,
      "Send fewer drafted tokens, or build the engine with --speculative_decoding_mode draft_tokens_external and a "
-     "larger "
-     "--max_draft_len"},
+     "larger --max_draft_len"},
     {"Embedding bias", EXECUTOR_UNSUPPORTED, "Build the engine with --logits_dtype float32"},
     {"Input token extra ids", EXECUTOR_INVALID_INPUT, kExtraIds},
     {"inputTokenExtraIds", EXECUTOR_INVALID_INPUT, kExtraIds},

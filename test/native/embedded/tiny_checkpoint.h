@@ -2,7 +2,6 @@
 #ifndef TEST_EMBEDDED_TINY_CHECKPOINT_H_
 #define TEST_EMBEDDED_TINY_CHECKPOINT_H_
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdint>

@@ -36,22 +36,34 @@ export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputO
   draft?: DraftTokens | undefined;
 }
 
-const decodingChecks = { guided, lora, priority: fraction(), cacheSalt, kvRetention, lookahead, eagle, draft };
+/** Of what few requests ask for. */
+const extraChecks = {
+  ...beamSearchChecks,
+  guided,
+  lora,
+  priority: fraction(),
+  cacheSalt,
+  kvRetention,
+  lookahead,
+  eagle,
+  draft,
+  topPDecay: samplingChecks.topPDecay,
+  topPMin: samplingChecks.topPMin,
+  topPResetToken: samplingChecks.topPResetToken,
+  additionalOutputs: outputChecks.additionalOutputs,
+};
 
 const checks = {
   ...lengthChecks,
   ...samplingChecks,
   ...outputChecks,
-  ...beamSearchChecks,
-  ...decodingChecks,
+  ...extraChecks,
 } satisfies Readers<GenerateOptions>;
 
 const DEFAULT_MAX_LOGITS_BYTES = 256 * 2 ** 20;
 
 /** What few requests ask for, as the addon takes it. */
-export type RequestExtras = ReadOf<typeof decodingChecks> &
-  ReadOf<typeof beamSearchChecks> &
-  Pick<ReadOf<typeof checks>, 'topPDecay' | 'topPMin' | 'topPResetToken' | 'additionalOutputs'>;
+export type RequestExtras = ReadOf<typeof extraChecks>;
 
 /** A request's options, checked, with nothing left to look up. What is undefined is not asked for. */
 export interface RequestOptions {
@@ -98,21 +110,17 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
   const n = given.n ?? 1;
   const bestOf = given.bestOf ?? n;
   if (bestOf < n) throw new LLMError('ERR_INVALID_OPTION', `bestOf is ${bestOf}; expected at least n, ${n}.`);
-  const beams = readBeams(given, { n, bestOf: given.bestOf });
+  const extras = readExtras(given, n);
   const draws =
     given.topK !== undefined ||
     given.topP !== undefined ||
     given.minP !== undefined ||
-    (bestOf > 1 && beams.beamWidth === undefined);
+    (bestOf > 1 && extras.beamWidth === undefined);
   const maxTokens = given.maxTokens ?? defaults.maxTokens;
   const minTokens = given.minTokens ?? Math.min(defaults.minTokens ?? 0, maxTokens ?? MAX_COUNT);
   if (maxTokens !== undefined && minTokens > maxTokens) {
     throw new LLMError('ERR_INVALID_OPTION', `minTokens is ${minTokens}; expected at most maxTokens, ${maxTokens}.`);
   }
-  const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft } = given;
-  const { topPDecay, topPMin, topPResetToken, additionalOutputs } = given;
-  const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft };
-  const extras = { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs };
   return {
     maxTokens,
     minTokens,
@@ -147,4 +155,16 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
     signal: given.signal,
     extras,
   };
+}
+
+const NO_EXTRAS: RequestExtras = {};
+
+/** To copy them takes as long as all the rest, so that only requests that ask for one pay for it. */
+function readExtras(given: ReadOf<typeof checks>, n: number): RequestExtras {
+  if (!Object.keys(given).some((name) => Object.hasOwn(extraChecks, name))) return NO_EXTRAS;
+  const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft } = given;
+  const { topPDecay, topPMin, topPResetToken, additionalOutputs } = given;
+  const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft };
+  const beams = readBeams(given, { n, bestOf: given.bestOf });
+  return { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs };
 }

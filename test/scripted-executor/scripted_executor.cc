@@ -101,8 +101,9 @@ class Rows {
   void AddTensors(const std::vector<std::string>& names) {
     if (names.empty()) return;
     auto& memory = tensors_.emplace_back(std::make_unique<Tensors>());
+    memory->names = names;  // the sequence may end with this batch
     memory->tokens.assign(tokens_.begin() + offsets_[offsets_.size() - 2], tokens_.end());
-    for (const std::string& name : names)
+    for (const std::string& name : memory->names)
       memory->named.push_back(
           {name.c_str(),
            {memory->tokens.data(), DATA_TYPE_INT32, 1, {static_cast<int64_t>(memory->tokens.size()), 0, 0, 0}}});
@@ -133,6 +134,7 @@ class Rows {
 
  private:
   struct Tensors {
+    std::vector<std::string> names;
     std::vector<int32_t> tokens;
     std::vector<ExecutorNamedTensor> named;
   };

@@ -1,4 +1,3 @@
-import { setup as setUp } from '../tensorrt-llm/setup.js';
 import { type Command, positionals, printJson, text } from './command.js';
 
 export const setup: Command = {
@@ -28,6 +27,7 @@ Where the same was built before, it is opened and kept.
   async run(args, signal) {
     positionals(args);
     const { values } = args;
+    const { setup: setUp } = await import('../tensorrt-llm/setup.js');
     const path = await setUp({
       root: text(values, 'root'),
       include: text(values, 'include'),

@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { addonDirectory } from '../native.js';
 import { runProgram } from '../tensorrt-llm/programs.js';
+import { isAtLeast } from '../tensorrt-llm/versions.js';
 import { type Finding, missing, ok, wrong, wrongBy } from './finding.js';
 
 const OLDEST_GLIBC = [2, 34] as const;
@@ -73,11 +74,6 @@ export async function checkSharedMemory(): Promise<Finding> {
 async function glibcVersion(): Promise<string | undefined> {
   const ran = await runProgram('getconf', ['GNU_LIBC_VERSION']);
   return /^glibc ([\d.]+)/.exec(ran?.stdout ?? '')?.[1];
-}
-
-function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
-  const [foundMajor = 0, foundMinor = 0] = version.split('.').map(Number);
-  return foundMajor > major || (foundMajor === major && foundMinor >= minor);
 }
 
 function readIfThere(file: string): string {

@@ -4,11 +4,11 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LLMError } from '../errors.js';
 import { EXECUTOR_LIBRARY } from './built-library.js';
 import type { Compilable } from './installation.js';
 import { findProgram, type RunOptions, runProgram } from './programs.js';
-import { VERSION_HEADER } from './versions.js';
+import { unavailable } from './unavailable.js';
+import { isAtLeast, VERSION_HEADER } from './versions.js';
 
 /** The package's own directory, which holds the sources. */
 export const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -39,8 +39,7 @@ export async function findBuildTools(): Promise<BuildTools> {
     );
   }
   const cmakeVersion = /version ([\d.]+)/.exec((await runProgram(cmake, ['--version']))?.stdout ?? '')?.[1] ?? '0';
-  const [major = 0, minor = 0] = cmakeVersion.split('.').map(Number);
-  if (major < OLDEST_CMAKE[0] || (major === OLDEST_CMAKE[0] && minor < OLDEST_CMAKE[1])) {
+  if (!isAtLeast(cmakeVersion, OLDEST_CMAKE)) {
     throw unavailable(
       `${cmake} is version ${cmakeVersion}; expected ${OLDEST_CMAKE.join('.')} or newer. Install one: python3 -m pip install cmake`,
     );
@@ -144,5 +143,3 @@ async function writeVersionHeader(dir: string, version: string): Promise<void> {
     `#pragma once\nnamespace tensorrt_llm::executor {\nstatic auto constexpr kTensorRtLlmVersion = "${version}";\n}\n`,
   );
 }
-
-const unavailable = (message: string): LLMError => new LLMError('ERR_EXECUTOR_UNAVAILABLE', message);

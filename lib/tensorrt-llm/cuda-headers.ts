@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { LLMError } from '../errors.js';
+import { unavailable } from './unavailable.js';
 
 /** CUDA's headers, which those of TensorRT-LLM include. */
 export interface CudaHeaders {
@@ -15,12 +15,16 @@ const HEADER = 'cuda_fp16.h';
 const WHEELS = ['nvidia/cu13/include', 'nvidia/cuda_runtime/include'];
 const SIBLINGS = ['../../cuda_nvcc/include', '../../cuda_cccl/include', 'cccl'];
 
+/** Where CUDA's toolkit may be installed. */
+export const cudaToolkits = (): string[] =>
+  [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda'].filter((dir) => dir !== undefined);
+
 /**
  * @param packageDirs places of Python packages.
  * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` naming what was searched.
  */
 export function findCudaHeaders(packageDirs: readonly string[]): CudaHeaders {
-  const toolkits = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda'].filter((dir) => dir !== undefined);
+  const toolkits = cudaToolkits();
   const dirs = [
     ...toolkits.flatMap((dir) => [join(dir, 'include'), join(dir, 'targets/x86_64-linux/include')]),
     ...packageDirs.flatMap((dir) => WHEELS.map((name) => join(dir, name))),
@@ -28,8 +32,7 @@ export function findCudaHeaders(packageDirs: readonly string[]): CudaHeaders {
   ];
   const found = dirs.find((dir) => existsSync(join(dir, HEADER)));
   if (found === undefined) {
-    throw new LLMError(
-      'ERR_EXECUTOR_UNAVAILABLE',
+    throw unavailable(
       `CUDA's header ${HEADER} was not found in ${toolkits.join(', ')}, the packages of python3, or /usr/include. Set CUDA_HOME to an installed toolkit, or install ` +
         'the headers: python3 -m pip install nvidia-cuda-runtime nvidia-cuda-crt nvidia-cuda-cccl (for CUDA 12: nvidia-cuda-runtime-cu12 nvidia-cuda-nvcc-cu12 nvidia-cuda-cccl-cu12)',
     );

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { LLMError } from '../errors.js';
 import type { BuiltLibrary } from './built-library.js';
 import { isExecutable } from './programs.js';
 import { findPythonPackages, type PythonPackages } from './python-packages.js';
+import { unavailable } from './unavailable.js';
 import { versionOfCheckout, versionOfHeaders, versionOfPackage } from './versions.js';
 
 export interface SearchOptions {
@@ -69,7 +69,7 @@ export async function findInstallation(options: SearchOptions = {}): Promise<Ins
     plugin: existsSync(plugin) ? plugin : undefined,
     worker: (await isExecutable(worker)) ? worker : undefined,
     packageDirs: Array.from(new Set([dirname(root), ...(python?.dirs ?? [])])),
-    pythonLibraryDir: python?.libraryDir,
+    pythonLibraryDir: python?.libDir,
   };
 }
 
@@ -131,5 +131,3 @@ export function requireHeaders({ root, version, headers }: Installation, include
   }
   return { headers, version: headers.version };
 }
-
-const unavailable = (message: string): LLMError => new LLMError('ERR_EXECUTOR_UNAVAILABLE', message);

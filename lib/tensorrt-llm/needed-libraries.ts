@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
+import { cudaToolkits } from './cuda-headers.js';
 import type { Installation } from './installation.js';
 import { findProgram, runProgram } from './programs.js';
 
@@ -19,9 +20,8 @@ export const DRIVER_LIBRARY = 'libcuda.so.1';
 /** Asks the loader, in a process of its own that runs none of their code. Undefined where there is no ldd to ask with. */
 export async function findNeededLibraries(installation: Installation): Promise<NeededLibraries | undefined> {
   const dirs = await searchedDirs(installation);
-  const files = [join(installation.libraryDir, 'libtensorrt_llm.so'), installation.plugin].filter(
-    (file) => file !== undefined,
-  );
+  const { libraryDir, plugin } = installation;
+  const files = [join(libraryDir, 'libtensorrt_llm.so'), plugin].filter((file) => file !== undefined);
   const elsewhere = new Map<string, string>();
   for (;;) {
     const paths = Array.from(elsewhere.values());
@@ -62,7 +62,6 @@ async function resolve(
 const CUDA_DIRS = ['lib64', 'targets/x86_64-linux/lib'];
 
 async function searchedDirs({ libraryDir, packageDirs, pythonLibraryDir }: Installation): Promise<string[]> {
-  const toolkits = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda'].filter((dir) => dir !== undefined);
   const mpirun = await findProgram('mpirun');
   return [
     libraryDir,
@@ -74,7 +73,7 @@ async function searchedDirs({ libraryDir, packageDirs, pythonLibraryDir }: Insta
     ]),
     '/usr/local/tensorrt/lib',
     '/usr/local/tensorrt/targets/x86_64-linux-gnu/lib',
-    ...toolkits.flatMap((dir) => CUDA_DIRS.map((name) => join(dir, name))),
+    ...cudaToolkits().flatMap((dir) => CUDA_DIRS.map((name) => join(dir, name))),
     ...(mpirun === undefined ? [] : [join(dirname(mpirun), '../lib')]),
     '/opt/hpcx/ompi/lib',
     '/usr/lib/x86_64-linux-gnu/openmpi/lib',

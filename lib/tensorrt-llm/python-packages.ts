@@ -9,7 +9,7 @@ export interface PythonPackages {
   /** Directories that may hold packages: site-packages, dist-packages. */
   dirs: readonly string[];
   /** Holds libpython. */
-  libraryDir: string | undefined;
+  libDir: string | undefined;
 }
 
 // find_spec of a package at the top imports nothing. The working directory, which -c puts first, is no place of packages.
@@ -30,6 +30,6 @@ export async function findPythonPackages(): Promise<PythonPackages | undefined> 
 function read({ status, stdout }: Ran): PythonPackages | undefined {
   if (status !== 0) return undefined;
   const answer = stdout.trimEnd().split('\n').at(-1) ?? ''; // a sitecustomize.py may print too
-  const [found, prefix, dirs, libraryDir] = JSON.parse(answer) as [string[], string, string[], string | null];
-  return { tensorrtLlm: found[0], prefix, dirs, libraryDir: libraryDir ?? undefined };
+  const [found, prefix, dirs, libDir] = JSON.parse(answer) as [string[], string, string[], string | null];
+  return { tensorrtLlm: found[0], prefix, dirs, libDir: libDir ?? undefined };
 }

@@ -12,6 +12,7 @@ import { findCudaHeaders } from './cuda-headers.js';
 import { findInstallation, requireHeaders, type SearchOptions } from './installation.js';
 import { DRIVER_LIBRARY, findNeededLibraries, mendFor } from './needed-libraries.js';
 import { tryLibrary } from './try-library.js';
+import { unavailable } from './unavailable.js';
 import { doubtOf } from './versions.js';
 
 export interface SetupOptions extends Omit<SearchOptions, 'last'> {
@@ -147,5 +148,3 @@ const notWritable = (dir: string, cause: unknown): LLMError =>
     `${dir}, where the executor library belongs, cannot be written: ${messageOf(cause)}. Run setup as the user who installed the package (for a global install, with sudo), or in the step of an image that installs it.`,
     { cause },
   );
-
-const unavailable = (message: string): LLMError => new LLMError('ERR_EXECUTOR_UNAVAILABLE', message);

@@ -40,3 +40,9 @@ export function doubtOf(version: string): string | undefined {
   const why = number < 13 ? 'older than 0.13' : 'newer than 1.2';
   return `TensorRT-LLM ${version} is ${why}: this package was written for 0.13 to 1.2. It may compile all the same.`;
 }
+
+/** Whether a version of anything is one of these, or newer. */
+export function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
+  const [foundMajor = 0, foundMinor = 0] = version.split('.').map(Number);
+  return foundMajor > major || (foundMajor === major && foundMinor >= minor);
+}

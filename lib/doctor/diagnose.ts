@@ -1,0 +1,67 @@
+import { openEngine, type Weights } from '../engine/directory.js';
+import { executorLibrary } from '../native.js';
+import { findGpus } from '../tensorrt-llm/gpus.js';
+import { findMpi } from '../tensorrt-llm/mpi.js';
+import { tryEngine } from '../tensorrt-llm/try-library.js';
+import type { Diagnosis } from './doctor.js';
+import { type Finding, missing, ok, wrongBy } from './finding.js';
+import { checkCpuExecutor, checkPlatform, checkSharedMemory } from './machine.js';
+import { checkBuildTools, checkGpus, checkInstallation, checkMpi, checkTensorrtLlmExecutor } from './nvidia.js';
+
+/** What doctor() does, with the engine directory to look at. */
+export async function diagnose(dir: string | undefined): Promise<Diagnosis> {
+  const [platform, installation, gpus, mpi, sharedMemory, buildTools, tensorrtLlm] = await Promise.all([
+    checkPlatform(),
+    checkInstallation(),
+    findGpus(),
+    findMpi(),
+    checkSharedMemory(),
+    checkBuildTools(),
+    checkTensorrtLlmExecutor(),
+  ]);
+  const cpu = checkCpuExecutor();
+  const cudaMend = "use executor: 'cpu' or 'tensorrt-llm'";
+  const findings = [
+    ...platform,
+    cpu,
+    missing("executor 'cuda'", 'not in this version', cudaMend),
+    tensorrtLlm,
+    ...checkGpus(gpus, installation.version),
+    ...installation.findings,
+    checkMpi(mpi),
+    sharedMemory,
+    buildTools,
+  ];
+  const works = [...platform, cpu].every(isOk);
+  if (dir === undefined) return { ok: works, findings };
+  const checked = await checkEngine(dir, isOk(tensorrtLlm));
+  const executor = checked.weights === 'tensorrt' ? tensorrtLlm : cpu;
+  return { ok: works && isOk(executor) && isOk(checked.finding), findings: [...findings, checked.finding] };
+}
+
+const isOk = ({ state }: Finding): boolean => state === 'ok';
+
+/** The engine alone, then against the TensorRT-LLM and the GPUs that are here, which the executor for it alone can do. */
+async function checkEngine(
+  dir: string,
+  hasTensorrtLlm: boolean,
+): Promise<{ weights: Weights | undefined; finding: Finding }> {
+  const name = 'engine';
+  let weights: Weights | undefined;
+  try {
+    const directory = await openEngine(dir);
+    ({ weights } = directory);
+    const { path, rankFiles } = directory;
+    if (weights === 'checkpoint')
+      return { weights, finding: ok(name, `${path} is a checkpoint, which executor 'cpu' runs`) };
+    const engine = `${path} is a TensorRT engine of ${rankFiles.length} ${rankFiles.length === 1 ? 'rank' : 'ranks'}`;
+    if (!hasTensorrtLlm) {
+      const found = `${engine}; whether it fits what is here, the executor 'tensorrt-llm' tells once it opens`;
+      return { weights, finding: missing(name, found, 'npx node-tensorrt-llm setup, then doctor again') };
+    }
+    await tryEngine(executorLibrary('tensorrt-llm'), path);
+    return { weights, finding: ok(name, `${engine}; it fits the TensorRT-LLM and the GPUs that are here`) };
+  } catch (error) {
+    return { weights, finding: wrongBy(name, error) };
+  }
+}

@@ -19,12 +19,9 @@ constexpr int kCapabilityMinor = 76;
 using Handle = int;  // CUdevice
 
 [[noreturn]] void Fail(const char* function, int result) {
-  const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  const std::string found =
-      result == kNoDevice
-          ? "NVIDIA's driver finds no GPU" +
-                (visible == nullptr ? std::string() : " (CUDA_VISIBLE_DEVICES is \"" + std::string(visible) + "\")")
-          : "NVIDIA's driver fails: " + std::string(function) + " gives error " + std::to_string(result);
+  const std::string found = result == kNoDevice ? "NVIDIA's driver finds no GPU" + VisibleDevices()
+                                                : "NVIDIA's driver fails: " + std::string(function) + " gives error " +
+                                                      std::to_string(result);
   throw Failure(EXECUTOR_UNAVAILABLE, found +
                                           "; TensorRT-LLM needs a GPU. nvidia-smi must show it: in a container start "
                                           "with --gpus all, after an update of the driver restart the machine");
@@ -54,6 +51,11 @@ class Driver {
 };
 
 }  // namespace
+
+std::string VisibleDevices() {
+  const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return visible == nullptr ? "" : " (CUDA_VISIBLE_DEVICES is \"" + std::string(visible) + "\")";
+}
 
 std::optional<std::vector<Device>> FindDevices() {
   void* const library = dlopen(kDriver, RTLD_NOW | RTLD_LOCAL);  // left open: TensorRT-LLM uses it too

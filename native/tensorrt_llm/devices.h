@@ -20,6 +20,9 @@ struct Device {
 // driver fails or finds no GPU.
 std::optional<std::vector<Device>> FindDevices();
 
+// For a message about GPUs that are not seen: " (CUDA_VISIBLE_DEVICES is ...)", or nothing where it is not set.
+std::string VisibleDevices();
+
 }  // namespace adapter
 
 #endif  // ADAPTER_DEVICES_H_

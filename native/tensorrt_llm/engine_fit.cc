@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <set>
 
 #include "executor/guard.h"
 #include "executor/read_struct.h"
+#include "tensorrt_llm/mpi.h"
 
 namespace adapter {
 namespace {
@@ -30,17 +30,6 @@ constexpr Quantization kQuantizations[] = {
 };
 
 bool StartsWith(const std::string& text, const char* start) { return text.rfind(start, 0) == 0; }
-
-int EnvironmentNumber(const char* name) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? 0 : std::atoi(value);
-}
-
-// For a message about GPUs that are not seen.
-std::string VisibleDevices() {
-  const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  return visible == nullptr ? "" : " (CUDA_VISIBLE_DEVICES is \"" + std::string(visible) + "\")";
-}
 
 std::string Point(int tenths) { return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10); }
 
@@ -118,8 +107,8 @@ void CheckDevice(const Engine& engine, int id, const Device& device, const std::
 
 std::vector<int> RankDevices(const Engine& engine, const ExecutorParallelConfig& parallel) {
   const int nodes = parallel.set & PARALLEL_NODES ? std::max<int>(1, parallel.nodes) : 1;
-  const int ranks = EnvironmentNumber("OMPI_COMM_WORLD_SIZE") > 1  // mpirun has started this process and others
-                        ? std::min(engine.world_size(), EnvironmentNumber("OMPI_COMM_WORLD_LOCAL_SIZE"))
+  const int ranks = MpirunProcesses() > 1  // mpirun has started this process and others
+                        ? std::min(engine.world_size(), MpirunProcessesHere())
                         : (engine.world_size() + nodes - 1) / nodes;
   std::vector<int> ids;
   for (int rank = 0; rank < ranks; ++rank)

@@ -101,6 +101,7 @@ void ReturnErrors() {
 }  // namespace
 
 int MpirunProcesses() { return NumberIn("OMPI_COMM_WORLD_SIZE"); }
+int MpirunProcessesHere() { return NumberIn("OMPI_COMM_WORLD_LOCAL_SIZE"); }
 int MpirunRank() { return NumberIn("OMPI_COMM_WORLD_RANK"); }
 
 void StartMpi(Spawning spawning) {

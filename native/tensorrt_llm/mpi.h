@@ -8,6 +8,8 @@ namespace adapter {
 
 // How many processes mpirun has started together with this one; 0: mpirun has not started it.
 int MpirunProcesses();
+// How many of them run on this machine, this one among them.
+int MpirunProcessesHere();
 // Which of them this is; 0 where mpirun has not started it.
 int MpirunRank();
 

@@ -1,9 +1,15 @@
 import { existsSync } from 'node:fs';
-import { cp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { readdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { LoadOptions } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from '../tools/engines.js';
-import { PROJECT_ROOT } from '../tools/project.js';
+import {
+  GATHERS_LOGITS,
+  STAND_IN_VERSIONS,
+  type StandInVersion,
+  standInEngine,
+  standInLibrary,
+} from '../tools/stand-in.js';
 
 /**
  * What an executor is and no capability says. 'a model': its tokens follow from the prompt and the options of sampling.
@@ -19,6 +25,20 @@ export interface ExecutorUnderTest {
   readonly engine: () => Promise<string>;
 }
 
+/** Why an executor cannot be tested here. */
+export function lacks({ options: { executor } }: ExecutorUnderTest): string | undefined {
+  if (typeof executor !== 'object') return undefined;
+  const { library } = executor;
+  return existsSync(library) ? undefined : 'its library is not built: npm run test:native builds it';
+}
+
+/** TensorRT-LLM's executor over the stand-in of test/stand-in, which runs the tiny engine's checkpoint. */
+const overStandIn = (version: StandInVersion, options: LoadOptions = {}): ExecutorUnderTest => ({
+  options: { executor: { library: standInLibrary(version) }, ...options },
+  traits: ['a model', 'batch invariance'],
+  engine: () => standInEngine({ version: STAND_IN_VERSIONS[version], build: GATHERS_LOGITS }),
+});
+
 /** By the names that `npm run conformance -- --executor` takes. */
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   cpu: { options: { executor: 'cpu' }, traits: ['a model', 'batch invariance'], engine: tinyEngine },
@@ -32,35 +52,10 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['batch invariance'],
     engine: () => scriptedEngine({ step_ms: 1 }), // so that a request of many tokens can be seen running
   },
-  'tensorrt-llm-0.13': overStandIn('0.13', '0.13.0'),
-  'tensorrt-llm-1.2': overStandIn('1.2', '1.2.1'),
-  'tensorrt-llm-1.2-isolated': overStandIn('1.2', '1.2.1', { isolation: 'process' }),
+  'tensorrt-llm-0.13': overStandIn('0.13'),
+  'tensorrt-llm-1.2': overStandIn('1.2'),
+  'tensorrt-llm-1.2-isolated': overStandIn('1.2', { isolation: 'process' }),
 };
-
-/** Why an executor cannot be tested here. */
-export function lacks({ options: { executor } }: ExecutorUnderTest): string | undefined {
-  const isBuilt = typeof executor !== 'object' || existsSync(executor.library);
-  return isBuilt ? undefined : 'its library is not built: npm run test:native builds it';
-}
-
-/** TensorRT-LLM's executor over the stand-in of test/stand-in, which runs the tiny engine's checkpoint. */
-function overStandIn(name: string, version: string, options: LoadOptions = {}): ExecutorUnderTest {
-  const library = join(PROJECT_ROOT, `build/tests/tensorrt-llm-${name}/libexecutor_tensorrt_llm.so`);
-  return {
-    options: { executor: { library }, ...options },
-    traits: ['a model', 'batch invariance'],
-    engine: async () => {
-      const dir = join(await temporaryDirectory(), 'engine');
-      await cp(await tinyEngine(), dir, { recursive: true });
-      const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
-      config.version = version;
-      Object.assign(config.build_config, { gather_context_logits: true, gather_generation_logits: true });
-      await writeFile(join(dir, 'config.json'), JSON.stringify(config));
-      await writeFile(join(dir, 'rank0.engine'), 'the weights are in rank0.safetensors');
-      return dir;
-    },
-  };
-}
 
 /** The engine with another generation_config.json; its other files are the same ones. */
 export async function engineWith(engine: string, generationConfig: object): Promise<string> {

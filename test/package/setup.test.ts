@@ -4,9 +4,10 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, beforeEach, test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
-import { standInEngine, temporaryDirectory, tinyEngine } from '../tools/engines.js';
+import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
 import { compileLibrary, directoryOf, useEnvironment } from '../tools/fake-tensorrt-llm.js';
 import { PROJECT_ROOT } from '../tools/project.js';
+import { standInEngine } from '../tools/stand-in.js';
 import { installPackage, run } from './install.js';
 
 // `node-tensorrt-llm setup` of an installed package, over the stand-ins for TensorRT-LLM that `npm run test:native` builds.
@@ -75,7 +76,7 @@ const failureOf = (promise: Promise<string>): Promise<string> =>
   );
 
 test('before setup the executor is one error that names the command, and doctor says that it and so the engine wait for it', async () => {
-  const engine = await standInEngine('1.2.1');
+  const engine = await standInEngine({ version: '1.2.1' });
   await assert.rejects(stream(engine), /ERR_EXECUTOR_UNAVAILABLE[\s\S]*npx node-tensorrt-llm setup/);
   const told = await failureOf(command('doctor', '--engine', engine));
   assert.match(told, /^missing +executor 'tensorrt-llm' .*\n +-> npx node-tensorrt-llm setup$/m);
@@ -93,7 +94,7 @@ test('an installed package builds the executor for 1.2, and a program loads it b
   const facts = JSON.parse(readFileSync(join(addonDir, 'executor_tensorrt_llm.json'), 'utf8'));
   assert.equal(facts.tensorrtLlmVersion, '1.2.1');
   assert.deepEqual(facts.needs, [tensorrt]);
-  assert.deepEqual(await stream(await standInEngine('1.2.1')), {
+  assert.deepEqual(await stream(await standInEngine({ version: '1.2.1' })), {
     text: expected,
     executor: 'tensorrt-llm',
     executorVersion: '1.2.1',
@@ -101,9 +102,9 @@ test('an installed package builds the executor for 1.2, and a program loads it b
   assert.match(await command('doctor'), /^ok +executor 'tensorrt-llm' .*built for 1\.2\.1, opens$/m);
 
   // With it doctor holds engines against what is here, and says what a load would say.
-  const engine = await standInEngine('1.2.1');
+  const engine = await standInEngine({ version: '1.2.1' });
   assert.match(await command('doctor', '--engine', engine), /^ok +engine .* of 1 rank; it fits the TensorRT-LLM/m);
-  const older = await failureOf(command('doctor', '--engine', await standInEngine('1.0.0')));
+  const older = await failureOf(command('doctor', '--engine', await standInEngine({ version: '1.0.0' })));
   assert.match(older, /^wrong +engine .*version is 1\.0\.0; TensorRT-LLM here is 1\.2\.1/m);
   useEnvironment({ CUDA_HOME: cuda, STAND_IN_GPUS: '7.5 Tesla T4' });
   const turing = await failureOf(command('doctor', '--engine', engine));
@@ -121,7 +122,7 @@ test('an installed package builds the executor for 1.2, and a program loads it b
 
   // What it was built for goes away: one typed error, before anything is opened.
   renameSync(root, `${root}-gone`);
-  await assert.rejects(stream(await standInEngine('1.2.1')), /ERR_EXECUTOR_UNAVAILABLE[\s\S]*is gone/);
+  await assert.rejects(stream(await standInEngine({ version: '1.2.1' })), /ERR_EXECUTOR_UNAVAILABLE[\s\S]*is gone/);
 });
 
 test('an installed package builds the executor for 0.13, whose wheel has no headers, in place of that for 1.2', async () => {
@@ -136,7 +137,7 @@ test('an installed package builds the executor for 0.13, whose wheel has no head
 
   await assert.rejects(setup('--root', root), /ERR_EXECUTOR_UNAVAILABLE.*--branch v0\.13\.0/);
   await setup('--root', root, '--include', include);
-  const { text, executorVersion } = await stream(await standInEngine('0.13.0'));
+  const { text, executorVersion } = await stream(await standInEngine({ version: '0.13.0' }));
   assert.deepEqual([text, executorVersion], [expected, '0.13.0']);
   const left = readdirSync(addonDir).filter((name) => name.startsWith('.'));
   assert.deepEqual(left, [], 'what it wrote beside the final files is gone');

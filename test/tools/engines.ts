@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,15 +35,6 @@ export async function tinyEngineWith(generationConfig: object): Promise<string> 
   const dir = join(await temporaryDirectory(), 'engine');
   await cp(await tinyEngine(), dir, { recursive: true });
   await writeFile(join(dir, 'generation_config.json'), JSON.stringify(generationConfig));
-  return dir;
-}
-
-/** A TensorRT engine of this version as the stand-in of test/stand-in takes it: it runs the tiny engine's checkpoint. */
-export async function standInEngine(version: string): Promise<string> {
-  const dir = await tinyEngineWith({});
-  const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
-  await writeFile(join(dir, 'config.json'), JSON.stringify({ ...config, version }));
-  await writeFile(join(dir, 'rank0.engine'), 'a stand-in');
   return dir;
 }
 

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { temporaryDirectory, tinyEngine } from './engines.js';
 import { parentOf } from './hosts.js';
 import { PROJECT_ROOT } from './project.js';
+import { type StandInEngine, standInEngine, standInLibrary } from './stand-in.js';
 
 /** TensorRT-LLM's executor over the stand-in of test/stand-in that has MPI, as `npm run test:native` builds it. */
-export const MPI_LIBRARY = join(PROJECT_ROOT, 'build/tests/tensorrt-llm-1.2-mpi/libexecutor_tensorrt_llm.so');
+export const MPI_LIBRARY = standInLibrary('1.2-mpi');
 
 /** The executorWorker that it starts for each rank. */
 export const WORKER_PROGRAM = join(PROJECT_ROOT, 'build/stand-in-1.2-mpi/tensorrt_llm/bin/executorWorker');
@@ -19,23 +19,13 @@ export const withoutMpi: string | false = existsSync(MPI_LIBRARY)
 /** What a script may say; test/stand-in/library/script.h says what it means. */
 export type StandInScript = Readonly<Record<string, number | boolean | string | readonly number[]>>;
 
-export interface LettersEngine {
-  ranks?: number;
+export interface LettersEngine extends Pick<StandInEngine, 'ranks' | 'rankBytes'> {
   script?: StandInScript;
-  /** Of each rank's file. */
-  rankBytes?: number;
 }
 
 /** An engine of TensorRT-LLM that the stand-in answers with letters (lettersOf); it has the tiny model's tokenizer. */
-export async function lettersEngine({ ranks = 2, script = {}, rankBytes = 100 }: LettersEngine = {}): Promise<string> {
-  const dir = join(await temporaryDirectory(), 'engine');
-  await cp(await tinyEngine(), dir, { recursive: true });
-  for (const name of await readdir(dir)) if (name.endsWith('.safetensors')) await rm(join(dir, name));
-  const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8'));
-  config.version = '1.2.1';
-  config.pretrained_config.mapping = { world_size: ranks, tp_size: ranks, pp_size: 1 };
-  await writeFile(join(dir, 'config.json'), JSON.stringify(config));
-  for (let rank = 0; rank < ranks; rank++) await writeFile(join(dir, `rank${rank}.engine`), Buffer.alloc(rankBytes));
+export async function lettersEngine({ ranks = 2, script = {}, ...rest }: LettersEngine = {}): Promise<string> {
+  const dir = await standInEngine({ answers: 'letters', ranks, ...rest });
   await writeScript(dir, script);
   return dir;
 }

@@ -2,10 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryDirectory } from './engines.js';
 import { PROJECT_ROOT } from './project.js';
+import { standInLibrary } from './stand-in.js';
 
 /** Where `npm run test:native` puts the stand-in for TensorRT-LLM 1.2, and our executor over it. */
 export const STAND_IN_LIBS = join(PROJECT_ROOT, 'build/stand-in-1.2/tensorrt_llm/libs');
-export const TENSORRT_LLM_LIBRARY = join(PROJECT_ROOT, 'build/tests/tensorrt-llm-1.2/libexecutor_tensorrt_llm.so');
+export const TENSORRT_LLM_LIBRARY = standInLibrary('1.2');
 
 type Json = { [name: string]: Json } & Record<string, unknown>;
 

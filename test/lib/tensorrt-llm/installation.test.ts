@@ -71,7 +71,8 @@ test('a directory with include/ and lib/ is an installation, whose headers tell 
     'include/tensorrt_llm/executor/version.h': versionHeader('1.0.0'),
   });
   const found = await findInstallation({ root });
-  assert.equal(found.libraryDir, join(root, 'lib'));
+  const { libraryDir } = found;
+  assert.equal(libraryDir, join(root, 'lib'));
   assert.equal(found.version, undefined);
   assert.equal(requireHeaders(found, undefined).version, '1.0.0');
 });

@@ -1,14 +1,3 @@
-import { whenAborted } from './abort.js';
-import { type Capabilities, capabilitiesOf } from './capabilities.js';
-import { type Checks, integer, MAX_COUNT, readOptions } from './checks.js';
-import { type EngineDirectory, openEngine, type Weights } from './engine/directory.js';
-import { LLMError } from './errors.js';
-import { fromNative } from './executor-error.js';
-import type { Generation } from './generation.js';
-import { guidedConfig } from './guided-config.js';
-import { type LLMHandle, makeHandle, readHandle } from './handle.js';
-import { type ExecutorName, type LoadOptions, libraryOf, readLoadOptions } from './load-options.js';
-import { type MailReceiver, makeDeliver } from './mail.js';
 import {
   bind,
   executorLibrary,
@@ -18,11 +7,22 @@ import {
   type NativeEngine,
   type NativeInfo,
   type Stats,
-} from './native.js';
-import type { GenerateOptions } from './options.js';
-import { Requests } from './requests.js';
+} from './addon/addon.js';
+import { type MailReceiver, makeDeliver } from './addon/events.js';
+import { fromNative } from './addon/executor-error.js';
+import { guidedConfig } from './addon/guided-config.js';
+import { type LLMHandle, makeHandle, readHandle } from './addon/handle.js';
+import { whenAborted } from './base/abort.js';
+import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
+import { LLMError } from './base/errors.js';
+import type { Input, Result } from './base/types.js';
+import { type EngineDirectory, openEngine, type Weights } from './engine/directory/directory.js';
+import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
+import type { GenerateOptions } from './options/generate.js';
+import { type ExecutorName, type LoadOptions, libraryOf, readLoadOptions } from './options/load.js';
+import type { Generation } from './request/generation.js';
+import { Requests } from './request/requests.js';
 import { Tokenizer } from './text/tokenizer.js';
-import type { Input, Result } from './types.js';
 
 /** What was loaded, and how it is sized. */
 export interface EngineInfo extends Omit<NativeInfo, 'capabilities'> {

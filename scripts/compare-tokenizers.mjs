@@ -3,7 +3,7 @@
 //   npm install --no-save --ignore-scripts node-llama-cpp
 //   node scripts/compare-tokenizers.mjs MODEL.gguf ENGINE_DIR [--count 10000] [--golden FILE] [--llama MODULE]
 //
-// --golden writes the first 200 strings with llama.cpp's ids, as test/lib/engine/fixtures keeps them; --llama says where
+// --golden writes the first 200 strings with llama.cpp's ids, as test/lib/engine/formats/fixtures keeps them; --llama says where
 // node-llama-cpp is if it is not installed here. Exits with 1 if any string differs.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

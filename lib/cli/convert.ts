@@ -1,5 +1,5 @@
-import { DTYPES } from '../engine/checkpoint-config.js';
-import { convert as convertModel } from '../engine/convert.js';
+import { convert as convertModel } from '../engine/convert/convert.js';
+import { DTYPES } from '../engine/directory/checkpoint-config.js';
 import { type Command, choice, number, positionals, printJson } from './command.js';
 import { progressBar } from './progress-bar.js';
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { LLMError, messageOf } from '../errors.js';
+import { LLMError, messageOf } from '../base/errors.js';
 import { chat } from './chat.js';
 import { type Command, Interrupted, ToldFailure, UsageError } from './command.js';
 import { convert } from './convert.js';

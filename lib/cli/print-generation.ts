@@ -1,5 +1,5 @@
-import type { Generation } from '../generation.js';
-import type { Result } from '../types.js';
+import type { Result } from '../base/types.js';
+import type { Generation } from '../request/generation.js';
 import { printJson } from './command.js';
 
 /** Prints a generation as it comes: its text, or with `json` an object for each chunk and one for the result. */

@@ -1,4 +1,4 @@
-import { pull as pullModel } from '../engine/pull.js';
+import { pull as pullModel } from '../engine/pull/pull.js';
 import { type Command, choice, positionals, printJson, text } from './command.js';
 import { progressBar } from './progress-bar.js';
 

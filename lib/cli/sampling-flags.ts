@@ -1,5 +1,5 @@
-import type { LoadOptions } from '../load-options.js';
-import type { GenerateOptions } from '../options.js';
+import type { GenerateOptions } from '../options/generate.js';
+import type { LoadOptions } from '../options/load.js';
 import { type Arguments, type Command, number } from './command.js';
 
 /** The flags that query and chat share. */

@@ -1,7 +1,7 @@
-import { openEngine, type Weights } from '../engine/directory.js';
-import { executorLibrary } from '../native.js';
-import { findGpus } from '../tensorrt-llm/gpus.js';
-import { findMpi } from '../tensorrt-llm/mpi.js';
+import { executorLibrary } from '../addon/addon.js';
+import { openEngine, type Weights } from '../engine/directory/directory.js';
+import { findGpus } from '../machine/gpus.js';
+import { findMpi } from '../machine/mpi.js';
 import { tryEngine } from '../tensorrt-llm/try-library.js';
 import type { Diagnosis } from './doctor.js';
 import { type Finding, missing, ok, wrongBy } from './finding.js';

@@ -1,5 +1,5 @@
-import { type Checks, check, readOptions } from '../checks.js';
-import { pathOf } from '../engine/arguments.js';
+import { type Checks, check, readOptions } from '../base/checks.js';
+import { pathOf } from '../base/paths.js';
 import type { Finding } from './finding.js';
 
 /** What to look at besides the machine. */

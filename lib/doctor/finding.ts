@@ -1,4 +1,4 @@
-import { messageOf } from '../errors.js';
+import { messageOf } from '../base/errors.js';
 
 /** One thing that was looked at. */
 export interface Finding {

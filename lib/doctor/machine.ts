@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
-import { addonDirectory } from '../native.js';
-import { runProgram } from '../tensorrt-llm/programs.js';
+import { addonDirectory } from '../addon/addon.js';
+import { runProgram } from '../machine/programs.js';
 import { isAtLeast } from '../tensorrt-llm/versions.js';
 import { type Finding, missing, ok, wrong, wrongBy } from './finding.js';
 

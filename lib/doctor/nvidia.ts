@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { addonDirectory, executorLibrary } from '../native.js';
+import { addonDirectory, executorLibrary } from '../addon/addon.js';
+import { findCudaHeaders } from '../machine/cuda-headers.js';
+import type { Gpus } from '../machine/gpus.js';
+import type { Mpi } from '../machine/mpi.js';
 import { architectureOf, whyNotOn } from '../tensorrt-llm/architectures.js';
 import { findBuildTools } from '../tensorrt-llm/build.js';
 import { type BuiltLibrary, EXECUTOR_LIBRARY, readBuiltLibrary } from '../tensorrt-llm/built-library.js';
-import { findCudaHeaders } from '../tensorrt-llm/cuda-headers.js';
-import type { Gpus } from '../tensorrt-llm/gpus.js';
 import { findInstallation, type Installation, requireHeaders } from '../tensorrt-llm/installation.js';
-import type { Mpi } from '../tensorrt-llm/mpi.js';
 import { findNeededLibraries, mendFor } from '../tensorrt-llm/needed-libraries.js';
 import { tryLibrary } from '../tensorrt-llm/try-library.js';
 import { doubtOf } from '../tensorrt-llm/versions.js';

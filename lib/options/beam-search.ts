@@ -1,5 +1,5 @@
-import { check, integer, integers, number, type Readers, type ReadOf, readAs } from '../checks.js';
-import { LLMError } from '../errors.js';
+import { check, integer, integers, number, type Readers, type ReadOf, readAs } from '../base/checks.js';
+import { LLMError } from '../base/errors.js';
 
 const MAX_BEAMS = 1024;
 

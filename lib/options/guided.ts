@@ -1,5 +1,5 @@
-import { check, enumerator, group, type Readers, readAs, text } from '../checks.js';
-import { LLMError } from '../errors.js';
+import { check, enumerator, group, type Readers, readAs, text } from '../base/checks.js';
+import { LLMError } from '../base/errors.js';
 
 /** What the output must be; exactly one of these. */
 export interface GuidedOptions {

@@ -12,8 +12,8 @@ import {
   readAs,
   record,
   text,
-} from '../checks.js';
-import { LLMError } from '../errors.js';
+} from '../base/checks.js';
+import { LLMError } from '../base/errors.js';
 
 /** The cache of keys and values that all sequences share. */
 export interface KvCacheOptions {

@@ -1,4 +1,4 @@
-import { boolean, integer, MAX_COUNT, type Readers, signal } from '../checks.js';
+import { boolean, integer, MAX_COUNT, type Readers, signal } from '../base/checks.js';
 import { type TokenRun, texts, tokenRuns } from './token-runs.js';
 
 /** How long the outputs of a request are, and how long it may take. */

@@ -1,5 +1,5 @@
-import { fraction, group, integer, MAX_COUNT, type Readers, record, text } from '../checks.js';
-import { LLMError } from '../errors.js';
+import { fraction, group, integer, MAX_COUNT, type Readers, record, text } from '../base/checks.js';
+import { LLMError } from '../base/errors.js';
 import { type Tensor, tensor } from './tensor.js';
 
 /** A LoRA adapter. */

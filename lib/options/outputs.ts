@@ -1,4 +1,4 @@
-import { boolean, integer, listOf, type Readers, text } from '../checks.js';
+import { boolean, integer, listOf, type Readers, text } from '../base/checks.js';
 
 /** How many outputs a request has, and what comes with their text. */
 export interface OutputOptions {

@@ -1,4 +1,4 @@
-import { boolean, enumerator, group, integer, integers, MAX_COUNT, type Readers, text } from '../checks.js';
+import { boolean, enumerator, group, integer, integers, MAX_COUNT, type Readers, text } from '../base/checks.js';
 
 /** How an engine of several ranks runs. */
 export interface ParallelOptions {

@@ -1,4 +1,4 @@
-import { boolean, group, integer, MAX_COUNT, type Readers } from '../checks.js';
+import { boolean, group, integer, MAX_COUNT, type Readers } from '../base/checks.js';
 
 /** Knobs of speed that change no result, but for the last digits. */
 export interface PerfOptions {

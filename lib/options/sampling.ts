@@ -1,4 +1,4 @@
-import { check, fraction, integer, MAX_COUNT, number, positiveFraction, type Readers, readAs } from '../checks.js';
+import { check, fraction, integer, MAX_COUNT, number, positiveFraction, type Readers, readAs } from '../base/checks.js';
 import { isTokenId } from './token-lists.js';
 import { type TokenRun, texts, tokenRuns } from './token-runs.js';
 

@@ -1,4 +1,4 @@
-import { boolean, check, enumerator, group, integer, MAX_COUNT, type Readers, readAs } from '../checks.js';
+import { boolean, check, enumerator, group, integer, MAX_COUNT, type Readers, readAs } from '../base/checks.js';
 
 /** Which requests a step takes. */
 export interface SchedulerOptions {

@@ -9,7 +9,7 @@ import {
   positiveFraction,
   type Readers,
   record,
-} from '../checks.js';
+} from '../base/checks.js';
 import { type Tensor, tensor } from './tensor.js';
 import { paths } from './token-lists.js';
 

@@ -1,5 +1,5 @@
-import { check, oneOf, record } from '../checks.js';
-import { LLMError } from '../errors.js';
+import { check, oneOf, record } from '../base/checks.js';
+import { LLMError } from '../base/errors.js';
 
 /** What the elements of a tensor are. */
 export type DataType =

@@ -1,5 +1,5 @@
-import { check, integer, MAX_COUNT, readAs } from '../checks.js';
-import type { NativeTokenLists } from '../native.js';
+import type { NativeTokenLists } from '../addon/addon.js';
+import { check, integer, MAX_COUNT, readAs } from '../base/checks.js';
 
 export const isTokenId = integer(0, MAX_COUNT).holds;
 

@@ -1,4 +1,4 @@
-import { check, readAs } from '../checks.js';
+import { check, readAs } from '../base/checks.js';
 import { isTokenId } from './token-lists.js';
 
 /** A run of token ids; one id alone is a run of one. */

@@ -4,10 +4,10 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findProgram, type RunOptions, runProgram } from '../machine/programs.js';
+import { unavailable } from '../machine/unavailable.js';
 import { EXECUTOR_LIBRARY } from './built-library.js';
 import type { Compilable } from './installation.js';
-import { findProgram, type RunOptions, runProgram } from './programs.js';
-import { unavailable } from './unavailable.js';
 import { isAtLeast, VERSION_HEADER } from './versions.js';
 
 /** The package's own directory, which holds the sources. */

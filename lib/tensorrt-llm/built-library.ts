@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { LLMError } from '../errors.js';
+import { LLMError } from '../base/errors.js';
 import { versionOfHeaders, versionOfPackage } from './versions.js';
 
 export const EXECUTOR_LIBRARY = 'libexecutor_tensorrt_llm.so';

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { isExecutable } from '../machine/programs.js';
+import { findPythonPackages, type PythonPackages } from '../machine/python-packages.js';
+import { unavailable } from '../machine/unavailable.js';
 import type { BuiltLibrary } from './built-library.js';
-import { isExecutable } from './programs.js';
-import { findPythonPackages, type PythonPackages } from './python-packages.js';
-import { unavailable } from './unavailable.js';
 import { versionOfCheckout, versionOfHeaders, versionOfPackage } from './versions.js';
 
 export interface SearchOptions {

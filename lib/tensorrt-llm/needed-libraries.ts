@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { cudaToolkits } from './cuda-headers.js';
+import { cudaToolkits } from '../machine/cuda-headers.js';
+import { findProgram, runProgram } from '../machine/programs.js';
 import type { Installation } from './installation.js';
-import { findProgram, runProgram } from './programs.js';
 
 /** What TensorRT-LLM's libraries need and the loader does not find by itself. */
 export interface NeededLibraries {

@@ -1,8 +1,9 @@
 // A program: opens an executor library as LLM.load does, on the engine directory given, gives the load up once the engine is
 // checked, and prints the code and message of what that says as JSON. It runs in a process of its own, which a library that does
 // not fit may take down.
-import { fromNative } from '../executor-error.js';
-import { loadAddon } from '../native.js';
+
+import { loadAddon } from '../addon/addon.js';
+import { fromNative } from '../addon/executor-error.js';
 
 /** EXECUTOR_LOAD_ABORTED of native/executor/types.h. */
 const LOAD_ABORTED = 17;

@@ -3,16 +3,16 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isSystemError } from '../engine/output.js';
-import { LLMError, messageOf } from '../errors.js';
-import { addonDirectory } from '../native.js';
+import { addonDirectory } from '../addon/addon.js';
+import { LLMError, messageOf } from '../base/errors.js';
+import { isSystemError } from '../engine/convert/output.js';
+import { findCudaHeaders } from '../machine/cuda-headers.js';
+import { unavailable } from '../machine/unavailable.js';
 import { type BuildInputs, buildLibrary, findBuildTools, hashInputs, PACKAGE_ROOT } from './build.js';
 import { type BuiltLibrary, EXECUTOR_LIBRARY, factsPath, readBuiltLibrary } from './built-library.js';
-import { findCudaHeaders } from './cuda-headers.js';
 import { findInstallation, requireHeaders, type SearchOptions } from './installation.js';
 import { DRIVER_LIBRARY, findNeededLibraries, mendFor } from './needed-libraries.js';
 import { tryLibrary } from './try-library.js';
-import { unavailable } from './unavailable.js';
 import { doubtOf } from './versions.js';
 
 export interface SetupOptions extends Omit<SearchOptions, 'last'> {

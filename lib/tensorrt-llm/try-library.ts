@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ErrorCode, LLMError } from '../errors.js';
-import { runProgram } from './programs.js';
+import { type ErrorCode, LLMError } from '../base/errors.js';
+import { runProgram } from '../machine/programs.js';
 
 // No version built this engine: the executor refuses it once it has compared the version of the TensorRT-LLM that was loaded
 // with the one it was compiled for, and before it touches a GPU.

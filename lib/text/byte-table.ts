@@ -1,4 +1,4 @@
-import { LLMError } from '../errors.js';
+import { LLMError } from '../base/errors.js';
 
 /** What each token stands for in bytes, in the form the addon takes. */
 export interface ByteTable {

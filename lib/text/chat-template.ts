@@ -1,6 +1,6 @@
 import { Template } from '@huggingface/jinja';
-import { LLMError, messageOf } from '../errors.js';
-import type { ChatMessage, Tool } from '../types.js';
+import { LLMError, messageOf } from '../base/errors.js';
+import type { ChatMessage, Tool } from '../base/types.js';
 import { strftime } from './strftime.js';
 
 /** What the chat template gets beside the messages. */

@@ -1,5 +1,5 @@
-import { isJsonObject, type JsonContext, parseJsonObject } from '../engine/json.js';
-import { LLMError } from '../errors.js';
+import { LLMError } from '../base/errors.js';
+import { isJsonObject, type JsonContext, parseJsonObject } from '../base/json.js';
 import type { AddedToken, Vocabulary } from './byte-table.js';
 
 const MAX_ID = 2 ** 21; // far above any vocabulary; for a file of one token, a table up to it takes some 60 MB

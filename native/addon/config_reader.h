@@ -1,4 +1,4 @@
-// What an executor is set up by, read from NativeLoadOptions of lib/native.ts.
+// What an executor is set up by, read from NativeLoadOptions of lib/addon/addon.ts.
 #ifndef ADDON_CONFIG_READER_H_
 #define ADDON_CONFIG_READER_H_
 

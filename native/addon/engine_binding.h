@@ -1,4 +1,4 @@
-// What one environment holds of an engine: the JavaScript object `NativeEngine` of lib/native.ts.
+// What one environment holds of an engine: the JavaScript object `NativeEngine` of lib/addon/addon.ts.
 #ifndef ADDON_ENGINE_BINDING_H_
 #define ADDON_ENGINE_BINDING_H_
 

@@ -1,4 +1,4 @@
-// What few requests ask for: RequestExtras of lib/options.ts.
+// What few requests ask for: RequestExtras of lib/options/generate.ts.
 #ifndef ADDON_EXTRAS_READER_H_
 #define ADDON_EXTRAS_READER_H_
 

@@ -1,4 +1,4 @@
-// From C++ failures to JavaScript errors: an Error with the number of the contract's code, which lib/native.ts turns into
+// From C++ failures to JavaScript errors: an Error with the number of the contract's code, which lib/addon/addon.ts turns into
 // an LLMError.
 #ifndef ADDON_FAILURE_H_
 #define ADDON_FAILURE_H_

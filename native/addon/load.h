@@ -6,7 +6,7 @@
 namespace addon {
 
 // load(options, onProgress, onLog): `{ promise, abort }`. The engine is loaded on a thread of its own; the promise gives what
-// the constructor of NativeEngine takes. `options` is NativeLoadOptions of lib/native.ts; onProgress gets 0 to 1; onLog, which
+// the constructor of NativeEngine takes. `options` is NativeLoadOptions of lib/addon/addon.ts; onProgress gets 0 to 1; onLog, which
 // may be undefined, gets an ExecutorLogLevel and a line until the engine is closed.
 Napi::Value Load(const Napi::CallbackInfo& info);
 

@@ -15,7 +15,7 @@
 
 namespace addon {
 
-// Events in the order they came, cut into arrays that JavaScript reads with one cursor each. lib/native.ts, which reads
+// Events in the order they came, cut into arrays that JavaScript reads with one cursor each. lib/addon/addon.ts, which reads
 // them, has the layout too; the two must agree.
 //   numbers  a start event: kStart, id, promptTokens, cachedTokens, queueMs; once for an id
 //            a text event:  kText, id, sequence, utf16Length, tokenCount, finish, stopKind, stopValue, hasLogprobs,

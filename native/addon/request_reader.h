@@ -1,4 +1,4 @@
-// A request as lib/native.ts gives it, an object of checked values, as the contract's struct.
+// A request as lib/addon/addon.ts gives it, an object of checked values, as the contract's struct.
 #ifndef ADDON_REQUEST_READER_H_
 #define ADDON_REQUEST_READER_H_
 

@@ -1,4 +1,4 @@
-import type { GgufInput, GgufTensorInput } from '../lib/engine/gguf-bytes.js';
+import type { GgufInput, GgufTensorInput } from '../lib/engine/formats/gguf-bytes.js';
 import { safetensorsBytes } from '../lib/engine/helpers.js';
 import type { Random } from './random.js';
 

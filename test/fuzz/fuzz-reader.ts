@@ -2,7 +2,7 @@
 // `fuzz-reader.js READER DIR` to read the files in DIR once. The files of the moment are in DIR, also after a crash.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { LLMError } from '#lib/errors.js';
+import { LLMError } from '#lib/base/errors.js';
 import { Random } from './random.js';
 import { type Files, READERS } from './readers.js';
 

@@ -4,10 +4,10 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { LLMError } from 'node-tensorrt-llm';
-import { capabilitiesOf } from '#lib/capabilities.js';
-import { fromExecutor, optionOf } from '#lib/executor-error.js';
-import { readLoadOptions } from '#lib/load-options.js';
-import { readGenerateOptions } from '#lib/options.js';
+import { fromExecutor, optionOf } from '#lib/addon/executor-error.js';
+import { capabilitiesOf } from '#lib/options/capabilities.js';
+import { readGenerateOptions } from '#lib/options/generate.js';
+import { readLoadOptions } from '#lib/options/load.js';
 import { MEMBERS } from '../tools/told.js';
 
 // lib/ has some numbers of native/executor/*.h a second time. The headers are the contract.

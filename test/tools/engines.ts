@@ -3,7 +3,7 @@ import { cp, mkdtemp, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { convert } from '#lib/engine/convert.js';
+import { convert } from '#lib/engine/convert/convert.js';
 import { TINY_LLAMAS, writeTinyLlama } from './tiny-llama.js';
 
 const temporary: string[] = [];

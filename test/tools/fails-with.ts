@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ErrorCode, LLMError } from '#lib/errors.js';
+import { type ErrorCode, LLMError } from '#lib/base/errors.js';
 
 /** For assert.throws and assert.rejects: a typed error whose message names all of these. */
 export const failsWith =

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type EngineConfig, parseEngineConfig } from '#lib/engine/checkpoint-config.js';
-import { parseJsonObject } from '#lib/engine/json.js';
+import { parseJsonObject } from '#lib/base/json.js';
+import { type EngineConfig, parseEngineConfig } from '#lib/engine/directory/checkpoint-config.js';
 
 /** A directory that is gone after the test. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ChatMessage, Tool } from '#lib/base/types.js';
 import { ChatTemplate, type ChatTemplateOptions } from '#lib/text/chat-template.js';
-import type { ChatMessage, Tool } from '#lib/types.js';
 import { loadFixture, readFixture } from './fixtures.js';
 
 interface Golden {

@@ -1,0 +1,26 @@
+import { readFile } from 'node:fs/promises';
+import { LLMError } from '../base/errors.js';
+import type { EngineDirectory } from '../engine/directory/directory.js';
+import { parseTokenizerJson } from '../text/tokenizer-json.js';
+import type { NativeGuidedConfig } from './addon.js';
+
+/**
+ * What an executor needs to hold outputs to a grammar: the model's vocabulary. Reads tokenizer.json once more, since few ask.
+ * @throws {LLMError} `ERR_TOKENIZER_MISSING`, `ERR_TOKENIZER_INVALID`.
+ */
+export async function guidedConfig(
+  backend: number,
+  { path, tokenizerPath, endIds }: EngineDirectory,
+): Promise<NativeGuidedConfig> {
+  if (tokenizerPath === undefined) {
+    throw new LLMError(
+      'ERR_TOKENIZER_MISSING',
+      `guidedDecoding needs the model's vocabulary, and ${path} has no tokenizer.json. Copy it from the model, or leave guidedDecoding out.`,
+    );
+  }
+  const tokenizerJson = await readFile(tokenizerPath, 'utf8');
+  const { names, addedTokens } = parseTokenizerJson(tokenizerJson, tokenizerPath);
+  for (const { id, content } of addedTokens) names[id] = content;
+  const vocabulary = Array.from(names, (name) => name ?? ''); // an id that no token has keeps its place
+  return { backend, vocabulary, tokenizerJson, stopTokens: Int32Array.from(endIds) };
+}

@@ -1,0 +1,34 @@
+import { LLMError } from '../base/errors.js';
+import type { EngineDirectory } from '../engine/directory/directory.js';
+
+/** Names a loaded engine to other threads of the process; `postMessage` and `workerData` carry it. */
+export interface LLMHandle {
+  readonly processId: number;
+  readonly engineId: number;
+  /** Internal: what was read of the engine directory. */
+  readonly directory: object;
+}
+
+export const makeHandle = (engineId: number, directory: EngineDirectory): LLMHandle => ({
+  processId: process.pid,
+  engineId,
+  directory,
+});
+
+/** @throws {LLMError} `ERR_INVALID_INPUT`. */
+export function readHandle(handle: unknown): { engineId: number; directory: EngineDirectory } {
+  const { processId, engineId, directory } = Object(handle) as Partial<LLMHandle>;
+  if (typeof processId !== 'number' || typeof engineId !== 'number' || typeof directory !== 'object') {
+    throw new LLMError(
+      'ERR_INVALID_INPUT',
+      'This is no handle of an LLM; expected llm.handle, as postMessage gave it.',
+    );
+  }
+  if (processId !== process.pid) {
+    throw new LLMError(
+      'ERR_INVALID_INPUT',
+      `The handle is of process ${processId}, and this is ${process.pid}. Load the engine in this process: LLM.load().`,
+    );
+  }
+  return { engineId, directory: directory as EngineDirectory };
+}

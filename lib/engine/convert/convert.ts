@@ -1,0 +1,151 @@
+import { stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../../base/checks.js';
+import { LLMError, messageOf } from '../../base/errors.js';
+import { isNotFound, JsonFields } from '../../base/json.js';
+import { pathOf } from '../../base/paths.js';
+import type { OnProgress } from '../../base/progress.js';
+import { DTYPES, type EngineConfig, parseBuildConfig, parsePretrainedConfig } from '../directory/checkpoint-config.js';
+import { type FileFacts, factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../directory/manifest.js';
+import { openGguf } from '../formats/gguf-checkpoint.js';
+import { openHuggingFace } from '../formats/huggingface.js';
+import { SafetensorsWriter } from '../formats/safetensors.js';
+import type { SourceCheckpoint } from '../formats/source.js';
+import { buildDirectory, isSystemError } from './output.js';
+import { type PlannedTensor, planTensors } from './weight-map.js';
+
+/** How a model is converted, and what the engine is planned for. */
+export interface ConvertOptions {
+  /** What the weights are stored in. `'auto'`: as in the source, but float16 for float32 and for GGUF. Default: `'auto'`. */
+  dtype?: 'auto' | 'float32' | 'float16' | 'bfloat16' | undefined;
+  /** Tokens of a sequence at most, prompt and output; from 2. Default, and most: the positions the model was made for. */
+  maxSeqLen?: number | undefined;
+  /** Sequences in one step at most, unless `LLM.load` says otherwise. Default: 64. */
+  maxBatchSize?: number | undefined;
+  /** Tokens in one step at most, of all sequences, unless `LLM.load` says otherwise. Default: 512. */
+  maxNumTokens?: number | undefined;
+  /** What the manifest calls the source. Default: the name of the file or directory. */
+  sourceName?: string | undefined;
+  /** Ends the work when it aborts; nothing is left behind. Default: none. */
+  signal?: AbortSignal | undefined;
+  /** Told how many bytes of the weights are written. Default: none. */
+  onProgress?: OnProgress | undefined;
+}
+
+const checks: Checks<ConvertOptions> = {
+  dtype: oneOf(['auto', ...DTYPES]),
+  maxSeqLen: integer(2, MAX_COUNT),
+  maxBatchSize: integer(1, MAX_COUNT),
+  maxNumTokens: integer(1, MAX_COUNT),
+  sourceName: check('a string', (value): value is string => typeof value === 'string'),
+  signal: signal(),
+  onProgress: callback(),
+};
+
+/**
+ * Converts a model, a Hugging Face directory or a .gguf file, to an engine directory. It is written beside `out` and renamed, so
+ * `out` is whole or not there; an engine that this package wrote there before is replaced. Memory: about 100 MB, whatever the model.
+ * The values are converted on the event loop, in slices of some 30 ms.
+ * @returns the absolute path of `out`.
+ * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`, `ERR_OUTPUT`,
+ *   `ERR_INVALID_OPTION`; an abort throws the signal's reason.
+ */
+export async function convert(source: string | URL, out: string | URL, given: ConvertOptions = {}): Promise<string> {
+  const options = readOptions(given, checks, 'convert()');
+  options.signal?.throwIfAborted();
+  const target = pathOf('out', out);
+  const checkpoint = await openSource(pathOf('source', source));
+  try {
+    const config = makeConfig(checkpoint, options);
+    const plan = planTensors(checkpoint, config.pretrained_config);
+    const sourceName = options.sourceName ?? basename(checkpoint.path);
+    await buildDirectory(target, async (dir) => {
+      const weights = await writeWeights(join(dir, 'rank0.safetensors'), plan, config, options);
+      await writeJson(join(dir, 'config.json'), config);
+      await checkpoint.writeTexts(dir);
+      const files = { ...(await factsOfFiles(dir, ['rank0.safetensors'])), 'rank0.safetensors': weights };
+      const dtype = config.pretrained_config.dtype;
+      await writeJson(
+        join(dir, MANIFEST_FILE),
+        makeManifest({ source: { kind: checkpoint.kind, name: sourceName }, dtype, files }),
+      );
+    });
+    return target;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+const writeJson = (file: string, value: unknown): Promise<void> =>
+  writeFile(file, `${JSON.stringify(value, null, 2)}\n`);
+
+async function openSource(path: string): Promise<SourceCheckpoint> {
+  let found = 'is neither a directory nor a .gguf file';
+  try {
+    const facts = await stat(path);
+    if (facts.isDirectory()) return await openHuggingFace(path);
+    if (facts.isFile() && path.endsWith('.gguf')) return await openGguf(path);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    found = isNotFound(error) ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
+  }
+  throw new LLMError('ERR_SOURCE_NOT_FOUND', `${path} ${found}. Give a Hugging Face model directory or a .gguf file.`);
+}
+
+function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOptions): EngineConfig {
+  const { dtype: asked = 'auto', maxSeqLen, maxBatchSize, maxNumTokens } = options;
+  const positions = model.max_position_embeddings;
+  if (maxSeqLen !== undefined && maxSeqLen > positions) {
+    throw new LLMError(
+      'ERR_INVALID_OPTION',
+      `maxSeqLen is ${maxSeqLen}; expected at most the model's max_position_embeddings, ${positions}.`,
+    );
+  }
+  const limits = { max_seq_len: maxSeqLen, max_batch_size: maxBatchSize, max_num_tokens: maxNumTokens };
+  // The same parser that reads an engine's config.json fills in what a source does not say, and checks the whole.
+  const context = {
+    file: path,
+    code: 'ERR_SOURCE_INVALID',
+    mend: 'Check the model directory, or download it again.',
+  } as const;
+  const pretrained = {
+    architecture: 'LlamaForCausalLM',
+    dtype: asked === 'auto' ? dtype : asked,
+    hidden_act: 'silu',
+    position_embedding_type: 'rope_gpt_neox',
+    ...model,
+  };
+  return {
+    version: `node-tensorrt-llm ${packageVersion()}`,
+    pretrained_config: parsePretrainedConfig(new JsonFields(pretrained, context)),
+    build_config: parseBuildConfig(new JsonFields(limits, context), positions),
+  };
+}
+
+const VALUES_PER_READ = 1 << 22; // 16 MB of float32
+
+async function writeWeights(
+  file: string,
+  plan: readonly PlannedTensor[],
+  config: EngineConfig,
+  { signal, onProgress }: ConvertOptions,
+): Promise<FileFacts> {
+  const { dtype, head_size } = config.pretrained_config;
+  const writer = await SafetensorsWriter.create(file, dtype, plan);
+  try {
+    for (const { parts } of plan) {
+      for (const { tensor, rows, columns } of parts) {
+        // Whole heads, because the rows of Q and K trade places within a head in some sources.
+        const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / columns / head_size)) * head_size;
+        for (let row = 0; row < rows; row += rowsPerRead) {
+          signal?.throwIfAborted();
+          await writer.write(await tensor.readRows(row, Math.min(rowsPerRead, rows - row), dtype));
+          onProgress?.({ stage: 'convert', done: writer.bytesWritten, total: writer.bytesPlanned });
+        }
+      }
+    }
+    return writer.facts();
+  } finally {
+    await writer.close();
+  }
+}

@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { LLMError } from '../../base/errors.js';
+import { isNotFound } from '../../base/json.js';
+import { readManifest } from '../directory/manifest.js';
+
+/**
+ * Makes the directory `out` of what `write` puts into the directory it is given: a temporary one beside `out`, renamed when it is
+ * whole and removed on failure. Only an engine that this package wrote is replaced.
+ */
+export async function buildDirectory(out: string, write: (dir: string) => Promise<void>): Promise<void> {
+  await checkReplaceable(out);
+  const temporary = await makeTemporary(out);
+  try {
+    await write(temporary);
+    await publish(temporary, out);
+  } catch (error) {
+    throw asOutputError(error, out);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+/** Whether a call of the file system failed. Errors of the network come wrapped in those of `fetch`. */
+export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && 'syscall' in error;
+
+/** An error of the file system as one that a user can mend; any other as it is. */
+export function asOutputError(cause: unknown, out: string): unknown {
+  if (!isSystemError(cause)) return cause;
+  const mend = 'Free space there, or choose another directory.';
+  return new LLMError('ERR_OUTPUT', `${out} cannot be written: ${cause.message}. ${mend}`, { cause });
+}
+
+async function checkReplaceable(out: string): Promise<void> {
+  for (;;) {
+    const inode = await inodeOf(out);
+    if (inode === undefined || (await isEmpty(out)) || (await isOurEngine(out))) return;
+    if ((await inodeOf(out)) === inode) break; // else another process put its own there while we looked
+  }
+  throw new LLMError(
+    'ERR_OUTPUT',
+    `${out} holds files, but no engine that this package wrote. Remove it, or choose another directory.`,
+  );
+}
+
+async function inodeOf(out: string): Promise<number | undefined> {
+  try {
+    return (await stat(out)).ino;
+  } catch (cause) {
+    if (isNotFound(cause)) return undefined;
+    throw asOutputError(cause, out);
+  }
+}
+
+async function isEmpty(out: string): Promise<boolean> {
+  try {
+    return (await readdir(out)).length === 0;
+  } catch (cause) {
+    if (isNotFound(cause)) return true;
+    throw asOutputError(cause, out);
+  }
+}
+
+const isOurEngine = async (dir: string): Promise<boolean> =>
+  (await readManifest(dir).catch(() => undefined)) !== undefined;
+
+async function makeTemporary(out: string): Promise<string> {
+  try {
+    await mkdir(dirname(out), { recursive: true });
+    const temporary = join(dirname(out), `.${basename(out)}.part-${randomUUID()}`);
+    await mkdir(temporary);
+    return temporary;
+  } catch (error) {
+    throw asOutputError(error, dirname(out));
+  }
+}
+
+async function publish(temporary: string, out: string): Promise<void> {
+  const replaced = `${temporary}.replaced`;
+  while (!(await renamed(temporary, out))) {
+    await checkReplaceable(out); // it may have come while ours was built
+    await rename(out, replaced).catch(ignoreNotFound); // or be gone again, where two do the same
+    await rm(replaced, { recursive: true, force: true });
+  }
+}
+
+/** Gives `out` the place of nothing or of an empty directory; false where there is more. */
+async function renamed(temporary: string, out: string): Promise<boolean> {
+  try {
+    await rename(temporary, out);
+    return true;
+  } catch (error) {
+    if (isSystemError(error) && (error.code === 'ENOTEMPTY' || error.code === 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+function ignoreNotFound(error: unknown): void {
+  if (!isNotFound(error)) throw error;
+}

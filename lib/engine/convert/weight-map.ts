@@ -1,0 +1,90 @@
+import { LLMError } from '../../base/errors.js';
+import type { PretrainedConfig } from '../directory/checkpoint-config.js';
+import type { SourceCheckpoint, SourceTensor } from '../formats/source.js';
+
+/** A tensor of the engine: the rows of one or more tensors of the source, one after another. */
+export interface PlannedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly parts: readonly PlannedPart[];
+}
+
+interface PlannedPart {
+  readonly tensor: SourceTensor;
+  /** A vector is one row. */
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Which tensors an engine has, in TensorRT-LLM's names, and where each comes from. */
+export function planTensors(source: SourceCheckpoint, config: PretrainedConfig): PlannedTensor[] {
+  const unused = new Set([...source.tensors.keys()].filter((name) => !isDerived(name, config)));
+  const take = (name: string, ...shape: number[]): PlannedPart => {
+    const tensor = source.tensors.get(name);
+    if (!tensor) {
+      throw new LLMError('ERR_SOURCE_INVALID', `${source.path} lacks the tensor ${name}. Download the model again.`);
+    }
+    if (tensor.shape.join() !== shape.join()) {
+      throw new LLMError(
+        'ERR_SOURCE_INVALID',
+        `${tensor.file}: ${name} has the shape [${tensor.shape.join(', ')}]; its config needs [${shape.join(', ')}]. Download the model again.`,
+      );
+    }
+    unused.delete(name);
+    const columns = shape.at(-1) ?? 1;
+    return { tensor, columns, rows: shape.length === 1 ? 1 : (shape[0] ?? 1) };
+  };
+  const { hidden_size: hidden, vocab_size: vocab } = config;
+  const embedding = matrix('transformer.vocab_embedding.weight', take('model.embed_tokens.weight', vocab, hidden));
+  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => planLayer(layer, config, take)).flat();
+  const norm = vector('transformer.ln_f.weight', take('model.norm.weight', hidden));
+  const head = config.tie_word_embeddings ? [] : [matrix('lm_head.weight', take('lm_head.weight', vocab, hidden))];
+  const [extra] = unused;
+  if (extra !== undefined) {
+    const mend = 'A model that has it is not supported.';
+    throw new LLMError(
+      'ERR_MODEL_UNSUPPORTED',
+      `${source.path} has the tensor ${extra}, which has no place in LlamaForCausalLM. ${mend}`,
+    );
+  }
+  return [embedding, ...layers, norm, ...head];
+}
+
+/** Tensors some checkpoints store although they follow from others: rotary frequencies, and the head of a tied model. */
+const isDerived = (name: string, { tie_word_embeddings }: PretrainedConfig): boolean =>
+  name.endsWith('.rotary_emb.inv_freq') || (tie_word_embeddings && name === 'lm_head.weight');
+
+const matrix = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
+  name,
+  shape: [parts.reduce((sum, part) => sum + part.rows, 0), parts[0]?.columns ?? 0],
+  parts,
+});
+
+const vector = (name: string, part: PlannedPart): PlannedTensor => ({ name, shape: [part.columns], parts: [part] });
+
+function planLayer(
+  layer: number,
+  config: PretrainedConfig,
+  take: (name: string, ...shape: number[]) => PlannedPart,
+): PlannedTensor[] {
+  const { hidden_size: hidden, intermediate_size: intermediate, head_size } = config;
+  const queries = config.num_attention_heads * head_size;
+  const keys = config.num_key_value_heads * head_size;
+  const from = `model.layers.${layer}`;
+  const to = `transformer.layers.${layer}`;
+  return [
+    vector(`${to}.input_layernorm.weight`, take(`${from}.input_layernorm.weight`, hidden)),
+    matrix(
+      `${to}.attention.qkv.weight`,
+      take(`${from}.self_attn.q_proj.weight`, queries, hidden),
+      take(`${from}.self_attn.k_proj.weight`, keys, hidden),
+      take(`${from}.self_attn.v_proj.weight`, keys, hidden),
+    ),
+    matrix(`${to}.attention.dense.weight`, take(`${from}.self_attn.o_proj.weight`, hidden, queries)),
+    vector(`${to}.post_layernorm.weight`, take(`${from}.post_attention_layernorm.weight`, hidden)),
+    // TensorRT-LLM computes silu(fc(x)) * gate(x), so its "fc" is what others call gate_proj.
+    matrix(`${to}.mlp.fc.weight`, take(`${from}.mlp.gate_proj.weight`, intermediate, hidden)),
+    matrix(`${to}.mlp.gate.weight`, take(`${from}.mlp.up_proj.weight`, intermediate, hidden)),
+    matrix(`${to}.mlp.proj.weight`, take(`${from}.mlp.down_proj.weight`, hidden, intermediate)),
+  ];
+}

@@ -1,0 +1,162 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LLMError, messageOf } from '../../base/errors.js';
+import { isNotFound, type JsonFields, readJsonIfThere } from '../../base/json.js';
+import { pathOf } from '../../base/paths.js';
+import { parseEngineConfig } from './checkpoint-config.js';
+import { type GenerationDefaults, readGeneration, readTokenizerText } from './generation-config.js';
+import { type Manifest, readManifest } from './manifest.js';
+import { type ModelFacts, readTensorRtConfig } from './tensorrt-config.js';
+
+/** `'checkpoint'`: rankN.safetensors, for the embedded executors; `'tensorrt'`: rankN.engine, for TensorRT-LLM. */
+export type Weights = 'checkpoint' | 'tensorrt';
+
+/** What an engine directory holds: read once and checked, before an executor touches it. */
+export interface EngineDirectory {
+  /** Absolute. */
+  readonly path: string;
+  /** The model's, as Hugging Face names it: `'LlamaForCausalLM'`. */
+  readonly architecture: string;
+  readonly vocabSize: number;
+  readonly weights: Weights;
+  /** Absolute paths, in the order of ranks. */
+  readonly rankFiles: readonly string[];
+  /** Undefined for a directory that another tool made. */
+  readonly manifest: Manifest | undefined;
+  /** Absolute path of tokenizer.json; undefined where there is none, and the engine takes and gives tokens only. */
+  readonly tokenizerPath: string | undefined;
+  /** Jinja source; undefined where there is none. */
+  readonly chatTemplate: string | undefined;
+  /** The tokens' own text, as a chat template takes it. */
+  readonly bosToken: string | undefined;
+  readonly eosToken: string | undefined;
+  /** Tokens that end an output; empty where no file names one. */
+  readonly endIds: readonly number[];
+  readonly bosId: number | undefined;
+  readonly padId: number | undefined;
+  readonly generation: GenerationDefaults;
+}
+
+/**
+ * Reads and checks an engine directory; the weights themselves are the executor's to check, and so is all of a TensorRT
+ * engine's config.json that is not used here.
+ * @param needed what the executor runs; by default engines where there are some, else the checkpoint.
+ * @throws {LLMError} `ERR_ENGINE_NOT_FOUND`, `ERR_ENGINE_CONFIG`, `ERR_ENGINE_RANKS`, `ERR_ENGINE_WEIGHTS` for a rank file of
+ *   another size than the manifest says, `ERR_EXECUTOR_UNAVAILABLE` where there are only weights of the other kind,
+ *   `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_INVALID` for a damaged tokenizer_config.json.
+ */
+export async function openEngine(dir: string | URL, needed?: Weights): Promise<EngineDirectory> {
+  const path = pathOf('dir', dir);
+  const names = await listEngine(path);
+  const weights = needed ?? (hasWeights(names, 'tensorrt') ? 'tensorrt' : 'checkpoint');
+  const [config, manifest] = await Promise.all([readConfig(path, weights), readManifest(path)]);
+  checkWeights(path, names, weights);
+  const model = weights === 'tensorrt' ? readTensorRtConfig(config) : readCheckpointConfig(config);
+  const files = rankFiles(path, names, weights, model.worldSize);
+  if (manifest) await checkSizes(path, files, manifest);
+  const tokenizerPath = names.includes('tokenizer.json') ? join(path, 'tokenizer.json') : undefined;
+  const text = await readTokenizerText(path);
+  const generation = await readGeneration(path, model.vocabSize, { tokenizerPath, eosToken: text.eosToken });
+  return {
+    path,
+    architecture: model.architecture,
+    vocabSize: model.vocabSize,
+    weights,
+    rankFiles: files.map((name) => join(path, name)),
+    manifest,
+    tokenizerPath,
+    ...text,
+    ...generation,
+  };
+}
+
+async function listEngine(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    const found = isNotFound(cause) ? 'is no directory' : `cannot be read: ${messageOf(cause)}`;
+    const mend = 'Give an engine directory; npx node-tensorrt-llm pull makes one and prints its path.';
+    throw new LLMError('ERR_ENGINE_NOT_FOUND', `${path} ${found}. ${mend}`, { cause });
+  }
+}
+
+const RANK_FILE = { checkpoint: /^rank\d+\.safetensors$/, tensorrt: /^rank\d+\.engine$/ } as const;
+const EXTENSION = { checkpoint: 'safetensors', tensorrt: 'engine' } as const;
+
+const hasWeights = (names: readonly string[], weights: Weights): boolean =>
+  names.some((name) => RANK_FILE[weights].test(name));
+
+function checkWeights(path: string, names: readonly string[], weights: Weights): void {
+  if (hasWeights(names, weights)) return;
+  if (!hasWeights(names, weights === 'tensorrt' ? 'checkpoint' : 'tensorrt')) {
+    throw new LLMError(
+      'ERR_ENGINE_RANKS',
+      `${path} holds no rank file; expected rank0.safetensors, of a checkpoint, or rank0.engine, of trtllm-build. ` +
+        `Copy them into it, or ${makeAgain(path, weights)}`,
+    );
+  }
+  throw new LLMError(
+    'ERR_EXECUTOR_UNAVAILABLE',
+    weights === 'tensorrt'
+      ? `${path} holds a checkpoint (rankN.safetensors); the executor 'tensorrt-llm' runs TensorRT engines (rankN.engine). ` +
+          `Build one: trtllm-build --checkpoint_dir ${path} --output_dir ENGINE. Or run the checkpoint with executor: 'cpu'.`
+      : `${path} holds TensorRT engines (rankN.engine), which only the executor 'tensorrt-llm' runs. ` +
+          'Load it with that one, or give the checkpoint they were built from (rankN.safetensors).',
+  );
+}
+
+const makeAgain = (path: string, weights: Weights): string =>
+  weights === 'tensorrt'
+    ? `build the engine again: trtllm-build --checkpoint_dir CHECKPOINT --output_dir ${path}`
+    : `convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
+
+async function readConfig(path: string, weights: Weights): Promise<JsonFields> {
+  const mend = `Mend the file, or ${makeAgain(path, weights)}`;
+  const fields = await readJsonIfThere({ file: join(path, 'config.json'), code: 'ERR_ENGINE_CONFIG', mend });
+  if (!fields) {
+    throw new LLMError(
+      'ERR_ENGINE_CONFIG',
+      `${path} has no config.json, so it is no engine directory. Make one: npx node-tensorrt-llm convert SOURCE OUT`,
+    );
+  }
+  if (fields.has('model_type') && !fields.has('pretrained_config')) {
+    throw new LLMError(
+      'ERR_ENGINE_CONFIG',
+      `${path} is a Hugging Face checkpoint; expected an engine directory. Convert it: npx node-tensorrt-llm convert ${path} OUT`,
+    );
+  }
+  return fields;
+}
+
+function readCheckpointConfig(config: JsonFields): ModelFacts {
+  const { architecture, vocab_size, mapping } = parseEngineConfig(config).pretrained_config;
+  return { architecture, vocabSize: vocab_size, worldSize: mapping.world_size };
+}
+
+/** The names of the rank files, in the order of ranks. */
+function rankFiles(path: string, names: readonly string[], weights: Weights, worldSize: number): string[] {
+  const needed = Array.from({ length: worldSize }, (_, rank) => `rank${rank}.${EXTENSION[weights]}`);
+  const found = names.filter((name) => RANK_FILE[weights].test(name)).sort();
+  if (found.length === worldSize && needed.every((name) => found.includes(name))) return needed;
+  throw new LLMError(
+    'ERR_ENGINE_RANKS',
+    `${path} holds ${found.join(', ')}; its config.json (tp_size * pp_size * cp_size) needs ${needed.join(', ')}. ` +
+      `Copy the missing files into it and take those of another engine out, or ${makeAgain(path, weights)}`,
+  );
+}
+
+async function checkSizes(path: string, files: readonly string[], manifest: Manifest): Promise<void> {
+  for (const name of files) {
+    const expected = manifest.files[name]?.bytes;
+    if (expected === undefined) continue;
+    const facts = await stat(join(path, name)).catch(() => undefined);
+    if (facts?.size !== expected) {
+      const found = facts ? `has ${facts.size} bytes` : 'cannot be read';
+      const mend = `Copy it again, or convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
+      throw new LLMError(
+        'ERR_ENGINE_WEIGHTS',
+        `${join(path, name)} ${found}; the manifest says ${expected} bytes. ${mend}`,
+      );
+    }
+  }
+}

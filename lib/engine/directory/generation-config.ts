@@ -1,0 +1,123 @@
+import { join } from 'node:path';
+import { isJsonObject, type JsonContext, JsonFields, readJsonIfThere, readTextIfThere } from '../../base/json.js';
+
+/** What the model's makers recommend; a field is undefined where `generation_config.json` does not set it. */
+export interface GenerationDefaults {
+  readonly doSample: boolean | undefined;
+  readonly temperature: number | undefined;
+  readonly topK: number | undefined;
+  readonly topP: number | undefined;
+  readonly minP: number | undefined;
+  readonly repetitionPenalty: number | undefined;
+  readonly noRepeatNgram: number | undefined;
+  readonly maxTokens: number | undefined;
+  readonly minTokens: number | undefined;
+}
+
+interface Generation {
+  readonly generation: GenerationDefaults;
+  readonly endIds: readonly number[];
+  readonly bosId: number | undefined;
+  readonly padId: number | undefined;
+}
+
+interface TokenizerText {
+  readonly chatTemplate: string | undefined;
+  readonly bosToken: string | undefined;
+  readonly eosToken: string | undefined;
+}
+
+const context = (dir: string, name: string, code: JsonContext['code']): JsonContext => ({
+  file: join(dir, name),
+  code,
+  mend: 'Mend the file, or copy it from the model again.',
+});
+
+/** Reads `generation_config.json`; where it names no end token, the tokenizer's `eosToken` is looked up in tokenizer.json. */
+export async function readGeneration(
+  dir: string,
+  vocabSize: number,
+  tokenizer: { tokenizerPath: string | undefined; eosToken: string | undefined },
+): Promise<Generation> {
+  const where = context(dir, 'generation_config.json', 'ERR_ENGINE_CONFIG');
+  const fields = await readJsonIfThere(where);
+  const id = (name: string): number | undefined =>
+    fields?.maybe(name, () => fields.integer(name, { max: vocabSize - 1 }));
+  const endIds = fields && readEndIds(fields, vocabSize);
+  return {
+    endIds: endIds ?? (await lookUpEndId(vocabSize, tokenizer)),
+    bosId: id('bos_token_id'),
+    padId: id('pad_token_id'),
+    generation: {
+      doSample: fields?.maybe('do_sample', () => fields.boolean('do_sample')),
+      temperature: fields?.maybe('temperature', () => fields.number('temperature', { min: 0 })),
+      topK: fields?.maybe('top_k', () => fields.integer('top_k')),
+      topP: fields?.maybe('top_p', () => fields.number('top_p', { min: 0, max: 1 })),
+      minP: fields?.maybe('min_p', () => fields.number('min_p', { min: 0, max: 1 })),
+      repetitionPenalty: fields?.maybe('repetition_penalty', () => fields.positive('repetition_penalty')),
+      noRepeatNgram: fields?.maybe('no_repeat_ngram_size', (name) => fields.integer(name)),
+      maxTokens: fields?.maybe('max_new_tokens', (name) => fields.integer(name, { min: 1 })),
+      minTokens: fields?.maybe('min_new_tokens', (name) => fields.integer(name)),
+    },
+  };
+}
+
+function readEndIds(fields: JsonFields, vocabSize: number): number[] | undefined {
+  if (!fields.has('eos_token_id')) return undefined;
+  const value = fields.object.eos_token_id;
+  const ids: unknown[] = Array.isArray(value) ? value : [value];
+  const isId = (id: unknown): id is number =>
+    typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize;
+  if (!ids.every(isId)) throw fields.error('eos_token_id', `token ids below vocab_size (${vocabSize})`);
+  return [...new Set(ids)];
+}
+
+async function lookUpEndId(
+  vocabSize: number,
+  { tokenizerPath, eosToken }: { tokenizerPath: string | undefined; eosToken: string | undefined },
+): Promise<number[]> {
+  if (tokenizerPath === undefined || eosToken === undefined) return [];
+  const context = {
+    file: tokenizerPath,
+    code: 'ERR_TOKENIZER_INVALID',
+    mend: 'Copy it from the model again.',
+  } as const;
+  const fields = await readJsonIfThere(context);
+  const added = fields?.object.added_tokens;
+  const found: unknown = Array.isArray(added)
+    ? added.find((token) => isJsonObject(token) && token.content === eosToken)
+    : undefined;
+  if (!isJsonObject(found)) return [];
+  return [new JsonFields(found, context, `added_tokens "${eosToken}" `).integer('id', { max: vocabSize - 1 })];
+}
+
+/** Reads the chat template and the special tokens' text: chat_template.jinja, tokenizer_config.json, special_tokens_map.json. */
+export async function readTokenizerText(dir: string): Promise<TokenizerText> {
+  const [template, config, specialTokens] = await Promise.all([
+    readTextIfThere(join(dir, 'chat_template.jinja'), 'ERR_CHAT_TEMPLATE'),
+    readJsonIfThere(context(dir, 'tokenizer_config.json', 'ERR_TOKENIZER_INVALID')),
+    readJsonIfThere(context(dir, 'special_tokens_map.json', 'ERR_TOKENIZER_INVALID')),
+  ]);
+  const text = (name: string): string | undefined =>
+    (config && tokenText(config, name)) ?? (specialTokens && tokenText(specialTokens, name));
+  return {
+    chatTemplate: template ?? (config && templateOf(config)),
+    bosToken: text('bos_token'),
+    eosToken: text('eos_token'),
+  };
+}
+
+/** A special token is a string or, in older files, an object with `content`. */
+const tokenText = (fields: JsonFields, name: string): string | undefined =>
+  fields.maybe(name, () =>
+    typeof fields.object[name] === 'string' ? fields.string(name) : fields.child(name).string('content'),
+  );
+
+/** A chat template is a string, or a list of named ones of which `default` is taken. */
+function templateOf(fields: JsonFields): string | undefined {
+  const value = fields.object.chat_template;
+  if (!Array.isArray(value)) return fields.maybe('chat_template', (name) => fields.string(name));
+  const found: unknown = value.find((each) => isJsonObject(each) && each.name === 'default');
+  if (isJsonObject(found) && typeof found.template === 'string') return found.template;
+  throw fields.error('chat_template', 'a template named "default" in the list');
+}

@@ -1,0 +1,179 @@
+import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LLMError } from '../../base/errors.js';
+import { type JsonContext, type JsonFields, readJsonIfThere } from '../../base/json.js';
+import { DTYPES, type Dtype } from '../directory/checkpoint-config.js';
+import { parseRotaryScaling } from '../directory/rope.js';
+import { BYTES_PER_VALUE } from './numeric.js';
+import { dtypeOfName, type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
+import { convertBytes, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+
+const SINGLE_FILE = 'model.safetensors';
+const INDEX_FILE = 'model.safetensors.index.json';
+const TEXT_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'generation_config.json',
+];
+
+/** Opens a Hugging Face directory: `config.json` of transformers 4 or 5, and safetensors, in one file or in shards. */
+export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
+  const names = await readdir(dir);
+  const config = await readJsonIfThere(contextOf(dir, 'config.json'));
+  if (!config) {
+    const mend = 'Give a Hugging Face model directory or a .gguf file.';
+    throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${mend}`);
+  }
+  const model = parseLlama(config);
+  checkTokenizer(dir, names);
+  const files = await openFiles(dir, names);
+  const close = async (): Promise<void> => {
+    await Promise.all(files.map((file) => file.close()));
+  };
+  try {
+    const tensors = new Map(
+      files.flatMap((file) => [...file.entries].map(([name, entry]) => [name, tensorOf(file, name, entry)] as const)),
+    );
+    const copied = TEXT_FILES.filter((name) => names.includes(name));
+    const writeTexts = async (out: string): Promise<void> => {
+      for (const name of copied) await copyFile(join(dir, name), join(out, name));
+      if (!copied.includes('generation_config.json')) await writeGenerationConfig(config, out);
+    };
+    return { kind: 'huggingface', path: dir, model, dtype: autoDtype(config, files), tensors, writeTexts, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const contextOf = (dir: string, name: string): JsonContext => ({
+  file: join(dir, name),
+  code: 'ERR_SOURCE_INVALID',
+  mend: 'Check the model directory, or download it again.',
+});
+
+/** Reads the config of a Llama; what the executors would compute otherwise than the model's makers is refused. */
+function parseLlama(config: JsonFields): LlamaModel {
+  config.oneOf('model_type', ['llama']);
+  const { architectures } = config.object;
+  if (config.has('architectures') && !(Array.isArray(architectures) && architectures.includes('LlamaForCausalLM'))) {
+    throw config.error('architectures', '["LlamaForCausalLM"]', 'ERR_MODEL_UNSUPPORTED');
+  }
+  config.oneOf('hidden_act', ['silu'], 'silu');
+  for (const flag of ['attention_bias', 'mlp_bias', 'rope_interleaved']) config.oneOf(flag, [false], false);
+  if (config.has('quantization_config')) {
+    throw config.error('quantization_config', 'none: quantized checkpoints are not read', 'ERR_MODEL_UNSUPPORTED');
+  }
+  const size = (name: string): number => config.integer(name, { min: 1 });
+  const hidden_size = size('hidden_size');
+  const num_attention_heads = size('num_attention_heads');
+  return {
+    vocab_size: size('vocab_size'),
+    hidden_size,
+    intermediate_size: size('intermediate_size'),
+    num_hidden_layers: size('num_hidden_layers'),
+    num_attention_heads,
+    num_key_value_heads: config.integer('num_key_value_heads', { min: 1, fallback: num_attention_heads }),
+    head_size: config.integer('head_dim', { min: 1, fallback: hidden_size / num_attention_heads }),
+    norm_epsilon: config.positive('rms_norm_eps', 1e-6),
+    max_position_embeddings: size('max_position_embeddings'),
+    ...parseRope(config),
+    tie_word_embeddings: config.boolean('tie_word_embeddings', false),
+  };
+}
+
+/** Transformers 5 has `rope_parameters`; 4 has `rope_theta` and, where frequencies are scaled, `rope_scaling`. */
+function parseRope(config: JsonFields): Pick<LlamaModel, 'rotary_base' | 'rotary_scaling'> {
+  const theta = config.positive('rope_theta', 10_000);
+  if (!config.has('rope_parameters')) {
+    return { rotary_base: theta, rotary_scaling: parseRotaryScaling(config.child('rope_scaling')) };
+  }
+  const parameters = config.child('rope_parameters');
+  return { rotary_base: parameters.positive('rope_theta', theta), rotary_scaling: parseRotaryScaling(parameters) };
+}
+
+/** The checkpoint's own type; float32 becomes float16, as TensorRT-LLM's converter has it. */
+function autoDtype(config: JsonFields, files: readonly SafetensorsFile[]): Dtype {
+  const name = config.has('dtype') ? 'dtype' : 'torch_dtype';
+  const embedding = files.flatMap((file) => file.entries.get('model.embed_tokens.weight') ?? [])[0];
+  const dtype = config.oneOf(name, DTYPES, (embedding && dtypeOfName(embedding.dtype)) ?? 'float16');
+  return dtype === 'float32' ? 'float16' : dtype;
+}
+
+function checkTokenizer(dir: string, names: readonly string[]): void {
+  const other = ['tokenizer.model', 'vocab.json'].find((name) => names.includes(name));
+  if (names.includes('tokenizer.json') || other === undefined) return;
+  const mend = `Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`;
+  throw new LLMError(
+    'ERR_TOKENIZER_MISSING',
+    `${dir} has ${other} but no tokenizer.json, which is what is read. ${mend}`,
+  );
+}
+
+async function openFiles(dir: string, names: readonly string[]): Promise<SafetensorsFile[]> {
+  if (names.includes(SINGLE_FILE)) return [await SafetensorsFile.open(join(dir, SINGLE_FILE))];
+  const index = await readJsonIfThere(contextOf(dir, INDEX_FILE));
+  if (!index) {
+    const mend = 'Save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)';
+    throw new LLMError('ERR_SOURCE_INVALID', `${dir} has neither ${SINGLE_FILE} nor ${INDEX_FILE}. ${mend}`);
+  }
+  return openShards(dir, index.child('weight_map'));
+}
+
+async function openShards(dir: string, map: JsonFields): Promise<SafetensorsFile[]> {
+  const fileOf = new Map(Object.keys(map.object).map((tensor) => [tensor, map.string(tensor)]));
+  const files: SafetensorsFile[] = [];
+  try {
+    for (const name of new Set(fileOf.values())) {
+      if (/[/\\]/.test(name)) {
+        const { file, mend } = map.context;
+        throw new LLMError('ERR_SOURCE_INVALID', `${file} names the file "${name}"; expected one beside it. ${mend}`);
+      }
+      files.push(await SafetensorsFile.open(join(dir, name)));
+    }
+    for (const [tensor, name] of fileOf) {
+      const holders = files.filter((file) => file.entries.has(tensor)).map((file) => file.path);
+      if (holders.length === 1 && holders[0] === join(dir, name)) continue;
+      throw map.error(
+        tensor,
+        holders.length === 0 ? 'a file that holds it; none does' : `what is true: it is in ${holders.join(', ')}`,
+      );
+    }
+    return files;
+  } catch (error) {
+    await Promise.all(files.map((file) => file.close()));
+    throw error;
+  }
+}
+
+function tensorOf(file: SafetensorsFile, name: string, entry: SafetensorsEntry): SourceTensor {
+  const dtype = dtypeOfName(entry.dtype);
+  const columns = entry.shape.at(-1) ?? 1;
+  return {
+    shape: entry.shape,
+    file: file.path,
+    async readRows(first, count, to) {
+      if (!dtype) {
+        const found = `${file.path}: ${name} is ${entry.dtype}`;
+        throw new LLMError(
+          'ERR_MODEL_UNSUPPORTED',
+          `${found}; expected F32, F16 or BF16. Use another checkpoint of the model.`,
+        );
+      }
+      const rowBytes = columns * BYTES_PER_VALUE[dtype];
+      const bytes = await readExactly(file.handle, file.path, entry.position + first * rowBytes, count * rowBytes);
+      return convertBytes(bytes, dtype, to, `${file.path}: ${name}`);
+    },
+  };
+}
+
+/** Where the model has none, its config.json says which tokens begin and end a text. */
+async function writeGenerationConfig(config: JsonFields, out: string): Promise<void> {
+  const ids = ['bos_token_id', 'eos_token_id', 'pad_token_id']
+    .filter((name) => config.has(name))
+    .map((name) => [name, config.object[name]]);
+  if (ids.length === 0) return;
+  await writeFile(join(out, 'generation_config.json'), `${JSON.stringify(Object.fromEntries(ids), null, 2)}\n`);
+}

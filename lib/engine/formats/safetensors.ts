@@ -1,0 +1,232 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { LLMError } from '../../base/errors.js';
+import { endOfString, isJsonObject, type JsonFields, parseJsonObject } from '../../base/json.js';
+import type { Dtype } from '../directory/checkpoint-config.js';
+import type { FileFacts } from '../directory/manifest.js';
+import { BYTES_PER_VALUE } from './numeric.js';
+import { openSource, readExactly } from './source.js';
+
+// Format: https://github.com/huggingface/safetensors#format. A header's length as uint64, the header in JSON, the values.
+const MAX_HEADER_BYTES = 100_000_000;
+const METADATA = '__metadata__';
+const BYTES_PER_ELEMENT: Readonly<Record<string, number>> = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+};
+const NAME_OF_DTYPE: Readonly<Record<Dtype, string>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
+
+export const dtypeOfName = (name: string): Dtype | undefined =>
+  (Object.keys(NAME_OF_DTYPE) as Dtype[]).find((dtype) => NAME_OF_DTYPE[dtype] === name);
+
+export interface SafetensorsEntry {
+  /** By the format's names, such as `BF16`. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Position in the file, and length, in bytes. */
+  readonly position: number;
+  readonly bytes: number;
+}
+
+/** An open safetensors file whose header has been checked; the values are read piece by piece. */
+export class SafetensorsFile {
+  private constructor(
+    readonly path: string,
+    readonly entries: ReadonlyMap<string, SafetensorsEntry>,
+    readonly handle: FileHandle,
+  ) {}
+
+  /**
+   * @throws {LLMError} `ERR_SOURCE_INVALID` for any header that the format forbids, `ERR_MODEL_UNSUPPORTED` for an unknown
+   *   dtype, each naming the tensor; `ERR_SOURCE_NOT_FOUND`.
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const handle = await openSource(path);
+    try {
+      return new SafetensorsFile(path, await readHeader(handle, path), handle);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.handle.close();
+  }
+}
+
+const MEND = 'The file is damaged or no safetensors file; copy or download it again.';
+const invalid = (path: string, found: string): LLMError =>
+  new LLMError('ERR_SOURCE_INVALID', `${path}: ${found}. ${MEND}`);
+
+async function readHeader(handle: FileHandle, path: string): Promise<Map<string, SafetensorsEntry>> {
+  const { size } = await handle.stat();
+  if (size < 8) throw invalid(path, `the file has ${size} bytes; expected a header's length in the first 8`);
+  const length = Buffer.from(await readExactly(handle, path, 0, 8)).readBigUInt64LE();
+  const limit = Math.min(MAX_HEADER_BYTES, size - 8);
+  if (length > BigInt(limit)) throw invalid(path, `the header's length is ${length}; expected at most ${limit} bytes`);
+  const bytes = await readExactly(handle, path, 8, Number(length));
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw invalid(path, 'the header is no UTF-8');
+  }
+  checkShapeOfJson(text, path);
+  const header = parseJsonObject(text, { file: path, code: 'ERR_SOURCE_INVALID', mend: MEND });
+  return checkEntries(header, 8 + Number(length), size);
+}
+
+/** What `JSON.parse` would not tell or would not survive: a name given twice, and deep nesting. No regular expression: the text may be long. */
+function checkShapeOfJson(text: string, path: string): void {
+  const names: Set<string>[] = [];
+  let lastString = '';
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '"') {
+      const end = endOfString(text, at);
+      lastString = text.slice(at, end + 1);
+      at = end;
+    } else if (char === ':') {
+      const name = decodedString(lastString);
+      if (names.at(-1)?.has(name)) throw invalid(path, `the header gives "${name}" twice`);
+      names.at(-1)?.add(name);
+    } else if (char === '{' || char === '[') {
+      if (names.push(new Set()) > 3) throw invalid(path, 'the header nests deeper than tensors do');
+    } else if (char === '}' || char === ']') {
+      names.pop();
+    }
+  }
+}
+
+/** Escapes resolved, so that "a" and "\u0061" are one name; a bad escape is left to JSON.parse of the whole. */
+function decodedString(string: string): string {
+  try {
+    return String(JSON.parse(string));
+  } catch {
+    return string;
+  }
+}
+
+function checkEntries(header: JsonFields, dataStart: number, fileSize: number): Map<string, SafetensorsEntry> {
+  const { file } = header.context;
+  const entries = Object.keys(header.object)
+    .filter((name) => name !== METADATA || !isMetadata(header))
+    .map((name): [string, SafetensorsEntry] => [name, checkEntry(header, name, dataStart)])
+    .sort(([, a], [, b]) => a.position - b.position || a.bytes - b.bytes);
+  let end = dataStart;
+  for (const [name, { position, bytes }] of entries) {
+    if (position < end) {
+      throw invalid(
+        file,
+        `tensor ${name} starts at byte ${position - dataStart} of the values, inside the tensor before it`,
+      );
+    }
+    if (position > end) throw invalid(file, `${position - end} bytes before tensor ${name} belong to no tensor`);
+    end = position + bytes;
+    if (end > fileSize) throw invalid(file, `tensor ${name} ends at byte ${end}, but the file has ${fileSize}`);
+  }
+  if (end !== fileSize) throw invalid(file, `the tensors end at byte ${end}, but the file has ${fileSize}`);
+  return new Map(entries);
+}
+
+function isMetadata(header: JsonFields): boolean {
+  const metadata = header.object[METADATA];
+  if (isJsonObject(metadata) && Object.values(metadata).every((value) => typeof value === 'string')) return true;
+  throw header.error(METADATA, 'an object of strings');
+}
+
+const isSize = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+
+function checkEntry(header: JsonFields, name: string, dataStart: number): SafetensorsEntry {
+  if (!isJsonObject(header.object[name])) throw header.error(name, 'an object with dtype, shape and data_offsets');
+  const entry = header.child(name);
+  const dtype = entry.string('dtype');
+  const { shape, data_offsets: offsets } = entry.object;
+  if (!Array.isArray(shape) || !shape.every(isSize)) throw entry.error('shape', 'a list of sizes');
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
+    throw entry.error('data_offsets', 'two byte positions');
+  }
+  const [begin, end] = offsets as [number, number];
+  const bytesPerElement = Object.hasOwn(BYTES_PER_ELEMENT, dtype) ? BYTES_PER_ELEMENT[dtype] : undefined;
+  if (bytesPerElement === undefined) {
+    throw entry.error('dtype', `one of ${Object.keys(BYTES_PER_ELEMENT).join(', ')}`, 'ERR_MODEL_UNSUPPORTED');
+  }
+  const bytes = shape.reduce((product: number, size: number) => product * size, bytesPerElement);
+  if (!Number.isSafeInteger(bytes)) throw entry.error('shape', 'a product below 2^53 bytes');
+  if (end - begin !== bytes) throw entry.error('data_offsets', `${bytes} bytes, for ${dtype} [${shape.join(', ')}]`);
+  return { dtype, shape, position: dataStart + begin, bytes };
+}
+
+export interface SafetensorsPlan {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** Writes a safetensors file front to back, so that a tensor need never be in memory as a whole. */
+export class SafetensorsWriter {
+  readonly #hash = createHash('sha256');
+  #bytes = 0;
+  private constructor(
+    readonly bytesPlanned: number,
+    private readonly handle: FileHandle,
+  ) {}
+
+  /** Writes the header. The values of all tensors follow by `write`, in the order of the plan. */
+  static async create(path: string, dtype: Dtype, plan: readonly SafetensorsPlan[]): Promise<SafetensorsWriter> {
+    let end = 0;
+    const entries = plan.map(({ name, shape }) => {
+      const begin = end;
+      end += shape.reduce((product, size) => product * size, BYTES_PER_VALUE[dtype]);
+      return [name, { dtype: NAME_OF_DTYPE[dtype], shape, data_offsets: [begin, end] }];
+    });
+    const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+    const padded = Math.ceil(json.length / 8) * 8; // values start aligned, so that a reader can map them
+    const header = Buffer.alloc(8 + padded, ' ');
+    header.writeBigUInt64LE(BigInt(padded));
+    json.copy(header, 8);
+    const handle = await open(path, 'wx');
+    try {
+      const writer = new SafetensorsWriter(header.length + end, handle);
+      await writer.write(header);
+      return writer;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#hash.update(bytes);
+    for (let done = 0; done < bytes.length; ) {
+      done += (await this.handle.write(bytes, done, bytes.length - done)).bytesWritten;
+    }
+    this.#bytes += bytes.length;
+  }
+
+  get bytesWritten(): number {
+    return this.#bytes;
+  }
+
+  facts(): FileFacts {
+    return { bytes: this.#bytes, sha256: this.#hash.digest('hex') };
+  }
+
+  close(): Promise<void> {
+    return this.handle.close();
+  }
+}

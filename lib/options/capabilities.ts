@@ -1,0 +1,114 @@
+import { LLMError } from '../base/errors.js';
+import type { GenerateOptions, RequestOptions } from './generate.js';
+
+/** The CAN_* bits of native/executor/executor.h, by the names users know them. */
+const BITS = {
+  minP: 0,
+  logprobs: 1,
+  topLogprobs: 2,
+  promptLogprobs: 3,
+  contextLogits: 4,
+  generationLogits: 5,
+  penalties: 6,
+  noRepeatNgram: 7,
+  logitBias: 8,
+  minTokens: 9,
+  stopTokens: 10,
+  badTokens: 11,
+  severalSequences: 12,
+  beamSearch: 13,
+  priority: 14,
+  timeLimit: 15,
+  blockReuse: 16,
+  kvRetention: 17,
+  cacheSalt: 18,
+  lora: 19,
+  guided: 20,
+  lookahead: 21,
+  externalDraft: 22,
+  eagle: 23,
+  promptTuning: 24,
+  multimodal: 25,
+  disaggregated: 26,
+  additionalOutputs: 27,
+  outputPenalties: 28,
+} as const;
+
+/** What the executor can do beyond temperature, top-k, top-p, seed, end tokens, stop strings and cancelling. */
+export type Capabilities = Readonly<Record<keyof typeof BITS, boolean>>;
+
+export const capabilitiesOf = (bits: number): Capabilities =>
+  Object.fromEntries(Object.entries(BITS).map(([name, bit]) => [name, (bits & (1 << bit)) !== 0])) as Capabilities;
+
+const ASKS: readonly [
+  option: keyof GenerateOptions,
+  needs: keyof Capabilities,
+  isAsked: (options: RequestOptions) => boolean,
+][] = [
+  ['minP', 'minP', ({ minP }) => (minP ?? 0) > 0],
+  ['minTokens', 'minTokens', ({ minTokens }) => minTokens > 0],
+  ['repetitionPenalty', 'penalties', ({ repetitionPenalty }) => repetitionPenalty !== 1],
+  ['presencePenalty', 'outputPenalties', ({ presencePenalty }) => presencePenalty !== 0],
+  ['frequencyPenalty', 'outputPenalties', ({ frequencyPenalty }) => frequencyPenalty !== 0],
+  ['noRepeatNgram', 'noRepeatNgram', ({ noRepeatNgram }) => noRepeatNgram > 0],
+  ['logitBias', 'logitBias', ({ logitBias }) => logitBias.size > 0],
+  ['stopTokens', 'stopTokens', ({ stopTokens }) => stopTokens.length > 0],
+  ['badWords', 'badTokens', ({ badWords }) => badWords.length > 0],
+  ['badTokens', 'badTokens', ({ badTokens }) => badTokens.length > 0],
+  ['n', 'severalSequences', ({ n }) => n > 1],
+  ['bestOf', 'severalSequences', ({ bestOf }) => bestOf > 1],
+  ['bestOf', 'logprobs', ({ n, bestOf }) => bestOf > n],
+  ['topLogprobs', 'topLogprobs', ({ topLogprobs }) => topLogprobs > 0],
+  ['logprobs', 'logprobs', ({ logprobs }) => logprobs],
+  ['topPromptLogprobs', 'promptLogprobs', ({ topPromptLogprobs }) => topPromptLogprobs > 0],
+  ['promptLogprobs', 'promptLogprobs', ({ promptLogprobs }) => promptLogprobs],
+  ['returnContextLogits', 'contextLogits', ({ returnContextLogits }) => returnContextLogits],
+  ['returnGenerationLogits', 'generationLogits', ({ returnGenerationLogits }) => returnGenerationLogits],
+  ['beamWidth', 'beamSearch', ({ extras }) => extras.beamWidth !== undefined],
+  ['priority', 'priority', ({ extras }) => (extras.priority ?? 0.5) !== 0.5],
+  ['kvRetention', 'kvRetention', ({ extras }) => extras.kvRetention !== undefined],
+  ['cacheSalt', 'cacheSalt', ({ extras }) => extras.cacheSalt !== undefined],
+  ['lora', 'lora', ({ extras }) => extras.lora !== undefined],
+  ['guided', 'guided', ({ extras }) => extras.guided !== undefined],
+  ['lookahead', 'lookahead', ({ extras }) => extras.lookahead !== undefined],
+  ['eagle', 'eagle', ({ extras }) => extras.eagle !== undefined],
+  ['draft', 'externalDraft', ({ extras }) => extras.draft !== undefined],
+  ['additionalOutputs', 'additionalOutputs', ({ extras }) => extras.additionalOutputs !== undefined],
+];
+
+const GATHER_GENERATION =
+  'load the engine with gatherGenerationLogits, or before 0.19 build it with --gather_generation_logits';
+const since = (version: string): string => `TensorRT-LLM has it from ${version} on`;
+
+/** What TensorRT-LLM has only in later versions, or for engines that were built or loaded for it. */
+const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = {
+  minP: since('0.19'),
+  timeLimit: since('0.16'),
+  kvRetention: since('0.15'),
+  cacheSalt: since('1.1'),
+  guided: `${since('0.16')}; load the engine with guidedDecoding`,
+  eagle: since('0.16'),
+  multimodal: since('1.0'),
+  disaggregated: since('0.19'),
+  additionalOutputs: `${since('0.17')}; load the engine with additionalOutputs`,
+  outputPenalties: since('1.2'),
+  beamSearch: 'build the engine with a --max_beam_width above 1, and load it with no smaller maxBeamWidth',
+  lora: 'build the engine with --lora_plugin auto and --lora_target_modules',
+  contextLogits: 'build the engine with --gather_context_logits',
+  promptLogprobs: 'build the engine with --gather_context_logits',
+  generationLogits: GATHER_GENERATION,
+  topLogprobs: GATHER_GENERATION,
+};
+
+/** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that asks for what the executor lacks. */
+export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
+  for (const [option, needs, isAsked] of ASKS) {
+    if (capabilities[needs] || !isAsked(options)) continue;
+    const mend = executor === 'tensorrt-llm' ? TENSORRT_LLM_HAS[needs] : undefined;
+    throw new LLMError(
+      'ERR_UNSUPPORTED',
+      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks${mend ? `: ${mend}` : ''}. Leave ${option} out, or set it ` +
+        'to its default if generation_config.json of the engine asks for it.',
+    );
+  }
+}

@@ -1,0 +1,170 @@
+import { fraction, MAX_COUNT, type Readers, type ReadOf, readOptions } from '../base/checks.js';
+import { LLMError } from '../base/errors.js';
+import type { GenerationDefaults } from '../engine/directory/generation-config.js';
+import { type BeamSearchOptions, beamSearchChecks, readBeams } from './beam-search.js';
+import { type GuidedOptions, guided } from './guided.js';
+import { cacheSalt, type KvRetentionOptions, kvRetention } from './kv-cache.js';
+import { type LengthOptions, lengthChecks } from './length.js';
+import { type Lora, lora } from './lora.js';
+import { type OutputOptions, outputChecks } from './outputs.js';
+import { type SamplingOptions, samplingChecks } from './sampling.js';
+import { type DraftTokens, draft, type EagleOptions, eagle, type Lookahead, lookahead } from './speculative.js';
+
+/**
+ * What a request may set. What it leaves out is as the model's `generation_config.json` says, else as said here; of that
+ * file, `temperature`, `top_k`, `top_p` and `min_p` count only where it says `do_sample`.
+ */
+export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputOptions, BeamSearchOptions {
+  /** What the output must be: JSON, a regular expression, a grammar. The engine must be loaded with `guidedDecoding`. Default: none. */
+  guided?: GuidedOptions | undefined;
+  /** The LoRA adapter that the request runs with. Default: none. */
+  lora?: Lora | undefined;
+  /** Requests of a higher priority leave the queue first; 0 to 1. Default: 0.5. */
+  priority?: number | undefined;
+  /**
+   * Keys and values are shared between requests of the same salt only, so that nobody learns from the time a prompt takes what
+   * others have asked. Any text; the first 64 bits of its SHA-256 count. Default: none, and shared between all without one.
+   */
+  cacheSalt?: string | undefined;
+  /** How long the request's keys and values stay in the cache. Default: the executor's. */
+  kvRetention?: KvRetentionOptions | undefined;
+  /** Lookahead decoding; at most what the engine was loaded with (`decoding`). Default: the engine's. */
+  lookahead?: Lookahead | undefined;
+  /** Eagle decoding, of an engine built for it. Default: the engine's. */
+  eagle?: EagleOptions | undefined;
+  /** Tokens that another model has drafted, for an engine built to check them. Default: none. */
+  draft?: DraftTokens | undefined;
+}
+
+/** Of what few requests ask for. */
+const extraChecks = {
+  ...beamSearchChecks,
+  guided,
+  lora,
+  priority: fraction(),
+  cacheSalt,
+  kvRetention,
+  lookahead,
+  eagle,
+  draft,
+  topPDecay: samplingChecks.topPDecay,
+  topPMin: samplingChecks.topPMin,
+  topPResetToken: samplingChecks.topPResetToken,
+  additionalOutputs: outputChecks.additionalOutputs,
+};
+
+const checks = {
+  ...lengthChecks,
+  ...samplingChecks,
+  ...outputChecks,
+  ...extraChecks,
+} satisfies Readers<GenerateOptions>;
+
+const DEFAULT_MAX_LOGITS_BYTES = 256 * 2 ** 20;
+
+/** What few requests ask for, as the addon takes it. */
+export type RequestExtras = ReadOf<typeof extraChecks>;
+
+/** A request's options, checked, with nothing left to look up. What is undefined is not asked for. */
+export interface RequestOptions {
+  readonly maxTokens: number | undefined;
+  readonly minTokens: number;
+  readonly temperature: number;
+  readonly topK: number | undefined;
+  readonly topP: number | undefined;
+  readonly minP: number | undefined;
+  readonly seed: number | undefined;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  readonly noRepeatNgram: number;
+  readonly logitBias: ReadonlyMap<number, number>;
+  readonly stop: readonly string[];
+  readonly stopTokens: readonly (readonly number[])[];
+  readonly badWords: readonly string[];
+  readonly badTokens: readonly (readonly number[])[];
+  readonly ignoreEos: boolean;
+  readonly n: number;
+  readonly bestOf: number;
+  readonly logprobs: boolean;
+  readonly topLogprobs: number;
+  readonly promptLogprobs: boolean;
+  readonly topPromptLogprobs: number;
+  readonly returnContextLogits: boolean;
+  readonly returnGenerationLogits: boolean;
+  readonly maxLogitsBytes: number;
+  readonly addSpecialTokens: boolean;
+  readonly skipSpecialTokens: boolean;
+  readonly timeoutMs: number | undefined;
+  readonly queueTimeoutMs: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly extras: RequestExtras;
+}
+
+export const isGenerateOption = (name: string): boolean => Object.hasOwn(checks, name);
+
+/** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, what it must be and what it is. */
+export function readGenerateOptions(options: unknown, defaults: Partial<GenerationDefaults>): RequestOptions {
+  const given = readOptions(options, checks, 'generate() and stream()');
+  const sampling = defaults.doSample === true ? defaults : undefined;
+  const n = given.n ?? 1;
+  const bestOf = given.bestOf ?? n;
+  if (bestOf < n) throw new LLMError('ERR_INVALID_OPTION', `bestOf is ${bestOf}; expected at least n, ${n}.`);
+  const extras = readExtras(given, n);
+  const draws =
+    given.topK !== undefined ||
+    given.topP !== undefined ||
+    given.minP !== undefined ||
+    (bestOf > 1 && extras.beamWidth === undefined);
+  const maxTokens = given.maxTokens ?? defaults.maxTokens;
+  const minTokens = given.minTokens ?? Math.min(defaults.minTokens ?? 0, maxTokens ?? MAX_COUNT);
+  if (maxTokens !== undefined && minTokens > maxTokens) {
+    throw new LLMError('ERR_INVALID_OPTION', `minTokens is ${minTokens}; expected at most maxTokens, ${maxTokens}.`);
+  }
+  return {
+    maxTokens,
+    minTokens,
+    temperature: given.temperature ?? (sampling ? (sampling.temperature ?? 1) : draws ? 1 : 0),
+    topK: given.topK ?? sampling?.topK,
+    topP: given.topP ?? sampling?.topP,
+    minP: given.minP ?? sampling?.minP,
+    seed: given.seed,
+    repetitionPenalty: given.repetitionPenalty ?? defaults.repetitionPenalty ?? 1,
+    presencePenalty: given.presencePenalty ?? 0,
+    frequencyPenalty: given.frequencyPenalty ?? 0,
+    noRepeatNgram: given.noRepeatNgram ?? defaults.noRepeatNgram ?? 0,
+    logitBias: given.logitBias ?? new Map(),
+    stop: given.stop ?? [],
+    stopTokens: given.stopTokens ?? [],
+    badWords: given.badWords ?? [],
+    badTokens: given.badTokens ?? [],
+    ignoreEos: given.ignoreEos ?? false,
+    n,
+    bestOf,
+    logprobs: (given.logprobs ?? false) || (given.topLogprobs ?? 0) > 0,
+    topLogprobs: given.topLogprobs ?? 0,
+    promptLogprobs: (given.promptLogprobs ?? false) || (given.topPromptLogprobs ?? 0) > 0,
+    topPromptLogprobs: given.topPromptLogprobs ?? 0,
+    returnContextLogits: given.returnContextLogits ?? false,
+    returnGenerationLogits: given.returnGenerationLogits ?? false,
+    maxLogitsBytes: given.maxLogitsBytes ?? DEFAULT_MAX_LOGITS_BYTES,
+    addSpecialTokens: given.addSpecialTokens ?? true,
+    skipSpecialTokens: given.skipSpecialTokens ?? true,
+    timeoutMs: given.timeoutMs,
+    queueTimeoutMs: given.queueTimeoutMs,
+    signal: given.signal,
+    extras,
+  };
+}
+
+const NO_EXTRAS: RequestExtras = {};
+
+/** To copy them takes as long as all the rest, so that only requests that ask for one pay for it. */
+function readExtras(given: ReadOf<typeof checks>, n: number): RequestExtras {
+  if (!Object.keys(given).some((name) => Object.hasOwn(extraChecks, name))) return NO_EXTRAS;
+  const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft } = given;
+  const { topPDecay, topPMin, topPResetToken, additionalOutputs } = given;
+  const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft };
+  const beams = readBeams(given, { n, bestOf: given.bestOf });
+  return { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs };
+}

@@ -1,0 +1,166 @@
+import { LLMError } from '../base/errors.js';
+import type { Chunk, Result } from '../base/types.js';
+import type { Outcome, RunningRequest } from './running-request.js';
+
+/**
+ * One running request: iterate it, or await its `result`, or both. It has one consumer. One that is dropped with nobody
+ * waiting for it is cancelled when it is collected as garbage.
+ */
+export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
+  /** Unique in the process. */
+  readonly id: number;
+  /** All that came, whether it was iterated or not. A failure nobody reads is no unhandledRejection. */
+  readonly result: Promise<Result>;
+  /** The text of the first output alone; it is the consumer. */
+  readonly textStream: AsyncIterable<string>;
+  /** Ends the request now: the iterator ends, and `result` resolves with what there is, `'cancelled'`. */
+  abort(reason?: unknown): void;
+  /** As a web stream; it is the consumer, and cancelling it aborts the request. */
+  toReadableStream(): ReadableStream<Chunk>;
+}
+
+type Step = IteratorResult<Chunk, undefined>;
+const DONE: Step = { done: true, value: undefined };
+
+// A request is known to its engine, so it would run on for a reader that is gone.
+const dropped = new FinalizationRegistry<RunningRequest>((request) => request.cancel());
+
+/** The request has ended. Watched on, it would be held, and with it whatever its error or result leads to: its Generation too. */
+export function stopWatching(request: RunningRequest): void {
+  dropped.unregister(request);
+}
+
+export class RequestGeneration implements Generation {
+  readonly id: number;
+  readonly #request: RunningRequest;
+  #result: Promise<Result> | undefined;
+  #iterated = false;
+
+  constructor(request: RunningRequest) {
+    this.id = request.id;
+    this.#request = request;
+    dropped.register(this, request, request);
+  }
+
+  get result(): Promise<Result> {
+    this.#result ??= this.#makeResult();
+    return this.#result;
+  }
+
+  get textStream(): AsyncIterable<string> {
+    return textOf(this);
+  }
+
+  abort(_reason?: unknown): void {
+    this.#request.cancel();
+  }
+
+  toReadableStream(): ReadableStream<Chunk> {
+    const reader = this[Symbol.asyncIterator]();
+    return new ReadableStream<Chunk>(
+      {
+        async pull(controller) {
+          const { done, value } = await reader.next();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+        async cancel() {
+          await reader.return();
+        },
+      },
+      { highWaterMark: 0 }, // chunks merge here while nobody reads, so nothing is read ahead
+    );
+  }
+
+  [Symbol.asyncIterator](): ChunkReader {
+    if (this.#iterated) {
+      throw new LLMError(
+        'ERR_ALREADY_READ',
+        'This Generation has been iterated before, and it has one consumer. Start another with stream(), or read result.',
+        { requestId: this.id },
+      );
+    }
+    this.#iterated = true;
+    return new ChunkReader(this, this.#request);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.abort();
+    return Promise.resolve();
+  }
+
+  #makeResult(): Promise<Result> {
+    const promise = new Promise<Result>((resolve, reject) => {
+      const settle = (): void => {
+        const outcome = this.#request.outcome as Outcome;
+        if ('result' in outcome) resolve(outcome.result);
+        else reject(outcome.error);
+      };
+      // While it runs the request holds this Generation: someone waits for it.
+      if (this.#request.outcome) settle();
+      else this.#request.onOutcome = settle;
+    });
+    promise.catch(() => {}); // the iterator tells the failure too, and a reader may have chosen that
+    return promise;
+  }
+}
+
+/** The reader's end of one request. wake() runs no user code: settling a promise only queues a microtask. */
+class ChunkReader implements AsyncIterator<Chunk, undefined> {
+  readonly #generation: Generation; // so that who holds the reader holds the Generation
+  readonly #request: RunningRequest;
+  #waiting: ((step: Step | Promise<Step>) => void) | undefined; // the next() that came before its chunk
+  #left = false;
+
+  constructor(generation: Generation, request: RunningRequest) {
+    this.#generation = generation;
+    this.#request = request;
+  }
+
+  next(): Promise<Step> {
+    if (this.#waiting) {
+      return Promise.reject(
+        new LLMError('ERR_READ_PENDING', 'next() was called before the last one settled; await it first.', {
+          requestId: this.#request.id,
+        }),
+      );
+    }
+    const step = this.#step();
+    if (step) return Promise.resolve(step);
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+      this.#request.reader = this;
+    });
+  }
+
+  /** The loop was left: the request is cancelled, and whoever still waits is at the end. */
+  return(): Promise<Step> {
+    this.#left = true;
+    this.wake();
+    this.#generation.abort();
+    return Promise.resolve(DONE);
+  }
+
+  wake(): void {
+    if (!this.#waiting) return;
+    const step = this.#step();
+    if (!step) return;
+    this.#waiting(step);
+    this.#waiting = undefined;
+    this.#request.reader = undefined;
+  }
+
+  #step(): Step | Promise<Step> | undefined {
+    if (this.#left) return DONE;
+    const value = this.#request.take();
+    if (value) return { done: false, value };
+    const { outcome } = this.#request;
+    if (!outcome) return undefined;
+    this.#left = true;
+    return 'error' in outcome ? Promise.reject(outcome.error) : DONE;
+  }
+}
+
+async function* textOf(generation: Generation): AsyncGenerator<string, void, undefined> {
+  for await (const { index, text } of generation) if (index === 0 && text !== '') yield text;
+}

@@ -1,0 +1,115 @@
+import type { RawLogprob, TextPart } from '../addon/events.js';
+import type { Chunk, FinishReason, Logits, NamedTensor, Output, TokenLogprob } from '../base/types.js';
+
+/** One output of a request: all that has come, and what of it nobody has read. Unread steps merge into one chunk. */
+export class OutputBuffer {
+  /** The output's place in the result. */
+  index: number;
+  readonly #nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined;
+  // A step comes to memory that went cold since the last one, so a token touches few objects: plain arrays that only grow,
+  // the text of what was read in pieces that are joined once, at the end.
+  readonly #readText: string[] = [];
+  #unreadText = '';
+  readonly #tokens: number[] = [];
+  #readTokens = 0;
+  #logprobs: TokenLogprob[] | undefined;
+  #cumulativeLogprob: number | undefined;
+  #logits: Logits[] = [];
+  #tensors: NamedTensor[] | undefined;
+  #finishReason: FinishReason | undefined;
+  #finishRead = false;
+  #stopReason: string | number | undefined;
+
+  /** Without `nameLogprob` only the sum of what comes is kept. */
+  constructor(index: number, nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined) {
+    this.index = index;
+    this.#nameLogprob = nameLogprob;
+  }
+
+  get tokenCount(): number {
+    return this.#tokens.length;
+  }
+
+  get cumulativeLogprob(): number {
+    return this.#cumulativeLogprob ?? 0;
+  }
+
+  add({ text, tokens, tokensBegin, tokensEnd, logprobs, logits }: TextPart): void {
+    this.#unreadText += text;
+    for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens.push(tokens[i] as number);
+    if (logprobs) this.#addLogprobs(logprobs, this.#tokens.length - logprobs.length);
+    if (logits) this.#logits.push(logits);
+  }
+
+  addTensors(tensors: readonly NamedTensor[]): void {
+    this.#tensors ??= [];
+    this.#tensors.push(...tensors);
+  }
+
+  /** Ends the output, if it has not ended. */
+  finish(reason: FinishReason, stopReason?: string | number): void {
+    if (this.#finishReason !== undefined) return;
+    this.#finishReason = reason;
+    this.#stopReason = stopReason;
+  }
+
+  endsWith(run: readonly number[]): boolean {
+    const first = this.#tokens.length - run.length;
+    return first >= 0 && run.every((token, i) => this.#tokens[first + i] === token);
+  }
+
+  take(): Chunk | undefined {
+    const ends = this.#finishReason !== undefined && !this.#finishRead;
+    const tokenCount = this.#tokens.length;
+    if (this.#readTokens === tokenCount && this.#unreadText === '' && !ends) return undefined;
+    // Token by token: a chunk is mostly too short for a bulk copy to pay.
+    const tokens = new Int32Array(tokenCount - this.#readTokens);
+    for (let i = 0; i < tokens.length; i++) tokens[i] = this.#tokens[this.#readTokens + i] as number;
+    const chunk: Chunk = { index: this.index, text: this.#unreadText, tokens };
+    if (this.#logprobs) chunk.logprobs = this.#logprobs.slice(this.#readTokens);
+    if (ends && this.#finishReason) chunk.finishReason = this.#finishReason;
+    this.#readText.push(this.#unreadText);
+    this.#unreadText = '';
+    this.#readTokens = tokenCount;
+    this.#finishRead = ends;
+    return chunk;
+  }
+
+  /** An output without a finish reason reads as cancelled. */
+  result(): Output {
+    const output: Output = {
+      index: this.index,
+      text: this.#readText.join('') + this.#unreadText,
+      tokens: Int32Array.from(this.#tokens),
+      finishReason: this.#finishReason ?? 'cancelled',
+    };
+    if (this.#stopReason !== undefined) output.stopReason = this.#stopReason;
+    if (this.#logprobs) output.logprobs = this.#logprobs;
+    if (this.#cumulativeLogprob !== undefined) output.cumulativeLogprob = this.#cumulativeLogprob;
+    if (this.#logits.length > 0) output.generationLogits = joinRows(this.#logits);
+    if (this.#tensors) output.additionalOutputs = this.#tensors;
+    return output;
+  }
+
+  #addLogprobs(logprobs: readonly RawLogprob[], firstToken: number): void {
+    this.#cumulativeLogprob ??= 0;
+    for (const [i, raw] of logprobs.entries()) {
+      this.#cumulativeLogprob += raw.logprob;
+      if (!this.#nameLogprob) continue;
+      this.#logprobs ??= [];
+      this.#logprobs.push(this.#nameLogprob(this.#tokens[firstToken + i] as number, raw));
+    }
+  }
+}
+
+function joinRows(parts: readonly Logits[]): Logits {
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const columns = parts[0]?.columns ?? 0;
+  const data = new Float32Array(rows * columns);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return { data, rows, columns };
+}

@@ -1,0 +1,213 @@
+import type { NativeEngine, NativeTokenLists } from '../addon/addon.js';
+import type { MailReceiver } from '../addon/events.js';
+import { fromNative } from '../addon/executor-error.js';
+import { whenAborted } from '../base/abort.js';
+import { LLMError } from '../base/errors.js';
+import type { EngineDirectory } from '../engine/directory/directory.js';
+import { type Capabilities, requireCapabilities } from '../options/capabilities.js';
+import { type RequestOptions, readGenerateOptions } from '../options/generate.js';
+import { packLists } from '../options/token-lists.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import { requestStarted } from './diagnostics.js';
+import { type Generation, RequestGeneration, stopWatching } from './generation.js';
+import { type Prompt, readPrompt } from './input.js';
+import { logitsLimit, RunningRequest } from './running-request.js';
+import { SubmissionQueue } from './submission-queue.js';
+
+/** What the requests of one LLM run on. */
+export interface RequestContext {
+  readonly engine: NativeEngine;
+  readonly directory: EngineDirectory;
+  readonly executor: string;
+  readonly capabilities: Capabilities;
+  readonly maxSeqLen: number;
+  /** Columns of logits. */
+  readonly vocabSize: number;
+  /** @throws {LLMError} `ERR_TOKENIZER_MISSING`. */
+  readonly tokenizer: () => Tokenizer;
+}
+
+/** The requests of one LLM, from the call to the end. */
+export class Requests {
+  readonly #context: RequestContext;
+  /** Those the executor has, by id: the mail is theirs. */
+  readonly #receivers: Map<number, MailReceiver>;
+  readonly #submissions = new SubmissionQueue<Prompt>();
+  readonly #running = new Set<RunningRequest>();
+  #onIdle: (() => void) | undefined;
+  #closed = false;
+
+  constructor(context: RequestContext, receivers: Map<number, MailReceiver>) {
+    this.#context = context;
+    this.#receivers = receivers;
+  }
+
+  /** Never throws: what is wrong with the request is its outcome. */
+  start(input: unknown, options: unknown): Generation {
+    const draft = this.#draft(input, options);
+    let ignoreSignal: (() => void) | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    let queueTimer: NodeJS.Timeout | undefined;
+    const answer = 'options' in draft ? draft.options : NO_ANSWER;
+    const request = new RunningRequest(draft.id, answer, (token) => this.#tokenText(token), {
+      onStart: () => clearTimeout(queueTimer),
+      onEnd: () => {
+        ignoreSignal?.();
+        clearTimeout(timer);
+        clearTimeout(queueTimer);
+        stopWatching(request);
+        this.#forget(request);
+      },
+    });
+    const generation = new RequestGeneration(request);
+    this.#running.add(request);
+    const { executor, directory } = this.#context;
+    requestStarted({ requestId: draft.id, dir: directory.path, executor });
+    if (request.outcome) return generation; // a subscriber closed the LLM
+    if ('error' in draft) {
+      request.fail(() => draft.error);
+      return generation;
+    }
+    const { signal, timeoutMs, queueTimeoutMs } = draft.options;
+    if (signal?.aborted) {
+      request.abort(signal.reason);
+      return generation;
+    }
+    if (signal) ignoreSignal = whenAborted(signal, () => request.abort(signal.reason));
+    if (timeoutMs !== undefined) timer = setTimeout(() => request.timeOut(), timeoutMs);
+    if (queueTimeoutMs !== undefined) {
+      queueTimer = setTimeout(() => request.fail(() => queueTimeout(request.id, queueTimeoutMs)), queueTimeoutMs);
+    }
+    this.#submissions.add(draft.prompt, {
+      submit: (prompt) => this.#submit(request, prompt, draft.options),
+      fail: (error) =>
+        request.fail(
+          (partial) => new LLMError(error.code, error.message, { requestId: request.id, partial, cause: error }),
+        ),
+    });
+    return generation;
+  }
+
+  /** Refuses further requests, lets running ones go on for `drainMs`, and ends the rest with `ERR_CLOSED`. */
+  async close(drainMs: number): Promise<void> {
+    this.#closed = true;
+    if (this.#running.size > 0 && drainMs > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, drainMs).unref();
+        this.#onIdle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    const message = 'The LLM was closed before this request ended; await what runs before close(), or give it drainMs.';
+    for (const request of this.#running) {
+      request.fail((partial) => new LLMError('ERR_CLOSED', message, { requestId: request.id, partial }));
+    }
+  }
+
+  #draft(input: unknown, options: unknown): Draft {
+    const { engine, directory, capabilities, executor, tokenizer } = this.#context;
+    const id = engine.nextId();
+    if (this.#closed) {
+      const message = 'This LLM is closed; load the engine again with LLM.load().';
+      return { id, error: new LLMError('ERR_CLOSED', message, { requestId: id }) };
+    }
+    try {
+      const checked = readGenerateOptions(options, directory.generation);
+      requireCapabilities(checked, capabilities, executor);
+      if (checked.stop.length > 0) tokenizer(); // stop strings are looked for in text
+      return { id, options: checked, prompt: readPrompt(input, checked, tokenizer) };
+    } catch (error) {
+      return { id, error: fromUser(error, id) };
+    }
+  }
+
+  #submit(request: RunningRequest, { tokens, badTokens }: Prompt, options: RequestOptions): void {
+    if (request.outcome) return;
+    const { capabilities, vocabSize } = this.#context;
+    const { extras, maxLogitsBytes } = options;
+    // Those of the prompt are known from the start; those of the output come as it grows.
+    const contextLogitsBytes = options.returnContextLogits
+      ? tokens.length * vocabSize * Float32Array.BYTES_PER_ELEMENT
+      : 0;
+    if (contextLogitsBytes > maxLogitsBytes) {
+      request.fail((partial) => logitsLimit(contextLogitsBytes, maxLogitsBytes, { requestId: request.id, partial }));
+      return;
+    }
+    request.submitted(tokens);
+    this.#receivers.set(request.id, request);
+    if (this.#receivers.size === 1) this.#context.engine.keepAlive(true);
+    try {
+      const given = <Value>(value: Value, neutral: Value): Value | undefined => (value === neutral ? undefined : value);
+      this.#context.engine.submit(request.id, tokens, {
+        maxTokens: options.maxTokens ?? Math.max(1, this.#context.maxSeqLen - tokens.length),
+        minTokens: given(options.minTokens, 0),
+        endIds: Int32Array.from(options.ignoreEos ? [] : this.#context.directory.endIds),
+        stop: options.stop,
+        stopTokens: tokenLists(options.stopTokens),
+        badTokens: tokenLists(badTokens),
+        skipSpecialTokens: options.skipSpecialTokens,
+        temperature: options.temperature,
+        topK: options.topK,
+        topP: options.topP,
+        minP: options.minP,
+        seed: options.seed,
+        repetitionPenalty: given(options.repetitionPenalty, 1),
+        presencePenalty: given(options.presencePenalty, 0),
+        frequencyPenalty: given(options.frequencyPenalty, 0),
+        noRepeatNgram: given(options.noRepeatNgram, 0),
+        biasTokens: options.logitBias.size > 0 ? Int32Array.from(options.logitBias.keys()) : undefined,
+        biasValues: options.logitBias.size > 0 ? Float32Array.from(options.logitBias.values()) : undefined,
+        sequences: extras.beamWidth === undefined ? given(options.bestOf, 1) : options.n,
+        logprobs: options.logprobs || options.bestOf > options.n,
+        topLogprobs: options.topLogprobs,
+        promptLogprobs: options.promptLogprobs ? 1 + options.topPromptLogprobs : 0,
+        contextLogits: options.returnContextLogits,
+        generationLogits: options.returnGenerationLogits,
+        timeLimitMs: capabilities.timeLimit ? options.timeoutMs : undefined,
+        extras: Object.values(extras).some((value) => value !== undefined) ? extras : undefined,
+      });
+    } catch (error) {
+      request.fail((partial) => fromNative(error, { requestId: request.id, partial }));
+    }
+  }
+
+  #tokenText(token: number): string {
+    const { directory, tokenizer } = this.#context;
+    return directory.tokenizerPath === undefined ? '' : tokenizer().tokenText(token);
+  }
+
+  /** The request has ended for its reader, whether the executor knows already or not. */
+  #forget(request: RunningRequest): void {
+    this.#running.delete(request);
+    if (this.#receivers.delete(request.id)) {
+      this.#context.engine.cancel(request.id);
+      if (this.#receivers.size === 0) this.#context.engine.keepAlive(false);
+    }
+    if (this.#running.size === 0) this.#onIdle?.();
+  }
+}
+
+/** A request before it has its tokens. */
+type Draft =
+  | { readonly id: number; readonly options: RequestOptions; readonly prompt: Prompt | Promise<Prompt> }
+  | { readonly id: number; readonly error: LLMError };
+
+/** Of a request that never was one. */
+const NO_ANSWER = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [], maxLogitsBytes: 0 };
+
+const fromUser = (error: unknown, requestId: number): LLMError =>
+  LLMError.is(error)
+    ? new LLMError(error.code, error.message, { requestId, cause: error })
+    : fromNative(error, { requestId });
+
+const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>
+  new LLMError(
+    'ERR_QUEUE_TIMEOUT',
+    `The request had not started after ${queueTimeoutMs} ms (queueTimeoutMs). Try again later, or on another engine.`,
+    { requestId },
+  );
+
+const tokenLists = (runs: readonly ArrayLike<number>[]): NativeTokenLists | undefined =>
+  runs.length === 0 ? undefined : packLists(runs);

@@ -1,0 +1,227 @@
+import type { MailReceiver, RawLogprob, TextPart } from '../addon/events.js';
+import { fromExecutor } from '../addon/executor-error.js';
+import { type ErrorDetails, LLMError } from '../base/errors.js';
+import type { Chunk, FinishReason, Logits, NamedTensor, Result, TokenLogprob } from '../base/types.js';
+import { requestEnded, requestHasToken } from './diagnostics.js';
+import { OutputBuffer } from './output-buffer.js';
+
+/** How a request ended: with a result, or with what the iterator and the result's promise throw. */
+export type Outcome = { readonly result: Result } | { readonly error: unknown };
+
+/** What of a request's options its answer depends on. */
+export interface AnswerOptions {
+  readonly n: number;
+  readonly bestOf: number;
+  readonly logprobs: boolean;
+  readonly stop: readonly string[];
+  readonly stopTokens: readonly (readonly number[])[];
+  readonly maxLogitsBytes: number;
+}
+
+/** The logits of a request come to more than it may have. */
+export const logitsLimit = (bytes: number, maxLogitsBytes: number, details: ErrorDetails): LLMError =>
+  new LLMError(
+    'ERR_LOGITS_LIMIT',
+    `The logits that returnContextLogits and returnGenerationLogits ask for come to ${bytes} bytes; maxLogitsBytes is ` +
+      `${maxLogitsBytes}. Ask for fewer tokens, for topLogprobs in their place, or raise maxLogitsBytes.`,
+    details,
+  );
+
+/**
+ * What has come for one request, whether anyone reads it or not. Generation is its face to the user; the two are apart
+ * so that a Generation nobody holds can be told from one that is still read.
+ */
+export class RunningRequest implements MailReceiver {
+  readonly id: number;
+  /** Woken when there is something new to read, the end included. Held while it waits only; must run no user code. */
+  reader: { wake(): void } | undefined;
+  /** Called at the end, where someone waits for the result. Must run no user code. */
+  onOutcome: (() => void) | undefined;
+  outcome: Outcome | undefined;
+  readonly #options: AnswerOptions;
+  /** Outputs are made that the result leaves out. */
+  readonly #isChoosing: boolean;
+  readonly #outputs: readonly OutputBuffer[];
+  readonly #tokenText: (token: number) => string;
+  /** Called once, at the end: takes the request out of all that knows it. */
+  readonly #onEnd: () => void;
+  /** Called once, when the executor has begun with it. */
+  readonly #onStart: () => void;
+  #silent = false;
+  #submittedAt = 0;
+  #firstTokenAt = 0;
+  #queueMs = 0;
+  #promptTokens: Int32Array = new Int32Array(0);
+  #cachedTokens = 0;
+  #promptLogprobs: (TokenLogprob | null)[] | undefined;
+  #contextLogits: Logits | undefined;
+  #logitsBytes = 0;
+
+  constructor(
+    id: number,
+    options: AnswerOptions,
+    tokenText: (token: number) => string,
+    { onStart, onEnd }: { onStart: () => void; onEnd: () => void },
+  ) {
+    this.id = id;
+    this.#options = options;
+    this.#isChoosing = options.bestOf > options.n;
+    this.#tokenText = tokenText;
+    const nameLogprob = options.logprobs ? this.#nameLogprob : undefined;
+    this.#outputs = Array.from({ length: options.bestOf }, (_, index) => new OutputBuffer(index, nameLogprob));
+    this.#onStart = onStart;
+    this.#onEnd = onEnd;
+  }
+
+  /** The executor gets the request now. */
+  submitted(promptTokens: Int32Array): void {
+    this.#promptTokens = promptTokens;
+    this.#submittedAt = performance.now();
+  }
+
+  /** What nobody has read yet; undefined if there is nothing. */
+  take(): Chunk | undefined {
+    if (this.#silent || (this.#isChoosing && !this.outcome)) return undefined;
+    for (let i = 0; i < this.#outputs.length; i++) {
+      const output = this.#outputs[i] as OutputBuffer;
+      const chunk = this.#isChoosing && output.index >= this.#options.n ? undefined : output.take();
+      if (chunk) return chunk;
+    }
+    return undefined;
+  }
+
+  onStart(_promptTokens: number, cachedTokens: number, queueMs: number): void {
+    this.#cachedTokens = cachedTokens;
+    this.#queueMs = queueMs;
+    this.#onStart();
+  }
+
+  onText(part: TextPart): void {
+    const output = this.#outputs[part.index];
+    if (!output || (part.logits && !this.#takesLogits(part.logits))) return;
+    output.add(part);
+    if (part.finishReason) output.finish(part.finishReason, this.#stopReason(part, output));
+    if (this.#firstTokenAt === 0 && part.tokensEnd > part.tokensBegin) {
+      this.#firstTokenAt = performance.now();
+      requestHasToken({ requestId: this.id, timeToFirstTokenMs: this.#firstTokenAt - this.#submittedAt });
+    }
+    this.reader?.wake();
+  }
+
+  onPromptLogprobs(logprobs: RawLogprob[]): void {
+    this.#promptLogprobs = logprobs.map((raw, i) =>
+      Number.isNaN(raw.logprob) ? null : this.#nameLogprob(this.#promptTokens[i] as number, raw),
+    );
+  }
+
+  onContextLogits(logits: Logits): void {
+    if (this.#takesLogits(logits)) this.#contextLogits = logits;
+  }
+
+  onAdditionalOutputs(index: number, tensors: NamedTensor[]): void {
+    this.#outputs[index]?.addTensors(tensors);
+  }
+
+  onEnd(): void {
+    this.#end(() => ({ result: this.#result() }));
+  }
+
+  onError(executorCode: number, message: string): void {
+    this.fail((partial) => fromExecutor(executorCode, message, { requestId: this.id, partial }));
+  }
+
+  /** Ends it with what there is; the iterator gives nothing more. */
+  cancel(): void {
+    if (this.outcome) return;
+    this.#silent = true;
+    this.#finish('cancelled');
+  }
+
+  /** Ends it with what there is; the iterator gives what was not read, and then `'timeout'`. */
+  timeOut(): void {
+    if (!this.outcome) this.#finish('timeout');
+  }
+
+  /** Ends it with what its readers get thrown; the iterator gives nothing more. */
+  abort(reason: unknown): void {
+    if (this.outcome) return;
+    this.#silent = true;
+    this.#end(() => ({ error: reason }));
+  }
+
+  /** Ends it with what its readers get thrown, behind what has come. */
+  fail(makeError: (partial: Result) => LLMError): void {
+    this.#end(() => ({ error: makeError(this.#result()) }));
+  }
+
+  /** Ends the request where the logits come to more than it may have. */
+  #takesLogits({ data }: Logits): boolean {
+    this.#logitsBytes += data.byteLength;
+    if (this.#logitsBytes <= this.#options.maxLogitsBytes) return true;
+    this.fail((partial) =>
+      logitsLimit(this.#logitsBytes, this.#options.maxLogitsBytes, { requestId: this.id, partial }),
+    );
+    return false;
+  }
+
+  #stopReason({ finishReason, stopString, stopToken }: TextPart, output: OutputBuffer): string | number | undefined {
+    if (finishReason !== 'stop') return undefined;
+    if (stopString !== undefined) return this.#options.stop[stopString];
+    return stopToken ?? this.#options.stopTokens.find((run) => output.endsWith(run))?.at(-1);
+  }
+
+  #finish(reason: FinishReason): void {
+    for (const output of this.#outputs) output.finish(reason);
+    this.#end(() => ({ result: this.#result() }));
+  }
+
+  #end(makeOutcome: () => Outcome): void {
+    if (this.outcome) return;
+    if (this.#isChoosing) {
+      const likeliest = [...this.#outputs].sort((a, b) => b.cumulativeLogprob - a.cumulativeLogprob);
+      for (const [rank, output] of likeliest.entries()) output.index = rank;
+    }
+    this.outcome = makeOutcome();
+    this.#onEnd();
+    requestEnded(this.id, this.outcome);
+    this.reader?.wake();
+    this.onOutcome?.();
+  }
+
+  readonly #nameLogprob = (token: number, { logprob, top }: RawLogprob): TokenLogprob => {
+    const named = { token, text: this.#tokenText(token), logprob };
+    if (top.length === 0) return named;
+    return { ...named, top: top.map((each) => ({ ...each, text: this.#tokenText(each.token) })) };
+  };
+
+  #result(): Result {
+    const outputs = this.#outputs
+      .filter(({ index }) => index < this.#options.n)
+      .sort((a, b) => a.index - b.index)
+      .map((output) => output.result());
+    const promptTokens = this.#promptTokens.length;
+    const completionTokens = this.#outputs.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
+    const now = performance.now();
+    const start = this.#submittedAt || now;
+    const first = outputs[0] as Result['outputs'][number];
+    return {
+      text: first.text,
+      outputs,
+      finishReason: first.finishReason,
+      ...(first.stopReason === undefined ? {} : { stopReason: first.stopReason }),
+      usage: {
+        promptTokens,
+        cachedTokens: this.#cachedTokens,
+        completionTokens,
+        totalTokens: promptTokens + completionTokens,
+      },
+      timing: {
+        queueMs: this.#queueMs,
+        timeToFirstTokenMs: (this.#firstTokenAt || now) - start,
+        totalMs: now - start,
+      },
+      ...(this.#promptLogprobs ? { promptLogprobs: this.#promptLogprobs } : {}),
+      ...(this.#contextLogits ? { contextLogits: this.#contextLogits } : {}),
+    };
+  }
+}

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type MailReceiver, makeDeliver } from '#lib/addon/events.js';
+
+// The layout is that of native/addon/mailbox.h.
+const TEXT = 0;
+const START = 1;
+const END = 2;
+const ERROR = 3;
+const CONTEXT_LOGITS = 4;
+const PROMPT_LOGPROBS = 5;
+const ADDITIONAL_OUTPUTS = 6;
+
+function recorder(log: unknown[], name: string): MailReceiver {
+  return {
+    onStart: (...args) => log.push([name, 'start', ...args]),
+    onText: ({ tokens, tokensBegin, tokensEnd, ...part }) =>
+      log.push([name, { ...part, tokens: [...tokens.slice(tokensBegin, tokensEnd)] }]),
+    onPromptLogprobs: (logprobs) => log.push([name, 'prompt', logprobs]),
+    onAdditionalOutputs: (...args) => log.push([name, 'additional', ...args]),
+    onContextLogits: ({ rows }) => log.push([name, 'context', rows]),
+    onEnd: () => log.push([name, 'end']),
+    onError: (...args) => log.push([name, 'error', ...args]),
+  };
+}
+
+const part = { index: 0, finishReason: undefined, stopString: undefined, stopToken: undefined };
+const plain = { logprobs: undefined, logits: undefined };
+
+test('one delivery is taken apart by request, with text cut by UTF-16 length', () => {
+  const log: unknown[] = [];
+  const deliver = makeDeliver(
+    new Map([
+      [1, recorder(log, 'a')],
+      [2, recorder(log, 'b')],
+    ]),
+  );
+  const numbers = [
+    ...[START, 1, 10, 4, 0.5],
+    ...[TEXT, 1, 0, 3, 2, 0, 0, 0, 0, 0],
+    ...[TEXT, 7, 0, 1, 1, 0, 0, 0, 0, 0], // nobody listens: its text and token are passed over
+    ...[TEXT, 2, 1, 2, 1, 2, 1, 3, 0, 0],
+    ...[END, 2],
+    ...[ERROR, 1, 14, 4],
+  ];
+  deliver(
+    Float64Array.from([...numbers, 99, 99]),
+    numbers.length,
+    '😀ax好ofull',
+    Int32Array.of(5, 6, 7, 8, 9),
+    undefined,
+    undefined,
+    undefined,
+  );
+  assert.deepEqual(log, [
+    ['a', 'start', 10, 4, 0.5],
+    ['a', { ...part, ...plain, text: '😀a', tokens: [5, 6] }],
+    ['b', { ...part, ...plain, index: 1, text: '好o', tokens: [8], finishReason: 'stop', stopString: 3 }],
+    ['b', 'end'],
+    ['a', 'error', 14, 'full'],
+  ]);
+});
+
+test('log-probabilities and logits go with the part they belong to, also where nobody listens', () => {
+  const log: unknown[] = [];
+  const deliver = makeDeliver(new Map([[2, recorder(log, 'b')]]));
+  const numbers = [
+    ...[TEXT, 1, 0, 0, 1, 0, 0, 0, 1, 1],
+    ...[CONTEXT_LOGITS, 2],
+    ...[PROMPT_LOGPROBS, 2, 2],
+    ...[TEXT, 2, 0, 0, 2, 3, 0, 0, 1, 0],
+  ];
+  const logprobs = [-9, 1, 40, -1, Number.NaN, 0, -7, 1, 30, -2, -0.5, 0, -0.25, 2, 11, -0.25, 12, -3];
+  const logits = [1, 5].map((rows) => ({ data: new Float32Array(rows), rows, columns: 1 }));
+  deliver(
+    Float64Array.from(numbers),
+    numbers.length,
+    '',
+    Int32Array.of(1, 2, 3),
+    Float64Array.from(logprobs),
+    logits,
+    undefined,
+  );
+  const top = [
+    { token: 11, logprob: -0.25 },
+    { token: 12, logprob: -3 },
+  ];
+  const expected = { ...part, text: '', tokens: [2, 3], finishReason: 'length', logits: undefined };
+  assert.deepEqual(log, [
+    ['b', 'context', 5],
+    [
+      'b',
+      'prompt',
+      [
+        { logprob: Number.NaN, top: [] },
+        { logprob: -7, top: [{ token: 30, logprob: -2 }] },
+      ],
+    ],
+    [
+      'b',
+      {
+        ...expected,
+        logprobs: [
+          { logprob: -0.5, top: [] },
+          { logprob: -0.25, top },
+        ],
+      },
+    ],
+  ]);
+});
+
+test('tensors go with the request and output they are of, also where nobody listens', () => {
+  const log: unknown[] = [];
+  const deliver = makeDeliver(new Map([[2, recorder(log, 'b')]]));
+  const numbers = [ADDITIONAL_OUTPUTS, 1, 0, 1, ADDITIONAL_OUTPUTS, 2, 3, 2];
+  const tensors = [0, 2, 5].map((dataType) => ({
+    name: `t${dataType}`,
+    data: new Uint16Array(2),
+    shape: [2],
+    dataType,
+  }));
+  deliver(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), undefined, undefined, tensors);
+  const expected = { data: new Uint16Array(2), shape: [2] };
+  const given = [
+    { ...expected, name: 't2', dataType: 'bfloat16' },
+    { ...expected, name: 't5', dataType: 'int32' },
+  ];
+  assert.deepEqual(log, [['b', 'additional', 3, given]]);
+});

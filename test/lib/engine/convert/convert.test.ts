@@ -1,0 +1,365 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type ConvertOptions, convert } from '#lib/engine/convert/convert.js';
+import { openEngine } from '#lib/engine/directory/directory.js';
+import { decodeValues, fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '#lib/engine/formats/numeric.js';
+import { SafetensorsFile } from '#lib/engine/formats/safetensors.js';
+import { readExactly } from '#lib/engine/formats/source.js';
+import { failsWith } from '../../../tools/fails-with.js';
+import {
+  TINY_LLAMAS,
+  type TinyLlamaSpec,
+  type TinyTensor,
+  tinyLlamaTensors,
+  writeSafetensors,
+  writeTinyLlama,
+} from '../../../tools/tiny-llama.js';
+import { editJson, readEngineConfig, readJson, temporaryDirectory } from '../helpers.js';
+
+const SPEC: TinyLlamaSpec = { ...TINY_LLAMAS.untied, dtype: 'float32' };
+
+/** The values of every tensor of an engine, as float32, with its shape. */
+async function readWeights(dir: string): Promise<Map<string, { shape: readonly number[]; values: Float32Array }>> {
+  const config = await readEngineConfig(dir);
+  const file = await SafetensorsFile.open(join(dir, 'rank0.safetensors'));
+  const weights = new Map<string, { shape: readonly number[]; values: Float32Array }>();
+  for (const [name, { shape, position, bytes }] of file.entries) {
+    const values = decodeValues(
+      await readExactly(file.handle, file.path, position, bytes),
+      config.pretrained_config.dtype,
+    );
+    weights.set(name, { shape, values });
+  }
+  await file.close();
+  return weights;
+}
+
+const joined = (...tensors: (TinyTensor | undefined)[]): number[] =>
+  tensors.flatMap((tensor) => [...(tensor?.data ?? [])]);
+
+test('every tensor comes out under its TensorRT-LLM name, q, k and v in one, and nothing else does', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const weights = await readWeights(await convert(join(dir, 'hf'), join(dir, 'out'), { dtype: 'float32' }));
+  const source = new Map(tinyLlamaTensors(SPEC).map((tensor) => [tensor.name, tensor]));
+  const check = (name: string, shape: number[], ...parts: string[]): void => {
+    const found = weights.get(name);
+    assert.deepEqual(found?.shape, shape, name);
+    assert.deepEqual([...(found?.values ?? [])], joined(...parts.map((part) => source.get(part))), name);
+    weights.delete(name);
+  };
+  const { hiddenSize, intermediateSize, vocabSize, heads, kvHeads, headDim } = SPEC;
+  check('transformer.vocab_embedding.weight', [vocabSize, hiddenSize], 'model.embed_tokens.weight');
+  check('transformer.ln_f.weight', [hiddenSize], 'model.norm.weight');
+  check('lm_head.weight', [vocabSize, hiddenSize], 'lm_head.weight');
+  for (let layer = 0; layer < SPEC.layers; layer++) {
+    const to = `transformer.layers.${layer}`;
+    const from = `model.layers.${layer}`;
+    const qkv = ['q', 'k', 'v'].map((part) => `${from}.self_attn.${part}_proj.weight`);
+    check(`${to}.attention.qkv.weight`, [(heads + 2 * kvHeads) * headDim, hiddenSize], ...qkv);
+    check(`${to}.attention.dense.weight`, [hiddenSize, heads * headDim], `${from}.self_attn.o_proj.weight`);
+    check(`${to}.mlp.fc.weight`, [intermediateSize, hiddenSize], `${from}.mlp.gate_proj.weight`);
+    check(`${to}.mlp.gate.weight`, [intermediateSize, hiddenSize], `${from}.mlp.up_proj.weight`);
+    check(`${to}.mlp.proj.weight`, [hiddenSize, intermediateSize], `${from}.mlp.down_proj.weight`);
+    check(`${to}.input_layernorm.weight`, [hiddenSize], `${from}.input_layernorm.weight`);
+    check(`${to}.post_layernorm.weight`, [hiddenSize], `${from}.post_attention_layernorm.weight`);
+  }
+  assert.deepEqual([...weights.keys()], []);
+});
+
+test('a tied model has no lm_head tensor, even where its checkpoint stores one, and config.json says it is tied', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const spec: TinyLlamaSpec = { ...SPEC, tied: true };
+  await writeTinyLlama(join(dir, 'hf'), spec);
+  const head: TinyTensor = {
+    name: 'lm_head.weight',
+    shape: [spec.vocabSize, spec.hiddenSize],
+    data: new Float32Array(spec.vocabSize * spec.hiddenSize),
+  };
+  await writeSafetensors(join(dir, 'hf', 'model.safetensors'), [...tinyLlamaTensors(spec), head]);
+  const out = await convert(join(dir, 'hf'), join(dir, 'out'));
+  assert.equal((await readWeights(out)).has('lm_head.weight'), false);
+  assert.equal((await readEngineConfig(out)).pretrained_config.tie_word_embeddings, true);
+});
+
+for (const [stored, chosen] of [
+  ['float32', 'float16'],
+  ['float16', 'float16'],
+  ['bfloat16', 'bfloat16'],
+] as const) {
+  test(`a ${stored} model becomes ${chosen} by itself, norms included, each value rounded once`, async (t) => {
+    const dir = await temporaryDirectory(t);
+    const spec = { ...SPEC, dtype: stored };
+    await writeTinyLlama(join(dir, 'hf'), spec);
+    const out = await convert(join(dir, 'hf'), join(dir, 'out'));
+    assert.equal((await readEngineConfig(out)).pretrained_config.dtype, chosen);
+    const weights = await readWeights(out);
+    const source = tinyLlamaTensors(spec);
+    const rounded = (values: Float32Array): Float32Array =>
+      chosen === 'float16' ? fromFloat16(toFloat16(values)) : fromBfloat16(toBfloat16(values));
+    for (const [name, from] of [
+      ['transformer.ln_f.weight', 'model.norm.weight'],
+      ['lm_head.weight', 'lm_head.weight'],
+    ] as const) {
+      const expected = source.find((tensor) => tensor.name === from)?.data ?? new Float32Array();
+      assert.deepEqual(weights.get(name)?.values, rounded(expected), name);
+    }
+  });
+}
+
+test('a value that float16 cannot say is an error naming the tensor, and bfloat16 takes it', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const tensors = tinyLlamaTensors(SPEC);
+  const norm = tensors.find((tensor) => tensor.name === 'model.norm.weight');
+  norm?.data.fill(70_000, 3, 4);
+  await writeSafetensors(join(dir, 'hf', 'model.safetensors'), tensors);
+  await assert.rejects(
+    convert(join(dir, 'hf'), join(dir, 'out')),
+    failsWith('ERR_MODEL_UNSUPPORTED', 'model.norm.weight', '70000', 'bfloat16'),
+  );
+  const weights = await readWeights(await convert(join(dir, 'hf'), join(dir, 'out'), { dtype: 'bfloat16' }));
+  assert.equal(weights.get('transformer.ln_f.weight')?.values[3], 70_144);
+});
+
+/** Splits a one-file model into two shards and their index. */
+async function shard(dir: string, spec: TinyLlamaSpec): Promise<void> {
+  const tensors = tinyLlamaTensors(spec);
+  const files = {
+    'model-00001-of-00002.safetensors': tensors.slice(0, 5),
+    'model-00002-of-00002.safetensors': tensors.slice(5),
+  };
+  for (const [name, part] of Object.entries(files)) await writeSafetensors(join(dir, name), part);
+  const places = Object.entries(files).flatMap(([name, part]) => part.map((tensor) => [tensor.name, name]));
+  await writeFile(
+    join(dir, 'model.safetensors.index.json'),
+    JSON.stringify({ metadata: {}, weight_map: Object.fromEntries(places) }),
+  );
+  await rm(join(dir, 'model.safetensors'));
+}
+
+test('a sharded model gives the same weights file as the same model in one file', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const single = await readFile(join(await convert(join(dir, 'hf'), join(dir, 'single')), 'rank0.safetensors'));
+  await shard(join(dir, 'hf'), SPEC);
+  const sharded = await readFile(join(await convert(join(dir, 'hf'), join(dir, 'sharded')), 'rank0.safetensors'));
+  assert.ok(single.equals(sharded));
+});
+
+test('an index that contradicts its shards, or names a file elsewhere, is refused, and the message names the tensor', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const hf = join(dir, 'hf');
+  await writeTinyLlama(hf, SPEC);
+  await shard(hf, SPEC);
+  const index = join(hf, 'model.safetensors.index.json');
+  const places = (await readJson(index)).weight_map as Record<string, string>;
+  const convertWith = (changes: Record<string, string>) =>
+    editJson(index, { weight_map: { ...places, ...changes } }).then(() => convert(hf, join(dir, 'out')));
+  await assert.rejects(
+    convertWith({ 'model.norm.weight': 'model-00001-of-00002.safetensors' }),
+    failsWith('ERR_SOURCE_INVALID', index, 'model.norm.weight', '00002'),
+  );
+  await assert.rejects(
+    convertWith({ 'no.such': 'model-00001-of-00002.safetensors' }),
+    failsWith('ERR_SOURCE_INVALID', index, 'no.such'),
+  );
+  await assert.rejects(
+    convertWith({ 'model.norm.weight': '../model.safetensors' }),
+    failsWith('ERR_SOURCE_INVALID', index, '../model.safetensors'),
+  );
+  await assert.rejects(
+    convertWith({ 'model.norm.weight': 'gone.safetensors' }),
+    failsWith('ERR_SOURCE_NOT_FOUND', 'gone.safetensors'),
+  );
+});
+
+test('a missing tensor, one of another shape and one that Llama has no place for are refused by name', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const hf = join(dir, 'hf');
+  await writeTinyLlama(hf, SPEC);
+  const tensors = tinyLlamaTensors(SPEC);
+  const convertOnly = (changed: TinyTensor[]) =>
+    writeSafetensors(join(hf, 'model.safetensors'), changed).then(() => convert(hf, join(dir, 'out')));
+  const extra = { name: 'model.layers.0.self_attn.q_proj.bias', shape: [1], data: new Float32Array(1) };
+  await assert.rejects(convertOnly(tensors.slice(1)), failsWith('ERR_SOURCE_INVALID', hf, 'model.embed_tokens.weight'));
+  await assert.rejects(convertOnly([...tensors, extra]), failsWith('ERR_MODEL_UNSUPPORTED', extra.name));
+  const reshaped = tensors.map((tensor) =>
+    tensor.name === 'lm_head.weight' ? { ...tensor, shape: tensor.shape.toReversed() } : tensor,
+  );
+  await assert.rejects(
+    convertOnly(reshaped),
+    failsWith('ERR_SOURCE_INVALID', 'lm_head.weight', `[${SPEC.hiddenSize}, ${SPEC.vocabSize}]`),
+  );
+  const inverse = { name: 'model.layers.0.self_attn.rotary_emb.inv_freq', shape: [1], data: new Float32Array(1) };
+  await convertOnly([...tensors, inverse]);
+});
+
+test('options set the limits in build_config, and the defaults are those of the model', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const limits = async (options: ConvertOptions) =>
+    (await readEngineConfig(await convert(join(dir, 'hf'), join(dir, 'out'), options))).build_config;
+  const { max_seq_len, max_input_len, max_batch_size, max_num_tokens } = await limits({});
+  assert.deepEqual([max_seq_len, max_input_len, max_batch_size, max_num_tokens], [8192, 8191, 64, 512]);
+  const set = await limits({ maxSeqLen: 100, maxBatchSize: 3, maxNumTokens: 17 });
+  assert.deepEqual([set.max_seq_len, set.max_input_len, set.max_batch_size, set.max_num_tokens], [100, 99, 3, 17]);
+});
+
+test('an option out of its range is refused by name before anything is written', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const wrong: Record<string, unknown>[] = [
+    { dtype: 'int8' },
+    { maxSeqLen: 8193 },
+    { maxSeqLen: 1 },
+    { maxBatchSize: 0 },
+    { maxNumTokens: 1.5 },
+    { maxNumTokens: '5' },
+    { dtyp: 'float16' },
+  ];
+  for (const options of wrong) {
+    await assert.rejects(
+      convert(join(dir, 'hf'), join(dir, 'out'), options),
+      failsWith('ERR_INVALID_OPTION', ...Object.keys(options)),
+    );
+  }
+  assert.deepEqual(await readdir(dir), ['hf']);
+});
+
+test('the manifest has the size and hash of every other file', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), TINY_LLAMAS.text);
+  const out = await convert(join(dir, 'hf'), join(dir, 'out'));
+  const { manifest } = await openEngine(out);
+  assert.deepEqual(manifest?.source, { kind: 'huggingface', name: 'hf' });
+  const names = (await readdir(out)).filter((name) => name !== 'manifest.json').sort();
+  assert.deepEqual(Object.keys(manifest?.files ?? {}).sort(), names);
+  assert.ok(names.includes('tokenizer.json'));
+  for (const name of names) {
+    const bytes = await readFile(join(out, name));
+    assert.deepEqual(manifest?.files[name], {
+      bytes: bytes.length,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+    });
+  }
+});
+
+test('tokenizer files are copied as they are', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), TINY_LLAMAS.text);
+  await writeFile(join(dir, 'hf', 'chat_template.jinja'), '{{ messages }}');
+  const out = await convert(join(dir, 'hf'), join(dir, 'out'));
+  for (const name of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'chat_template.jinja']) {
+    assert.deepEqual(await readFile(join(out, name)), await readFile(join(dir, 'hf', name)), name);
+  }
+});
+
+test('where there is no generation_config.json, the end tokens of config.json are kept', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  await editJson(join(dir, 'hf', 'config.json'), { eos_token_id: [5, 7], bos_token_id: 1 });
+  const { endIds, bosId } = await openEngine(await convert(join(dir, 'hf'), join(dir, 'out')));
+  assert.deepEqual(endIds, [5, 7]);
+  assert.equal(bosId, 1);
+});
+
+test('a model whose tokenizer is in another format is refused rather than converted without it', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  await writeFile(join(dir, 'hf', 'tokenizer.model'), '');
+  await assert.rejects(
+    convert(join(dir, 'hf'), join(dir, 'out')),
+    failsWith('ERR_TOKENIZER_MISSING', 'tokenizer.model', 'tokenizer.json'),
+  );
+});
+
+test('an abort throws its own reason and leaves nothing behind', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  let calls = 0;
+  const onProgress = (): void => {
+    if (++calls === 3) controller.abort(reason);
+  };
+  await assert.rejects(convert(join(dir, 'hf'), join(dir, 'out'), { signal: controller.signal, onProgress }), reason);
+  await assert.rejects(convert(join(dir, 'hf'), join(dir, 'out'), { signal: controller.signal }), reason);
+  assert.equal(calls, 3);
+  assert.deepEqual(await readdir(dir), ['hf']);
+});
+
+test('a failure half way leaves nothing behind, and an engine that was there stays', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const [hf, out] = [join(dir, 'hf'), join(dir, 'out')];
+  await writeTinyLlama(hf, SPEC);
+  await convert(hf, out);
+  const before = await readFile(join(out, 'rank0.safetensors'));
+  const onProgress = (): void => {
+    throw new Error('from the callback');
+  };
+  await assert.rejects(convert(hf, out, { dtype: 'float32', onProgress }), /from the callback/);
+  assert.deepEqual((await readdir(dir)).sort(), ['hf', 'out']);
+  assert.ok(before.equals(await readFile(join(out, 'rank0.safetensors'))));
+});
+
+test('an engine of this package and an empty directory are replaced, anything else is refused and left alone', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const [hf, out, mine] = [join(dir, 'hf'), join(dir, 'deep', 'out'), join(dir, 'mine')];
+  await writeTinyLlama(hf, SPEC);
+  await mkdir(out, { recursive: true });
+  await convert(hf, out);
+  await convert(hf, out, { dtype: 'float32' });
+  assert.equal((await readEngineConfig(out)).pretrained_config.dtype, 'float32');
+  assert.deepEqual(await readdir(join(dir, 'deep')), ['out']);
+  await mkdir(mine);
+  await writeFile(join(mine, 'thesis.txt'), 'text');
+  await assert.rejects(convert(hf, mine), failsWith('ERR_OUTPUT', mine));
+  await assert.rejects(convert(hf, hf), failsWith('ERR_OUTPUT', hf));
+  await assert.rejects(convert(hf, join(mine, 'thesis.txt')), failsWith('ERR_OUTPUT', 'thesis.txt'));
+  await assert.rejects(convert(hf, join(mine, 'thesis.txt', 'out')), failsWith('ERR_OUTPUT', 'thesis.txt'));
+  assert.deepEqual(await readdir(mine), ['thesis.txt']);
+});
+
+test('two conversions to one directory at once both succeed, and it is whole', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  await Promise.all(Array.from({ length: 4 }, () => convert(join(dir, 'hf'), join(dir, 'out'))));
+  await openEngine(join(dir, 'out'));
+  assert.deepEqual((await readdir(dir)).sort(), ['hf', 'out']);
+});
+
+test('progress counts the bytes of the weights file up to its size', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const seen: number[] = [];
+  let total = 0;
+  const onProgress: ConvertOptions['onProgress'] = (progress) => {
+    assert.equal(progress.stage, 'convert');
+    seen.push(progress.done);
+    total = progress.total;
+  };
+  const out = await convert(join(dir, 'hf'), join(dir, 'out'), { onProgress });
+  assert.deepEqual(
+    seen,
+    seen.toSorted((a, b) => a - b),
+  );
+  assert.equal(seen.at(-1), total);
+  assert.equal(total, (await openEngine(out)).manifest?.files['rank0.safetensors']?.bytes);
+});
+
+test('a source that is missing, or neither a directory nor a .gguf file, is refused by its path', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeFile(join(dir, 'model.bin'), '');
+  await assert.rejects(
+    convert(join(dir, 'gone'), join(dir, 'out')),
+    failsWith('ERR_SOURCE_NOT_FOUND', join(dir, 'gone')),
+  );
+  await assert.rejects(
+    convert(join(dir, 'model.bin'), join(dir, 'out')),
+    failsWith('ERR_SOURCE_NOT_FOUND', 'model.bin', '.gguf'),
+  );
+});

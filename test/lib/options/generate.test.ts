@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DataType, GuidedOptions, Tensor } from 'node-tensorrt-llm';
+import { readGenerateOptions } from '#lib/options/generate.js';
+import { readLoadOptions } from '#lib/options/load.js';
+import { failsWith } from '../../tools/fails-with.js';
+
+const NONE = {};
+const SAMPLING = { doSample: true, temperature: 0.6, topK: 40, topP: 0.9, minP: undefined };
+
+const sampling = (options: object, defaults: Parameters<typeof readGenerateOptions>[1]) => {
+  const { temperature, topK, topP, minP } = readGenerateOptions(options, defaults);
+  return { temperature, topK, topP, minP };
+};
+const unset = { topK: undefined, topP: undefined, minP: undefined };
+
+test('without a generation_config.json a request is greedy until it asks to draw', () => {
+  assert.deepEqual(sampling({}, NONE), { temperature: 0, ...unset });
+  assert.deepEqual(sampling({ seed: 4 }, NONE), { temperature: 0, ...unset });
+  assert.deepEqual(sampling({ topP: 0.5 }, NONE), { ...unset, temperature: 1, topP: 0.5 });
+  assert.deepEqual(sampling({ temperature: 0.7 }, NONE), { temperature: 0.7, ...unset });
+});
+
+test('what generation_config.json sets holds where the request is silent', () => {
+  assert.deepEqual(sampling({}, SAMPLING), { temperature: 0.6, topK: 40, topP: 0.9, minP: undefined });
+  assert.deepEqual(sampling({ temperature: 0, topK: 0 }, SAMPLING), {
+    temperature: 0,
+    topK: 0,
+    topP: 0.9,
+    minP: undefined,
+  });
+  assert.deepEqual(sampling({}, { ...SAMPLING, temperature: undefined }).temperature, 1);
+});
+
+test('settings of a generation_config.json that does not say do_sample are not used, as in transformers', () => {
+  assert.deepEqual(sampling({}, { ...SAMPLING, doSample: false }), { temperature: 0, ...unset });
+});
+
+test('stop may be one string or several, and topLogprobs brings logprobs', () => {
+  assert.deepEqual(readGenerateOptions({ stop: 'a' }, NONE).stop, ['a']);
+  const stop = ['a', 'b'];
+  const read = readGenerateOptions({ stop, topLogprobs: 2 }, NONE);
+  stop.push('c');
+  assert.deepEqual(read.stop, ['a', 'b']);
+  assert.equal(read.logprobs, true);
+});
+
+test('undefined is the same as left out', () => {
+  const read = readGenerateOptions({ temperature: undefined, signal: undefined }, NONE);
+  assert.deepEqual(read, readGenerateOptions(undefined, NONE));
+});
+
+test('asking for several outputs draws them, and bestOf is at least n', () => {
+  assert.equal(readGenerateOptions({ n: 2 }, NONE).temperature, 1);
+  assert.deepEqual(
+    [{ n: 3 }, { bestOf: 4 }, { n: 2, bestOf: 5 }].map((options) => {
+      const { n, bestOf } = readGenerateOptions(options, NONE);
+      return [n, bestOf];
+    }),
+    [
+      [3, 3],
+      [1, 4],
+      [2, 5],
+    ],
+  );
+  assert.throws(
+    () => readGenerateOptions({ n: 3, bestOf: 2 }, NONE),
+    failsWith('ERR_INVALID_OPTION', /bestOf is 2.*3/),
+  );
+});
+
+test('penalties and limits of generation_config.json hold without do_sample, and the request overrules them', () => {
+  const defaults = { repetitionPenalty: 1.1, noRepeatNgram: 3, maxTokens: 20, minTokens: 2 };
+  const read = (options: object) => {
+    const { repetitionPenalty, noRepeatNgram, maxTokens, minTokens } = readGenerateOptions(options, defaults);
+    return { repetitionPenalty, noRepeatNgram, maxTokens, minTokens };
+  };
+  assert.deepEqual(read({}), defaults);
+  const given = { repetitionPenalty: 1, noRepeatNgram: 0, maxTokens: 5, minTokens: 4 };
+  assert.deepEqual(read(given), given);
+  assert.equal(read({ maxTokens: 1 }).minTokens, 1, "the model's minimum is no error of the request");
+});
+
+test('minTokens above maxTokens is refused', () => {
+  assert.throws(
+    () => readGenerateOptions({ minTokens: 3, maxTokens: 2 }, NONE),
+    failsWith('ERR_INVALID_OPTION', /minTokens is 3.*2/),
+  );
+});
+
+test('token runs may be single ids, and what is no run or no bias is refused by name', () => {
+  assert.deepEqual(readGenerateOptions({ stopTokens: [7, [1, 2]] }, NONE).stopTokens, [[7], [1, 2]]);
+  assert.deepEqual([...readGenerateOptions({ logitBias: { 5: -1 } }, NONE).logitBias], [[5, -1]]);
+  for (const [name, value] of [
+    ['stopTokens', [[]]],
+    ['badTokens', [-1]],
+    ['badTokens', 'word'],
+    ['badWords', ['']],
+    ['logitBias', { a: 1 }],
+    ['logitBias', { 1: Number.NaN }],
+    ['logitBias', [1]],
+    ['repetitionPenalty', 0],
+    ['n', 0],
+  ] as const) {
+    assert.throws(() => readGenerateOptions({ [name]: value }, NONE), failsWith('ERR_INVALID_OPTION', RegExp(name)));
+  }
+});
+
+test('a wrong value in a group is refused by its whole name, with what it is and what it must be', () => {
+  const range = { start: 2, priority: 3 };
+  const data = new Float32Array(6);
+  const cases: readonly [options: object, words: RegExp][] = [
+    [
+      { kvRetention: { ranges: [range, { ...range, start: -1 }] } },
+      /^kvRetention\.ranges\[1\]\.start is -1; expected an integer/,
+    ],
+    [
+      { kvRetention: { ranges: [{ start: 2 }] } },
+      /^kvRetention\.ranges\[0\]\.priority is missing; expected an integer from 0 to 100/,
+    ],
+    [
+      { kvRetention: { ranges: [{ ...range, end: 2 }] } },
+      /^kvRetention\.ranges\[0\]\.end is 2; expected above its start, 2/,
+    ],
+    [{ kvRetention: { transferMode: 'disk' } }, /^kvRetention\.transferMode is "disk"; expected one of 'dram'/],
+    [{ kvRetention: { transfer_mode: 'gds' } }, /"transfer_mode" of kvRetention; did you mean transferMode/],
+    [{ lora: {} }, /^lora\.id is missing; expected an integer/],
+    [{ lora: { id: 1, weights: { data, shape: [2, 2] } } }, /^lora\.weights\.data has 6 elements; expected 4.* 2 x 2/],
+    [{ lora: { id: 1, weights: { data, shape: [6] } } }, /^lora\.config is missing; expected it beside lora\.weights/],
+    [
+      { lora: { id: 1, weights: { data, shape: [6], dataType: 'int8' } } },
+      /dataType is 'int8'; expected 'float32' of a Float32Array/,
+    ],
+    [
+      { lora: { id: 1, weights: { data: [1], shape: [1] } } },
+      /^lora\.weights\.data is \[ 1 \]; expected a Float32Array/,
+    ],
+    [{ lookahead: { window: 4, ngram: 3 } }, /^lookahead\.verificationSet is missing/],
+    [{ eagle: { choices: [[1], []] } }, /^eagle\.choices is .*; expected an array of arrays/],
+    [{ draft: { tokens: [1, 1.5] } }, /^draft\.tokens\[1\] is 1\.5; expected an integer/],
+    [{ draft: { tokens: [] } }, /^draft\.tokens is \[\]; expected an array of integers .* not empty/],
+    [
+      { guided: {} },
+      /^guided has nothing set; expected exactly one of json, jsonSchema, regex, grammar, structuralTag/,
+    ],
+    [{ guided: { json: true, regex: 'a' } }, /^guided has json and regex; expected exactly one/],
+    [{ guided: { json: false } }, /^guided\.json is false; expected true/],
+    [{ beamWidth: 2, beamWidths: [0] }, /^beamWidths\[0\] is 0; expected an integer from 1/],
+    [{ additionalOutputs: ['a', ''] }, /^additionalOutputs\[1\] is ""; expected a string that is not empty/],
+  ];
+  for (const [options, words] of cases) {
+    assert.throws(() => readGenerateOptions(options, NONE), failsWith('ERR_INVALID_OPTION', words));
+  }
+});
+
+test('a wrong option of a load is refused by its whole name', () => {
+  const cases: readonly [options: object, words: RegExp][] = [
+    [{ kvCache: { maxTokens: 0 } }, /^kvCache\.maxTokens is 0; expected an integer from 1/],
+    [{ kvCache: { freeMemoryFraction: 0 } }, /^kvCache\.freeMemoryFraction is 0; expected a number above 0/],
+    [{ scheduler: { batchSizeTable: [[1, 2, 3]] } }, /^scheduler\.batchSizeTable is .*; expected an array of pairs/],
+    [
+      { scheduler: { capacityPolicy: 'fair' } },
+      /^scheduler\.capacityPolicy is "fair"; expected one of 'max-utilization'/,
+    ],
+    [{ parallel: { deviceIds: ['0'] } }, /^parallel\.deviceIds\[0\] is "0"; expected an integer from 0/],
+    [{ decoding: { lookahead: { window: 1 } } }, /^decoding\.lookahead\.ngram is missing/],
+    [{ guidedDecoding: 'outlines' }, /^guidedDecoding is "outlines"; expected one of 'xgrammar', 'llguidance'/],
+    [{ additionalOutputs: [{ context: true }] }, /^additionalOutputs\[0\]\.name is missing/],
+    [{ perf: 3 }, /^perf is 3; expected an object with multiBlockMode/],
+    [{ kvCacheTokens: 64 }, /no option "kvCacheTokens" of LLM\.load\(\); there are .*kvCache,/],
+  ];
+  for (const [options, words] of cases) {
+    assert.throws(() => readLoadOptions(options), failsWith('ERR_INVALID_OPTION', words));
+  }
+});
+
+test('a group with nothing in it is the same as none', () => {
+  assert.deepEqual(readLoadOptions({ perf: {}, kvCache: { maxTokens: undefined }, scheduler: {} }), {});
+  assert.equal(readGenerateOptions({ kvRetention: {}, eagle: {} }, NONE).extras.kvRetention, undefined);
+});
+
+test('what the caller changes after the call is not changed here', () => {
+  const data = Float32Array.of(1, 2);
+  const shape = [2];
+  const tokens = [1, 2];
+  const { lora, draft } = readGenerateOptions(
+    { lora: { id: 1, weights: { data, shape }, config: { data, shape } }, draft: { tokens } },
+    NONE,
+  ).extras;
+  data.fill(9);
+  shape[0] = 9;
+  tokens[0] = 9;
+  assert.deepEqual(lora?.weights, { data: Float32Array.of(1, 2), shape: [2], dataType: 0 });
+  assert.deepEqual(draft?.tokens, Int32Array.of(1, 2));
+});
+
+test('a tensor is of what its array holds, where dataType says no more', () => {
+  const typeOf = (data: Tensor['data'], dataType?: DataType) => {
+    const tensor = { data, shape: [1], dataType };
+    return readGenerateOptions({ lora: { id: 1, weights: tensor, config: tensor } }, NONE).extras.lora?.weights
+      ?.dataType;
+  };
+  const kinds = [Float32Array, Uint16Array, BigInt64Array, Int32Array, Int8Array, Uint8Array];
+  assert.deepEqual(
+    kinds.map((kind) => typeOf(new kind(1))),
+    [0, 1, 4, 5, 6, 7],
+  );
+  const named: readonly [Tensor['data'], DataType][] = [
+    [new Uint16Array(1), 'bfloat16'],
+    [new Uint8Array(1), 'float8_e4m3'],
+    [new Uint8Array(1), 'bool'],
+  ];
+  assert.deepEqual(
+    named.map(([data, type]) => typeOf(data, type)),
+    [2, 3, 8],
+  );
+});
+
+test('each way to guide an output is read as its kind and its text', () => {
+  const guides: readonly GuidedOptions[] = [
+    { json: true },
+    { jsonSchema: '{"type":"object"}' },
+    { regex: 'a+' },
+    { grammar: 'root ::= "a"' },
+    { structuralTag: { type: 'structural_tag' } },
+  ];
+  assert.deepEqual(
+    guides.map((guided) => readGenerateOptions({ guided }, NONE).extras.guided),
+    [
+      { kind: 0, guide: undefined },
+      { kind: 1, guide: '{"type":"object"}' },
+      { kind: 2, guide: 'a+' },
+      { kind: 3, guide: 'root ::= "a"' },
+      { kind: 4, guide: '{"type":"structural_tag"}' },
+    ],
+  );
+});

@@ -25,7 +25,7 @@ const simdjson = path.join(root, 'node_modules', '@nozbe', 'simdjson', 'src');
 /** The compiler's errors, none if `source` compiles. */
 function errorsOf(source, headers) {
   const system = [headers, ...values.include, simdjson].flatMap((dir) => ['-isystem', dir]);
-  const flags = ['-std=c++17', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', '-I', path.join(root, 'native')];
+  const flags = ['-std=c++17', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', '-I', root];
   const { status, stderr, error } = spawnSync(
     process.env.CXX ?? 'c++',
     [...flags, ...system, path.join(folder, source)],

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "executor/executor.h"
-#include "executor/guard.h"
-#include "text/text_stream.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/executor.h"
+#include "native/text/text_stream.h"
 
 extern "C" const ExecutorTable* executor_table(uint32_t abi_version);  // test/scripted-executor
 

@@ -78,6 +78,7 @@ export async function hashInputs(inputs: BuildInputs, { compiler }: BuildTools):
   const folders = [
     join(PACKAGE_ROOT, 'native/tensorrt_llm'),
     join(PACKAGE_ROOT, 'native/executor'),
+    join(PACKAGE_ROOT, 'native/executor/cpp'),
     join(inputs.headers.includeDir, 'tensorrt_llm/executor'),
   ];
   for (const folder of folders) {

@@ -1,7 +1,7 @@
 #include <napi.h>
 
-#include "addon/engine_binding.h"
-#include "addon/load.h"
+#include "native/addon/engine_binding.h"
+#include "native/addon/load.h"
 
 namespace {
 

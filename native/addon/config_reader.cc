@@ -1,6 +1,6 @@
-#include "addon/config_reader.h"
+#include "native/addon/config_reader.h"
 
-#include "addon/shared_groups.h"
+#include "native/addon/shared_groups.h"
 
 namespace addon {
 namespace {

@@ -2,8 +2,8 @@
 #ifndef ADDON_CONFIG_READER_H_
 #define ADDON_CONFIG_READER_H_
 
-#include "addon/field_reader.h"
-#include "executor/config.h"
+#include "native/addon/field_reader.h"
+#include "native/executor/config.h"
 
 namespace addon {
 

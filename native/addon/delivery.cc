@@ -1,4 +1,4 @@
-#include "addon/delivery.h"
+#include "native/addon/delivery.h"
 
 #include <algorithm>
 #include <cstring>

@@ -4,7 +4,7 @@
 
 #include <napi.h>
 
-#include "addon/mailbox.h"
+#include "native/addon/mailbox.h"
 
 namespace addon {
 

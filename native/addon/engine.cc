@@ -1,11 +1,11 @@
-#include "addon/engine.h"
+#include "native/addon/engine.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "executor/guard.h"
-#include "executor/read_struct.h"
-#include "isolation/proxy_table.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/isolation/proxy_table.h"
 
 namespace addon {
 using executor::EmptyError;

@@ -15,9 +15,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "addon/mailbox.h"
-#include "executor/executor.h"
-#include "text/text_stream.h"
+#include "native/addon/mailbox.h"
+#include "native/executor/executor.h"
+#include "native/text/text_stream.h"
 
 namespace addon {
 

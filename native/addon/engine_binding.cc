@@ -1,12 +1,12 @@
-#include "addon/engine_binding.h"
+#include "native/addon/engine_binding.h"
 
 #include <chrono>
 #include <thread>
 #include <utility>
 
-#include "addon/failure.h"
-#include "addon/request_reader.h"
-#include "addon/shared_engines.h"
+#include "native/addon/failure.h"
+#include "native/addon/request_reader.h"
+#include "native/addon/shared_engines.h"
 
 namespace addon {
 namespace {

@@ -6,9 +6,9 @@
 
 #include <memory>
 
-#include "addon/delivery.h"
-#include "addon/engine.h"
-#include "addon/loop_port.h"
+#include "native/addon/delivery.h"
+#include "native/addon/engine.h"
+#include "native/addon/loop_port.h"
 
 namespace addon {
 

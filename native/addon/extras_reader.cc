@@ -1,6 +1,6 @@
-#include "addon/extras_reader.h"
+#include "native/addon/extras_reader.h"
 
-#include "addon/shared_groups.h"
+#include "native/addon/shared_groups.h"
 
 namespace addon {
 namespace {

@@ -2,8 +2,8 @@
 #ifndef ADDON_EXTRAS_READER_H_
 #define ADDON_EXTRAS_READER_H_
 
-#include "addon/field_reader.h"
-#include "executor/request.h"
+#include "native/addon/field_reader.h"
+#include "native/executor/request.h"
 
 namespace addon {
 

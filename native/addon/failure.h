@@ -5,7 +5,7 @@
 
 #include <napi.h>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace addon {
 

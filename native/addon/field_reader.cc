@@ -1,4 +1,4 @@
-#include "addon/field_reader.h"
+#include "native/addon/field_reader.h"
 
 namespace addon {
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "executor/types.h"
+#include "native/executor/types.h"
 
 namespace addon {
 

@@ -1,4 +1,4 @@
-#include "addon/load.h"
+#include "native/addon/load.h"
 
 #include <atomic>
 #include <memory>
@@ -7,13 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "addon/config_reader.h"
-#include "addon/engine.h"
-#include "addon/executor_library.h"
-#include "addon/failure.h"
-#include "addon/loop_port.h"
-#include "addon/shared_engines.h"
-#include "isolation/proxy_table.h"
+#include "native/addon/config_reader.h"
+#include "native/addon/engine.h"
+#include "native/addon/failure.h"
+#include "native/addon/loop_port.h"
+#include "native/addon/shared_engines.h"
+#include "native/executors/open.h"
+#include "native/isolation/proxy_table.h"
 
 namespace addon {
 namespace {
@@ -84,7 +84,7 @@ std::shared_ptr<Engine> LoadEngine(const std::shared_ptr<LoadTask>& task) {
   const ExecutorTable* table = nullptr;
   Executor* executor = nullptr;
   if (task->host_program.empty()) {
-    table = OpenExecutor(task->executor_path);
+    table = executors::OpenExecutor(task->executor_path);
     ExecutorError error = executor::EmptyError();
     executor::ThrowOnFailure(table->create(&task->config, &executor, &error), error);
   } else {

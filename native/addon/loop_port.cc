@@ -1,4 +1,4 @@
-#include "addon/loop_port.h"
+#include "native/addon/loop_port.h"
 
 #include <utility>
 

@@ -1,8 +1,8 @@
-#include "addon/mailbox.h"
+#include "native/addon/mailbox.h"
 
 #include <utility>
 
-#include "text/utf8.h"
+#include "native/text/utf8.h"
 
 namespace addon {
 namespace {

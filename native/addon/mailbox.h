@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "executor/response.h"
+#include "native/executor/response.h"
 
 namespace addon {
 

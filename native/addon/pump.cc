@@ -4,9 +4,9 @@
 #include <cmath>
 #include <utility>
 
-#include "addon/engine.h"
-#include "executor/guard.h"
-#include "executor/tensor_bytes.h"
+#include "native/addon/engine.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/tensor_bytes.h"
 
 namespace addon {
 

@@ -1,9 +1,9 @@
-#include "addon/request_reader.h"
+#include "native/addon/request_reader.h"
 
 #include <string>
 #include <utility>
 
-#include "addon/extras_reader.h"
+#include "native/addon/extras_reader.h"
 
 namespace addon {
 

@@ -7,9 +7,9 @@
 #include <memory>
 #include <vector>
 
-#include "addon/field_reader.h"
-#include "executor/request.h"
-#include "text/text_stream.h"
+#include "native/addon/field_reader.h"
+#include "native/executor/request.h"
+#include "native/text/text_stream.h"
 
 namespace addon {
 

@@ -1,9 +1,9 @@
-#include "addon/shared_engines.h"
+#include "native/addon/shared_engines.h"
 
 #include <mutex>
 #include <unordered_map>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace addon {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "addon/engine.h"
+#include "native/addon/engine.h"
 
 namespace addon {
 

@@ -2,7 +2,7 @@
 #ifndef ADDON_SHARED_GROUPS_H_
 #define ADDON_SHARED_GROUPS_H_
 
-#include "addon/field_reader.h"
+#include "native/addon/field_reader.h"
 
 namespace addon {
 

@@ -1,12 +1,12 @@
-#include "embedded/executor.h"
+#include "native/embedded/executor.h"
 
 #include <algorithm>
 #include <new>
 #include <utility>
 
-#include "embedded/cpu/dispatch.h"
-#include "embedded/memory.h"
-#include "executor/read_struct.h"
+#include "native/embedded/cpu/dispatch.h"
+#include "native/embedded/cpu/memory.h"
+#include "native/executor/cpp/read_struct.h"
 
 namespace embedded {
 namespace {

@@ -14,13 +14,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "embedded/limits.h"
-#include "embedded/request.h"
-#include "embedded/scheduler.h"
-#include "embedded/step_runner.h"
-#include "executor/executor.h"
-#include "executor/guard.h"
-#include "executor/outbox.h"
+#include "native/embedded/cpu/step_runner.h"
+#include "native/embedded/limits.h"
+#include "native/embedded/request.h"
+#include "native/embedded/scheduler.h"
+#include "native/executor/cpp/batch_builder.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/executor.h"
 
 namespace embedded {
 

@@ -1,7 +1,7 @@
-#include "embedded/executor_table.h"
+#include "native/embedded/executor_table.h"
 
-#include "embedded/executor.h"
-#include "executor/table_of.h"
+#include "native/embedded/executor.h"
+#include "native/executor/cpp/table_of.h"
 
 namespace embedded {
 

@@ -1,7 +1,7 @@
 #ifndef EMBEDDED_EXECUTOR_TABLE_H_
 #define EMBEDDED_EXECUTOR_TABLE_H_
 
-#include "executor/executor.h"
+#include "native/executor/executor.h"
 
 namespace embedded {
 

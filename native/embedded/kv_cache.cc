@@ -1,8 +1,8 @@
-#include "embedded/kv_cache.h"
+#include "native/embedded/kv_cache.h"
 
 #include <algorithm>
 
-#include "embedded/cpu/kernels.h"
+#include "native/embedded/cpu/kernels.h"
 
 namespace embedded {
 namespace {

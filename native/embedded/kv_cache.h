@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "embedded/config.h"
-#include "embedded/memory.h"
+#include "native/embedded/checkpoint/config.h"
+#include "native/embedded/cpu/memory.h"
 
 namespace embedded {
 

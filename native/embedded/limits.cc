@@ -1,13 +1,13 @@
-#include "embedded/limits.h"
+#include "native/embedded/limits.h"
 
 #include <algorithm>
 #include <string>
 
-#include "embedded/cpu/thread_pool.h"
-#include "embedded/kv_cache.h"
-#include "embedded/memory.h"
-#include "executor/guard.h"
-#include "executor/read_struct.h"
+#include "native/embedded/cpu/memory.h"
+#include "native/embedded/cpu/thread_pool.h"
+#include "native/embedded/kv_cache.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/read_struct.h"
 
 namespace embedded {
 namespace {

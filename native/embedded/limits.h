@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "embedded/config.h"
-#include "executor/executor.h"
+#include "native/embedded/checkpoint/config.h"
+#include "native/executor/executor.h"
 
 namespace embedded {
 

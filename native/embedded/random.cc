@@ -1,4 +1,4 @@
-#include "embedded/random.h"
+#include "native/embedded/random.h"
 
 namespace embedded {
 

@@ -1,4 +1,4 @@
-#include "embedded/request.h"
+#include "native/embedded/request.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include "executor/read_struct.h"
+#include "native/executor/cpp/read_struct.h"
 
 namespace embedded {
 namespace {

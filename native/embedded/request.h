@@ -8,12 +8,12 @@
 #include <optional>
 #include <vector>
 
-#include "embedded/limits.h"
-#include "embedded/sampler.h"
-#include "embedded/scheduler.h"
-#include "executor/executor.h"
-#include "executor/guard.h"
-#include "executor/row.h"
+#include "native/embedded/cpu/sampler.h"
+#include "native/embedded/limits.h"
+#include "native/embedded/scheduler.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/row.h"
+#include "native/executor/executor.h"
 
 namespace embedded {
 

@@ -7,7 +7,7 @@
 #include <deque>
 #include <vector>
 
-#include "embedded/kv_cache.h"
+#include "native/embedded/kv_cache.h"
 
 namespace embedded {
 

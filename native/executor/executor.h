@@ -16,11 +16,11 @@
 #ifndef NODE_TENSORRT_LLM_EXECUTOR_H_
 #define NODE_TENSORRT_LLM_EXECUTOR_H_
 
-#include "executor/config.h"
-#include "executor/request.h"
-#include "executor/response.h"
-#include "executor/statistics.h"
-#include "executor/types.h"
+#include "config.h"
+#include "request.h"
+#include "response.h"
+#include "statistics.h"
+#include "types.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -2,7 +2,7 @@
 #ifndef NODE_TENSORRT_LLM_EXECUTOR_RESPONSE_H_
 #define NODE_TENSORRT_LLM_EXECUTOR_RESPONSE_H_
 
-#include "executor/types.h"
+#include "types.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,8 +1,8 @@
-#include "isolation/ended_rows.h"
+#include "native/isolation/ended_rows.h"
 
 #include <utility>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace isolation {
 namespace {

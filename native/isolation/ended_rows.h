@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "executor/executor.h"
+#include "native/executor/executor.h"
 
 namespace isolation {
 

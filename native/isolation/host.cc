@@ -13,13 +13,13 @@
 #include <string>
 #include <thread>
 
-#include "addon/executor_library.h"
-#include "isolation/config_fields.h"
-#include "isolation/ended_rows.h"
-#include "isolation/host_process.h"
-#include "isolation/message_socket.h"
-#include "isolation/request_fields.h"
-#include "isolation/response_fields.h"
+#include "native/executors/open.h"
+#include "native/isolation/config_fields.h"
+#include "native/isolation/ended_rows.h"
+#include "native/isolation/host_process.h"
+#include "native/isolation/message_socket.h"
+#include "native/isolation/request_fields.h"
+#include "native/isolation/response_fields.h"
 
 namespace isolation {
 namespace {
@@ -67,7 +67,7 @@ class Host {
       static_cast<Host*>(host)->SendOrEnd(Encode(MessageType::kLog, LogLine{level, text}));
     };
     config.context = this;
-    table_ = addon::OpenExecutor(given->executor_path);
+    table_ = executors::OpenExecutor(given->executor_path);
     ExecutorError error = executor::EmptyError();
     executor::ThrowOnFailure(table_->create(&config, &executor_, &error), error);
     const ExecutorInfo* info = nullptr;

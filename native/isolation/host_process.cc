@@ -1,4 +1,4 @@
-#include "isolation/host_process.h"
+#include "native/isolation/host_process.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <thread>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace isolation {
 namespace {

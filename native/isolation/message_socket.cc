@@ -1,4 +1,4 @@
-#include "isolation/message_socket.h"
+#include "native/isolation/message_socket.h"
 
 #include <sys/socket.h>
 

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "isolation/wire.h"
+#include "native/isolation/wire.h"
 
 namespace isolation {
 

@@ -1,4 +1,4 @@
-#include "isolation/proxy.h"
+#include "native/isolation/proxy.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "isolation/config_fields.h"
-#include "isolation/ended_rows.h"
-#include "isolation/request_fields.h"
-#include "isolation/response_fields.h"
+#include "native/isolation/config_fields.h"
+#include "native/isolation/ended_rows.h"
+#include "native/isolation/request_fields.h"
+#include "native/isolation/response_fields.h"
 
 namespace isolation {
 namespace {

@@ -18,9 +18,9 @@
 #include <unordered_set>
 #include <vector>
 
-#include "executor/guard.h"
-#include "isolation/host_process.h"
-#include "isolation/message_socket.h"
+#include "native/executor/cpp/failure.h"
+#include "native/isolation/host_process.h"
+#include "native/isolation/message_socket.h"
 
 namespace isolation {
 

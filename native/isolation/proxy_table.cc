@@ -1,10 +1,10 @@
-#include "isolation/proxy_table.h"
+#include "native/isolation/proxy_table.h"
 
 #include <memory>
 
-#include "executor/read_struct.h"
-#include "executor/table_of.h"
-#include "isolation/proxy.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/table_of.h"
+#include "native/isolation/proxy.h"
 
 namespace isolation {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "executor/executor.h"
+#include "native/executor/executor.h"
 
 namespace isolation {
 

@@ -2,7 +2,7 @@
 #ifndef ISOLATION_REQUEST_FIELDS_H_
 #define ISOLATION_REQUEST_FIELDS_H_
 
-#include "isolation/type_fields.h"
+#include "native/isolation/type_fields.h"
 
 namespace isolation {
 

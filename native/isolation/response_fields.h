@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "isolation/type_fields.h"
+#include "native/isolation/type_fields.h"
 
 namespace isolation {
 

@@ -4,8 +4,8 @@
 
 #include <cstdio>
 
-#include "executor/tensor_bytes.h"
-#include "isolation/wire.h"
+#include "native/executor/cpp/tensor_bytes.h"
+#include "native/isolation/wire.h"
 
 namespace isolation {
 

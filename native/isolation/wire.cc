@@ -1,4 +1,4 @@
-#include "isolation/wire.h"
+#include "native/isolation/wire.h"
 
 namespace isolation {
 

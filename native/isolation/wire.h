@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "executor/guard.h"
-#include "executor/read_struct.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/read_struct.h"
 
 namespace isolation {
 

@@ -1,11 +1,11 @@
-#include "tensorrt_llm/config.h"
+#include "native/tensorrt_llm/config.h"
 
 #include <utility>
 #include <vector>
 
-#include "executor/read_struct.h"
-#include "tensorrt_llm/decoding_config.h"
-#include "tensorrt_llm/parallel_config.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/tensorrt_llm/decoding_config.h"
+#include "native/tensorrt_llm/parallel_config.h"
 
 namespace adapter {
 namespace {

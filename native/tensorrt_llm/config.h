@@ -2,9 +2,9 @@
 #ifndef ADAPTER_CONFIG_H_
 #define ADAPTER_CONFIG_H_
 
-#include "executor/config.h"
-#include "tensorrt_llm/engine.h"
-#include "tensorrt_llm/features.h"
+#include "native/executor/config.h"
+#include "native/tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/features.h"
 
 namespace adapter {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/daemon_streams.h"
+#include "native/tensorrt_llm/daemon_streams.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,9 +1,9 @@
-#include "tensorrt_llm/decoding_config.h"
+#include "native/tensorrt_llm/decoding_config.h"
 
 #include <string>
 #include <vector>
 
-#include "executor/read_struct.h"
+#include "native/executor/cpp/read_struct.h"
 
 namespace adapter {
 namespace {

@@ -3,8 +3,8 @@
 #ifndef ADAPTER_DECODING_CONFIG_H_
 #define ADAPTER_DECODING_CONFIG_H_
 
-#include "executor/config.h"
-#include "tensorrt_llm/features.h"
+#include "native/executor/config.h"
+#include "native/tensorrt_llm/features.h"
 
 namespace adapter {
 

@@ -1,10 +1,10 @@
-#include "tensorrt_llm/devices.h"
+#include "native/tensorrt_llm/devices.h"
 
 #include <dlfcn.h>
 
 #include <cstdlib>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace adapter {
 namespace {

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/engine.h"
 
 #include <simdjson.h>
 
@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace adapter {
 namespace {

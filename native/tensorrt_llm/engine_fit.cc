@@ -1,12 +1,12 @@
-#include "tensorrt_llm/engine_fit.h"
+#include "native/tensorrt_llm/engine_fit.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <set>
 
-#include "executor/guard.h"
-#include "executor/read_struct.h"
-#include "tensorrt_llm/mpi.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/tensorrt_llm/mpi.h"
 
 namespace adapter {
 namespace {

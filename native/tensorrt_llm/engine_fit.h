@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "executor/config.h"
-#include "tensorrt_llm/devices.h"
-#include "tensorrt_llm/engine.h"
+#include "native/executor/config.h"
+#include "native/tensorrt_llm/devices.h"
+#include "native/tensorrt_llm/engine.h"
 
 namespace adapter {
 

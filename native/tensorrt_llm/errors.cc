@@ -1,4 +1,4 @@
-#include "tensorrt_llm/errors.h"
+#include "native/tensorrt_llm/errors.h"
 
 namespace adapter {
 namespace {

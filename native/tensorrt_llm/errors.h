@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace adapter {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/executor.h"
+#include "native/tensorrt_llm/executor.h"
 
 #include <algorithm>
 #include <limits>
@@ -6,15 +6,15 @@
 #include <utility>
 #include <vector>
 
-#include "executor/read_struct.h"
-#include "tensorrt_llm/config.h"
-#include "tensorrt_llm/devices.h"
-#include "tensorrt_llm/engine_fit.h"
-#include "tensorrt_llm/errors.h"
-#include "tensorrt_llm/library.h"
-#include "tensorrt_llm/mpi.h"
-#include "tensorrt_llm/responses.h"
-#include "tensorrt_llm/run_apart.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/tensorrt_llm/config.h"
+#include "native/tensorrt_llm/devices.h"
+#include "native/tensorrt_llm/engine_fit.h"
+#include "native/tensorrt_llm/errors.h"
+#include "native/tensorrt_llm/library.h"
+#include "native/tensorrt_llm/mpi.h"
+#include "native/tensorrt_llm/responses.h"
+#include "native/tensorrt_llm/run_apart.h"
 
 namespace adapter {
 namespace {

@@ -10,14 +10,14 @@
 #include <optional>
 #include <string>
 
-#include "executor/executor.h"
-#include "executor/outbox.h"
-#include "tensorrt_llm/engine.h"
-#include "tensorrt_llm/features.h"
-#include "tensorrt_llm/ids.h"
-#include "tensorrt_llm/loading.h"
-#include "tensorrt_llm/request.h"
-#include "tensorrt_llm/stats.h"
+#include "native/executor/cpp/batch_builder.h"
+#include "native/executor/executor.h"
+#include "native/tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/features.h"
+#include "native/tensorrt_llm/ids.h"
+#include "native/tensorrt_llm/loading.h"
+#include "native/tensorrt_llm/request.h"
+#include "native/tensorrt_llm/stats.h"
 
 namespace adapter {
 

@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 // Types that not every version has. Where one is missing it stays incomplete, and only a template may use it.
 namespace tensorrt_llm::executor {

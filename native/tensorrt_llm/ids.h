@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tensorrt_llm/features.h"
-#include "tensorrt_llm/pending.h"
+#include "native/tensorrt_llm/features.h"
+#include "native/tensorrt_llm/pending.h"
 
 namespace adapter {
 

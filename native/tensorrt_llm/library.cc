@@ -1,4 +1,4 @@
-#include "tensorrt_llm/library.h"
+#include "native/tensorrt_llm/library.h"
 
 #include <dlfcn.h>
 
@@ -7,7 +7,7 @@
 #include <iterator>
 #include <mutex>
 
-#include "tensorrt_llm/features.h"
+#include "native/tensorrt_llm/features.h"
 
 namespace adapter {
 namespace {

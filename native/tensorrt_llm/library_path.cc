@@ -1,4 +1,4 @@
-#include "tensorrt_llm/library_path.h"
+#include "native/tensorrt_llm/library_path.h"
 
 #include <link.h>
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/loading.h"
+#include "native/tensorrt_llm/loading.h"
 
 #include <unistd.h>
 
@@ -7,11 +7,11 @@
 #include <string>
 #include <utility>
 
-#include "tensorrt_llm/daemon_streams.h"
-#include "tensorrt_llm/errors.h"
-#include "tensorrt_llm/library.h"
-#include "tensorrt_llm/mpi.h"
-#include "tensorrt_llm/run_apart.h"
+#include "native/tensorrt_llm/daemon_streams.h"
+#include "native/tensorrt_llm/errors.h"
+#include "native/tensorrt_llm/library.h"
+#include "native/tensorrt_llm/mpi.h"
+#include "native/tensorrt_llm/run_apart.h"
 
 namespace adapter {
 namespace {

@@ -5,9 +5,9 @@
 #include <functional>
 #include <memory>
 
-#include "tensorrt_llm/engine.h"
-#include "tensorrt_llm/features.h"
-#include "tensorrt_llm/workers.h"
+#include "native/tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/features.h"
+#include "native/tensorrt_llm/workers.h"
 
 namespace adapter {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/logprobs.h"
+#include "native/tensorrt_llm/logprobs.h"
 
 #include <algorithm>
 #include <cmath>

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "executor/row.h"
+#include "native/executor/cpp/row.h"
 
 namespace adapter {
 

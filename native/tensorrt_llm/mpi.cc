@@ -1,4 +1,4 @@
-#include "tensorrt_llm/mpi.h"
+#include "native/tensorrt_llm/mpi.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -10,8 +10,8 @@
 #include <optional>
 #include <sstream>
 
-#include "executor/guard.h"
-#include "tensorrt_llm/library_path.h"
+#include "native/executor/cpp/failure.h"
+#include "native/tensorrt_llm/library_path.h"
 
 namespace adapter {
 namespace {

@@ -1,11 +1,11 @@
-#include "tensorrt_llm/parallel_config.h"
+#include "native/tensorrt_llm/parallel_config.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "executor/guard.h"
-#include "tensorrt_llm/mpi.h"
-#include "tensorrt_llm/worker_program.h"
+#include "native/executor/cpp/failure.h"
+#include "native/tensorrt_llm/mpi.h"
+#include "native/tensorrt_llm/worker_program.h"
 
 namespace adapter {
 namespace {

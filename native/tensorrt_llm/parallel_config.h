@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "executor/config.h"
-#include "tensorrt_llm/engine.h"
-#include "tensorrt_llm/features.h"
+#include "native/executor/config.h"
+#include "native/tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/features.h"
 
 namespace adapter {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/request.h"
+#include "native/tensorrt_llm/request.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "executor/read_struct.h"
-#include "tensorrt_llm/decoding_config.h"
-#include "tensorrt_llm/errors.h"
-#include "tensorrt_llm/request_extras.h"
-#include "tensorrt_llm/sampling.h"
-#include "tensorrt_llm/tensors.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/tensorrt_llm/decoding_config.h"
+#include "native/tensorrt_llm/errors.h"
+#include "native/tensorrt_llm/request_extras.h"
+#include "native/tensorrt_llm/sampling.h"
+#include "native/tensorrt_llm/tensors.h"
 
 namespace adapter {
 namespace {

@@ -5,10 +5,10 @@
 #include <string>
 #include <unordered_map>
 
-#include "executor/request.h"
-#include "tensorrt_llm/engine.h"
-#include "tensorrt_llm/features.h"
-#include "tensorrt_llm/pending.h"
+#include "native/executor/request.h"
+#include "native/tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/features.h"
+#include "native/tensorrt_llm/pending.h"
 
 namespace adapter {
 

@@ -1,14 +1,14 @@
-#include "tensorrt_llm/request_extras.h"
+#include "native/tensorrt_llm/request_extras.h"
 
 #include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "executor/executor.h"
-#include "executor/read_struct.h"
-#include "tensorrt_llm/decoding_config.h"
-#include "tensorrt_llm/tensors.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/executor/executor.h"
+#include "native/tensorrt_llm/decoding_config.h"
+#include "native/tensorrt_llm/tensors.h"
 
 namespace adapter {
 namespace {

@@ -2,8 +2,8 @@
 #ifndef ADAPTER_REQUEST_EXTRAS_H_
 #define ADAPTER_REQUEST_EXTRAS_H_
 
-#include "executor/request.h"
-#include "tensorrt_llm/features.h"
+#include "native/executor/request.h"
+#include "native/tensorrt_llm/features.h"
 
 namespace adapter {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/responses.h"
+#include "native/tensorrt_llm/responses.h"
 
 #include <algorithm>
 #include <limits>
@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "tensorrt_llm/logprobs.h"
-#include "tensorrt_llm/tensors.h"
+#include "native/tensorrt_llm/logprobs.h"
+#include "native/tensorrt_llm/tensors.h"
 
 namespace adapter {
 namespace {

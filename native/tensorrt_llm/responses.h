@@ -4,11 +4,11 @@
 
 #include <vector>
 
-#include "executor/guard.h"
-#include "executor/row.h"
-#include "tensorrt_llm/engine.h"
-#include "tensorrt_llm/features.h"
-#include "tensorrt_llm/pending.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/row.h"
+#include "native/tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/features.h"
+#include "native/tensorrt_llm/pending.h"
 
 namespace adapter {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/sampling.h"
+#include "native/tensorrt_llm/sampling.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/stats.h"
+#include "native/tensorrt_llm/stats.h"
 
 #include <algorithm>
 

@@ -4,9 +4,9 @@
 
 #include <vector>
 
-#include "executor/statistics.h"
-#include "tensorrt_llm/features.h"
-#include "tensorrt_llm/ids.h"
+#include "native/executor/statistics.h"
+#include "native/tensorrt_llm/features.h"
+#include "native/tensorrt_llm/ids.h"
 
 namespace adapter {
 

@@ -1,6 +1,6 @@
 // What libexecutor_tensorrt_llm.so exports.
-#include "executor/table_of.h"
-#include "tensorrt_llm/executor.h"
+#include "native/executor/cpp/table_of.h"
+#include "native/tensorrt_llm/executor.h"
 
 extern "C" __attribute__((visibility("default"))) const ExecutorTable* executor_table(uint32_t abi_version) {
   static constexpr ExecutorTable kTable = executor::TableOf<adapter::EngineExecutor>("tensorrt-llm");

@@ -1,11 +1,11 @@
-#include "tensorrt_llm/tensors.h"
+#include "native/tensorrt_llm/tensors.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace adapter {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "executor/row.h"
-#include "tensorrt_llm/features.h"
+#include "native/executor/cpp/row.h"
+#include "native/tensorrt_llm/features.h"
 
 namespace adapter {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/worker_program.h"
+#include "native/tensorrt_llm/worker_program.h"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -10,8 +10,8 @@
 #include <sstream>
 #include <vector>
 
-#include "executor/guard.h"
-#include "tensorrt_llm/library_path.h"
+#include "native/executor/cpp/failure.h"
+#include "native/tensorrt_llm/library_path.h"
 
 namespace adapter {
 namespace {

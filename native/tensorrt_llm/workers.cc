@@ -1,4 +1,4 @@
-#include "tensorrt_llm/workers.h"
+#include "native/tensorrt_llm/workers.h"
 
 #include <unistd.h>
 

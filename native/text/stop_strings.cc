@@ -1,4 +1,4 @@
-#include "text/stop_strings.h"
+#include "native/text/stop_strings.h"
 
 #include <stdexcept>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "text/text_stream.h"
+#include "native/text/text_stream.h"
 
 #include <string_view>
 #include <utility>

@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "text/stop_strings.h"
-#include "text/utf8.h"
-#include "text/vocabulary.h"
+#include "native/text/stop_strings.h"
+#include "native/text/utf8.h"
+#include "native/text/vocabulary.h"
 
 namespace text {
 

@@ -1,4 +1,4 @@
-#include "text/vocabulary.h"
+#include "native/text/vocabulary.h"
 
 #include <algorithm>
 #include <stdexcept>

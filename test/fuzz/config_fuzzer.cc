@@ -1,9 +1,9 @@
 // Any bytes as config.json are read within the ranges that ReadEngineConfig promises, or are a Failure with its code.
-#include "embedded/config.h"
+#include "native/embedded/checkpoint/config.h"
 
 #include <string_view>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 #include "fuzz.h"
 #include "plain_utf8.h"
 

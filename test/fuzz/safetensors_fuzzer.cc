@@ -1,11 +1,11 @@
 // Any bytes as a safetensors file are a file whose tensors can be read, or a Failure with its code.
-#include "embedded/safetensors.h"
+#include "native/embedded/checkpoint/safetensors.h"
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 #include "fuzz.h"
 #include "plain_utf8.h"
 

@@ -1,6 +1,6 @@
 // However a text is cut into calls, StopMatcher finds what a search of the whole text finds, and holds back neither more
 // nor less than could still become a stop string.
-#include "text/stop_strings.h"
+#include "native/text/stop_strings.h"
 
 #include <optional>
 #include <string>

@@ -1,6 +1,6 @@
 // However tokens are cut into Push calls, TextStream gives the text that plain code makes of all of them at once: valid
 // UTF-8 up to the first stop string.
-#include "text/text_stream.h"
+#include "native/text/text_stream.h"
 
 #include <memory>
 #include <optional>

@@ -2,7 +2,7 @@
 
 #include <simdjson.h>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace scripted {
 

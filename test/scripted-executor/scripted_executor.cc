@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "executor/executor.h"
-#include "executor/guard.h"
-#include "executor/table_of.h"
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/table_of.h"
+#include "native/executor/executor.h"
 #include "script.h"
 #include "tell.h"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <type_traits>
 
-#include "isolation/config_fields.h"
-#include "isolation/request_fields.h"
+#include "native/isolation/config_fields.h"
+#include "native/isolation/request_fields.h"
 
 namespace scripted {
 

@@ -1,11 +1,11 @@
-#include "embedded/cpu/dispatch.h"
+#include "native/embedded/cpu/dispatch.h"
 
 #include <cpuid.h>
 
 #include <cstdlib>
 #include <string>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace embedded::cpu {
 namespace {

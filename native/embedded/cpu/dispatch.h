@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "embedded/cpu/kernels.h"
+#include "native/embedded/cpu/kernels.h"
 
 namespace embedded::cpu {
 

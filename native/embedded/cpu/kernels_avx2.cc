@@ -1,8 +1,8 @@
 // AVX2, FMA and F16C. Compiled with those flags: include only what kernels.h allows.
 #include <immintrin.h>
 
-#include "embedded/cpu/kernels.h"
-#include "embedded/cpu/vector_kernels.h"
+#include "native/embedded/cpu/kernels.h"
+#include "native/embedded/cpu/vector_kernels.h"
 
 namespace embedded::cpu {
 namespace {

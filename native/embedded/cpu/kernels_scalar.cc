@@ -1,8 +1,8 @@
 // The plain twin of the fast kernels: the meaning, for reading and for tests.
 #include <math.h>
 
-#include "embedded/cpu/float16.h"
-#include "embedded/cpu/kernels.h"
+#include "native/embedded/cpu/float16.h"
+#include "native/embedded/cpu/kernels.h"
 
 namespace embedded::cpu {
 namespace {

@@ -1,4 +1,4 @@
-#include "embedded/cpu/thread_pool.h"
+#include "native/embedded/cpu/thread_pool.h"
 
 #include <immintrin.h>
 #include <linux/futex.h>

@@ -8,7 +8,7 @@
 #ifndef EMBEDDED_CPU_VECTOR_KERNELS_H_
 #define EMBEDDED_CPU_VECTOR_KERNELS_H_
 
-#include "embedded/cpu/kernels.h"
+#include "native/embedded/cpu/kernels.h"
 
 namespace embedded::cpu {
 

@@ -1,4 +1,4 @@
-#include "embedded/kv_cache.h"
+#include "native/embedded/kv_cache.h"
 
 #include <gtest/gtest.h>
 

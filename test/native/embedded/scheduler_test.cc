@@ -1,4 +1,4 @@
-#include "embedded/scheduler.h"
+#include "native/embedded/scheduler.h"
 
 #include <gtest/gtest.h>
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "embedded/executor_table.h"
-#include "executor/executor.h"
+#include "native/embedded/executor_table.h"
+#include "native/executor/executor.h"
 #include "tiny_checkpoint.h"
 
 namespace embedded {

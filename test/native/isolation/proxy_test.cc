@@ -1,4 +1,4 @@
-#include "isolation/proxy.h"
+#include "native/isolation/proxy.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "isolation/wire.h"
+#include "native/isolation/wire.h"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +7,10 @@
 #include <deque>
 #include <string>
 
-#include "isolation/config_fields.h"
-#include "isolation/ended_rows.h"
-#include "isolation/request_fields.h"
-#include "isolation/response_fields.h"
+#include "native/isolation/config_fields.h"
+#include "native/isolation/ended_rows.h"
+#include "native/isolation/request_fields.h"
+#include "native/isolation/response_fields.h"
 
 namespace isolation {
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/config.h"
+#include "native/tensorrt_llm/config.h"
 
 #include <cstdlib>
 

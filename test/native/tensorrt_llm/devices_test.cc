@@ -1,4 +1,4 @@
-#include "tensorrt_llm/devices.h"
+#include "native/tensorrt_llm/devices.h"
 
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/engine_fit.h"
+#include "native/tensorrt_llm/engine_fit.h"
 
 #include <cstdlib>
 #include <ostream>

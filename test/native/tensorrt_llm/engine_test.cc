@@ -1,4 +1,4 @@
-#include "tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/engine.h"
 
 #include "test_engine.h"
 

@@ -1,5 +1,5 @@
 // The adapter through its table, in the library that it is shipped as.
-#include "executor/executor.h"
+#include "native/executor/executor.h"
 
 #include <dlfcn.h>
 

@@ -1,4 +1,4 @@
-#include "tensorrt_llm/ids.h"
+#include "native/tensorrt_llm/ids.h"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 //   g++ -std=c++17 -Inative test/native/tensorrt_llm/print_devices.cc native/tensorrt_llm/devices.cc -ldl && ./a.out
 #include <cstdio>
 
-#include "executor/guard.h"
-#include "tensorrt_llm/devices.h"
+#include "native/executor/cpp/failure.h"
+#include "native/tensorrt_llm/devices.h"
 
 int main() {
   try {

@@ -1,10 +1,10 @@
-#include "tensorrt_llm/request_extras.h"
+#include "native/tensorrt_llm/request_extras.h"
 
 #include <string>
 #include <vector>
 
 #include "../embedded/table_client.h"
-#include "tensorrt_llm/request.h"
+#include "native/tensorrt_llm/request.h"
 #include "test_engine.h"
 
 namespace adapter {

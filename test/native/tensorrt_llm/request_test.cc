@@ -1,4 +1,4 @@
-#include "tensorrt_llm/request.h"
+#include "native/tensorrt_llm/request.h"
 
 #include <string>
 #include <vector>

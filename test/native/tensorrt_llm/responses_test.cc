@@ -1,9 +1,9 @@
-#include "tensorrt_llm/responses.h"
+#include "native/tensorrt_llm/responses.h"
 
 #include <cmath>
 #include <vector>
 
-#include "tensorrt_llm/tensors.h"
+#include "native/tensorrt_llm/tensors.h"
 #include "test_engine.h"
 
 namespace adapter {

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "../embedded/tiny_checkpoint.h"
-#include "executor/guard.h"
-#include "tensorrt_llm/engine.h"
-#include "tensorrt_llm/features.h"
+#include "native/executor/cpp/failure.h"
+#include "native/tensorrt_llm/engine.h"
+#include "native/tensorrt_llm/features.h"
 
 namespace adapter {
 

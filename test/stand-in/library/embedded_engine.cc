@@ -1,9 +1,9 @@
 #include <cmath>
 
 #include "check.h"
-#include "embedded/executor_table.h"
 #include "engine.h"
-#include "executor/guard.h"
+#include "native/embedded/executor_table.h"
+#include "native/executor/cpp/failure.h"
 
 namespace stand_in {
 namespace {

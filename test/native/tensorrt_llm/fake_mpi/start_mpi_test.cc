@@ -7,7 +7,7 @@
 #include <string>
 
 #include "../test_engine.h"
-#include "tensorrt_llm/mpi.h"
+#include "native/tensorrt_llm/mpi.h"
 
 namespace {
 

@@ -1,0 +1,199 @@
+#include "native/embedded/checkpoint/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <simdjson.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+#include "native/executor/cpp/failure.h"
+
+namespace embedded {
+namespace {
+
+using executor::Failure;
+using simdjson::dom::array;
+using simdjson::dom::element;
+using simdjson::dom::object;
+
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
+
+std::optional<uint64_t> ElementBits(std::string_view dtype) {
+  for (const std::string_view name : {"F64", "I64", "U64"})
+    if (dtype == name) return 64;
+  for (const std::string_view name : {"F32", "I32", "U32"})
+    if (dtype == name) return 32;
+  for (const std::string_view name : {"F16", "BF16", "I16", "U16"})
+    if (dtype == name) return 16;
+  for (const std::string_view name : {"F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"})
+    if (dtype == name) return 8;
+  return std::nullopt;
+}
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + "]";
+}
+
+class EntryReader {
+ public:
+  EntryReader(const std::string& path, std::string_view name) : path_(path), name_(name) {}
+
+  TensorEntry Read(const element& value, uint64_t data_start, uint64_t file_bytes) const {
+    object fields;
+    if (value.get_object().get(fields)) Fail("is no object");
+    TensorEntry entry;
+    std::string_view dtype;
+    if (fields["dtype"].get_string().get(dtype)) Fail("has no dtype");
+    const auto bits = ElementBits(dtype);
+    if (!bits) Fail("has the dtype " + std::string(dtype) + ", which the format does not know");
+    entry.dtype = dtype;
+    const uint64_t needed = ReadShape(fields, &entry) * (*bits / 8);
+    array offsets;
+    uint64_t begin, end;
+    if (fields["data_offsets"].get_array().get(offsets) || offsets.size() != 2 ||
+        offsets.at(0).get_uint64().get(begin) || offsets.at(1).get_uint64().get(end) || end < begin)
+      Fail("has no data_offsets of two rising numbers");
+    if (end > file_bytes - data_start)
+      Fail("ends at byte " + std::to_string(end) + " of the " + std::to_string(file_bytes - data_start) +
+           " that the file has after its header");
+    if (end - begin != needed)
+      Fail("takes " + std::to_string(end - begin) + " bytes; " + ShapeText(entry.shape) + " of " + entry.dtype +
+           " need " + std::to_string(needed));
+    entry.offset = data_start + begin;
+    entry.bytes = needed;
+    return entry;
+  }
+
+ private:
+  // Returns the number of elements; eight times it still fits 64 bits.
+  uint64_t ReadShape(const object& fields, TensorEntry* entry) const {
+    array shape;
+    if (fields["shape"].get_array().get(shape)) Fail("has no shape");
+    uint64_t elements = 1;
+    for (const element& size : shape) {
+      int64_t value;
+      if (size.get_int64().get(value) || value < 0) Fail("has a shape of something other than whole numbers");
+      if (value != 0 && elements > std::numeric_limits<uint64_t>::max() / 64 / static_cast<uint64_t>(value))
+        Fail("has a shape too large for any file");
+      elements *= static_cast<uint64_t>(value);
+      entry->shape.push_back(value);
+    }
+    return elements;
+  }
+
+  [[noreturn]] void Fail(const std::string& what) const {
+    throw Failure(EXECUTOR_ENGINE_WEIGHTS, path_ + ": tensor " + std::string(name_) + " " + what +
+                                               ". The file is damaged; convert the model again.");
+  }
+
+  const std::string& path_;
+  std::string_view name_;
+};
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const std::string& path)
+    : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (descriptor_ < 0)
+    throw Failure(EXECUTOR_ENGINE_RANKS, path + " cannot be opened: " + std::strerror(errno) +
+                                             ". Convert the model again: npx node-tensorrt-llm convert SOURCE DIR");
+  try {
+    ReadHeader();
+  } catch (...) {
+    close(descriptor_);
+    throw;
+  }
+}
+
+SafetensorsFile::~SafetensorsFile() { close(descriptor_); }
+
+void SafetensorsFile::ReadHeader() {
+  struct stat status;
+  if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) Fail("is no regular file");
+  file_bytes_ = static_cast<uint64_t>(status.st_size);
+  uint64_t header_bytes;  // little-endian, as every machine is that this runs on
+  if (file_bytes_ < sizeof(header_bytes)) Fail("has " + std::to_string(file_bytes_) + " bytes and so no header");
+  ReadAt(0, sizeof(header_bytes), &header_bytes);
+  if (header_bytes > kMaxHeaderBytes)
+    Fail("has a header of " + std::to_string(header_bytes) + " bytes; the format allows " +
+         std::to_string(kMaxHeaderBytes));
+  if (header_bytes > file_bytes_ - sizeof(header_bytes))
+    Fail("is cut off: its header needs " + std::to_string(header_bytes) + " bytes, the file has " +
+         std::to_string(file_bytes_));
+  simdjson::padded_string header(header_bytes);
+  ReadAt(sizeof(header_bytes), header_bytes, header.data());
+
+  simdjson::dom::parser parser;
+  element root;
+  object entries;
+  if (const auto error = parser.parse(header).get(root))
+    Fail(std::string("has a header that is no valid JSON: ") + simdjson::error_message(error));
+  if (root.get_object().get(entries)) Fail("has a header that is no JSON object");
+  const uint64_t data_start = sizeof(header_bytes) + header_bytes;
+  for (const auto& [name, value] : entries) {
+    if (name == "__metadata__") continue;
+    const TensorEntry entry = EntryReader(path_, name).Read(value, data_start, file_bytes_);
+    if (!tensors_.emplace(name, entry).second) Fail("names tensor " + std::string(name) + " twice");
+  }
+
+  std::vector<std::pair<const std::string*, const TensorEntry*>> by_offset;
+  for (const auto& [name, entry] : tensors_) by_offset.push_back({&name, &entry});
+  std::sort(by_offset.begin(), by_offset.end(), [](const auto& a, const auto& b) {
+    return std::make_pair(a.second->offset, a.second->bytes) < std::make_pair(b.second->offset, b.second->bytes);
+  });
+  uint64_t end = data_start;
+  for (const auto& [name, entry] : by_offset) {
+    if (entry->offset != end)
+      Fail("is damaged: tensor " + *name + (entry->offset < end ? " overlaps the one before it" : " follows a hole"));
+    end += entry->bytes;
+  }
+  if (end != file_bytes_) Fail("has " + std::to_string(file_bytes_ - end) + " bytes behind its last tensor");
+}
+
+const TensorEntry& SafetensorsFile::Find(const std::string& name, const std::vector<int64_t>& shape) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) Fail("has no tensor " + name + ", which config.json calls for; convert the model again");
+  const TensorEntry& tensor = found->second;
+  if (tensor.shape != shape)
+    Fail("has tensor " + name + " with the shape " + ShapeText(tensor.shape) + "; config.json calls for " +
+         ShapeText(shape));
+  if (tensor.dtype != "F32" && tensor.dtype != "F16" && tensor.dtype != "BF16")
+    Fail("has tensor " + name + " as " + tensor.dtype + "; weights may be F32, F16 or BF16");
+  return tensor;
+}
+
+cpu::WeightType SafetensorsFile::TypeOf(const TensorEntry& tensor) {
+  if (tensor.dtype == "F32") return cpu::WeightType::kFloat32;
+  return tensor.dtype == "F16" ? cpu::WeightType::kFloat16 : cpu::WeightType::kBfloat16;
+}
+
+void SafetensorsFile::Read(const TensorEntry& tensor, uint64_t offset, uint64_t bytes, void* out) const {
+  ReadAt(tensor.offset + offset, bytes, out);
+}
+
+void SafetensorsFile::ReadAt(uint64_t offset, uint64_t bytes, void* out) const {
+  auto* next = static_cast<char*>(out);
+  while (bytes > 0) {
+    const ssize_t got = pread(descriptor_, next, bytes, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) Fail(std::string("cannot be read: ") + std::strerror(errno));
+    if (got == 0) Fail("was cut off while it was read");
+    next += got;
+    offset += static_cast<uint64_t>(got);
+    bytes -= static_cast<uint64_t>(got);
+  }
+}
+
+void SafetensorsFile::Fail(const std::string& what) const {
+  throw Failure(EXECUTOR_ENGINE_WEIGHTS, path_ + " " + what);
+}
+
+}  // namespace embedded

@@ -1,0 +1,176 @@
+#include "native/embedded/cpu/llama.h"
+
+#include <algorithm>
+
+namespace embedded {
+namespace {
+
+using cpu::kPanelWidth;
+
+// Sums of 256 products are added up one after the other: a piece of panel and input then stays in the first-level
+// cache, and long sums lose less to rounding.
+constexpr int kDepthPerSum = 256;
+// Tokens whose inputs stay in the second-level cache while the panels pass by; a multiple of every kernel's rows.
+constexpr int kTokensPerPiece = 96;
+int PanelMultiple(int size) { return (size + kPanelWidth - 1) / kPanelWidth * kPanelWidth; }
+int CeilDivide(int value, int divisor) { return (value + divisor - 1) / divisor; }
+
+}  // namespace
+
+Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory,
+             const cpu::Kernels& kernels, cpu::ThreadPool* pool, int max_step_tokens)
+    : model_(model),
+      weights_(weights),
+      kv_memory_(kv_memory),
+      kernels_(kernels),
+      pool_(pool),
+      rope_(model),
+      attention_(model, kv_memory, kernels),
+      hidden_stride_(PanelMultiple(model.hidden_size)),
+      qkv_stride_(PanelMultiple(model.qkv_size())),
+      attended_stride_(model.heads * model.head_dim),
+      ffn_stride_(PanelMultiple(model.intermediate_size)),
+      logits_stride_(PanelMultiple(model.vocab_size)) {
+  const auto rows_of = [max_step_tokens](int width) {
+    return PagedMemory(sizeof(float) * max_step_tokens * width, PageSize::kDefault);
+  };
+  hidden_ = rows_of(hidden_stride_);
+  normed_ = rows_of(hidden_stride_);
+  qkv_ = rows_of(qkv_stride_);
+  attended_ = rows_of(attended_stride_);
+  ffn_ = rows_of(ffn_stride_);
+  cosines_ = rows_of(model.head_dim / 2);
+  sines_ = rows_of(model.head_dim / 2);
+  for (int thread = 0; thread < pool->threads(); ++thread) attention_scratch_.emplace_back(attention_);
+}
+
+bool Llama::Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>& abandon) {
+  Embed(spans);
+  for (int i = 0; i < model_.layers; ++i) {
+    if (abandon) return false;
+    const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
+    // hidden += attention(norm(hidden)) * dense^T
+    Normalize(layer.input_norm);
+    Multiply(normed_.floats(), hidden_stride_, tokens_, layer.qkv, Store::kReplace, qkv_.floats(), qkv_stride_);
+    RotateAndStore(i);
+    Attend(spans, i);
+    Multiply(attended_.floats(), attended_stride_, tokens_, layer.dense, Store::kAdd, hidden_.floats(), hidden_stride_);
+    // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
+    Normalize(layer.post_norm);
+    GatedUp(layer);
+    Multiply(ffn_.floats(), ffn_stride_, tokens_, layer.proj, Store::kAdd, hidden_.floats(), hidden_stride_);
+  }
+  return true;
+}
+
+void Llama::Logits(const std::vector<int>& rows, float* out) {
+  const int count = static_cast<int>(rows.size());
+  for (int i = 0; i < count; ++i)
+    kernels_.rms_norm(hidden_.floats() + static_cast<size_t>(rows[i]) * hidden_stride_, weights_.final_norm.data(),
+                      model_.norm_epsilon, model_.hidden_size,
+                      normed_.floats() + static_cast<size_t>(i) * hidden_stride_);
+  Multiply(normed_.floats(), hidden_stride_, count, weights_.head, Store::kReplace, out, logits_stride_);
+}
+
+void Llama::Embed(const std::vector<TokenSpan>& spans) {
+  tokens_ = 0;
+  places_.clear();
+  tiles_.clear();
+  const size_t half = static_cast<size_t>(model_.head_dim) / 2;
+  for (size_t s = 0; s < spans.size(); ++s) {
+    const TokenSpan& span = spans[s];
+    for (int first = 0; first < span.count; first += attention_.queries_per_tile())
+      tiles_.push_back(
+          {static_cast<int>(s), first, tokens_ + first, std::min(attention_.queries_per_tile(), span.count - first)});
+    for (int i = 0; i < span.count; ++i, ++tokens_) {
+      const int position = span.first_position + i;
+      places_.push_back({span.block_table[position / kTokensPerBlock], position % kTokensPerBlock});
+      rope_.Angles(position, cosines_.floats() + tokens_ * half, sines_.floats() + tokens_ * half);
+      weights_.embedding.Row(span.tokens[i], hidden_.floats() + static_cast<size_t>(tokens_) * hidden_stride_);
+    }
+  }
+}
+
+void Llama::Normalize(const std::vector<float>& weight) {
+  pool_->Run(tokens_, [&](int token, int) {
+    const size_t at = static_cast<size_t>(token) * hidden_stride_;
+    kernels_.rms_norm(hidden_.floats() + at, weight.data(), model_.norm_epsilon, model_.hidden_size,
+                      normed_.floats() + at);
+  });
+}
+
+void Llama::RotateAndStore(int layer) {
+  pool_->Run(tokens_, [&](int token, int) {
+    const size_t half = static_cast<size_t>(model_.head_dim) / 2;
+    const float* cos = cosines_.floats() + token * half;
+    const float* sin = sines_.floats() + token * half;
+    float* head = qkv_.floats() + static_cast<size_t>(token) * qkv_stride_;
+    for (int h = 0; h < model_.heads + model_.kv_heads; ++h) rope_.Rotate(cos, sin, head + h * model_.head_dim);
+
+    const TokenPlace place = places_[static_cast<size_t>(token)];
+    const float* key = head + model_.heads * model_.head_dim;
+    const float* value = key + model_.kv_heads * model_.head_dim;
+    for (int h = 0; h < model_.kv_heads; ++h, key += model_.head_dim, value += model_.head_dim) {
+      float* keys = kv_memory_.Keys(place.block, layer, h) + place.slot;
+      for (int d = 0; d < model_.head_dim; ++d) keys[d * kTokensPerBlock] = key[d];
+      std::copy_n(value, model_.head_dim,
+                  kv_memory_.Values(place.block, layer, h) + place.slot * kv_memory_.value_stride());
+    }
+  });
+}
+
+void Llama::Attend(const std::vector<TokenSpan>& spans, int layer) {
+  const int group_width = model_.heads / model_.kv_heads * model_.head_dim;
+  pool_->Run(static_cast<int>(tiles_.size()) * model_.kv_heads, [&](int piece, int thread) {
+    // The longest walks, those of the last queries, start first.
+    const Tile& tile = tiles_[tiles_.size() - 1 - static_cast<size_t>(piece / model_.kv_heads)];
+    const int kv_head = piece % model_.kv_heads;
+    const TokenSpan& span = spans[static_cast<size_t>(tile.span)];
+    const size_t token = static_cast<size_t>(tile.first_token);
+    attention_.Compute(
+        {qkv_.floats() + token * qkv_stride_ + kv_head * group_width, static_cast<size_t>(qkv_stride_),
+         attended_.floats() + token * attended_stride_ + kv_head * group_width, static_cast<size_t>(attended_stride_),
+         tile.queries, span.first_position + tile.first_query, span.block_table, layer, kv_head},
+        &attention_scratch_[static_cast<size_t>(thread)]);
+  });
+}
+
+void Llama::GatedUp(const LayerWeights& layer) {
+  const int panels = layer.fc.panels();
+  pool_->Run(CeilDivide(tokens_, kTokensPerPiece) * panels, [&](int piece, int) {
+    float fc[kTokensPerPiece * kPanelWidth];
+    float gate[kTokensPerPiece * kPanelWidth];
+    const int panel = piece % panels;
+    const size_t first_token = static_cast<size_t>(piece / panels) * kTokensPerPiece;
+    const int rows = std::min(kTokensPerPiece, tokens_ - static_cast<int>(first_token));
+    const float* x = normed_.floats() + first_token * hidden_stride_;
+    MultiplyPanel(x, hidden_stride_, rows, layer.fc, panel, Store::kReplace, fc, kPanelWidth);
+    MultiplyPanel(x, hidden_stride_, rows, layer.gate, panel, Store::kReplace, gate, kPanelWidth);
+    for (int row = 0; row < rows; ++row)
+      kernels_.silu_multiply(fc + row * kPanelWidth, gate + row * kPanelWidth, kPanelWidth,
+                             ffn_.floats() + (first_token + row) * ffn_stride_ + panel * kPanelWidth);
+  });
+}
+
+void Llama::Multiply(const float* x, size_t x_stride, int tokens, const Matrix& matrix, Store store, float* out,
+                     size_t out_stride) {
+  const int panels = matrix.panels();
+  pool_->Run(CeilDivide(tokens, kTokensPerPiece) * panels, [&](int piece, int) {
+    const int panel = piece % panels;
+    const size_t first_token = static_cast<size_t>(piece / panels) * kTokensPerPiece;
+    const int rows = std::min(kTokensPerPiece, tokens - static_cast<int>(first_token));
+    MultiplyPanel(x + first_token * x_stride, x_stride, rows, matrix, panel, store,
+                  out + first_token * out_stride + static_cast<size_t>(panel) * kPanelWidth, out_stride);
+  });
+}
+
+void Llama::MultiplyPanel(const float* x, size_t x_stride, int rows, const Matrix& matrix, int panel, Store store,
+                          float* out, size_t out_stride) const {
+  for (int depth = 0; depth < matrix.depth; depth += kDepthPerSum)
+    kernels_.panel_product(
+        matrix.type,
+        {x + depth, x_stride, matrix.panel(panel) + size_t{kPanelWidth} * depth * matrix.element_bytes(), kPanelWidth,
+         out, out_stride, rows, std::min(kDepthPerSum, matrix.depth - depth), store == Store::kAdd || depth > 0});
+}
+
+}  // namespace embedded

@@ -1,0 +1,99 @@
+// The Llama graph (arXiv:2302.13971): one pass over the tokens of a step.
+#ifndef EMBEDDED_LLAMA_H_
+#define EMBEDDED_LLAMA_H_
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "native/embedded/checkpoint/config.h"
+#include "native/embedded/cpu/attention.h"
+#include "native/embedded/cpu/kernels.h"
+#include "native/embedded/cpu/memory.h"
+#include "native/embedded/cpu/rope.h"
+#include "native/embedded/cpu/thread_pool.h"
+#include "native/embedded/cpu/weights.h"
+#include "native/embedded/kv_cache.h"
+
+namespace embedded {
+
+// Consecutive tokens of one sequence. Its earlier ones are in the cache, and its blocks reach to the last of these.
+struct TokenSpan {
+  const int32_t* tokens;
+  int count;
+  int first_position;
+  const int* block_table;
+};
+
+// A token's bits do not depend on what else is in the step: see cpu/kernels.h. Borrows what it is given; one thread at
+// a time.
+class Llama {
+ public:
+  Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory, const cpu::Kernels& kernels,
+        cpu::ThreadPool* pool, int max_step_tokens);
+
+  // Computes the step's tokens, together at most max_step_tokens, and writes their keys and values. False if `abandon`
+  // became true on the way, which is looked at before each layer.
+  bool Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>& abandon);
+
+  // Logits of some tokens of the last Forward, counted over its spans: out [rows.size(), logits_stride()].
+  void Logits(const std::vector<int>& rows, float* out);
+  // vocab_size rounded up to whole panels.
+  int logits_stride() const { return logits_stride_; }
+
+ private:
+  void Embed(const std::vector<TokenSpan>& spans);
+  void Normalize(const std::vector<float>& weight);
+  void RotateAndStore(int layer);
+  void Attend(const std::vector<TokenSpan>& spans, int layer);
+  // ffn = silu(normed * fc^T) * (normed * gate^T)
+  void GatedUp(const LayerWeights& layer);
+  enum class Store { kReplace, kAdd };
+  // out [tokens, out_stride] = x [tokens, x_stride] * matrix^T, or added to it.
+  void Multiply(const float* x, size_t x_stride, int tokens, const Matrix& matrix, Store store, float* out,
+                size_t out_stride);
+  // The same for one panel: out [rows, 32], rows out_stride apart.
+  void MultiplyPanel(const float* x, size_t x_stride, int rows, const Matrix& matrix, int panel, Store store,
+                     float* out, size_t out_stride) const;
+
+  const ModelConfig& model_;
+  const LlamaWeights& weights_;
+  const KvMemory& kv_memory_;
+  const cpu::Kernels& kernels_;
+  cpu::ThreadPool* pool_;
+  Rope rope_;
+  Attention attention_;
+  std::vector<Attention::Scratch> attention_scratch_;  // by thread
+
+  struct TokenPlace {
+    int block;
+    int slot;  // in the block
+  };
+  struct Tile {
+    int span;
+    int first_query;  // in the span
+    int first_token;  // in the step
+    int queries;
+  };
+  int tokens_ = 0;
+  std::vector<TokenPlace> places_;  // by token
+  std::vector<Tile> tiles_;
+
+  // Widths are rounded up to whole panels; the columns past the end stay 0.
+  int hidden_stride_;
+  int qkv_stride_;
+  int attended_stride_;
+  int ffn_stride_;
+  int logits_stride_;
+  PagedMemory hidden_;    // [max_step_tokens, hidden_stride]
+  PagedMemory normed_;    // [max_step_tokens, hidden_stride]
+  PagedMemory qkv_;       // [max_step_tokens, qkv_stride]
+  PagedMemory attended_;  // [max_step_tokens, attended_stride]
+  PagedMemory ffn_;       // [max_step_tokens, ffn_stride]
+  PagedMemory cosines_;   // [max_step_tokens, head_dim / 2]
+  PagedMemory sines_;     // [max_step_tokens, head_dim / 2]
+};
+
+}  // namespace embedded
+
+#endif  // EMBEDDED_LLAMA_H_

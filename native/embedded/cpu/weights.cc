@@ -1,0 +1,151 @@
+#include "native/embedded/cpu/weights.h"
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+
+#include "native/embedded/checkpoint/safetensors.h"
+#include "native/embedded/cpu/float16.h"
+#include "native/executor/cpp/failure.h"
+
+namespace embedded {
+namespace {
+
+using cpu::kPanelWidth;
+using cpu::WeightType;
+
+constexpr uint64_t kProgressBytes = 32 << 20;  // read between two progress reports
+
+float ToFloat(const std::byte* data, WeightType type, size_t index) {
+  if (type == WeightType::kFloat32) return reinterpret_cast<const float*>(data)[index];
+  const uint16_t bits = reinterpret_cast<const uint16_t*>(data)[index];
+  return type == WeightType::kFloat16 ? cpu::Float16ToFloat(bits) : cpu::Bfloat16ToFloat(bits);
+}
+
+// rows [rows, depth] to a panel's columns [depth, 32].
+template <typename T>
+void PackPanel(const void* rows, int row_count, int depth, void* panel) {
+  const auto* from = static_cast<const T*>(rows);
+  auto* to = static_cast<T*>(panel);
+  for (int d = 0; d < depth; ++d)
+    for (int r = 0; r < row_count; ++r) to[size_t{kPanelWidth} * d + r] = from[static_cast<size_t>(r) * depth + d];
+}
+
+struct MatrixTensor {
+  Matrix* matrix;
+  const TensorEntry* tensor;
+};
+
+class Loader {
+ public:
+  Loader(const std::string& path, const ModelConfig& model, cpu::ThreadPool* pool,
+         const std::function<bool(double)>& on_progress)
+      : file_(path), model_(model), pool_(pool), on_progress_(on_progress) {}
+
+  LlamaWeights Load() {
+    LlamaWeights weights;
+    weights.layers.resize(static_cast<size_t>(model_.layers));
+    Describe(&weights);
+    size_t bytes = 0;
+    for (const auto& [matrix, tensor] : matrices_) bytes += matrix->bytes();
+    weights.memory = PagedMemory(bytes, PageSize::kHuge);
+    weights.bytes = bytes;
+    auto* next = static_cast<std::byte*>(weights.memory.data());
+    for (const auto& [matrix, tensor] : matrices_) {
+      matrix->data = next;
+      next += matrix->bytes();
+    }
+    uint64_t read = 0;
+    for (const auto& [matrix, tensor] : matrices_) {
+      const int step = std::max(1, static_cast<int>(kProgressBytes / matrix->panel_bytes()));
+      for (int panel = 0; panel < matrix->panels(); panel += step) {
+        const int count = std::min(step, matrix->panels() - panel);
+        LoadPanels(*matrix, *tensor, panel, count);
+        read += count * matrix->panel_bytes();
+        if (!on_progress_(static_cast<double>(read) / static_cast<double>(bytes)))
+          throw executor::Failure(EXECUTOR_LOAD_ABORTED, "loading was given up");
+      }
+    }
+    if (model_.tied_head) weights.head = weights.embedding;
+    return weights;
+  }
+
+ private:
+  // Checks every tensor before memory is taken for any.
+  void Describe(LlamaWeights* weights) {
+    const int hidden = model_.hidden_size;
+    AddMatrix("transformer.vocab_embedding.weight", model_.vocab_size, hidden, &weights->embedding);
+    for (int i = 0; i < model_.layers; ++i) {
+      LayerWeights& layer = weights->layers[static_cast<size_t>(i)];
+      const std::string prefix = "transformer.layers." + std::to_string(i) + ".";
+      layer.input_norm = ReadVector(prefix + "input_layernorm.weight");
+      AddMatrix(prefix + "attention.qkv.weight", model_.qkv_size(), hidden, &layer.qkv);
+      AddMatrix(prefix + "attention.dense.weight", hidden, model_.heads * model_.head_dim, &layer.dense);
+      layer.post_norm = ReadVector(prefix + "post_layernorm.weight");
+      AddMatrix(prefix + "mlp.fc.weight", model_.intermediate_size, hidden, &layer.fc);
+      AddMatrix(prefix + "mlp.gate.weight", model_.intermediate_size, hidden, &layer.gate);
+      AddMatrix(prefix + "mlp.proj.weight", hidden, model_.intermediate_size, &layer.proj);
+    }
+    weights->final_norm = ReadVector("transformer.ln_f.weight");
+    if (!model_.tied_head) AddMatrix("lm_head.weight", model_.vocab_size, hidden, &weights->head);
+  }
+
+  void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix) {
+    const TensorEntry& tensor = file_.Find(name, {outputs, depth});
+    *matrix = {nullptr, SafetensorsFile::TypeOf(tensor), outputs, depth};
+    matrices_.push_back({matrix, &tensor});
+  }
+
+  std::vector<float> ReadVector(const std::string& name) {
+    const TensorEntry& tensor = file_.Find(name, {model_.hidden_size});
+    std::vector<std::byte> bytes(tensor.bytes);
+    file_.Read(tensor, 0, tensor.bytes, bytes.data());
+    std::vector<float> values(static_cast<size_t>(model_.hidden_size));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = ToFloat(bytes.data(), SafetensorsFile::TypeOf(tensor), i);
+    return values;
+  }
+
+  void LoadPanels(const Matrix& matrix, const TensorEntry& tensor, int first, int count) {
+    std::mutex mutex;
+    std::exception_ptr failure;
+    pool_->Run(count, [&](int piece, int) {
+      try {
+        LoadPanel(matrix, tensor, first + piece);
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        failure = std::current_exception();
+      }
+    });
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  void LoadPanel(const Matrix& matrix, const TensorEntry& tensor, int panel) {
+    const int rows = std::min(kPanelWidth, matrix.outputs - panel * kPanelWidth);
+    std::vector<std::byte> buffer(size_t(rows) * matrix.depth * matrix.element_bytes());
+    file_.Read(tensor, panel * matrix.panel_bytes(), buffer.size(), buffer.data());
+    if (matrix.type == WeightType::kFloat32)
+      PackPanel<uint32_t>(buffer.data(), rows, matrix.depth, matrix.panel(panel));
+    else
+      PackPanel<uint16_t>(buffer.data(), rows, matrix.depth, matrix.panel(panel));
+  }
+
+  SafetensorsFile file_;
+  const ModelConfig& model_;
+  cpu::ThreadPool* pool_;
+  const std::function<bool(double)>& on_progress_;
+  std::vector<MatrixTensor> matrices_;
+};
+
+}  // namespace
+
+void Matrix::Row(int output, float* out) const {
+  const std::byte* columns = panel(output / kPanelWidth);
+  for (int d = 0; d < depth; ++d) out[d] = ToFloat(columns, type, size_t{kPanelWidth} * d + output % kPanelWidth);
+}
+
+LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, cpu::ThreadPool* pool,
+                         const std::function<bool(double)>& on_progress) {
+  return Loader(path, model, pool, on_progress).Load();
+}
+
+}  // namespace embedded

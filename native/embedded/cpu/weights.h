@@ -1,0 +1,61 @@
+// The weights of a Llama, in the layout the kernels read.
+#ifndef EMBEDDED_WEIGHTS_H_
+#define EMBEDDED_WEIGHTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "native/embedded/checkpoint/config.h"
+#include "native/embedded/cpu/kernels.h"
+#include "native/embedded/cpu/memory.h"
+#include "native/embedded/cpu/thread_pool.h"
+
+namespace embedded {
+
+// A matrix [outputs, depth] as panels [ceil(outputs / 32), depth, 32]; the last panel's missing outputs are 0.
+struct Matrix {
+  std::byte* data = nullptr;  // in LlamaWeights::memory
+  cpu::WeightType type = cpu::WeightType::kFloat32;
+  int outputs = 0;
+  int depth = 0;
+
+  int panels() const { return (outputs + cpu::kPanelWidth - 1) / cpu::kPanelWidth; }
+  size_t element_bytes() const { return type == cpu::WeightType::kFloat32 ? 4 : 2; }
+  size_t panel_bytes() const { return size_t{cpu::kPanelWidth} * depth * element_bytes(); }
+  size_t bytes() const { return panels() * panel_bytes(); }
+  std::byte* panel(int index) const { return data + index * panel_bytes(); }
+  // The weights of one output, as fp32 [depth]: a row of the embedding.
+  void Row(int output, float* out) const;
+};
+
+struct LayerWeights {
+  std::vector<float> input_norm;  // [hidden_size]
+  Matrix qkv;                     // [heads + 2 * kv_heads of head_dim, hidden_size]: queries, keys, values
+  Matrix dense;                   // [hidden_size, heads * head_dim]
+  std::vector<float> post_norm;   // [hidden_size]
+  Matrix fc;                      // [intermediate_size, hidden_size]; TensorRT-LLM's name for what SiLU is taken of
+  Matrix gate;                    // [intermediate_size, hidden_size]
+  Matrix proj;                    // [hidden_size, intermediate_size]
+};
+
+struct LlamaWeights {
+  PagedMemory memory;
+  Matrix embedding;  // [vocab_size, hidden_size]
+  std::vector<LayerWeights> layers;
+  std::vector<float> final_norm;  // [hidden_size]
+  Matrix head;                    // [vocab_size, hidden_size]; the embedding itself where the model ties them
+  uint64_t bytes = 0;
+};
+
+// Reads `path`, a rank of the unified checkpoint, into huge pages. The file is read piece by piece, so the weights are
+// in memory once. `on_progress` gets 0 to 1 on the calling thread; where it answers false the load is given up with
+// EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
+LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, cpu::ThreadPool* pool,
+                         const std::function<bool(double)>& on_progress);
+
+}  // namespace embedded
+
+#endif  // EMBEDDED_WEIGHTS_H_

@@ -1,0 +1,90 @@
+// C++ only: the table over a class whose members are the table's functions.
+#ifndef NODE_TENSORRT_LLM_EXECUTOR_TABLE_OF_H_
+#define NODE_TENSORRT_LLM_EXECUTOR_TABLE_OF_H_
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+
+#include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/read_struct.h"
+#include "native/executor/executor.h"
+
+namespace executor {
+
+// The opaque handle of an engine, which it owns until `destroy`.
+template <typename Engine>
+Executor* HandleOf(std::unique_ptr<Engine> engine) noexcept {
+  return reinterpret_cast<Executor*>(engine.release());
+}
+
+// What TableOf points to. What an engine throws becomes the function's error.
+template <typename Engine>
+class TableFunctions {
+ public:
+  static ExecutorCode Create(const ExecutorConfig* config, Executor** executor, ExecutorError* error) noexcept {
+    *executor = nullptr;
+    return Guarded(error, [&] { *executor = HandleOf(std::make_unique<Engine>(ReadStruct(config))); });
+  }
+  static ExecutorCode Describe(Executor* executor, const ExecutorInfo** info, ExecutorError* error) noexcept {
+    return Guarded(error, [&] { *info = Of(executor)->info(); });
+  }
+  static ExecutorCode Submit(Executor* executor, const ExecutorRequest* const* requests, uint32_t count,
+                             ExecutorError* error) noexcept {
+    return Guarded(error, [&] { Of(executor)->Submit(requests, count); });
+  }
+  static ExecutorCode Cancel(Executor* executor, const uint64_t* ids, uint32_t count, ExecutorError* error) noexcept {
+    return Guarded(error, [&] { Of(executor)->Cancel(ids, count); });
+  }
+  static ExecutorCode Wait(Executor* executor, uint32_t timeout_ms, const ExecutorBatch** batch,
+                           ExecutorError* error) noexcept {
+    return Guarded(error, [&] { *batch = Of(executor)->Wait(std::chrono::milliseconds(timeout_ms)); });
+  }
+  static void Interrupt(Executor* executor) noexcept {
+    Guarded(nullptr, [&] { Of(executor)->Interrupt(); });
+  }
+  static ExecutorCode Stats(Executor* executor, ExecutorStats* given, ExecutorError* error) noexcept {
+    return Guarded(error, [&] {
+      ExecutorStats stats{};
+      Of(executor)->Stats(&stats);
+      stats.size = std::min<uint32_t>(given->size, sizeof(stats));
+      std::memcpy(given, &stats, stats.size);
+    });
+  }
+  static ExecutorCode Shutdown(Executor* executor, uint32_t deadline_ms, ExecutorError* error) noexcept {
+    return Guarded(error, [&] { Of(executor)->Shutdown(std::chrono::milliseconds(deadline_ms)); });
+  }
+  static void Destroy(Executor* executor) noexcept {
+    Guarded(nullptr, [&] { const std::unique_ptr<Engine> owner(Of(executor)); });
+  }
+
+ private:
+  static Engine* Of(Executor* executor) { return reinterpret_cast<Engine*>(executor); }
+};
+
+// Engine has a member for each function of the table, which throws Failure: `info` is what describe gives, and Stats fills a
+// whole struct. The table's `create` is null where Engine is made from more than an ExecutorConfig.
+template <typename Engine>
+constexpr ExecutorTable TableOf(const char* name) {
+  using Functions = TableFunctions<Engine>;
+  decltype(ExecutorTable::create) create = nullptr;
+  if constexpr (std::is_constructible_v<Engine, const ExecutorConfig&>) create = Functions::Create;
+  return {sizeof(ExecutorTable),
+          EXECUTOR_ABI_VERSION,
+          name,
+          create,
+          Functions::Describe,
+          Functions::Submit,
+          Functions::Cancel,
+          Functions::Wait,
+          Functions::Interrupt,
+          Functions::Stats,
+          Functions::Shutdown,
+          Functions::Destroy};
+}
+
+}  // namespace executor
+
+#endif  // NODE_TENSORRT_LLM_EXECUTOR_TABLE_OF_H_

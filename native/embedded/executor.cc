@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <new>
+#include <stdexcept>
 #include <utility>
 
-#include "native/embedded/cpu/dispatch.h"
-#include "native/embedded/cpu/memory.h"
 #include "native/executor/cpp/read_struct.h"
 
 namespace embedded {
@@ -20,8 +19,6 @@ constexpr auto kLongTime = std::chrono::hours(1);
 double MillisecondsBetween(Request::Clock::time_point from, Request::Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
-
-RequestSequence* SequenceOf(Sequence* sequence) { return static_cast<RequestSequence*>(sequence); }
 
 bool EndsWith(const std::vector<int32_t>& tokens, size_t first, const std::vector<int32_t>& word) {
   return tokens.size() - first >= word.size() && std::equal(word.begin(), word.end(), tokens.end() - word.size());
@@ -39,33 +36,37 @@ void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
 
 }  // namespace
 
-CpuExecutor::CpuExecutor(const ExecutorConfig& given)
+EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& device)
     : engine_([&] {
-        if (given.engine_dir == nullptr)
+        if (config.engine_dir == nullptr)
           throw Failure(EXECUTOR_INVALID_OPTION, "engine_dir is null; it must name an engine directory");
-        return ReadEngineConfig(given.engine_dir);
+        return ReadEngineConfig(config.engine_dir);
       }()),
-      limits_(ResolveLimits(given, engine_)),
+      limits_(ResolveLimits(config, engine_, device.defaults)),
       outbox_(engine_.model.vocab_size),
       reading_(engine_.model.vocab_size) {
-  const cpu::Kernels& kernels = cpu::SelectKernels();
-  const int kv_blocks = ResolveKvBlocks(given, engine_.model, limits_);
+  runner_ = device.make_runner({config, config.engine_dir, engine_.model, limits_, [&](double done) {
+                                  return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
+                                }});
+  const RunnerInfo& runner = runner_->info();
   // A sequence that the whole cache cannot hold could never end.
-  limits_.max_seq_len = static_cast<int>(std::min<int64_t>(limits_.max_seq_len, int64_t{kv_blocks} * kTokensPerBlock));
+  const int64_t cached_tokens = int64_t{runner.kv_blocks} * runner.tokens_per_block;
+  limits_.max_seq_len = static_cast<int>(std::min<int64_t>(limits_.max_seq_len, cached_tokens));
   limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
-  runner_ = std::make_unique<StepRunner>(
-      given.engine_dir, engine_.model, limits_, kv_blocks, kernels,
-      [&](double done) { return given.on_progress == nullptr || given.on_progress(given.context, done) != 0; });
-  scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size}, kv_blocks);
+  scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size},
+                     BlockPool(runner.kv_blocks, runner.tokens_per_block));
+  DescribeEngine(config, device);
+  step_thread_ = std::thread([this] { StepThreadMain(); });
+}
 
-  device_ =
-      std::to_string(limits_.threads) + (limits_.threads == 1 ? " thread, " : " threads, ") + kernels.name + " kernels";
+void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device& device) {
+  const RunnerInfo& runner = runner_->info();
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
-  info_.capabilities = kCapabilities;
-  info_.name = "cpu";
+  info_.capabilities = device.capabilities;
+  info_.name = device.name;
   info_.version = PACKAGE_VERSION;
-  info_.device = device_.c_str();
+  info_.device = runner.device.c_str();
   info_.data_type = engine_.model.dtype.c_str();
   info_.max_batch_size = static_cast<uint32_t>(limits_.max_batch_size);
   info_.max_num_tokens = static_cast<uint32_t>(limits_.max_num_tokens);
@@ -73,38 +74,40 @@ CpuExecutor::CpuExecutor(const ExecutorConfig& given)
   info_.max_seq_len = static_cast<uint32_t>(limits_.max_seq_len);
   info_.max_beam_width = 1;
   info_.tensor_parallel_size = 1;
-  info_.tokens_per_block = kTokensPerBlock;
-  info_.kv_blocks = static_cast<uint32_t>(kv_blocks);
-  info_.weight_bytes = runner_->weight_bytes();
-  info_.kv_cache_bytes = KvMemory::BytesPerBlock(engine_.model) * static_cast<uint64_t>(kv_blocks);
-  log_ = given.on_log;
-  log_context_ = given.context;
+  info_.tokens_per_block = static_cast<uint32_t>(runner.tokens_per_block);
+  info_.kv_blocks = static_cast<uint32_t>(runner.kv_blocks);
+  info_.weight_bytes = runner.weight_bytes;
+  info_.kv_cache_bytes = runner.kv_cache_bytes;
+  log_ = config.on_log;
+  log_context_ = config.context;
   constexpr uint64_t kMegabyte = 1'000'000;
-  Log(LOG_INFO, std::string(given.engine_dir) + ": " + std::to_string(info_.weight_bytes / kMegabyte) + " MB of " +
-                    engine_.model.dtype + " weights, " + device_ + ", a KV cache of " +
+  Log(LOG_INFO, std::string(config.engine_dir) + ": " + std::to_string(info_.weight_bytes / kMegabyte) + " MB of " +
+                    engine_.model.dtype + " weights, " + runner.device + ", a KV cache of " +
                     std::to_string(info_.kv_cache_bytes / kMegabyte) + " MB for " +
-                    std::to_string(int64_t{kv_blocks} * kTokensPerBlock) + " tokens");
-  step_thread_ = std::thread([this] { StepThreadMain(); });
+                    std::to_string(int64_t{runner.kv_blocks} * runner.tokens_per_block) + " tokens");
 }
 
-CpuExecutor::~CpuExecutor() {
+EmbeddedExecutor::~EmbeddedExecutor() {
   stopping_ = true;
   { const Lock lock(mutex_); }  // the step thread either sees the flag or already sleeps
   work_.notify_all();
   step_thread_.join();
 }
 
-void CpuExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
-  std::vector<std::unique_ptr<Request>> made;
-  for (uint32_t i = 0; i < count; ++i)
+void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
+  std::vector<std::shared_ptr<Request>> made;
+  for (uint32_t i = 0; i < count; ++i) {
     made.push_back(MakeRequest(executor::ReadStruct(requests[i]), limits_, engine_.model.vocab_size));
+    const bool planned_ahead = runner_->DrawsAhead(made.back()->sampling);
+    for (RequestSequence& sequence : made.back()->sequences) sequence.planned_ahead = planned_ahead;
+  }
   {
     const Lock lock(mutex_);
     if (failure_) throw Failure(EXECUTOR_FAILED, *failure_);
     if (stopping_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
     // The next step takes as many of those that wait as there are free slots: they are not queued.
     const size_t free_slots = static_cast<size_t>(limits_.max_batch_size) - scheduler_->TakenSlots();
-    const size_t waiting = requests_.size() - ActiveRequests();
+    const size_t waiting = requests_.size() - ActiveRequests(*scheduler_);
     const size_t queued = waiting - std::min(waiting, free_slots);
     if (waiting + count > limits_.max_queue_size + free_slots)
       throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(queued) + " requests wait and " + std::to_string(count) +
@@ -112,7 +115,7 @@ void CpuExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count)
                                              ". Try again later");
     size_t added = 0;
     try {
-      for (std::unique_ptr<Request>& request : made) {
+      for (std::shared_ptr<Request>& request : made) {
         const uint64_t id = request->id;
         Sequence* const sequence = &request->sequences.front();
         if (!requests_.emplace(id, std::move(request)).second)
@@ -132,23 +135,24 @@ void CpuExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count)
   work_.notify_all();
 }
 
-void CpuExecutor::Cancel(const uint64_t* ids, uint32_t count) {
+void EmbeddedExecutor::Cancel(const uint64_t* ids, uint32_t count) {
   {
     const Lock lock(mutex_);
     for (uint32_t i = 0; i < count; ++i) {
       const auto found = requests_.find(ids[i]);
       if (found == requests_.end()) continue;
-      Request* const request = found->second.get();
-      if (request->runs())
-        request->cancelled = true;  // it may be part of the step that runs: the step thread ends it
-      else
-        CancelRequest(request);
+      const std::shared_ptr<Request> request = found->second;
+      if (!request->runs()) {
+        CancelRequest(request.get());
+      } else if (!std::exchange(request->cancelled, true)) {
+        EndAfterStep(request);  // it may be part of a step that runs: the step thread ends it
+      }
     }
   }
   rows_.notify_all();
 }
 
-const ExecutorBatch* CpuExecutor::Wait(std::chrono::milliseconds timeout) {
+const ExecutorBatch* EmbeddedExecutor::Wait(std::chrono::milliseconds timeout) {
   Lock lock(mutex_);
   reading_.Clear();
   rows_.wait_for(lock, timeout, [&] { return !outbox_.empty() || interrupted_ || failure_; });
@@ -158,7 +162,7 @@ const ExecutorBatch* CpuExecutor::Wait(std::chrono::milliseconds timeout) {
   return reading_.Batch();
 }
 
-void CpuExecutor::Interrupt() {
+void EmbeddedExecutor::Interrupt() {
   {
     const Lock lock(mutex_);
     interrupted_ = true;
@@ -166,21 +170,26 @@ void CpuExecutor::Interrupt() {
   rows_.notify_all();
 }
 
-void CpuExecutor::Shutdown(std::chrono::milliseconds deadline) {
+void EmbeddedExecutor::Shutdown(std::chrono::milliseconds deadline) {
   stopping_ = true;
   Lock lock(mutex_);
   work_.notify_all();
   stopped_.wait_for(lock, deadline, [&] { return thread_ended_; });
 }
 
-void CpuExecutor::StepThreadMain() {
+void EmbeddedExecutor::StepThreadMain() {
   Lock lock(mutex_);
   try {
     while (!stopping_) {
-      if (requests_.empty())
+      EndCancelledAndFailed();
+      const bool has_place = in_flight_.size() < static_cast<size_t>(runner_->info().max_steps_in_flight);
+      if (has_place && !requests_.empty() && SubmitStep(&lock)) continue;
+      if (!in_flight_.empty())
+        CollectStep(&lock);
+      else if (requests_.empty())
         work_.wait_for(lock, kLongTime);
       else
-        RunStep(&lock);
+        throw std::logic_error("no sequence can be computed");
     }
     while (!requests_.empty()) CancelRequest(requests_.begin()->second.get());
   } catch (const std::bad_alloc&) {
@@ -195,94 +204,67 @@ void CpuExecutor::StepThreadMain() {
   stopped_.notify_all();
 }
 
-void CpuExecutor::RunStep(Lock* lock) {
+bool EmbeddedExecutor::SubmitStep(Lock* lock) {
   const auto start = Clock::now();
   const uint64_t preemptions = scheduler_->preemptions();
   const Step step = scheduler_->PlanStep();
+  if (step.entries.empty()) return false;
   if (preemptions == 0 && scheduler_->preemptions() > 0)
     Log(LOG_WARNING,
         "the KV cache is full: from now on sequences are put off and computed again when there is room. Give it more "
         "tokens, or run fewer sequences at once");
-  CountPlanned(step, start);
+  statistics_.CountPlanned(step, start);
+  StepInFlight& in_flight = in_flight_.emplace_back();
+  in_flight.planned = start;
+  for (const StepEntry& entry : step.entries) {
+    const RequestSequence& sequence = *SequenceOf(entry);
+    in_flight.entries.push_back({sequence.request->shared_from_this(), sequence.index});
+  }
   lock->unlock();
-  std::vector<std::vector<StepResult>> results = runner_->Run(step, stopping_);
+  runner_->Submit(step, stopping_);
   lock->lock();
+  return true;
+}
+
+void EmbeddedExecutor::CollectStep(Lock* lock) {
+  lock->unlock();
+  StepResults results = runner_->Collect();
+  lock->lock();
+  const StepInFlight step = std::move(in_flight_.front());
+  in_flight_.pop_front();
   if (results.empty()) return;  // abandoned
-  ++stats_.steps;
-  stats_.step_ms = MillisecondsBetween(start, Clock::now());
+  statistics_.CountComputed(MillisecondsBetween(step.planned, Clock::now()));
   for (size_t i = 0; i < results.size(); ++i) Commit(step.entries[i], std::move(results[i]));
   EndCancelledAndFailed();
   rows_.notify_all();
 }
 
-// The sequences of a request run side by side.
-size_t CpuExecutor::ActiveRequests() const {
-  size_t active = 0;
-  const Request* previous = nullptr;
-  for (Sequence* sequence : scheduler_->running())
-    if (const Request* request = SequenceOf(sequence)->request; std::exchange(previous, request) != request) ++active;
-  return active;
-}
-
-void CpuExecutor::CountPlanned(const Step& step, Clock::time_point start) {
-  uint64_t started = 0;
-  double queue_ms = 0;
-  stats_.scheduled_requests = stats_.context_requests = stats_.generation_requests = stats_.context_tokens = 0;
-  scheduled_.clear();
-  // A request's entries stand side by side; it counts once, or twice where a sequence that was preempted is computed
-  // again beside one in decode.
-  const Request *scheduled = nullptr, *in_context = nullptr, *in_generation = nullptr;
-  for (const StepEntry& entry : step.entries) {
-    Request* const request = SequenceOf(entry.sequence)->request;
-    if (std::exchange(scheduled, request) != request) {
-      ++stats_.scheduled_requests;
-      scheduled_.push_back(request->id);
-    }
-    if (entry.tokens > 1 || entry.sequence->computed_tokens < request->prompt_tokens) {
-      if (std::exchange(in_context, request) != request) ++stats_.context_requests;
-      stats_.context_tokens += static_cast<uint32_t>(entry.tokens);
-    } else {
-      if (std::exchange(in_generation, request) != request) ++stats_.generation_requests;
-    }
-    if (request->started) continue;
-    request->started = start;
-    ++started;
-    queue_ms += MillisecondsBetween(request->submitted, start);
+void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results) {
+  Request* const request = entry.request.get();
+  if (request->cancelled || request->failure || request->ended()) return;
+  for (DrawResult& result : results) {
+    if (!result.failure) continue;
+    request->failure = std::move(result.failure);
+    EndAfterStep(entry.request);
+    return;
   }
-  stats_.new_active_requests += started;
-  stats_.queue_ms = started > 0 ? queue_ms / static_cast<double>(started) : 0;
-}
-
-void CpuExecutor::Commit(const StepEntry& entry, std::vector<StepResult> results) {
-  RequestSequence* const sequence = SequenceOf(entry.sequence);
-  Request* const request = sequence->request;
-  sequence->computed_tokens += static_cast<size_t>(entry.tokens);
-  if (request->cancelled) return;  // ended when the whole step is committed
-  for (StepResult& result : results)
-    if (result.failure) {
-      request->failure = std::move(result.failure);
-      return;
-    }
+  RequestSequence* const sequence = &request->sequences[entry.sequence];
   if (results.empty()) {  // in the middle of its prompt: the first row says that it no longer waits
-    if (request->streaming && !request->has_row) outbox_.Add(TakeRow(sequence), stats_.steps);
+    if (request->streaming && !request->has_row) outbox_.Add(TakeRow(sequence), statistics_.steps());
     return;
   }
   if (!request->first_token) request->first_token = Clock::now();
-  if (sequence->forks > 0) {
-    std::vector<Sequence*> forks;
-    for (size_t i = 1; i < request->sequences.size(); ++i) forks.push_back(&request->sequences[i]);
-    scheduler_->Fork(sequence, forks);
-  }
   // The last of these may end the request.
-  for (size_t i = 0; i < results.size(); ++i) AddToken(sequence + i, std::move(results[i].output));
+  for (size_t i = 0; i < results.size(); ++i)
+    if (!sequence[i].ended) AddToken(&sequence[i], std::move(results[i].output));
 }
 
-void CpuExecutor::AddToken(RequestSequence* sequence, Output output) {
+void EmbeddedExecutor::AddToken(RequestSequence* sequence, Output output) {
   const Request& request = *sequence->request;
   const int32_t token = output.tokens.front();
   if (std::find(request.end_ids.begin(), request.end_ids.end(), token) != request.end_ids.end())
     return EndSequence(sequence, FINISH_END_ID, token);
-  sequence->tokens.push_back(token);
+  sequence->AddToken(token);
   ++sequence->generated_tokens;
   sequence->unsent.Append(std::move(output));
   const bool stopped = std::any_of(request.stop_words.begin(), request.stop_words.end(), [&](const auto& word) {
@@ -290,31 +272,30 @@ void CpuExecutor::AddToken(RequestSequence* sequence, Output output) {
   });
   if (stopped) return EndSequence(sequence, FINISH_STOP_WORDS);
   if (sequence->generated_tokens == request.max_tokens) return EndSequence(sequence, FINISH_LENGTH);
-  if (request.streaming) outbox_.Add(TakeRow(sequence), stats_.steps);
+  if (request.streaming) outbox_.Add(TakeRow(sequence), statistics_.steps());
 }
 
-// Those that run: Cancel itself ends what waits.
-void CpuExecutor::EndCancelledAndFailed() {
-  std::vector<Request*> ended;
-  for (Sequence* sequence : scheduler_->running()) {
-    Request* const request = SequenceOf(sequence)->request;
-    if ((request->cancelled || request->failure) && (ended.empty() || ended.back() != request))
-      ended.push_back(request);
-  }
-  for (Request* request : ended) {
+void EmbeddedExecutor::EndAfterStep(std::shared_ptr<Request> request) { ending_.push_back(std::move(request)); }
+
+void EmbeddedExecutor::EndCancelledAndFailed() {
+  if (ending_.empty()) return;
+  for (const std::shared_ptr<Request>& request : std::exchange(ending_, {})) {
+    if (request->ended()) continue;
     if (request->failure)
-      FailRequest(request, *request->failure);
+      FailRequest(request.get(), *request->failure);
     else
-      CancelRequest(request);
+      CancelRequest(request.get());
   }
+  rows_.notify_all();
 }
 
-Row CpuExecutor::TakeRow(RequestSequence* sequence) {
+Row EmbeddedExecutor::TakeRow(RequestSequence* sequence) {
   Request* const request = sequence->request;
   Row row;
   row.request_id = request->id;
   row.sequence = sequence->index;
-  if (request->first_token) row.details = std::move(request->prompt_output);
+  if (request->first_token && request->prompt_output != nullptr)
+    *DetailsOf(&row) = std::move(*std::exchange(request->prompt_output, nullptr));
   Output output = std::exchange(sequence->unsent, {});
   row.tokens = std::move(output.tokens);
   row.logprobs = std::move(output.logprobs);
@@ -324,7 +305,8 @@ Row CpuExecutor::TakeRow(RequestSequence* sequence) {
   return row;
 }
 
-void CpuExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish finish, std::optional<int32_t> stop_token) {
+void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish finish,
+                                   std::optional<int32_t> stop_token) {
   Request* const request = sequence->request;
   sequence->ended = true;
   const bool is_last = --request->sequences_left == 0;
@@ -339,14 +321,14 @@ void CpuExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish finish, 
     DetailsOf(&row)->numbers.set |= DETAILS_STOP_TOKEN;
     DetailsOf(&row)->numbers.stop_token = *stop_token;
   }
-  outbox_.Add(std::move(row), stats_.steps);
+  outbox_.Add(std::move(row), statistics_.steps());
   scheduler_->Remove(sequence);
   if (!is_last) return;
-  ++stats_.completed_requests;
+  statistics_.CountEnded();
   requests_.erase(request->id);
 }
 
-void CpuExecutor::CancelRequest(Request* request) {
+void EmbeddedExecutor::CancelRequest(Request* request) {
   std::vector<RequestSequence*> left;  // the end of the last is the request's
   for (RequestSequence& sequence : request->sequences)
     if (!sequence.ended) left.push_back(&sequence);
@@ -354,7 +336,7 @@ void CpuExecutor::CancelRequest(Request* request) {
 }
 
 // One row for all its sequences.
-void CpuExecutor::FailRequest(Request* request, const Failure& failure) {
+void EmbeddedExecutor::FailRequest(Request* request, const Failure& failure) {
   const auto left = std::find_if(request->sequences.begin(), request->sequences.end(),
                                  [](const RequestSequence& sequence) { return !sequence.ended; });
   Row row = TakeRow(&*left);
@@ -363,18 +345,22 @@ void CpuExecutor::FailRequest(Request* request, const Failure& failure) {
   AddUsage(*request, &DetailsOf(&row)->numbers);
   row.details->error = std::make_unique<ExecutorError>(executor::EmptyError());
   executor::Report(row.details->error.get(), failure.code(), failure.what(), request->id);
-  outbox_.Add(std::move(row), stats_.steps);
-  for (RequestSequence& sequence : request->sequences) scheduler_->Remove(&sequence);
-  ++stats_.completed_requests;
+  outbox_.Add(std::move(row), statistics_.steps());
+  for (RequestSequence& sequence : request->sequences) {
+    scheduler_->Remove(&sequence);
+    sequence.ended = true;
+  }
+  request->sequences_left = 0;
+  statistics_.CountEnded();
   requests_.erase(request->id);
 }
 
-void CpuExecutor::Log(ExecutorLogLevel level, const std::string& line) const {
+void EmbeddedExecutor::Log(ExecutorLogLevel level, const std::string& line) const {
   if (log_ != nullptr) log_(log_context_, level, line.c_str());
 }
 
 // Ends every request with an error, if memory lets it; either way nothing runs any more.
-void CpuExecutor::Fail(const char* reason) noexcept {
+void EmbeddedExecutor::Fail(const char* reason) noexcept {
   try {
     failure_ = std::string("a step failed: ") + reason + ". Load the engine again";
     Log(LOG_ERROR, *failure_);
@@ -385,45 +371,9 @@ void CpuExecutor::Fail(const char* reason) noexcept {
   }
 }
 
-void CpuExecutor::Stats(ExecutorStats* given) {
+void EmbeddedExecutor::Stats(ExecutorStats* stats) {
   const Lock lock(mutex_);
-  const BlockPool& blocks = scheduler_->blocks();
-  ExecutorStats stats = stats_;
-  stats.active_requests = static_cast<uint32_t>(ActiveRequests());
-  stats.queued_requests = static_cast<uint32_t>(requests_.size()) - stats.active_requests;
-  stats.max_active_requests = stats.max_batch_size = info_.max_batch_size;
-  stats.max_num_tokens = info_.max_num_tokens;
-  stats.host_memory_bytes = ResidentMemoryBytes();
-  stats.kv_blocks = static_cast<uint32_t>(blocks.blocks());
-  stats.kv_blocks_free = static_cast<uint32_t>(blocks.free_blocks());
-  stats.kv_blocks_used = static_cast<uint32_t>(blocks.used_blocks());
-  stats.tokens_per_block = kTokensPerBlock;
-  stats.kv_blocks_allocated = stats.kv_blocks_allocated_new = blocks.allocations();
-  stats.decoded_tokens_per_step = 1;
-  stats.preemptions = scheduler_->preemptions();
-  request_stats_.clear();
-  if (limits_.request_stats)
-    for (const auto& [id, request] : requests_) request_stats_.push_back(StatsOf(*request));
-  for (const ExecutorRequestStats& request : request_stats_) stats.paused_requests += request.paused;
-  stats.request_count = static_cast<uint32_t>(request_stats_.size());
-  stats.requests = request_stats_.data();
-  *given = stats;
-}
-
-ExecutorRequestStats CpuExecutor::StatsOf(const Request& request) const {
-  ExecutorRequestStats stats{};
-  stats.id = request.id;
-  const size_t computed = request.sequences.front().computed_tokens;
-  const bool runs = request.runs();
-  stats.stage = !runs ? STAGE_QUEUED : computed < request.prompt_tokens ? STAGE_CONTEXT : STAGE_GENERATION;
-  stats.prompt_tokens_computed = static_cast<uint32_t>(std::min(computed, request.prompt_tokens));
-  for (const RequestSequence& sequence : request.sequences)
-    stats.generated_tokens += static_cast<uint32_t>(sequence.generated_tokens);
-  stats.scheduled = std::find(scheduled_.begin(), scheduled_.end(), request.id) != scheduled_.end();
-  stats.paused = !runs && request.started;
-  stats.kv_blocks_allocated = request.allocated_blocks();
-  stats.decoded_tokens_per_step = 1;
-  return stats;
+  *stats = statistics_.Snapshot(*scheduler_, requests_, info_, runner_->info(), limits_.request_stats);
 }
 
 }  // namespace embedded

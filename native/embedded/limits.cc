@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include "native/embedded/cpu/memory.h"
-#include "native/embedded/cpu/thread_pool.h"
-#include "native/embedded/kv_cache.h"
 #include "native/executor/cpp/failure.h"
 #include "native/executor/cpp/read_struct.h"
 
@@ -14,15 +11,11 @@ namespace {
 
 using executor::Failure;
 
-constexpr int kMaxThreads = 1024;
-// A step of many prompt tokens keeps those in decode waiting, and a CPU gains nothing from more rows than this.
-constexpr int kDefaultMaxNumTokens = 512;
-constexpr int kDefaultMaxBatchSize = 256;
 constexpr uint32_t kLargestNumTokens = 1 << 16;
 constexpr double kDefaultFreeMemoryFraction = 0.5;
 
 [[noreturn]] void Unsupported(const std::string& field, const std::string& mend) {
-  throw Failure(EXECUTOR_UNSUPPORTED, field + " is set; the embedded CPU executor does not do that. " + mend);
+  throw Failure(EXECUTOR_UNSUPPORTED, field + " is set; the embedded executor does not do that. " + mend);
 }
 
 struct Field {
@@ -84,9 +77,10 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config) {
   if (kv.max_attention_window_count > 0) Unsupported("kv_cache.max_attention_windows", "Leave it out.");
 }
 
-// The caller's value where it is set, else the default.
-int Resolve(const ExecutorConfig& config, uint32_t bit, const char* name, uint32_t value, uint32_t largest,
-            int otherwise) {
+}  // namespace
+
+int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, uint32_t value, uint32_t largest,
+                int otherwise) {
   if (!(config.set & bit)) return otherwise;
   if (value < 1 || value > largest)
     throw Failure(EXECUTOR_INVALID_OPTION, std::string(name) + " is " + std::to_string(value) +
@@ -94,24 +88,21 @@ int Resolve(const ExecutorConfig& config, uint32_t bit, const char* name, uint32
   return static_cast<int>(value);
 }
 
-}  // namespace
-
-Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine) {
+Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, const DeviceDefaults& defaults) {
   RefuseWhatIsNotDone(config);
   if (config.set & CONFIG_TENSOR_PARALLEL_SIZE && config.tensor_parallel_size != 1)
     throw Failure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size is " + std::to_string(config.tensor_parallel_size) +
                                                "; the engine has 1 rank. Leave it out, or convert the model for more");
   Limits limits{};
-  limits.threads = Resolve(config, CONFIG_THREADS, "threads", config.threads, kMaxThreads, cpu::UsableCpus());
-  limits.max_seq_len = Resolve(config, CONFIG_MAX_SEQ_LEN, "max_seq_len", config.max_seq_len,
-                               static_cast<uint32_t>(engine.build.max_seq_len), engine.build.max_seq_len);
+  limits.max_seq_len = ResolveSize(config, CONFIG_MAX_SEQ_LEN, "max_seq_len", config.max_seq_len,
+                                   static_cast<uint32_t>(engine.build.max_seq_len), engine.build.max_seq_len);
   limits.max_input_len = std::min(engine.build.max_input_len, limits.max_seq_len);
-  const int planned_tokens = std::min(engine.build.max_num_tokens, kDefaultMaxNumTokens);
-  limits.max_num_tokens = Resolve(config, CONFIG_MAX_NUM_TOKENS, "max_num_tokens", config.max_num_tokens,
-                                  kLargestNumTokens, planned_tokens);
+  const int planned_tokens = std::min(engine.build.max_num_tokens, defaults.max_num_tokens);
+  limits.max_num_tokens = ResolveSize(config, CONFIG_MAX_NUM_TOKENS, "max_num_tokens", config.max_num_tokens,
+                                      kLargestNumTokens, planned_tokens);
   limits.max_batch_size =
-      Resolve(config, CONFIG_MAX_BATCH_SIZE, "max_batch_size", config.max_batch_size, kLargestNumTokens,
-              std::min({engine.build.max_batch_size, kDefaultMaxBatchSize, limits.max_num_tokens}));
+      ResolveSize(config, CONFIG_MAX_BATCH_SIZE, "max_batch_size", config.max_batch_size, kLargestNumTokens,
+                  std::min({engine.build.max_batch_size, defaults.max_batch_size, limits.max_num_tokens}));
   if (limits.max_num_tokens < limits.max_batch_size) {
     if (config.set & CONFIG_MAX_NUM_TOKENS)
       throw Failure(EXECUTOR_INVALID_OPTION,
@@ -124,13 +115,13 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine) {
   return limits;
 }
 
-int ResolveKvBlocks(const ExecutorConfig& config, const ModelConfig& model, const Limits& limits) {
+int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const KvMemorySize& memory) {
   const ExecutorKvCacheConfig kv = executor::ReadStruct(config.kv_cache);
-  const uint64_t block_bytes = KvMemory::BytesPerBlock(model);
-  const auto blocks_of = [](uint64_t tokens) { return (tokens + kTokensPerBlock - 1) / kTokensPerBlock; };
+  const uint64_t tokens_per_block = static_cast<uint64_t>(memory.tokens_per_block);
+  const auto blocks_of = [&](uint64_t tokens) { return (tokens + tokens_per_block - 1) / tokens_per_block; };
   uint64_t blocks = limits.max_batch_size * blocks_of(static_cast<uint64_t>(limits.max_seq_len));
   if (kv.set & KV_CACHE_MAX_TOKENS) blocks = blocks_of(kv.max_tokens);
-  if (kv.set & KV_CACHE_MAX_BYTES) blocks = std::min(blocks, kv.max_bytes / block_bytes);
+  if (kv.set & KV_CACHE_MAX_BYTES) blocks = std::min(blocks, kv.max_bytes / memory.block_bytes);
   const bool has_fraction = kv.set & KV_CACHE_FREE_MEMORY_FRACTION;
   if (has_fraction && !(kv.free_memory_fraction > 0 && kv.free_memory_fraction <= 1))
     throw Failure(EXECUTOR_INVALID_OPTION, "kv_cache.free_memory_fraction is " +
@@ -139,10 +130,11 @@ int ResolveKvBlocks(const ExecutorConfig& config, const ModelConfig& model, cons
   if (has_fraction || !(kv.set & (KV_CACHE_MAX_TOKENS | KV_CACHE_MAX_BYTES))) {
     const double fraction = has_fraction ? kv.free_memory_fraction : kDefaultFreeMemoryFraction;
     blocks =
-        std::min(blocks, static_cast<uint64_t>(fraction * static_cast<double>(AvailableMemoryBytes())) / block_bytes);
+        std::min(blocks, static_cast<uint64_t>(fraction * static_cast<double>(memory.free_bytes)) / memory.block_bytes);
   }
   if (blocks == 0)
-    throw Failure(EXECUTOR_OUT_OF_MEMORY, "the KV cache has room for no block of " + std::to_string(block_bytes) +
+    throw Failure(EXECUTOR_OUT_OF_MEMORY, "the KV cache has room for no block of " +
+                                              std::to_string(memory.block_bytes) +
                                               " bytes; free memory, or allow it more (kv_cache.max_tokens)");
   return static_cast<int>(std::min<uint64_t>(blocks, std::numeric_limits<int>::max()));
 }

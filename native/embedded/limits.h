@@ -10,8 +10,13 @@
 
 namespace embedded {
 
+// What a device takes where neither the caller nor the engine says less.
+struct DeviceDefaults {
+  int max_batch_size;
+  int max_num_tokens;
+};
+
 struct Limits {
-  int threads;
   int max_batch_size;  // sequences in one step
   int max_num_tokens;  // tokens in one step; at least max_batch_size
   int max_input_len;   // prompt tokens
@@ -22,11 +27,22 @@ struct Limits {
 
 // Throws executor::Failure: EXECUTOR_INVALID_OPTION for a value out of range, EXECUTOR_UNSUPPORTED for what only other
 // executors do; each names the field.
-Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine);
+Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, const DeviceDefaults& defaults);
 
-// How many KV blocks to have: what the caller set, else what the largest batch needs, within half of the memory that is
-// free now. Throws EXECUTOR_OUT_OF_MEMORY if that is not one block.
-int ResolveKvBlocks(const ExecutorConfig& config, const ModelConfig& model, const Limits& limits);
+// The caller's value where its bit is set, else `otherwise`. Throws EXECUTOR_INVALID_OPTION unless it is from 1 to
+// `largest`.
+int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, uint32_t value, uint32_t largest,
+                int otherwise);
+
+// What a device has for the KV cache.
+struct KvMemorySize {
+  uint64_t block_bytes;
+  int tokens_per_block;
+  uint64_t free_bytes;
+};
+// How many KV blocks to have: what the caller set, else what the largest batch needs, within the part of the device's
+// free memory that the caller set or, by default, half of it. Throws EXECUTOR_OUT_OF_MEMORY if that is not one block.
+int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const KvMemorySize& memory);
 
 }  // namespace embedded
 

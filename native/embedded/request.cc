@@ -22,11 +22,11 @@ class Checker {
         limits_(limits),
         vocab_size_(vocab_size) {}
 
-  std::unique_ptr<Request> Make() const {
+  std::shared_ptr<Request> Make() const {
     RefuseWhatIsNotDone();
     CheckPrompt();
     CheckOutput();
-    auto made = std::make_unique<Request>();
+    auto made = std::make_shared<Request>();
     Request& request = *made;
     request.id = given_.id;
     request.prompt_tokens = given_.token_count;
@@ -47,10 +47,11 @@ class Checker {
     for (uint32_t i = 0; i < request.sequences.size(); ++i) {
       request.sequences[i].request = made.get();
       request.sequences[i].index = i;
+      request.sequences[i].max_length = request.prompt_tokens + request.max_tokens;
     }
     RequestSequence& first = request.sequences.front();
     first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
-    first.forks = request.sequences.size() - 1;
+    for (size_t i = 1; i < request.sequences.size(); ++i) first.forks.push_back(&request.sequences[i]);
     request.submitted = Request::Clock::now();
     return made;
   }
@@ -214,7 +215,7 @@ class Checker {
          "sampling." + std::string(field) + " is " + std::to_string(value) + "; it must be " + expected);
   }
   [[noreturn]] void Unsupported(const std::string& field) const {
-    Fail(EXECUTOR_UNSUPPORTED, field + " is set; the embedded CPU executor does not do that yet. Leave it out");
+    Fail(EXECUTOR_UNSUPPORTED, field + " is set; the embedded executor does not do that yet. Leave it out");
   }
   [[noreturn]] void Fail(ExecutorCode code, const std::string& message) const {
     throw Failure(code, message, given_.id);
@@ -247,7 +248,7 @@ uint32_t Request::allocated_blocks() const {
   return static_cast<uint32_t>(blocks);
 }
 
-std::unique_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size) {
+std::shared_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size) {
   return Checker(given, limits, vocab_size).Make();
 }
 

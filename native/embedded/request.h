@@ -8,14 +8,16 @@
 #include <optional>
 #include <vector>
 
-#include "native/embedded/cpu/sampler.h"
 #include "native/embedded/limits.h"
+#include "native/embedded/sampling.h"
 #include "native/embedded/scheduler.h"
 #include "native/executor/cpp/failure.h"
 #include "native/executor/cpp/row.h"
 #include "native/executor/executor.h"
 
 namespace embedded {
+
+using executor::TokenLogprob;
 
 // Tokens with what was asked about them.
 struct Output {
@@ -39,7 +41,7 @@ struct RequestSequence : Sequence {
 };
 
 // Its sequences point to it, so it stays where it was made.
-struct Request {
+struct Request : std::enable_shared_from_this<Request> {
   using Clock = std::chrono::steady_clock;
 
   uint64_t id;
@@ -59,28 +61,32 @@ struct Request {
   std::vector<RequestSequence> sequences;  // by index
   size_t sequences_left;                   // that have not ended
   bool cancelled = false;
-  std::optional<executor::Failure> failure;             // like a cancel, it ends the request after the step
-  bool has_row = false;                                 // its first row was given
-  std::unique_ptr<executor::RowDetails> prompt_output;  // what was asked about the prompt, until a row takes it
+  std::optional<executor::Failure> failure;  // like a cancel, it ends the request before the next step is planned
+  bool has_row = false;                      // its first row was given
+  // What was asked about the prompt, until a row takes it. The runner fills it.
+  std::shared_ptr<executor::RowDetails> prompt_output;
   Clock::time_point submitted = Clock::now();
   std::optional<Clock::time_point> started;      // its first step
   std::optional<Clock::time_point> first_token;  // of each sequence: they are drawn together
 
   // Some of its sequences are in the cache; else all that have not ended wait.
   bool runs() const;
+  bool ended() const { return sequences_left == 0; }
   uint32_t allocated_blocks() const;
+  // The entry, of one of its sequences, computes tokens of the prompt that something was asked about. After its first
+  // token a sequence that was preempted goes through the prompt again.
+  bool WantsPromptOutput(const StepEntry& entry) const {
+    return (wants_context_logits || wants_prompt_logprobs) && !first_token && entry.first < prompt_tokens;
+  }
 };
+
+// The scheduler's sequences are those of requests.
+inline RequestSequence* SequenceOf(const StepEntry& entry) { return static_cast<RequestSequence*>(entry.sequence); }
 
 // Copies a caller's request. Throws executor::Failure with the request's id: EXECUTOR_EMPTY_PROMPT,
 // EXECUTOR_PROMPT_TOO_LONG, EXECUTOR_INVALID_INPUT, EXECUTOR_INVALID_OPTION, or EXECUTOR_UNSUPPORTED for what this
 // executor does not do, naming the field.
-std::unique_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size);
-
-// What the executor's info says it can do.
-constexpr uint64_t kCapabilities = CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS |
-                                   CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM |
-                                   CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS |
-                                   CAN_SEVERAL_SEQUENCES | CAN_OUTPUT_PENALTIES;
+std::shared_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size);
 
 }  // namespace embedded
 

@@ -1,25 +1,27 @@
 #include "native/embedded/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace embedded {
+namespace {
 
-Scheduler::Scheduler(SchedulerLimits limits, int kv_blocks) : limits_(limits), blocks_(kv_blocks) {}
+// A pending token ends it, or has to be known before it goes on.
+bool AwaitsItsToken(const Sequence& sequence) {
+  return sequence.pending_tokens > 0 && (!sequence.planned_ahead || sequence.length() >= sequence.max_length);
+}
+
+}  // namespace
+
+Scheduler::Scheduler(SchedulerLimits limits, BlockPool blocks) : limits_(limits), blocks_(std::move(blocks)) {
+  for (int slot = limits.max_sequences; slot > 0; --slot) free_slots_.push_back(slot - 1);
+}
 
 void Scheduler::Remove(Sequence* sequence) {
   running_.erase(std::remove(running_.begin(), running_.end(), sequence), running_.end());
   waiting_.erase(std::remove(waiting_.begin(), waiting_.end(), sequence), waiting_.end());
   blocks_.Free(&sequence->block_table);
-}
-
-void Scheduler::Fork(Sequence* sequence, const std::vector<Sequence*>& forks) {
-  for (Sequence* fork : forks) {
-    fork->tokens = sequence->tokens;
-    fork->computed_tokens = sequence->computed_tokens;
-    fork->block_table = blocks_.Share(sequence->block_table);
-  }
-  running_.insert(std::find(running_.begin(), running_.end(), sequence) + 1, forks.begin(), forks.end());
-  sequence->forks = 0;
+  GiveSlotBack(sequence);
 }
 
 Step Scheduler::PlanStep() {
@@ -27,28 +29,37 @@ Step Scheduler::PlanStep() {
   size_t budget = static_cast<size_t>(limits_.max_step_tokens);
   const auto schedule = [&](Sequence* sequence) {
     const size_t tokens = std::min(budget, sequence->tokens_to_compute());
-    step.entries.push_back({sequence, static_cast<int>(tokens)});
+    const bool completes = tokens == sequence->tokens_to_compute();
+    const int draws = completes ? 1 + static_cast<int>(sequence->forks.size()) : 0;
+    step.entries.push_back({sequence, sequence->computed_tokens, static_cast<int>(tokens), draws});
+    sequence->computed_tokens += tokens;
+    if (completes) ++sequence->pending_tokens;
     budget -= tokens;
   };
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {                                // oldest first
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {  // oldest first
+    if (AwaitsItsToken(*running_[i])) continue;
     while (i < running_.size() && !TakeBlocks(running_[i], &step.copies)) PreemptYoungest();  // at worst running_[i]
     if (i < running_.size()) schedule(running_[i]);
   }
   size_t slots = static_cast<size_t>(limits_.max_sequences) - TakenSlots();
-  while (budget > 0 && !waiting_.empty() && waiting_.front()->forks + 1 <= slots) {
+  while (budget > 0 && !waiting_.empty() && waiting_.front()->forks.size() + 1 <= slots) {
     Sequence* const next = waiting_.front();
+    if (next->pending_tokens > 0) break;         // it was preempted while a step ran that gives it a token
     if (!TakeBlocks(next, &step.copies)) break;  // no shorter prompt overtakes
-    slots -= next->forks + 1;
+    slots -= next->forks.size() + 1;
+    TakeSlot(next);
     running_.push_back(next);
     waiting_.pop_front();
     schedule(next);
   }
+  for (const StepEntry& entry : step.entries)
+    if (entry.draws > 1) Fork(entry.sequence);
   return step;
 }
 
 size_t Scheduler::TakenSlots() const {
   size_t slots = 0;
-  for (const Sequence* sequence : running_) slots += 1 + sequence->forks;
+  for (const Sequence* sequence : running_) slots += 1 + sequence->forks.size();
   return slots;
 }
 
@@ -56,15 +67,15 @@ size_t Scheduler::TakenSlots() const {
 // other's blocks. False if too few are free.
 bool Scheduler::TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
   const uint64_t allocations = blocks_.allocations();
-  const size_t written = sequence->computed_tokens / kTokensPerBlock;  // from here on; only this one can be shared
-  if (written < sequence->block_table.size()) {
+  const size_t written = sequence->computed_tokens / static_cast<size_t>(blocks_.tokens_per_block());
+  if (written < sequence->block_table.size()) {  // of the blocks from here on, only this one can be shared
     int& block = sequence->block_table[written];
     if (const int from = block; blocks_.shared(from)) {
       if (!blocks_.Unshare(&block)) return false;
       copies->push_back({from, block});
     }
   }
-  const bool enough = blocks_.Grow(&sequence->block_table, sequence->tokens.size());
+  const bool enough = blocks_.Grow(&sequence->block_table, sequence->length());
   sequence->allocated_blocks += blocks_.allocations() - allocations;
   return enough;
 }
@@ -73,9 +84,33 @@ void Scheduler::PreemptYoungest() {
   Sequence* youngest = running_.back();
   running_.pop_back();
   blocks_.Free(&youngest->block_table);
+  GiveSlotBack(youngest);
   youngest->computed_tokens = 0;
   waiting_.push_front(youngest);
   ++preemptions_;
+}
+
+// The forks run beside the sequence from the next step on, with its tokens and sharing its blocks.
+void Scheduler::Fork(Sequence* sequence) {
+  for (Sequence* fork : sequence->forks) {
+    fork->tokens = sequence->tokens;
+    fork->pending_tokens = sequence->pending_tokens;
+    fork->computed_tokens = sequence->computed_tokens;
+    fork->block_table = blocks_.Share(sequence->block_table);
+    TakeSlot(fork);
+  }
+  running_.insert(std::find(running_.begin(), running_.end(), sequence) + 1, sequence->forks.begin(),
+                  sequence->forks.end());
+  sequence->forks.clear();
+}
+
+void Scheduler::TakeSlot(Sequence* sequence) {
+  sequence->slot = free_slots_.back();
+  free_slots_.pop_back();
+}
+
+void Scheduler::GiveSlotBack(Sequence* sequence) {
+  if (sequence->slot != kNoSlot) free_slots_.push_back(std::exchange(sequence->slot, kNoSlot));
 }
 
 }  // namespace embedded

@@ -5,27 +5,42 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <vector>
 
-#include "native/embedded/kv_cache.h"
+#include "native/embedded/kv_blocks.h"
 
 namespace embedded {
 
-struct Sequence {
-  std::vector<int32_t> tokens;   // the prompt, then what was generated
-  std::vector<int> block_table;  // KV blocks, in order
-  size_t computed_tokens = 0;    // leading tokens whose keys and values are in the blocks
-  size_t allocated_blocks = 0;   // taken from the pool so far, those given back included
-  size_t forks = 0;              // sequences still to be forked from it; while it runs, each has a slot kept
+constexpr int kNoSlot = -1;
 
-  size_t tokens_to_compute() const { return tokens.size() - computed_tokens; }
+struct Sequence {
+  std::vector<int32_t> tokens;   // the prompt, then what was generated, as far as it is known
+  size_t pending_tokens = 0;     // drawn by planned steps whose results are not known yet; they follow `tokens`
+  size_t computed_tokens = 0;    // leading tokens whose keys and values are in the blocks after the planned steps
+  std::vector<int> block_table;  // KV blocks, in order
+  size_t allocated_blocks = 0;   // taken from the pool so far, those given back included
+  std::vector<Sequence*> forks;  // forked from it once its prompt is computed; until then each has a slot kept
+  int slot = kNoSlot;            // while it runs: a number of its own, below max_sequences
+  size_t max_length = std::numeric_limits<size_t>::max();  // tokens, at which it ends
+  bool planned_ahead = true;                               // its next step may be planned while tokens are pending
+
+  size_t length() const { return tokens.size() + pending_tokens; }
+  size_t tokens_to_compute() const { return length() - computed_tokens; }
+  // The oldest pending token became known.
+  void AddToken(int32_t token) {
+    tokens.push_back(token);
+    --pending_tokens;
+  }
 };
 
 struct StepEntry {
   Sequence* sequence;
-  int tokens;  // from computed_tokens on
-  // The sequence's last token is among them, so its logits give the next one.
-  bool completes() const { return static_cast<size_t>(tokens) == sequence->tokens_to_compute(); }
+  size_t first;  // position of the first token to compute
+  int tokens;
+  // Sequences that a token is drawn for from the last one's logits: the sequence itself and those forked from it, which
+  // follow it by index. 0 in the middle of a prompt.
+  int draws;
 };
 // What a block holds is copied, because a sequence is about to write to it and others hold it too.
 struct BlockCopy {
@@ -42,18 +57,17 @@ struct SchedulerLimits {
   int max_sequences;    // that run, forks to come counted
 };
 
-// Sequences are borrowed from Add or Fork until Remove. First come, first served: those in decode are older than the
-// one in prefill, so they go first by themselves.
+// Plans step after step, also while earlier ones still run: they are computed in the order they were planned, so blocks
+// that one step gives up may be written by the next. Sequences are borrowed from Add until Remove, their forks from the
+// step that draws their first token. First come, first served: those in decode are older than the one in prefill, so
+// they go first by themselves.
 class Scheduler {
  public:
-  Scheduler(SchedulerLimits limits, int kv_blocks);
+  Scheduler(SchedulerLimits limits, BlockPool blocks);
 
   // The sequence may never outgrow the whole cache, nor it and its forks max_sequences: then no step is empty while one
-  // is left.
+  // is left that has no pending token.
   void Add(Sequence* sequence) { waiting_.push_back(sequence); }
-  // The sequence's forks, as many as it said, run beside it from now on, with its tokens and sharing its blocks. It
-  // runs, and all its tokens are computed.
-  void Fork(Sequence* sequence, const std::vector<Sequence*>& forks);
   // Gives its blocks back, wherever it is.
   void Remove(Sequence* sequence);
   // A step is one token for each sequence in decode and a chunk of the prompt for those in prefill. When blocks run out
@@ -70,9 +84,13 @@ class Scheduler {
  private:
   bool TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies);
   void PreemptYoungest();
+  void Fork(Sequence* sequence);
+  void TakeSlot(Sequence* sequence);
+  void GiveSlotBack(Sequence* sequence);
 
   SchedulerLimits limits_;
   BlockPool blocks_;
+  std::vector<int> free_slots_;
   std::vector<Sequence*> running_;  // oldest first, sequences of one fork side by side
   std::deque<Sequence*> waiting_;
   uint64_t preemptions_ = 0;

@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 
-#include "native/embedded/executor_table.h"
+#include "native/embedded/cpu/executor_table.h"
 #include "native/executor/cpp/failure.h"
 
 namespace executors {
@@ -16,7 +16,7 @@ std::string LastError() {
 }  // namespace
 
 const ExecutorTable* OpenExecutor(const std::string& path) {
-  if (path.empty()) return embedded::CpuExecutorTable();
+  if (path.empty()) return embedded::cpu::CpuExecutorTable();
   // Local scope, or its symbols could be taken for those of Node, which exports OpenSSL, zlib and libuv.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {

@@ -4,14 +4,14 @@
 #include <cmath>
 #include <limits>
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 constexpr int kRowsPerTile = 36;  // three of the AVX-512 kernel's tiles
 
 }  // namespace
 
-Attention::Attention(const ModelConfig& model, const KvMemory& kv_memory, const cpu::Kernels& kernels)
+Attention::Attention(const ModelConfig& model, const KvMemory& kv_memory, const Kernels& kernels)
     : kv_memory_(kv_memory),
       kernels_(kernels),
       head_dim_(model.head_dim),
@@ -55,7 +55,7 @@ void Attention::AddBlock(const AttentionTile& tile, int block_index, Scratch* sc
   const size_t value_stride = kv_memory_.value_stride();
 
   kernels_.panel_product(
-      cpu::WeightType::kFloat32,
+      WeightType::kFloat32,
       {scratch->queries_.data(), static_cast<size_t>(head_dim_), kv_memory_.Keys(block, tile.layer, tile.kv_head),
        kTokensPerBlock, scratch->scores_.data(), kTokensPerBlock, rows, head_dim_, /*add_to_out=*/false});
 
@@ -75,10 +75,10 @@ void Attention::AddBlock(const AttentionTile& tile, int block_index, Scratch* sc
   const int last_position = tile.first_position + tile.query_count - 1;
   const int tokens = std::min(kTokensPerBlock, last_position + 1 - first_token);
   const float* values = kv_memory_.Values(block, tile.layer, tile.kv_head);
-  for (size_t column = 0; column < value_stride; column += cpu::kPanelWidth)
-    kernels_.panel_product(cpu::WeightType::kFloat32,
+  for (size_t column = 0; column < value_stride; column += kPanelWidth)
+    kernels_.panel_product(WeightType::kFloat32,
                            {scratch->scores_.data(), kTokensPerBlock, values + column, value_stride,
                             scratch->sums_.data() + column, value_stride, rows, tokens, /*add_to_out=*/true});
 }
 
-}  // namespace embedded
+}  // namespace embedded::cpu

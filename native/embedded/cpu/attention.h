@@ -1,13 +1,13 @@
 // Causal grouped-query attention over the paged KV cache.
-#ifndef EMBEDDED_ATTENTION_H_
-#define EMBEDDED_ATTENTION_H_
+#ifndef EMBEDDED_CPU_ATTENTION_H_
+#define EMBEDDED_CPU_ATTENTION_H_
 
 #include <vector>
 
 #include "native/embedded/cpu/kernels.h"
-#include "native/embedded/kv_cache.h"
+#include "native/embedded/cpu/kv_memory.h"
 
-namespace embedded {
+namespace embedded::cpu {
 
 // Some consecutive queries of one sequence, for the heads that share one key and value head (arXiv:2305.13245).
 //   out[i, h] = sum over t <= first_position + i of softmax_t(dot(q[i, h], k[t]) / sqrt(head_dim)) * v[t]
@@ -27,7 +27,7 @@ struct AttentionTile {
 // queries of the tile.
 class Attention {
  public:
-  Attention(const ModelConfig& model, const KvMemory& kv_memory, const cpu::Kernels& kernels);
+  Attention(const ModelConfig& model, const KvMemory& kv_memory, const Kernels& kernels);
 
   // Queries a tile should have at most: enough to read each block once for many of them.
   int queries_per_tile() const { return queries_per_tile_; }
@@ -42,7 +42,7 @@ class Attention {
     std::vector<float> queries_;  // [rows, head_dim]
     std::vector<float> scores_;   // [rows, kTokensPerBlock]
     std::vector<float> sums_;     // [rows, value_stride]
-    std::vector<cpu::SoftmaxState> states_;
+    std::vector<SoftmaxState> states_;
   };
 
   void Compute(const AttentionTile& tile, Scratch* scratch) const;
@@ -52,12 +52,12 @@ class Attention {
   void AddBlock(const AttentionTile& tile, int block_index, Scratch* scratch) const;
 
   const KvMemory& kv_memory_;
-  const cpu::Kernels& kernels_;
+  const Kernels& kernels_;
   int head_dim_;
   int group_;  // query heads for each key and value head
   int queries_per_tile_;
 };
 
-}  // namespace embedded
+}  // namespace embedded::cpu
 
-#endif  // EMBEDDED_ATTENTION_H_
+#endif  // EMBEDDED_CPU_ATTENTION_H_

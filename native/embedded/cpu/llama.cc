@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
-
-using cpu::kPanelWidth;
 
 // Sums of 256 products are added up one after the other: a piece of panel and input then stays in the first-level
 // cache, and long sums lose less to rounding.
@@ -17,8 +15,8 @@ int CeilDivide(int value, int divisor) { return (value + divisor - 1) / divisor;
 
 }  // namespace
 
-Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory,
-             const cpu::Kernels& kernels, cpu::ThreadPool* pool, int max_step_tokens)
+Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory, const Kernels& kernels,
+             ThreadPool* pool, int max_step_tokens)
     : model_(model),
       weights_(weights),
       kv_memory_(kv_memory),
@@ -173,4 +171,4 @@ void Llama::MultiplyPanel(const float* x, size_t x_stride, int rows, const Matri
          out, out_stride, rows, std::min(kDepthPerSum, matrix.depth - depth), store == Store::kAdd || depth > 0});
 }
 
-}  // namespace embedded
+}  // namespace embedded::cpu

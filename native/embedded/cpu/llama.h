@@ -1,6 +1,6 @@
 // The Llama graph (arXiv:2302.13971): one pass over the tokens of a step.
-#ifndef EMBEDDED_LLAMA_H_
-#define EMBEDDED_LLAMA_H_
+#ifndef EMBEDDED_CPU_LLAMA_H_
+#define EMBEDDED_CPU_LLAMA_H_
 
 #include <atomic>
 #include <cstdint>
@@ -9,13 +9,13 @@
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/cpu/attention.h"
 #include "native/embedded/cpu/kernels.h"
-#include "native/embedded/cpu/memory.h"
+#include "native/embedded/cpu/kv_memory.h"
+#include "native/embedded/cpu/paged_memory.h"
 #include "native/embedded/cpu/rope.h"
 #include "native/embedded/cpu/thread_pool.h"
 #include "native/embedded/cpu/weights.h"
-#include "native/embedded/kv_cache.h"
 
-namespace embedded {
+namespace embedded::cpu {
 
 // Consecutive tokens of one sequence. Its earlier ones are in the cache, and its blocks reach to the last of these.
 struct TokenSpan {
@@ -29,8 +29,8 @@ struct TokenSpan {
 // a time.
 class Llama {
  public:
-  Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory, const cpu::Kernels& kernels,
-        cpu::ThreadPool* pool, int max_step_tokens);
+  Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory, const Kernels& kernels,
+        ThreadPool* pool, int max_step_tokens);
 
   // Computes the step's tokens, together at most max_step_tokens, and writes their keys and values. False if `abandon`
   // became true on the way, which is looked at before each layer.
@@ -59,8 +59,8 @@ class Llama {
   const ModelConfig& model_;
   const LlamaWeights& weights_;
   const KvMemory& kv_memory_;
-  const cpu::Kernels& kernels_;
-  cpu::ThreadPool* pool_;
+  const Kernels& kernels_;
+  ThreadPool* pool_;
   Rope rope_;
   Attention attention_;
   std::vector<Attention::Scratch> attention_scratch_;  // by thread
@@ -94,6 +94,6 @@ class Llama {
   PagedMemory sines_;     // [max_step_tokens, head_dim / 2]
 };
 
-}  // namespace embedded
+}  // namespace embedded::cpu
 
-#endif  // EMBEDDED_LLAMA_H_
+#endif  // EMBEDDED_CPU_LLAMA_H_

@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
@@ -57,4 +57,4 @@ void LogitsProcessors::ForbidCompleting(const std::vector<int32_t>& word, const 
     LogitOf(word.back()) = kForbidden;
 }
 
-}  // namespace embedded
+}  // namespace embedded::cpu

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstddef>
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
@@ -52,4 +52,4 @@ void Rope::Rotate(const float* cos, const float* sin, float* head) const {
   }
 }
 
-}  // namespace embedded
+}  // namespace embedded::cpu

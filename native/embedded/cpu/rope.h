@@ -1,12 +1,12 @@
 // Rotary position embedding, rotate-half form (arXiv:2104.09864).
-#ifndef EMBEDDED_ROPE_H_
-#define EMBEDDED_ROPE_H_
+#ifndef EMBEDDED_CPU_ROPE_H_
+#define EMBEDDED_CPU_ROPE_H_
 
 #include <vector>
 
 #include "native/embedded/checkpoint/config.h"
 
-namespace embedded {
+namespace embedded::cpu {
 
 // Angles for the positions of one step.
 class Rope {
@@ -26,6 +26,6 @@ class Rope {
   std::vector<float> frequencies_;  // [head_dim / 2] radians for each position
 };
 
-}  // namespace embedded
+}  // namespace embedded::cpu
 
-#endif  // EMBEDDED_ROPE_H_
+#endif  // EMBEDDED_CPU_ROPE_H_

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 constexpr int kBlock = 256;          // weights summed up before the sum of all is looked at
@@ -12,7 +12,7 @@ constexpr size_t kFirstSorted = 64;  // candidates that top-p looks at first; fo
 
 }  // namespace
 
-Sampler::Sampler(const cpu::Kernels& kernels, int vocab_size)
+Sampler::Sampler(const Kernels& kernels, int vocab_size)
     : kernels_(kernels),
       vocab_size_(vocab_size),
       weights_(static_cast<size_t>(vocab_size)),
@@ -138,4 +138,4 @@ std::vector<TokenLogprob> Sampler::TopLogprobs(const float* logits, int count) {
   return top;
 }
 
-}  // namespace embedded
+}  // namespace embedded::cpu

@@ -1,31 +1,22 @@
 // From logits to the next token.
-#ifndef EMBEDDED_SAMPLER_H_
-#define EMBEDDED_SAMPLER_H_
+#ifndef EMBEDDED_CPU_SAMPLER_H_
+#define EMBEDDED_CPU_SAMPLER_H_
 
 #include <cstdint>
 #include <vector>
 
 #include "native/embedded/cpu/kernels.h"
-#include "native/embedded/cpu/logits_processors.h"
+#include "native/embedded/sampling.h"
 #include "native/executor/cpp/row.h"
 
-namespace embedded {
-
-struct SamplingParams {
-  float temperature = 1;  // 0: the likeliest token
-  int top_k = 0;          // 0: all tokens
-  float top_p = 1;
-  float min_p = 0;
-  uint64_t seed = 0;
-  LogitsProcessorParams processors;  // applied before all of these
-};
+namespace embedded::cpu {
 
 using executor::TokenLogprob;
 
 // One thread's sampler. Among equal logits the lower token id counts as the likelier.
 class Sampler {
  public:
-  Sampler(const cpu::Kernels& kernels, int vocab_size);
+  Sampler(const Kernels& kernels, int vocab_size);
 
   // Temperature, then top-k, top-p and min-p as Hugging Face applies them, each on what the one before left, to logits
   // that went through LogitsProcessors. `uniform` is the draw, in [0, 1). A logit of -infinity is never drawn. -1 if the
@@ -52,13 +43,13 @@ class Sampler {
   // Puts the `count` likeliest of candidates_ [first, end) in order at `first`.
   void SortLikeliest(size_t first, size_t count);
 
-  const cpu::Kernels& kernels_;
+  const Kernels& kernels_;
   int vocab_size_;
   std::vector<float> weights_;      // [vocab_size]
   std::vector<double> block_sums_;  // of kBlock weights each
   std::vector<Candidate> candidates_;
 };
 
-}  // namespace embedded
+}  // namespace embedded::cpu
 
-#endif  // EMBEDDED_SAMPLER_H_
+#endif  // EMBEDDED_CPU_SAMPLER_H_

@@ -8,18 +8,15 @@
 #include "native/embedded/cpu/float16.h"
 #include "native/executor/cpp/failure.h"
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
-
-using cpu::kPanelWidth;
-using cpu::WeightType;
 
 constexpr uint64_t kProgressBytes = 32 << 20;  // read between two progress reports
 
 float ToFloat(const std::byte* data, WeightType type, size_t index) {
   if (type == WeightType::kFloat32) return reinterpret_cast<const float*>(data)[index];
   const uint16_t bits = reinterpret_cast<const uint16_t*>(data)[index];
-  return type == WeightType::kFloat16 ? cpu::Float16ToFloat(bits) : cpu::Bfloat16ToFloat(bits);
+  return type == WeightType::kFloat16 ? Float16ToFloat(bits) : Bfloat16ToFloat(bits);
 }
 
 // rows [rows, depth] to a panel's columns [depth, 32].
@@ -38,7 +35,7 @@ struct MatrixTensor {
 
 class Loader {
  public:
-  Loader(const std::string& path, const ModelConfig& model, cpu::ThreadPool* pool,
+  Loader(const std::string& path, const ModelConfig& model, ThreadPool* pool,
          const std::function<bool(double)>& on_progress)
       : file_(path), model_(model), pool_(pool), on_progress_(on_progress) {}
 
@@ -131,7 +128,7 @@ class Loader {
 
   SafetensorsFile file_;
   const ModelConfig& model_;
-  cpu::ThreadPool* pool_;
+  ThreadPool* pool_;
   const std::function<bool(double)>& on_progress_;
   std::vector<MatrixTensor> matrices_;
 };
@@ -143,9 +140,9 @@ void Matrix::Row(int output, float* out) const {
   for (int d = 0; d < depth; ++d) out[d] = ToFloat(columns, type, size_t{kPanelWidth} * d + output % kPanelWidth);
 }
 
-LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, cpu::ThreadPool* pool,
+LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, ThreadPool* pool,
                          const std::function<bool(double)>& on_progress) {
   return Loader(path, model, pool, on_progress).Load();
 }
 
-}  // namespace embedded
+}  // namespace embedded::cpu

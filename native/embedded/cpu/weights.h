@@ -1,6 +1,6 @@
 // The weights of a Llama, in the layout the kernels read.
-#ifndef EMBEDDED_WEIGHTS_H_
-#define EMBEDDED_WEIGHTS_H_
+#ifndef EMBEDDED_CPU_WEIGHTS_H_
+#define EMBEDDED_CPU_WEIGHTS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -10,21 +10,21 @@
 
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/cpu/kernels.h"
-#include "native/embedded/cpu/memory.h"
+#include "native/embedded/cpu/paged_memory.h"
 #include "native/embedded/cpu/thread_pool.h"
 
-namespace embedded {
+namespace embedded::cpu {
 
 // A matrix [outputs, depth] as panels [ceil(outputs / 32), depth, 32]; the last panel's missing outputs are 0.
 struct Matrix {
   std::byte* data = nullptr;  // in LlamaWeights::memory
-  cpu::WeightType type = cpu::WeightType::kFloat32;
+  WeightType type = WeightType::kFloat32;
   int outputs = 0;
   int depth = 0;
 
-  int panels() const { return (outputs + cpu::kPanelWidth - 1) / cpu::kPanelWidth; }
-  size_t element_bytes() const { return type == cpu::WeightType::kFloat32 ? 4 : 2; }
-  size_t panel_bytes() const { return size_t{cpu::kPanelWidth} * depth * element_bytes(); }
+  int panels() const { return (outputs + kPanelWidth - 1) / kPanelWidth; }
+  size_t element_bytes() const { return type == WeightType::kFloat32 ? 4 : 2; }
+  size_t panel_bytes() const { return size_t{kPanelWidth} * depth * element_bytes(); }
   size_t bytes() const { return panels() * panel_bytes(); }
   std::byte* panel(int index) const { return data + index * panel_bytes(); }
   // The weights of one output, as fp32 [depth]: a row of the embedding.
@@ -53,9 +53,9 @@ struct LlamaWeights {
 // Reads `path`, a rank of the unified checkpoint, into huge pages. The file is read piece by piece, so the weights are
 // in memory once. `on_progress` gets 0 to 1 on the calling thread; where it answers false the load is given up with
 // EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
-LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, cpu::ThreadPool* pool,
+LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, ThreadPool* pool,
                          const std::function<bool(double)>& on_progress);
 
-}  // namespace embedded
+}  // namespace embedded::cpu
 
-#endif  // EMBEDDED_WEIGHTS_H_
+#endif  // EMBEDDED_CPU_WEIGHTS_H_

@@ -3,15 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace embedded {
 namespace {
 
 constexpr int kManyBlocks = 1000;
+constexpr int kTokensPerBlock = 32;
 
 Sequence Prompt(int tokens) {
   Sequence sequence;
@@ -20,26 +23,21 @@ Sequence Prompt(int tokens) {
 }
 
 Scheduler SchedulerOf(SchedulerLimits limits, int kv_blocks, const std::vector<Sequence*>& sequences) {
-  Scheduler scheduler(limits, kv_blocks);
+  Scheduler scheduler(limits, BlockPool(kv_blocks, kTokensPerBlock));
   for (Sequence* sequence : sequences) scheduler.Add(sequence);
   return scheduler;
 }
 
 // What the model would do: each sequence whose tokens are all computed gets another.
 void Compute(const Step& step) {
-  for (const StepEntry& entry : step.entries) {
-    const bool completes = entry.completes();
-    entry.sequence->computed_tokens += static_cast<size_t>(entry.tokens);
-    if (completes) entry.sequence->tokens.push_back(2);
-  }
+  for (const StepEntry& entry : step.entries)
+    if (entry.draws > 0) entry.sequence->AddToken(2);
 }
 
-// The step that completes the sequence, which then forks.
-void ComputeAndFork(Scheduler* scheduler, const Step& step, Sequence* sequence, const std::vector<Sequence*>& forks) {
-  for (const StepEntry& entry : step.entries) entry.sequence->computed_tokens += static_cast<size_t>(entry.tokens);
-  scheduler->Fork(sequence, forks);
-  sequence->tokens.push_back(2);
-  for (Sequence* fork : forks) fork->tokens.push_back(3);
+// The step that completes a sequence with these forks.
+void ComputeAndFork(const Step& step, const std::vector<Sequence*>& forks) {
+  Compute(step);
+  for (Sequence* fork : forks) fork->AddToken(3);
 }
 
 std::vector<std::pair<Sequence*, int>> Plan(const Step& step) {
@@ -50,7 +48,7 @@ std::vector<std::pair<Sequence*, int>> Plan(const Step& step) {
 using Entries = std::vector<std::pair<Sequence*, int>>;
 
 TEST(Scheduler, AStepWithoutSequencesIsEmpty) {
-  EXPECT_TRUE(Scheduler({16, 4}, kManyBlocks).PlanStep().entries.empty());
+  EXPECT_TRUE(SchedulerOf({16, 4}, kManyBlocks, {}).PlanStep().entries.empty());
 }
 
 TEST(Scheduler, ALongPromptIsComputedInChunksOfTheBudget) {
@@ -59,7 +57,7 @@ TEST(Scheduler, ALongPromptIsComputedInChunksOfTheBudget) {
   for (const int tokens : {16, 16, 8, 1, 1}) {
     const Step step = scheduler.PlanStep();
     EXPECT_EQ(Plan(step), (Entries{{&sequence, tokens}}));
-    EXPECT_EQ(step.entries[0].completes(), tokens < 16);
+    EXPECT_EQ(step.entries[0].draws, tokens < 16 ? 1 : 0);
     Compute(step);
   }
 }
@@ -83,7 +81,7 @@ TEST(Scheduler, NoMoreSequencesRunThanAllowed) {
   Scheduler scheduler = SchedulerOf({16, 2}, kManyBlocks, {&first, &second, &third});
   EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 2}, {&second, 2}}));
   scheduler.Remove(&first);
-  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&second, 2}, {&third, 2}}));
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&second, 1}, {&third, 2}}));
 }
 
 TEST(Scheduler, NoShorterPromptOvertakesOneThatWaitsForBlocks) {
@@ -138,9 +136,9 @@ TEST(Scheduler, RemoveGivesTheBlocksBackWhereverTheSequenceIs) {
 
 TEST(Scheduler, AForkSharesItsBlocksAndCopiesTheOneItWritesTo) {
   Sequence first = Prompt(3 * kTokensPerBlock + 5), second, third;
-  first.forks = 2;
+  first.forks = {&second, &third};
   Scheduler scheduler = SchedulerOf({512, 8}, kManyBlocks, {&first});
-  ComputeAndFork(&scheduler, scheduler.PlanStep(), &first, {&second, &third});
+  ComputeAndFork(scheduler.PlanStep(), {&second, &third});
   EXPECT_EQ(scheduler.blocks().used_blocks(), 4);
   EXPECT_EQ(second.block_table, first.block_table);
 
@@ -163,9 +161,9 @@ TEST(Scheduler, EightForksOfFullBlocksTakeOneBlockEach) {
   std::vector<Sequence> others(7);
   std::vector<Sequence*> forks;
   for (Sequence& other : others) forks.push_back(&other);
-  first.forks = forks.size();
+  first.forks = forks;
   Scheduler scheduler = SchedulerOf({512, 8}, kManyBlocks, {&first});
-  ComputeAndFork(&scheduler, scheduler.PlanStep(), &first, forks);
+  ComputeAndFork(scheduler.PlanStep(), forks);
   const Step step = scheduler.PlanStep();
   EXPECT_EQ(step.entries.size(), 8u);
   EXPECT_TRUE(step.copies.empty());
@@ -177,38 +175,39 @@ TEST(Scheduler, EightForksOfFullBlocksTakeOneBlockEach) {
 }
 
 TEST(Scheduler, SlotsAreKeptForForksToCome) {
-  Sequence single = Prompt(2), several = Prompt(20), late = Prompt(2);
-  several.forks = 2;
+  Sequence single = Prompt(2), several = Prompt(20), late = Prompt(2), forks[2];
+  several.forks = {&forks[0], &forks[1]};
   Scheduler scheduler = SchedulerOf({16, 4}, kManyBlocks, {&single, &several, &late});
   EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&single, 2}, {&several, 14}})) << "no slot is left for the last";
   scheduler.Remove(&single);
-  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&several, 16}}) /* the whole budget */);
+  several.tokens.resize(40);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&several, 16}})) << "the whole budget";
   scheduler.Remove(&several);
   EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&late, 2}}));
 }
 
 TEST(Scheduler, ASequenceWithForksWaitsUntilAllTheirSlotsAreFree) {
-  Sequence first = Prompt(2), second = Prompt(2), several = Prompt(2);
-  several.forks = 2;
+  Sequence first = Prompt(2), second = Prompt(2), several = Prompt(2), forks[2];
+  several.forks = {&forks[0], &forks[1]};
   Scheduler scheduler = SchedulerOf({16, 4}, kManyBlocks, {&first, &second, &several});
   EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 2}, {&second, 2}}));
   scheduler.Remove(&first);
-  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&second, 2}, {&several, 2}}));
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&second, 1}, {&several, 2}}));
 }
 
 TEST(Scheduler, ForksComeBeforeAYoungerPrompt) {
   Sequence first = Prompt(2), fork, younger = Prompt(40);
-  first.forks = 1;
+  first.forks = {&fork};
   Scheduler scheduler = SchedulerOf({16, 4}, kManyBlocks, {&first, &younger});
-  ComputeAndFork(&scheduler, scheduler.PlanStep(), &first, {&fork});
+  ComputeAndFork(scheduler.PlanStep(), {&fork});
   EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 1}, {&fork, 1}, {&younger, 14}}));
 }
 
 TEST(Scheduler, WithoutABlockForACopyTheYoungestForkIsPreemptedAndTheLastHolderWritesInPlace) {
   Sequence first = Prompt(kTokensPerBlock + 5), second;
-  first.forks = 1;
+  first.forks = {&second};
   Scheduler scheduler = SchedulerOf({512, 8}, 2, {&first});
-  ComputeAndFork(&scheduler, scheduler.PlanStep(), &first, {&second});
+  ComputeAndFork(scheduler.PlanStep(), {&second});
   const std::vector<int> blocks = first.block_table;
   const Step step = scheduler.PlanStep();
   EXPECT_EQ(Plan(step), (Entries{{&first, 1}}));
@@ -219,24 +218,90 @@ TEST(Scheduler, WithoutABlockForACopyTheYoungestForkIsPreemptedAndTheLastHolderW
   EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&second, kTokensPerBlock + 6}})) << "alone, from its own tokens";
 }
 
+TEST(Scheduler, PlansAheadOfTokensThatAreNotKnownYet) {
+  Sequence sequence = Prompt(3);
+  Scheduler scheduler = SchedulerOf({16, 4}, kManyBlocks, {&sequence});
+  for (const size_t first : {0, 3, 4}) {
+    const Step step = scheduler.PlanStep();
+    ASSERT_EQ(step.entries.size(), 1u);
+    EXPECT_EQ(step.entries[0].first, first);
+    EXPECT_EQ(step.entries[0].draws, 1);
+  }
+  EXPECT_EQ(sequence.tokens.size(), 3u);
+  EXPECT_EQ(sequence.pending_tokens, 3u);
+}
+
+TEST(Scheduler, WaitsForAPendingTokenThatItsNextDrawDependsOn) {
+  Sequence waits = Prompt(3), goes_on = Prompt(3);
+  waits.planned_ahead = false;
+  Scheduler scheduler = SchedulerOf({16, 4}, kManyBlocks, {&waits, &goes_on});
+  const Step first = scheduler.PlanStep();
+  EXPECT_EQ(Plan(first), (Entries{{&waits, 3}, {&goes_on, 3}}));
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&goes_on, 1}}));
+  Compute(first);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&waits, 1}, {&goes_on, 1}}));
+}
+
+TEST(Scheduler, ComputesNothingPastTheTokenThatReachesTheGreatestLength) {
+  Sequence sequence = Prompt(3);
+  sequence.max_length = 5;
+  Scheduler scheduler = SchedulerOf({16, 4}, kManyBlocks, {&sequence});
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&sequence, 3}}));
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&sequence, 1}}));
+  EXPECT_TRUE(scheduler.PlanStep().entries.empty()) << "the fifth token ends it";
+}
+
+TEST(Scheduler, APreemptedSequenceWaitsForItsPendingTokens) {
+  Sequence oldest = Prompt(kTokensPerBlock), youngest = Prompt(kTokensPerBlock);
+  Scheduler scheduler = SchedulerOf({512, 8}, 2, {&oldest, &youngest});
+  const Step first = scheduler.PlanStep();
+  const Step second = scheduler.PlanStep();  // the oldest takes the block of the youngest
+  EXPECT_EQ(Plan(second), (Entries{{&oldest, 1}}));
+  scheduler.Remove(&oldest);
+  EXPECT_TRUE(scheduler.PlanStep().entries.empty());
+  Compute(first);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&youngest, kTokensPerBlock + 1}}));
+}
+
+TEST(Scheduler, EachSequenceThatRunsHasASlotOfItsOwn) {
+  Sequence first = Prompt(2), second = Prompt(2), fork, late = Prompt(2);
+  second.forks = {&fork};
+  Scheduler scheduler = SchedulerOf({16, 3}, kManyBlocks, {&first, &second, &late});
+  ComputeAndFork(scheduler.PlanStep(), {&fork});
+  EXPECT_EQ((std::set<int>{first.slot, second.slot, fork.slot}), (std::set<int>{0, 1, 2}));
+  EXPECT_EQ(late.slot, kNoSlot);
+  const int given_back = second.slot;
+  scheduler.Remove(&second);
+  EXPECT_EQ(second.slot, kNoSlot);
+  scheduler.PlanStep();
+  EXPECT_EQ(late.slot, given_back);
+}
+
 // Every plan keeps what the header promises, and the blocks hold what was written to them, for sequences that come,
-// fork and go at random over a cache that is too small.
+// fork and go at random over a cache that is too small, while tokens become known some steps after they were planned.
 class RandomLoad {
  public:
-  explicit RandomLoad(uint32_t seed)
+  RandomLoad(uint32_t seed, size_t steps_in_flight)
       : random_(seed),
+        steps_in_flight_(steps_in_flight),
         limits_{static_cast<int>(6 + random_() % 60), static_cast<int>(1 + random_() % 6)},
         blocks_(static_cast<int>(4 + random_() % 8)),
-        scheduler_(limits_, blocks_),
+        scheduler_(limits_, BlockPool(blocks_, kTokensPerBlock)),
         cache_(static_cast<size_t>(blocks_) * kTokensPerBlock, -1) {}
 
   void Run() {
     for (int request = 0; request < 12; ++request) Add(request);
     for (int steps = 0; !alive_.empty(); ++steps) {
       ASSERT_LT(steps, 10000) << "no progress";
-      const Step step = scheduler_.PlanStep();
-      ASSERT_NO_FATAL_FAILURE(CheckPlan(step));
-      ASSERT_NO_FATAL_FAILURE(Execute(step));
+      if (in_flight_.size() < steps_in_flight_) {
+        const Step step = scheduler_.PlanStep();
+        ASSERT_NO_FATAL_FAILURE(CheckPlan(step));
+        if (!step.entries.empty()) {
+          ASSERT_NO_FATAL_FAILURE(Execute(step));
+          if (in_flight_.size() < steps_in_flight_) continue;
+        }
+      }
+      Collect();
       RemoveSome();
     }
     EXPECT_EQ(scheduler_.blocks().used_blocks(), 0);
@@ -247,37 +312,59 @@ class RandomLoad {
  private:
   struct Member : Sequence {
     int request;
-    size_t end;  // tokens
+    std::vector<int32_t> truth;  // its tokens, pending ones too
+    std::vector<std::shared_ptr<Member>> fork_members;
+    bool removed = false;
+  };
+  struct Drawn {
+    std::shared_ptr<Member> member;
+    int32_t token;
   };
 
-  Member* New(int request) {
-    alive_.push_back(std::make_unique<Member>());
-    alive_.back()->request = request;
-    return alive_.back().get();
+  std::shared_ptr<Member> New(int request) {
+    auto member = std::make_shared<Member>();
+    member->request = request;
+    return member;
   }
 
   void Add(int request) {
-    Member* const member = New(request);
+    const std::shared_ptr<Member> member = New(request);
     for (size_t count = 1 + random_() % 60; count > 0; --count) member->tokens.push_back(next_token_++);
-    member->end = member->tokens.size() + 1 + random_() % 60;
-    member->forks = random_() % static_cast<uint32_t>(limits_.max_sequences);
-    scheduler_.Add(member);
+    member->truth = member->tokens;
+    member->planned_ahead = random_() % 3 != 0;
+    member->max_length = member->tokens.size() + 1 + random_() % 60;
+    for (uint32_t count = random_() % static_cast<uint32_t>(limits_.max_sequences); count > 0; --count) {
+      const std::shared_ptr<Member> fork = New(request);
+      fork->planned_ahead = member->planned_ahead;
+      fork->max_length = member->tokens.size() + 1 + random_() % 60;
+      member->fork_members.push_back(fork);
+      member->forks.push_back(fork.get());
+    }
+    alive_.push_back(member);
+    scheduler_.Add(member.get());
   }
 
   void CheckPlan(const Step& step) {
-    ASSERT_FALSE(step.entries.empty());
+    ASSERT_TRUE(!step.entries.empty() || !in_flight_.empty());
     int tokens = 0;
     for (const StepEntry& entry : step.entries) {
       ASSERT_GT(entry.tokens, 0);
       tokens += entry.tokens;
-      ASSERT_GE(entry.sequence->block_table.size() * kTokensPerBlock, entry.sequence->computed_tokens + entry.tokens);
+      const size_t end = entry.first + static_cast<size_t>(entry.tokens);
+      ASSERT_GE(entry.sequence->block_table.size() * kTokensPerBlock, end);
+      ASSERT_LT(end, entry.sequence->max_length);
+      if (!entry.sequence->planned_ahead) {
+        ASSERT_LE(end, entry.sequence->tokens.size());
+      }
     }
     ASSERT_LE(tokens, limits_.max_step_tokens);
-    size_t slots = 0;
-    std::set<int> held, requests;
+    size_t taken = 0;
+    std::set<int> held, requests, slots;
     int previous = -1;
     for (const Sequence* sequence : scheduler_.running()) {
-      slots += 1 + sequence->forks;
+      taken += 1 + sequence->forks.size();
+      ASSERT_TRUE(sequence->slot >= 0 && sequence->slot < limits_.max_sequences);
+      ASSERT_TRUE(slots.insert(sequence->slot).second) << "two have one slot";
       held.insert(sequence->block_table.begin(), sequence->block_table.end());
       const int request = static_cast<const Member*>(sequence)->request;
       if (request != previous) {
@@ -285,7 +372,7 @@ class RandomLoad {
       }
       previous = request;
     }
-    ASSERT_LE(slots, static_cast<size_t>(limits_.max_sequences));
+    ASSERT_LE(taken, static_cast<size_t>(limits_.max_sequences));
     ASSERT_EQ(scheduler_.blocks().used_blocks(), static_cast<int>(held.size()));
     ASSERT_LE(scheduler_.blocks().used_blocks(), blocks_);
   }
@@ -301,62 +388,77 @@ class RandomLoad {
       return cache_[static_cast<size_t>(sequence.block_table[token / kTokensPerBlock]) * kTokensPerBlock +
                     token % kTokensPerBlock];
     };
-    for (const auto& [sequence, tokens] : step.entries)
-      for (size_t t = sequence->computed_tokens; t < sequence->computed_tokens + tokens; ++t)
-        place(*sequence, t) = sequence->tokens[t];
-    for (const auto& [sequence, tokens] : step.entries)
-      for (size_t t = 0; t < sequence->computed_tokens + tokens; ++t)
-        ASSERT_EQ(place(*sequence, t), sequence->tokens[t]) << "another sequence wrote over it";
+    const auto truth = [](const Sequence& sequence) { return static_cast<const Member&>(sequence).truth; };
+    for (const StepEntry& entry : step.entries)
+      for (size_t t = entry.first; t < entry.first + entry.tokens; ++t)
+        place(*entry.sequence, t) = truth(*entry.sequence)[t];
+    for (const StepEntry& entry : step.entries)
+      for (size_t t = 0; t < entry.first + entry.tokens; ++t)
+        ASSERT_EQ(place(*entry.sequence, t), truth(*entry.sequence)[t]) << "another sequence wrote over it";
+    std::vector<Drawn> drawn;
     for (const StepEntry& entry : step.entries) {
-      auto* member = static_cast<Member*>(entry.sequence);
-      const bool completes = entry.completes();
-      member->computed_tokens += static_cast<size_t>(entry.tokens);
-      if (!completes) continue;
-      std::vector<Sequence*> forks;
-      for (size_t i = 0; i < member->forks; ++i) {
-        Member* const fork = New(member->request);
-        fork->end = member->tokens.size() + 1 + random_() % 60;
-        forks.push_back(fork);
+      if (entry.draws == 0) continue;
+      const auto found = std::find_if(alive_.begin(), alive_.end(),
+                                      [&](const auto& member) { return member.get() == entry.sequence; });
+      ASSERT_NE(found, alive_.end());
+      const std::shared_ptr<Member> member = *found;
+      const std::vector<std::shared_ptr<Member>> forks = std::exchange(member->fork_members, {});
+      ASSERT_EQ(entry.draws, 1 + static_cast<int>(forks.size()));
+      for (const auto& fork : forks) {
+        fork->truth = member->truth;
+        alive_.push_back(fork);
+        drawn.push_back({fork, next_token_++});
       }
-      if (!forks.empty()) scheduler_.Fork(member, forks);
-      member->tokens.push_back(next_token_++);
-      for (Sequence* fork : forks) fork->tokens.push_back(next_token_++);
+      drawn.push_back({member, next_token_++});
     }
+    for (const auto& [member, token] : drawn) member->truth.push_back(token);
+    in_flight_.push_back(std::move(drawn));
+  }
+
+  void Collect() {
+    for (const auto& [member, token] : in_flight_.front())
+      if (!member->removed) member->AddToken(token);
+    in_flight_.pop_front();
   }
 
   void RemoveSome() {
     for (size_t i = 0; i < alive_.size();) {
-      if (alive_[i]->tokens.size() < alive_[i]->end && random_() % 200 != 0) {
+      if (alive_[i]->tokens.size() < alive_[i]->max_length && random_() % 200 != 0) {
         ++i;
         continue;
       }
+      alive_[i]->removed = true;
       scheduler_.Remove(alive_[i].get());
       alive_.erase(alive_.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }
 
   std::mt19937 random_;
+  size_t steps_in_flight_;
   SchedulerLimits limits_;
   int blocks_;
   Scheduler scheduler_;
   std::vector<int32_t> cache_;  // [blocks, tokens_per_block]
-  std::vector<std::unique_ptr<Member>> alive_;
+  std::vector<std::shared_ptr<Member>> alive_;
+  std::deque<std::vector<Drawn>> in_flight_;
   int32_t next_token_ = 0;
   int copies_ = 0;
 };
 
 TEST(Scheduler, RandomLoadNeverBreaksAnInvariantAndAlwaysEnds) {
-  uint64_t preemptions = 0;
-  int copies = 0;
-  for (uint32_t seed = 0; seed < 200; ++seed) {
-    SCOPED_TRACE(seed);
-    RandomLoad load(seed);
-    ASSERT_NO_FATAL_FAILURE(load.Run());
-    preemptions += load.preemptions();
-    copies += load.copies();
+  for (const size_t steps_in_flight : {1, 2, 3}) {
+    uint64_t preemptions = 0;
+    int copies = 0;
+    for (uint32_t seed = 0; seed < 200; ++seed) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << ", steps in flight " << steps_in_flight);
+      RandomLoad load(seed, steps_in_flight);
+      ASSERT_NO_FATAL_FAILURE(load.Run());
+      preemptions += load.preemptions();
+      copies += load.copies();
+    }
+    EXPECT_GT(preemptions, 100u);
+    EXPECT_GT(copies, 100);
   }
-  EXPECT_GT(preemptions, 100u);
-  EXPECT_GT(copies, 100);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "native/embedded/executor_table.h"
+#include "native/embedded/cpu/executor_table.h"
 #include "native/executor/executor.h"
 #include "tiny_checkpoint.h"
 
@@ -91,7 +91,7 @@ class TableClient {
     model.Write(directory_.path());
     Open(directory_.path(), change);
   }
-  explicit TableClient(const std::string& directory, const ExecutorTable* table = CpuExecutorTable(),
+  explicit TableClient(const std::string& directory, const ExecutorTable* table = cpu::CpuExecutorTable(),
                        const std::function<void(ExecutorConfig*)>& change = {})
       : table_(table) {
     Open(directory, change);
@@ -134,6 +134,7 @@ class TableClient {
     if (code_ == EXECUTOR_OK) Read(*batch);
     return code_;
   }
+  int ended() const { return ended_; }
   // Waits until this many requests have ended.
   void WaitForEnds(int ends) {
     while (ended_ < ends) ASSERT_EQ(WaitOnce(), EXECUTOR_OK) << message();
@@ -214,7 +215,7 @@ class TableClient {
     out->insert(out->end(), data, data + count);
   }
 
-  const ExecutorTable* table_ = CpuExecutorTable();
+  const ExecutorTable* table_ = cpu::CpuExecutorTable();
   TemporaryDirectory directory_;
   Executor* executor_ = nullptr;
   ExecutorCode code_ = EXECUTOR_OK;

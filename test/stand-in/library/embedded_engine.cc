@@ -2,7 +2,7 @@
 
 #include "check.h"
 #include "engine.h"
-#include "native/embedded/executor_table.h"
+#include "native/embedded/cpu/executor_table.h"
 #include "native/executor/cpp/failure.h"
 
 namespace stand_in {
@@ -220,7 +220,7 @@ class EmbeddedEngine : public Engine {
     return step;
   }
 
-  const ExecutorTable* table_ = embedded::CpuExecutorTable();
+  const ExecutorTable* table_ = embedded::cpu::CpuExecutorTable();
   Executor* executor_ = nullptr;
   ExecutorError error_ = executor::EmptyError();
 };

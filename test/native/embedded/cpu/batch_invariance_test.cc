@@ -6,7 +6,7 @@
 #include "../table_client.h"
 #include "native/embedded/cpu/dispatch.h"
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 const TinyModel& Model() {
@@ -61,7 +61,7 @@ class ForcedKernels {
 };
 
 TEST(BatchInvariance, ChunksOfAPromptGiveTheSameBitsAsTheWhole) {
-  for (const cpu::Kernels* kernels : cpu::SupportedKernels()) {
+  for (const Kernels* kernels : SupportedKernels()) {
     const ForcedKernels forced(kernels->name);
     const auto with_chunks_of = [](uint32_t tokens) {
       TableClient client(Model(), [&](ExecutorConfig* config) {
@@ -92,7 +92,7 @@ TEST(BatchInvariance, AnyNumberOfThreadsGivesTheSameBits) {
 }
 
 TEST(BatchInvariance, ARequestAmong64GetsTheSameBitsAsAlone) {
-  for (const cpu::Kernels* kernels : cpu::SupportedKernels()) {
+  for (const Kernels* kernels : SupportedKernels()) {
     const ForcedKernels forced(kernels->name);
     SCOPED_TRACE(kernels->name);
     TableClient client(Model());
@@ -186,4 +186,4 @@ TEST(BatchInvariance, ASeedGivesTheSameTokensAloneAndInABatch) {
 }
 
 }  // namespace
-}  // namespace embedded
+}  // namespace embedded::cpu

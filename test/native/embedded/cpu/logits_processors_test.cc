@@ -14,7 +14,7 @@
 #include "../table_client.h"
 #include "native/embedded/request.h"
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 using simdjson::dom::element;
@@ -243,4 +243,4 @@ TEST(LogitsProcessors, SayWhatTheyCanDo) {
 }
 
 }  // namespace
-}  // namespace embedded
+}  // namespace embedded::cpu

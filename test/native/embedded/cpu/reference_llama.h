@@ -9,7 +9,7 @@
 
 #include "../tiny_checkpoint.h"
 
-namespace embedded {
+namespace embedded::cpu {
 
 using Rows = std::vector<std::vector<double>>;
 
@@ -109,6 +109,6 @@ class ReferenceLlama {
   std::vector<double> frequencies_;
 };
 
-}  // namespace embedded
+}  // namespace embedded::cpu
 
 #endif  // TEST_EMBEDDED_REFERENCE_LLAMA_H_

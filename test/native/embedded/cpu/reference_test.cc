@@ -7,7 +7,7 @@
 #include "native/embedded/cpu/rope.h"
 #include "reference_llama.h"
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 // The largest difference of the executor's context logits from the reference's, over the largest reference logit.
@@ -82,4 +82,4 @@ TEST(Reference, LayersWiderThanOneSumGiveTheReferencesLogits) {
 }
 
 }  // namespace
-}  // namespace embedded
+}  // namespace embedded::cpu

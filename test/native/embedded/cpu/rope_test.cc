@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 ModelConfig Model(int head_dim, double base) {
@@ -72,4 +72,4 @@ TEST(Rope, RotationTurnsEachPairByItsAngleAndKeepsItsLength) {
 }
 
 }  // namespace
-}  // namespace embedded
+}  // namespace embedded::cpu

@@ -13,10 +13,10 @@
 #include "native/embedded/cpu/dispatch.h"
 #include "native/embedded/random.h"
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
-const cpu::Kernels& AnyKernels() { return *cpu::SupportedKernels().front(); }
+const Kernels& AnyKernels() { return *SupportedKernels().front(); }
 
 std::vector<float> RandomLogits(int count, float spread, uint32_t seed) {
   std::mt19937 random(seed);
@@ -210,4 +210,4 @@ TEST(Sampler, LogprobsAreTheLogSoftmaxOfTheLogits) {
 }
 
 }  // namespace
-}  // namespace embedded
+}  // namespace embedded::cpu

@@ -1,11 +1,11 @@
 // Zeroed memory straight from the kernel: a page takes room only once it is written.
-#ifndef EMBEDDED_MEMORY_H_
-#define EMBEDDED_MEMORY_H_
+#ifndef EMBEDDED_CPU_PAGED_MEMORY_H_
+#define EMBEDDED_CPU_PAGED_MEMORY_H_
 
 #include <cstddef>
 #include <cstdint>
 
-namespace embedded {
+namespace embedded::cpu {
 
 enum class PageSize { kDefault, kHuge };
 
@@ -31,12 +31,6 @@ class PagedMemory {
   void* data_ = nullptr;
 };
 
-// What this process may still take, in bytes: the machine's free memory or, where it is less, the control group's.
-uint64_t AvailableMemoryBytes();
+}  // namespace embedded::cpu
 
-// What this process has in RAM, in bytes.
-uint64_t ResidentMemoryBytes();
-
-}  // namespace embedded
-
-#endif  // EMBEDDED_MEMORY_H_
+#endif  // EMBEDDED_CPU_PAGED_MEMORY_H_

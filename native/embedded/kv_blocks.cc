@@ -1,22 +1,9 @@
-#include "native/embedded/kv_cache.h"
-
-#include <algorithm>
-
-#include "native/embedded/cpu/kernels.h"
+#include "native/embedded/kv_blocks.h"
 
 namespace embedded {
-namespace {
-
-static_assert(kTokensPerBlock == cpu::kPanelWidth);
-
-int ValueStride(const ModelConfig& model) {
-  return (model.head_dim + cpu::kPanelWidth - 1) / cpu::kPanelWidth * cpu::kPanelWidth;
-}
-
-}  // namespace
 
 bool BlockPool::Grow(std::vector<int>* block_table, size_t tokens) {
-  const size_t needed = (tokens + kTokensPerBlock - 1) / kTokensPerBlock;
+  const size_t needed = (tokens + tokens_per_block_ - 1) / tokens_per_block_;
   if (needed > block_table->size() + static_cast<size_t>(free_blocks())) return false;
   block_table->reserve(needed);  // so that no block is taken and then not held
   while (block_table->size() < needed) block_table->push_back(Take());
@@ -58,23 +45,6 @@ int BlockPool::Take() {
   ++used_;
   ++allocations_;
   return block;
-}
-
-KvMemory::KvMemory(const ModelConfig& model, int blocks)
-    : layers_(model.layers),
-      kv_heads_(model.kv_heads),
-      value_stride_(ValueStride(model)),
-      key_floats_(static_cast<size_t>(model.head_dim) * kTokensPerBlock),
-      head_floats_(key_floats_ + static_cast<size_t>(kTokensPerBlock) * value_stride_),
-      memory_(static_cast<size_t>(blocks) * BytesPerBlock(model), PageSize::kDefault) {}
-
-uint64_t KvMemory::BytesPerBlock(const ModelConfig& model) {
-  return uint64_t{kTokensPerBlock} * (model.head_dim + ValueStride(model)) * model.kv_heads * model.layers *
-         sizeof(float);
-}
-
-void KvMemory::CopyLayer(int from_block, int to_block, int layer) const {
-  std::copy_n(Keys(from_block, layer, 0), head_floats_ * kv_heads_, Keys(to_block, layer, 0));
 }
 
 }  // namespace embedded

@@ -1,4 +1,4 @@
-#include "native/embedded/cpu/step_runner.h"
+#include "native/embedded/cpu/model_runner.h"
 
 #include <algorithm>
 #include <limits>
@@ -6,73 +6,104 @@
 #include <numeric>
 #include <utility>
 
+#include "native/embedded/cpu/dispatch.h"
+#include "native/embedded/process_memory.h"
 #include "native/embedded/random.h"
 
-namespace embedded {
+namespace embedded::cpu {
 namespace {
 
 using executor::Failure;
 
-const RequestSequence& SequenceOf(const StepEntry& entry) {
-  return *static_cast<const RequestSequence*>(entry.sequence);
-}
+constexpr uint32_t kMaxThreads = 1024;
+// A step of many prompt tokens keeps those in decode waiting, and a CPU gains nothing from more rows than this.
+constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512};
 
 Failure OutOfMemory(uint64_t id) {
   return Failure(EXECUTOR_OUT_OF_MEMORY, "no memory is left for what request " + std::to_string(id) + " returns", id);
 }
 
+RunnerInfo InfoOf(const RunnerOptions& options, int threads, const Kernels& kernels) {
+  RunnerInfo info{};
+  info.device = std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") + kernels.name + " kernels";
+  info.tokens_per_block = kTokensPerBlock;
+  const uint64_t block_bytes = KvMemory::BytesPerBlock(options.model);
+  info.kv_blocks =
+      ResolveKvBlocks(options.config, options.limits, {block_bytes, kTokensPerBlock, AvailableMemoryBytes()});
+  info.kv_cache_bytes = block_bytes * static_cast<uint64_t>(info.kv_blocks);
+  info.max_steps_in_flight = 1;
+  return info;
+}
+
 }  // namespace
 
-StepRunner::StepRunner(const std::string& engine_dir, const ModelConfig& model, const Limits& limits, int kv_blocks,
-                       const cpu::Kernels& kernels, const std::function<bool(double)>& on_progress)
-    : model_(model),
-      max_logits_rows_(limits.max_batch_size),
-      pool_(limits.threads),
-      weights_(LoadWeights(engine_dir + "/rank0.safetensors", model_, &pool_, on_progress)),
-      kv_memory_(model_, kv_blocks),
-      llama_(model_, weights_, kv_memory_, kernels, &pool_, limits.max_num_tokens),
-      processors_(static_cast<size_t>(limits.threads), LogitsProcessors(model_.vocab_size)),
-      samplers_(static_cast<size_t>(limits.threads), Sampler(kernels, model_.vocab_size)),
-      logits_(sizeof(float) * max_logits_rows_ * llama_.logits_stride(), PageSize::kDefault) {}
+CpuModelRunner::CpuModelRunner(const RunnerOptions& options)
+    : model_(options.model),
+      max_logits_rows_(options.limits.max_batch_size),
+      kernels_(SelectKernels()),
+      pool_(ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus())),
+      info_(InfoOf(options, pool_.threads(), kernels_)),
+      weights_(LoadWeights(options.engine_dir + "/rank0.safetensors", model_, &pool_, options.on_progress)),
+      kv_memory_(model_, info_.kv_blocks),
+      llama_(model_, weights_, kv_memory_, kernels_, &pool_, options.limits.max_num_tokens),
+      processors_(static_cast<size_t>(pool_.threads()), LogitsProcessors(model_.vocab_size)),
+      samplers_(static_cast<size_t>(pool_.threads()), Sampler(kernels_, model_.vocab_size)),
+      logits_(sizeof(float) * max_logits_rows_ * llama_.logits_stride(), PageSize::kDefault) {
+  info_.weight_bytes = weights_.bytes;
+}
 
-std::vector<std::vector<StepResult>> StepRunner::Run(const Step& step, const std::atomic<bool>& abandon) {
+void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) {
   if (!step.copies.empty())
     pool_.Run(model_.layers, [&](int layer, int) {
       for (const BlockCopy& copy : step.copies) kv_memory_.CopyLayer(copy.from, copy.to, layer);
     });
   std::vector<TokenSpan> spans;
-  for (const auto& [sequence, tokens] : step.entries)
-    spans.push_back({sequence->tokens.data() + sequence->computed_tokens, tokens,
-                     static_cast<int>(sequence->computed_tokens), sequence->block_table.data()});
-  if (!llama_.Forward(spans, abandon)) return {};
+  for (const StepEntry& entry : step.entries)
+    spans.push_back({entry.sequence->tokens.data() + entry.first, entry.tokens, static_cast<int>(entry.first),
+                     entry.sequence->block_table.data()});
+  results_.clear();
+  if (!llama_.Forward(spans, abandon)) return;
 
-  std::vector<std::vector<StepResult>> results(step.entries.size());
+  results_.resize(step.entries.size());
   std::vector<Draw> draws;
   std::vector<int> drawn_rows;
   int first_row = 0;
   for (size_t i = 0; i < step.entries.size(); ++i) {
     const StepEntry& entry = step.entries[i];
-    const RequestSequence& sequence = SequenceOf(entry);
+    const RequestSequence& sequence = *SequenceOf(entry);
     const int row = std::exchange(first_row, first_row + entry.tokens);
     try {
       GatherPromptOutput(entry, row);
     } catch (const std::bad_alloc&) {
-      results[i].push_back({{}, OutOfMemory(sequence.request->id)});
+      results_[i].push_back({{}, OutOfMemory(sequence.request->id)});
       continue;
     }
-    if (!entry.completes()) continue;
-    results[i].resize(1 + sequence.forks);
+    if (entry.draws == 0) continue;
+    results_[i].resize(static_cast<size_t>(entry.draws));
     const float* logits = logits_.floats() + drawn_rows.size() * llama_.logits_stride();
-    for (uint32_t fork = 0; fork <= sequence.forks; ++fork)
-      draws.push_back({&sequence, sequence.index + fork, logits, &results[i][fork]});
+    for (uint32_t draw = 0; draw < results_[i].size(); ++draw)
+      draws.push_back({&sequence, sequence.index + draw, logits, &results_[i][draw]});
     drawn_rows.push_back(first_row - 1);
   }
   llama_.Logits(drawn_rows, logits_.floats());
   Sample(draws);
-  return results;
 }
 
-void StepRunner::Sample(const std::vector<Draw>& draws) {
+StepResults CpuModelRunner::Collect() { return std::exchange(results_, {}); }
+
+const Device& CpuDevice() {
+  static const Device device{"cpu",
+                             CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS | CAN_CONTEXT_LOGITS |
+                                 CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS |
+                                 CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES |
+                                 CAN_OUTPUT_PENALTIES,
+                             kDefaults, [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
+                               return std::make_unique<CpuModelRunner>(options);
+                             }};
+  return device;
+}
+
+void CpuModelRunner::Sample(const std::vector<Draw>& draws) {
   pool_.Run(static_cast<int>(draws.size()), [&](int i, int thread) {
     const Draw& draw = draws[static_cast<size_t>(i)];
     try {
@@ -84,10 +115,10 @@ void StepRunner::Sample(const std::vector<Draw>& draws) {
   });
 }
 
-StepResult StepRunner::SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
-                                 LogitsProcessors* processors, Sampler* sampler) const {
+DrawResult CpuModelRunner::SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
+                                     LogitsProcessors* processors, Sampler* sampler) const {
   const Request& request = *sequence.request;
-  StepResult result;
+  DrawResult result;
   const size_t position = sequence.tokens.size();  // of the new token
   const double uniform = Uniform(request.sampling.seed, index, position);
   const float* processed = processors->Apply(logits, request.sampling.processors, sequence.tokens);
@@ -116,11 +147,10 @@ StepResult StepRunner::SampleOne(const RequestSequence& sequence, uint32_t index
   return result;
 }
 
-void StepRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
-  Request& request = *SequenceOf(entry).request;
-  // After its first token a sequence that was preempted goes through the prompt again.
-  if (request.first_token || !(request.wants_context_logits || request.wants_prompt_logprobs)) return;
-  if (request.prompt_output == nullptr) request.prompt_output = std::make_unique<executor::RowDetails>();
+void CpuModelRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
+  Request& request = *SequenceOf(entry)->request;
+  if (!request.WantsPromptOutput(entry)) return;
+  if (request.prompt_output == nullptr) request.prompt_output = std::make_shared<executor::RowDetails>();
   executor::RowDetails& out = *request.prompt_output;
   const size_t vocab_size = static_cast<size_t>(model_.vocab_size);
   const size_t top_count = static_cast<size_t>(request.prompt_top_logprobs);
@@ -144,7 +174,7 @@ void StepRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
       out.prompt_top_logprobs[next * top_count + i] = top[i].logprob;
     }
   };
-  const size_t first = entry.sequence->computed_tokens;
+  const size_t first = entry.first;
   const size_t end = first + static_cast<size_t>(entry.tokens);
   for (size_t chunk = first; chunk < end; chunk += max_logits_rows_) {
     std::vector<int> rows(std::min<size_t>(end - chunk, max_logits_rows_));
@@ -161,4 +191,4 @@ void StepRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
   if (out_of_memory) throw std::bad_alloc();
 }
 
-}  // namespace embedded
+}  // namespace embedded::cpu

@@ -1,0 +1,13 @@
+#ifndef EMBEDDED_CPU_EXECUTOR_TABLE_H_
+#define EMBEDDED_CPU_EXECUTOR_TABLE_H_
+
+#include "native/executor/executor.h"
+
+namespace embedded::cpu {
+
+// The embedded CPU executor; all there is to it for whoever links it.
+const ExecutorTable* CpuExecutorTable();
+
+}  // namespace embedded::cpu
+
+#endif  // EMBEDDED_CPU_EXECUTOR_TABLE_H_

@@ -1,0 +1,61 @@
+// The model runner of the CPU: a step is computed while it is submitted.
+#ifndef EMBEDDED_CPU_MODEL_RUNNER_H_
+#define EMBEDDED_CPU_MODEL_RUNNER_H_
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "native/embedded/cpu/kernels.h"
+#include "native/embedded/cpu/kv_memory.h"
+#include "native/embedded/cpu/llama.h"
+#include "native/embedded/cpu/logits_processors.h"
+#include "native/embedded/cpu/paged_memory.h"
+#include "native/embedded/cpu/sampler.h"
+#include "native/embedded/cpu/thread_pool.h"
+#include "native/embedded/cpu/weights.h"
+#include "native/embedded/model_runner.h"
+
+namespace embedded::cpu {
+
+class CpuModelRunner : public ModelRunner {
+ public:
+  explicit CpuModelRunner(const RunnerOptions& options);
+
+  const RunnerInfo& info() const override { return info_; }
+  bool DrawsAhead(const SamplingParams&) const override { return true; }  // never asked to
+  void Submit(const Step& step, const std::atomic<bool>& abandon) override;
+  StepResults Collect() override;
+
+ private:
+  struct Draw {
+    const RequestSequence* sequence;
+    uint32_t index;  // whose token is drawn: the sequence's or that of a fork to come
+    const float* logits;
+    DrawResult* result;
+  };
+  void Sample(const std::vector<Draw>& draws);
+  DrawResult SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
+                       LogitsProcessors* processors, Sampler* sampler) const;
+  void GatherPromptOutput(const StepEntry& entry, int first_row);
+
+  ModelConfig model_;
+  int max_logits_rows_;
+  const Kernels& kernels_;
+  ThreadPool pool_;
+  RunnerInfo info_;
+  LlamaWeights weights_;
+  KvMemory kv_memory_;
+  Llama llama_;
+  std::vector<LogitsProcessors> processors_;  // by thread
+  std::vector<Sampler> samplers_;             // by thread
+  PagedMemory logits_;                        // [max_logits_rows, logits_stride]
+  StepResults results_;                       // of the step that was submitted
+};
+
+// The CPU as a device of the embedded executor.
+const Device& CpuDevice();
+
+}  // namespace embedded::cpu
+
+#endif  // EMBEDDED_CPU_MODEL_RUNNER_H_

@@ -1,0 +1,47 @@
+// The blocks of the paged KV cache (arXiv:2309.06180): which are free, and who holds the others. Their memory is the
+// model runner's.
+#ifndef EMBEDDED_KV_BLOCKS_H_
+#define EMBEDDED_KV_BLOCKS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace embedded {
+
+// Which blocks are free, and how many block tables hold each of the others. Last freed, first used: its memory is warm,
+// and what was never used is never touched.
+class BlockPool {
+ public:
+  BlockPool(int blocks, int tokens_per_block) : blocks_(blocks), tokens_per_block_(tokens_per_block) {}
+
+  int blocks() const { return blocks_; }
+  int tokens_per_block() const { return tokens_per_block_; }
+  int free_blocks() const { return blocks_ - used_; }
+  int used_blocks() const { return used_; }
+  uint64_t allocations() const { return allocations_; }
+
+  // Lengthens the table until it holds `tokens`; false, and nothing done, if there are too few free blocks.
+  bool Grow(std::vector<int>* block_table, size_t tokens);
+  // A table that holds the same blocks.
+  std::vector<int> Share(const std::vector<int>& block_table);
+  // More than one table holds it, so what is written to it must be written to a copy.
+  bool shared(int block) const { return holders_[static_cast<size_t>(block)] > 1; }
+  // Takes a block in place of a shared one; the caller copies what was in it. False, and nothing done, if none is free.
+  bool Unshare(int* block);
+  void Free(std::vector<int>* block_table);
+
+ private:
+  int Take();
+
+  int blocks_;
+  int tokens_per_block_;
+  int used_ = 0;
+  std::vector<int> holders_;  // by block: tables that hold it; blocks past the end were never used
+  std::vector<int> free_;
+  uint64_t allocations_ = 0;
+};
+
+}  // namespace embedded
+
+#endif  // EMBEDDED_KV_BLOCKS_H_

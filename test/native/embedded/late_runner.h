@@ -1,0 +1,208 @@
+// A model runner without a model, which is as late as it is told to be: a step is computed when it is collected, from
+// what was copied when it was submitted. Its model's keys and values are the tokens themselves, and a token depends on
+// all before it, read through the block table: who mixes up a block, a slot or a step gets another text.
+#ifndef TEST_EMBEDDED_LATE_RUNNER_H_
+#define TEST_EMBEDDED_LATE_RUNNER_H_
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "native/embedded/executor.h"
+#include "native/embedded/model_runner.h"
+#include "native/executor/cpp/table_of.h"
+
+namespace embedded {
+
+// Set before an executor is created and not changed while it runs, but for the events.
+struct LateRunnerScript {
+  int max_steps_in_flight = 2;
+  int kv_blocks = 64;
+  int tokens_per_block = 4;
+  std::optional<uint64_t> failing_request;  // of which the third token cannot be drawn
+  int throws_at_submit = -1;                // which step
+  int throws_at_collect = -1;
+  int holds_at_collect = -1;  // until it is released
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool released = false;
+  std::vector<std::string> events;  // "submit 0", "collect 0": by step
+
+  void Release() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    released = true;
+    changed.notify_all();
+  }
+};
+
+inline LateRunnerScript* script = nullptr;
+
+class LateRunner : public ModelRunner {
+ public:
+  // The token that follows `history`. `memory` is what only a runner that knows the history on the host can see to.
+  static int32_t NextToken(const std::vector<int32_t>& history, uint64_t seed, uint32_t sequence, size_t memory,
+                           int vocab_size) {
+    uint64_t hash = 14695981039346656037u ^ seed ^ (uint64_t{sequence} << 32) ^ (memory << 48);
+    for (const int32_t token : history) hash = (hash ^ static_cast<uint64_t>(token)) * 1099511628211u;
+    return static_cast<int32_t>((hash >> 20) % static_cast<uint64_t>(vocab_size));
+  }
+  // Tokens at even places of what the host knows.
+  static size_t MemoryOf(const SamplingParams& sampling, const std::vector<int32_t>& known) {
+    if (!sampling.processors.needs_history()) return 0;
+    return static_cast<size_t>(std::count_if(known.begin(), known.end(), [](int32_t token) { return token % 2 == 0; }));
+  }
+
+  explicit LateRunner(const RunnerOptions& options)
+      : vocab_size_(options.model.vocab_size),
+        keys_(static_cast<size_t>(script->kv_blocks * script->tokens_per_block), -1),
+        newest_(static_cast<size_t>(options.limits.max_batch_size), -1) {
+    info_.device = "late";
+    info_.tokens_per_block = script->tokens_per_block;
+    info_.kv_blocks = script->kv_blocks;
+    info_.max_steps_in_flight = script->max_steps_in_flight;
+  }
+
+  const RunnerInfo& info() const override { return info_; }
+  bool DrawsAhead(const SamplingParams& sampling) const override { return !sampling.processors.needs_history(); }
+
+  void Submit(const Step& step, const std::atomic<bool>&) override {
+    Tell("submit", submitted_);
+    if (submitted_++ == script->throws_at_submit) throw std::runtime_error("the device is lost");
+    if (steps_.size() == static_cast<size_t>(info_.max_steps_in_flight)) throw std::logic_error("too far ahead");
+    Copied& copied = steps_.emplace_back();
+    copied.copies = step.copies;
+    for (const StepEntry& entry : step.entries) copied.entries.push_back(Copy(entry));
+  }
+
+  StepResults Collect() override {
+    Tell("collect", collected_);
+    if (collected_ == script->holds_at_collect) {
+      std::unique_lock<std::mutex> lock(script->mutex);
+      script->changed.wait(lock, [] { return script->released; });
+    }
+    if (collected_++ == script->throws_at_collect) throw std::runtime_error("the device is lost");
+    const Copied step = std::move(steps_.front());
+    steps_.pop_front();
+    for (const BlockCopy& copy : step.copies)
+      std::copy_n(keys_.begin() + copy.from * info_.tokens_per_block, info_.tokens_per_block,
+                  keys_.begin() + copy.to * info_.tokens_per_block);
+    for (const Entry& entry : step.entries)
+      for (size_t i = 0; i < entry.count; ++i)
+        KeyAt(entry, entry.first + i) =
+            i < entry.known.size() ? entry.known[i] : newest_[static_cast<size_t>(entry.slot)];
+    StepResults results;
+    for (const Entry& entry : step.entries) results.push_back(Compute(entry));
+    return results;
+  }
+
+ private:
+  struct Draw {
+    int slot;
+    uint32_t sequence;
+    uint64_t seed;
+    size_t memory;
+    bool fails;
+  };
+  struct Entry {
+    uint64_t request_id;
+    int slot;
+    std::vector<int> block_table;
+    size_t first;
+    size_t count;
+    std::vector<int32_t> known;  // of the tokens to compute
+    std::vector<Draw> draws;
+  };
+  struct Copied {
+    std::vector<BlockCopy> copies;
+    std::vector<Entry> entries;
+  };
+
+  Entry Copy(const StepEntry& entry) const {
+    const RequestSequence& sequence = *SequenceOf(entry);
+    const Request& request = *sequence.request;
+    const size_t end = entry.first + static_cast<size_t>(entry.tokens);
+    if (end > std::max(entry.first, sequence.tokens.size()) + 1) throw std::logic_error("two unknown tokens at once");
+    if (end > sequence.tokens.size() && !DrawsAhead(request.sampling)) throw std::logic_error("planned too early");
+    const auto known_end = std::min(end, sequence.tokens.size());
+    Entry copied{request.id,
+                 sequence.slot,
+                 sequence.block_table,
+                 entry.first,
+                 static_cast<size_t>(entry.tokens),
+                 {sequence.tokens.begin() + static_cast<std::ptrdiff_t>(std::min(entry.first, known_end)),
+                  sequence.tokens.begin() + static_cast<std::ptrdiff_t>(known_end)},
+                 {}};
+    for (int i = 0; i < entry.draws; ++i) {
+      const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(i)];
+      copied.draws.push_back({target.slot, target.index, request.sampling.seed,
+                              MemoryOf(request.sampling, sequence.tokens),
+                              request.id == script->failing_request && end == request.prompt_tokens + 2});
+    }
+    return copied;
+  }
+
+  std::vector<DrawResult> Compute(const Entry& entry) {
+    std::vector<int32_t> history;
+    for (size_t position = 0; position < entry.first + entry.count; ++position)
+      history.push_back(KeyAt(entry, position));
+    std::vector<DrawResult> results;
+    for (const Draw& draw : entry.draws) {
+      DrawResult& result = results.emplace_back();
+      if (draw.fails) {
+        result.failure = executor::Failure(EXECUTOR_ENGINE_WEIGHTS, "no finite numbers", entry.request_id);
+        continue;
+      }
+      const int32_t token = NextToken(history, draw.seed, draw.sequence, draw.memory, vocab_size_);
+      newest_[static_cast<size_t>(draw.slot)] = token;
+      result.output.tokens.push_back(token);
+    }
+    return results;
+  }
+
+  int32_t& KeyAt(const Entry& entry, size_t position) {
+    const size_t tokens_per_block = static_cast<size_t>(info_.tokens_per_block);
+    return keys_[static_cast<size_t>(entry.block_table[position / tokens_per_block]) * tokens_per_block +
+                 position % tokens_per_block];
+  }
+
+  static void Tell(const char* event, int step) {
+    const std::lock_guard<std::mutex> lock(script->mutex);
+    script->events.push_back(std::string(event) + " " + std::to_string(step));
+  }
+
+  RunnerInfo info_{};
+  int vocab_size_;
+  std::vector<int32_t> keys_;    // [kv_blocks, tokens_per_block]
+  std::vector<int32_t> newest_;  // by slot
+  std::deque<Copied> steps_;
+  int submitted_ = 0;
+  int collected_ = 0;
+};
+
+class LateExecutor : public EmbeddedExecutor {
+ public:
+  explicit LateExecutor(const ExecutorConfig& config)
+      : EmbeddedExecutor(config, {"late",
+                                  CAN_SEVERAL_SEQUENCES,
+                                  {/*max_batch_size=*/16, /*max_num_tokens=*/64},
+                                  [](const RunnerOptions& options) { return std::make_unique<LateRunner>(options); }}) {
+  }
+};
+
+inline const ExecutorTable* LateTable() {
+  static constexpr ExecutorTable kTable = executor::TableOf<LateExecutor>("late");
+  return &kTable;
+}
+
+}  // namespace embedded
+
+#endif  // TEST_EMBEDDED_LATE_RUNNER_H_

@@ -2,13 +2,13 @@ import {
   bind,
   executorLibrary,
   hostProgram,
-  type Loaded,
+  type LoadedSession,
   loadAddon,
-  type NativeEngine,
   type NativeInfo,
+  type NativeSession,
   type Stats,
 } from './addon/addon.js';
-import { type MailReceiver, makeDeliver } from './addon/events.js';
+import { makeEventDecoder, type RequestSink } from './addon/events.js';
 import { fromNative } from './addon/executor-error.js';
 import { guidedConfig } from './addon/guided-config.js';
 import { type LLMHandle, makeHandle, readHandle } from './addon/handle.js';
@@ -52,16 +52,16 @@ export class LLM implements AsyncDisposable {
   readonly capabilities: Capabilities;
   /** Send it to a worker thread with `postMessage`, and `LLM.attach` it there. */
   readonly handle: LLMHandle;
-  readonly #engine: NativeEngine;
+  readonly #session: NativeSession;
   readonly #directory: EngineDirectory;
   #tokenizer: Tokenizer | undefined;
   readonly #requests: Requests;
   #closed: Promise<void> | undefined;
 
-  private constructor(directory: EngineDirectory, tokenizer: Tokenizer | undefined, loaded: Loaded) {
-    const receivers = new Map<number, MailReceiver>();
-    const engine = bind(loadAddon(), loaded, makeDeliver(receivers));
-    const { capabilities, ...facts } = engine.info();
+  private constructor(directory: EngineDirectory, tokenizer: Tokenizer | undefined, loaded: LoadedSession) {
+    const sinks = new Map<number, RequestSink>();
+    const session = bind(loadAddon(), loaded, makeEventDecoder(sinks));
+    const { capabilities, ...facts } = session.info();
     this.info = {
       dir: directory.path,
       architecture: directory.architecture,
@@ -69,13 +69,13 @@ export class LLM implements AsyncDisposable {
       ...facts,
     };
     this.capabilities = capabilitiesOf(capabilities);
-    this.handle = makeHandle(engine.shareId(), directory);
+    this.handle = makeHandle(session.shareId(), directory);
     this.#directory = directory;
     this.#tokenizer = tokenizer;
-    this.#engine = engine;
+    this.#session = session;
     this.#requests = new Requests(
       {
-        engine,
+        session,
         directory,
         executor: facts.executor,
         capabilities: this.capabilities,
@@ -83,7 +83,7 @@ export class LLM implements AsyncDisposable {
         vocabSize: facts.vocabSize,
         tokenizer: () => this.tokenizer,
       },
-      receivers,
+      sinks,
     );
   }
 
@@ -164,11 +164,11 @@ export class LLM implements AsyncDisposable {
    * @throws {LLMError} `ERR_CLOSED` where the engine is closed, `ERR_INVALID_INPUT` for what is no handle of this process.
    */
   static attach(handle: LLMHandle): LLM {
-    const { engineId, directory } = readHandle(handle);
+    const { sessionId, directory } = readHandle(handle);
     const addon = loadAddon();
-    let loaded: Loaded;
+    let loaded: LoadedSession;
     try {
-      loaded = addon.attach(engineId);
+      loaded = addon.attach(sessionId);
     } catch (error) {
       throw fromNative(error);
     }
@@ -215,7 +215,7 @@ export class LLM implements AsyncDisposable {
   /** A snapshot, taken at once. */
   stats(): Stats {
     try {
-      return this.#engine.stats();
+      return this.#session.stats();
     } catch (error) {
       throw fromNative(error);
     }
@@ -242,7 +242,7 @@ export class LLM implements AsyncDisposable {
 
   async #close(drainMs: number): Promise<void> {
     await this.#requests.close(drainMs);
-    await this.#engine.close(SHUTDOWN_DEADLINE_MS);
+    await this.#session.close(SHUTDOWN_DEADLINE_MS);
   }
 }
 

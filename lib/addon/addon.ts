@@ -8,7 +8,7 @@ import type { RequestExtras } from '../options/generate.js';
 import type { ConfigOptions } from '../options/load.js';
 import { checkBuiltLibrary } from '../tensorrt-llm/built-library.js';
 import type { ByteTable } from '../text/byte-table.js';
-import type { Deliver } from './events.js';
+import type { OnEvents } from './events.js';
 
 /** What the addon's load() reads. A size that is left out is the executor's to choose. */
 export interface NativeLoadOptions extends ConfigOptions {
@@ -128,8 +128,8 @@ export interface Stats {
   wakeups: number;
 }
 
-/** One environment's hold on an engine. Every call but close() returns at once, or when the process ends. */
-export interface NativeEngine {
+/** One environment's hold on a loaded executor. Every call but close() returns at once, or when the process ends. */
+export interface NativeSession {
   /** Unique in the process; it works after close() too. */
   nextId(): number;
   submit(id: number, tokens: Int32Array, request: NativeRequest): void;
@@ -144,8 +144,8 @@ export interface NativeEngine {
 }
 
 declare const loadedBrand: unique symbol;
-/** An engine on its way to the one NativeEngine that is made of it. */
-export interface Loaded {
+/** What load() and attach() give, for the one NativeSession that is made of it. */
+export interface LoadedSession {
   readonly [loadedBrand]: true;
 }
 
@@ -155,9 +155,9 @@ interface Addon {
     options: NativeLoadOptions,
     onProgress: (done: number) => void,
     onLog: ((level: number, message: string) => void) | undefined,
-  ): { promise: Promise<Loaded>; abort(): void };
-  attach(shareId: number): Loaded;
-  NativeEngine: new (loaded: Loaded, deliver: Deliver) => NativeEngine;
+  ): { promise: Promise<LoadedSession>; abort(): void };
+  attach(shareId: number): LoadedSession;
+  NativeSession: new (loaded: LoadedSession, onEvents: OnEvents) => NativeSession;
 }
 
 let loaded: { addon: Addon; dir: string } | undefined;
@@ -238,17 +238,17 @@ function open(): { addon: Addon; dir: string } {
   }
 }
 
-// Node runs no environment clean-up at process.exit(), and the engines' threads must not run into the end of the process.
+// Node runs no environment clean-up at process.exit(), and the pumps' threads must not run into the end of the process.
 const EXIT_DEADLINE_MS = 2000;
-const live = new Set<WeakRef<NativeEngine>>();
+const live = new Set<WeakRef<NativeSession>>();
 
-/** Puts the loaded engine behind `deliver` in this environment. */
-export function bind({ NativeEngine }: Addon, engineLoaded: Loaded, deliver: Deliver): NativeEngine {
+/** Makes the session of this environment; `onEvents` gets its events. */
+export function bind({ NativeSession }: Addon, loadedSession: LoadedSession, onEvents: OnEvents): NativeSession {
   if (live.size === 0) process.once('exit', closeAll);
   for (const each of live) if (each.deref() === undefined) live.delete(each);
-  const engine = new NativeEngine(engineLoaded, deliver);
-  live.add(new WeakRef(engine));
-  return engine;
+  const session = new NativeSession(loadedSession, onEvents);
+  live.add(new WeakRef(session));
+  return session;
 }
 
 function closeAll(): void {

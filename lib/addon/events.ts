@@ -1,8 +1,8 @@
 import type { FinishReason, Logits, NamedTensor } from '../base/types.js';
 import { DATA_TYPES, type NativeTensor } from '../options/tensor.js';
 
-/** What comes for one request. Called on the event loop, in the order of the executor; must not throw. */
-export interface MailReceiver {
+/** Who receives the events of one request. Called on the event loop, in the order of the executor; must not throw. */
+export interface RequestSink {
   onStart(promptTokens: number, cachedTokens: number, queueMs: number): void;
   onText(part: TextPart): void;
   onContextLogits(logits: Logits): void;
@@ -37,7 +37,7 @@ export interface RawLogprob {
   top: { token: number; logprob: number }[];
 }
 
-export type Deliver = (
+export type OnEvents = (
   numbers: Float64Array,
   numberCount: number,
   text: string,
@@ -47,7 +47,7 @@ export type Deliver = (
   tensors: (NativeTensor & { name: string })[] | undefined,
 ) => void;
 
-// EventKind and StopKind of native/addon/mailbox.h, which has the layout of the arrays.
+// EventKind and StopKind of native/addon/events.h, which has the layout of the arrays.
 const TEXT = 0;
 const START = 1;
 const END = 2;
@@ -70,9 +70,9 @@ const FINISH_REASONS: readonly (FinishReason | undefined)[] = [
 
 /**
  * Makes the function that the addon calls once for all that has come, and hands each request its part. A request that is
- * not in `receivers` has ended for its reader; what still comes for it is dropped.
+ * not in `sinks` has ended for its reader; what still comes for it is dropped.
  */
-export function makeDeliver(receivers: ReadonlyMap<number, MailReceiver>): Deliver {
+export function makeEventDecoder(sinks: ReadonlyMap<number, RequestSink>): OnEvents {
   const part: TextPart = {
     index: 0,
     text: '',
@@ -113,7 +113,7 @@ export function makeDeliver(receivers: ReadonlyMap<number, MailReceiver>): Deliv
     };
     while (at < numberCount) {
       const kind = next();
-      const receiver = receivers.get(next());
+      const sink = sinks.get(next());
       if (kind === TEXT) {
         part.index = next();
         part.text = nextText(next());
@@ -129,26 +129,26 @@ export function makeDeliver(receivers: ReadonlyMap<number, MailReceiver>): Deliv
         part.stopToken = stopKind === STOP_TOKEN ? stopValue : undefined;
         part.logprobs = next() === 1 ? readLogprobs(tokenCount) : undefined;
         part.logits = next() === 1 ? nextLogits() : undefined;
-        receiver?.onText(part);
+        sink?.onText(part);
       } else if (kind === START) {
         const [promptTokens, cachedTokens, queueMs] = [next(), next(), next()];
-        receiver?.onStart(promptTokens, cachedTokens, queueMs);
+        sink?.onStart(promptTokens, cachedTokens, queueMs);
       } else if (kind === CONTEXT_LOGITS) {
         const contextLogits = nextLogits();
-        receiver?.onContextLogits(contextLogits);
+        sink?.onContextLogits(contextLogits);
       } else if (kind === PROMPT_LOGPROBS) {
         const promptLogprobs = readLogprobs(next());
-        receiver?.onPromptLogprobs(promptLogprobs);
+        sink?.onPromptLogprobs(promptLogprobs);
       } else if (kind === ADDITIONAL_OUTPUTS) {
         const [index, count] = [next(), next()];
         const outputs = Array.from({ length: count }, nextTensor);
-        receiver?.onAdditionalOutputs(index, outputs);
+        sink?.onAdditionalOutputs(index, outputs);
       } else if (kind === END) {
-        receiver?.onEnd();
+        sink?.onEnd();
       } else if (kind === ERROR) {
         const code = next();
         const message = nextText(next());
-        receiver?.onError(code, message);
+        sink?.onError(code, message);
       }
     }
   };

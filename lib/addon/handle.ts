@@ -4,21 +4,21 @@ import type { EngineDirectory } from '../engine/directory/directory.js';
 /** Names a loaded engine to other threads of the process; `postMessage` and `workerData` carry it. */
 export interface LLMHandle {
   readonly processId: number;
-  readonly engineId: number;
+  readonly sessionId: number;
   /** Internal: what was read of the engine directory. */
   readonly directory: object;
 }
 
-export const makeHandle = (engineId: number, directory: EngineDirectory): LLMHandle => ({
+export const makeHandle = (sessionId: number, directory: EngineDirectory): LLMHandle => ({
   processId: process.pid,
-  engineId,
+  sessionId,
   directory,
 });
 
 /** @throws {LLMError} `ERR_INVALID_INPUT`. */
-export function readHandle(handle: unknown): { engineId: number; directory: EngineDirectory } {
-  const { processId, engineId, directory } = Object(handle) as Partial<LLMHandle>;
-  if (typeof processId !== 'number' || typeof engineId !== 'number' || typeof directory !== 'object') {
+export function readHandle(handle: unknown): { sessionId: number; directory: EngineDirectory } {
+  const { processId, sessionId, directory } = Object(handle) as Partial<LLMHandle>;
+  if (typeof processId !== 'number' || typeof sessionId !== 'number' || typeof directory !== 'object') {
     throw new LLMError(
       'ERR_INVALID_INPUT',
       'This is no handle of an LLM; expected llm.handle, as postMessage gave it.',
@@ -30,5 +30,5 @@ export function readHandle(handle: unknown): { engineId: number; directory: Engi
       `The handle is of process ${processId}, and this is ${process.pid}. Load the engine in this process: LLM.load().`,
     );
   }
-  return { engineId, directory: directory as EngineDirectory };
+  return { sessionId, directory: directory as EngineDirectory };
 }

@@ -1,5 +1,5 @@
-import type { NativeEngine, NativeTokenLists } from '../addon/addon.js';
-import type { MailReceiver } from '../addon/events.js';
+import type { NativeSession, NativeTokenLists } from '../addon/addon.js';
+import type { RequestSink } from '../addon/events.js';
 import { fromNative } from '../addon/executor-error.js';
 import { whenAborted } from '../base/abort.js';
 import { LLMError } from '../base/errors.js';
@@ -16,7 +16,7 @@ import { SubmissionQueue } from './submission-queue.js';
 
 /** What the requests of one LLM run on. */
 export interface RequestContext {
-  readonly engine: NativeEngine;
+  readonly session: NativeSession;
   readonly directory: EngineDirectory;
   readonly executor: string;
   readonly capabilities: Capabilities;
@@ -30,16 +30,16 @@ export interface RequestContext {
 /** The requests of one LLM, from the call to the end. */
 export class Requests {
   readonly #context: RequestContext;
-  /** Those the executor has, by id: the mail is theirs. */
-  readonly #receivers: Map<number, MailReceiver>;
+  /** Those the executor has, by id: events go to them. */
+  readonly #sinks: Map<number, RequestSink>;
   readonly #submissions = new SubmissionQueue<Prompt>();
   readonly #running = new Set<RunningRequest>();
   #onIdle: (() => void) | undefined;
   #closed = false;
 
-  constructor(context: RequestContext, receivers: Map<number, MailReceiver>) {
+  constructor(context: RequestContext, sinks: Map<number, RequestSink>) {
     this.#context = context;
-    this.#receivers = receivers;
+    this.#sinks = sinks;
   }
 
   /** Never throws: what is wrong with the request is its outcome. */
@@ -107,8 +107,8 @@ export class Requests {
   }
 
   #draft(input: unknown, options: unknown): Draft {
-    const { engine, directory, capabilities, executor, tokenizer } = this.#context;
-    const id = engine.nextId();
+    const { session, directory, capabilities, executor, tokenizer } = this.#context;
+    const id = session.nextId();
     if (this.#closed) {
       const message = 'This LLM is closed; load the engine again with LLM.load().';
       return { id, error: new LLMError('ERR_CLOSED', message, { requestId: id }) };
@@ -136,11 +136,11 @@ export class Requests {
       return;
     }
     request.submitted(tokens);
-    this.#receivers.set(request.id, request);
-    if (this.#receivers.size === 1) this.#context.engine.keepAlive(true);
+    this.#sinks.set(request.id, request);
+    if (this.#sinks.size === 1) this.#context.session.keepAlive(true);
     try {
       const given = <Value>(value: Value, neutral: Value): Value | undefined => (value === neutral ? undefined : value);
-      this.#context.engine.submit(request.id, tokens, {
+      this.#context.session.submit(request.id, tokens, {
         maxTokens: options.maxTokens ?? Math.max(1, this.#context.maxSeqLen - tokens.length),
         minTokens: given(options.minTokens, 0),
         endIds: Int32Array.from(options.ignoreEos ? [] : this.#context.directory.endIds),
@@ -181,9 +181,9 @@ export class Requests {
   /** The request has ended for its reader, whether the executor knows already or not. */
   #forget(request: RunningRequest): void {
     this.#running.delete(request);
-    if (this.#receivers.delete(request.id)) {
-      this.#context.engine.cancel(request.id);
-      if (this.#receivers.size === 0) this.#context.engine.keepAlive(false);
+    if (this.#sinks.delete(request.id)) {
+      this.#context.session.cancel(request.id);
+      if (this.#sinks.size === 0) this.#context.session.keepAlive(false);
     }
     if (this.#running.size === 0) this.#onIdle?.();
   }

@@ -1,4 +1,4 @@
-import type { MailReceiver, RawLogprob, TextPart } from '../addon/events.js';
+import type { RawLogprob, RequestSink, TextPart } from '../addon/events.js';
 import { fromExecutor } from '../addon/executor-error.js';
 import { type ErrorDetails, LLMError } from '../base/errors.js';
 import type { Chunk, FinishReason, Logits, NamedTensor, Result, TokenLogprob } from '../base/types.js';
@@ -31,7 +31,7 @@ export const logitsLimit = (bytes: number, maxLogitsBytes: number, details: Erro
  * What has come for one request, whether anyone reads it or not. Generation is its face to the user; the two are apart
  * so that a Generation nobody holds can be told from one that is still read.
  */
-export class RunningRequest implements MailReceiver {
+export class RunningRequest implements RequestSink {
   readonly id: number;
   /** Woken when there is something new to read, the end included. Held while it waits only; must run no user code. */
   reader: { wake(): void } | undefined;

@@ -1,12 +1,12 @@
 #include <napi.h>
 
-#include "native/addon/engine_binding.h"
 #include "native/addon/load.h"
+#include "native/addon/session_binding.h"
 
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  exports["NativeEngine"] = addon::EngineBinding::Define(env);
+  exports["NativeSession"] = addon::SessionBinding::Define(env);
   exports["load"] = Napi::Function::New<addon::Load>(env, "load");
   exports["attach"] = Napi::Function::New<addon::Attach>(env, "attach");
   return exports;

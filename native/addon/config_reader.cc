@@ -120,8 +120,8 @@ AdditionalOutput ReadAdditionalOutput(const FieldReader& fields) {
 void ReadAdditionalOutputs(const FieldReader& fields, Owner* owner, ExecutorConfig* config) {
   const AdditionalOutput* outputs = nullptr;
   fields.Groups("additionalOutputs", ReadAdditionalOutput, &outputs, &config->additional_output_count);
-  auto& names = *owner->Keep(std::vector<const char*>());
-  auto& contexts = *owner->Keep(std::vector<uint8_t>());
+  auto& names = *owner->Store(std::vector<const char*>());
+  auto& contexts = *owner->Store(std::vector<uint8_t>());
   for (uint32_t i = 0; i < config->additional_output_count; ++i) {
     names.push_back(outputs[i].name);
     contexts.push_back(outputs[i].context);

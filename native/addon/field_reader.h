@@ -17,7 +17,7 @@ namespace addon {
 class Owner {
  public:
   template <typename T>
-  T* Keep(T value) {
+  T* Store(T value) {
     auto kept = std::make_shared<T>(std::move(value));
     owned_.push_back(kept);
     return kept.get();
@@ -58,7 +58,7 @@ class FieldReader {
     const Napi::Value value = object_.Get(name);
     if (value.IsUndefined()) return;
     const auto array = value.As<Napi::Int32Array>();
-    std::vector<Value>& copy = *owner_->Keep(std::vector<Value>(array.ElementLength()));
+    std::vector<Value>& copy = *owner_->Store(std::vector<Value>(array.ElementLength()));
     for (size_t i = 0; i < copy.size(); ++i) copy[i] = static_cast<Value>(array[i]);
     *data = copy.data();
     *count = static_cast<uint32_t>(copy.size());
@@ -70,7 +70,7 @@ class FieldReader {
   template <typename Struct>
   void Group(const char* name, Struct (*read)(const FieldReader&), const Struct** group) const {
     const Napi::Value value = object_.Get(name);
-    if (!value.IsUndefined()) *group = owner_->Keep(read(FieldReader(value.As<Napi::Object>(), owner_)));
+    if (!value.IsUndefined()) *group = owner_->Store(read(FieldReader(value.As<Napi::Object>(), owner_)));
   }
   // Those that it makes of the objects in an array.
   template <typename Struct>
@@ -78,7 +78,7 @@ class FieldReader {
     const Napi::Value value = object_.Get(name);
     if (value.IsUndefined()) return;
     const auto array = value.As<Napi::Array>();
-    std::vector<Struct>& made = *owner_->Keep(std::vector<Struct>());
+    std::vector<Struct>& made = *owner_->Store(std::vector<Struct>());
     for (uint32_t i = 0; i < array.Length(); ++i) made.push_back(read({array.Get(i).As<Napi::Object>(), owner_}));
     *groups = made.data();
     *count = array.Length();

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "native/addon/config_reader.h"
-#include "native/addon/engine.h"
+#include "native/addon/event_loop_queue.h"
+#include "native/addon/executor_session.h"
 #include "native/addon/failure.h"
-#include "native/addon/loop_port.h"
-#include "native/addon/shared_engines.h"
+#include "native/addon/shared_sessions.h"
 #include "native/executors/open.h"
 #include "native/isolation/proxy_table.h"
 
@@ -22,7 +22,7 @@ namespace {
 struct LoadTask {
   LoadTask() = default;
   ~LoadTask() {
-    if (log_port != nullptr) log_port->Finish();  // the last lines say why a load failed
+    if (log_queue != nullptr) log_queue->Finish();  // the last lines say why a load failed
   }
   LoadTask(const LoadTask&) = delete;
   LoadTask& operator=(const LoadTask&) = delete;
@@ -33,9 +33,9 @@ struct LoadTask {
   ExecutorConfig config{};
   std::shared_ptr<const text::Vocabulary> vocabulary;
   std::atomic<bool> aborted{false};
-  std::shared_ptr<LoopPort> port;      // its callback is onProgress
-  std::shared_ptr<LoopPort> log_port;  // its callback is onLog; null: nobody listens
-  double reported = 0;                 // by the loading thread
+  std::shared_ptr<EventLoopQueue> queue;      // its callback is onProgress
+  std::shared_ptr<EventLoopQueue> log_queue;  // its callback is onLog; null: no logger was given
+  double reported = 0;                        // by the loading thread
 };
 
 template <typename Value>
@@ -56,34 +56,36 @@ uint32_t Progress(void* context, double done) {
   auto* task = static_cast<LoadTask*>(context);
   if (done - task->reported >= 0.01 || done >= 1) {
     task->reported = done;
-    task->port->Post(
+    task->queue->Post(
         [done](Napi::Env env, Napi::Function on_progress) { on_progress.Call({Napi::Number::New(env, done)}); });
   }
-  const bool environment_ended = !task->port->IsOpen();
+  const bool environment_ended = !task->queue->IsOpen();
   return task->aborted || environment_ended ? 0 : 1;
 }
 
 void Log(void* context, ExecutorLogLevel level, const char* message) {
-  static_cast<LoadTask*>(context)->log_port->Post(
+  static_cast<LoadTask*>(context)->log_queue->Post(
       [level, line = std::string(message)](Napi::Env env, Napi::Function on_log) {
         on_log.Call({Napi::Number::New(env, level), Napi::String::New(env, line)});
       });
 }
 
-// What the promise gives: the constructor of NativeEngine takes it.
-Napi::Value LoadedEngine(Napi::Env env, std::shared_ptr<Engine> engine) {
-  auto owned = std::make_unique<std::shared_ptr<Engine>>(std::move(engine));
-  const auto loaded = Napi::External<std::shared_ptr<Engine>>::New(
-      env, owned.get(),
-      [](Napi::BasicEnv, std::shared_ptr<Engine>* data) { const std::unique_ptr<std::shared_ptr<Engine>> last(data); });
+// What the promise gives: the constructor of NativeSession takes it.
+Napi::Value LoadedSession(Napi::Env env, std::shared_ptr<ExecutorSession> session) {
+  auto owned = std::make_unique<std::shared_ptr<ExecutorSession>>(std::move(session));
+  const auto loaded = Napi::External<std::shared_ptr<ExecutorSession>>::New(
+      env, owned.get(), [](Napi::BasicEnv, std::shared_ptr<ExecutorSession>* data) {
+        const std::unique_ptr<std::shared_ptr<ExecutorSession>> last(data);
+      });
   (void)owned.release();
   return loaded;
 }
 
-std::shared_ptr<Engine> LoadEngine(const std::shared_ptr<LoadTask>& task) {
+std::shared_ptr<ExecutorSession> LoadSession(const std::shared_ptr<LoadTask>& task) {
   const ExecutorTable* table = nullptr;
   Executor* executor = nullptr;
-  if (task->host_program.empty()) {
+  const Isolation isolation = task->host_program.empty() ? Isolation::kNone : Isolation::kProcess;
+  if (isolation == Isolation::kNone) {
     table = executors::OpenExecutor(task->executor_path);
     ExecutorError error = executor::EmptyError();
     executor::ThrowOnFailure(table->create(&task->config, &executor, &error), error);
@@ -91,9 +93,9 @@ std::shared_ptr<Engine> LoadEngine(const std::shared_ptr<LoadTask>& task) {
     table = isolation::ProxyTable();
     executor = isolation::CreateProxy(task->config, task->host_program, task->executor_path);
   }
-  auto engine = std::make_shared<Engine>(table, executor, task->vocabulary, task);
-  Share(engine);
-  return engine;
+  auto session = std::make_shared<ExecutorSession>(table, executor, isolation, task->vocabulary, task);
+  Share(session);
+  return session;
 }
 
 }  // namespace
@@ -112,19 +114,19 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     task->config.on_progress = Progress;
     task->config.context = task.get();
 
-    task->port = LoopPort::Open(env, info[1].As<Napi::Function>(), "node-tensorrt-llm load");
+    task->queue = EventLoopQueue::Open(env, info[1].As<Napi::Function>(), "node-tensorrt-llm load");
     if (info[2].IsFunction()) {
-      task->log_port = LoopPort::Open(env, info[2].As<Napi::Function>(), "node-tensorrt-llm log");
-      task->log_port->KeepAlive(env, false);
+      task->log_queue = EventLoopQueue::Open(env, info[2].As<Napi::Function>(), "node-tensorrt-llm log");
+      task->log_queue->KeepAlive(env, false);
       task->config.on_log = Log;
     }
     const auto deferred = Napi::Promise::Deferred::New(env);
     std::thread([task, deferred] {
-      std::shared_ptr<Engine> engine;
+      std::shared_ptr<ExecutorSession> session;
       ExecutorCode code = EXECUTOR_OK;
       std::string message;
       try {
-        engine = LoadEngine(task);
+        session = LoadSession(task);
       } catch (const executor::Failure& failure) {
         code = failure.code();
         message = failure.what();
@@ -132,28 +134,28 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
         code = EXECUTOR_INTERNAL;
         message = unexpected.what();
       }
-      // Moved on, so that who closes the engine is the last to hold it.
-      LoopPort::Job settle = [task, deferred, engine = std::move(engine), code, message](Napi::Env loop_env,
-                                                                                         Napi::Function) mutable {
-        if (engine != nullptr) {
-          deferred.Resolve(LoadedEngine(loop_env, std::move(engine)));
+      // Moved, so that whoever closes the session holds the last reference.
+      EventLoopQueue::Job settle = [task, deferred, session = std::move(session), code, message](
+                                       Napi::Env loop_env, Napi::Function) mutable {
+        if (session != nullptr) {
+          deferred.Resolve(LoadedSession(loop_env, std::move(session)));
         } else {
           deferred.Reject(ToJavaScript(loop_env, code, message).Value());
         }
-        task->port->Close();
+        task->queue->Close();
       };
-      if (task->log_port == nullptr) {
-        task->port->Post(std::move(settle));
+      if (task->log_queue == nullptr) {
+        task->queue->Post(std::move(settle));
       } else {  // behind what was logged, and then behind the progress
-        task->log_port->Post([task, settle = std::move(settle)](Napi::Env, Napi::Function) mutable {
-          task->port->Post(std::move(settle));
+        task->log_queue->Post([task, settle = std::move(settle)](Napi::Env, Napi::Function) mutable {
+          task->queue->Post(std::move(settle));
         });
       }
     }).detach();
 
     auto pending = Napi::Object::New(env);
     pending["promise"] = deferred.Promise();
-    // Not a hold: onLog may refer to `pending`, and it is held until the task is gone.
+    // A weak pointer, because onLog may refer to `pending`, and lives as long as the task.
     pending["abort"] = Napi::Function::New(env, [weak = std::weak_ptr(task)](const Napi::CallbackInfo&) {
       if (const auto loading = weak.lock()) loading->aborted = true;
     });
@@ -164,7 +166,7 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
 Napi::Value Attach(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
     const auto share_id = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
-    return LoadedEngine(info.Env(), FindShared(share_id));
+    return LoadedSession(info.Env(), FindShared(share_id));
   });
 }
 

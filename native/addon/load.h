@@ -5,12 +5,12 @@
 
 namespace addon {
 
-// load(options, onProgress, onLog): `{ promise, abort }`. The engine is loaded on a thread of its own; the promise gives what
-// the constructor of NativeEngine takes. `options` is NativeLoadOptions of lib/addon/addon.ts; onProgress gets 0 to 1; onLog, which
-// may be undefined, gets an ExecutorLogLevel and a line until the engine is closed.
+// load(options, onProgress, onLog): `{ promise, abort }`. A thread of its own loads the executor; the promise gives what the
+// constructor of NativeSession takes. `options` is NativeLoadOptions of lib/addon/addon.ts; onProgress gets 0 to 1; onLog,
+// which may be undefined, gets an ExecutorLogLevel and a line until the session is closed.
 Napi::Value Load(const Napi::CallbackInfo& info);
 
-// attach(shareId): what the constructor of NativeEngine takes, for an engine that another environment loaded.
+// attach(shareId): what the constructor of NativeSession takes, for a session that another environment loaded.
 Napi::Value Attach(const Napi::CallbackInfo& info);
 
 }  // namespace addon

@@ -1,98 +1,97 @@
-// The pump thread of an engine: it waits for the executor's batches, turns tokens into text, ends sequences at their stop
-// strings, and posts each environment its part with one wake-up at most.
+// The session's pump thread: waits for the executor's batches, turns tokens into text, ends sequences at their
+// stop strings, and hands each environment its events with at most one wake-up.
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-#include "native/addon/engine.h"
+#include "native/addon/executor_session.h"
 #include "native/executor/cpp/failure.h"
 #include "native/executor/cpp/tensor_bytes.h"
 
 namespace addon {
 
-// What a batch posts, by environment. An engine has few environments, and mostly one. It is used again for the next batch,
-// with its memory.
-class Outgoing {
+// The events of one batch, by the environment they are for: few, and mostly one. Reused for the next batch, with its memory.
+class EventsBySink {
  public:
-  Mail& To(const std::shared_ptr<Mailbox>& mailbox) {
-    for (auto& [known, mail] : mails_) {
-      if (known == mailbox) return mail;
+  Events& To(const std::shared_ptr<EnvironmentSink>& sink) {
+    for (auto& [known, events] : by_sink_) {
+      if (known == sink) return events;
     }
-    return mails_.emplace_back(mailbox, Mail{}).second;
+    return by_sink_.emplace_back(sink, Events{}).second;
   }
   void Post() {
-    for (auto& [mailbox, mail] : mails_) mailbox->Post(&mail);
-    mails_.erase(
-        std::remove_if(mails_.begin(), mails_.end(), [](const auto& entry) { return entry.first.use_count() == 1; }),
-        mails_.end());
+    for (auto& [sink, events] : by_sink_) sink->Post(&events);
+    by_sink_.erase(std::remove_if(by_sink_.begin(), by_sink_.end(),
+                                  [](const auto& entry) { return entry.first.use_count() == 1; }),
+                   by_sink_.end());
   }
 
  private:
-  std::vector<std::pair<std::shared_ptr<Mailbox>, Mail>> mails_;
+  std::vector<std::pair<std::shared_ptr<EnvironmentSink>, Events>> by_sink_;
 };
 
 namespace {
 
-// Long: a wait ends by itself when there are rows, and by interrupt when the engine closes.
+// Long: a wait ends by itself when there are rows, and by interrupt when the session closes.
 constexpr uint32_t kWaitMs = 60'000;
 
-void AddMatrix(const ExecutorTensor& tensor, uint32_t rows, Mail* mail) {
+void AddMatrix(const ExecutorTensor& tensor, uint32_t rows, Events* events) {
   const auto columns = static_cast<uint32_t>(tensor.shape[1]);
   const auto* data = static_cast<const float*>(tensor.data);
-  mail->logits.push_back({std::vector<float>(data, data + size_t{rows} * columns), rows, columns});
+  events->logits.push_back({std::vector<float>(data, data + size_t{rows} * columns), rows, columns});
 }
 
-void AddLogprobs(const ExecutorBatch& batch, uint32_t first_token, uint32_t count, Mail* mail) {
+void AddLogprobs(const ExecutorBatch& batch, uint32_t first_token, uint32_t count, Events* events) {
   for (uint32_t token = first_token; token < first_token + count; ++token) {
-    mail->logprobs.push_back(batch.logprobs[token]);
+    events->logprobs.push_back(batch.logprobs[token]);
     const uint32_t top_begin = batch.top_offsets == nullptr ? 0 : batch.top_offsets[token];
     const uint32_t top_end = batch.top_offsets == nullptr ? 0 : batch.top_offsets[token + 1];
-    mail->logprobs.push_back(top_end - top_begin);
+    events->logprobs.push_back(top_end - top_begin);
     for (uint32_t top = top_begin; top < top_end; ++top) {
-      mail->logprobs.push_back(batch.top_tokens[top]);
-      mail->logprobs.push_back(batch.top_logprobs[top]);
+      events->logprobs.push_back(batch.top_tokens[top]);
+      events->logprobs.push_back(batch.top_logprobs[top]);
     }
   }
 }
 
-void AddPromptLogprobs(uint64_t id, const ExecutorRowDetails& details, Mail* mail) {
-  mail->numbers.insert(mail->numbers.end(),
-                       {kPromptLogprobs, static_cast<double>(id), static_cast<double>(details.prompt_tokens)});
+void AddPromptLogprobs(uint64_t id, const ExecutorRowDetails& details, Events* events) {
+  events->numbers.insert(events->numbers.end(),
+                         {kPromptLogprobs, static_cast<double>(id), static_cast<double>(details.prompt_tokens)});
   for (uint32_t token = 0; token < details.prompt_tokens; ++token) {
     const uint32_t top_count = token == 0 ? 0 : details.prompt_top_count;  // nothing comes before the first
-    mail->logprobs.push_back(details.prompt_logprobs[token]);
-    mail->logprobs.push_back(top_count);
+    events->logprobs.push_back(details.prompt_logprobs[token]);
+    events->logprobs.push_back(top_count);
     const size_t first_top = size_t{token} * details.prompt_top_count;
     for (size_t top = first_top; top < first_top + top_count; ++top) {
-      mail->logprobs.push_back(details.prompt_top_tokens[top]);
-      mail->logprobs.push_back(details.prompt_top_logprobs[top]);
+      events->logprobs.push_back(details.prompt_top_tokens[top]);
+      events->logprobs.push_back(details.prompt_top_logprobs[top]);
     }
   }
 }
 
-void AddAdditionalOutputs(uint64_t id, uint32_t sequence, const ExecutorRowDetails& details, Mail* mail) {
+void AddAdditionalOutputs(uint64_t id, uint32_t sequence, const ExecutorRowDetails& details, Events* events) {
   const uint32_t count = details.additional_output_count;
-  mail->numbers.insert(mail->numbers.end(), {kAdditionalOutputs, static_cast<double>(id), static_cast<double>(sequence),
-                                             static_cast<double>(count)});
+  events->numbers.insert(events->numbers.end(), {kAdditionalOutputs, static_cast<double>(id),
+                                                 static_cast<double>(sequence), static_cast<double>(count)});
   for (uint32_t i = 0; i < count; ++i) {
     const auto& [name, tensor] = details.additional_outputs[i];
     const auto* bytes = static_cast<const unsigned char*>(tensor.data);
-    mail->tensors.push_back({name,
-                             tensor.data_type,
-                             {tensor.shape, tensor.shape + tensor.rank},
-                             {bytes, bytes + executor::TensorBytes(tensor)}});
+    events->tensors.push_back({name,
+                               tensor.data_type,
+                               {tensor.shape, tensor.shape + tensor.rank},
+                               {bytes, bytes + executor::TensorBytes(tensor)}});
   }
 }
 
-void AddStart(uint64_t id, const ExecutorRowDetails& details, Mail* mail) {
+void AddStart(uint64_t id, const ExecutorRowDetails& details, Events* events) {
   const bool timed = (details.set & DETAILS_TIMING) != 0;
-  mail->numbers.insert(mail->numbers.end(),
-                       {kStart, static_cast<double>(id), static_cast<double>(details.prompt_tokens),
-                        static_cast<double>(details.cached_tokens), timed ? details.queue_ms : 0.0});
+  events->numbers.insert(events->numbers.end(),
+                         {kStart, static_cast<double>(id), static_cast<double>(details.prompt_tokens),
+                          static_cast<double>(details.cached_tokens), timed ? details.queue_ms : 0.0});
 }
 
 // Posts one row of a sequence that has not ended. Answers whether a stop string ended it here.
-bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) {
+bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* events) {
   const uint64_t id = batch.request_ids[row];
   const uint32_t sequence = batch.sequences[row];
   const uint32_t first_token = batch.token_offsets[row];
@@ -105,21 +104,21 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
 
   if (details != nullptr && (details->set & DETAILS_USAGE) && !route->started) {
     route->started = true;
-    AddStart(id, *details, mail);
+    AddStart(id, *details, events);
   }
   if (details != nullptr && details->context_logits != nullptr) {
-    mail->numbers.insert(mail->numbers.end(), {kContextLogits, static_cast<double>(id)});
-    AddMatrix(*details->context_logits, static_cast<uint32_t>(details->context_logits->shape[0]), mail);
+    events->numbers.insert(events->numbers.end(), {kContextLogits, static_cast<double>(id)});
+    AddMatrix(*details->context_logits, static_cast<uint32_t>(details->context_logits->shape[0]), events);
   }
-  if (details != nullptr && details->prompt_logprobs != nullptr) AddPromptLogprobs(id, *details, mail);
-  if (details != nullptr && details->additional_output_count > 0) AddAdditionalOutputs(id, sequence, *details, mail);
+  if (details != nullptr && details->prompt_logprobs != nullptr) AddPromptLogprobs(id, *details, events);
+  if (details != nullptr && details->additional_output_count > 0) AddAdditionalOutputs(id, sequence, *details, events);
   // A beam can still become another one: its tokens count when it has ended.
   if ((batch.flags[row] & ROW_REPLACES_TOKENS) && batch.finish[row] == FINISH_NONE) return false;
-  const size_t text_begin = mail->text.size();
+  const size_t text_begin = events->text.size();
   bool stopped = false;
   if (!route->texts.empty()) {
     text::TextStream& text = route->texts[sequence];
-    const auto match = text.Push(tokens, token_count, &mail->text);
+    const auto match = text.Push(tokens, token_count, &events->text);
     if (match.has_value()) {
       stopped = true;
       token_count = static_cast<uint32_t>(match->tokens);
@@ -127,30 +126,30 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Mail* mail) 
       stop_kind = kStopString;
       stop_value = static_cast<double>(match->stop_index);
     } else if (batch.finish[row] != FINISH_NONE) {
-      text.Finish(&mail->text);
+      text.Finish(&events->text);
     }
   }
   if (!stopped && details != nullptr && (details->set & DETAILS_STOP_TOKEN)) {
     stop_kind = kStopToken;
     stop_value = details->stop_token;
   }
-  const std::string_view text = std::string_view(mail->text).substr(text_begin);
+  const std::string_view text = std::string_view(events->text).substr(text_begin);
   const bool has_logprobs = batch.logprobs != nullptr && token_count > 0 && !std::isnan(batch.logprobs[first_token]);
   const bool has_logits = details != nullptr && details->generation_logits != nullptr;
-  mail->tokens.insert(mail->tokens.end(), tokens, tokens + token_count);
-  if (has_logprobs) AddLogprobs(batch, first_token, token_count, mail);
-  if (has_logits) AddMatrix(*details->generation_logits, token_count, mail);
-  mail->numbers.insert(mail->numbers.end(),
-                       {kText, static_cast<double>(id), static_cast<double>(sequence),
-                        static_cast<double>(text::Utf16Length(text)), static_cast<double>(token_count), finish,
-                        stop_kind, stop_value, has_logprobs ? 1.0 : 0.0, has_logits ? 1.0 : 0.0});
+  events->tokens.insert(events->tokens.end(), tokens, tokens + token_count);
+  if (has_logprobs) AddLogprobs(batch, first_token, token_count, events);
+  if (has_logits) AddMatrix(*details->generation_logits, token_count, events);
+  events->numbers.insert(events->numbers.end(),
+                         {kText, static_cast<double>(id), static_cast<double>(sequence),
+                          static_cast<double>(text::Utf16Length(text)), static_cast<double>(token_count), finish,
+                          stop_kind, stop_value, has_logprobs ? 1.0 : 0.0, has_logits ? 1.0 : 0.0});
   return stopped;
 }
 
 }  // namespace
 
-void Engine::Pump() {
-  Outgoing outgoing;
+void ExecutorSession::Pump() {
+  EventsBySink outgoing;
   while (!stop_pump_) {
     const ExecutorBatch* batch = nullptr;
     ExecutorError error = executor::EmptyError();
@@ -164,7 +163,7 @@ void Engine::Pump() {
   }
 }
 
-void Engine::PostBatch(const ExecutorBatch& batch, Outgoing* outgoing) {
+void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoing) {
   std::vector<uint64_t> stopped;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
@@ -179,25 +178,25 @@ void Engine::PostBatch(const ExecutorBatch& batch, Outgoing* outgoing) {
       const uint32_t sequence = batch.sequences[row];
       const bool request_final = (batch.flags[row] & ROW_REQUEST_FINAL) != 0;
       const bool failed = batch.finish[row] == FINISH_ERROR;  // the request, whichever sequence the row names
-      if (route.mailbox != nullptr && failed) {
+      if (route.sink != nullptr && failed) {
         const ExecutorError& error = *batch.details[row]->error;
-        outgoing->To(route.mailbox).AddError(id, error.code, error.message);
-        route.mailbox.reset();
-      } else if (route.mailbox == nullptr || route.ended[sequence]) {
+        outgoing->To(route.sink).AddError(id, error.code, error.message);
+        route.sink.reset();
+      } else if (route.sink == nullptr || route.ended[sequence]) {
         discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
       } else {
-        Mail& mail = outgoing->To(route.mailbox);
-        const bool stop_string = AddRow(batch, row, &route, &mail);
+        Events& events = outgoing->To(route.sink);
+        const bool stop_string = AddRow(batch, row, &route, &events);
         if (stop_string || batch.finish[row] != FINISH_NONE) {
           route.ended[sequence] = true;
           --route.running;
         }
       }
       // By a stop string a request ends for its reader before the executor knows.
-      if (route.mailbox != nullptr && (route.running == 0 || request_final)) {
-        Mail& mail = outgoing->To(route.mailbox);
-        mail.numbers.insert(mail.numbers.end(), {kEnd, static_cast<double>(id)});
-        route.mailbox.reset();
+      if (route.sink != nullptr && (route.running == 0 || request_final)) {
+        Events& events = outgoing->To(route.sink);
+        events.numbers.insert(events.numbers.end(), {kEnd, static_cast<double>(id)});
+        route.sink.reset();
         if (!request_final) stopped.push_back(id);
       }
       if (request_final) routes_.erase(found);
@@ -209,13 +208,13 @@ void Engine::PostBatch(const ExecutorBatch& batch, Outgoing* outgoing) {
 }
 
 // The executor is at its end: every request ends with what it said, and Submit says it again.
-void Engine::FailAll(ExecutorCode code, const char* message) {
-  Outgoing outgoing;
+void ExecutorSession::FailAll(ExecutorCode code, const char* message) {
+  EventsBySink outgoing;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
     failure_ = message;
     for (const auto& [id, route] : routes_) {
-      if (route.mailbox != nullptr) outgoing.To(route.mailbox).AddError(id, code, message);
+      if (route.sink != nullptr) outgoing.To(route.sink).AddError(id, code, message);
     }
     routes_.clear();
     routes_empty_.notify_all();

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type MailReceiver, makeDeliver } from '#lib/addon/events.js';
+import { makeEventDecoder, type RequestSink } from '#lib/addon/events.js';
 
-// The layout is that of native/addon/mailbox.h.
+// The layout is that of native/addon/events.h.
 const TEXT = 0;
 const START = 1;
 const END = 2;
@@ -11,7 +11,7 @@ const CONTEXT_LOGITS = 4;
 const PROMPT_LOGPROBS = 5;
 const ADDITIONAL_OUTPUTS = 6;
 
-function recorder(log: unknown[], name: string): MailReceiver {
+function recorder(log: unknown[], name: string): RequestSink {
   return {
     onStart: (...args) => log.push([name, 'start', ...args]),
     onText: ({ tokens, tokensBegin, tokensEnd, ...part }) =>
@@ -27,9 +27,9 @@ function recorder(log: unknown[], name: string): MailReceiver {
 const part = { index: 0, finishReason: undefined, stopString: undefined, stopToken: undefined };
 const plain = { logprobs: undefined, logits: undefined };
 
-test('one delivery is taken apart by request, with text cut by UTF-16 length', () => {
+test('one call is taken apart by request, with text cut by UTF-16 length', () => {
   const log: unknown[] = [];
-  const deliver = makeDeliver(
+  const onEvents = makeEventDecoder(
     new Map([
       [1, recorder(log, 'a')],
       [2, recorder(log, 'b')],
@@ -43,7 +43,7 @@ test('one delivery is taken apart by request, with text cut by UTF-16 length', (
     ...[END, 2],
     ...[ERROR, 1, 14, 4],
   ];
-  deliver(
+  onEvents(
     Float64Array.from([...numbers, 99, 99]),
     numbers.length,
     '😀ax好ofull',
@@ -63,7 +63,7 @@ test('one delivery is taken apart by request, with text cut by UTF-16 length', (
 
 test('log-probabilities and logits go with the part they belong to, also where nobody listens', () => {
   const log: unknown[] = [];
-  const deliver = makeDeliver(new Map([[2, recorder(log, 'b')]]));
+  const onEvents = makeEventDecoder(new Map([[2, recorder(log, 'b')]]));
   const numbers = [
     ...[TEXT, 1, 0, 0, 1, 0, 0, 0, 1, 1],
     ...[CONTEXT_LOGITS, 2],
@@ -72,7 +72,7 @@ test('log-probabilities and logits go with the part they belong to, also where n
   ];
   const logprobs = [-9, 1, 40, -1, Number.NaN, 0, -7, 1, 30, -2, -0.5, 0, -0.25, 2, 11, -0.25, 12, -3];
   const logits = [1, 5].map((rows) => ({ data: new Float32Array(rows), rows, columns: 1 }));
-  deliver(
+  onEvents(
     Float64Array.from(numbers),
     numbers.length,
     '',
@@ -111,7 +111,7 @@ test('log-probabilities and logits go with the part they belong to, also where n
 
 test('tensors go with the request and output they are of, also where nobody listens', () => {
   const log: unknown[] = [];
-  const deliver = makeDeliver(new Map([[2, recorder(log, 'b')]]));
+  const onEvents = makeEventDecoder(new Map([[2, recorder(log, 'b')]]));
   const numbers = [ADDITIONAL_OUTPUTS, 1, 0, 1, ADDITIONAL_OUTPUTS, 2, 3, 2];
   const tensors = [0, 2, 5].map((dataType) => ({
     name: `t${dataType}`,
@@ -119,7 +119,7 @@ test('tensors go with the request and output they are of, also where nobody list
     shape: [2],
     dataType,
   }));
-  deliver(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), undefined, undefined, tensors);
+  onEvents(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), undefined, undefined, tensors);
   const expected = { data: new Uint16Array(2), shape: [2] };
   const given = [
     { ...expected, name: 't2', dataType: 'bfloat16' },

@@ -169,7 +169,7 @@ describe('attach refuses', () => {
 
   test('a handle whose engine never was, with ERR_CLOSED', async () => {
     const llm = await LLM.load(engines.engine);
-    const never = { ...llm.handle, engineId: 1e9 };
+    const never = { ...llm.handle, sessionId: 1e9 };
     assert.throws(() => LLM.attach(never), failsWith('ERR_CLOSED'));
     await llm.close();
   });

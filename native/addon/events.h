@@ -1,22 +1,18 @@
-// What one environment is to be told about the requests it has on one engine. The pump thread fills it, the
-// environment's event loop empties it; between them stands one wake-up however many steps have come.
-#ifndef ADDON_MAILBOX_H_
-#define ADDON_MAILBOX_H_
+// What the addon tells JavaScript about requests.
+#ifndef ADDON_EVENTS_H_
+#define ADDON_EVENTS_H_
 
 #include <cstdint>
-#include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "native/executor/response.h"
 
 namespace addon {
 
-// Events in the order they came, cut into arrays that JavaScript reads with one cursor each. lib/addon/addon.ts, which reads
-// them, has the layout too; the two must agree.
+// Events in the order they came, cut into arrays that JavaScript reads with one cursor each. lib/addon/events.ts, which
+// reads them, must agree with this layout.
 //   numbers  a start event: kStart, id, promptTokens, cachedTokens, queueMs; once for an id
 //            a text event:  kText, id, sequence, utf16Length, tokenCount, finish, stopKind, stopValue, hasLogprobs,
 //                           hasLogits; finish is an ExecutorFinish, stopValue the index of the stop string or the token
@@ -55,7 +51,7 @@ struct NamedTensor {
   std::vector<unsigned char> bytes;
 };
 
-struct Mail {
+struct Events {
   std::vector<double> numbers;
   std::string text;
   std::vector<int32_t> tokens;
@@ -65,32 +61,10 @@ struct Mail {
 
   bool empty() const { return numbers.empty(); }
   void Clear();
-  void Append(Mail* other);
+  void Append(Events* other);
   void AddError(uint64_t id, ExecutorCode code, std::string_view message);
-};
-
-class Mailbox {
- public:
-  // `wake` asks the event loop to call Take soon; it is called without a lock held, from any thread.
-  explicit Mailbox(std::function<void()> wake) : wake_(std::move(wake)) {}
-
-  // The pump's side: moves what `mail` holds to the environment and wakes it if it is not awake already.
-  void Post(Mail* mail);
-  // The environment's side: everything that was posted. `mail` should be empty; its memory is used again.
-  void Take(Mail* mail);
-  // The environment ends: what is posted from now on is dropped, and nothing wakes it any more.
-  void Close();
-  uint64_t wakeups() const;
-
- private:
-  const std::function<void()> wake_;
-  mutable std::mutex mutex_;
-  Mail mail_;
-  bool awake_ = false;
-  bool closed_ = false;
-  uint64_t wakeups_ = 0;
 };
 
 }  // namespace addon
 
-#endif  // ADDON_MAILBOX_H_
+#endif  // ADDON_EVENTS_H_

@@ -1,21 +1,21 @@
-#include "native/addon/loop_port.h"
+#include "native/addon/event_loop_queue.h"
 
 #include <utility>
 
 namespace addon {
 
-std::shared_ptr<LoopPort> LoopPort::Open(Napi::Env env, Napi::Function callback, const char* name) {
-  std::shared_ptr<LoopPort> port(new LoopPort);
-  // Node's handle keeps the port too, until Ended.
-  auto held = std::make_unique<std::shared_ptr<LoopPort>>(port);
+std::shared_ptr<EventLoopQueue> EventLoopQueue::Open(Napi::Env env, Napi::Function callback, const char* name) {
+  std::shared_ptr<EventLoopQueue> queue(new EventLoopQueue);
+  // Node's handle keeps the queue too, until Ended.
+  auto held = std::make_unique<std::shared_ptr<EventLoopQueue>>(queue);
   const napi_status status = napi_create_threadsafe_function(env, callback, nullptr, Napi::String::New(env, name), 0, 1,
-                                                             held.get(), Ended, nullptr, Run, &port->function_);
+                                                             held.get(), Ended, nullptr, Run, &queue->function_);
   if (status != napi_ok) throw Napi::Error::New(env);
   (void)held.release();
-  return port;
+  return queue;
 }
 
-void LoopPort::Post(Job job) {
+void EventLoopQueue::Post(Job job) {
   auto owned = std::make_unique<Job>(std::move(job));
   // The lock is held over the call: Ended, which takes it, is Node's last word before it frees the function.
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -27,23 +27,23 @@ void LoopPort::Post(Job job) {
   }
 }
 
-bool LoopPort::IsOpen() const {
+bool EventLoopQueue::IsOpen() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return function_ != nullptr;
 }
 
-void LoopPort::Close() { Release(napi_tsfn_abort); }
+void EventLoopQueue::Close() { Release(napi_tsfn_abort); }
 
-void LoopPort::Finish() { Release(napi_tsfn_release); }
+void EventLoopQueue::Finish() { Release(napi_tsfn_release); }
 
-void LoopPort::Release(napi_threadsafe_function_release_mode mode) {
+void EventLoopQueue::Release(napi_threadsafe_function_release_mode mode) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (function_ == nullptr) return;
   napi_release_threadsafe_function(function_, mode);
   function_ = nullptr;
 }
 
-void LoopPort::KeepAlive(Napi::Env env, bool keep) {
+void EventLoopQueue::KeepAlive(Napi::Env env, bool keep) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (function_ == nullptr) return;
   if (keep) {
@@ -53,7 +53,7 @@ void LoopPort::KeepAlive(Napi::Env env, bool keep) {
   }
 }
 
-void LoopPort::Run(napi_env env, napi_value callback, void* /*context*/, void* job) {
+void EventLoopQueue::Run(napi_env env, napi_value callback, void* /*context*/, void* job) {
   const std::unique_ptr<Job> owned(static_cast<Job*>(job));
   if (env == nullptr) return;  // the environment has ended
   const Napi::HandleScope scope(env);
@@ -67,8 +67,8 @@ void LoopPort::Run(napi_env env, napi_value callback, void* /*context*/, void* j
   }
 }
 
-void LoopPort::Ended(napi_env /*env*/, void* port, void* /*context*/) {
-  const std::unique_ptr<std::shared_ptr<LoopPort>> held(static_cast<std::shared_ptr<LoopPort>*>(port));
+void EventLoopQueue::Ended(napi_env /*env*/, void* queue, void* /*context*/) {
+  const std::unique_ptr<std::shared_ptr<EventLoopQueue>> held(static_cast<std::shared_ptr<EventLoopQueue>*>(queue));
   const std::lock_guard<std::mutex> lock((*held)->mutex_);
   (*held)->function_ = nullptr;
 }

@@ -1,11 +1,10 @@
-#include "native/addon/engine.h"
+#include "native/addon/executor_session.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "native/executor/cpp/failure.h"
 #include "native/executor/cpp/read_struct.h"
-#include "native/isolation/proxy_table.h"
 
 namespace addon {
 using executor::EmptyError;
@@ -25,11 +24,12 @@ uint64_t NextRequestId() {
   return next.fetch_add(1);
 }
 
-Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary,
-               std::shared_ptr<void> context)
+ExecutorSession::ExecutorSession(const ExecutorTable* table, Executor* executor, Isolation isolation,
+                                 std::shared_ptr<const text::Vocabulary> vocabulary, std::shared_ptr<void> context)
     : share_id_(NextShareId()),
       context_(std::move(context)),
       table_(table),
+      isolation_(isolation),
       executor_(executor),
       vocabulary_(std::move(vocabulary)) {
   const ExecutorInfo* info = nullptr;
@@ -45,22 +45,20 @@ Engine::Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<c
     *copy = *text;
     *text = copy->c_str();
   }
-  pump_ = std::thread(&Engine::Pump, this);
+  pump_ = std::thread(&ExecutorSession::Pump, this);
 }
 
-bool Engine::isolated() const { return table_ == isolation::ProxyTable(); }
+ExecutorSession::~ExecutorSession() { Close(std::chrono::seconds(5)); }
 
-Engine::~Engine() { Close(std::chrono::seconds(5)); }
-
-void Engine::Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
-                    text::SpecialTokens special_tokens, std::shared_ptr<Mailbox> mailbox) {
+void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
+                             text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) {
     throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()", request.id);
   }
   const uint32_t sequences =
       request.sampling != nullptr && (request.sampling->set & SAMPLING_SEQUENCES) ? request.sampling->sequences : 1;
-  Route route(std::move(mailbox), sequences);
+  Route route(std::move(sink), sequences);
   if (vocabulary_) route.texts.assign(sequences, text::TextStream(vocabulary_, stops, special_tokens));
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
@@ -76,27 +74,27 @@ void Engine::Submit(const ExecutorRequest& request, std::shared_ptr<const text::
   ThrowOnFailure(code, error);
 }
 
-void Engine::Cancel(uint64_t id) {
+void ExecutorSession::Cancel(uint64_t id) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) return;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
     const auto route = routes_.find(id);
     if (route == routes_.end()) return;
-    route->second.mailbox.reset();
+    route->second.sink.reset();
   }
   CancelInExecutor({id});
 }
 
-void Engine::CancelAll(const Mailbox* mailbox) {
+void ExecutorSession::CancelAll(const EnvironmentSink* sink) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) return;
   std::vector<uint64_t> ids;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
     for (auto& [id, route] : routes_) {
-      if (route.mailbox.get() != mailbox) continue;
-      route.mailbox.reset();
+      if (route.sink.get() != sink) continue;
+      route.sink.reset();
       ids.push_back(id);
     }
   }
@@ -104,13 +102,13 @@ void Engine::CancelAll(const Mailbox* mailbox) {
 }
 
 // A failure is not reported: either the executor has failed, which its rows and the next wait tell, or the id has ended.
-void Engine::CancelInExecutor(const std::vector<uint64_t>& ids) {
+void ExecutorSession::CancelInExecutor(const std::vector<uint64_t>& ids) {
   if (ids.empty()) return;
   ExecutorError error = EmptyError();
   table_->cancel(executor_, ids.data(), static_cast<uint32_t>(ids.size()), &error);
 }
 
-void Engine::Stats(ExecutorStats* stats) {
+void ExecutorSession::Stats(ExecutorStats* stats) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()");
   const std::lock_guard<std::mutex> lock(stats_mutex_);
@@ -118,7 +116,7 @@ void Engine::Stats(ExecutorStats* stats) {
   ThrowOnFailure(table_->stats(executor_, stats, &error), error);
 }
 
-void Engine::Close(std::chrono::milliseconds deadline) {
+void ExecutorSession::Close(std::chrono::milliseconds deadline) {
   const auto end = std::chrono::steady_clock::now() + deadline;
   const std::lock_guard<std::mutex> closing(close_mutex_);
   if (executor_ == nullptr) return;

@@ -1,4 +1,4 @@
-#include "native/addon/delivery.h"
+#include "native/addon/event_encoder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -96,19 +96,19 @@ napi_value ToJavaScript(Napi::Env env, const std::vector<NamedTensor>& tensors) 
 
 }  // namespace
 
-void Delivery::Deliver(Napi::Env env, const Napi::Function& deliver, Mail* mail) {
+void EventEncoder::Send(Napi::Env env, const Napi::Function& on_events, Events* events) {
   const napi_value none = env.Undefined();
   const napi_value arguments[] = {
-      Fill(env, mail->numbers, &numbers_),
-      Napi::Number::New(env, static_cast<double>(mail->numbers.size())),
-      ToJavaScript(env, mail->text),
-      Fill(env, mail->tokens, &tokens_),
-      mail->logprobs.empty() ? none : ToJavaScript(env, mail->logprobs),
-      mail->logits.empty() ? none : ToJavaScript(env, mail->logits),
-      mail->tensors.empty() ? none : ToJavaScript(env, mail->tensors),
+      Fill(env, events->numbers, &numbers_),
+      Napi::Number::New(env, static_cast<double>(events->numbers.size())),
+      ToJavaScript(env, events->text),
+      Fill(env, events->tokens, &tokens_),
+      events->logprobs.empty() ? none : ToJavaScript(env, events->logprobs),
+      events->logits.empty() ? none : ToJavaScript(env, events->logits),
+      events->tensors.empty() ? none : ToJavaScript(env, events->tensors),
   };
-  mail->Clear();
-  deliver.Call(std::size(arguments), arguments);
+  events->Clear();
+  on_events.Call(std::size(arguments), arguments);
 }
 
 }  // namespace addon

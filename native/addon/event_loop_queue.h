@@ -1,6 +1,6 @@
-// A way from any thread into one environment's event loop, safe to hold after the environment has ended.
-#ifndef ADDON_LOOP_PORT_H_
-#define ADDON_LOOP_PORT_H_
+// Runs jobs on one environment's event loop, from any thread; safe to hold after the environment has ended.
+#ifndef ADDON_EVENT_LOOP_QUEUE_H_
+#define ADDON_EVENT_LOOP_QUEUE_H_
 
 #include <napi.h>
 
@@ -10,16 +10,16 @@
 
 namespace addon {
 
-class LoopPort {
+class EventLoopQueue {
  public:
-  // Runs on the event loop, with the callback the port was opened with.
+  // Runs on the event loop, with the callback that the queue was opened with.
   using Job = std::function<void(Napi::Env, Napi::Function)>;
 
   // On the loop's thread. `name` is what async hooks show. While it is open it keeps the process alive.
-  static std::shared_ptr<LoopPort> Open(Napi::Env env, Napi::Function callback, const char* name);
-  ~LoopPort() { Close(); }
+  static std::shared_ptr<EventLoopQueue> Open(Napi::Env env, Napi::Function callback, const char* name);
+  ~EventLoopQueue() { Close(); }
 
-  // Any thread. The job runs soon; where the port is closed, or the environment ends first, it is destroyed unrun.
+  // Any thread. The job runs soon; where the queue is closed, or the environment ends first, it is destroyed unrun.
   void Post(Job job);
   // Any thread. False once it was closed or the environment has ended.
   bool IsOpen() const;
@@ -27,14 +27,14 @@ class LoopPort {
   void Close();
   // The same, but they run.
   void Finish();
-  // On the loop's thread: whether the open port keeps the process alive.
+  // On the loop's thread: whether the open queue keeps the process alive.
   void KeepAlive(Napi::Env env, bool keep);
 
  private:
-  LoopPort() = default;
+  EventLoopQueue() = default;
   void Release(napi_threadsafe_function_release_mode mode);
   static void Run(napi_env env, napi_value callback, void* context, void* job);
-  static void Ended(napi_env env, void* port, void* context);
+  static void Ended(napi_env env, void* queue, void* context);
 
   mutable std::mutex mutex_;
   napi_threadsafe_function function_ = nullptr;  // null: closed. Node frees it when the environment ends
@@ -42,4 +42,4 @@ class LoopPort {
 
 }  // namespace addon
 
-#endif  // ADDON_LOOP_PORT_H_
+#endif  // ADDON_EVENT_LOOP_QUEUE_H_

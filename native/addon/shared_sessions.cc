@@ -1,4 +1,4 @@
-#include "native/addon/shared_engines.h"
+#include "native/addon/shared_sessions.h"
 
 #include <mutex>
 #include <unordered_map>
@@ -10,7 +10,7 @@ namespace {
 
 struct Registry {
   std::mutex mutex;
-  std::unordered_map<uint64_t, std::weak_ptr<Engine>> engines;
+  std::unordered_map<uint64_t, std::weak_ptr<ExecutorSession>> sessions;
 };
 
 // Never destroyed: environments end after static destructors have run.
@@ -21,33 +21,33 @@ Registry& TheRegistry() {
 
 }  // namespace
 
-void Share(const std::shared_ptr<Engine>& engine) {
+void Share(const std::shared_ptr<ExecutorSession>& session) {
   Registry& registry = TheRegistry();
   const std::lock_guard<std::mutex> lock(registry.mutex);
-  registry.engines.emplace(engine->share_id(), engine);
+  registry.sessions.emplace(session->share_id(), session);
 }
 
-std::shared_ptr<Engine> FindShared(uint64_t share_id) {
+std::shared_ptr<ExecutorSession> FindShared(uint64_t share_id) {
   Registry& registry = TheRegistry();
   const std::lock_guard<std::mutex> lock(registry.mutex);
-  const auto found = registry.engines.find(share_id);
-  std::shared_ptr<Engine> engine = found == registry.engines.end() ? nullptr : found->second.lock();
-  if (engine == nullptr) {
+  const auto found = registry.sessions.find(share_id);
+  std::shared_ptr<ExecutorSession> session = found == registry.sessions.end() ? nullptr : found->second.lock();
+  if (session == nullptr) {
     throw executor::Failure(EXECUTOR_CLOSED,
                             "the engine of this handle is closed; attach while another LLM still uses it, or load it "
                             "again with LLM.load()");
   }
-  return engine;
+  return session;
 }
 
-void Release(std::shared_ptr<Engine> engine, std::chrono::milliseconds deadline) {
+void Release(std::shared_ptr<ExecutorSession> session, std::chrono::milliseconds deadline) {
   {
     Registry& registry = TheRegistry();
     const std::lock_guard<std::mutex> lock(registry.mutex);
-    if (engine.use_count() > 1) return engine.reset();
-    registry.engines.erase(engine->share_id());
+    if (session.use_count() > 1) return session.reset();
+    registry.sessions.erase(session->share_id());
   }
-  engine->Close(deadline);
+  session->Close(deadline);
 }
 
 }  // namespace addon

@@ -1,5 +1,6 @@
-#include "native/addon/mailbox.h"
+#include "native/addon/events.h"
 
+#include <iterator>
 #include <utility>
 
 #include "native/text/utf8.h"
@@ -15,7 +16,7 @@ void MoveTo(std::vector<T>* target, std::vector<T>* source) {
 
 }  // namespace
 
-void Mail::Clear() {
+void Events::Clear() {
   numbers.clear();
   text.clear();
   tokens.clear();
@@ -24,7 +25,7 @@ void Mail::Clear() {
   tensors.clear();
 }
 
-void Mail::Append(Mail* other) {
+void Events::Append(Events* other) {
   if (empty()) {
     std::swap(*this, *other);
     return;
@@ -38,42 +39,10 @@ void Mail::Append(Mail* other) {
   MoveTo(&tensors, &other->tensors);
 }
 
-void Mail::AddError(uint64_t id, ExecutorCode code, std::string_view message) {
+void Events::AddError(uint64_t id, ExecutorCode code, std::string_view message) {
   numbers.insert(numbers.end(), {kError, static_cast<double>(id), static_cast<double>(code),
                                  static_cast<double>(text::Utf16Length(message))});
   text += message;
-}
-
-void Mailbox::Post(Mail* mail) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (closed_) {
-      mail->Clear();
-      return;
-    }
-    mail_.Append(mail);
-    if (awake_) return;
-    awake_ = true;
-    ++wakeups_;
-  }
-  wake_();
-}
-
-void Mailbox::Take(Mail* mail) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  awake_ = false;
-  std::swap(mail_, *mail);
-}
-
-void Mailbox::Close() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  closed_ = true;
-  mail_.Clear();
-}
-
-uint64_t Mailbox::wakeups() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return wakeups_;
 }
 
 }  // namespace addon

@@ -1,7 +1,7 @@
-// One loaded engine: its executor, the pump thread that waits for it, and who is to hear of which request. It belongs to
-// the process, not to a JavaScript environment: several environments may use it at once.
-#ifndef ADDON_ENGINE_H_
-#define ADDON_ENGINE_H_
+// A loaded executor with its pump: the thread that waits for its batches, and the table of which environment gets the
+// events of which request. It belongs to the process: several JavaScript environments may use it at once.
+#ifndef ADDON_EXECUTOR_SESSION_H_
+#define ADDON_EXECUTOR_SESSION_H_
 
 #include <atomic>
 #include <chrono>
@@ -15,62 +15,64 @@
 #include <unordered_map>
 #include <vector>
 
-#include "native/addon/mailbox.h"
+#include "native/addon/environment_sink.h"
 #include "native/executor/executor.h"
 #include "native/text/text_stream.h"
 
 namespace addon {
 
-// A request on its way from the executor to the mailbox of the environment that made it.
+// Where the events of a request go: to the sink of the environment that made it.
 struct Route {
-  Route(std::shared_ptr<Mailbox> owner, uint32_t sequences)
-      : mailbox(std::move(owner)), running(sequences), ended(sequences, false) {}
+  Route(std::shared_ptr<EnvironmentSink> owner, uint32_t sequences)
+      : sink(std::move(owner)), running(sequences), ended(sequences, false) {}
 
-  std::shared_ptr<Mailbox> mailbox;     // null: nobody listens any more, what still comes is counted and dropped
-  uint32_t running;                     // sequences that have not ended
-  std::vector<bool> ended;              // [sequences]
-  std::vector<text::TextStream> texts;  // [sequences], or empty where the engine has no tokenizer
-  bool started = false;                 // the start event was posted
+  std::shared_ptr<EnvironmentSink> sink;  // null: its reader is gone, and what still comes is counted and dropped
+  uint32_t running;                       // sequences that have not ended
+  std::vector<bool> ended;                // [sequences]
+  std::vector<text::TextStream> texts;    // [sequences], or empty where there is no tokenizer
+  bool started = false;                   // the start event was posted
 };
 
-struct EngineCounters {
+struct SessionCounters {
   uint64_t discarded_tokens;  // came after their request had ended for its reader
   uint64_t unknown_rows;      // were for no request that is known
 };
 
-class Outgoing;
+// Where the executor runs.
+enum class Isolation { kNone, kProcess };
 
-// For a request, unique in the process: what observes requests need not know their engines.
+class EventsBySink;
+
+// Unique in the process, so that a subscriber to all requests can tell them apart by id alone.
 uint64_t NextRequestId();
 
-class Engine {
+class ExecutorSession {
  public:
   // Takes over the executor, which `table` made, and starts the pump. `vocabulary` is null where there is no tokenizer;
   // `context` is what the executor's config pointed to, and lives as long as it.
-  Engine(const ExecutorTable* table, Executor* executor, std::shared_ptr<const text::Vocabulary> vocabulary,
-         std::shared_ptr<void> context);
-  // Closes, where nobody did.
-  ~Engine();
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
+  ExecutorSession(const ExecutorTable* table, Executor* executor, Isolation isolation,
+                  std::shared_ptr<const text::Vocabulary> vocabulary, std::shared_ptr<void> context);
+  // Closes, unless Close was called.
+  ~ExecutorSession();
+  ExecutorSession(const ExecutorSession&) = delete;
+  ExecutorSession& operator=(const ExecutorSession&) = delete;
 
-  // Stays when the engine is closed.
+  // Valid after Close too.
   const ExecutorInfo& info() const { return info_; }
-  // Whether the executor runs in a process of its own.
-  bool isolated() const;
+  Isolation isolation() const { return isolation_; }
   // Unique in the process.
   uint64_t share_id() const { return share_id_; }
 
   // Registers the request, then submits it: no row comes before its reader. Throws executor::Failure.
   void Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
-              text::SpecialTokens special_tokens, std::shared_ptr<Mailbox> mailbox);
+              text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink);
   // The reader is done with this request: nothing more is posted for it, and the executor is asked to end it.
   void Cancel(uint64_t id);
   // The same for all requests of an environment.
-  void CancelAll(const Mailbox* mailbox);
+  void CancelAll(const EnvironmentSink* sink);
 
   void Stats(ExecutorStats* stats);
-  EngineCounters counters() const { return {discarded_tokens_.load(), unknown_rows_.load()}; }
+  SessionCounters counters() const { return {discarded_tokens_.load(), unknown_rows_.load()}; }
 
   // Stops intake, cancels what runs, drains, shuts the executor down, joins the pump and frees it, all within about the
   // deadline. Blocks; called off the event loop, or at exit. A second call waits for the first.
@@ -78,13 +80,14 @@ class Engine {
 
  private:
   void Pump();
-  void PostBatch(const ExecutorBatch& batch, Outgoing* outgoing);
+  void PostBatch(const ExecutorBatch& batch, EventsBySink* outgoing);
   void FailAll(ExecutorCode code, const char* message);
   void CancelInExecutor(const std::vector<uint64_t>& ids);
 
   const uint64_t share_id_;
   const std::shared_ptr<void> context_;
   const ExecutorTable* const table_;
+  const Isolation isolation_;
   Executor* executor_;  // null once closed
   ExecutorInfo info_{};
   std::string name_, version_, device_, data_type_;  // of info_
@@ -109,4 +112,4 @@ class Engine {
 
 }  // namespace addon
 
-#endif  // ADDON_ENGINE_H_
+#endif  // ADDON_EXECUTOR_SESSION_H_

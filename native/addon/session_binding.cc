@@ -1,0 +1,191 @@
+#include "native/addon/session_binding.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "native/addon/failure.h"
+#include "native/addon/request_reader.h"
+#include "native/addon/shared_sessions.h"
+
+namespace addon {
+namespace {
+
+// For a session that nobody closed.
+constexpr auto kCloseDeadline = std::chrono::seconds(5);
+
+std::chrono::milliseconds Milliseconds(const Napi::Value& value) {
+  return std::chrono::milliseconds(value.As<Napi::Number>().Int64Value());
+}
+
+}  // namespace
+
+Napi::Function SessionBinding::Define(Napi::Env env) {
+  return DefineClass(env, "NativeSession",
+                     {
+                         InstanceMethod<&SessionBinding::NextId>("nextId"),
+                         InstanceMethod<&SessionBinding::Submit>("submit"),
+                         InstanceMethod<&SessionBinding::Cancel>("cancel"),
+                         InstanceMethod<&SessionBinding::KeepAlive>("keepAlive"),
+                         InstanceMethod<&SessionBinding::ShareId>("shareId"),
+                         InstanceMethod<&SessionBinding::Info>("info"),
+                         InstanceMethod<&SessionBinding::Stats>("stats"),
+                         InstanceMethod<&SessionBinding::Close>("close"),
+                         InstanceMethod<&SessionBinding::CloseNow>("closeNow"),
+                     });
+}
+
+SessionBinding::SessionBinding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionBinding>(info) {
+  // Moved out of `loaded`, which would otherwise hold the session until it is garbage-collected.
+  session_ = std::exchange(*info[0].As<Napi::External<std::shared_ptr<ExecutorSession>>>().Data(), nullptr);
+  queue_ = EventLoopQueue::Open(info.Env(), info[1].As<Napi::Function>(), "node-tensorrt-llm");
+  queue_->KeepAlive(info.Env(), false);
+  // Jobs run only while the queue is open, and the destructor closes it: `this` is alive in all of them.
+  sink_ = std::make_shared<EnvironmentSink>([this, queue = queue_] {
+    queue->Post([this](Napi::Env env, Napi::Function on_events) {
+      sink_->Take(&events_);
+      if (!events_.empty()) encoder_.Send(env, on_events, &events_);
+    });
+  });
+  napi_add_env_cleanup_hook(info.Env(), EnvironmentEnds, this);
+}
+
+SessionBinding::~SessionBinding() {
+  std::shared_ptr<ExecutorSession> session = Leave();
+  napi_remove_env_cleanup_hook(Env(), EnvironmentEnds, this);
+  // Garbage collection must not wait for an executor.
+  if (session != nullptr) {
+    std::thread([last = std::move(session)]() mutable { Release(std::move(last), kCloseDeadline); }).detach();
+  }
+}
+
+// A worker that ends, or a natural exit: the last environment to leave closes the session, here and now.
+void SessionBinding::EnvironmentEnds(void* binding) {
+  std::shared_ptr<ExecutorSession> session = static_cast<SessionBinding*>(binding)->Leave();
+  if (session != nullptr) Release(std::move(session), kCloseDeadline);
+}
+
+std::shared_ptr<ExecutorSession> SessionBinding::Leave() {
+  if (session_ == nullptr) return nullptr;
+  queue_->Close();
+  sink_->Close();
+  session_->CancelAll(sink_.get());
+  return std::exchange(session_, nullptr);
+}
+
+ExecutorSession& SessionBinding::session() {
+  if (session_ == nullptr) {
+    throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()");
+  }
+  return *session_;
+}
+
+Napi::Value SessionBinding::NextId(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(NextRequestId()));
+}
+
+// submit(id, tokens, fields)
+void SessionBinding::Submit(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    const RequestReader reader(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()),
+                               info[1].As<Napi::Int32Array>(), info[2].As<Napi::Object>());
+    session().Submit(reader.request, reader.stops, reader.special_tokens, sink_);
+  });
+}
+
+void SessionBinding::Cancel(const Napi::CallbackInfo& info) {
+  if (session_ != nullptr) session_->Cancel(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+}
+
+void SessionBinding::KeepAlive(const Napi::CallbackInfo& info) { queue_->KeepAlive(info.Env(), info[0].ToBoolean()); }
+
+Napi::Value SessionBinding::ShareId(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), static_cast<double>(session().share_id())); });
+}
+
+Napi::Value SessionBinding::Info(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const ExecutorInfo& facts = session().info();
+    const Napi::Env env = info.Env();
+    auto object = Napi::Object::New(env);
+    const auto number = [&](const char* name, uint64_t value) {
+      object[name] = Napi::Number::New(env, static_cast<double>(value));
+    };
+    object["executor"] = Napi::String::New(env, facts.name);
+    object["executorVersion"] = Napi::String::New(env, facts.version);
+    object["device"] = Napi::String::New(env, facts.device);
+    object["dataType"] = Napi::String::New(env, facts.data_type);
+    object["isolated"] = Napi::Boolean::New(env, session().isolation() == Isolation::kProcess);
+    number("capabilities", facts.capabilities);
+    number("vocabSize", facts.vocab_size);
+    number("maxBatchSize", facts.max_batch_size);
+    number("maxBeamWidth", facts.max_beam_width);
+    number("maxNumTokens", facts.max_num_tokens);
+    number("maxInputLen", facts.max_input_len);
+    number("maxSeqLen", facts.max_seq_len);
+    number("tensorParallel", facts.tensor_parallel_size);
+    number("rank", facts.rank);
+    number("tokensPerBlock", facts.tokens_per_block);
+    number("kvBlocks", facts.kv_blocks);
+    number("weightBytes", facts.weight_bytes);
+    number("kvCacheBytes", facts.kv_cache_bytes);
+    return object;
+  });
+}
+
+Napi::Value SessionBinding::Stats(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    ExecutorStats stats{};
+    stats.size = sizeof(stats);
+    session().Stats(&stats);
+    const SessionCounters counters = session().counters();
+    const Napi::Env env = info.Env();
+    auto object = Napi::Object::New(env);
+    const auto number = [&](const char* name, double value) { object[name] = Napi::Number::New(env, value); };
+    number("activeRequests", stats.active_requests);
+    number("queuedRequests", stats.queued_requests);
+    number("completedRequests", static_cast<double>(stats.completed_requests));
+    number("steps", static_cast<double>(stats.steps));
+    number("stepMs", stats.step_ms);
+    number("kvBlocks", stats.kv_blocks);
+    number("kvBlocksUsed", stats.kv_blocks_used);
+    number("preemptions", static_cast<double>(stats.preemptions));
+    number("discardedTokens", static_cast<double>(counters.discarded_tokens));
+    number("unknownRows", static_cast<double>(counters.unknown_rows));
+    number("wakeups", static_cast<double>(sink_->wakeups()));
+    return object;
+  });
+}
+
+// close(deadlineMs): a promise of the end. This environment gets no more events; if it was the last to use the session,
+// the session is closed on a thread of its own.
+Napi::Value SessionBinding::Close(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  std::shared_ptr<ExecutorSession> session = Leave();
+  if (session == nullptr) {
+    deferred.Resolve(env.Undefined());
+    return deferred.Promise();
+  }
+  const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+  std::shared_ptr<EventLoopQueue> queue = EventLoopQueue::Open(env, nothing, "node-tensorrt-llm close");
+  std::thread([session = std::move(session), queue, deferred, deadline = Milliseconds(info[0])]() mutable {
+    Release(std::move(session), deadline);
+    queue->Post([queue, deferred](Napi::Env loop_env, Napi::Function) {
+      deferred.Resolve(loop_env.Undefined());
+      queue->Close();
+    });
+  }).detach();
+  return deferred.Promise();
+}
+
+// closeNow(deadlineMs, processEnds): blocks; for the end of a thread or, closing the session for all who use it, of the process.
+void SessionBinding::CloseNow(const Napi::CallbackInfo& info) {
+  std::shared_ptr<ExecutorSession> session = Leave();
+  if (session == nullptr) return;
+  const auto deadline = Milliseconds(info[0]);
+  if (info[1].ToBoolean()) session->Close(deadline);
+  Release(std::move(session), deadline);
+}
+
+}  // namespace addon

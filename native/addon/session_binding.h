@@ -1,0 +1,49 @@
+// An environment's hold on a session: the JavaScript object `NativeSession` of lib/addon/addon.ts.
+#ifndef ADDON_SESSION_BINDING_H_
+#define ADDON_SESSION_BINDING_H_
+
+#include <napi.h>
+
+#include <memory>
+
+#include "native/addon/event_encoder.h"
+#include "native/addon/event_loop_queue.h"
+#include "native/addon/executor_session.h"
+
+namespace addon {
+
+class SessionBinding : public Napi::ObjectWrap<SessionBinding> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // new NativeSession(loaded, onEvents): `loaded` comes from load() or attach(); `onEvents` is called with the
+  // environment's events, see EventEncoder. It must not refer to the object itself, which would then never be collected.
+  explicit SessionBinding(const Napi::CallbackInfo& info);
+  ~SessionBinding() override;
+
+ private:
+  Napi::Value NextId(const Napi::CallbackInfo& info);
+  void Submit(const Napi::CallbackInfo& info);
+  void Cancel(const Napi::CallbackInfo& info);
+  void KeepAlive(const Napi::CallbackInfo& info);
+  Napi::Value ShareId(const Napi::CallbackInfo& info);
+  Napi::Value Info(const Napi::CallbackInfo& info);
+  Napi::Value Stats(const Napi::CallbackInfo& info);
+  Napi::Value Close(const Napi::CallbackInfo& info);
+  void CloseNow(const Napi::CallbackInfo& info);
+
+  static void EnvironmentEnds(void* binding);
+  ExecutorSession& session();
+  // Ends this environment's part in the session: its requests are cancelled and it gets no more events.
+  std::shared_ptr<ExecutorSession> Leave();
+
+  std::shared_ptr<ExecutorSession> session_;  // null once closed
+  std::shared_ptr<EnvironmentSink> sink_;
+  std::shared_ptr<EventLoopQueue> queue_;
+  Events events_;
+  EventEncoder encoder_;
+};
+
+}  // namespace addon
+
+#endif  // ADDON_SESSION_BINDING_H_

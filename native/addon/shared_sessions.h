@@ -1,0 +1,24 @@
+// The sessions of this process that several environments may use at once, by id.
+#ifndef ADDON_SHARED_SESSIONS_H_
+#define ADDON_SHARED_SESSIONS_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "native/addon/executor_session.h"
+
+namespace addon {
+
+// Makes the session known by its share_id.
+void Share(const std::shared_ptr<ExecutorSession>& session);
+
+// One more reference to a session. Throws executor::Failure with EXECUTOR_CLOSED where it is gone.
+std::shared_ptr<ExecutorSession> FindShared(uint64_t share_id);
+
+// Drops a reference. The last one closes the session, which blocks for about the deadline.
+void Release(std::shared_ptr<ExecutorSession> session, std::chrono::milliseconds deadline);
+
+}  // namespace addon
+
+#endif  // ADDON_SHARED_SESSIONS_H_

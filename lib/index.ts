@@ -1,23 +1,26 @@
-export type { Stats } from './addon/addon.js';
 export type { LLMHandle } from './addon/handle.js';
+export type { Stats } from './addon/protocol.js';
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, type ErrorHelp, LLMError } from './base/errors.js';
 export type { OnProgress } from './base/progress.js';
 export type {
   ChatMessage,
   Chunk,
+  DataType,
   FinishReason,
   Input,
   Logits,
   NamedTensor,
   Output,
   Result,
+  Tensor,
+  TensorData,
   Timing,
   TokenLogprob,
   Tool,
   Usage,
 } from './base/types.js';
-export { type Diagnosis, type DoctorOptions, doctor } from './doctor/doctor.js';
-export type { Finding } from './doctor/finding.js';
+export { type DoctorOptions, doctor } from './doctor/doctor.js';
+export type { Diagnosis, Finding } from './doctor/finding.js';
 export { type ConvertOptions, convert } from './engine/convert/convert.js';
 export { type PullOptions, pull } from './engine/pull/pull.js';
 export { type CloseOptions, type EngineInfo, LLM } from './llm.js';
@@ -31,9 +34,10 @@ export type { ParallelOptions } from './options/parallel.js';
 export type { PerfOptions } from './options/perf.js';
 export type { SchedulerOptions } from './options/scheduler.js';
 export type { DecodingMode, DecodingOptions, DraftTokens, EagleOptions, Lookahead } from './options/speculative.js';
-export type { DataType, Tensor, TensorData } from './options/tensor.js';
 export type { TokenRun } from './options/token-runs.js';
 export type { RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent } from './request/diagnostics.js';
 export type { Generation } from './request/generation.js';
+export { setup } from './tensorrt-llm/setup.js';
+export type { SetupOptions, SetupStep } from './tensorrt-llm/setup-options.js';
 export type { ChatTemplateOptions } from './text/chat-template.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './text/tokenizer.js';

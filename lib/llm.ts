@@ -1,25 +1,18 @@
-import {
-  bind,
-  executorLibrary,
-  hostProgram,
-  type LoadedSession,
-  loadAddon,
-  type NativeInfo,
-  type NativeSession,
-  type Stats,
-} from './addon/addon.js';
+import { bind, loadAddon } from './addon/addon.js';
 import { makeEventDecoder, type RequestSink } from './addon/events.js';
 import { fromNative } from './addon/executor-error.js';
 import { guidedConfig } from './addon/guided-config.js';
 import { type LLMHandle, makeHandle, readHandle } from './addon/handle.js';
+import type { LoadedSession, NativeInfo, NativeSession, Stats } from './addon/protocol.js';
 import { whenAborted } from './base/abort.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
 import { LLMError } from './base/errors.js';
 import type { Input, Result } from './base/types.js';
-import { type EngineDirectory, openEngine, type Weights } from './engine/directory/directory.js';
+import { type EngineDirectory, openEngine } from './engine/directory/directory.js';
+import { executorLibrary, hostProgram, libraryOf, WEIGHTS } from './executors.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
-import { type ExecutorName, type LoadOptions, libraryOf, readLoadOptions } from './options/load.js';
+import { type LoadOptions, readLoadOptions } from './options/load.js';
 import type { Generation } from './request/generation.js';
 import { Requests } from './request/requests.js';
 import { Tokenizer } from './text/tokenizer.js';
@@ -172,7 +165,7 @@ export class LLM implements AsyncDisposable {
     } catch (error) {
       throw fromNative(error);
     }
-    return new LLM(directory, undefined, loaded);
+    return new LLM(directory as EngineDirectory, undefined, loaded);
   }
 
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING` where the engine directory has none. */
@@ -245,14 +238,6 @@ export class LLM implements AsyncDisposable {
     await this.#session.close(SHUTDOWN_DEADLINE_MS);
   }
 }
-
-/** What an executor runs; `'auto'` and a library of the user's own take what there is. */
-const WEIGHTS: Readonly<Record<ExecutorName, Weights | undefined>> = {
-  auto: undefined,
-  cpu: 'checkpoint',
-  cuda: 'checkpoint',
-  'tensorrt-llm': 'tensorrt',
-};
 
 const loadTimeout = (dir: string, timeoutMs: number, isolation: 'none' | 'process'): LLMError =>
   new LLMError(

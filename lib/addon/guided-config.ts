@@ -1,8 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { LLMError } from '../base/errors.js';
-import type { EngineDirectory } from '../engine/directory/directory.js';
 import { parseTokenizerJson } from '../text/tokenizer-json.js';
-import type { NativeGuidedConfig } from './addon.js';
+import type { NativeGuidedConfig } from './protocol.js';
+
+/** What is needed of the engine directory. */
+interface EngineFiles {
+  readonly path: string;
+  readonly tokenizerPath: string | undefined;
+  readonly endIds: readonly number[];
+}
 
 /**
  * What an executor needs to hold outputs to a grammar: the model's vocabulary. Reads tokenizer.json once more, since few ask.
@@ -10,7 +16,7 @@ import type { NativeGuidedConfig } from './addon.js';
  */
 export async function guidedConfig(
   backend: number,
-  { path, tokenizerPath, endIds }: EngineDirectory,
+  { path, tokenizerPath, endIds }: EngineFiles,
 ): Promise<NativeGuidedConfig> {
   if (tokenizerPath === undefined) {
     throw new LLMError(

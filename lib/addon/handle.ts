@@ -1,5 +1,4 @@
 import { LLMError } from '../base/errors.js';
-import type { EngineDirectory } from '../engine/directory/directory.js';
 
 /** Names a loaded engine to other threads of the process; `postMessage` and `workerData` carry it. */
 export interface LLMHandle {
@@ -9,16 +8,21 @@ export interface LLMHandle {
   readonly directory: object;
 }
 
-export const makeHandle = (sessionId: number, directory: EngineDirectory): LLMHandle => ({
+export const makeHandle = (sessionId: number, directory: object): LLMHandle => ({
   processId: process.pid,
   sessionId,
   directory,
 });
 
 /** @throws {LLMError} `ERR_INVALID_INPUT`. */
-export function readHandle(handle: unknown): { sessionId: number; directory: EngineDirectory } {
+export function readHandle(handle: unknown): { sessionId: number; directory: object } {
   const { processId, sessionId, directory } = Object(handle) as Partial<LLMHandle>;
-  if (typeof processId !== 'number' || typeof sessionId !== 'number' || typeof directory !== 'object') {
+  if (
+    typeof processId !== 'number' ||
+    typeof sessionId !== 'number' ||
+    typeof directory !== 'object' ||
+    directory === null
+  ) {
     throw new LLMError(
       'ERR_INVALID_INPUT',
       'This is no handle of an LLM; expected llm.handle, as postMessage gave it.',
@@ -30,5 +34,5 @@ export function readHandle(handle: unknown): { sessionId: number; directory: Eng
       `The handle is of process ${processId}, and this is ${process.pid}. Load the engine in this process: LLM.load().`,
     );
   }
-  return { sessionId, directory: directory as EngineDirectory };
+  return { sessionId, directory };
 }

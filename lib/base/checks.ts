@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import { LLMError } from './errors.js';
 
 /** What a value must be, in words for the error, how to tell, and what it is read as. */
@@ -150,9 +149,18 @@ function unknownOption(name: string, known: readonly string[], where: string): L
   return new LLMError('ERR_INVALID_OPTION', `There is no option ${JSON.stringify(name)} of ${where}; ${mend}`);
 }
 
-function show(value: unknown): string {
+const MAX_SHOWN = 80;
+
+/** A bad value as a message prints it: on one line, cut where it is long. */
+export function show(value: unknown): string {
+  const text = showWhole(value);
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 3)}...` : text;
+}
+
+function showWhole(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'function') return 'a function';
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? inspect(value) : 'an object';
-  return String(value);
+  if (value instanceof URL) return value.href;
+  if (Array.isArray(value)) return `[${value.slice(0, MAX_SHOWN).map(show).join(', ')}]`;
+  return isObject(value) ? 'an object' : String(value);
 }

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import { show } from './checks.js';
 import { type ErrorCode, LLMError, messageOf } from './errors.js';
+import { isNotFound } from './file-errors.js';
 
 /** Whose JSON is read, and what a field of the wrong type throws. */
 export interface JsonContext {
@@ -13,11 +15,6 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const shown = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? 'missing';
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-};
 
 interface NumberRule {
   min?: number;
@@ -39,9 +36,10 @@ export class JsonFields {
 
   error(name: string, expected: string, code: ErrorCode = this.context.code): LLMError {
     const { file, mend } = this.context;
+    const value = this.object[name];
     return new LLMError(
       code,
-      `${file}: ${this.prefix}${name} is ${shown(this.object[name])}; expected ${expected}. ${mend}`,
+      `${file}: ${this.prefix}${name} is ${value === undefined ? 'missing' : show(value)}; expected ${expected}. ${mend}`,
     );
   }
 
@@ -142,7 +140,7 @@ export function parseJsonObject(text: string, context: JsonContext): JsonFields 
     throw new LLMError(context.code, `${context.file} is no JSON: ${messageOf(cause)}. ${context.mend}`, { cause });
   }
   if (isJsonObject(value)) return new JsonFields(value, context);
-  throw new LLMError(context.code, `${context.file} holds ${shown(value)}; expected a JSON object. ${context.mend}`);
+  throw new LLMError(context.code, `${context.file} holds ${show(value)}; expected a JSON object. ${context.mend}`);
 }
 
 /** The text of a file, or undefined where there is no such file. */
@@ -162,7 +160,3 @@ export async function readJsonIfThere(context: JsonContext): Promise<JsonFields 
   const text = await readTextIfThere(context.file, context.code);
   return text === undefined ? undefined : parseJsonObject(text, context);
 }
-
-/** Whether a file-system call failed because there is nothing of that name. */
-export const isNotFound = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');

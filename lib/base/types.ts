@@ -1,5 +1,3 @@
-import type { DataType, Tensor } from '../options/tensor.js';
-
 /** Why an output ended: at an end token, a stop string or `stopTokens`; at `maxTokens`; by abort(); at `timeoutMs`. */
 export type FinishReason = 'stop' | 'length' | 'cancelled' | 'timeout';
 
@@ -71,6 +69,31 @@ export interface Logits {
   data: Float32Array;
   rows: number;
   columns: number;
+}
+
+/** What the elements of a tensor are. */
+export type DataType =
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'float8_e4m3'
+  | 'int64'
+  | 'int32'
+  | 'int8'
+  | 'uint8'
+  | 'bool';
+
+/** Arrays that hold a tensor's elements. */
+export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
+
+/** A tensor in host memory, row-major. */
+export interface Tensor {
+  /** 16-bit floats are the bits of a `Uint16Array`; 8-bit floats and booleans those of a `Uint8Array`. */
+  data: TensorData;
+  /** One to four dimensions. */
+  shape: readonly number[];
+  /** Default: what `data` is: `'float32'`, `'float16'` for a `Uint16Array`, `'int64'`, `'int32'`, `'int8'` or `'uint8'`. */
+  dataType?: DataType | undefined;
 }
 
 /** A tensor of the engine, by the name it was asked for. */

@@ -1,6 +1,5 @@
 import { createInterface, type Interface } from 'node:readline/promises';
-import type { ChatMessage } from '../base/types.js';
-import { LLM } from '../llm.js';
+import { type ChatMessage, LLM } from '../index.js';
 import { type Command, positionals, text } from './command.js';
 import { printGeneration } from './print-generation.js';
 import { generateOptions, loadOptions, SAMPLING_FLAGS, SAMPLING_HELP } from './sampling-flags.js';

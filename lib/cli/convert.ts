@@ -1,9 +1,8 @@
-import { convert as convertModel } from '../engine/convert/convert.js';
-import { DTYPES } from '../engine/directory/checkpoint-config.js';
+import { type ConvertOptions, convert as convertModel } from '../index.js';
 import { type Command, choice, number, positionals, printJson } from './command.js';
 import { progressBar } from './progress-bar.js';
 
-const TYPES = ['auto', ...DTYPES] as const;
+const TYPES = ['auto', 'float32', 'float16', 'bfloat16'] as const satisfies readonly ConvertOptions['dtype'][];
 
 export const convert: Command = {
   name: 'convert',

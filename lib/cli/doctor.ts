@@ -1,4 +1,4 @@
-import { doctor as diagnose } from '../doctor/doctor.js';
+import { doctor as diagnose } from '../index.js';
 import { type Command, positionals, printJson, ToldFailure, text } from './command.js';
 
 export const doctor: Command = {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { LLMError, messageOf } from '../base/errors.js';
+import { LLMError } from '../index.js';
 import { chat } from './chat.js';
 import { type Command, Interrupted, ToldFailure, UsageError } from './command.js';
 import { convert } from './convert.js';
@@ -48,6 +48,8 @@ async function main(args: string[]): Promise<number> {
     return report(error, json, command?.name);
   }
 }
+
+const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
 function parse(command: Command, args: string[]): Parameters<Command['run']>[0] {
   try {

@@ -1,5 +1,4 @@
-import type { Result } from '../base/types.js';
-import type { Generation } from '../request/generation.js';
+import type { Generation, Result } from '../index.js';
 import { printJson } from './command.js';
 
 /** Prints a generation as it comes: its text, or with `json` an object for each chunk and one for the result. */

@@ -1,4 +1,4 @@
-import type { OnProgress } from '../base/progress.js';
+import type { OnProgress } from '../index.js';
 
 const WIDTH = 24;
 const MEGABYTE = 1e6;

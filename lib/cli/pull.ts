@@ -1,4 +1,4 @@
-import { pull as pullModel } from '../engine/pull/pull.js';
+import { pull as pullModel } from '../index.js';
 import { type Command, choice, positionals, printJson, text } from './command.js';
 import { progressBar } from './progress-bar.js';
 

@@ -1,6 +1,5 @@
 import { text as readAll } from 'node:stream/consumers';
-import type { ChatMessage, Input } from '../base/types.js';
-import { LLM } from '../llm.js';
+import { type ChatMessage, type Input, LLM } from '../index.js';
 import { type Arguments, type Command, positionals, text, UsageError } from './command.js';
 import { printGeneration } from './print-generation.js';
 import { generateOptions, loadOptions, SAMPLING_FLAGS, SAMPLING_HELP } from './sampling-flags.js';

@@ -1,5 +1,4 @@
-import type { GenerateOptions } from '../options/generate.js';
-import type { LoadOptions } from '../options/load.js';
+import type { GenerateOptions, LoadOptions } from '../index.js';
 import { type Arguments, type Command, number } from './command.js';
 
 /** The flags that query and chat share. */

@@ -1,3 +1,4 @@
+import { setup as setUp } from '../index.js';
 import { type Command, positionals, printJson, text } from './command.js';
 
 export const setup: Command = {
@@ -27,7 +28,6 @@ Where the same was built before, it is opened and kept.
   async run(args, signal) {
     positionals(args);
     const { values } = args;
-    const { setup: setUp } = await import('../tensorrt-llm/setup.js');
     const path = await setUp({
       root: text(values, 'root'),
       include: text(values, 'include'),

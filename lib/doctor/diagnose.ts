@@ -1,10 +1,9 @@
-import { executorLibrary } from '../addon/addon.js';
 import { openEngine, type Weights } from '../engine/directory/directory.js';
+import { executorLibrary } from '../executors.js';
 import { findGpus } from '../machine/gpus.js';
 import { findMpi } from '../machine/mpi.js';
 import { tryEngine } from '../tensorrt-llm/try-library.js';
-import type { Diagnosis } from './doctor.js';
-import { type Finding, missing, ok, wrongBy } from './finding.js';
+import { type Diagnosis, type Finding, missing, ok, wrongBy } from './finding.js';
 import { checkCpuExecutor, checkPlatform, checkSharedMemory } from './machine.js';
 import { checkBuildTools, checkGpus, checkInstallation, checkMpi, checkTensorrtLlmExecutor } from './nvidia.js';
 

@@ -1,18 +1,11 @@
 import { type Checks, check, readOptions } from '../base/checks.js';
 import { pathOf } from '../base/paths.js';
-import type { Finding } from './finding.js';
+import type { Diagnosis } from './finding.js';
 
 /** What to look at besides the machine. */
 export interface DoctorOptions {
   /** An engine directory to hold against the machine. Default: none. */
   engine?: string | URL | undefined;
-}
-
-/** What this machine has of what executors need. */
-export interface Diagnosis {
-  /** Whether the default executor works; where an engine was given, whether its executor does and the engine fits. */
-  ok: boolean;
-  findings: readonly Finding[];
 }
 
 const checks: Checks<DoctorOptions> = {

@@ -12,6 +12,13 @@ export interface Finding {
   mend?: string | undefined;
 }
 
+/** What this machine has of what executors need. */
+export interface Diagnosis {
+  /** Whether the default executor works; where an engine was given, whether its executor does and the engine fits. */
+  ok: boolean;
+  findings: readonly Finding[];
+}
+
 export const ok = (name: string, found: string): Finding => ({ name, state: 'ok', found });
 export const missing = (name: string, found: string, mend?: string): Finding => ({
   name,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { addonDirectory, executorLibrary } from '../addon/addon.js';
+import { addonDirectory } from '../addon/addon.js';
+import { executorLibrary } from '../executors.js';
 import { findCudaHeaders } from '../machine/cuda-headers.js';
 import type { Gpus } from '../machine/gpus.js';
 import type { Mpi } from '../machine/mpi.js';

@@ -1,6 +1,6 @@
 import { fraction, MAX_COUNT, type Readers, type ReadOf, readOptions } from '../base/checks.js';
 import { LLMError } from '../base/errors.js';
-import type { GenerationDefaults } from '../engine/directory/generation-config.js';
+import type { GenerationDefaults } from '../base/generation-defaults.js';
 import { type BeamSearchOptions, beamSearchChecks, readBeams } from './beam-search.js';
 import { type GuidedOptions, guided } from './guided.js';
 import { cacheSalt, type KvRetentionOptions, kvRetention } from './kv-cache.js';

@@ -1,5 +1,3 @@
-import { resolve } from 'node:path';
-import { executorLibrary } from '../addon/addon.js';
 import {
   boolean,
   callback,
@@ -175,16 +173,4 @@ export const isLoadOption = (name: string): boolean => Object.hasOwn(checks, nam
 /** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, what it must be and what it is. */
 export function readLoadOptions(options: unknown): ReadOf<typeof checks> {
   return readOptions(options, checks, 'LLM.load()');
-}
-
-/**
- * The shared library to open; undefined for the CPU executor.
- * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for one this version comes without.
- */
-export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | undefined {
-  if (typeof executor === 'object') {
-    const { library } = executor;
-    return resolve(library);
-  }
-  return executor === 'auto' || executor === 'cpu' ? undefined : executorLibrary(executor);
 }

@@ -1,6 +1,7 @@
 import { fraction, group, integer, MAX_COUNT, type Readers, record, text } from '../base/checks.js';
 import { LLMError } from '../base/errors.js';
-import { type Tensor, tensor } from './tensor.js';
+import type { Tensor } from '../base/types.js';
+import { tensor } from './tensor.js';
 
 /** A LoRA adapter. */
 export interface Lora {

@@ -10,7 +10,8 @@ import {
   type Readers,
   record,
 } from '../base/checks.js';
-import { type Tensor, tensor } from './tensor.js';
+import type { Tensor } from '../base/types.js';
+import { tensor } from './tensor.js';
 import { paths } from './token-lists.js';
 
 /** Lookahead decoding, by the names of arXiv:2402.02057. */

@@ -1,30 +1,6 @@
 import { check, oneOf, record } from '../base/checks.js';
 import { LLMError } from '../base/errors.js';
-
-/** What the elements of a tensor are. */
-export type DataType =
-  | 'float32'
-  | 'float16'
-  | 'bfloat16'
-  | 'float8_e4m3'
-  | 'int64'
-  | 'int32'
-  | 'int8'
-  | 'uint8'
-  | 'bool';
-
-/** Arrays that hold a tensor's elements. */
-export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
-
-/** A tensor in host memory, row-major. */
-export interface Tensor {
-  /** 16-bit floats are the bits of a `Uint16Array`; 8-bit floats and booleans those of a `Uint8Array`. */
-  data: TensorData;
-  /** One to four dimensions. */
-  shape: readonly number[];
-  /** Default: what `data` is: `'float32'`, `'float16'` for a `Uint16Array`, `'int64'`, `'int32'`, `'int8'` or `'uint8'`. */
-  dataType?: DataType | undefined;
-}
+import type { DataType, Tensor, TensorData } from '../base/types.js';
 
 /** What the addon takes and gives. */
 export interface NativeTensor {

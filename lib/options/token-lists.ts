@@ -1,7 +1,12 @@
-import type { NativeTokenLists } from '../addon/addon.js';
 import { check, integer, MAX_COUNT, readAs } from '../base/checks.js';
 
 export const isTokenId = integer(0, MAX_COUNT).holds;
+
+/** Runs of tokens back to back; run i ends before `offsets[i + 1]`. */
+export interface NativeTokenLists {
+  tokens: Int32Array;
+  offsets: Int32Array;
+}
 
 /** Lists of integers back to back, as the addon takes them. */
 export function packLists(lists: readonly ArrayLike<number>[]): NativeTokenLists {

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { LLMError } from '../base/errors.js';
 import type { FinishReason, Timing, Usage } from '../base/types.js';
-import type { Outcome } from './running-request.js';
+import type { Outcome } from './outcome.js';
 
 /** Published on `node-tensorrt-llm:request:start`, when a request is made. `requestId` is that of its Generation. */
 export interface RequestStartEvent {

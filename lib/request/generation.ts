@@ -1,6 +1,7 @@
 import { LLMError } from '../base/errors.js';
 import type { Chunk, Result } from '../base/types.js';
-import type { Outcome, RunningRequest } from './running-request.js';
+import type { Outcome } from './outcome.js';
+import type { RunningRequest } from './running-request.js';
 
 /**
  * One running request: iterate it, or await its `result`, or both. It has one consumer. One that is dropped with nobody

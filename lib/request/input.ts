@@ -1,3 +1,4 @@
+import { show } from '../base/checks.js';
 import { LLMError } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
 import type { RequestOptions } from '../options/generate.js';
@@ -42,10 +43,7 @@ function readInput(
 ): Int32Array | Promise<Int32Array> {
   if (typeof input === 'string') return tokenizer().encode(input, { addSpecialTokens });
   if (typeof input !== 'object' || input === null) {
-    throw new LLMError(
-      'ERR_INVALID_INPUT',
-      `The input is ${input === null ? 'null' : `of type ${typeof input}`}; ${EXPECTED}.`,
-    );
+    throw new LLMError('ERR_INVALID_INPUT', `The input is ${show(input)}; ${EXPECTED}.`);
   }
   const fields = Object.keys(input);
   if ('tokens' in input) {
@@ -65,7 +63,7 @@ function refuseOthers(fields: readonly string[], known: readonly string[]): void
   if (unknown === undefined) return;
   throw new LLMError(
     'ERR_INVALID_INPUT',
-    `The input has a field ${JSON.stringify(unknown)}; beside ${known[0]} there may be ${known.slice(1).join(', ') || 'nothing'}.`,
+    `The input has a field ${show(unknown)}; beside ${known[0]} there may be ${known.slice(1).join(', ') || 'nothing'}.`,
   );
 }
 
@@ -73,11 +71,14 @@ function copyTokens(tokens: unknown): Int32Array {
   const isArrayLike = (value: unknown): value is ArrayLike<unknown> =>
     typeof value === 'object' && value !== null && 'length' in value && Number.isSafeInteger(value.length);
   if (!isArrayLike(tokens)) {
-    throw new LLMError('ERR_INVALID_INPUT', 'tokens is no array; expected token ids, as tokenizer.encode() gives.');
+    throw new LLMError(
+      'ERR_INVALID_INPUT',
+      `tokens is ${show(tokens)}; expected an array of token ids, as from tokenizer.encode().`,
+    );
   }
   return Int32Array.from(tokens, (token, index) => {
     if (isTokenId(token)) return token;
     const expected = "expected a token id of the model's vocabulary, an integer of at least 0.";
-    throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${String(token)}; ${expected}`);
+    throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${show(token)}; ${expected}`);
   });
 }

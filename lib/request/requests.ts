@@ -1,12 +1,12 @@
-import type { NativeSession, NativeTokenLists } from '../addon/addon.js';
 import type { RequestSink } from '../addon/events.js';
 import { fromNative } from '../addon/executor-error.js';
+import type { NativeSession } from '../addon/protocol.js';
 import { whenAborted } from '../base/abort.js';
 import { LLMError } from '../base/errors.js';
-import type { EngineDirectory } from '../engine/directory/directory.js';
+import type { GenerationDefaults } from '../base/generation-defaults.js';
 import { type Capabilities, requireCapabilities } from '../options/capabilities.js';
 import { type RequestOptions, readGenerateOptions } from '../options/generate.js';
-import { packLists } from '../options/token-lists.js';
+import { type NativeTokenLists, packLists } from '../options/token-lists.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { requestStarted } from './diagnostics.js';
 import { type Generation, RequestGeneration, stopWatching } from './generation.js';
@@ -14,10 +14,18 @@ import { type Prompt, readPrompt } from './input.js';
 import { logitsLimit, RunningRequest } from './running-request.js';
 import { SubmissionQueue } from './submission-queue.js';
 
+/** What requests need of the engine directory. */
+interface EngineFacts {
+  readonly path: string;
+  readonly tokenizerPath: string | undefined;
+  readonly endIds: readonly number[];
+  readonly generation: GenerationDefaults;
+}
+
 /** What the requests of one LLM run on. */
 export interface RequestContext {
   readonly session: NativeSession;
-  readonly directory: EngineDirectory;
+  readonly directory: EngineFacts;
   readonly executor: string;
   readonly capabilities: Capabilities;
   readonly maxSeqLen: number;

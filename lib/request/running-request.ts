@@ -3,10 +3,8 @@ import { fromExecutor } from '../addon/executor-error.js';
 import { type ErrorDetails, LLMError } from '../base/errors.js';
 import type { Chunk, FinishReason, Logits, NamedTensor, Result, TokenLogprob } from '../base/types.js';
 import { requestEnded, requestHasToken } from './diagnostics.js';
+import type { Outcome } from './outcome.js';
 import { OutputBuffer } from './output-buffer.js';
-
-/** How a request ended: with a result, or with what the iterator and the result's promise throw. */
-export type Outcome = { readonly result: Result } | { readonly error: unknown };
 
 /** What of a request's options its answer depends on. */
 export interface AnswerOptions {

@@ -1,150 +1,25 @@
-import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { copyFile, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { addonDirectory } from '../addon/addon.js';
-import { LLMError, messageOf } from '../base/errors.js';
-import { isSystemError } from '../engine/convert/output.js';
-import { findCudaHeaders } from '../machine/cuda-headers.js';
-import { unavailable } from '../machine/unavailable.js';
-import { type BuildInputs, buildLibrary, findBuildTools, hashInputs, PACKAGE_ROOT } from './build.js';
-import { type BuiltLibrary, EXECUTOR_LIBRARY, factsPath, readBuiltLibrary } from './built-library.js';
-import { findInstallation, requireHeaders, type SearchOptions } from './installation.js';
-import { DRIVER_LIBRARY, findNeededLibraries, mendFor } from './needed-libraries.js';
-import { tryLibrary } from './try-library.js';
-import { doubtOf } from './versions.js';
+import { boolean, type Checks, callback, readOptions, signal, text } from '../base/checks.js';
+import type { SetupOptions } from './setup-options.js';
 
-export interface SetupOptions extends Omit<SearchOptions, 'last'> {
-  /** Where the library is put. Default: beside the addon, where LLM.load looks. */
-  outDir?: string | undefined;
-  /** Finds and checks, and changes nothing. Default: false. */
-  dryRun?: boolean | undefined;
-  signal?: AbortSignal | undefined;
-  /** Told each step. */
-  onStep?: ((step: SetupStep) => void) | undefined;
-  /** Told what CMake and the compiler print. */
-  onOutput?: ((text: string) => void) | undefined;
-}
-
-/** One thing that was found or done. */
-export interface SetupStep {
-  name: 'tensorrt-llm' | 'headers' | 'cuda' | 'libraries' | 'tools' | 'build' | 'open' | 'done';
-  /** What, for people. */
-  text: string;
-  /** What may make it fail later; undefined for none. */
-  warning?: string;
-}
+const checks: Checks<SetupOptions> = {
+  root: text(),
+  include: text(),
+  outDir: text(),
+  dryRun: boolean(),
+  signal: signal(),
+  onStep: callback(),
+  onOutput: callback(),
+};
 
 /**
- * Builds the executor library for the TensorRT-LLM of this machine, unless the same was built before, opens it, and puts it
- * beside the addon. Needs no network.
+ * Builds the executor library for this machine's TensorRT-LLM, opens it, and puts it beside the addon. If the same library was
+ * built before, it is opened and kept. Needs no network and no GPU.
  * @returns the path of the library.
- * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for what is missing, does not fit or does not compile, `ERR_OUTPUT` where the
- *   library cannot be written, and what loadAddon throws; an abort throws the signal's reason.
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for what is missing, does not fit or does not compile, `ERR_OUTPUT` if the library
+ *   cannot be written, `ERR_INVALID_OPTION`, `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`; if `options.signal` aborts, its reason.
  */
 export async function setup(options: SetupOptions = {}): Promise<string> {
-  const { dryRun = false, signal, onOutput, outDir = addonDirectory() } = options;
-  const tell = (name: SetupStep['name'], text: string, warning?: string): void =>
-    options.onStep?.({ name, text, ...(warning !== undefined && { warning }) });
-  const library = join(outDir, EXECUTOR_LIBRARY);
-  if (!dryRun) await checkWritable(outDir);
-
-  const last = readBuiltLibrary(outDir);
-  const installation = await findInstallation({ root: options.root, include: options.include, last });
-  const { root, foundBy, libraryDir, plugin } = installation;
-  tell('tensorrt-llm', `${root}, found by ${foundBy}`);
-  const { headers, version } = requireHeaders(installation, options.include);
-  tell('headers', `version ${version} in ${headers.includeDir}`, doubtOf(version));
-  const cuda = findCudaHeaders(installation.packageDirs);
-  tell('cuda', `headers of ${cuda.version ?? 'an unknown version'} in ${cuda.includeDirs.join(', ')}`);
-  if (plugin === undefined) {
-    throw unavailable(
-      `${libraryDir} has no libnvinfer_plugin_tensorrt_llm.so, and no engine runs without it. Install TensorRT-LLM again, as a whole.`,
-    );
-  }
-  const needed = await findNeededLibraries(installation);
-  const needs = needed?.elsewhere ?? [];
-  const missing = needed?.missing ?? [];
-  const fatal = missing.filter((name) => name !== DRIVER_LIBRARY);
-  if (fatal.length > 0) {
-    const mends = Array.from(new Set(fatal.map(mendFor)));
-    throw unavailable(
-      `TensorRT-LLM in ${root} needs ${fatal.join(', ')}, which the loader does not find, nor do the places that mostly have them. To mend it: ${mends.join('; ')}. If they are installed, name their directories in LD_LIBRARY_PATH for this run.`,
-    );
-  }
-  tell('libraries', needs.length > 0 ? needs.join(', ') : 'the loader finds all that TensorRT-LLM needs');
-  const tools = await findBuildTools();
-  tell('tools', `CMake ${tools.cmakeVersion}, ${tools.compiler}`);
-
-  const inputs: BuildInputs = { root, libraryDir, headers, version, cudaIncludeDirs: cuda.includeDirs, needs };
-  const facts: BuiltLibrary = {
-    packageVersion: JSON.parse(await readFile(join(PACKAGE_ROOT, 'package.json'), 'utf8')).version,
-    tensorrtLlmVersion: version,
-    root,
-    libraryDir,
-    includeDir: headers.includeDir,
-    needs,
-    inputs: await hashInputs(inputs, tools),
-  };
-  const isBuilt = existsSync(library) && last?.inputs === facts.inputs;
-  if (dryRun) {
-    tell('done', isBuilt ? `${library} is built for this already` : `would build ${library}`);
-    return library;
-  }
-  const open = async (path: string): Promise<void> => {
-    if (missing.length > 0) {
-      tell('open', `not tried: ${DRIVER_LIBRARY} is not here`, `It runs where it is: ${mendFor(DRIVER_LIBRARY)}.`);
-      return;
-    }
-    await tryLibrary(path, signal);
-    tell('open', `it opens, and has loaded TensorRT-LLM ${version}`);
-  };
-  if (isBuilt) {
-    await open(library);
-    tell('done', `${library} was built for this already`);
-    return library;
-  }
-
-  const buildDir = await mkdtemp(join(tmpdir(), 'node-tensorrt-llm-setup-'));
-  // Beside the final place, so that it can be renamed to it.
-  const temporary = join(outDir, `.${EXECUTOR_LIBRARY}.part-${randomUUID()}`);
-  const temporaryFacts = `${temporary}.json`;
-  try {
-    tell('build', `in ${buildDir}; it takes a minute`);
-    await copyFile(await buildLibrary(inputs, tools, buildDir, { signal, onOutput }), temporary);
-    await open(temporary);
-    await writeFile(temporaryFacts, `${JSON.stringify(facts, null, 2)}\n`);
-    await rename(temporary, library);
-    await rename(temporaryFacts, factsPath(outDir));
-  } catch (error) {
-    if (isSystemError(error)) throw notWritable(outDir, error);
-    if (!(error instanceof LLMError)) throw error;
-    // What it was called is gone by now.
-    throw new LLMError(error.code, error.message.replaceAll(temporary, `the new ${EXECUTOR_LIBRARY}`), {
-      cause: error,
-    });
-  } finally {
-    await Promise.all([buildDir, temporary, temporaryFacts].map((path) => rm(path, { recursive: true, force: true })));
-  }
-  tell('done', library);
-  return library;
+  const checked = readOptions(options, checks, 'setup()');
+  const { installExecutor } = await import('./install-executor.js'); // a service that starts does not need it
+  return installExecutor(checked);
 }
-
-/** Before minutes of compiling. */
-async function checkWritable(dir: string): Promise<void> {
-  const probe = join(dir, `.write-${randomUUID()}`);
-  try {
-    await writeFile(probe, '');
-    await rm(probe);
-  } catch (cause) {
-    throw notWritable(dir, cause);
-  }
-}
-
-const notWritable = (dir: string, cause: unknown): LLMError =>
-  new LLMError(
-    'ERR_OUTPUT',
-    `${dir}, where the executor library belongs, cannot be written: ${messageOf(cause)}. Run setup as the user who installed the package (for a global install, with sudo), or in the step of an image that installs it.`,
-    { cause },
-  );

@@ -1,3 +1,4 @@
+import { show } from '../base/checks.js';
 import { LLMError } from '../base/errors.js';
 import { isJsonObject, type JsonContext, parseJsonObject } from '../base/json.js';
 import type { AddedToken, Vocabulary } from './byte-table.js';
@@ -16,7 +17,7 @@ export const parseTokenizerJson = (text: string, file: string): Vocabulary => {
     if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_ID) return id as number;
     throw new LLMError(
       context.code,
-      `${file}: the id of token ${JSON.stringify(token)} is ${JSON.stringify(id)}; expected an integer from 0 to ${MAX_ID - 1}. ${mend}`,
+      `${file}: the id of token ${JSON.stringify(token)} is ${show(id)}; expected an integer from 0 to ${MAX_ID - 1}. ${mend}`,
     );
   };
 

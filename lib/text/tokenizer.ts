@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Tokenizer as Encoder } from 'tokenizers';
+import { show } from '../base/checks.js';
 import { LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
 import { type ByteTable, buildByteTable } from './byte-table.js';
@@ -156,7 +157,7 @@ export class Tokenizer {
     if (typeof tokens !== 'object' || tokens === null || !Number.isInteger(tokens.length)) {
       throw new LLMError(
         'ERR_INVALID_INPUT',
-        `The tokens to decode are ${String(tokens)}; expected an array of integers.`,
+        `The tokens to decode are ${show(tokens)}; expected an array of integers.`,
       );
     }
     const { bytes, offsets, special } = this.byteTable;
@@ -165,7 +166,7 @@ export class Tokenizer {
     for (let i = 0; i < tokens.length; i++) {
       const id = tokens[i] as number;
       if (!Number.isInteger(id)) {
-        throw new LLMError('ERR_INVALID_INPUT', `tokens[${i}] is ${String(id)}; expected an integer.`);
+        throw new LLMError('ERR_INVALID_INPUT', `tokens[${i}] is ${show(id)}; expected an integer.`);
       }
       if (wanted(id)) size += (offsets[id + 1] as number) - (offsets[id] as number);
     }

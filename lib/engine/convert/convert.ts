@@ -2,7 +2,8 @@ import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../../base/checks.js';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound, JsonFields } from '../../base/json.js';
+import { isNotFound, isSystemError } from '../../base/file-errors.js';
+import { JsonFields } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
 import { DTYPES, type EngineConfig, parseBuildConfig, parsePretrainedConfig } from '../directory/checkpoint-config.js';
@@ -11,7 +12,7 @@ import { openGguf } from '../formats/gguf-checkpoint.js';
 import { openHuggingFace } from '../formats/huggingface.js';
 import { SafetensorsWriter } from '../formats/safetensors.js';
 import type { SourceCheckpoint } from '../formats/source.js';
-import { buildDirectory, isSystemError } from './output.js';
+import { buildDirectory } from './build-directory.js';
 import { type PlannedTensor, planTensors } from './weight-map.js';
 
 /** How a model is converted, and what the engine is planned for. */

@@ -1,10 +1,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound, type JsonFields, readJsonIfThere } from '../../base/json.js';
+import { isNotFound } from '../../base/file-errors.js';
+import type { GenerationDefaults } from '../../base/generation-defaults.js';
+import { type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
 import { parseEngineConfig } from './checkpoint-config.js';
-import { type GenerationDefaults, readGeneration, readTokenizerText } from './generation-config.js';
+import { readGeneration, readTokenizerText } from './generation-config.js';
 import { type Manifest, readManifest } from './manifest.js';
 import { type ModelFacts, readTensorRtConfig } from './tensorrt-config.js';
 

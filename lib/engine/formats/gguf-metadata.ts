@@ -1,15 +1,14 @@
+import { show } from '../../base/checks.js';
 import { type ErrorCode, LLMError } from '../../base/errors.js';
-import type { GgufFile, GgufValue } from './gguf.js';
-
-const shown = (value: GgufValue | undefined): string =>
-  value === undefined ? 'missing' : typeof value === 'object' ? `an array of ${value.length}` : JSON.stringify(value);
+import type { GgufFile } from './gguf.js';
 
 /** The metadata of a GGUF file, read key by key; what has the wrong type is an error naming file and key. */
 export class GgufMetadata {
   constructor(private readonly gguf: GgufFile) {}
 
   error(key: string, expected: string, code: ErrorCode = 'ERR_SOURCE_INVALID'): LLMError {
-    const found = shown(this.gguf.metadata.get(key));
+    const value = this.gguf.metadata.get(key);
+    const found = value === undefined ? 'missing' : show(value);
     return new LLMError(
       code,
       `${this.gguf.path}: ${key} is ${found}; expected ${expected}. Use another GGUF of the model.`,

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FileHandle } from 'node:fs/promises';
+import { show } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
 import { openSource, readExactly } from './source.js';
@@ -212,7 +213,7 @@ class GgufReader {
     if (typeof alignment === 'number' && alignment >= 8 && alignment <= 1 << 20 && alignment % 8 === 0) {
       return alignment;
     }
-    throw this.#invalid(`general.alignment is ${String(alignment)}; expected a multiple of 8`);
+    throw this.#invalid(`general.alignment is ${show(alignment)}; expected a multiple of 8`);
   }
 
   #value(type: number, key: string, nesting: number): GgufValue {

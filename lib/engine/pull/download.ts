@@ -1,7 +1,6 @@
 import { open, rm, stat } from 'node:fs/promises';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound } from '../../base/json.js';
-import { isSystemError } from '../convert/output.js';
+import { isNotFound, isSystemError } from '../../base/file-errors.js';
 import { hashFile } from '../directory/manifest.js';
 import type { PinnedFile } from './models.js';
 

@@ -3,7 +3,7 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound } from '../../base/json.js';
+import { isNotFound } from '../../base/file-errors.js';
 import type { OnProgress } from '../../base/progress.js';
 import { hashFile } from '../directory/manifest.js';
 import { download } from './download.js';

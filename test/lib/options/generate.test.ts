@@ -133,7 +133,7 @@ test('a wrong value in a group is refused by its whole name, with what it is and
     ],
     [
       { lora: { id: 1, weights: { data: [1], shape: [1] } } },
-      /^lora\.weights\.data is \[ 1 \]; expected a Float32Array/,
+      /^lora\.weights\.data is \[1\]; expected a Float32Array/,
     ],
     [{ lookahead: { window: 4, ngram: 3 } }, /^lookahead\.verificationSet is missing/],
     [{ eagle: { choices: [[1], []] } }, /^eagle\.choices is .*; expected an array of arrays/],

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, beforeEach, test } from 'node:test';
-import { type SetupStep, setup } from '#lib/tensorrt-llm/setup.js';
+import { type SetupStep, setup } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
 import { compileLibrary, directoryOf, useEnvironment, wheelFiles } from '../../tools/fake-tensorrt-llm.js';
 

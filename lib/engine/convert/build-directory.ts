@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
-import { isNotFound } from '../../base/json.js';
+import { asOutputError, isNotFound, isSystemError } from '../../base/file-errors.js';
 import { readManifest } from '../directory/manifest.js';
 
 /**
@@ -20,17 +20,6 @@ export async function buildDirectory(out: string, write: (dir: string) => Promis
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
-}
-
-/** Whether a call of the file system failed. Errors of the network come wrapped in those of `fetch`. */
-export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
-  error instanceof Error && 'syscall' in error;
-
-/** An error of the file system as one that a user can mend; any other as it is. */
-export function asOutputError(cause: unknown, out: string): unknown {
-  if (!isSystemError(cause)) return cause;
-  const mend = 'Free space there, or choose another directory.';
-  return new LLMError('ERR_OUTPUT', `${out} cannot be written: ${cause.message}. ${mend}`, { cause });
 }
 
 async function checkReplaceable(out: string): Promise<void> {

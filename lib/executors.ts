@@ -26,14 +26,11 @@ export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
     if (name === 'tensorrt-llm') checkBuiltLibrary(dir);
     return library;
   }
-  const mend =
+  const fix =
     name === 'tensorrt-llm'
       ? 'It is built on the machine that has TensorRT-LLM: npx node-tensorrt-llm setup (npx node-tensorrt-llm doctor tells what that lacks)'
       : "This version comes without it. Use executor: 'cpu', or leave it out.";
-  throw new LLMError(
-    'ERR_EXECUTOR_UNAVAILABLE',
-    `The executor '${name}' needs ${library}, which is not there. ${mend}`,
-  );
+  throw new LLMError('ERR_EXECUTOR_UNAVAILABLE', `The executor '${name}' needs ${library}, which is not there. ${fix}`);
 }
 
 /**

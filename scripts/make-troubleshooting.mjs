@@ -5,20 +5,20 @@ import { ERROR_CODES } from 'node-tensorrt-llm';
 
 const file = path.join(import.meta.dirname, '../docs/troubleshooting.md');
 const sections = Object.entries(ERROR_CODES).map(
-  ([code, { meaning, causes, mend }]) => `## ${code}
+  ([code, { meaning, causes, fix }]) => `## ${code}
 
 ${meaning}
 
 - **Usual cause:** ${causes}
-- **What to do:** ${mend}
+- **What to do:** ${fix}
 `,
 );
 const text = `<!-- Written by npm run docs from lib/base/errors.ts: change it there. -->
 # Troubleshooting
 
 What this package throws is an \`LLMError\` with one of these codes in \`error.code\`. Its message says what was found, what was
-expected and how to mend it; \`error.cause\` holds what lay below, where something did. \`ERROR_CODES\` has these texts in a program:
-\`ERROR_CODES[error.code].mend\`.
+expected and how to fix it; \`error.cause\` holds what lay below, where something did. \`ERROR_CODES\` has these texts in a program:
+\`ERROR_CODES[error.code].fix\`.
 
 ${sections.join('\n')}`;
 

@@ -71,5 +71,5 @@ export function bind({ NativeSession }: Addon, loadedSession: LoadedSession, onE
 }
 
 function closeAll(): void {
-  for (const each of live) each.deref()?.closeNow(EXIT_DEADLINE_MS, isMainThread);
+  for (const each of live) each.deref()?.closeNow(EXIT_DEADLINE_MS, isMainThread ? 'process' : 'thread');
 }

@@ -122,13 +122,17 @@ export interface NativeSession {
   nextId(): number;
   submit(id: number, tokens: Int32Array, request: NativeRequest): void;
   cancel(id: number): void;
-  keepAlive(keep: boolean): void;
+  /** From now on events keep the event loop alive, as for a timer. */
+  ref(): void;
+  /** From now on they do not. */
+  unref(): void;
   info(): NativeInfo;
   /** What attach() takes, in any environment of this process. */
   shareId(): number;
   stats(): Stats;
   close(deadlineMs: number): Promise<void>;
-  closeNow(deadlineMs: number, processEnds: boolean): void;
+  /** Blocks. `'process'` closes the executor for all who use it. */
+  closeNow(deadlineMs: number, ending: 'thread' | 'process'): void;
 }
 
 declare const loadedBrand: unique symbol;

@@ -145,8 +145,8 @@ const object = <T extends object>(checks: AnyChecks): Check<T> =>
 
 function unknownOption(name: string, known: readonly string[], where: string): LLMError {
   const near = known.find((each) => each.toLowerCase() === name.toLowerCase().replaceAll(/[_-]/g, ''));
-  const mend = near ? `did you mean ${near}?` : `there are ${known.join(', ')}.`;
-  return new LLMError('ERR_INVALID_OPTION', `There is no option ${JSON.stringify(name)} of ${where}; ${mend}`);
+  const fix = near ? `did you mean ${near}?` : `there are ${known.join(', ')}.`;
+  return new LLMError('ERR_INVALID_OPTION', `There is no option ${JSON.stringify(name)} of ${where}; ${fix}`);
 }
 
 const MAX_SHOWN = 80;

@@ -8,9 +8,9 @@ export const isNotFound = (error: unknown): boolean =>
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && 'syscall' in error;
 
-/** An error of the file system as one that a user can mend; any other as it is. */
-export function asOutputError(cause: unknown, out: string): unknown {
+/** An error of the file system as one that a user can fix; any other as it is. */
+export function asWriteError(cause: unknown, out: string): unknown {
   if (!isSystemError(cause)) return cause;
-  const mend = 'Free space there, or choose another directory.';
-  return new LLMError('ERR_OUTPUT', `${out} cannot be written: ${cause.message}. ${mend}`, { cause });
+  const fix = 'Free space there, or choose another directory.';
+  return new LLMError('ERR_NOT_WRITABLE', `${out} cannot be written: ${cause.message}. ${fix}`, { cause });
 }

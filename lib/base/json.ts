@@ -7,8 +7,8 @@ import { isNotFound } from './file-errors.js';
 export interface JsonContext {
   readonly file: string;
   readonly code: ErrorCode;
-  /** A sentence that ends each message: how to mend the file. */
-  readonly mend: string;
+  /** A sentence that ends each message: how to fix the file. */
+  readonly fix: string;
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -16,11 +16,14 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-interface NumberRule {
+interface Fallback<T> {
+  /** What an absent or null field stands for; without it the field is required. */
+  fallback?: T;
+}
+
+interface NumberRule extends Fallback<number> {
   min?: number;
   max?: number;
-  /** What an absent or null field stands for; without it the field is required. */
-  fallback?: number;
 }
 
 const INT32_MAX = 2 ** 31 - 1;
@@ -35,11 +38,11 @@ export class JsonFields {
   ) {}
 
   error(name: string, expected: string, code: ErrorCode = this.context.code): LLMError {
-    const { file, mend } = this.context;
+    const { file, fix } = this.context;
     const value = this.object[name];
     return new LLMError(
       code,
-      `${file}: ${this.prefix}${name} is ${value === undefined ? 'missing' : show(value)}; expected ${expected}. ${mend}`,
+      `${file}: ${this.prefix}${name} is ${value === undefined ? 'missing' : show(value)}; expected ${expected}. ${fix}`,
     );
   }
 
@@ -65,26 +68,30 @@ export class JsonFields {
     throw this.error(name, `a number${range}`);
   }
 
-  positive(name: string, fallback?: number): number {
+  positive(name: string, { fallback }: Fallback<number> = {}): number {
     const value = this.#valueOr(name, fallback);
     if (typeof value === 'number' && value > 0 && Number.isFinite(value)) return value;
     throw this.error(name, 'a number above 0');
   }
 
-  boolean(name: string, fallback?: boolean): boolean {
+  boolean(name: string, { fallback }: Fallback<boolean> = {}): boolean {
     const value = this.#valueOr(name, fallback);
     if (typeof value === 'boolean') return value;
     throw this.error(name, 'true or false');
   }
 
-  string(name: string, fallback?: string): string {
+  string(name: string, { fallback }: Fallback<string> = {}): string {
     const value = this.#valueOr(name, fallback);
     if (typeof value === 'string') return value;
     throw this.error(name, 'a string');
   }
 
   /** A field that must have one of these values; another one is unsupported rather than wrong. */
-  oneOf<const T extends string | number | boolean>(name: string, supported: readonly T[], fallback?: T): T {
+  oneOf<const T extends string | number | boolean>(
+    name: string,
+    supported: readonly T[],
+    { fallback }: Fallback<T> = {},
+  ): T {
     const value = this.#valueOr(name, fallback);
     const found = supported.find((each) => each === value);
     if (found !== undefined) return found;
@@ -130,17 +137,17 @@ export function parseJsonObject(text: string, context: JsonContext): JsonFields 
   if (isNestedTooDeep(text)) {
     throw new LLMError(
       context.code,
-      `${context.file} nests deeper than ${MAX_NESTING} objects and lists. ${context.mend}`,
+      `${context.file} nests deeper than ${MAX_NESTING} objects and lists. ${context.fix}`,
     );
   }
   let value: unknown;
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows put a byte order mark first
   } catch (cause) {
-    throw new LLMError(context.code, `${context.file} is no JSON: ${messageOf(cause)}. ${context.mend}`, { cause });
+    throw new LLMError(context.code, `${context.file} is no JSON: ${messageOf(cause)}. ${context.fix}`, { cause });
   }
   if (isJsonObject(value)) return new JsonFields(value, context);
-  throw new LLMError(context.code, `${context.file} holds ${show(value)}; expected a JSON object. ${context.mend}`);
+  throw new LLMError(context.code, `${context.file} holds ${show(value)}; expected a JSON object. ${context.fix}`);
 }
 
 /** The text of a file, or undefined where there is no such file. */

@@ -8,8 +8,8 @@ export interface Finding {
   state: 'ok' | 'missing' | 'wrong';
   /** What was found, for people. */
   found: string;
-  /** How to mend it; undefined where nothing is to be mended, or `found` says it. */
-  mend?: string | undefined;
+  /** How to fix it; undefined where nothing is to be fixed, or `found` says it. */
+  fix?: string | undefined;
 }
 
 /** What this machine has of what executors need. */
@@ -20,13 +20,13 @@ export interface Diagnosis {
 }
 
 export const ok = (name: string, found: string): Finding => ({ name, state: 'ok', found });
-export const missing = (name: string, found: string, mend?: string): Finding => ({
+export const missing = (name: string, found: string, fix?: string): Finding => ({
   name,
   state: 'missing',
   found,
-  mend,
+  fix,
 });
-export const wrong = (name: string, found: string, mend?: string): Finding => ({ name, state: 'wrong', found, mend });
+export const wrong = (name: string, found: string, fix?: string): Finding => ({ name, state: 'wrong', found, fix });
 
-/** Of an LLMError, whose message says what was found and how to mend it. */
+/** Of an LLMError, whose message says what was found and how to fix it. */
 export const wrongBy = (name: string, error: unknown): Finding => wrong(name, messageOf(error));

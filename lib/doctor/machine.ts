@@ -62,13 +62,13 @@ export function checkCpuExecutor(): Finding {
 /** NCCL shares buffers between processes in /dev/shm, of which a container has 64 MB unless it is asked for more. */
 export async function checkSharedMemory(): Promise<Finding> {
   const name = 'shared memory';
-  const mend = 'start the container with --ipc=host, or --shm-size=1g for several GPUs';
+  const fix = 'start the container with --ipc=host, or --shm-size=1g for several GPUs';
   const facts = await statfs('/dev/shm').catch(() => undefined);
-  if (!facts) return missing(name, '/dev/shm is not there', mend);
+  if (!facts) return missing(name, '/dev/shm is not there', fix);
   const bytes = facts.bsize * facts.blocks;
   const inContainer = existsSync('/.dockerenv') || existsSync('/run/.containerenv');
   const found = `${(bytes / 1e6).toFixed(0)} MB in /dev/shm${inContainer ? ', in a container' : ''}`;
-  return bytes < SHM_BYTES && inContainer ? wrong(name, found, mend) : ok(name, found);
+  return bytes < SHM_BYTES && inContainer ? wrong(name, found, fix) : ok(name, found);
 }
 
 async function glibcVersion(): Promise<string | undefined> {

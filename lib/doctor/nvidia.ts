@@ -9,7 +9,7 @@ import { architectureOf, whyNotOn } from '../tensorrt-llm/architectures.js';
 import { findBuildTools } from '../tensorrt-llm/build.js';
 import { type BuiltLibrary, EXECUTOR_LIBRARY, readBuiltLibrary } from '../tensorrt-llm/built-library.js';
 import { findInstallation, type Installation, requireHeaders } from '../tensorrt-llm/installation.js';
-import { findNeededLibraries, mendFor } from '../tensorrt-llm/needed-libraries.js';
+import { findNeededLibraries, fixFor } from '../tensorrt-llm/needed-libraries.js';
 import { tryLibrary } from '../tensorrt-llm/try-library.js';
 import { doubtOf } from '../tensorrt-llm/versions.js';
 import { type Finding, missing, ok, wrong, wrongBy } from './finding.js';
@@ -114,7 +114,7 @@ async function checkNeeded(installation: Installation): Promise<Finding[]> {
   const needed = await findNeededLibraries(installation);
   if (!needed) return [missing('needed libraries', 'there is no ldd to ask with', 'apt-get install -y libc-bin')];
   const lacking = needed.missing.map((name) =>
-    missing(name, 'TensorRT-LLM needs it, and it was not found', mendFor(name)),
+    missing(name, 'TensorRT-LLM needs it, and it was not found', fixFor(name)),
   );
   const found = Object.entries(NEEDED).flatMap(([name, prefix]) => {
     const [, path] = Array.from(needed.found).find(([library]) => library.startsWith(prefix)) ?? [];
@@ -125,13 +125,13 @@ async function checkNeeded(installation: Installation): Promise<Finding[]> {
 
 /** What starts the processes of an engine of several ranks. */
 export function checkMpi(mpi: Mpi | undefined): Finding {
-  const mend = 'apt-get install -y openmpi-bin';
-  if (!mpi) return missing('mpirun', 'not on PATH; TensorRT-LLM needs Open MPI for several GPUs', mend);
+  const fix = 'apt-get install -y openmpi-bin';
+  if (!mpi) return missing('mpirun', 'not on PATH; TensorRT-LLM needs Open MPI for several GPUs', fix);
   if (!mpi.isOpenMpi) {
-    return wrong('mpirun', `${mpi.name}; TensorRT-LLM is linked to Open MPI, and no other MPI fits`, mend);
+    return wrong('mpirun', `${mpi.name}; TensorRT-LLM is linked to Open MPI, and no other MPI fits`, fix);
   }
   if (mpi.daemon === undefined) {
-    return wrong('mpirun', `${mpi.name}, without its daemon (orted or prted), which starts the workers`, mend);
+    return wrong('mpirun', `${mpi.name}, without its daemon (orted or prted), which starts the workers`, fix);
   }
   return ok('mpirun', `${mpi.name}, with ${mpi.daemon}`);
 }

@@ -104,10 +104,10 @@ const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = 
 export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
   for (const [option, needs, isAsked] of ASKS) {
     if (capabilities[needs] || !isAsked(options)) continue;
-    const mend = executor === 'tensorrt-llm' ? TENSORRT_LLM_HAS[needs] : undefined;
+    const fix = executor === 'tensorrt-llm' ? TENSORRT_LLM_HAS[needs] : undefined;
     throw new LLMError(
       'ERR_UNSUPPORTED',
-      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks${mend ? `: ${mend}` : ''}. Leave ${option} out, or set it ` +
+      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks${fix ? `: ${fix}` : ''}. Leave ${option} out, or set it ` +
         'to its default if generation_config.json of the engine asks for it.',
     );
   }

@@ -145,7 +145,7 @@ export class Requests {
     }
     request.submitted(tokens);
     this.#sinks.set(request.id, request);
-    if (this.#sinks.size === 1) this.#context.session.keepAlive(true);
+    if (this.#sinks.size === 1) this.#context.session.ref();
     try {
       const given = <Value>(value: Value, neutral: Value): Value | undefined => (value === neutral ? undefined : value);
       this.#context.session.submit(request.id, tokens, {
@@ -191,7 +191,7 @@ export class Requests {
     this.#running.delete(request);
     if (this.#sinks.delete(request.id)) {
       this.#context.session.cancel(request.id);
-      if (this.#sinks.size === 0) this.#context.session.keepAlive(false);
+      if (this.#sinks.size === 0) this.#context.session.unref();
     }
     if (this.#running.size === 0) this.#onIdle?.();
   }

@@ -129,7 +129,7 @@ export async function buildLibrary(
       await writeFile(log, output);
       const tail = output.trimEnd().split('\n').slice(-LOG_LINES).join('\n');
       throw unavailable(
-        `The executor for TensorRT-LLM ${inputs.version} could not be built. Mend what the last lines say (the whole log: ${log}), and run setup again:\n${tail}`,
+        `The executor for TensorRT-LLM ${inputs.version} could not be built. Fix what the last lines say (the whole log: ${log}), and run setup again:\n${tail}`,
       );
     }
   }

@@ -11,7 +11,7 @@ import { unavailable } from '../machine/unavailable.js';
 import { type BuildInputs, buildLibrary, findBuildTools, hashInputs, PACKAGE_ROOT } from './build.js';
 import { type BuiltLibrary, EXECUTOR_LIBRARY, factsPath, readBuiltLibrary } from './built-library.js';
 import { findInstallation, requireHeaders } from './installation.js';
-import { DRIVER_LIBRARY, findNeededLibraries, mendFor } from './needed-libraries.js';
+import { DRIVER_LIBRARY, findNeededLibraries, fixFor } from './needed-libraries.js';
 import type { SetupOptions, SetupStep } from './setup-options.js';
 import { tryLibrary } from './try-library.js';
 import { doubtOf } from './versions.js';
@@ -42,9 +42,9 @@ export async function installExecutor(options: SetupOptions): Promise<string> {
   const missing = needed?.missing ?? [];
   const fatal = missing.filter((name) => name !== DRIVER_LIBRARY);
   if (fatal.length > 0) {
-    const mends = Array.from(new Set(fatal.map(mendFor)));
+    const fixes = Array.from(new Set(fatal.map(fixFor)));
     throw unavailable(
-      `TensorRT-LLM in ${root} needs ${fatal.join(', ')}, which the loader does not find, nor do the places that mostly have them. To mend it: ${mends.join('; ')}. If they are installed, name their directories in LD_LIBRARY_PATH for this run.`,
+      `TensorRT-LLM in ${root} needs ${fatal.join(', ')}, which the loader does not find, nor do the places that mostly have them. To fix it: ${fixes.join('; ')}. If they are installed, name their directories in LD_LIBRARY_PATH for this run.`,
     );
   }
   tell('libraries', needs.length > 0 ? needs.join(', ') : 'the loader finds all that TensorRT-LLM needs');
@@ -68,7 +68,7 @@ export async function installExecutor(options: SetupOptions): Promise<string> {
   }
   const open = async (path: string): Promise<void> => {
     if (missing.length > 0) {
-      tell('open', `not tried: ${DRIVER_LIBRARY} is not here`, `It runs where it is: ${mendFor(DRIVER_LIBRARY)}.`);
+      tell('open', `not tried: ${DRIVER_LIBRARY} is not here`, `It runs where it is: ${fixFor(DRIVER_LIBRARY)}.`);
       return;
     }
     await tryLibrary(path, signal);
@@ -118,7 +118,7 @@ async function checkWritable(dir: string): Promise<void> {
 
 const notWritable = (dir: string, cause: unknown): LLMError =>
   new LLMError(
-    'ERR_OUTPUT',
+    'ERR_NOT_WRITABLE',
     `${dir}, where the executor library belongs, cannot be written: ${messageOf(cause)}. Run setup as the user who installed the package (for a global install, with sudo), or in the step of an image that installs it.`,
     { cause },
   );

@@ -91,7 +91,7 @@ function subdirsOf(dir: string): string[] {
 }
 
 /** Which of TensorRT-LLM's parts a library belongs to, and a command that brings it. */
-const SOURCES: readonly (readonly [prefix: string, mend: string])[] = [
+const SOURCES: readonly (readonly [prefix: string, fix: string])[] = [
   [DRIVER_LIBRARY, "install NVIDIA's driver; in a container, run it with --gpus all"],
   ['libmpi', 'install Open MPI: apt-get install -y openmpi-bin libopenmpi-dev'],
   ['libnvinfer', 'install TensorRT: python3 -m pip install tensorrt, of the version that TensorRT-LLM asks for'],
@@ -100,6 +100,6 @@ const SOURCES: readonly (readonly [prefix: string, mend: string])[] = [
 ];
 
 /** What to do for a library that is missing. */
-export const mendFor = (library: string): string =>
+export const fixFor = (library: string): string =>
   SOURCES.find(([prefix]) => library.startsWith(prefix))?.[1] ??
   'install what the wheel of TensorRT-LLM depends on: python3 -m pip install tensorrt_llm, of the same version';

@@ -10,14 +10,14 @@ const MAX_ID = 2 ** 21; // far above any vocabulary; for a file of one token, a 
  * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file and the field.
  */
 export const parseTokenizerJson = (text: string, file: string): Vocabulary => {
-  const mend = 'Copy the file again from the model it belongs to, or convert the model again.';
-  const context: JsonContext = { file, code: 'ERR_TOKENIZER_INVALID', mend };
+  const fix = 'Copy the file again from the model it belongs to, or convert the model again.';
+  const context: JsonContext = { file, code: 'ERR_TOKENIZER_INVALID', fix };
   const fields = parseJsonObject(text, context);
   const checkedId = (id: unknown, token: string): number => {
     if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < MAX_ID) return id as number;
     throw new LLMError(
       context.code,
-      `${file}: the id of token ${JSON.stringify(token)} is ${show(id)}; expected an integer from 0 to ${MAX_ID - 1}. ${mend}`,
+      `${file}: the id of token ${JSON.stringify(token)} is ${show(id)}; expected an integer from 0 to ${MAX_ID - 1}. ${fix}`,
     );
   };
 

@@ -129,14 +129,14 @@ export class Tokenizer {
    * @throws {LLMError} `ERR_INVALID_INPUT` for what is no array, or an id that is no integer.
    */
   decode(tokens: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
-    const bytes = this.#bytes(tokens, skipSpecialTokens);
+    const bytes = this.#bytes(tokens, { skipSpecialTokens });
     const strip = this.byteTable.stripLeadingSpace && bytes[0] === 0x20;
     return this.#decoder.decode(strip ? bytes.subarray(1) : bytes);
   }
 
   /** One token's own text, a special token's name included; bytes that are no whole character read as U+FFFD. */
   tokenText(id: number): string {
-    return this.#decoder.decode(this.#bytes([id], false));
+    return this.#decoder.decode(this.#bytes([id], { skipSpecialTokens: false }));
   }
 
   /**
@@ -153,7 +153,7 @@ export class Tokenizer {
     );
   }
 
-  #bytes(tokens: ArrayLike<number>, skipSpecialTokens: boolean): Uint8Array {
+  #bytes(tokens: ArrayLike<number>, { skipSpecialTokens }: { skipSpecialTokens: boolean }): Uint8Array {
     if (typeof tokens !== 'object' || tokens === null || !Number.isInteger(tokens.length)) {
       throw new LLMError(
         'ERR_INVALID_INPUT',

@@ -43,14 +43,14 @@ void EventLoopQueue::Release(napi_threadsafe_function_release_mode mode) {
   function_ = nullptr;
 }
 
-void EventLoopQueue::KeepAlive(Napi::Env env, bool keep) {
+void EventLoopQueue::Ref(Napi::Env env) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (function_ == nullptr) return;
-  if (keep) {
-    napi_ref_threadsafe_function(env, function_);
-  } else {
-    napi_unref_threadsafe_function(env, function_);
-  }
+  if (function_ != nullptr) napi_ref_threadsafe_function(env, function_);
+}
+
+void EventLoopQueue::Unref(Napi::Env env) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (function_ != nullptr) napi_unref_threadsafe_function(env, function_);
 }
 
 void EventLoopQueue::Run(napi_env env, napi_value callback, void* /*context*/, void* job) {

@@ -27,8 +27,9 @@ class EventLoopQueue {
   void Close();
   // The same, but they run.
   void Finish();
-  // On the loop's thread: whether the open queue keeps the process alive.
-  void KeepAlive(Napi::Env env, bool keep);
+  // On the loop's thread, as for a timer: from now on the open queue keeps the process alive, or does not.
+  void Ref(Napi::Env env);
+  void Unref(Napi::Env env);
 
  private:
   EventLoopQueue() = default;

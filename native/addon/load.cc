@@ -117,7 +117,7 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     task->queue = EventLoopQueue::Open(env, info[1].As<Napi::Function>(), "node-tensorrt-llm load");
     if (info[2].IsFunction()) {
       task->log_queue = EventLoopQueue::Open(env, info[2].As<Napi::Function>(), "node-tensorrt-llm log");
-      task->log_queue->KeepAlive(env, false);
+      task->log_queue->Unref(env);
       task->config.on_log = Log;
     }
     const auto deferred = Napi::Promise::Deferred::New(env);

@@ -26,7 +26,8 @@ Napi::Function SessionBinding::Define(Napi::Env env) {
                          InstanceMethod<&SessionBinding::NextId>("nextId"),
                          InstanceMethod<&SessionBinding::Submit>("submit"),
                          InstanceMethod<&SessionBinding::Cancel>("cancel"),
-                         InstanceMethod<&SessionBinding::KeepAlive>("keepAlive"),
+                         InstanceMethod<&SessionBinding::RefLoop>("ref"),
+                         InstanceMethod<&SessionBinding::UnrefLoop>("unref"),
                          InstanceMethod<&SessionBinding::ShareId>("shareId"),
                          InstanceMethod<&SessionBinding::Info>("info"),
                          InstanceMethod<&SessionBinding::Stats>("stats"),
@@ -39,7 +40,7 @@ SessionBinding::SessionBinding(const Napi::CallbackInfo& info) : Napi::ObjectWra
   // Moved out of `loaded`, which would otherwise hold the session until it is garbage-collected.
   session_ = std::exchange(*info[0].As<Napi::External<std::shared_ptr<ExecutorSession>>>().Data(), nullptr);
   queue_ = EventLoopQueue::Open(info.Env(), info[1].As<Napi::Function>(), "node-tensorrt-llm");
-  queue_->KeepAlive(info.Env(), false);
+  queue_->Unref(info.Env());
   // Jobs run only while the queue is open, and the destructor closes it: `this` is alive in all of them.
   sink_ = std::make_shared<EnvironmentSink>([this, queue = queue_] {
     queue->Post([this](Napi::Env env, Napi::Function on_events) {
@@ -97,7 +98,9 @@ void SessionBinding::Cancel(const Napi::CallbackInfo& info) {
   if (session_ != nullptr) session_->Cancel(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
 }
 
-void SessionBinding::KeepAlive(const Napi::CallbackInfo& info) { queue_->KeepAlive(info.Env(), info[0].ToBoolean()); }
+void SessionBinding::RefLoop(const Napi::CallbackInfo& info) { queue_->Ref(info.Env()); }
+
+void SessionBinding::UnrefLoop(const Napi::CallbackInfo& info) { queue_->Unref(info.Env()); }
 
 Napi::Value SessionBinding::ShareId(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] { return Napi::Number::New(info.Env(), static_cast<double>(session().share_id())); });
@@ -179,12 +182,13 @@ Napi::Value SessionBinding::Close(const Napi::CallbackInfo& info) {
   return deferred.Promise();
 }
 
-// closeNow(deadlineMs, processEnds): blocks; for the end of a thread or, closing the session for all who use it, of the process.
+// closeNow(deadlineMs, ending): blocks. At the end of a 'thread' the last environment to leave closes the session; at the end
+// of the 'process' this one closes it for all.
 void SessionBinding::CloseNow(const Napi::CallbackInfo& info) {
   std::shared_ptr<ExecutorSession> session = Leave();
   if (session == nullptr) return;
   const auto deadline = Milliseconds(info[0]);
-  if (info[1].ToBoolean()) session->Close(deadline);
+  if (info[1].As<Napi::String>().Utf8Value() == "process") session->Close(deadline);
   Release(std::move(session), deadline);
 }
 

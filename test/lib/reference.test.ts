@@ -32,8 +32,8 @@ for (const name of goldenNames()) {
       for (const [field, value] of Object.entries(golden.config)) assert.deepEqual(config[field], value, field);
       const hash = createHash('sha256');
       await pipeline(createReadStream(join(engine, 'rank0.safetensors')), hash);
-      const mend = 'the converter writes other weights than it did; if it should: scripts/make-goldens.py';
-      assert.equal(hash.digest('hex'), golden.weightsSha256, mend);
+      const fix = 'the converter writes other weights than it did; if it should: scripts/make-goldens.py';
+      assert.equal(hash.digest('hex'), golden.weightsSha256, fix);
     });
 
     for (const request of golden.requests) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
-import { asOutputError, isNotFound, isSystemError } from '../../base/file-errors.js';
+import { asWriteError, isNotFound, isSystemError } from '../../base/file-errors.js';
 import { readManifest } from '../directory/manifest.js';
 
 /**
@@ -16,7 +16,7 @@ export async function buildDirectory(out: string, write: (dir: string) => Promis
     await write(temporary);
     await publish(temporary, out);
   } catch (error) {
-    throw asOutputError(error, out);
+    throw asWriteError(error, out);
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
@@ -29,7 +29,7 @@ async function checkReplaceable(out: string): Promise<void> {
     if ((await inodeOf(out)) === inode) break; // else another process put its own there while we looked
   }
   throw new LLMError(
-    'ERR_OUTPUT',
+    'ERR_NOT_WRITABLE',
     `${out} holds files, but no engine that this package wrote. Remove it, or choose another directory.`,
   );
 }
@@ -39,7 +39,7 @@ async function inodeOf(out: string): Promise<number | undefined> {
     return (await stat(out)).ino;
   } catch (cause) {
     if (isNotFound(cause)) return undefined;
-    throw asOutputError(cause, out);
+    throw asWriteError(cause, out);
   }
 }
 
@@ -48,7 +48,7 @@ async function isEmpty(out: string): Promise<boolean> {
     return (await readdir(out)).length === 0;
   } catch (cause) {
     if (isNotFound(cause)) return true;
-    throw asOutputError(cause, out);
+    throw asWriteError(cause, out);
   }
 }
 
@@ -62,7 +62,7 @@ async function makeTemporary(out: string): Promise<string> {
     await mkdir(temporary);
     return temporary;
   } catch (error) {
-    throw asOutputError(error, dirname(out));
+    throw asWriteError(error, dirname(out));
   }
 }
 

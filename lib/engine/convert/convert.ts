@@ -48,7 +48,7 @@ const checks: Checks<ConvertOptions> = {
  * `out` is whole or not there; an engine that this package wrote there before is replaced. Memory: about 100 MB, whatever the model.
  * The values are converted on the event loop, in slices of some 30 ms.
  * @returns the absolute path of `out`.
- * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`, `ERR_OUTPUT`,
+ * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`, `ERR_NOT_WRITABLE`,
  *   `ERR_INVALID_OPTION`; an abort throws the signal's reason.
  */
 export async function convert(source: string | URL, out: string | URL, given: ConvertOptions = {}): Promise<string> {
@@ -107,7 +107,7 @@ function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOp
   const context = {
     file: path,
     code: 'ERR_SOURCE_INVALID',
-    mend: 'Check the model directory, or download it again.',
+    fix: 'Check the model directory, or download it again.',
   } as const;
   const pretrained = {
     architecture: 'LlamaForCausalLM',

@@ -41,10 +41,10 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
   const head = config.tie_word_embeddings ? [] : [matrix('lm_head.weight', take('lm_head.weight', vocab, hidden))];
   const [extra] = unused;
   if (extra !== undefined) {
-    const mend = 'A model that has it is not supported.';
+    const fix = 'A model that has it is not supported.';
     throw new LLMError(
       'ERR_MODEL_UNSUPPORTED',
-      `${source.path} has the tensor ${extra}, which has no place in LlamaForCausalLM. ${mend}`,
+      `${source.path} has the tensor ${extra}, which has no place in LlamaForCausalLM. ${fix}`,
     );
   }
   return [embedding, ...layers, norm, ...head];

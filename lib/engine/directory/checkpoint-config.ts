@@ -75,7 +75,7 @@ export function parseEngineConfig(config: JsonFields): EngineConfig {
   const isEngine = config.has('pretrained_config');
   const pretrained_config = parsePretrainedConfig(isEngine ? config.child('pretrained_config') : config);
   const build_config = parseBuildConfig(config.child('build_config'), pretrained_config.max_position_embeddings);
-  return { version: config.string('version', 'none'), pretrained_config, build_config };
+  return { version: config.string('version', { fallback: 'none' }), pretrained_config, build_config };
 }
 
 export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
@@ -90,11 +90,11 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
   }
   const head_size = size('head_size', hidden_size / num_attention_heads);
   if (head_size % 2 !== 0) throw fields.error('head_size', 'an even number: rotary embedding turns pairs');
-  for (const flag of ['qk_layernorm', 'residual_mlp']) fields.oneOf(flag, [false], false); // no field here says them
+  for (const flag of ['qk_layernorm', 'residual_mlp']) fields.oneOf(flag, [false], { fallback: false }); // no field here says them
   return {
     architecture,
     dtype: fields.oneOf('dtype', DTYPES),
-    logits_dtype: fields.oneOf('logits_dtype', ['float32'], 'float32'),
+    logits_dtype: fields.oneOf('logits_dtype', ['float32'], { fallback: 'float32' }),
     vocab_size: size('vocab_size'),
     hidden_size,
     intermediate_size: size('intermediate_size', 4 * hidden_size),
@@ -103,15 +103,17 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     num_key_value_heads,
     head_size,
     hidden_act: fields.oneOf('hidden_act', ['silu']),
-    norm_epsilon: fields.positive('norm_epsilon', 1e-5),
+    norm_epsilon: fields.positive('norm_epsilon', { fallback: 1e-5 }),
     position_embedding_type: fields.oneOf('position_embedding_type', ['rope_gpt_neox']),
     max_position_embeddings: size('max_position_embeddings'),
-    rotary_base: fields.positive('rotary_base', 10_000),
+    rotary_base: fields.positive('rotary_base', { fallback: 10_000 }),
     rotary_scaling: parseRotaryScaling(fields.child('rotary_scaling')),
-    attn_bias: fields.oneOf('attn_bias', [false], false),
-    mlp_bias: fields.oneOf('mlp_bias', [false], false),
-    use_parallel_embedding: fields.oneOf('use_parallel_embedding', [false], false),
-    tie_word_embeddings: fields.boolean('tie_word_embeddings', fields.boolean('share_embedding_table', false)),
+    attn_bias: fields.oneOf('attn_bias', [false], { fallback: false }),
+    mlp_bias: fields.oneOf('mlp_bias', [false], { fallback: false }),
+    use_parallel_embedding: fields.oneOf('use_parallel_embedding', [false], { fallback: false }),
+    tie_word_embeddings: fields.boolean('tie_word_embeddings', {
+      fallback: fields.boolean('share_embedding_table', { fallback: false }),
+    }),
     mapping: parseMapping(fields.child('mapping')),
     quantization: parseQuantization(fields.child('quantization')),
   };
@@ -147,13 +149,13 @@ export function parseBuildConfig(fields: JsonFields, maxPositionEmbeddings: numb
   const plugins = fields.child('plugin_config');
   return {
     max_batch_size: fields.integer('max_batch_size', { min: 1, fallback: DEFAULT_MAX_BATCH_SIZE }),
-    max_beam_width: fields.oneOf('max_beam_width', [1], 1),
+    max_beam_width: fields.oneOf('max_beam_width', [1], { fallback: 1 }),
     max_input_len: fields.integer('max_input_len', { min: 1, max: max_seq_len, fallback: max_seq_len - 1 }),
     max_seq_len,
     max_num_tokens: fields.integer('max_num_tokens', { min: 1, fallback: DEFAULT_MAX_NUM_TOKENS }),
     plugin_config: {
-      paged_kv_cache: plugins.oneOf('paged_kv_cache', [true], true),
-      remove_input_padding: plugins.oneOf('remove_input_padding', [true], true),
+      paged_kv_cache: plugins.oneOf('paged_kv_cache', [true], { fallback: true }),
+      remove_input_padding: plugins.oneOf('remove_input_padding', [true], { fallback: true }),
       tokens_per_block: plugins.integer('tokens_per_block', { min: 1, max: 1024, fallback: DEFAULT_TOKENS_PER_BLOCK }),
     },
   };

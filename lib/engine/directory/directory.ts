@@ -77,8 +77,8 @@ async function listEngine(path: string): Promise<string[]> {
     return await readdir(path);
   } catch (cause) {
     const found = isNotFound(cause) ? 'is no directory' : `cannot be read: ${messageOf(cause)}`;
-    const mend = 'Give an engine directory; npx node-tensorrt-llm pull makes one and prints its path.';
-    throw new LLMError('ERR_ENGINE_NOT_FOUND', `${path} ${found}. ${mend}`, { cause });
+    const fix = 'Give an engine directory; npx node-tensorrt-llm pull makes one and prints its path.';
+    throw new LLMError('ERR_ENGINE_NOT_FOUND', `${path} ${found}. ${fix}`, { cause });
   }
 }
 
@@ -113,8 +113,8 @@ const makeAgain = (path: string, weights: Weights): string =>
     : `convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
 
 async function readConfig(path: string, weights: Weights): Promise<JsonFields> {
-  const mend = `Mend the file, or ${makeAgain(path, weights)}`;
-  const fields = await readJsonIfThere({ file: join(path, 'config.json'), code: 'ERR_ENGINE_CONFIG', mend });
+  const fix = `Fix the file, or ${makeAgain(path, weights)}`;
+  const fields = await readJsonIfThere({ file: join(path, 'config.json'), code: 'ERR_ENGINE_CONFIG', fix });
   if (!fields) {
     throw new LLMError(
       'ERR_ENGINE_CONFIG',
@@ -154,10 +154,10 @@ async function checkSizes(path: string, files: readonly string[], manifest: Mani
     const facts = await stat(join(path, name)).catch(() => undefined);
     if (facts?.size !== expected) {
       const found = facts ? `has ${facts.size} bytes` : 'cannot be read';
-      const mend = `Copy it again, or convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
+      const fix = `Copy it again, or convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
       throw new LLMError(
         'ERR_ENGINE_WEIGHTS',
-        `${join(path, name)} ${found}; the manifest says ${expected} bytes. ${mend}`,
+        `${join(path, name)} ${found}; the manifest says ${expected} bytes. ${fix}`,
       );
     }
   }

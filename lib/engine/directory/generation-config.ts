@@ -18,7 +18,7 @@ interface TokenizerText {
 const context = (dir: string, name: string, code: JsonContext['code']): JsonContext => ({
   file: join(dir, name),
   code,
-  mend: 'Mend the file, or copy it from the model again.',
+  fix: 'Fix the file, or copy it from the model again.',
 });
 
 /** Reads `generation_config.json`; where it names no end token, the tokenizer's `eosToken` is looked up in tokenizer.json. */
@@ -68,7 +68,7 @@ async function lookUpEndId(
   const context = {
     file: tokenizerPath,
     code: 'ERR_TOKENIZER_INVALID',
-    mend: 'Copy it from the model again.',
+    fix: 'Copy it from the model again.',
   } as const;
   const fields = await readJsonIfThere(context);
   const added = fields?.object.added_tokens;

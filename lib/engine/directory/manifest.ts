@@ -49,7 +49,7 @@ export async function readManifest(dir: string): Promise<Manifest | undefined> {
   const fields = await readJsonIfThere({
     file,
     code: 'ERR_ENGINE_CONFIG',
-    mend: 'Convert the model again, or remove the manifest.',
+    fix: 'Convert the model again, or remove the manifest.',
   });
   return fields && parseManifest(fields);
 }

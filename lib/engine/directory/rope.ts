@@ -16,7 +16,7 @@ const LLAMA3_FIELDS = ['low_freq_factor', 'high_freq_factor', 'original_max_posi
 /** Reads a `rope_scaling`, `rope_parameters` or `rotary_scaling` object. Its type stands in `rope_type`, in older files in `type`. */
 export function parseRotaryScaling(rope: JsonFields): RotaryScaling | null {
   const name = rope.has('rope_type') ? 'rope_type' : 'type';
-  const type = rope.oneOf(name, ['default', 'linear', 'llama3'], 'default');
+  const type = rope.oneOf(name, ['default', 'linear', 'llama3'], { fallback: 'default' });
   const known = ['rope_type', 'type', 'rope_theta', 'factor', ...(type === 'linear' ? [] : LLAMA3_FIELDS)];
   for (const field of Object.keys(rope.object)) {
     if (!known.includes(field) && rope.has(field)) {

@@ -59,7 +59,7 @@ function parseLlama(gguf: GgufFile, metadata: GgufMetadata): LlamaModel {
     head_size,
     norm_epsilon: metadata.positive('llama.attention.layer_norm_rms_epsilon'),
     max_position_embeddings: size('context_length'),
-    rotary_base: metadata.positive('llama.rope.freq_base', 10_000),
+    rotary_base: metadata.positive('llama.rope.freq_base', { fallback: 10_000 }),
     rotary_scaling: parseScaling(metadata),
     tie_word_embeddings: !gguf.tensors.has('output.weight'),
   };

@@ -26,13 +26,13 @@ export class GgufMetadata {
   }
 
   /** A float32 above 0, as the decimal number its author wrote. */
-  positive(key: string, fallback?: number): number {
+  positive(key: string, { fallback }: { fallback?: number } = {}): number {
     const value = this.gguf.metadata.get(key) ?? fallback;
     if (typeof value === 'number' && value > 0 && Number.isFinite(value)) return shortestFloat32(value);
     throw this.error(key, 'a number above 0');
   }
 
-  boolean(key: string, fallback: boolean): boolean {
+  boolean(key: string, { fallback }: { fallback: boolean }): boolean {
     const value = this.gguf.metadata.get(key) ?? fallback;
     if (typeof value === 'boolean') return value;
     throw this.error(key, 'true or false');

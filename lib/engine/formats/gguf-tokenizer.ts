@@ -11,7 +11,7 @@ interface PreTokenizer {
   readonly addsBos: boolean;
 }
 
-const byteLevel = (useRegex: boolean): Json => ({
+const byteLevel = ({ useRegex }: { useRegex: boolean }): Json => ({
   type: 'ByteLevel',
   add_prefix_space: false,
   trim_offsets: true,
@@ -24,12 +24,15 @@ const split = (Regex: string): Json => ({ type: 'Split', pattern: { Regex }, beh
 const LLAMA3_WORDS =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const PRE_TOKENIZERS = new Map<string, PreTokenizer>([
-  ['gpt-2', { json: byteLevel(true), ignoreMerges: false, addsBos: false }],
-  ['llama-bpe', { json: sequence(split(LLAMA3_WORDS), byteLevel(false)), ignoreMerges: true, addsBos: true }],
+  ['gpt-2', { json: byteLevel({ useRegex: true }), ignoreMerges: false, addsBos: false }],
+  [
+    'llama-bpe',
+    { json: sequence(split(LLAMA3_WORDS), byteLevel({ useRegex: false })), ignoreMerges: true, addsBos: true },
+  ],
   [
     'smollm',
     {
-      json: sequence({ type: 'Digits', individual_digits: true }, byteLevel(true)),
+      json: sequence({ type: 'Digits', individual_digits: true }, byteLevel({ useRegex: true })),
       ignoreMerges: false,
       addsBos: false,
     },
@@ -124,8 +127,8 @@ function preTokenizerOf(metadata: GgufMetadata): PreTokenizer {
 
 /** Whether a text gets a begin and an end token, unless it is asked for without. */
 const addedByDefault = (metadata: GgufMetadata): { bos: boolean; eos: boolean } => ({
-  bos: metadata.boolean('tokenizer.ggml.add_bos_token', preTokenizerOf(metadata).addsBos),
-  eos: metadata.boolean('tokenizer.ggml.add_eos_token', false),
+  bos: metadata.boolean('tokenizer.ggml.add_bos_token', { fallback: preTokenizerOf(metadata).addsBos }),
+  eos: metadata.boolean('tokenizer.ggml.add_eos_token', { fallback: false }),
 });
 
 function tokenizerJson(
@@ -147,7 +150,7 @@ function tokenizerJson(
     normalizer: null,
     pre_tokenizer: json,
     post_processor: postProcessor(tokens, add.bos ? special.bos : undefined, add.eos ? special.eos : undefined),
-    decoder: byteLevel(true),
+    decoder: byteLevel({ useRegex: true }),
     model: {
       type: 'BPE',
       dropout: null,
@@ -197,7 +200,7 @@ function mergesOf(metadata: GgufMetadata, vocab: ReadonlyMap<string, number>): [
 }
 
 function postProcessor(tokens: readonly string[], bos: number | undefined, eos: number | undefined): Json {
-  const offsets = byteLevel(true);
+  const offsets = byteLevel({ useRegex: true });
   if (bos === undefined && eos === undefined) return offsets;
   const ids = [bos, eos].filter((id) => id !== undefined);
   const piece = (id: number | undefined): Json[] =>

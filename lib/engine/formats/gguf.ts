@@ -189,10 +189,10 @@ class GgufReader {
     const format = TENSOR_TYPES.get(type);
     if (!format) {
       const known = [...TENSOR_TYPES.values()].map((each) => each.name).join(', ');
-      const mend = `Expected ${known}; quantize the model to one of them.`;
+      const fix = `Expected ${known}; quantize the model to one of them.`;
       throw new LLMError(
         'ERR_MODEL_UNSUPPORTED',
-        `${this.path}: tensor ${name} has the type ${type}, which is not read. ${mend}`,
+        `${this.path}: tensor ${name} has the type ${type}, which is not read. ${fix}`,
       );
     }
     const columns = shape.at(-1) ?? 1;

@@ -23,8 +23,8 @@ export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
   const names = await readdir(dir);
   const config = await readJsonIfThere(contextOf(dir, 'config.json'));
   if (!config) {
-    const mend = 'Give a Hugging Face model directory or a .gguf file.';
-    throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${mend}`);
+    const fix = 'Give a Hugging Face model directory or a .gguf file.';
+    throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${fix}`);
   }
   const model = parseLlama(config);
   checkTokenizer(dir, names);
@@ -51,7 +51,7 @@ export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
 const contextOf = (dir: string, name: string): JsonContext => ({
   file: join(dir, name),
   code: 'ERR_SOURCE_INVALID',
-  mend: 'Check the model directory, or download it again.',
+  fix: 'Check the model directory, or download it again.',
 });
 
 /** Reads the config of a Llama; what the executors would compute otherwise than the model's makers is refused. */
@@ -61,8 +61,9 @@ function parseLlama(config: JsonFields): LlamaModel {
   if (config.has('architectures') && !(Array.isArray(architectures) && architectures.includes('LlamaForCausalLM'))) {
     throw config.error('architectures', '["LlamaForCausalLM"]', 'ERR_MODEL_UNSUPPORTED');
   }
-  config.oneOf('hidden_act', ['silu'], 'silu');
-  for (const flag of ['attention_bias', 'mlp_bias', 'rope_interleaved']) config.oneOf(flag, [false], false);
+  config.oneOf('hidden_act', ['silu'], { fallback: 'silu' });
+  for (const flag of ['attention_bias', 'mlp_bias', 'rope_interleaved'])
+    config.oneOf(flag, [false], { fallback: false });
   if (config.has('quantization_config')) {
     throw config.error('quantization_config', 'none: quantized checkpoints are not read', 'ERR_MODEL_UNSUPPORTED');
   }
@@ -77,38 +78,41 @@ function parseLlama(config: JsonFields): LlamaModel {
     num_attention_heads,
     num_key_value_heads: config.integer('num_key_value_heads', { min: 1, fallback: num_attention_heads }),
     head_size: config.integer('head_dim', { min: 1, fallback: hidden_size / num_attention_heads }),
-    norm_epsilon: config.positive('rms_norm_eps', 1e-6),
+    norm_epsilon: config.positive('rms_norm_eps', { fallback: 1e-6 }),
     max_position_embeddings: size('max_position_embeddings'),
     ...parseRope(config),
-    tie_word_embeddings: config.boolean('tie_word_embeddings', false),
+    tie_word_embeddings: config.boolean('tie_word_embeddings', { fallback: false }),
   };
 }
 
 /** Transformers 5 has `rope_parameters`; 4 has `rope_theta` and, where frequencies are scaled, `rope_scaling`. */
 function parseRope(config: JsonFields): Pick<LlamaModel, 'rotary_base' | 'rotary_scaling'> {
-  const theta = config.positive('rope_theta', 10_000);
+  const theta = config.positive('rope_theta', { fallback: 10_000 });
   if (!config.has('rope_parameters')) {
     return { rotary_base: theta, rotary_scaling: parseRotaryScaling(config.child('rope_scaling')) };
   }
   const parameters = config.child('rope_parameters');
-  return { rotary_base: parameters.positive('rope_theta', theta), rotary_scaling: parseRotaryScaling(parameters) };
+  return {
+    rotary_base: parameters.positive('rope_theta', { fallback: theta }),
+    rotary_scaling: parseRotaryScaling(parameters),
+  };
 }
 
 /** The checkpoint's own type; float32 becomes float16, as TensorRT-LLM's converter has it. */
 function autoDtype(config: JsonFields, files: readonly SafetensorsFile[]): Dtype {
   const name = config.has('dtype') ? 'dtype' : 'torch_dtype';
   const embedding = files.flatMap((file) => file.entries.get('model.embed_tokens.weight') ?? [])[0];
-  const dtype = config.oneOf(name, DTYPES, (embedding && dtypeOfName(embedding.dtype)) ?? 'float16');
+  const dtype = config.oneOf(name, DTYPES, { fallback: (embedding && dtypeOfName(embedding.dtype)) ?? 'float16' });
   return dtype === 'float32' ? 'float16' : dtype;
 }
 
 function checkTokenizer(dir: string, names: readonly string[]): void {
   const other = ['tokenizer.model', 'vocab.json'].find((name) => names.includes(name));
   if (names.includes('tokenizer.json') || other === undefined) return;
-  const mend = `Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`;
+  const fix = `Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`;
   throw new LLMError(
     'ERR_TOKENIZER_MISSING',
-    `${dir} has ${other} but no tokenizer.json, which is what is read. ${mend}`,
+    `${dir} has ${other} but no tokenizer.json, which is what is read. ${fix}`,
   );
 }
 
@@ -116,8 +120,8 @@ async function openFiles(dir: string, names: readonly string[]): Promise<Safeten
   if (names.includes(SINGLE_FILE)) return [await SafetensorsFile.open(join(dir, SINGLE_FILE))];
   const index = await readJsonIfThere(contextOf(dir, INDEX_FILE));
   if (!index) {
-    const mend = 'Save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)';
-    throw new LLMError('ERR_SOURCE_INVALID', `${dir} has neither ${SINGLE_FILE} nor ${INDEX_FILE}. ${mend}`);
+    const fix = 'Save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)';
+    throw new LLMError('ERR_SOURCE_INVALID', `${dir} has neither ${SINGLE_FILE} nor ${INDEX_FILE}. ${fix}`);
   }
   return openShards(dir, index.child('weight_map'));
 }
@@ -128,8 +132,8 @@ async function openShards(dir: string, map: JsonFields): Promise<SafetensorsFile
   try {
     for (const name of new Set(fileOf.values())) {
       if (/[/\\]/.test(name)) {
-        const { file, mend } = map.context;
-        throw new LLMError('ERR_SOURCE_INVALID', `${file} names the file "${name}"; expected one beside it. ${mend}`);
+        const { file, fix } = map.context;
+        throw new LLMError('ERR_SOURCE_INVALID', `${file} names the file "${name}"; expected one beside it. ${fix}`);
       }
       files.push(await SafetensorsFile.open(join(dir, name)));
     }

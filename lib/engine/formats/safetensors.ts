@@ -68,9 +68,9 @@ export class SafetensorsFile {
   }
 }
 
-const MEND = 'The file is damaged or no safetensors file; copy or download it again.';
+const FIX = 'The file is damaged or no safetensors file; copy or download it again.';
 const invalid = (path: string, found: string): LLMError =>
-  new LLMError('ERR_SOURCE_INVALID', `${path}: ${found}. ${MEND}`);
+  new LLMError('ERR_SOURCE_INVALID', `${path}: ${found}. ${FIX}`);
 
 async function readHeader(handle: FileHandle, path: string): Promise<Map<string, SafetensorsEntry>> {
   const { size } = await handle.stat();
@@ -86,7 +86,7 @@ async function readHeader(handle: FileHandle, path: string): Promise<Map<string,
     throw invalid(path, 'the header is no UTF-8');
   }
   checkShapeOfJson(text, path);
-  const header = parseJsonObject(text, { file: path, code: 'ERR_SOURCE_INVALID', mend: MEND });
+  const header = parseJsonObject(text, { file: path, code: 'ERR_SOURCE_INVALID', fix: FIX });
   return checkEntries(header, 8 + Number(length), size);
 }
 

@@ -48,10 +48,10 @@ export function convertValues(values: Float32Array, dtype: Dtype, tensor: string
   const encoded = encodeValues(values, dtype);
   const overflow = firstOverflow(values, encoded, dtype);
   if (overflow === undefined) return encoded;
-  const mend = `Convert with dtype ${dtype === 'float16' ? 'bfloat16' : 'float32'}.`;
+  const fix = `Convert with dtype ${dtype === 'float16' ? 'bfloat16' : 'float32'}.`;
   throw new LLMError(
     'ERR_MODEL_UNSUPPORTED',
-    `${tensor} holds ${overflow}, which is more than ${dtype} can say. ${mend}`,
+    `${tensor} holds ${overflow}, which is more than ${dtype} can say. ${fix}`,
   );
 }
 

@@ -120,8 +120,8 @@ async function python(args: readonly string[], cwd: string, signal: AbortSignal 
     signal?.throwIfAborted();
     const command = `python3 ${args.slice(0, 3).join(' ')}`;
     const failed = isNotFound(cause) ? 'was not run: there is no python3' : `failed: ${lastWords(cause)}`;
-    const mend = 'Check the network and that Python 3 with pip is installed.';
-    throw new LLMError('ERR_DOWNLOAD', `${command} ${failed}. ${mend}`, { cause });
+    const fix = 'Check the network and that Python 3 with pip is installed.';
+    throw new LLMError('ERR_DOWNLOAD', `${command} ${failed}. ${fix}`, { cause });
   }
 }
 

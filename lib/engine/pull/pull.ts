@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Checks, callback, check, oneOf, readOptions, signal } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
-import { asOutputError } from '../../base/file-errors.js';
+import { asWriteError } from '../../base/file-errors.js';
 import { pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
 import { convert } from '../convert/convert.js';
@@ -29,7 +29,7 @@ export interface PullOptions {
 /**
  * Fetches a known model and converts it, unless that has been done before.
  * @returns the absolute path of the engine directory.
- * @throws {LLMError} `ERR_SOURCE_NOT_FOUND` for an unknown name, `ERR_DOWNLOAD`, `ERR_OUTPUT`, `ERR_INVALID_OPTION`; an abort throws
+ * @throws {LLMError} `ERR_SOURCE_NOT_FOUND` for an unknown name, `ERR_DOWNLOAD`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws
  *   the signal's reason.
  */
 export async function pull(name = 'smollm2-135m-instruct', options: PullOptions = {}): Promise<string> {
@@ -66,13 +66,13 @@ export async function pullModel(model: KnownModel, given: PullOptions): Promise<
   const { signal, onProgress } = options;
   const staging = join(cacheDir, 'downloads', randomUUID());
   await mkdir(staging, { recursive: true }).catch((error: unknown) => {
-    throw asOutputError(error, cacheDir);
+    throw asWriteError(error, cacheDir);
   });
   try {
     const { place, path } = await fetchModel(model, places, { staging, signal, onProgress });
     return await convert(path, outOf(place), { sourceName: sourceNameOf(model, place), signal, onProgress });
   } catch (error) {
-    throw asOutputError(error, cacheDir);
+    throw asWriteError(error, cacheDir);
   } finally {
     await rm(staging, { recursive: true, force: true });
   }

@@ -26,7 +26,7 @@ test('on a platform without a build the package imports, and LLM.load fails with
   assert.match(out, /^imported\nLLMError ERR_PLATFORM_UNSUPPORTED .*Linux x64.*darwin-x64/);
 });
 
-test('a missing addon is one error that says where it was looked for and how to mend it', async () => {
+test('a missing addon is one error that says where it was looked for and how to fix it', async () => {
   const root = await temporaryDirectory();
   for (const name of ['package.json', 'dist'])
     await cp(join(PROJECT_ROOT, name), join(root, name), { recursive: true });

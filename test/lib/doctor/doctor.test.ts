@@ -44,9 +44,9 @@ test('a machine with nothing but this package is well for the default executor, 
     assert.equal(stateOf(diagnosis, name), 'ok', name);
   }
   for (const name of ["executor 'cuda'", 'GPU', 'TensorRT-LLM', 'mpirun', 'build tools']) {
-    const { state, found, mend } = finding(diagnosis, name);
+    const { state, found, fix } = finding(diagnosis, name);
     assert.equal(state, 'missing', name);
-    assert.ok(mend ?? /apt-get|pip install/.test(found), `${name} has no mend`);
+    assert.ok(fix ?? /apt-get|pip install/.test(found), `${name} has no fix`);
   }
 });
 
@@ -60,7 +60,7 @@ test('GPUs and their driver are told as nvidia-smi does, and one that this Tenso
   assert.match(hopper.found, /H100.*Hopper.*9\.0.*80000 of 81559 MB/);
   const turing = finding(diagnosis, 'GPU 1');
   assert.equal(turing.state, 'wrong');
-  assert.match(turing.mend ?? '', /the last TensorRT-LLM for Turing is 0\.14/);
+  assert.match(turing.fix ?? '', /the last TensorRT-LLM for Turing is 0\.14/);
 });
 
 test('a driver that does not answer is told in its own words', async () => {
@@ -70,7 +70,7 @@ test('a driver that does not answer is told in its own words', async () => {
   assert.match(found, /could not communicate/);
 });
 
-test('TensorRT-LLM is told with its parts, and each part that is not there with its mend', async () => {
+test('TensorRT-LLM is told with its parts, and each part that is not there with its fix', async () => {
   const packages = await directoryOf({ ...wheelFiles('1.2.1'), 'cuda/include/cuda_fp16.h': '' });
   await usePrograms({}, { TENSORRT_LLM_ROOT: join(packages, 'tensorrt_llm'), CUDA_HOME: join(packages, 'cuda') });
   const whole = await doctor();
@@ -113,7 +113,7 @@ test('an option nobody knows, or an engine that is no path, is refused', async (
 
 const main = join(PROJECT_ROOT, 'dist/cli/main.js');
 
-test('the command prints a line for each finding, and its mend below', async () => {
+test('the command prints a line for each finding, and its fix below', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [main, 'doctor']);
   assert.match(stdout, /^ok {6} Node\.js +\d/m);
   assert.match(stdout, /^missing {2}executor 'cuda' .*\n +-> use executor: 'cpu'/m);

@@ -26,9 +26,7 @@ export async function editJson(file: string, changes: Json): Promise<void> {
 /** The config.json of a checkpoint, with what it leaves out. */
 export async function readEngineConfig(dir: string): Promise<EngineConfig> {
   const file = join(dir, 'config.json');
-  return parseEngineConfig(
-    parseJsonObject(await readFile(file, 'utf8'), { file, code: 'ERR_ENGINE_CONFIG', mend: '' }),
-  );
+  return parseEngineConfig(parseJsonObject(await readFile(file, 'utf8'), { file, code: 'ERR_ENGINE_CONFIG', fix: '' }));
 }
 
 /** A safetensors file: a header, as an object or as it stands, and `dataBytes` zeros. */

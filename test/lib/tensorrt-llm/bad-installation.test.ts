@@ -60,7 +60,7 @@ test('a plugin library that is none is refused by its path', async () => {
   assert.match(await loaded(dir), /^ERR_EXECUTOR_UNAVAILABLE .*plugin_tensorrt_llm\.so exports no initTrtLlmPlugins/);
 });
 
-test('a libtensorrt_llm.so that is missing is named, and setup as the mend', async () => {
+test('a libtensorrt_llm.so that is missing is named, and setup as the fix', async () => {
   const dir = await installation();
   await rm(join(dir, 'libtensorrt_llm.so'));
   const out = await loaded(dir);
@@ -68,7 +68,7 @@ test('a libtensorrt_llm.so that is missing is named, and setup as the mend', asy
   assert.match(out, /npx node-tensorrt-llm setup/);
 });
 
-test('a libtensorrt_llm.so whose functions are those of another version is refused, and setup is the mend', async () => {
+test('a libtensorrt_llm.so whose functions are those of another version is refused, and setup is the fix', async () => {
   const dir = await installation();
   const older = STAND_IN_LIBS.replace('stand-in-1.2', 'stand-in-0.13');
   await copyFile(join(older, 'libtensorrt_llm.so'), join(dir, 'libtensorrt_llm.so'));

@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { findInstallation } from '#lib/tensorrt-llm/installation.js';
-import { findNeededLibraries, mendFor } from '#lib/tensorrt-llm/needed-libraries.js';
+import { findNeededLibraries, fixFor } from '#lib/tensorrt-llm/needed-libraries.js';
 import { compileLibrary, directoryOf, useEnvironment, wheelFiles } from '../../tools/fake-tensorrt-llm.js';
 
 let packages: string;
@@ -47,9 +47,9 @@ test('LD_LIBRARY_PATH is searched, but not taken for what a later process will h
   assert.ok((await needed())?.elsewhere.includes(join(packages, 'nvidia/nccl/lib/libnccl.so.2')));
 });
 
-test('each library that may be missing has a mend of its own, and any other the wheel', () => {
-  assert.match(mendFor('libcuda.so.1'), /driver/);
-  assert.match(mendFor('libmpi.so.40'), /openmpi/);
-  assert.match(mendFor('libnvinfer.so.10'), /tensorrt/);
-  assert.match(mendFor('libcublas.so.12'), /tensorrt_llm/);
+test('each library that may be missing has a fix of its own, and any other the wheel', () => {
+  assert.match(fixFor('libcuda.so.1'), /driver/);
+  assert.match(fixFor('libmpi.so.40'), /openmpi/);
+  assert.match(fixFor('libnvinfer.so.10'), /tensorrt/);
+  assert.match(fixFor('libcublas.so.12'), /tensorrt_llm/);
 });

@@ -25,7 +25,7 @@ test('guided is refused where the engine was loaded without guidedDecoding, whic
     await assert.rejects(guided, failsWith('ERR_UNSUPPORTED', /^guided needs .*load the engine with guidedDecoding/));
   }));
 
-test('what the engine cannot run ends in the words of the library, with the mend', () =>
+test('what the engine cannot run ends in the words of the library, with the fix', () =>
   withStandIn(
     '1.2',
     async (llm) => {

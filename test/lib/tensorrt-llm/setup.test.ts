@@ -40,7 +40,7 @@ test('a version this package was not written for is a warning and no refusal', a
 
 test('a directory that cannot be written is refused before anything is built', async () => {
   const outDir = join(cuda, 'no/such/directory');
-  await assert.rejects(setup({ root: await wheel(), outDir }), failsWith('ERR_OUTPUT', outDir, 'sudo'));
+  await assert.rejects(setup({ root: await wheel(), outDir }), failsWith('ERR_NOT_WRITABLE', outDir, 'sudo'));
 });
 
 test('a TensorRT-LLM without its plugin library is refused', async () => {
@@ -49,7 +49,7 @@ test('a TensorRT-LLM without its plugin library is refused', async () => {
   await assert.rejects(setup({ root, outDir: cuda }), unavailable('libnvinfer_plugin_tensorrt_llm.so', root));
 });
 
-test('libraries that TensorRT-LLM needs and nobody has are refused by name, each with its mend; the driver is not', async () => {
+test('libraries that TensorRT-LLM needs and nobody has are refused by name, each with its fix; the driver is not', async () => {
   const root = await wheel();
   const libraries = ['libnvinfer.so.10', 'libcudart.so.99', 'libcuda.so.1'].map((name) => join(cuda, name));
   for (const path of libraries) compileLibrary(path, '', `-Wl,-soname,${path.split('/').at(-1)}`);

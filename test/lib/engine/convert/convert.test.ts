@@ -317,10 +317,10 @@ test('an engine of this package and an empty directory are replaced, anything el
   assert.deepEqual(await readdir(join(dir, 'deep')), ['out']);
   await mkdir(mine);
   await writeFile(join(mine, 'thesis.txt'), 'text');
-  await assert.rejects(convert(hf, mine), failsWith('ERR_OUTPUT', mine));
-  await assert.rejects(convert(hf, hf), failsWith('ERR_OUTPUT', hf));
-  await assert.rejects(convert(hf, join(mine, 'thesis.txt')), failsWith('ERR_OUTPUT', 'thesis.txt'));
-  await assert.rejects(convert(hf, join(mine, 'thesis.txt', 'out')), failsWith('ERR_OUTPUT', 'thesis.txt'));
+  await assert.rejects(convert(hf, mine), failsWith('ERR_NOT_WRITABLE', mine));
+  await assert.rejects(convert(hf, hf), failsWith('ERR_NOT_WRITABLE', hf));
+  await assert.rejects(convert(hf, join(mine, 'thesis.txt')), failsWith('ERR_NOT_WRITABLE', 'thesis.txt'));
+  await assert.rejects(convert(hf, join(mine, 'thesis.txt', 'out')), failsWith('ERR_NOT_WRITABLE', 'thesis.txt'));
   assert.deepEqual(await readdir(mine), ['thesis.txt']);
 });
 

@@ -276,5 +276,5 @@ test('an unknown name, an unknown source and a cache that cannot be written are 
   await assert.rejects(pullModel(model, { source }), failsWith('ERR_INVALID_OPTION', 'source', 'ftp'));
   const file = join(await temporaryDirectory(t), 'file');
   await writeFile(file, '');
-  await assert.rejects(pullModel(model, { cacheDir: file }), failsWith('ERR_OUTPUT', file));
+  await assert.rejects(pullModel(model, { cacheDir: file }), failsWith('ERR_NOT_WRITABLE', file));
 });

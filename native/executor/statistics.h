@@ -28,7 +28,7 @@ typedef struct ExecutorRequestStats {
   double decoded_tokens_per_step;
 } ExecutorRequestStats;
 
-// A snapshot. Counters run from create.
+// A snapshot. Counters run from create, and have counted what every row given so far came of.
 typedef struct ExecutorStats {
   uint32_t size;
   uint32_t active_requests;

@@ -179,11 +179,11 @@ void Proxy::Stats(ExecutorStats* stats) {
   std::unique_lock<std::mutex> lock(mutex_);
   ExecutorStats found{};
   if (state_ == State::kReady) {
-    const uint64_t answers = stats_answers_;
+    // An answer to an earlier call may be older than what the caller has read since.
+    const uint64_t asked = ++stats_asked_;
     outgoing_.push_back(Writer(MessageType::kAskStats).Take());
     Wake();
-    const auto answered = [&] { return stats_answers_ != answers || state_ != State::kReady; };
-    changed_.wait_for(lock, kStatsPatience, answered);
+    changed_.wait_for(lock, kStatsPatience, [&] { return stats_answered_ >= asked; });
     given_stats_ = stats_;  // where the host does not answer, the newest there is
     if (given_stats_ != nullptr) {
       executor::ThrowOnFailure(given_stats_->error.code, given_stats_->error);
@@ -333,7 +333,7 @@ void Proxy::Hear(Message message) {
     case MessageType::kStats: {
       const std::lock_guard<std::mutex> lock(mutex_);
       stats_ = Decode<StatsAnswer>(std::move(message.payload));
-      ++stats_answers_;
+      ++stats_answered_;
       changed_.notify_all();
       return;
     }
@@ -391,6 +391,7 @@ bool Proxy::HostEnded(const executor::Failure& end) {
     const bool goes_on = info_ != nullptr && !stop_ && !closed_;
     state_ = goes_on ? State::kDown : State::kEnded;
     outgoing_.clear();
+    stats_answered_ = stats_asked_;
     if (std::exchange(any_succeeded_, false)) backoff_ = kFirstBackoff;
 
     std::vector<uint64_t> lost(running_.begin(), running_.end());

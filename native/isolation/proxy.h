@@ -93,10 +93,11 @@ class Proxy {
   bool interrupted_ = false;
   std::shared_ptr<const StatsAnswer> stats_;        // the newest
   std::shared_ptr<const StatsAnswer> given_stats_;  // what the newest stats gave
-  uint64_t stats_answers_ = 0;
-  bool closed_ = false;     // no further requests, no further host
-  bool shut_down_ = false;  // the host has answered
-  bool stop_ = false;       // the keeper is to end
+  uint64_t stats_asked_ = 0;
+  uint64_t stats_answered_ = 0;  // in their order
+  bool closed_ = false;          // no further requests, no further host
+  bool shut_down_ = false;       // the host has answered
+  bool stop_ = false;            // the keeper is to end
 
   std::thread keeper_;
 };

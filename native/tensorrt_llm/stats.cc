@@ -42,8 +42,11 @@ ExecutorRequestStats StatsOf(const tle::RequestStats& given, uint64_t id) {
 }  // namespace
 
 void Stats::AddIteration(const tle::IterationStats& iteration) {
-  newest_.steps = std::max<uint64_t>(newest_.steps, iteration.iter);
-  newest_.step_ms = iteration.iterLatencyMS;
+  // An iteration counts the steps before the one it starts. That one counts too: its responses may be here before the next
+  // iteration is told. Where nothing is active none starts.
+  const uint64_t steps = iteration.iter + (iteration.numActiveRequests > 0 ? 1 : 0);
+  newest_.steps = std::max(newest_.steps, steps);
+  if (iteration.iterLatencyMS > 0) newest_.step_ms = iteration.iterLatencyMS;  // the last before a rest has none
   newest_.queue_ms = iteration.newActiveRequestsQueueLatencyMS;
   newest_.max_active_requests = Count(iteration.maxNumActiveRequests);
   IfHas(iteration, [&](const auto& i) -> decltype(void(i.numNewActiveRequests)) {

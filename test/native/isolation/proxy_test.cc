@@ -86,6 +86,34 @@ TEST(Proxy, EveryRequestOfSeveralThreadsEndsOnceWhileOthersCancelAndAskForStats)
   EXPECT_THROW(Submit(&proxy, 9999, 1), executor::Failure);
 }
 
+TEST(Proxy, StatsOfSeveralThreadsAreNoOlderThanTheRowsThatWereGivenBefore) {
+  const Engine engine;
+  Proxy proxy(engine.config, HOST_PROGRAM, "");
+  std::atomic<uint64_t> rows{0};  // each of a step of its own
+  std::atomic<bool> done{false};
+  std::vector<std::thread> askers;
+  for (int i = 0; i < 2; ++i) {
+    askers.emplace_back([&] {
+      while (!done) {
+        const uint64_t given = rows;
+        ExecutorStats stats{};
+        proxy.Stats(&stats);
+        EXPECT_GE(stats.steps, given);
+      }
+    });
+  }
+  for (uint64_t id = 1; id <= 30; ++id) {
+    Submit(&proxy, id, 20);
+    for (bool is_final = false; !is_final;) {
+      const ExecutorBatch* batch = proxy.Wait(milliseconds(1000));
+      for (uint32_t row = 0; row < batch->row_count; ++row) is_final = batch->flags[row] & ROW_REQUEST_FINAL;
+      rows += batch->row_count;
+    }
+  }
+  done = true;
+  for (std::thread& asker : askers) asker.join();
+}
+
 TEST(Proxy, InterruptEndsTheNextWaitWithoutRows) {
   const Engine engine;
   Proxy proxy(engine.config, HOST_PROGRAM, "");

@@ -263,6 +263,20 @@ TEST(Executor, CountsWhatHasEnded) {
   EXPECT_GT(stats.steps, 0u);
 }
 
+TEST(Executor, CountsAStepBeforeItGivesItsRows) {
+  Client client;
+  uint64_t rows = 0;
+  for (uint64_t id = 1; id <= 100; ++id) {
+    ASSERT_EQ(client->Submit(TestRequest(id, {0}, 3)), EXECUTOR_OK);
+    while (client->results[id].finals == 0) {
+      ASSERT_EQ(client->WaitOnce(), EXECUTOR_OK);
+      ASSERT_GE(client->stats().steps, rows + client->results[id].rows);
+    }
+    rows += client->results[id].rows;
+  }
+  EXPECT_EQ(client->stats().steps, rows);
+}
+
 TEST(Executor, DrainsBeforeItShutsDown) {
   Client client(R"({"step_ms": 2, "final_steps_late": 3})");
   for (uint64_t id = 1; id <= 6; ++id) ASSERT_EQ(client->Submit(TestRequest(id, {0}, 60)), EXECUTOR_OK);

@@ -118,20 +118,38 @@ std::deque<tle::RequestStatsPerIteration> Leader::TakeRequestStats() {
   return std::exchange(request_stats_, {});
 }
 
-// An iteration ends the one before it: it hears who was cancelled, takes the step that ran, sends its responses, and only
-// then looks at the queue. So a cancelled request is first made active, and ends an iteration later.
+// An iteration ends the step that runs and starts the next: it hears who was cancelled, takes what the step gave, sends its
+// responses, and only then looks at the queue. So a cancelled request is first made active, and ends an iteration later.
+// A step is counted when it starts, with the number of those before it, and once more all of them when nothing is left to
+// run: always before its responses are sent.
 void Leader::Run() {
   while (!is_ending_ || !active_.empty()) {
-    if (!active_.empty()) {
-      const auto begin = Clock::now();
-      const size_t active_before = active_.size();
-      TerminateCancelled();
-      Step();
-      Respond();
-      AddStats(active_before - active_.size(), Clock::now() - begin);
-    }
+    if (!active_.empty()) FinishStep();
     if (!is_ending_) Fetch();
+    if (!active_.empty()) StartStep();
   }
+}
+
+void Leader::FinishStep() {
+  const size_t active_before = active_.size();
+  TerminateCancelled();
+  TakeStep();
+  MakeResponses();
+  completed_ = active_before - active_.size();
+  step_time_ = Clock::now() - step_start_;
+  if (active_.empty()) AddStats({});
+  SendResponses();
+}
+
+// What NVIDIA's leaves to the GPU meanwhile is computed here at once.
+void Leader::StartStep() {
+  step_start_ = Clock::now();
+  try {
+    step_ = engine_->Step();
+  } catch (...) {
+    step_failure_ = std::current_exception();
+  }
+  AddStats(step_time_);
 }
 
 void Leader::TerminateCancelled() {
@@ -148,15 +166,16 @@ void Leader::TerminateCancelled() {
   for (const IdType id : done) cancelled_.erase(id);
 }
 
-void Leader::Step() {
+void Leader::TakeStep() {
   ++steps_;
   if (script_.abort_in == "step") std::abort();
   EndWorker(script_, steps_);
   try {
     if (script_.forward_fails_at > 0 && steps_ >= script_.forward_fails_at)
       Check(false, "CUDA runtime error in cudaStreamSynchronize: an illegal memory access was encountered");
+    if (step_failure_) std::rethrow_exception(std::exchange(step_failure_, nullptr));
     for (Sequence& sequence : active_) sequence.Pass();
-    for (SequenceStep& step : engine_->Step()) {
+    for (SequenceStep& step : std::exchange(step_, {})) {
       const auto sequence = std::find_if(active_.begin(), active_.end(),
                                          [&](const Sequence& candidate) { return candidate.id() == step.id; });
       if (sequence == active_.end() || sequence->is_finished()) continue;  // cancelled before
@@ -181,7 +200,7 @@ void Leader::FailAll(const std::string& message) {
   active_.clear();
 }
 
-void Leader::Respond() {
+void Leader::MakeResponses() {
   for (auto next = active_.begin(); next != active_.end();) {
     std::optional<tle::Result> result = next->TakeResult();
     bool is_done = next->is_finished();
@@ -201,6 +220,9 @@ void Leader::Respond() {
     }
     next = is_done ? active_.erase(next) : std::next(next);
   }
+}
+
+void Leader::SendResponses() {
   if (!new_responses_.empty()) responses_.Append(std::exchange(new_responses_, {}));
 }
 
@@ -220,7 +242,7 @@ void Leader::Fetch() {
                   std::string("Encountered an error when fetching new request: ") + error.what());
     }
   }
-  if (!new_responses_.empty()) responses_.Append(std::exchange(new_responses_, {}));
+  SendResponses();
 }
 
 std::vector<Leader::Queued> Leader::TakeQueued() {
@@ -301,12 +323,12 @@ void Leader::AppendError(IdType id, const tle::Request& request, const std::stri
   new_responses_.push_back(ErrorResponse(id, message, request.getClientId()));
 }
 
-void Leader::AddStats(size_t completed, std::chrono::duration<double, std::milli> step) {
+void Leader::AddStats(std::chrono::duration<double, std::milli> step_time) {
   tle::IterationStats stats{};
   stats.iter = steps_;
-  stats.iterLatencyMS = step.count();
+  stats.iterLatencyMS = step_time.count();
   stats.numActiveRequests = static_cast<SizeType32>(active_.size());
-  stats.numCompletedRequests = static_cast<SizeType32>(completed);
+  stats.numCompletedRequests = static_cast<SizeType32>(std::exchange(completed_, 0));
   stats.maxNumActiveRequests = max_active_;
 #if STAND_IN_1_2
   stats.numNewActiveRequests = static_cast<SizeType32>(new_active_);

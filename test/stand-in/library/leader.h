@@ -3,6 +3,7 @@
 #define STAND_IN_LEADER_H_
 
 #include <deque>
+#include <exception>
 #include <list>
 #include <map>
 #include <set>
@@ -35,16 +36,20 @@ class Leader : public Role {
 
   void Load(const tle::ExecutorConfig& config);
   void Run();
+  void FinishStep();
+  void StartStep();
   void TerminateCancelled();
-  void Step();
+  void TakeStep();
   void FailAll(const std::string& message);
-  void Respond();
+  void MakeResponses();
+  void SendResponses();
   void Fetch();
   std::vector<Queued> TakeQueued();
   void Start(const Queued& queued);
   SizeType32 CheckedMaxNewTokens(const tle::Request& request) const;
   void AppendError(IdType id, const tle::Request& request, const std::string& message);
-  void AddStats(size_t completed, std::chrono::duration<double, std::milli> step);
+  // step_time: of the newest step that has ended; none where it is told already.
+  void AddStats(std::chrono::duration<double, std::milli> step_time);
 
   const EngineDirectory directory_;
   const tle::ExecutorConfig config_;
@@ -68,9 +73,14 @@ class Leader : public Role {
   std::set<IdType> failing_;    // sequences that the script ends in an error
   std::vector<tle::Response> new_responses_;
   bool is_ending_ = false;
-  uint64_t steps_ = 0;
-  uint64_t started_ = 0;     // requests
-  uint64_t new_active_ = 0;  // of them, since the last statistics
+  std::vector<SequenceStep> step_;   // what the step that runs gives
+  std::exception_ptr step_failure_;  // or how it fails
+  Clock::time_point step_start_;
+  Clock::duration step_time_{};  // of the newest that has ended
+  uint64_t steps_ = 0;           // that have ended
+  uint64_t started_ = 0;         // requests
+  uint64_t new_active_ = 0;      // of them, since the last statistics
+  size_t completed_ = 0;         // sequences, since the last statistics
 
   std::thread thread_;
 };

@@ -178,6 +178,25 @@ TEST(Statistics, AreGivenOnce) {
   EXPECT_FALSE(executor->getLatestRequestStats().empty());
 }
 
+TEST(Statistics, CountAStepWhenItStartsAndAllOnceNothingRuns) {
+  const LettersEngineDirectory engine;
+  const auto executor = Open(engine.path());
+  for (int i = 0; i < 100; ++i) {
+    static_cast<void>(executor->enqueueRequest(Request({0}, 3, true)));
+    uint64_t responses = 0, steps = 0;
+    for (bool is_final = false; !is_final;) {
+      for (const tle::Response& response : executor->awaitResponses()) {
+        ++responses;
+        is_final = response.getResult().isFinal;
+      }
+      for (const tle::IterationStats& iteration : executor->getLatestIterationStats())
+        steps = iteration.iter - 3 * i + (iteration.numActiveRequests > 0);
+      ASSERT_GE(steps, responses);
+    }
+    EXPECT_EQ(steps, 3u);
+  }
+}
+
 #if STAND_IN_1_2
 TEST(AllottedTime, EndsARequestThatRunsWhenItIsOver) {
   const LettersEngineDirectory engine(kSlow);

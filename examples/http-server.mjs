@@ -1,4 +1,4 @@
-// Answers POST with server-sent events and GET with statistics: node examples/http-server.mjs ENGINE [PORT]
+// Answers POST with server-sent events, and GET with statistics: node examples/http-server.mjs ENGINE [PORT]
 //   curl -N localhost:8080 -d 'Once upon a time'
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -11,7 +11,7 @@ const llm = await LLM.load(dir, { maxQueue: 100 });
 
 async function answer(request, response) {
   const client = new AbortController();
-  response.once('close', () => client.abort()); // it left, or has everything
+  response.once('close', () => client.abort()); // the client left, or has everything
   const { signal } = client;
   try {
     const prompt = await readText(request);
@@ -22,7 +22,7 @@ async function answer(request, response) {
     }
     response.end();
   } catch (error) {
-    if (signal.aborted) return; // nobody is left to be told
+    if (signal.aborted) return; // nobody is left to tell
     const { code, message } = error;
     if (response.headersSent) response.end(`event: error\ndata: ${JSON.stringify({ code, message })}\n\n`);
     else response.writeHead(STATUS[code] ?? 500).end(`${code}: ${message}\n`);

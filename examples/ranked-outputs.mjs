@@ -1,4 +1,4 @@
-// Draws eight outputs of one prompt and gives the three likeliest: node examples/ranked-outputs.mjs ENGINE [PROMPT]
+// Samples eight outputs for one prompt and prints the three most likely: node examples/ranked-outputs.mjs ENGINE [PROMPT]
 import { LLM } from 'node-tensorrt-llm';
 
 const [dir, prompt = 'Once upon a time'] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-// Logs each request, whoever makes it, and what the executor has to say, as lines of JSON: node examples/request-log.mjs ENGINE
+// Logs every request in the process, and what the executor logs, as one JSON object per line: node examples/request-log.mjs ENGINE
 import { subscribe } from 'node:diagnostics_channel';
 import { LLM } from 'node-tensorrt-llm';
 
@@ -12,10 +12,10 @@ subscribe('node-tensorrt-llm:request:end', ({ requestId, finishReason, usage, ti
   log('end', { requestId, finishReason, ...usage, ...timing, code: error?.code }),
 );
 
-// A logger has these four methods; console, pino and winston are such.
+// A logger has these four methods, as console, pino and winston do.
 const levels = ['error', 'warn', 'info', 'debug'];
 const logger = Object.fromEntries(levels.map((level) => [level, (message) => log(level, { message })]));
 const llm = await LLM.load(process.argv[2], { logger });
 await llm.generate('Once upon a time', { maxTokens: 16 });
-await llm.generate('').catch(() => {}); // fails, which the log shows
+await llm.generate('').catch(() => {}); // fails, and the log shows it
 await llm.close();

@@ -1,4 +1,4 @@
-// Worker threads that share one engine, its weights, KV cache and batches: node examples/worker-threads.mjs ENGINE
+// Worker threads that share one engine: its weights, its KV cache and its batches: node examples/worker-threads.mjs ENGINE
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { LLM } from 'node-tensorrt-llm';
@@ -18,7 +18,7 @@ async function work({ handle, prompt }) {
   const llm = LLM.attach(handle);
   const { text } = await llm.generate(prompt, { maxTokens: 32 });
   parentPort.postMessage(text);
-  await llm.close(); // of this thread; the engine goes when the last LLM on it is closed
+  await llm.close(); // closes this thread's LLM; the engine is freed with the last one
 }
 
 await (isMainThread ? main(process.argv[2]) : work(workerData));

@@ -1,0 +1,333 @@
+// The kernel behind decode_attention.h.
+//
+// A block has four warps. Of each tile of 64 tokens a warp takes 16 and walks alone, with a softmax of its own, over a
+// private ring of tiles in shared memory; the block meets only where a sequence and head ends. The products are turned
+// round, so that 8 query heads are the narrow side of mma.m16n8k16: scores^T[16 tokens, 8 heads] = K Q^T and
+// out^T[head_dim, 8 heads] = V^T P^T. More than 8 heads to a key head are two or more units of work.
+#ifndef EMBEDDED_CUDA_DECODE_ATTENTION_CUH_
+#define EMBEDDED_CUDA_DECODE_ATTENTION_CUH_
+
+#include "embedded/cuda/device.cuh"
+#include "embedded/cuda/mma.cuh"
+
+namespace embedded::cuda {
+
+constexpr int kDecodeWarps = 4;
+constexpr int kDecodeThreads = 32 * kDecodeWarps;
+constexpr int kWarpTokens = 16;
+constexpr int kTileTokens = kWarpTokens * kDecodeWarps;
+constexpr int kUnitHeads = 8;  // query heads of one unit of work
+
+// What PlanDecodeAttention finds out for one thread block.
+struct DecodeStart {
+  int sequence;
+  int unit;  // of the sequence
+  int tile;  // of the unit
+  int tiles; // that the block takes; 0: none
+};
+
+struct DecodeArguments {
+  int sequences;
+  int units;  // of each sequence: kv_heads * units_per_kv_head
+  int units_per_kv_head;
+  int group;  // query heads to a key head
+  int kv_heads;
+  int head_dim;
+  int tokens_per_block;
+  int max_blocks;
+  int query_stride;
+  float scale_log2;  // scale * log2(e): the softmax works with powers of two
+  const int32_t* block_table;
+  const int32_t* context_lengths;
+  const DecodeStart* starts;  // [blocks of the grid]
+  const int* tiles_per_block; // [1]
+  int* arrivals;              // [sequences, units]; 0 between launches
+  float* partial_sums;        // [blocks of the grid, 2, kUnitHeads, padded head_dim]
+  float2* partial_softmax;    // [blocks of the grid, 2, kUnitHeads] (maximum, sum)
+};
+
+__host__ __device__ constexpr size_t DecodeRingBytes(int padded_dim, int stages) {
+  return size_t{2} * kDecodeWarps * static_cast<size_t>(stages) * 2 * kWarpTokens * (static_cast<size_t>(padded_dim) + 8);
+}
+__host__ __device__ constexpr size_t DecodeMergeBytes(int padded_dim, int heads) {
+  return sizeof(float) * kDecodeWarps * static_cast<size_t>(heads) * (static_cast<size_t>(padded_dim) + 4 + 2);
+}
+
+// Walks over the tiles of one thread block.
+struct DecodeCursor {
+  int sequence, unit, tile, left;
+  int length, tiles;  // of the sequence
+
+  __device__ __forceinline__ void SetSequence(const DecodeArguments& a) {
+    length = a.context_lengths[sequence];
+    tiles = (length + kTileTokens - 1) / kTileTokens;
+  }
+  __device__ __forceinline__ bool ends_unit() const { return tile + 1 == tiles || left == 1; }
+  __device__ __forceinline__ void Advance(const DecodeArguments& a) {
+    if (--left == 0 || ++tile < tiles) return;
+    tile = 0;
+    if (++unit < a.units) return;
+    unit = 0;
+    do {
+      ++sequence;
+      SetSequence(a);
+    } while (length == 0);
+  }
+};
+
+#if __CUDA_ARCH__ >= 800
+
+// Merges pieces i of a softmax, each with (maximum, sum), in the order of i.
+struct SoftmaxMerge {
+  float maximum = -INFINITY, sum = 0;
+  float4 weighted = {0, 0, 0, 0};
+  __device__ __forceinline__ void Add(float2 piece, float4 values) {
+    const float next = fmaxf(maximum, piece.x);
+    const float old_factor = exp2f(maximum - next), factor = exp2f(piece.x - next);
+    sum = sum * old_factor + piece.y * factor;
+    weighted.x = weighted.x * old_factor + values.x * factor;
+    weighted.y = weighted.y * old_factor + values.y * factor;
+    weighted.z = weighted.z * old_factor + values.z * factor;
+    weighted.w = weighted.w * old_factor + values.w * factor;
+    maximum = next;
+  }
+  template <typename T>
+  __device__ __forceinline__ void Store(T* out) const {
+    const float factor = 1.0f / sum;
+    const uint2 packed = {Pack(weighted.x * factor, weighted.y * factor, T{}),
+                          Pack(weighted.z * factor, weighted.w * factor, T{})};
+    *reinterpret_cast<uint2*>(out) = packed;
+  }
+};
+
+template <typename T, int kDim, int kStages>
+__global__ void __launch_bounds__(kDecodeThreads)
+    DecodeAttentionKernel(DecodeArguments a, const T* queries, const T* keys, const T* values, T* out) {
+  constexpr int kRow = kDim + 8;  // elements; 16 bytes of padding keep the rows of a matrix in different banks
+  extern __shared__ __align__(16) unsigned char shared[];
+  __shared__ int is_last;
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const int g = lane / 4, t = lane % 4;
+  T* ring = reinterpret_cast<T*>(shared) + static_cast<size_t>(warp) * kStages * 2 * kWarpTokens * kRow;
+  float* merge_sums = reinterpret_cast<float*>(shared + DecodeRingBytes(kDim, kStages));
+  const int merge_heads = min(a.group, kUnitHeads);
+  constexpr int kMergeRow = kDim + 4;
+  float2* merge_softmax = reinterpret_cast<float2*>(merge_sums + kDecodeWarps * merge_heads * kMergeRow);
+
+  // The columns past head_dim are never copied into; a NaN left there would outlive the zero it is multiplied by.
+  if (a.head_dim < kDim)
+    for (int i = lane; i < kStages * 2 * kWarpTokens * kRow; i += 32) ring[i] = FromFloat<T>(0.0f);
+
+  WaitForPredecessor();
+  for (int s = static_cast<int>(blockIdx.x); s < a.sequences; s += static_cast<int>(gridDim.x)) {
+    if (a.context_lengths[s] != 0) continue;
+    T* row = out + static_cast<size_t>(s) * a.kv_heads * a.group * a.head_dim;
+    for (int i = static_cast<int>(threadIdx.x); i < a.kv_heads * a.group * a.head_dim; i += kDecodeThreads)
+      row[i] = FromFloat<T>(0.0f);
+  }
+  const DecodeStart start = a.starts[blockIdx.x];
+  if (start.tiles == 0) return;
+  DecodeCursor at{start.sequence, start.unit, start.tile, start.tiles, 0, 0};
+  at.SetSequence(a);
+  DecodeCursor ahead = at;
+  bool ahead_ended = false;
+
+  const int chunks = a.head_dim / 8;
+  const auto block_of = [&](const DecodeCursor& cursor) {
+    const int token = cursor.tile * kTileTokens + warp * kWarpTokens;
+    if (token >= cursor.length) return 0;
+    return a.block_table[static_cast<size_t>(cursor.sequence) * a.max_blocks + token / a.tokens_per_block];
+  };
+  // Starts the copy of the warp's 16 tokens of the tile `ahead` points to.
+  const auto request = [&](int stage, int block) {
+    if (!ahead_ended) {
+      const int token = ahead.tile * kTileTokens + warp * kWarpTokens;
+      const int kv_head = ahead.unit / a.units_per_kv_head;
+      const size_t first =
+          ((static_cast<size_t>(block) * a.kv_heads + kv_head) * a.tokens_per_block + token % a.tokens_per_block) *
+          static_cast<size_t>(a.head_dim);
+      T* to_keys = ring + stage * 2 * kWarpTokens * kRow;
+      T* to_values = to_keys + kWarpTokens * kRow;
+      for (int i = lane; i < kWarpTokens * chunks; i += 32) {
+        const int row = i / chunks, column = i % chunks * 8;
+        // Nothing past the context is read: a stale NaN would survive a weight of 0.
+        const int valid = token + row < ahead.length;
+        const size_t from = valid ? first + static_cast<size_t>(row) * a.head_dim + column : 0;
+        CopyAsync(to_keys + row * kRow + column, keys + from, valid);
+        CopyAsync(to_values + row * kRow + column, values + from, valid);
+      }
+      ahead_ended = ahead.left == 1;
+      ahead.Advance(a);
+    }
+    CommitCopies();
+  };
+#pragma unroll
+  for (int stage = 0; stage < kStages; ++stage) request(stage, ahead_ended ? 0 : block_of(ahead));
+
+  uint32_t query[kDim / 16][2];
+  float sums[kDim / 16][4];
+  float maximum[2], weight_sum[2];  // of heads 2 t and 2 t + 1; weight_sum of this lane's tokens only
+  int first_tile = at.tile;         // of the block's piece of the unit
+  bool fresh = true;
+  int stage = 0;
+  while (true) {
+    const int kv_head = at.unit / a.units_per_kv_head;
+    const int first_in_group = at.unit % a.units_per_kv_head * kUnitHeads;
+    const int heads = min(kUnitHeads, a.group - first_in_group);
+    if (fresh) {
+      fresh = false;
+      first_tile = at.tile;
+      const T* q = queries + static_cast<size_t>(at.sequence) * a.query_stride +
+                   static_cast<size_t>(kv_head * a.group + first_in_group + g) * a.head_dim;
+#pragma unroll
+      for (int k = 0; k < kDim / 16; ++k)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const int d = k * 16 + half * 8 + 2 * t;
+          query[k][half] = g < heads && d < a.head_dim ? *reinterpret_cast<const uint32_t*>(q + d) : 0;
+        }
+#pragma unroll
+      for (int i = 0; i < kDim / 16; ++i) sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
+      maximum[0] = maximum[1] = -INFINITY;
+      weight_sum[0] = weight_sum[1] = 0;
+    }
+    const int next_block = ahead_ended ? 0 : block_of(ahead);  // asked for before it is needed
+    WaitForCopies<kStages - 1>();
+    __syncwarp();
+    const int visible = at.length - (at.tile * kTileTokens + warp * kWarpTokens);
+    if (visible > 0) {
+      const T* tile_keys = ring + stage * 2 * kWarpTokens * kRow;
+      const T* tile_values = tile_keys + kWarpTokens * kRow;
+      float even[4] = {0, 0, 0, 0}, odd[4] = {0, 0, 0, 0};  // two chains of additions
+      const T* key_row = tile_keys + (lane % 16) * kRow + lane / 16 * 8;
+#pragma unroll
+      for (int k = 0; k < kDim / 16; ++k) {
+        uint32_t matrices[4];
+        LoadMatrices(matrices, key_row + k * 16);
+        MultiplyAdd(k % 2 == 0 ? even : odd, matrices, query[k], T{});
+      }
+      float score[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        score[i] = g + (i / 2) * 8 < visible ? (even[i] + odd[i]) * a.scale_log2 : -INFINITY;
+      float weight[4];
+#pragma unroll
+      for (int head = 0; head < 2; ++head) {
+        float next = fmaxf(maximum[head], fmaxf(score[head], score[head + 2]));
+        next = fmaxf(next, __shfl_xor_sync(0xffffffff, next, 4));
+        next = fmaxf(next, __shfl_xor_sync(0xffffffff, next, 8));
+        next = fmaxf(next, __shfl_xor_sync(0xffffffff, next, 16));
+        const float factor = exp2f(maximum[head] - next);
+        maximum[head] = next;
+        weight[head] = exp2f(score[head] - next);
+        weight[head + 2] = exp2f(score[head + 2] - next);
+        weight_sum[head] = weight_sum[head] * factor + weight[head] + weight[head + 2];
+#pragma unroll
+        for (int i = 0; i < kDim / 16; ++i) {
+          sums[i][head] *= factor;
+          sums[i][head + 2] *= factor;
+        }
+      }
+      const uint32_t weights[2] = {Transpose(Pack(weight[0], weight[1], T{})),
+                                   Transpose(Pack(weight[2], weight[3], T{}))};
+      const T* value_row = tile_values + (lane % 8 + lane / 16 * 8) * kRow + lane / 8 % 2 * 8;
+#pragma unroll
+      for (int i = 0; i < kDim / 16; ++i) {
+        uint32_t matrices[4];
+        LoadMatricesTransposed(matrices, value_row + i * 16);
+        MultiplyAdd(sums[i], matrices, weights, T{});
+      }
+    }
+    __syncwarp();
+    request(stage, next_block);
+    stage = stage + 1 == kStages ? 0 : stage + 1;
+
+    if (at.ends_unit()) {
+      // The four warps' pieces, then those of other blocks.
+#pragma unroll
+      for (int head = 0; head < 2; ++head) {
+        float sum = weight_sum[head];
+        sum += __shfl_xor_sync(0xffffffff, sum, 4);
+        sum += __shfl_xor_sync(0xffffffff, sum, 8);
+        sum += __shfl_xor_sync(0xffffffff, sum, 16);
+        if (2 * t + head >= heads) continue;
+        float* row = merge_sums + (warp * merge_heads + 2 * t + head) * kMergeRow;
+#pragma unroll
+        for (int i = 0; i < kDim / 16; ++i) {
+          row[i * 16 + g] = sums[i][head];
+          row[i * 16 + g + 8] = sums[i][head + 2];
+        }
+        if (g == 0) merge_softmax[warp * merge_heads + 2 * t + head] = {maximum[head], sum};
+      }
+      __syncthreads();
+      const bool whole = first_tile == 0 && at.tile + 1 == at.tiles;
+      const int per_block = *a.tiles_per_block;
+      // Numbers of tiles of the whole step: of this block's piece and of its unit.
+      const int piece_begin = static_cast<int>(blockIdx.x) * per_block + start.tiles - at.left - (at.tile - first_tile);
+      const int unit_begin = piece_begin - first_tile;
+      const auto slot_of = [&](int block) { return 2 * block + (block * per_block >= unit_begin ? 0 : 1); };
+      T* to = out + static_cast<size_t>(at.sequence) * a.kv_heads * a.group * a.head_dim +
+              static_cast<size_t>(kv_head * a.group + first_in_group) * a.head_dim;
+      const size_t slot = static_cast<size_t>(slot_of(static_cast<int>(blockIdx.x)));
+      for (int i = static_cast<int>(threadIdx.x); i < heads * (kDim / 4); i += kDecodeThreads) {
+        const int head = i / (kDim / 4), d = i % (kDim / 4) * 4;
+        if (d >= a.head_dim) continue;
+        SoftmaxMerge merged;
+#pragma unroll
+        for (int w = 0; w < kDecodeWarps; ++w) {
+          const float2 piece = merge_softmax[w * merge_heads + head];
+          if (piece.y > 0 || piece.y != piece.y)  // a warp without a visible token has nothing to say
+            merged.Add(piece, *reinterpret_cast<const float4*>(merge_sums + (w * merge_heads + head) * kMergeRow + d));
+        }
+        if (whole) {
+          merged.Store(to + static_cast<size_t>(head) * a.head_dim + d);
+        } else {
+          reinterpret_cast<float4*>(a.partial_sums)[((slot * kUnitHeads + head) * kDim + d) / 4] = merged.weighted;
+          if (d == 0) a.partial_softmax[slot * kUnitHeads + head] = {merged.maximum, merged.sum};
+        }
+      }
+      if (!whole) {
+        const int first_block = unit_begin / per_block;
+        const int last_block = (unit_begin + at.tiles - 1) / per_block;
+        __threadfence();
+        __syncthreads();
+        int* arrivals = a.arrivals + static_cast<size_t>(at.sequence) * a.units + at.unit;
+        if (threadIdx.x == 0) is_last = atomicAdd(arrivals, 1) == last_block - first_block;
+        __syncthreads();
+        if (is_last) {
+          __threadfence();
+          if (threadIdx.x == 0) *arrivals = 0;
+          for (int i = static_cast<int>(threadIdx.x); i < heads * (kDim / 4); i += kDecodeThreads) {
+            const int head = i / (kDim / 4), d = i % (kDim / 4) * 4;
+            if (d >= a.head_dim) continue;
+            SoftmaxMerge merged;
+            for (int block = first_block; block <= last_block; ++block) {
+              const size_t other = static_cast<size_t>(slot_of(block)) * kUnitHeads + head;
+              merged.Add(__ldcg(a.partial_softmax + other),
+                         __ldcg(reinterpret_cast<const float4*>(a.partial_sums) + (other * kDim + d) / 4));
+            }
+            merged.Store(to + static_cast<size_t>(head) * a.head_dim + d);
+          }
+        }
+      }
+      __syncthreads();  // before the next unit writes to merge_sums
+      fresh = true;
+    }
+    if (at.left == 1) break;
+    at.Advance(a);
+  }
+  WaitForCopies<0>();
+}
+
+#else
+
+template <typename T, int kDim, int kStages>
+__global__ void DecodeAttentionKernel(DecodeArguments, const T*, const T*, const T*, T*) {
+  __trap();  // CanDecodeAttention says no before sm_80
+}
+
+#endif  // __CUDA_ARCH__ >= 800
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_DECODE_ATTENTION_CUH_

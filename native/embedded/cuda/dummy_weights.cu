@@ -1,0 +1,47 @@
+#include <algorithm>
+
+#include "embedded/cuda/device.cuh"
+#include "embedded/cuda/dummy_weights.h"
+#include "embedded/cuda/philox.cuh"
+
+namespace embedded::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr size_t kMaxBlocks = 4096;
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads) FillDummyWeightsKernel(DummyWeights weights, T* out) {
+  WaitForPredecessor();
+  const uint2 key = make_uint2(static_cast<uint32_t>(weights.seed), static_cast<uint32_t>(weights.seed >> 32));
+  const size_t stride = static_cast<size_t>(gridDim.x) * kThreads;
+  for (size_t i = static_cast<size_t>(blockIdx.x) * kThreads + threadIdx.x; i * 4 < weights.count; i += stride) {
+    const uint4 bits =
+        Philox(make_uint4(static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), weights.tensor, 1), key);
+    const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
+    T values[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float uniform = __fsub_rn(static_cast<float>(words[j] >> 8) * 0x1p-23f, 1.0f);
+      values[j] = FromFloat<T>(__fmaf_rn(weights.amplitude, uniform, weights.center));
+    }
+    if (i * 4 + 4 <= weights.count) {
+      reinterpret_cast<uint2*>(out)[i] = *reinterpret_cast<const uint2*>(values);
+    } else {
+      for (size_t j = 0; i * 4 + j < weights.count; ++j) out[i * 4 + j] = values[j];
+    }
+  }
+}
+
+}  // namespace
+
+void FillDummyWeights(const DummyWeights& weights, void* out, cudaStream_t stream) {
+  WithElement(weights.element, [&](auto element) {
+    using T = decltype(element);
+    const size_t blocks = std::min(kMaxBlocks, (weights.count + 4 * kThreads - 1) / (4 * kThreads));
+    Launch("FillDummyWeights", FillDummyWeightsKernel<T>, {dim3(static_cast<unsigned>(blocks)), dim3(kThreads)},
+           stream, weights, static_cast<T*>(out));
+  });
+}
+
+}  // namespace embedded::cuda

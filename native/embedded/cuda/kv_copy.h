@@ -1,0 +1,28 @@
+// Copies whole KV blocks in all layers at once: what a fork needs before it writes to a block that it shares.
+#ifndef EMBEDDED_CUDA_KV_COPY_H_
+#define EMBEDDED_CUDA_KV_COPY_H_
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "embedded/cuda/kv_layout.h"
+
+namespace embedded::cuda {
+
+struct KvBlockCopy {
+  int32_t from;
+  int32_t to;
+};
+
+struct KvCopyBuffers {
+  const KvBlockCopy* copies;  // [count] device memory; a `from` below 0 is padding. No `to` is another copy's `from`
+  int count;
+  void* cache;  // as KvLayout lays it out
+};
+
+void CopyKvBlocks(const KvLayout& layout, const KvCopyBuffers& buffers, cudaStream_t stream);
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_KV_COPY_H_

@@ -1,0 +1,92 @@
+#include "embedded/cuda/plain_attention.h"
+
+#include "embedded/cuda/device.cuh"
+
+namespace embedded::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kMaxHeadDim = 256;
+constexpr int kDimsPerThread = kMaxHeadDim / kThreads;
+
+struct Arguments {
+  int heads, kv_heads, head_dim, tokens_per_block, max_blocks, query_stride;
+  float scale;
+  const int32_t* positions;
+  const int32_t* sequence;
+  const int32_t* block_table;
+};
+
+// One block a row and head. It takes 128 tokens at a time: a thread has the score of one token, then the sums of up to
+// two dimensions.
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    PlainAttentionKernel(Arguments a, const T* queries, const T* keys, const T* values, T* out) {
+  __shared__ float query[kMaxHeadDim];
+  __shared__ float weights[kThreads];
+  __shared__ size_t rows[kThreads];  // where each token's keys and values begin
+  __shared__ float scratch[32];
+  WaitForPredecessor();
+  const size_t row = blockIdx.x;
+  const int head = static_cast<int>(blockIdx.y);
+  const int kv_head = head / (a.heads / a.kv_heads);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int position = a.positions[row];
+  const size_t sequence = a.sequence == nullptr || position < 0 ? row : static_cast<size_t>(a.sequence[row]);
+  for (int d = thread; d < a.head_dim; d += kThreads)
+    query[d] = position < 0 ? 0.0f : ToFloat(queries[row * a.query_stride + head * a.head_dim + d]) * a.scale;
+  float maximum = -INFINITY, sum = 0;
+  float sums[kDimsPerThread] = {};
+  __syncthreads();
+  for (int first = 0; first <= position; first += kThreads) {
+    const int tokens = min(kThreads, position + 1 - first);
+    float score = -INFINITY;
+    if (thread < tokens) {
+      const int token = first + thread;
+      const size_t block = static_cast<size_t>(a.block_table[sequence * a.max_blocks + token / a.tokens_per_block]);
+      const size_t at = ((block * a.kv_heads + kv_head) * a.tokens_per_block + token % a.tokens_per_block) *
+                        static_cast<size_t>(a.head_dim);
+      rows[thread] = at;
+      score = 0;
+      for (int d = 0; d < a.head_dim; ++d) score += query[d] * ToFloat(keys[at + d]);
+    }
+    weights[thread] = score;
+    __syncthreads();
+    float next = maximum;
+    for (int i = 0; i < tokens; ++i) next = fmaxf(next, weights[i]);
+    __syncthreads();
+    const float weight = thread < tokens ? expf(score - next) : 0.0f;
+    weights[thread] = weight;
+    const float factor = expf(maximum - next);
+    maximum = next;
+    sum = sum * factor + SumOverBlock(weight, scratch);  // has a barrier: all weights are written
+    for (int i = 0; i < kDimsPerThread; ++i) {
+      const int d = thread + i * kThreads;
+      if (d >= a.head_dim) continue;
+      sums[i] *= factor;
+      for (int t = 0; t < tokens; ++t) sums[i] += weights[t] * ToFloat(values[rows[t] + d]);
+    }
+    __syncthreads();
+  }
+  for (int i = 0; i < kDimsPerThread; ++i) {
+    const int d = thread + i * kThreads;
+    if (d < a.head_dim) out[(row * a.heads + head) * a.head_dim + d] = FromFloat<T>(position < 0 ? 0.0f : sums[i] / sum);
+  }
+}
+
+}  // namespace
+
+void PlainAttention(const PlainAttentionShape& shape, const PlainAttentionBuffers& b, cudaStream_t stream) {
+  const KvLayout& kv = shape.kv;
+  const Arguments arguments{shape.heads, kv.kv_heads, kv.head_dim, kv.tokens_per_block, shape.max_blocks,
+                            shape.query_stride, shape.scale, b.positions, b.sequence, b.block_table};
+  WithElement(kv.element, [&](auto element) {
+    using T = decltype(element);
+    Launch("PlainAttention", PlainAttentionKernel<T>,
+           {dim3(static_cast<unsigned>(shape.rows), static_cast<unsigned>(shape.heads)), dim3(kThreads)}, stream,
+           arguments, static_cast<const T*>(b.queries), static_cast<const T*>(b.keys), static_cast<const T*>(b.values),
+           static_cast<T*>(b.out));
+  });
+}
+
+}  // namespace embedded::cuda

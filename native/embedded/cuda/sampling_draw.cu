@@ -1,0 +1,188 @@
+// The draw: one block a row.
+#include "embedded/cuda/philox.cuh"
+#include "embedded/cuda/sampling_device.cuh"
+#include "embedded/cuda/sampling_select.cuh"
+
+namespace embedded::cuda {
+namespace {
+
+// The first token, by id, at which the running sum of the weights exceeds `target`; -1 if rounding left none.
+__device__ __noinline__ int32_t PickFromAll(const float* weights, int size, const double* sums, int sum_count,
+                                            double target, SelectScratch* scratch) {
+  __shared__ int found_sum;
+  __shared__ double found_before;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int run = (sum_count + kDrawThreads - 1) / kDrawThreads;
+  const int begin = min(sum_count, thread * run), end = min(sum_count, begin + run);
+  double own = 0;
+  for (int i = begin; i < end; ++i) own += sums[i];
+  const double through = RunningSum(own, scratch->warp_mass);
+  if (thread == 0) {
+    scratch->found = kDrawThreads;
+    found_sum = -1;
+  }
+  __syncthreads();
+  if (through > target && own > 0) atomicMin(&scratch->found, thread);
+  __syncthreads();
+  if (thread == scratch->found) {
+    double before = through - own;
+    int i = begin;
+    while (i + 1 < end && before + sums[i] <= target) before += sums[i++];
+    found_sum = i;
+    found_before = before;
+  }
+  __syncthreads();
+  if (thread == 0) scratch->found = -1;
+  __syncthreads();
+  if (thread < 32 && found_sum >= 0) {
+    // Each lane has eight tokens that follow each other.
+    const int first = found_sum * kSumTokens + thread * (kSumTokens / 32);
+    double lane_sum = 0;
+    for (int i = first; i < min(size, first + kSumTokens / 32); ++i) lane_sum += weights[i];
+    double lane_through = lane_sum;
+    for (int offset = 1; offset < 32; offset *= 2) {
+      const double other = __shfl_up_sync(0xffffffff, lane_through, offset);
+      if (thread >= offset) lane_through += other;
+    }
+    const double left = target - found_before;
+    const uint32_t who = __ballot_sync(0xffffffff, lane_through > left && lane_sum > 0);
+    // The last lane with weight where rounding left a little of the target over.
+    const uint32_t any = __ballot_sync(0xffffffff, lane_sum > 0);
+    const int chosen = who != 0 ? __ffs(static_cast<int>(who)) - 1 : 31 - __clz(static_cast<int>(any));
+    if (thread == chosen) {
+      double before = lane_through - lane_sum;
+      int32_t token = -1;
+      for (int i = first; i < min(size, first + kSumTokens / 32); ++i) {
+        if (!(weights[i] > 0)) continue;
+        token = i;
+        before += weights[i];
+        if (before > left) break;
+      }
+      scratch->found = token;
+    }
+  }
+  __syncthreads();
+  const int32_t token = scratch->found;
+  __syncthreads();
+  return token;
+}
+
+// The likeliest tokens that are left: how many, and what they weigh together.
+struct Kept {
+  uint32_t count;
+  double mass;
+};
+
+__device__ __noinline__ Kept CountFrom(float least, const float* weights, int size, SelectScratch* scratch) {
+  uint32_t count = 0;
+  double mass = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < size; i += kDrawThreads) {
+    if (!(weights[i] >= least)) continue;
+    ++count;
+    mass += weights[i];
+  }
+  mass = RunningSum(mass, scratch->warp_mass);
+  count = static_cast<uint32_t>(RunningSum(count, scratch->warp_mass));  // exact
+  __shared__ Kept kept;
+  if (threadIdx.x == kDrawThreads - 1) kept = {count, mass};
+  __syncthreads();
+  return kept;
+}
+
+// top-k, then top-p, then min-p, and a draw from what they leave, in the order of descending weight.
+__device__ int32_t PickCut(const SamplingRow& row, const float* weights, int size, double sum, double uniform,
+                           SelectScratch* scratch) {
+  const bool cuts_k = row.top_k > 0 && row.top_k < size;
+  const bool cuts_p = row.top_p < 1;
+  // Tokens lighter than an equal share of the mass that top-p cuts weigh less than that mass together.
+  const float least = cuts_p && !cuts_k ? static_cast<float>((1 - double{row.top_p}) * sum / size * 0.999) : 0.0f;
+  RunRound(0, 0, weights, size, least, 0, 0, scratch, &scratch->first_round);
+  Kept kept{scratch->first_round.count[kBins - 1], cuts_k ? scratch->first_round.mass[kBins - 1] : sum};
+  if (cuts_k && static_cast<uint32_t>(row.top_k) < kept.count) {
+    const uint32_t k = static_cast<uint32_t>(row.top_k);
+    const Place place = Locate({Until::kCountReaches, k, 0}, weights, size, least, scratch);
+    kept.count = k;
+    kept.mass = place.ties == 1 ? place.mass_through
+                                : place.mass_above + static_cast<double>(k - place.count_above) * place.weight();
+  }
+  if (cuts_p) {
+    const double mass = double{row.top_p} * kept.mass;
+    const Place place = Locate({Until::kMassReaches, 0, mass}, weights, size, least, scratch);
+    uint32_t ties = 1;  // the fewest that reach the mass
+    if (place.ties > 1) {
+      const double wanted = ceil((mass - place.mass_above) / place.weight());
+      ties = static_cast<uint32_t>(fmin(fmax(wanted, 1.0), static_cast<double>(place.ties)));
+      if (ties > 1 && place.mass_above + (ties - 1) * place.weight() >= mass) --ties;
+    }
+    if (place.count_above + ties < kept.count) {
+      kept.count = place.count_above + ties;
+      kept.mass = place.ties == 1 ? place.mass_through : place.mass_above + ties * place.weight();
+    } else {
+      // Everything stays; the filter above may have left out what the sum has.
+      kept.mass = fmin(kept.mass, scratch->first_round.mass[kBins - 1]);
+    }
+  }
+  if (row.min_p > 0) {
+    const Kept heavy = CountFrom(row.min_p, weights, size, scratch);
+    if (heavy.count < kept.count) kept = heavy;
+  }
+  const double target = uniform * kept.mass;
+  Place place = Locate({Until::kMassExceeds, 0, target}, weights, size, least, scratch);
+  if (place.count_above >= kept.count)  // rounding: the last one, then
+    place = Locate({Until::kCountReaches, kept.count, 0}, weights, size, least, scratch);
+  uint32_t tie = 0;
+  if (place.ties > 1) {
+    const uint32_t last = min(place.ties, kept.count - place.count_above) - 1;
+    const double passed = floor((target - place.mass_above) / place.weight());
+    tie = static_cast<uint32_t>(fmin(fmax(passed, 0.0), static_cast<double>(last)));
+  }
+  return TokenAt(place, tie, weights, size, scratch);
+}
+
+__device__ bool CanDraw(const RowMaximum& maximum, float temperature) {
+  return maximum.finite() && (temperature == 0 || !maximum.has_nan);
+}
+
+__global__ void __launch_bounds__(kDrawThreads) DrawKernel(SamplingShape shape, SamplingBuffers b, SamplingWorkspace at) {
+  __shared__ SelectScratch scratch;
+  WaitForPredecessor();
+  const size_t index = blockIdx.x;
+  const SamplingRow row = b.rows[index];
+  if (row.logits_row < 0) return;
+  const RowMaximum maximum = MaximumOf(at.maxima + index * at.chunks, at.chunks);
+  DrawnToken drawn{-1, SamplingStatus::kDrawn, 0};
+  if (!CanDraw(maximum, row.temperature)) {
+    drawn.status = SamplingStatus::kNoFiniteLogit;
+    if (row.processed_row >= 0 && CanDraw(MaximumOf(at.raw_maxima + index * at.chunks, at.chunks), row.temperature))
+      drawn.status = SamplingStatus::kNothingLeft;
+  } else if (row.temperature == 0) {
+    drawn.token = maximum.token;
+  } else {
+    const float* weights = at.weights + index * shape.vocab_size;
+    const double* sums = at.weight_sums + index * at.sums;
+    const double sum = TotalOf(sums, at.sums, scratch.warp_mass);
+    const double uniform = Uniform(row.seed, row.sequence, row.position);
+    const bool cuts = (row.top_k > 0 && row.top_k < shape.vocab_size) || row.top_p < 1;
+    drawn.token = cuts ? PickCut(row, weights, shape.vocab_size, sum, uniform, &scratch)
+                       : PickFromAll(weights, shape.vocab_size, sums, at.sums, uniform * sum, &scratch);
+    if (drawn.token < 0) drawn.token = maximum.token;  // rounding left a little of the target over
+  }
+  if (drawn.token >= 0 && row.logprob == LogprobWish::kDrawnToken) {
+    const float logit = b.logits[static_cast<size_t>(row.logits_row) * shape.logits_stride + drawn.token];
+    drawn.logprob = static_cast<float>(logit - LogSum(at, row, index, scratch.warp_mass));
+  }
+  if (threadIdx.x != 0) return;
+  b.drawn[index] = drawn;
+  b.tokens[index] = max(drawn.token, 0);
+  if (row.history_end != nullptr && drawn.token >= 0) *row.history_end = drawn.token;
+}
+
+}  // namespace
+
+void LaunchDraw(const SamplingShape& shape, const SamplingBuffers& b, const SamplingWorkspace& at,
+                cudaStream_t stream) {
+  Launch("SampleTokens", DrawKernel, {dim3(static_cast<unsigned>(shape.rows)), dim3(kDrawThreads)}, stream, shape, b,
+         at);
+}
+
+}  // namespace embedded::cuda

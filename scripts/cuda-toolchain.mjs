@@ -3,7 +3,7 @@
 // wheels in any case, as a release does. Wheels are pinned by version and hash, and are installed into build/cuda-toolchain once;
 // CUDA_TOOLCHAIN_DIR names another folder. Needs no GPU.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -74,6 +74,8 @@ export function cudaToolchain({ wheels = false } = {}) {
   if (cuda === undefined) {
     installWheels(path.join(dir, 'compiler'), COMPILER_WHEELS);
     cuda = path.join(dir, 'compiler', 'nvidia', 'cu13');
+    // The wheels say lib, their nvcc looks in lib64.
+    if (!existsSync(path.join(cuda, 'lib64'))) symlinkSync('lib', path.join(cuda, 'lib64'));
   }
   installWheels(path.join(dir, 'headers'), HEADER_WHEELS);
   const flashinfer = path.join(dir, 'headers', 'flashinfer', 'data');

@@ -1,0 +1,101 @@
+#include "embedded/cuda/device.h"
+
+#include <cuda_runtime_api.h>
+
+#include <cstdio>
+
+#include "embedded/cuda/check.h"
+#include "embedded/cuda/driver.h"
+#include "embedded/cuda/probe.h"
+
+namespace embedded::cuda {
+namespace {
+
+using executor::Failure;
+
+constexpr int kOldestArchitecture = 75;          // Turing, the oldest that CUDA 13 compiles for
+constexpr int kOldestBfloat16Architecture = 80;  // Ampere
+
+// "GPU-" or "MIG-", then 8-4-4-4-12 hexadecimal digits.
+std::string UuidText(const cudaUUID_t& uuid, bool mig) {
+  std::string text = mig ? "MIG" : "GPU";
+  for (int i = 0; i < 16; ++i) {
+    char digits[4];
+    std::snprintf(digits, sizeof(digits), "%02x", static_cast<unsigned char>(uuid.bytes[i]));
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += digits;
+  }
+  return text;
+}
+
+int Attribute(cudaDeviceAttr attribute, int id) {
+  int value = 0;
+  Check(cudaDeviceGetAttribute(&value, attribute, id), "reading a GPU's properties");
+  return value;
+}
+
+Device Describe(int id) {
+  cudaDeviceProp properties;
+  Check(cudaGetDeviceProperties(&properties, id), "reading a GPU's properties");
+  Device device;
+  device.id = id;
+  device.name = properties.name;
+  device.uuid = UuidText(properties.uuid, device.is_mig());
+  device.architecture = 10 * properties.major + properties.minor;
+  device.multiprocessors = properties.multiProcessorCount;
+  device.shared_bytes_per_block = static_cast<size_t>(Attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, id));
+  device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
+  device.memory_bytes = properties.totalGlobalMem;
+  Check(cudaDriverGetVersion(&device.driver_cuda), "reading the driver's version");
+  return device;
+}
+
+}  // namespace
+
+std::string Device::architecture_text() const {
+  return std::to_string(architecture / 10) + "." + std::to_string(architecture % 10);
+}
+
+std::vector<Device> FindDevices() {
+  CheckDriver(AskDriver());
+  int count = 0;
+  Check(cudaGetDeviceCount(&count), "counting GPUs");
+  std::vector<Device> devices;
+  for (int id = 0; id < count; ++id) devices.push_back(Describe(id));
+  return devices;
+}
+
+Device OpenDevice(int id) {
+  const std::vector<Device> devices = FindDevices();
+  if (id < 0 || static_cast<size_t>(id) >= devices.size()) {
+    std::string names;
+    for (const Device& device : devices)
+      names += (names.empty() ? "" : ", ") + std::to_string(device.id) + " (" + device.name + ")";
+    throw Failure(EXECUTOR_INVALID_OPTION, "deviceIds holds " + std::to_string(id) + "; expected one of " + names +
+                                               ". Check CUDA_VISIBLE_DEVICES, which renumbers GPUs.");
+  }
+  const Device& device = devices[static_cast<size_t>(id)];
+  CheckDevice(device, DataType::kFloat16);
+  Check(cudaSetDevice(id), "opening the GPU");
+  Check(ProbeKernel(), "looking for machine code for this GPU");
+  return device;
+}
+
+void CheckDevice(const Device& device, DataType type) {
+  const std::string found = device.name + " (" + device.uuid + ") has compute capability " + device.architecture_text();
+  if (device.architecture < kOldestArchitecture)
+    throw Failure(EXECUTOR_UNAVAILABLE,
+                  found + "; expected 7.5 or newer. Use another GPU (deviceIds), or executor: 'cpu'.");
+  if (type == DataType::kBfloat16 && device.architecture < kOldestBfloat16Architecture)
+    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, found +
+                                                  ", and the engine's data type is bfloat16; expected 8.0 or newer. " +
+                                                  "Convert the model again with dtype: 'float16'.");
+}
+
+MemoryInfo DeviceMemory() {
+  MemoryInfo info{};
+  Check(cudaMemGetInfo(&info.free_bytes, &info.total_bytes), "reading how much memory the GPU has");
+  return info;
+}
+
+}  // namespace embedded::cuda

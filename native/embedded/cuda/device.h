@@ -1,0 +1,47 @@
+// The GPUs that CUDA shows this process, and what this library asks of one.
+#ifndef EMBEDDED_CUDA_DEVICE_H_
+#define EMBEDDED_CUDA_DEVICE_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "embedded/cuda/data_type.h"
+
+namespace embedded::cuda {
+
+struct Device {
+  int id = 0;                         // as CUDA counts, after CUDA_VISIBLE_DEVICES
+  std::string name;                   // "NVIDIA H200"; a part of a GPU says which: "NVIDIA H200 MIG 1g.18gb"
+  std::string uuid;                   // "GPU-..." or "MIG-...", as nvidia-smi -L prints it
+  int architecture = 0;               // 10 * major + minor: 90 for compute capability 9.0
+  int multiprocessors = 0;            // the grid of a persistent kernel
+  size_t shared_bytes_per_block = 0;  // at most, after opting in
+  size_t l2_bytes = 0;
+  size_t memory_bytes = 0;
+  int driver_cuda = 0;  // 1000 * major + 10 * minor
+
+  bool is_mig() const { return name.find(" MIG ") != std::string::npos; }
+  std::string architecture_text() const;  // "9.0"
+};
+
+// All of them, in CUDA's order. Asks the driver first and throws as CheckDriver does. Makes no CUDA context.
+std::vector<Device> FindDevices();
+
+// Makes device `id` the calling thread's, and its context. Throws executor::Failure with EXECUTOR_INVALID_OPTION where there is no
+// such device, and otherwise as CheckDevice does.
+Device OpenDevice(int id);
+
+// Throws executor::Failure: EXECUTOR_UNAVAILABLE where the GPU is older than any this library is made for, and
+// EXECUTOR_MODEL_UNSUPPORTED where it cannot compute in `type`.
+void CheckDevice(const Device& device, DataType type);
+
+struct MemoryInfo {
+  size_t free_bytes;
+  size_t total_bytes;
+};
+MemoryInfo DeviceMemory();  // of the calling thread's device, whoever uses it
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_DEVICE_H_

@@ -1,0 +1,95 @@
+// Failures of a machine that cannot run CUDA 13; none of these tests needs a GPU.
+#include "embedded/cuda/device.h"
+
+#include <gtest/gtest.h>
+
+#include "embedded/cuda/check.h"
+#include "embedded/cuda/driver.h"
+#include "expect_failure.h"
+
+namespace embedded::cuda {
+namespace {
+
+DriverAnswers WorkingDriver() {
+  DriverAnswers answers;
+  answers.cuda_version = 13000;
+  answers.devices = 1;
+  return answers;
+}
+
+Device Named(const char* name, int architecture) {
+  Device device;
+  device.name = name;
+  device.uuid = "GPU-0";
+  device.architecture = architecture;
+  return device;
+}
+
+TEST(Driver, IsAcceptedIfItRunsCuda13AndHasAGpu) { EXPECT_NO_THROW(CheckDriver(WorkingDriver())); }
+
+TEST(Driver, ThatIsMissingIsNamedWithTheLoadersReason) {
+  DriverAnswers answers;
+  answers.open_error = "libcuda.so.1: cannot open shared object file";
+  ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "cannot open shared object file");
+}
+
+TEST(Driver, ThatIsTooOldIsToldWithBothVersions) {
+  DriverAnswers answers = WorkingDriver();
+  answers.cuda_version = 12040;
+  ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "CUDA up to 12.4; expected 13.0 or newer");
+}
+
+TEST(Driver, WithoutAGpuIsToldApartFromOneThatFails) {
+  DriverAnswers answers = WorkingDriver();
+  answers.devices = 0;
+  ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "finds no GPU");
+  answers.init_result = 100;
+  ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "finds no GPU");
+  answers.init_result = 999;
+  answers.init_error = "CUDA_ERROR_UNKNOWN";
+  ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "cuInit: CUDA_ERROR_UNKNOWN");
+}
+
+TEST(Driver, UpdatedUnderARunningKernelIsToldAsThat) {
+  DriverAnswers answers = WorkingDriver();
+  answers.init_result = 803;
+  ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "Restart the machine");
+}
+
+TEST(Device, OlderThanTuringIsRefusedByName) {
+  ExpectFailure([] { CheckDevice(Named("Tesla V100", 70), DataType::kFloat16); }, EXECUTOR_UNAVAILABLE,
+                "Tesla V100 (GPU-0) has compute capability 7.0; expected 7.5");
+}
+
+TEST(Device, OfTuringRunsFloat16ButNoBfloat16) {
+  EXPECT_NO_THROW(CheckDevice(Named("Tesla T4", 75), DataType::kFloat16));
+  ExpectFailure([] { CheckDevice(Named("Tesla T4", 75), DataType::kBfloat16); }, EXECUTOR_MODEL_UNSUPPORTED,
+                "dtype: 'float16'");
+}
+
+TEST(Device, ThatIsPartOfAGpuIsKnownByItsName) {
+  EXPECT_TRUE(Named("NVIDIA H200 MIG 1g.18gb", 90).is_mig());
+  EXPECT_FALSE(Named("NVIDIA H200", 90).is_mig());
+}
+
+TEST(Cuda, OutOfMemoryIsToldApartFromALostGpu) {
+  EXPECT_EQ(CudaFailure(cudaErrorMemoryAllocation, "testing").code(), EXECUTOR_OUT_OF_MEMORY);
+  EXPECT_EQ(CudaFailure(cudaErrorIllegalAddress, "testing").code(), EXECUTOR_FAILED);
+  EXPECT_EQ(CudaFailure(cudaErrorNoKernelImageForDevice, "testing").code(), EXECUTOR_UNAVAILABLE);
+}
+
+TEST(Device, OfThisMachineOpensOrSaysWhyNot) {
+  try {
+    const std::vector<Device> devices = FindDevices();
+    ASSERT_FALSE(devices.empty());
+    const Device opened = OpenDevice(0);
+    EXPECT_GT(opened.multiprocessors, 0);
+    EXPECT_GT(DeviceMemory().total_bytes, 0u);
+    ExpectFailure([&] { OpenDevice(static_cast<int>(devices.size())); }, EXECUTOR_INVALID_OPTION, opened.name);
+  } catch (const executor::Failure& failure) {
+    EXPECT_EQ(failure.code(), EXECUTOR_UNAVAILABLE) << failure.what();
+  }
+}
+
+}  // namespace
+}  // namespace embedded::cuda

@@ -28,12 +28,6 @@ std::string UuidText(const cudaUUID_t& uuid, bool mig) {
   return text;
 }
 
-int Attribute(cudaDeviceAttr attribute, int id) {
-  int value = 0;
-  Check(cudaDeviceGetAttribute(&value, attribute, id), "reading a GPU's properties");
-  return value;
-}
-
 Device Describe(int id) {
   cudaDeviceProp properties;
   Check(cudaGetDeviceProperties(&properties, id), "reading a GPU's properties");
@@ -43,8 +37,6 @@ Device Describe(int id) {
   device.uuid = UuidText(properties.uuid, device.is_mig());
   device.architecture = 10 * properties.major + properties.minor;
   device.multiprocessors = properties.multiProcessorCount;
-  device.shared_bytes_per_block = static_cast<size_t>(Attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, id));
-  device.l2_bytes = static_cast<size_t>(properties.l2CacheSize);
   device.memory_bytes = properties.totalGlobalMem;
   Check(cudaDriverGetVersion(&device.driver_cuda), "reading the driver's version");
   return device;
@@ -75,18 +67,18 @@ Device OpenDevice(int id) {
                                                ". Check CUDA_VISIBLE_DEVICES, which renumbers GPUs.");
   }
   const Device& device = devices[static_cast<size_t>(id)];
-  CheckDevice(device, DataType::kFloat16);
+  CheckDevice(device, Element::kFloat16);
   Check(cudaSetDevice(id), "opening the GPU");
   Check(ProbeKernel(), "looking for machine code for this GPU");
   return device;
 }
 
-void CheckDevice(const Device& device, DataType type) {
+void CheckDevice(const Device& device, Element type) {
   const std::string found = device.name + " (" + device.uuid + ") has compute capability " + device.architecture_text();
   if (device.architecture < kOldestArchitecture)
     throw Failure(EXECUTOR_UNAVAILABLE,
                   found + "; expected 7.5 or newer. Use another GPU (deviceIds), or executor: 'cpu'.");
-  if (type == DataType::kBfloat16 && device.architecture < kOldestBfloat16Architecture)
+  if (type == Element::kBfloat16 && device.architecture < kOldestBfloat16Architecture)
     throw Failure(EXECUTOR_MODEL_UNSUPPORTED, found +
                                                   ", and the engine's data type is bfloat16; expected 8.0 or newer. " +
                                                   "Convert the model again with dtype: 'float16'.");

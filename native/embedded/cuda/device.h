@@ -6,18 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "embedded/cuda/data_type.h"
+#include "embedded/cuda/element.h"
 
 namespace embedded::cuda {
 
 struct Device {
-  int id = 0;                         // as CUDA counts, after CUDA_VISIBLE_DEVICES
-  std::string name;                   // "NVIDIA H200"; a part of a GPU says which: "NVIDIA H200 MIG 1g.18gb"
-  std::string uuid;                   // "GPU-..." or "MIG-...", as nvidia-smi -L prints it
-  int architecture = 0;               // 10 * major + minor: 90 for compute capability 9.0
-  int multiprocessors = 0;            // the grid of a persistent kernel
-  size_t shared_bytes_per_block = 0;  // at most, after opting in
-  size_t l2_bytes = 0;
+  int id = 0;               // as CUDA counts, after CUDA_VISIBLE_DEVICES
+  std::string name;         // "NVIDIA H200"; a part of a GPU says which: "NVIDIA H200 MIG 1g.18gb"
+  std::string uuid;         // "GPU-..." or "MIG-...", as nvidia-smi -L prints it
+  int architecture = 0;     // 10 * major + minor: 90 for compute capability 9.0
+  int multiprocessors = 0;  // the grid of a persistent kernel
   size_t memory_bytes = 0;
   int driver_cuda = 0;  // 1000 * major + 10 * minor
 
@@ -34,7 +32,7 @@ Device OpenDevice(int id);
 
 // Throws executor::Failure: EXECUTOR_UNAVAILABLE where the GPU is older than any this library is made for, and
 // EXECUTOR_MODEL_UNSUPPORTED where it cannot compute in `type`.
-void CheckDevice(const Device& device, DataType type);
+void CheckDevice(const Device& device, Element type);
 
 struct MemoryInfo {
   size_t free_bytes;

@@ -57,13 +57,13 @@ TEST(Driver, UpdatedUnderARunningKernelIsToldAsThat) {
 }
 
 TEST(Device, OlderThanTuringIsRefusedByName) {
-  ExpectFailure([] { CheckDevice(Named("Tesla V100", 70), DataType::kFloat16); }, EXECUTOR_UNAVAILABLE,
+  ExpectFailure([] { CheckDevice(Named("Tesla V100", 70), Element::kFloat16); }, EXECUTOR_UNAVAILABLE,
                 "Tesla V100 (GPU-0) has compute capability 7.0; expected 7.5");
 }
 
 TEST(Device, OfTuringRunsFloat16ButNoBfloat16) {
-  EXPECT_NO_THROW(CheckDevice(Named("Tesla T4", 75), DataType::kFloat16));
-  ExpectFailure([] { CheckDevice(Named("Tesla T4", 75), DataType::kBfloat16); }, EXECUTOR_MODEL_UNSUPPORTED,
+  EXPECT_NO_THROW(CheckDevice(Named("Tesla T4", 75), Element::kFloat16));
+  ExpectFailure([] { CheckDevice(Named("Tesla T4", 75), Element::kBfloat16); }, EXECUTOR_MODEL_UNSUPPORTED,
                 "dtype: 'float16'");
 }
 

@@ -1,0 +1,116 @@
+#include "embedded/cuda/linear_layers.h"
+
+#include <cstdlib>
+#include <string>
+
+namespace embedded::cuda {
+namespace {
+
+constexpr char kVariable[] = "NODE_TENSORRT_LLM_CUDA_LINEAR";
+constexpr LinearKernel kAll[] = {LinearKernel::kPlain, LinearKernel::kMatmul, LinearKernel::kRing,
+                                 LinearKernel::kBlockRing, LinearKernel::kDirect};
+
+std::optional<LinearKernel> ForcedKernel() {
+  const char* const forced = std::getenv(kVariable);
+  if (forced == nullptr || *forced == 0) return std::nullopt;
+  std::string names;
+  for (const LinearKernel kernel : kAll) {
+    if (std::string(forced) == NameOf(kernel)) return kernel;
+    names += (names.empty() ? "" : ", ") + std::string(NameOf(kernel));
+  }
+  throw executor::Failure(EXECUTOR_INVALID_OPTION, std::string("The environment variable ") + kVariable + " is \"" +
+                                                       forced + "\"; expected one of " + names + ". Unset it.");
+}
+
+// Where cuBLASLt writes the call's result itself; null if it cannot.
+void* DirectOutput(const LinearOutput& output) {
+  if (const auto* const elements = std::get_if<ElementsOutput>(&output)) return elements->y;
+  if (const auto* const floats = std::get_if<FloatsOutput>(&output)) return floats->y;
+  if (const auto* const hidden = std::get_if<HiddenOutput>(&output)) return hidden->hidden;
+  return nullptr;
+}
+
+}  // namespace
+
+const char* NameOf(LinearKernel kernel) {
+  switch (kernel) {
+    case LinearKernel::kPlain:
+      return "plain";
+    case LinearKernel::kMatmul:
+      return "cublaslt";
+    case LinearKernel::kRing:
+      return "ring";
+    case LinearKernel::kBlockRing:
+      return "block-ring";
+    case LinearKernel::kDirect:
+      return "direct";
+  }
+  return "";
+}
+
+MatmulProblem ProblemOf(const LinearCall& call) {
+  const MatmulOutput output = std::holds_alternative<FloatsOutput>(call.output)   ? MatmulOutput::kFloats
+                              : std::holds_alternative<HiddenOutput>(call.output) ? MatmulOutput::kAddToFloats
+                                                                                  : MatmulOutput::kElements;
+  return {call.shape, call.tokens, output};
+}
+
+LinearLayers::LinearLayers(Matmul* matmul) : traits_(CurrentDeviceTraits()), matmul_(matmul), forced_(ForcedKernel()) {}
+
+bool LinearLayers::Can(LinearKernel kernel, const LinearCall& call) const {
+  switch (kernel) {
+    case LinearKernel::kPlain:
+      return true;
+    case LinearKernel::kMatmul:
+      return std::holds_alternative<ElementsInput>(call.input) && matmul_->HasAlgorithm(ProblemOf(call));
+    case LinearKernel::kRing:
+      return CanRingGemv(call, traits_);
+    case LinearKernel::kBlockRing:
+      return CanBlockRingGemv(call, traits_);
+    case LinearKernel::kDirect:
+      return CanDirectGemv(call, traits_);
+  }
+  return false;
+}
+
+bool LinearLayers::FusesNorm(const LinearCall& call) const {
+  const LinearKernel kernel = Choose(call);
+  return kernel == LinearKernel::kRing || kernel == LinearKernel::kDirect;
+}
+
+LinearKernel LinearLayers::Choose(const LinearCall& call) const {
+  if (forced_ && Can(*forced_, call)) return *forced_;
+  // Measured on an H200 at Llama's shapes: the own kernels win up to 8 tokens everywhere, and up to 16 but for long sums.
+  constexpr int kFewTokens = 8;
+  constexpr int kLongDepth = 8192;
+  if (Can(LinearKernel::kRing, call)) return LinearKernel::kRing;
+  if (Can(LinearKernel::kDirect, call)) return LinearKernel::kDirect;
+  const bool own = call.tokens <= kFewTokens || call.shape.depth <= kLongDepth;
+  if (own && Can(LinearKernel::kBlockRing, call)) return LinearKernel::kBlockRing;
+  return Can(LinearKernel::kMatmul, call) ? LinearKernel::kMatmul : LinearKernel::kPlain;
+}
+
+void LinearLayers::Run(const LinearCall& call, void* scratch, cudaStream_t stream) const {
+  RunWith(Choose(call), call, scratch, stream);
+}
+
+void LinearLayers::RunWith(LinearKernel kernel, const LinearCall& call, void* scratch, cudaStream_t stream) const {
+  switch (kernel) {
+    case LinearKernel::kPlain:
+      return PlainLinear(call, stream);
+    case LinearKernel::kRing:
+      return RingGemv(call, stream);
+    case LinearKernel::kBlockRing:
+      return BlockRingGemv(call, stream);
+    case LinearKernel::kDirect:
+      return DirectGemv(call, stream);
+    case LinearKernel::kMatmul:
+      break;
+  }
+  void* const direct = DirectOutput(call.output);
+  matmul_->Run(ProblemOf(call), call.weights, std::get<ElementsInput>(call.input).x,
+               direct != nullptr ? direct : scratch, stream);
+  if (direct == nullptr) FinishLinear(call, scratch, stream);
+}
+
+}  // namespace embedded::cuda

@@ -1,0 +1,44 @@
+// The linear layers of a model: every call by the fastest kernel that can do it.
+#ifndef EMBEDDED_CUDA_LINEAR_LAYERS_H_
+#define EMBEDDED_CUDA_LINEAR_LAYERS_H_
+
+#include <cstddef>
+#include <optional>
+
+#include "embedded/cuda/linear.h"
+#include "embedded/cuda/matmul.h"
+
+namespace embedded::cuda {
+
+enum class LinearKernel { kPlain, kMatmul, kRing, kBlockRing, kDirect };
+
+const char* NameOf(LinearKernel kernel);  // as NODE_TENSORRT_LLM_CUDA_LINEAR takes it
+
+class LinearLayers {
+ public:
+  // For the current device; borrows `matmul`. NODE_TENSORRT_LLM_CUDA_LINEAR names a kernel to be taken wherever it can do a call; throws executor::Failure with
+  // EXECUTOR_INVALID_OPTION if it names none.
+  explicit LinearLayers(Matmul* matmul);
+
+  // Whether Run takes `call` with its RMSNorm in it. If not, the caller normalizes first: with more than one token that is cheaper
+  // than every block of a kernel doing it again.
+  bool FusesNorm(const LinearCall& call) const;
+  LinearKernel Choose(const LinearCall& call) const;
+  // `scratch` is elements [tokens, outputs], used between cuBLASLt and what it cannot do itself. The input must be ElementsInput unless
+  // FusesNorm.
+  void Run(const LinearCall& call, void* scratch, cudaStream_t stream) const;
+  void RunWith(LinearKernel kernel, const LinearCall& call, void* scratch, cudaStream_t stream) const;
+  bool Can(LinearKernel kernel, const LinearCall& call) const;
+
+ private:
+  const DeviceTraits& traits_;
+  Matmul* matmul_;
+  std::optional<LinearKernel> forced_;
+};
+
+// How cuBLASLt computes the call: into its output, or into scratch that FinishLinear then takes.
+MatmulProblem ProblemOf(const LinearCall& call);
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_LINEAR_LAYERS_H_

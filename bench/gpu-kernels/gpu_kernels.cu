@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -186,8 +187,8 @@ double RelativeError(const std::vector<float>& got, const std::vector<float>& ex
   return std::sqrt(difference / norm);
 }
 
-void TimeLayer(const Model& model, const Buffers& buffers, LinearLayers& layers, Matmul& matmul, Layer layer,
-               int tokens, cudaStream_t stream) {
+void TimeLayer(const Model& model, const Buffers& buffers, LinearLayers& layers, Layer layer, int tokens,
+               cudaStream_t stream) {
   const auto norm = tokens == 1 ? Buffers::Norm::kFused : Buffers::Norm::kBefore;
   const size_t copies = buffers.Copies(layer);
   const auto once = [&](LinearKernel kernel, const LinearCall& call) {
@@ -212,11 +213,56 @@ void TimeLayer(const Model& model, const Buffers& buffers, LinearLayers& layers,
   report("block-ring", LinearKernel::kBlockRing, Buffers::Norm::kBefore);
   report("direct", LinearKernel::kDirect, norm);
   report("cublaslt", LinearKernel::kMatmul, Buffers::Norm::kBefore);
-  if (tokens < 16) return;
   std::vector<const void*> weights;
   for (size_t i = 0; i < copies; ++i) weights.push_back(buffers.Call(layer, tokens, Buffers::Norm::kBefore, i).weights);
-  matmul.Tune(ProblemOf(buffers.Call(layer, tokens, Buffers::Norm::kBefore, 0)), weights, stream);
-  report("cublaslt tuned", LinearKernel::kMatmul, Buffers::Norm::kBefore);
+  layers.Tune(buffers.Call(layer, tokens, norm, 0), weights, buffers.scratch(), stream);
+  const LinearCall call = buffers.Call(layer, tokens, norm, 0);
+  std::printf("%-12s %2d tokens  %-7s measured: %s\n", model.name, tokens, kLayerNames[static_cast<int>(layer)],
+              NameOf(layers.Choose(call)));
+  if (tokens >= 16) report("cublaslt tuned", LinearKernel::kMatmul, Buffers::Norm::kBefore);
+}
+
+// Ring parameters for each layer, with the norm in the kernel and without.
+void Sweep(const Model& model, const Buffers& buffers, cudaStream_t stream) {
+  const DeviceTraits& traits = CurrentDeviceTraits();
+  const auto report = [&](Layer layer, const LinearCall& call, const char* kernel, const std::string& tuning,
+                          auto run) {
+    const int launches = layer == Layer::kHead ? 8 : 36;
+    const double us = Time(stream, launches, run);
+    std::printf("%-12s %2d tokens  %-7s %-10s %-5s %-18s %8.2f us %6.0f GB/s\n", model.name, call.tokens,
+                kLayerNames[static_cast<int>(layer)], kernel,
+                std::holds_alternative<NormalizedInput>(call.input) ? "norm" : "", tuning.c_str(), us,
+                call.shape.weight_bytes() / us * 1e-3);
+  };
+  for (const Layer layer : kLayers) {
+    const size_t copies = buffers.Copies(layer);
+    for (const auto norm : {Buffers::Norm::kFused, Buffers::Norm::kBefore})
+      for (const RingTuning& tuning :
+           {RingTuning{16, 3, 2048}, RingTuning{16, 2, 2048}, RingTuning{12, 4, 2048}, RingTuning{12, 3, 2048},
+            RingTuning{8, 6, 2048}, RingTuning{8, 3, 4096}, RingTuning{8, 2, 4096}}) {
+        const LinearCall call = buffers.Call(layer, 1, norm, 0);
+        const bool is_norm = std::holds_alternative<NormalizedInput>(call.input);
+        const size_t bytes =
+            size_t{2} * tuning.warps * tuning.stages * tuning.chunk_bytes + size_t{2} * call.shape.depth + 2048;
+        if (bytes > static_cast<size_t>(traits.shared_memory_per_block) || (norm == Buffers::Norm::kFused && !is_norm))
+          continue;
+        report(layer, call, "ring",
+               "W" + std::to_string(tuning.warps) + " S" + std::to_string(tuning.stages) + " C" +
+                   std::to_string(tuning.chunk_bytes),
+               [&](size_t i) { RingGemv(buffers.Call(layer, 1, norm, i % copies), tuning, stream); });
+      }
+    for (const int tokens : {1, 4, 8, 16})
+      for (const int stages : {3, 4, 5, 6}) {
+        const LinearCall call = buffers.Call(layer, tokens, Buffers::Norm::kBefore, 0);
+        const bool kept = call.shape.depth == 4096 || (call.shape.depth == 8192 && tokens <= 8);
+        const size_t rows = kept ? 16 : tokens + (tokens > 4 && tokens <= 8 ? 32 : 16);
+        if (stages * rows * 2112 + 32768 + 256 > static_cast<size_t>(traits.shared_memory_per_block)) continue;
+        report(layer, call, "block-ring", "S" + std::to_string(stages), [&](size_t i) {
+          BlockRingGemv(buffers.Call(layer, tokens, Buffers::Norm::kBefore, i % copies), BlockRingTuning{stages},
+                        stream);
+        });
+      }
+  }
 }
 
 // All layers and the head for one token in one graph, each by the kernel that is chosen; no attention and no sampling.
@@ -250,10 +296,12 @@ int main(int count, char** names) {
     for (const Model& model : kModels) {
       const bool wanted =
           std::any_of(names + 1, names + count, [&](const std::string& name) { return name == model.name; });
+      const bool sweep = std::getenv("SWEEP") != nullptr;
       if (count > 1 && !wanted) continue;
       const Buffers buffers(model);
+      if (sweep) Sweep(model, buffers, stream.get());
       for (const int tokens : {1, 2, 4, 8, 16, 32, 64})
-        for (const Layer layer : kLayers) TimeLayer(model, buffers, layers, matmul, layer, tokens, stream.get());
+        for (const Layer layer : kLayers) TimeLayer(model, buffers, layers, layer, tokens, stream.get());
       TimeStep(model, buffers, layers, stream.get());
     }
     return 0;

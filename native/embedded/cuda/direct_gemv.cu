@@ -40,16 +40,18 @@ __device__ float Dot(uint4 weights, uint4 x, float sum) {
   return Dot<T>(weights.w, x.w, sum);
 }
 
-// Shared memory: x, elements [padded_depth], then a float for each warp.
+// Shared memory: x, elements [padded_depth], then scratch.
 template <typename T, typename Input, typename Output>
 __global__ void __launch_bounds__(kWarps* kWarpSize)
     DirectGemvKernel(const T* weights, Input input, Output output, int padded_depth) {
   extern __shared__ __align__(16) unsigned char shared[];
   T* const x = reinterpret_cast<T*>(shared);
   ptx::LaunchDependents();
+  auto pieces = input.Prepare();
   ptx::WaitForEarlierKernels();
-  input.Stage(x, padded_depth, reinterpret_cast<float*>(x + padded_depth));
+  input.Load(&pieces);
   const auto place = output.ForToken(0);
+  input.Stage(pieces, x, padded_depth, reinterpret_cast<float*>(x + padded_depth));
   __syncthreads();
 
   const int lane = static_cast<int>(threadIdx.x % kWarpSize);
@@ -91,7 +93,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
 int PaddedDepth(int depth) { return CeilDivide(depth, kStep) * kStep; }
 
 size_t SharedBytes(int depth) {
-  return static_cast<size_t>(PaddedDepth(depth)) * kElementBytes + kWarps * sizeof(float);
+  return static_cast<size_t>(PaddedDepth(depth)) * kElementBytes + kScratchFloats * sizeof(float);
 }
 
 }  // namespace

@@ -91,10 +91,20 @@ void PlainLinear(const LinearCall& call, cudaStream_t stream);
 // One token, sm_90 on: decode-sized layers near memory bandwidth (ring_gemv.cuh).
 bool CanRingGemv(const LinearCall& call, const DeviceTraits& traits);
 void RingGemv(const LinearCall& call, cudaStream_t stream);
+struct RingTuning {
+  int warps;        // of a block
+  int stages;       // of each warp's ring
+  int chunk_bytes;  // of each of two rows, in a stage: 2048 or 4096
+};
+void RingGemv(const LinearCall& call, const RingTuning& tuning, cudaStream_t stream);  // for measuring
 
 // 1 to 16 tokens whose input is ElementsInput, sm_90 on (block_ring_gemv.cuh).
 bool CanBlockRingGemv(const LinearCall& call, const DeviceTraits& traits);
 void BlockRingGemv(const LinearCall& call, cudaStream_t stream);
+struct BlockRingTuning {
+  int stages;
+};
+void BlockRingGemv(const LinearCall& call, const BlockRingTuning& tuning, cudaStream_t stream);  // for measuring
 
 // One token, any GPU (direct_gemv.cu).
 bool CanDirectGemv(const LinearCall& call, const DeviceTraits& traits);

@@ -22,37 +22,55 @@ __device__ float2 UnpackPair(uint32_t pair) {
     return __half22float2(*reinterpret_cast<const __half2*>(&pair));
 }
 
+// How x of one token gets into a block's shared memory, in three parts, so that a kernel does other things while loads are under way:
+//   Prepare  what no kernel before it writes; may be called before they have ended
+//   Load     after they have ended: this thread's values
+//   Stage    fills staged [padded_depth], zeros from depth on. The block must meet at a barrier before it reads them. `scratch` is
+//            kScratchFloats floats of shared memory
+// A thread keeps kPiecesKept pieces of 8 values; what is longer is loaded in Stage.
+constexpr int kPiecesKept = 2;
+constexpr int kScratchFloats = 32;
+
 template <typename T>
 struct StageElements {
   const T* x;  // [tokens, depth]
   int depth;
 
+  struct Pieces {
+    uint4 x[kPiecesKept];
+  };
+
   StageElements(const ElementsInput& from, int depth) : x(static_cast<const T*>(from.x)), depth(depth) {}
 
-  // Fills staged [padded_depth], zeros from depth on. The caller's block must meet at a barrier before it reads them; `scratch`
-  // holds a float for each warp.
-  __device__ void Stage(T* staged, int padded_depth, float* /*scratch*/) const {
-    for (int k = threadIdx.x * kElementsPerLoad; k < padded_depth; k += blockDim.x * kElementsPerLoad)
-      *reinterpret_cast<uint4*>(staged + k) =
-          k < depth ? __ldcg(reinterpret_cast<const uint4*>(x + k)) : make_uint4(0, 0, 0, 0);
+  __device__ Pieces Prepare() const { return {}; }
+  __device__ void Load(Pieces* pieces) const {
+#pragma unroll
+    for (int i = 0; i < kPiecesKept; ++i) pieces->x[i] = At((threadIdx.x + i * blockDim.x) * kElementsPerLoad);
   }
-  // x[token, k]; the plain kernel's way. `scale` is what Scale gave.
+  __device__ void Stage(const Pieces& pieces, T* staged, int padded_depth, float* /*scratch*/) const {
+    const int step = blockDim.x * kElementsPerLoad;
+    int k = threadIdx.x * kElementsPerLoad;
+#pragma unroll
+    for (int i = 0; i < kPiecesKept; ++i, k += step)
+      if (k < padded_depth) *reinterpret_cast<uint4*>(staged + k) = pieces.x[i];
+    for (; k < padded_depth; k += step) *reinterpret_cast<uint4*>(staged + k) = At(k);
+  }
+  // x[token, k], the plain kernel's way; `scale` is what Scale gave.
   __device__ float Scale(int) const { return 1; }
   __device__ float Value(int token, int k, float) const { return ToFloat(x[static_cast<size_t>(token) * depth + k]); }
+
+ private:
+  __device__ uint4 At(int k) const {
+    return k < depth ? __ldcg(reinterpret_cast<const uint4*>(x + k)) : make_uint4(0, 0, 0, 0);
+  }
 };
 
 template <typename T>
 struct StageNormalized {
-  // Pieces of 8 values that a thread keeps between the sum of squares and the scaling; what is longer is read again, from L2.
-  static constexpr int kPiecesKept = 2;
-
   const float* hidden;  // [tokens, depth]
   const T* weight;      // [depth]
   float epsilon;
   int depth;
-
-  StageNormalized(const NormalizedInput& from, int depth)
-      : hidden(from.hidden), weight(static_cast<const T*>(from.weight)), epsilon(from.epsilon), depth(depth) {}
 
   struct Piece {
     float4 low, high;
@@ -62,28 +80,40 @@ struct StageNormalized {
              high.z * high.z + high.w * high.w;
     }
   };
+  struct Pieces {
+    uint4 weights[kPiecesKept];
+    Piece hidden[kPiecesKept];
+  };
 
+  StageNormalized(const NormalizedInput& from, int depth)
+      : hidden(from.hidden), weight(static_cast<const T*>(from.weight)), epsilon(from.epsilon), depth(depth) {}
+
+  __device__ Pieces Prepare() const {
+    Pieces pieces;
+#pragma unroll
+    for (int i = 0; i < kPiecesKept; ++i)
+      pieces.weights[i] = WeightsAt((threadIdx.x + i * blockDim.x) * kElementsPerLoad);
+    return pieces;
+  }
+  __device__ void Load(Pieces* pieces) const {
+#pragma unroll
+    for (int i = 0; i < kPiecesKept; ++i)
+      pieces->hidden[i] = HiddenAt((threadIdx.x + i * blockDim.x) * kElementsPerLoad);
+  }
   // Scales first and rounds once: in fp16 the unscaled product could overflow.
-  __device__ void Stage(T* staged, int padded_depth, float* scratch) const {
+  __device__ void Stage(const Pieces& pieces, T* staged, int padded_depth, float* scratch) const {
     const int step = blockDim.x * kElementsPerLoad;
-    const int first = threadIdx.x * kElementsPerLoad;
-    Piece kept[kPiecesKept];
+    const int after_kept = (threadIdx.x + kPiecesKept * blockDim.x) * kElementsPerLoad;
     float squares = 0;
 #pragma unroll
-    for (int i = 0; i < kPiecesKept; ++i) {
-      kept[i] = Load(first + i * step);
-      squares += kept[i].SumOfSquares();
-    }
-    for (int k = first + kPiecesKept * step; k < depth; k += step) squares += Load(k).SumOfSquares();
-    squares = SumOverWarp(squares);
-    if (threadIdx.x % kWarpSize == 0) scratch[threadIdx.x / kWarpSize] = squares;
-    __syncthreads();
-    float total = 0;
-    for (unsigned warp = 0; warp < blockDim.x / kWarpSize; ++warp) total += scratch[warp];
-    const float scale = rsqrtf(total / depth + epsilon);
+    for (int i = 0; i < kPiecesKept; ++i) squares += pieces.hidden[i].SumOfSquares();
+    for (int k = after_kept; k < depth; k += step) squares += HiddenAt(k).SumOfSquares();
+    const float scale = rsqrtf(SumOverBlock(squares, scratch) / depth + epsilon);
+    int k = threadIdx.x * kElementsPerLoad;
 #pragma unroll
-    for (int i = 0; i < kPiecesKept; ++i) Put(staged, padded_depth, first + i * step, kept[i], scale);
-    for (int k = first + kPiecesKept * step; k < padded_depth; k += step) Put(staged, padded_depth, k, Load(k), scale);
+    for (int i = 0; i < kPiecesKept; ++i, k += step)
+      if (k < padded_depth) Put(staged + k, pieces.hidden[i], scale, pieces.weights[i]);
+    for (; k < padded_depth; k += step) Put(staged + k, HiddenAt(k), scale, WeightsAt(k));
   }
   __device__ float Scale(int token) const {
     float squares = 0;
@@ -98,24 +128,23 @@ struct StageNormalized {
   }
 
  private:
-  __device__ Piece Load(int k) const {
+  // Zeros past the end, which become zeros of x.
+  __device__ Piece HiddenAt(int k) const {
     if (k >= depth) return {};
     const float4* const from = reinterpret_cast<const float4*>(hidden + k);
     return {__ldcg(from), __ldcg(from + 1)};
   }
-  __device__ void Put(T* staged, int padded_depth, int k, const Piece& piece, float scale) const {
-    if (k >= padded_depth) return;
-    uint4 out = make_uint4(0, 0, 0, 0);
-    if (k < depth) {
-      const uint4 weights = *reinterpret_cast<const uint4*>(weight + k);
-      const auto product = [scale](float first, float second, uint32_t pair) {
-        const float2 factor = UnpackPair<T>(pair);
-        return Pack(first * scale * factor.x, second * scale * factor.y, T{});
-      };
-      out = {product(piece.low.x, piece.low.y, weights.x), product(piece.low.z, piece.low.w, weights.y),
-             product(piece.high.x, piece.high.y, weights.z), product(piece.high.z, piece.high.w, weights.w)};
-    }
-    *reinterpret_cast<uint4*>(staged + k) = out;
+  __device__ uint4 WeightsAt(int k) const {
+    return k < depth ? *reinterpret_cast<const uint4*>(weight + k) : make_uint4(0, 0, 0, 0);
+  }
+  __device__ static void Put(T* to, const Piece& piece, float scale, const uint4& weights) {
+    const auto product = [scale](float first, float second, uint32_t pair) {
+      const float2 factor = UnpackPair<T>(pair);
+      return Pack(first * scale * factor.x, second * scale * factor.y, T{});
+    };
+    *reinterpret_cast<uint4*>(to) = {
+        product(piece.low.x, piece.low.y, weights.x), product(piece.low.z, piece.low.w, weights.y),
+        product(piece.high.x, piece.high.y, weights.z), product(piece.high.z, piece.high.w, weights.w)};
   }
 };
 

@@ -3,7 +3,10 @@
 #define EMBEDDED_CUDA_LINEAR_LAYERS_H_
 
 #include <cstddef>
+#include <map>
 #include <optional>
+#include <tuple>
+#include <vector>
 
 #include "embedded/cuda/linear.h"
 #include "embedded/cuda/matmul.h"
@@ -24,6 +27,11 @@ class LinearLayers {
   // than every block of a kernel doing it again.
   bool FusesNorm(const LinearCall& call) const;
   LinearKernel Choose(const LinearCall& call) const;
+  // Measures the kernels that can do calls like `call` (shape, tokens, kinds of input and output), cuBLASLt's algorithms included, over
+  // `weights`, matrices of its shape that are read in turn so that the L2 does not hold them; Choose gives the fastest from then on.
+  // What call.output and scratch point to is overwritten. Waits for the GPU. Worth it for each batch size of decode: machines of one
+  // kind differ in which kernel wins.
+  void Tune(const LinearCall& call, const std::vector<const void*>& weights, void* scratch, cudaStream_t stream);
   // `scratch` is elements [tokens, outputs], used between cuBLASLt and what it cannot do itself. The input must be ElementsInput unless
   // FusesNorm.
   void Run(const LinearCall& call, void* scratch, cudaStream_t stream) const;
@@ -34,6 +42,10 @@ class LinearLayers {
   const DeviceTraits& traits_;
   Matmul* matmul_;
   std::optional<LinearKernel> forced_;
+  // By element, outputs, depth, tokens, and which alternatives input and output are.
+  using Key = std::tuple<Element, int, int, int, size_t, size_t>;
+  static Key KeyOf(const LinearCall& call);
+  std::map<Key, LinearKernel> measured_;
 };
 
 // How cuBLASLt computes the call: into its output, or into scratch that FinishLinear then takes.

@@ -1,17 +1,16 @@
 #include "embedded/cuda/matmul.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <limits>
 
 #include "embedded/cuda/check.h"
+#include "embedded/cuda/timing.h"
 
 namespace embedded::cuda {
 namespace {
 
 constexpr size_t kWorkspaceBytes = size_t{64} << 20;
 constexpr int kCandidates = 16;  // asked for; about 8 are given
-constexpr int kReplays = 5;
 constexpr float kOne = 1;
 constexpr float kZero = 0;
 
@@ -161,31 +160,19 @@ void Matmul::Tune(const MatmulProblem& problem, const std::vector<const void*>& 
   const std::vector<uint16_t> elements = RandomElements(shape.element, x_count);
   Check(cudaMemcpyAsync(x.data(), elements.data(), x.bytes(), cudaMemcpyHostToDevice, stream), "filling a buffer");
   Check(cudaMemsetAsync(y.data(), 0, y.bytes(), stream), "filling a buffer");
-  // Enough launches that one starting late does not show, and few of a matrix that takes long by itself.
-  constexpr size_t kBytesToRead = size_t{1} << 30;
-  const size_t launches = std::clamp<size_t>(kBytesToRead / shape.weight_bytes(), 4, 20);
-  const Event start = MakeTimingEvent();
-  const Event end = MakeTimingEvent();
+  const int launches = LaunchesToTime(shape.weight_bytes());
   float fastest = std::numeric_limits<float>::infinity();
   for (const lt::Algorithm& candidate : plan.Candidates()) {
     bool runs = true;
     const GraphExec graph = CaptureGraph(stream, [&](cudaStream_t recorded) {
-      for (size_t i = 0; i < launches && runs; ++i)
-        runs = plan.Run(candidate, weights[i % weights.size()], x.data(), y.data(), workspace_.data(), recorded) ==
-               lt::kSuccess;
+      for (int i = 0; i < launches && runs; ++i)
+        runs = plan.Run(candidate, weights[static_cast<size_t>(i) % weights.size()], x.data(), y.data(),
+                        workspace_.data(), recorded) == lt::kSuccess;
     });
     if (!runs) continue;
-    std::vector<float> milliseconds(kReplays);
-    for (float& time : milliseconds) {
-      Check(cudaEventRecord(start.get(), stream), "measuring matrix products");
-      Check(cudaGraphLaunch(graph.get(), stream), "measuring matrix products");
-      Check(cudaEventRecord(end.get(), stream), "measuring matrix products");
-      Check(cudaEventSynchronize(end.get()), "measuring matrix products");
-      Check(cudaEventElapsedTime(&time, start.get(), end.get()), "measuring matrix products");
-    }
-    std::nth_element(milliseconds.begin(), milliseconds.begin() + kReplays / 2, milliseconds.end());
-    if (milliseconds[kReplays / 2] >= fastest) continue;
-    fastest = milliseconds[kReplays / 2];
+    const float ms = MedianReplayMs(graph, stream);
+    if (ms >= fastest) continue;
+    fastest = ms;
     plan.Choose(candidate);
     choices_.Set(problem, candidate);
   }

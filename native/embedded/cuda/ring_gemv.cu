@@ -9,19 +9,21 @@ namespace {
 
 int PaddedDepth(int depth) { return (depth + kWarpLoadElements - 1) / kWarpLoadElements * kWarpLoadElements; }
 
-// What measured fastest on an H200 at depth 4096 and 14336: 128 to 192 KiB in flight; longer chunks for the many rows of a head;
-// fewer warps where x is long.
-RingLayout Preferred(const LinearShape& shape) {
+// What measured fastest on an H200 at the shapes of Llama 8B and 70B, with 192 KiB in flight either way.
+RingLayout Preferred(const LinearShape& shape, const DeviceTraits& traits) {
   constexpr int kManyOutputs = 65536;
-  constexpr int kLongDepth = 8192;
   const int padded = PaddedDepth(shape.depth);
-  if (shape.outputs >= kManyOutputs) return {8, 3, 4096, padded};
-  return {shape.depth > kLongDepth ? 12 : 16, 3, 2048, padded};
+  const RingLayout many_warps{16, 3, 2048, padded};
+  const RingLayout long_chunks{8, 3, 4096, padded};
+  if (shape.outputs >= kManyOutputs) return long_chunks;
+  // With 16 warps most would wait while a few do a second unit.
+  const int rounds_in_halves = shape.outputs / (many_warps.warps * traits.multiprocessors);  // a unit is two outputs
+  return rounds_in_halves == 2 ? long_chunks : many_warps;
 }
 
 // The preferred layout with as many stages and warps as the GPU's shared memory holds.
 std::optional<RingLayout> ChooseLayout(const LinearShape& shape, const DeviceTraits& traits) {
-  RingLayout layout = Preferred(shape);
+  RingLayout layout = Preferred(shape, traits);
   while (layout.bytes() > SharedMemoryPerBlock(traits)) {
     if (layout.stages > 2)
       --layout.stages;
@@ -41,9 +43,13 @@ bool CanRingGemv(const LinearCall& call, const DeviceTraits& traits) {
 }
 
 void RingGemv(const LinearCall& call, cudaStream_t stream) {
-  const DeviceTraits& traits = CurrentDeviceTraits();
-  const RingLayout layout = ChooseLayout(call.shape, traits).value();
-  const Grid grid = PersistentGrid(traits, layout.warps * kWarpSize, layout.bytes());
+  const RingLayout layout = ChooseLayout(call.shape, CurrentDeviceTraits()).value();
+  RingGemv(call, RingTuning{layout.warps, layout.stages, layout.chunk_bytes}, stream);
+}
+
+void RingGemv(const LinearCall& call, const RingTuning& tuning, cudaStream_t stream) {
+  const RingLayout layout{tuning.warps, tuning.stages, tuning.chunk_bytes, PaddedDepth(call.shape.depth)};
+  const Grid grid = PersistentGrid(CurrentDeviceTraits(), layout.warps * kWarpSize, layout.bytes());
   WithElement(call.shape.element, [&](auto element) {
     using T = decltype(element);
     ForInput<T>(call, [&](auto input) {

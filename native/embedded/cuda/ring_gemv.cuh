@@ -36,10 +36,10 @@ struct RingLayout {
   __host__ __device__ size_t barrier_offset() const {                                     // uint64 [warps, stages]
     return x_offset() + static_cast<size_t>(padded_depth) * kElementBytes;
   }
-  __host__ __device__ size_t scratch_offset() const {  // float [warps]
+  __host__ __device__ size_t scratch_offset() const {  // float [kScratchFloats]
     return barrier_offset() + warps * stages * sizeof(uint64_t);
   }
-  __host__ __device__ size_t bytes() const { return scratch_offset() + warps * sizeof(float); }
+  __host__ __device__ size_t bytes() const { return scratch_offset() + kScratchFloats * sizeof(float); }
 };
 
 #if __CUDA_ARCH__ >= 900
@@ -117,9 +117,11 @@ __global__ void __launch_bounds__(kRingMaxWarps* kWarpSize)
       reinterpret_cast<const unsigned char*>(weights), output, ring, full, row_bytes, step, first_unit, 0};
   for (int stage = 0; stage < stages; ++stage) fetcher.Fetch(stage);
 
+  auto pieces = input.Prepare();
   ptx::WaitForEarlierKernels();
-  input.Stage(x, layout.padded_depth, scratch);
+  input.Load(&pieces);
   const auto place = output.ForToken(0);
+  input.Stage(pieces, x, layout.padded_depth, scratch);
   __syncthreads();
 
   int stage = 0;

@@ -94,7 +94,9 @@ TEST_F(Linear, KernelsMultiplyGateAndUpInPairs) {
       for (const int outputs : {2, 26, 3072})
         for (const int depth : {64, 576, 4096})
           for (const int tokens : {1, 3, 8, 16})
-            if (in == In::kElements || tokens == 1) ExpectAllRight({element, outputs, depth, tokens, in, Out::kSilu});
+            // A norm rounds x, so that a single output that happens to be small has no bound.
+            if (in == In::kElements || (tokens == 1 && outputs > 2))
+              ExpectAllRight({element, outputs, depth, tokens, in, Out::kSilu});
 }
 
 TEST_F(Linear, KernelsRotateAndAppendToThePagedCache) {
@@ -120,12 +122,15 @@ TEST_F(Linear, KernelsFillEveryMultiprocessorWithLargeLayers) {
 TEST_F(Linear, OverlappingKernelsWaitForWhatTheyRead) {
   constexpr int kLayers = 24;
   const Case c{Element::kBfloat16, 2048, 2048, 1, In::kNormalized, Out::kHidden};
-  const LinearCase test(c);
+  const LinearCase test(c), other(c);
+  // a += f(b), then b += f(a), and so on: no kernel reads what it writes.
   const auto chain = [&](void (*kernel)(const LinearCall&, cudaStream_t)) {
     test.Poison();
-    LinearCall call = test.Call();
-    std::get<NormalizedInput>(call.input).hidden = std::get<HiddenOutput>(call.output).hidden;
-    for (int layer = 0; layer < kLayers; ++layer) kernel(call, stream_.get());
+    other.Poison();
+    LinearCall to_a = test.Call(), to_b = other.Call();
+    std::get<NormalizedInput>(to_a.input).hidden = std::get<HiddenOutput>(to_b.output).hidden;
+    std::get<NormalizedInput>(to_b.input).hidden = std::get<HiddenOutput>(to_a.output).hidden;
+    for (int layer = 0; layer < kLayers; ++layer) kernel(layer % 2 == 0 ? to_a : to_b, stream_.get());
     Check(cudaStreamSynchronize(stream_.get()), "a test");
     return test.Got();
   };
@@ -180,6 +185,19 @@ TEST_F(MatmulTest, GivesTheSameAfterTuning) {
   const LinearLayers layers(matmul_.get());
   ExpectRight(test, test.Expected(), Tolerance(c), "tuned",
               [&](const LinearCall& tuned) { layers.RunWith(LinearKernel::kMatmul, tuned, nullptr, stream_.get()); });
+}
+
+TEST_F(MatmulTest, TuningChoosesAKernelThatIsRight) {
+  LinearLayers layers(matmul_.get());
+  for (const int tokens : {1, 4, 16, 24}) {
+    const Case c{Element::kFloat16, 1024, 1024, tokens, In::kElements, Out::kSilu};
+    const LinearCase test(c);
+    const DeviceBuffer scratch(static_cast<size_t>(tokens) * c.outputs * kElementBytes, "a test");
+    layers.Tune(test.Call(), {test.Call().weights}, scratch.data(), stream_.get());
+    EXPECT_NE(layers.Choose(test.Call()), LinearKernel::kPlain);
+    ExpectRight(test, test.Expected(), 2 * Tolerance(c), NameOf(layers.Choose(test.Call())),
+                [&](const LinearCall& call) { layers.Run(call, scratch.data(), stream_.get()); });
+  }
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ constexpr int kDecodeThreads = 32 * kDecodeWarps;
 constexpr int kWarpTokens = 16;
 constexpr int kTileTokens = kWarpTokens * kDecodeWarps;
 constexpr int kUnitHeads = 8;  // query heads of one unit of work
+constexpr int kPiecesAtOnce = 8;
 
 // What PlanDecodeAttention finds out for one thread block.
 struct DecodeStart {
@@ -301,10 +302,20 @@ __global__ void __launch_bounds__(kDecodeThreads)
             const int head = i / (kDim / 4), d = i % (kDim / 4) * 4;
             if (d >= a.head_dim) continue;
             SoftmaxMerge merged;
-            for (int block = first_block; block <= last_block; ++block) {
-              const size_t other = static_cast<size_t>(slot_of(block)) * kUnitHeads + head;
-              merged.Add(__ldcg(a.partial_softmax + other),
-                         __ldcg(reinterpret_cast<const float4*>(a.partial_sums) + (other * kDim + d) / 4));
+            // Eight pieces are on their way before the first is added: each is a trip to the L2 cache.
+            for (int block = first_block; block <= last_block; block += kPiecesAtOnce) {
+              float2 softmax[kPiecesAtOnce];
+              float4 piece[kPiecesAtOnce];
+#pragma unroll
+              for (int i = 0; i < kPiecesAtOnce; ++i) {
+                if (block + i > last_block) continue;
+                const size_t other = static_cast<size_t>(slot_of(block + i)) * kUnitHeads + head;
+                softmax[i] = __ldcg(a.partial_softmax + other);
+                piece[i] = __ldcg(reinterpret_cast<const float4*>(a.partial_sums) + (other * kDim + d) / 4);
+              }
+#pragma unroll
+              for (int i = 0; i < kPiecesAtOnce; ++i)
+                if (block + i <= last_block) merged.Add(softmax[i], piece[i]);
             }
             merged.Store(to + static_cast<size_t>(head) * a.head_dim + d);
           }

@@ -15,6 +15,7 @@ struct Arguments {
   const int32_t* positions;
   const int32_t* sequence;
   const int32_t* block_table;
+  const int32_t* table_begin;
 };
 
 // One block a row and head. It takes 128 tokens at a time: a thread has the score of one token, then the sums of up to
@@ -33,6 +34,9 @@ __global__ void __launch_bounds__(kThreads)
   const int thread = static_cast<int>(threadIdx.x);
   const int position = a.positions[row];
   const size_t sequence = a.sequence == nullptr || position < 0 ? row : static_cast<size_t>(a.sequence[row]);
+  const int32_t* table =
+      a.block_table + (a.table_begin == nullptr || position < 0 ? sequence * a.max_blocks
+                                                                : static_cast<size_t>(a.table_begin[sequence]));
   for (int d = thread; d < a.head_dim; d += kThreads)
     query[d] = position < 0 ? 0.0f : ToFloat(queries[row * a.query_stride + head * a.head_dim + d]) * a.scale;
   float maximum = -INFINITY, sum = 0;
@@ -43,7 +47,7 @@ __global__ void __launch_bounds__(kThreads)
     float score = -INFINITY;
     if (thread < tokens) {
       const int token = first + thread;
-      const size_t block = static_cast<size_t>(a.block_table[sequence * a.max_blocks + token / a.tokens_per_block]);
+      const size_t block = static_cast<size_t>(table[token / a.tokens_per_block]);
       const size_t at = ((block * a.kv_heads + kv_head) * a.tokens_per_block + token % a.tokens_per_block) *
                         static_cast<size_t>(a.head_dim);
       rows[thread] = at;
@@ -79,7 +83,8 @@ __global__ void __launch_bounds__(kThreads)
 void PlainAttention(const PlainAttentionShape& shape, const PlainAttentionBuffers& b, cudaStream_t stream) {
   const KvLayout& kv = shape.kv;
   const Arguments arguments{shape.heads, kv.kv_heads, kv.head_dim, kv.tokens_per_block, shape.max_blocks,
-                            shape.query_stride, shape.scale, b.positions, b.sequence, b.block_table};
+                            shape.query_stride, shape.scale, b.positions, b.sequence, b.block_table,
+                            b.table_begin};
   WithElement(kv.element, [&](auto element) {
     using T = decltype(element);
     Launch("PlainAttention", PlainAttentionKernel<T>,

@@ -31,6 +31,7 @@ struct PlainAttentionBuffers {
   const int32_t* sequence;     // [rows] row of the block table; null: row r belongs to row r
   const int32_t* block_table;  // [sequences, max_blocks]
   void* out;                   // [rows, heads, head_dim] element
+  const int32_t* table_begin = nullptr;  // [sequences] where in block_table a sequence's entries begin; null: a matrix
 };
 
 void PlainAttention(const PlainAttentionShape& shape, const PlainAttentionBuffers& buffers, cudaStream_t stream);

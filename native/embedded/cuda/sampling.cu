@@ -122,7 +122,7 @@ void SampleTokens(const SamplingShape& shape, const SamplingBuffers& b, cudaStre
   const SamplingWorkspace at(b.workspace, shape.rows, shape.vocab_size);
   const Grid grid{dim3(static_cast<unsigned>(at.chunks), static_cast<unsigned>(shape.rows)), dim3(kThreads)};
   Launch("SampleTokens", MaximumKernel, grid, stream, shape, b, at);
-  Launch("SampleTokens", WeightsKernel, grid, stream, shape, b, at);
+  if (shape.work == SamplingWork::kAny) Launch("SampleTokens", WeightsKernel, grid, stream, shape, b, at);
   LaunchDraw(shape, b, at, stream);
   if (shape.max_top_logprobs > 0) LaunchTopLogprobs(shape, b, at, stream);
 }

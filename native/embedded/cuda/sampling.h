@@ -19,6 +19,10 @@ constexpr int kMaxTopLogprobs = 512;
 
 enum class LogprobWish : int32_t { kNone, kDrawnToken };
 
+// What the rows of a step ask for together, where the host knows: with kGreedy every row has temperature 0 and wants no
+// log-probabilities, and a launch is saved.
+enum class SamplingWork { kGreedy, kAny };
+
 // What one row asks for, in device memory.
 struct SamplingRow {
   int32_t logits_row = 0;      // of `logits`; forks of one prompt share one. Below 0: padding, nothing is written
@@ -57,6 +61,7 @@ struct SamplingShape {
   int vocab_size;        // at most 2^22
   int logits_stride;     // floats
   int max_top_logprobs;  // of the rows; the width of top_logprobs
+  SamplingWork work = SamplingWork::kAny;
 };
 
 struct SamplingBuffers {

@@ -76,11 +76,11 @@ struct Kept {
 __device__ __noinline__ Kept CountFrom(float least, const float* weights, int size, SelectScratch* scratch) {
   uint32_t count = 0;
   double mass = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < size; i += kDrawThreads) {
-    if (!(weights[i] >= least)) continue;
+  ForEach(weights, static_cast<int>(threadIdx.x), kDrawThreads, size, [&](int, float weight) {
+    if (!(weight >= least)) return;
     ++count;
-    mass += weights[i];
-  }
+    mass += weight;
+  });
   mass = RunningSum(mass, scratch->warp_mass);
   count = static_cast<uint32_t>(RunningSum(count, scratch->warp_mass));  // exact
   __shared__ Kept kept;

@@ -42,6 +42,21 @@ struct Query {
   double mass;
 };
 
+// Calls body(index, value) for values[first], values[first + stride] and so on below `end`. Eight are loaded before the
+// first is looked at: the compiler may not move a load across the atomics of a body.
+template <typename Body>
+__device__ __forceinline__ void ForEach(const float* values, int first, int stride, int end, Body body) {
+  constexpr int kAtOnce = 8;
+  for (; first < end; first += kAtOnce * stride) {
+    float loaded[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) loaded[i] = first + i * stride < end ? values[first + i * stride] : 0.0f;
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i)
+      if (first + i * stride < end) body(first + i * stride, loaded[i]);
+  }
+}
+
 // Tokens whose weights have the same leading bits: the same weight, or one token alone.
 struct Place {
   uint32_t prefix;  // those bits
@@ -69,17 +84,15 @@ __device__ __noinline__ void RunRound(int round, uint32_t prefix, const float* w
   Histogram& histogram = scratch->histogram;
   histogram.count[thread] = histogram.low[thread] = histogram.high[thread] = 0;
   __syncthreads();
-#pragma unroll 8
-  for (int i = thread; i < size; i += kDrawThreads) {
-    const float weight = weights[i];
+  ForEach(weights, thread, kDrawThreads, size, [&](int, float weight) {
     const uint32_t key = __float_as_uint(weight);
     const uint32_t leading = key >> shift;
-    if (!(weight > 0 && weight >= least) || (round > 0 && leading >> 10 != prefix)) continue;
+    if (!(weight > 0 && weight >= least) || (round > 0 && leading >> 10 != prefix)) return;
     const uint32_t bin = leading % kBins;
     atomicAdd(&histogram.count[bin], 1u);
     if (round < 2) atomicAdd(&histogram.low[bin], key & 0x3FF);
     if (round < 1) atomicAdd(&histogram.high[bin], key >> 10 & 0x3FF);
-  }
+  });
   __syncthreads();
   const int bin = kBins - 1 - thread;
   const uint32_t first_key = ((round > 0 ? prefix << 10 : 0) | static_cast<uint32_t>(bin)) << shift;
@@ -160,8 +173,8 @@ __device__ __noinline__ int32_t TokenAt(const Place& place, uint32_t tie, const 
   const int run = (size + kDrawThreads - 1) / kDrawThreads * 32;
   const int begin = warp * run, end = min(size, begin + run);
   uint32_t count = 0;
-#pragma unroll 8
-  for (int i = begin + lane; i < end; i += 32) count += __float_as_uint(weights[i]) >> place.shift == place.prefix;
+  ForEach(weights, begin + lane, 32, end,
+          [&](int, float weight) { count += __float_as_uint(weight) >> place.shift == place.prefix; });
   for (int offset = 16; offset > 0; offset /= 2) count += __shfl_xor_sync(0xffffffff, count, offset);
   if (lane == 0) scratch->warp_count[warp] = count;
   if (threadIdx.x == 0) scratch->found = -1;

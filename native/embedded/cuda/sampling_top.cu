@@ -1,5 +1,6 @@
 // The likeliest tokens with their log-probabilities: one block a row.
 #include "embedded/cuda/sampling_device.cuh"
+#include "embedded/cuda/sampling_select.cuh"
 
 namespace embedded::cuda {
 namespace {
@@ -26,11 +27,11 @@ __device__ uint32_t FindCutoff(const float* logits, int size, uint32_t count, Sc
   for (int round = 0; round < 3; ++round) {
     scratch->count[thread] = scratch->count[thread + kThreads] = 0;
     __syncthreads();
-    for (int i = thread; i < size; i += kThreads) {
-      const uint32_t leading = OrderedBits(logits[i]) >> shifts[round];
-      if (round > 0 && leading >> widths[round] != prefix) continue;
+    ForEach(logits, thread, kThreads, size, [&](int, float logit) {
+      const uint32_t leading = OrderedBits(logit) >> shifts[round];
+      if (round > 0 && leading >> widths[round] != prefix) return;
       atomicAdd(&scratch->count[leading & ((1u << widths[round]) - 1)], 1u);
-    }
+    });
     __syncthreads();
     // Thread i has the two bins 2047 - 2 i and 2046 - 2 i.
     const int high_bin = kTopBins - 1 - 2 * thread;
@@ -71,11 +72,11 @@ __global__ void __launch_bounds__(kThreads)
   const int run = (size + kThreads - 1) / kThreads * 32;
   const int begin = warp * run, end = min(size, begin + run);
   uint32_t ties = 0;
-  for (int i = begin + lane; i < end; i += 32) {
-    const uint32_t bits = OrderedBits(logits[i]);
+  ForEach(logits, begin + lane, 32, end, [&](int i, float logit) {
+    const uint32_t bits = OrderedBits(logit);
     ties += bits == cutoff;
-    if (bits > cutoff) scratch.candidates[atomicAdd(&scratch.used, 1u)] = MaximumKey(logits[i], i);
-  }
+    if (bits > cutoff) scratch.candidates[atomicAdd(&scratch.used, 1u)] = MaximumKey(logit, i);
+  });
   for (int offset = 16; offset > 0; offset /= 2) ties += __shfl_xor_sync(0xffffffff, ties, offset);
   if (lane == 0) scratch.warp_count[warp] = ties;
   __syncthreads();

@@ -1,0 +1,7 @@
+#include "embedded/cuda/flashinfer_fa2.cuh"
+
+namespace embedded::cuda {
+
+template struct Fa2<__nv_bfloat16, 64>;
+
+}  // namespace embedded::cuda

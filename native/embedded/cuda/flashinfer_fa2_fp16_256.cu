@@ -1,0 +1,7 @@
+#include "embedded/cuda/flashinfer_fa2.cuh"
+
+namespace embedded::cuda {
+
+template struct Fa2<__half, 256>;
+
+}  // namespace embedded::cuda

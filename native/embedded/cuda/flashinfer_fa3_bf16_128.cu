@@ -1,0 +1,7 @@
+#include "embedded/cuda/flashinfer_fa3.cuh"
+
+namespace embedded::cuda {
+
+template struct Fa3<__nv_bfloat16, 128>;
+
+}  // namespace embedded::cuda

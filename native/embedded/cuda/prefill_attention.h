@@ -1,0 +1,88 @@
+// Causal attention of chunks of prompts over the paged cache: several sequences, any number of new tokens each.
+//   out[r, h] = sum over t <= position of row r of softmax_t(scale * dot(q[r, h], k[t, g])) * v[t, g],
+//   g = h / (heads / kv_heads); the new tokens' keys and values are in the cache already (RopeAppend)
+// Planned on the host once a step, then run once for each layer. Not for CUDA graphs; decode rows have their own kernel
+// (decode_attention.h): one plan for both is a third slower than two launches.
+//
+// Measured on an H100: FA3 from 512 rows on, FA2 below that, its split of the history only where there is one. What
+// FlashInfer has no kernel for goes to PlainAttention: other head_dims, devices before sm_80 in bf16.
+#ifndef EMBEDDED_CUDA_PREFILL_ATTENTION_H_
+#define EMBEDDED_CUDA_PREFILL_ATTENTION_H_
+
+#include <cuda_runtime.h>
+
+#include <vector>
+
+#include "embedded/cuda/flashinfer.h"
+#include "embedded/cuda/kv_layout.h"
+
+namespace embedded::cuda {
+
+// A sequence's part of the step.
+struct PrefillSequence {
+  int query_tokens;        // new ones, at least 1
+  int context_tokens;      // in the cache after this step: the new ones are the last
+  const int* block_table;  // host memory, read during Plan alone
+};
+
+enum class PrefillKernel { kFa2, kFa3, kPlain };
+
+struct PrefillLimits {
+  int max_sequences;
+  int max_rows;    // new tokens in a step
+  int max_blocks;  // KV blocks of a step's sequences together
+};
+
+struct PrefillLayer {
+  void* queries;     // [rows, heads, head_dim] element, rows query_stride apart, sequences one after the other
+  int query_stride;  // elements
+  void* keys;        // of the layer, as KvLayout lays them out
+  void* values;
+  void* out;         // [rows, heads, head_dim] element
+};
+
+class PrefillAttention {
+ public:
+  // The memory the object works in: the caller's, who keeps it as long as the object. Pinned host memory for two plans,
+  // so that one can be made while the copy of the last is still under way.
+  static size_t DeviceBytes(const PrefillLimits& limits);
+  static size_t PinnedBytes(const PrefillLimits& limits);
+
+  PrefillAttention(const KvLayout& kv, int heads, float scale, const PrefillLimits& limits, void* device_memory,
+                   void* pinned_memory);
+  ~PrefillAttention();
+  PrefillAttention(const PrefillAttention&) = delete;
+  PrefillAttention& operator=(const PrefillAttention&) = delete;
+
+  // The kernel that suits a step of so many rows on the current device.
+  PrefillKernel Choose(int rows) const;
+
+  // Everything on one stream. Blocks only if the copies of the plan before the last have not ended.
+  void Plan(const std::vector<PrefillSequence>& sequences, PrefillKernel kernel, cudaStream_t stream);
+  void Run(const PrefillLayer& layer, cudaStream_t stream);
+
+ private:
+  // Arrays of one step, at the same offsets in pinned and device memory.
+  struct Arrays {
+    int32_t *query_ends, *block_ends, *contexts, *last_block_tokens, *positions, *row_sequences, *blocks;
+    Arrays(void* memory, const PrefillLimits& limits);
+    static size_t Bytes(const PrefillLimits& limits);
+  };
+  FlashInferWorkspace Workspace() const;
+
+  KvLayout kv_;
+  int heads_;
+  float scale_;
+  PrefillLimits limits_;
+  uint8_t* device_;
+  uint8_t* pinned_;
+  cudaEvent_t copied_[2] = {};  // by slot of pinned memory
+  int slot_ = 0;
+  PrefillKernel kernel_ = PrefillKernel::kPlain;
+  FlashInferStep step_{};
+  FlashInferPlan plan_;
+};
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_PREFILL_ATTENTION_H_

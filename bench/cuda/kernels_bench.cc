@@ -17,6 +17,7 @@
 #include "embedded/cuda/dummy_weights.h"
 #include "embedded/cuda/embedding.h"
 #include "embedded/cuda/launch.h"
+#include "embedded/cuda/prefill_attention.h"
 #include "embedded/cuda/rms_norm.h"
 #include "embedded/cuda/rope_append.h"
 #include "embedded/cuda/sampling.h"
@@ -99,8 +100,8 @@ void BenchElementwise(int rows) {
   constexpr int kCopies = 8;
   const size_t hidden_bytes = r * kHidden * 4, delta_bytes = r * kHidden * 2, ffn_bytes = r * kIntermediate * 4;
   Memory hidden(kCopies * hidden_bytes), delta(kCopies * delta_bytes), out(kCopies * delta_bytes),
-      ffn(kCopies * ffn_bytes), ffn_out(kCopies * ffn_bytes / 2), weight(kHidden * 2), table(size_t{kVocab} * kHidden * 2),
-      tokens(r * 4);
+      ffn(kCopies * ffn_bytes), ffn_out(kCopies * ffn_bytes / 2), weight(kHidden * 2),
+      table(size_t{kVocab} * kHidden * 2), tokens(r * 4);
   hidden.Randomize();
   delta.Randomize();
   ffn.Randomize();
@@ -110,26 +111,32 @@ void BenchElementwise(int rows) {
   for (size_t i = 0; i < r; ++i) ids[i] = static_cast<int32_t>(i * 40503 % kVocab);
   tokens.Write(ids);
   const std::string batch = ", " + std::to_string(rows) + " rows";
-  Report("residual + RMSNorm, fp32 residual" + batch, Time(64, [&](int i, cudaStream_t stream) {
-           const size_t copy = static_cast<size_t>(i % kCopies);
-           RmsNorm({kElement, Residual::kFloat32, rows, kHidden, 1e-5f},
-                   {hidden.get(copy * hidden_bytes), delta.get(copy * delta_bytes), nullptr, weight.get(),
-                    out.get(copy * delta_bytes)},
-                   stream);
-         }),
-         static_cast<double>(r) * kHidden * 12);
-  Report("SiLU * up" + batch, Time(64, [&](int i, cudaStream_t stream) {
-           const size_t copy = static_cast<size_t>(i % kCopies);
-           SiluMultiply({kElement, rows, kIntermediate}, {ffn.get(copy * ffn_bytes), ffn_out.get(copy * ffn_bytes / 2)},
+  Report("residual + RMSNorm, fp32 residual" + batch,
+         Time(64,
+              [&](int i, cudaStream_t stream) {
+                const size_t copy = static_cast<size_t>(i % kCopies);
+                RmsNorm({kElement, Residual::kFloat32, rows, kHidden, 1e-5f},
+                        {hidden.get(copy * hidden_bytes), delta.get(copy * delta_bytes), nullptr, weight.get(),
+                         out.get(copy * delta_bytes)},
                         stream);
-         }),
+              }),
+         static_cast<double>(r) * kHidden * 12);
+  Report("SiLU * up" + batch,
+         Time(64,
+              [&](int i, cudaStream_t stream) {
+                const size_t copy = static_cast<size_t>(i % kCopies);
+                SiluMultiply({kElement, rows, kIntermediate},
+                             {ffn.get(copy * ffn_bytes), ffn_out.get(copy * ffn_bytes / 2)}, stream);
+              }),
          static_cast<double>(r) * kIntermediate * 6);
-  Report("embedding" + batch, Time(64, [&](int i, cudaStream_t stream) {
-           GatherEmbeddings({kElement, Residual::kFloat32, rows, kHidden},
-                            {tokens.get<int32_t>(), nullptr, nullptr, table.get(),
-                             hidden.get(static_cast<size_t>(i % kCopies) * hidden_bytes)},
-                            stream);
-         }),
+  Report("embedding" + batch,
+         Time(64,
+              [&](int i, cudaStream_t stream) {
+                GatherEmbeddings({kElement, Residual::kFloat32, rows, kHidden},
+                                 {tokens.get<int32_t>(), nullptr, nullptr, table.get(),
+                                  hidden.get(static_cast<size_t>(i % kCopies) * hidden_bytes)},
+                                 stream);
+              }),
          static_cast<double>(r) * kHidden * 6);
 }
 
@@ -179,22 +186,58 @@ void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths
   constexpr int kLaunches = 32;
   PlanDecodeAttention(shape, buffers(0), nullptr);
   Check(cudaDeviceSynchronize());
-  Report("decode attention, " + name, Time(kLaunches, [&](int i, cudaStream_t stream) {
-           DecodeAttention(shape, buffers(i), stream);
-         }),
+  Report("decode attention, " + name,
+         Time(kLaunches, [&](int i, cudaStream_t stream) { DecodeAttention(shape, buffers(i), stream); }),
          context * kKvHeads * kHeadDim * 4);
-  Report("  its plan, once a step", Time(kLaunches, [&](int, cudaStream_t stream) {
-           PlanDecodeAttention(shape, buffers(0), stream);
-         }),
-         0);
-  Report("  RoPE + append", Time(kLaunches, [&](int i, cudaStream_t stream) {
-           RopeAppend({kv, sequences, kHeads, max_blocks},
-                      {qkv.get(), angles.get<float2>(), device_positions.get<int32_t>(), nullptr,
-                       device_table.get<int32_t>(), kv.Keys(cache.get(), i % kv.layers),
-                       kv.Values(cache.get(), i % kv.layers)},
-                      stream);
-         }),
+  Report("  its plan, once a step",
+         Time(kLaunches, [&](int, cudaStream_t stream) { PlanDecodeAttention(shape, buffers(0), stream); }), 0);
+  Report("  RoPE + append",
+         Time(kLaunches,
+              [&](int i, cudaStream_t stream) {
+                RopeAppend({kv, sequences, kHeads, max_blocks},
+                           {qkv.get(), angles.get<float2>(), device_positions.get<int32_t>(), nullptr,
+                            device_table.get<int32_t>(), kv.Keys(cache.get(), i % kv.layers),
+                            kv.Values(cache.get(), i % kv.layers)},
+                           stream);
+              }),
          static_cast<double>(sequences) * (2 * kHeads + 4 * kKvHeads) * kHeadDim * 2);
+}
+
+// Chunks of equal size, with a history before each.
+void BenchPrefill(int sequences, int query_tokens, int context_tokens) {
+  constexpr int kTokensPerBlock = 64, kLaunches = 8, kWidth = (kHeads + 2 * kKvHeads) * kHeadDim;
+  const int blocks_each = (context_tokens + kTokensPerBlock - 1) / kTokensPerBlock;
+  const KvLayout kv{kElement, 1, sequences * blocks_each, kKvHeads, kTokensPerBlock, kHeadDim};
+  const int rows = sequences * query_tokens;
+  const PrefillLimits limits{sequences, rows, kv.blocks};
+  Memory cache(kv.bytes()), qkv(static_cast<size_t>(rows) * kWidth * 2),
+      out(static_cast<size_t>(rows) * kHeads * kHeadDim * 2), device_memory(PrefillAttention::DeviceBytes(limits));
+  cache.Randomize();
+  qkv.Randomize();
+  void* pinned = nullptr;
+  Check(cudaMallocHost(&pinned, PrefillAttention::PinnedBytes(limits)));
+  std::vector<int> table(static_cast<size_t>(kv.blocks));
+  for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int>(i);
+  std::vector<PrefillSequence> chunks;
+  for (int s = 0; s < sequences; ++s) chunks.push_back({query_tokens, context_tokens, table.data() + s * blocks_each});
+  {
+    PrefillAttention attention(kv, kHeads, 1 / std::sqrt(128.0f), limits, device_memory.get(), pinned);
+    const double seen = context_tokens - query_tokens + (query_tokens + 1) / 2.0;  // tokens, by the average row
+    for (const auto& [name, kernel] :
+         {std::pair<const char*, PrefillKernel>{"FA2", PrefillKernel::kFa2}, {"FA3", PrefillKernel::kFa3}}) {
+      if (!attention.Has(kernel)) continue;
+      attention.Plan(chunks, kernel, nullptr);
+      Check(cudaDeviceSynchronize());
+      const double microseconds = Time(kLaunches, [&](int, cudaStream_t stream) {
+        attention.Run({qkv.get(), kWidth, kv.Keys(cache.get(), 0), kv.Values(cache.get(), 0), out.get()}, stream);
+      });
+      std::printf("prefill %s, %d x %d after %d%-12s %9.2f us %8.0f TFLOP/s\n", name, sequences, query_tokens,
+                  context_tokens - query_tokens, "", microseconds,
+                  4.0 * rows * seen * kHeads * kHeadDim / microseconds / 1e6);
+      std::fflush(stdout);
+    }
+  }
+  Check(cudaFreeHost(pinned));
 }
 
 void BenchSampling(int rows) {
@@ -236,13 +279,17 @@ void BenchSampling(int rows) {
       sampling[i].top_logprobs = mode.top_logprobs;
     }
     device_rows.Write(sampling);
-    Report(std::string(mode.name) + ", " + std::to_string(rows) + " rows", Time(16, [&](int i, cudaStream_t stream) {
-             SampleTokens({rows, kVocab, kVocab, mode.top_logprobs},
-                          {logits.get<float>(static_cast<size_t>(i) % copies * r * kVocab * 4), nullptr,
-                           device_rows.get<SamplingRow>(), drawn.get<DrawnToken>(), tokens.get<int32_t>(),
-                           top.get<TopLogprob>(), workspace.get()},
-                          stream);
-           }),
+    Report(std::string(mode.name) + ", " + std::to_string(rows) + " rows",
+           Time(16,
+                [&](int i, cudaStream_t stream) {
+                  SampleTokens(
+                      {rows, kVocab, kVocab, mode.top_logprobs,
+                       mode.temperature == 0 && mode.top_logprobs == 0 ? SamplingWork::kGreedy : SamplingWork::kAny},
+                      {logits.get<float>(static_cast<size_t>(i) % copies * r * kVocab * 4), nullptr,
+                       device_rows.get<SamplingRow>(), drawn.get<DrawnToken>(), tokens.get<int32_t>(),
+                       top.get<TopLogprob>(), workspace.get()},
+                      stream);
+                }),
            static_cast<double>(r) * kVocab * 4);
   }
 }
@@ -262,6 +309,14 @@ int main(int argc, char** argv) try {
   std::vector<int32_t> mixed;
   for (int i = 0; i < 64; ++i) mixed.push_back(static_cast<int32_t>(64 * std::pow(512.0, i / 63.0)));
   BenchAttention("batch 64, from 64 to 32768", mixed, 64);
+  BenchPrefill(1, 128, 128);
+  BenchPrefill(1, 512, 512);
+  BenchPrefill(1, 2048, 2048);
+  BenchPrefill(1, 8192, 8192);
+  BenchPrefill(16, 512, 512);
+  BenchPrefill(64, 128, 128);
+  BenchPrefill(1, 512, 32768);
+  BenchPrefill(1, 128, 8192);
   for (const int rows : {1, 64, 256}) BenchSampling(rows);
   return 0;
 } catch (const std::exception& error) {

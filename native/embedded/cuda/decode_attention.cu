@@ -1,9 +1,8 @@
-#include "embedded/cuda/decode_attention.h"
-
 #include <algorithm>
 #include <utility>
 
 #include "embedded/cuda/decode_attention.cuh"
+#include "embedded/cuda/decode_attention.h"
 
 namespace embedded::cuda {
 namespace {

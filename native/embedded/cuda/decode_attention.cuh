@@ -22,9 +22,9 @@ constexpr int kPiecesAtOnce = 8;
 // What PlanDecodeAttention finds out for one thread block.
 struct DecodeStart {
   int sequence;
-  int unit;  // of the sequence
-  int tile;  // of the unit
-  int tiles; // that the block takes; 0: none
+  int unit;   // of the sequence
+  int tile;   // of the unit
+  int tiles;  // that the block takes; 0: none
 };
 
 struct DecodeArguments {
@@ -40,15 +40,16 @@ struct DecodeArguments {
   float scale_log2;  // scale * log2(e): the softmax works with powers of two
   const int32_t* block_table;
   const int32_t* context_lengths;
-  const DecodeStart* starts;  // [blocks of the grid]
-  const int* tiles_per_block; // [1]
-  int* arrivals;              // [sequences, units]; 0 between launches
-  float* partial_sums;        // [blocks of the grid, 2, kUnitHeads, padded head_dim]
-  float2* partial_softmax;    // [blocks of the grid, 2, kUnitHeads] (maximum, sum)
+  const DecodeStart* starts;   // [blocks of the grid]
+  const int* tiles_per_block;  // [1]
+  int* arrivals;               // [sequences, units]; 0 between launches
+  float* partial_sums;         // [blocks of the grid, 2, kUnitHeads, padded head_dim]
+  float2* partial_softmax;     // [blocks of the grid, 2, kUnitHeads] (maximum, sum)
 };
 
 __host__ __device__ constexpr size_t DecodeRingBytes(int padded_dim, int stages) {
-  return size_t{2} * kDecodeWarps * static_cast<size_t>(stages) * 2 * kWarpTokens * (static_cast<size_t>(padded_dim) + 8);
+  return size_t{2} * kDecodeWarps * static_cast<size_t>(stages) * 2 * kWarpTokens *
+         (static_cast<size_t>(padded_dim) + 8);
 }
 __host__ __device__ constexpr size_t DecodeMergeBytes(int padded_dim, int heads) {
   return sizeof(float) * kDecodeWarps * static_cast<size_t>(heads) * (static_cast<size_t>(padded_dim) + 4 + 2);
@@ -209,8 +210,7 @@ __global__ void __launch_bounds__(kDecodeThreads)
       }
       float score[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        score[i] = g + (i / 2) * 8 < visible ? (even[i] + odd[i]) * a.scale_log2 : -INFINITY;
+      for (int i = 0; i < 4; ++i) score[i] = g + (i / 2) * 8 < visible ? (even[i] + odd[i]) * a.scale_log2 : -INFINITY;
       float weight[4];
 #pragma unroll
       for (int head = 0; head < 2; ++head) {

@@ -32,8 +32,8 @@ struct DecodeAttentionShape {
 };
 
 struct DecodeAttentionBuffers {
-  const void* queries;             // [sequences, heads, head_dim] element, rows query_stride apart
-  const void* keys;                // this layer's, as KvLayout lays them out
+  const void* queries;  // [sequences, heads, head_dim] element, rows query_stride apart
+  const void* keys;     // this layer's, as KvLayout lays them out
   const void* values;
   const int32_t* block_table;      // [sequences, max_blocks]; entries past the context are not read
   const int32_t* context_lengths;  // [sequences] tokens, the new one included; 0: padding, out becomes 0

@@ -39,8 +39,8 @@ void FillDummyWeights(const DummyWeights& weights, void* out, cudaStream_t strea
   WithElement(weights.element, [&](auto element) {
     using T = decltype(element);
     const size_t blocks = std::min(kMaxBlocks, (weights.count + 4 * kThreads - 1) / (4 * kThreads));
-    Launch("FillDummyWeights", FillDummyWeightsKernel<T>, {dim3(static_cast<unsigned>(blocks)), dim3(kThreads)},
-           stream, weights, static_cast<T*>(out));
+    Launch("FillDummyWeights", FillDummyWeightsKernel<T>, {dim3(static_cast<unsigned>(blocks)), dim3(kThreads)}, stream,
+           weights, static_cast<T*>(out));
   });
 }
 

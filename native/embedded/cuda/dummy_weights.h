@@ -16,7 +16,7 @@ namespace embedded::cuda {
 
 struct DummyWeights {
   Element element;
-  size_t count;     // elements
+  size_t count;  // elements
   uint64_t seed;
   uint32_t tensor;  // a number of its own for each tensor of the model
   float center;     // 1 for the weights of a norm, else 0

@@ -7,9 +7,9 @@ namespace {
 constexpr int kThreads = 256;
 
 template <typename T, typename R, int kVector>
-__global__ void __launch_bounds__(kThreads) GatherEmbeddingsKernel(const int32_t* tokens, const int32_t* drawn,
-                                                                   const int32_t* drawn_at, const T* table, R* hidden,
-                                                                   int size) {
+__global__ void __launch_bounds__(kThreads)
+    GatherEmbeddingsKernel(const int32_t* tokens, const int32_t* drawn, const int32_t* drawn_at, const T* table,
+                           R* hidden, int size) {
   WaitForPredecessor();
   const size_t row = blockIdx.x;
   const int place = drawn_at == nullptr ? -1 : drawn_at[row];

@@ -20,11 +20,11 @@ struct EmbeddingShape {
 };
 
 struct EmbeddingBuffers {
-  const int32_t* tokens;   // [rows]; below 0: padding, the row becomes 0
-  const int32_t* drawn;    // [any] tokens that the sampler wrote; read only through `drawn_at`
-  const int32_t* drawn_at; // [rows] index into drawn, or below 0: tokens[i] is meant. Null: tokens alone
-  const void* table;       // [vocab_size, size] element
-  void* hidden;            // [rows, size] residual
+  const int32_t* tokens;    // [rows]; below 0: padding, the row becomes 0
+  const int32_t* drawn;     // [any] tokens that the sampler wrote; read only through `drawn_at`
+  const int32_t* drawn_at;  // [rows] index into drawn, or below 0: tokens[i] is meant. Null: tokens alone
+  const void* table;        // [vocab_size, size] element
+  void* hidden;             // [rows, size] residual
 };
 
 void GatherEmbeddings(const EmbeddingShape& shape, const EmbeddingBuffers& buffers, cudaStream_t stream);

@@ -26,9 +26,9 @@ inline void CheckKernel(cudaError_t status, const char* what) {
 
 // What a launcher needs to know of the current device. Read once for each device.
 struct DeviceTraits {
-  int compute_capability;       // 10 * major + minor
+  int compute_capability;  // 10 * major + minor
   int multiprocessors;
-  int shared_memory_per_block;  // bytes, with the opt-in
+  int shared_memory_per_block;           // bytes, with the opt-in
   int shared_memory_per_multiprocessor;  // bytes
 };
 const DeviceTraits& CurrentDeviceTraits();

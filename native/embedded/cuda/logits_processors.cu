@@ -1,6 +1,5 @@
-#include "embedded/cuda/logits_processors.h"
-
 #include "embedded/cuda/device.cuh"
+#include "embedded/cuda/logits_processors.h"
 
 namespace embedded::cuda {
 namespace {

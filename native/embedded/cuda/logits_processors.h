@@ -25,7 +25,7 @@ struct ListSlice {
 
 // One row's processors, in device memory. The default does nothing.
 struct ProcessorRow {
-  int32_t logits_row = 0;  // of `logits`
+  int32_t logits_row = 0;            // of `logits`
   const int32_t* history = nullptr;  // [history_tokens]
   int32_t history_tokens = 0;
   float repetition_penalty = 1;
@@ -40,18 +40,18 @@ struct ProcessorRow {
 };
 
 struct LogitsProcessorBuffers {
-  const float* logits;             // [rows, vocab_size], rows logits_stride apart
-  const ProcessorRow* rows;        // [count] device memory
-  const DeviceTokenBias* biases;   // of a row: ascending by token, equal tokens in the request's order
+  const float* logits;            // [rows, vocab_size], rows logits_stride apart
+  const ProcessorRow* rows;       // [count] device memory
+  const DeviceTokenBias* biases;  // of a row: ascending by token, equal tokens in the request's order
   const int32_t* end_ids;
-  const ListSlice* bad_words;      // each a slice of bad_word_tokens, not empty
+  const ListSlice* bad_words;  // each a slice of bad_word_tokens, not empty
   const int32_t* bad_word_tokens;
-  uint32_t* counts;                // [count, vocab_size], all 0 before and after
-  float* processed;                // [count, vocab_size]
+  uint32_t* counts;  // [count, vocab_size], all 0 before and after
+  float* processed;  // [count, vocab_size]
 };
 
 struct LogitsProcessorShape {
-  int count;          // rows with processors
+  int count;  // rows with processors
   int vocab_size;
   int logits_stride;  // floats
 };

@@ -46,10 +46,10 @@ __device__ __forceinline__ uint32_t Transpose(uint32_t x) {
 
 // 16 bytes from global to shared memory, zeros if `valid` is 0; both addresses aligned to 16.
 __device__ __forceinline__ void CopyAsync(void* to, const void* from, int valid) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-               "l"(from), "r"(valid ? 16 : 0)
-               : "memory");
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(valid ? 16 : 0)
+      : "memory");
 }
 __device__ __forceinline__ void CommitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Until at most kPending of the committed groups are under way.

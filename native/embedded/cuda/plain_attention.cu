@@ -1,6 +1,5 @@
-#include "embedded/cuda/plain_attention.h"
-
 #include "embedded/cuda/device.cuh"
+#include "embedded/cuda/plain_attention.h"
 
 namespace embedded::cuda {
 namespace {
@@ -74,7 +73,8 @@ __global__ void __launch_bounds__(kThreads)
   }
   for (int i = 0; i < kDimsPerThread; ++i) {
     const int d = thread + i * kThreads;
-    if (d < a.head_dim) out[(row * a.heads + head) * a.head_dim + d] = FromFloat<T>(position < 0 ? 0.0f : sums[i] / sum);
+    if (d < a.head_dim)
+      out[(row * a.heads + head) * a.head_dim + d] = FromFloat<T>(position < 0 ? 0.0f : sums[i] / sum);
   }
 }
 
@@ -82,9 +82,9 @@ __global__ void __launch_bounds__(kThreads)
 
 void PlainAttention(const PlainAttentionShape& shape, const PlainAttentionBuffers& b, cudaStream_t stream) {
   const KvLayout& kv = shape.kv;
-  const Arguments arguments{shape.heads, kv.kv_heads, kv.head_dim, kv.tokens_per_block, shape.max_blocks,
-                            shape.query_stride, shape.scale, b.positions, b.sequence, b.block_table,
-                            b.table_begin};
+  const Arguments arguments{shape.heads,      kv.kv_heads,        kv.head_dim,  kv.tokens_per_block,
+                            shape.max_blocks, shape.query_stride, shape.scale,  b.positions,
+                            b.sequence,       b.block_table,      b.table_begin};
   WithElement(kv.element, [&](auto element) {
     using T = decltype(element);
     Launch("PlainAttention", PlainAttentionKernel<T>,

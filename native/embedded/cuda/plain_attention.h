@@ -24,8 +24,8 @@ struct PlainAttentionShape {
 };
 
 struct PlainAttentionBuffers {
-  const void* queries;         // [rows, heads, head_dim] element, rows query_stride apart
-  const void* keys;            // this layer's, as KvLayout lays them out
+  const void* queries;  // [rows, heads, head_dim] element, rows query_stride apart
+  const void* keys;     // this layer's, as KvLayout lays them out
   const void* values;
   const int32_t* positions;    // [rows]; the row sees tokens 0 to its position; below 0: padding, out becomes 0
   const int32_t* sequence;     // [rows] row of the block table; null: row r belongs to row r

@@ -21,14 +21,19 @@ bool HasFa2(const KvLayout& kv) {
   return (kv.head_dim == 64 || kv.head_dim == 128 || kv.head_dim == 256) &&
          capability >= (kv.element == Element::kFloat16 ? 75 : 80);
 }
+#ifdef EMBEDDED_CUDA_HAS_FA3  // where sm_90a is one of the architectures that the library is built for
 bool HasFa3(const KvLayout& kv) { return kv.head_dim == 128 && CurrentDeviceTraits().compute_capability == 90; }
+#else
+bool HasFa3(const KvLayout&) { return false; }
+#endif
 
 // Calls body with the unit that computes this cache: Fa2<T, kDim>() or Fa3<T, kDim>().
 template <typename Body>
 void WithUnit(PrefillKernel kernel, const KvLayout& kv, Body body) {
   const bool bfloat16 = kv.element == Element::kBfloat16;
-  if (kernel == PrefillKernel::kFa3)
-    return bfloat16 ? body(Fa3<__nv_bfloat16, 128>()) : body(Fa3<__half, 128>());
+#ifdef EMBEDDED_CUDA_HAS_FA3
+  if (kernel == PrefillKernel::kFa3) return bfloat16 ? body(Fa3<__nv_bfloat16, 128>()) : body(Fa3<__half, 128>());
+#endif
   if (kv.head_dim == 64) return bfloat16 ? body(Fa2<__nv_bfloat16, 64>()) : body(Fa2<__half, 64>());
   if (kv.head_dim == 128) return bfloat16 ? body(Fa2<__nv_bfloat16, 128>()) : body(Fa2<__half, 128>());
   bfloat16 ? body(Fa2<__nv_bfloat16, 256>()) : body(Fa2<__half, 256>());
@@ -49,8 +54,9 @@ PrefillAttention::Arrays::Arrays(void* memory, const PrefillLimits& limits) {
 }
 
 size_t PrefillAttention::Arrays::Bytes(const PrefillLimits& limits) {
-  return sizeof(int32_t) * (4 * (static_cast<size_t>(limits.max_sequences) + 64) +
-                            2 * (static_cast<size_t>(limits.max_rows) + 64) + static_cast<size_t>(limits.max_blocks) + 64);
+  return sizeof(int32_t) *
+         (4 * (static_cast<size_t>(limits.max_sequences) + 64) + 2 * (static_cast<size_t>(limits.max_rows) + 64) +
+          static_cast<size_t>(limits.max_blocks) + 64);
 }
 
 size_t PrefillAttention::DeviceBytes(const PrefillLimits& limits) {
@@ -82,8 +88,13 @@ FlashInferWorkspace PrefillAttention::Workspace() const {
 }
 
 PrefillKernel PrefillAttention::Choose(int rows) const {
-  if (rows >= kFa3Rows && HasFa3(kv_)) return PrefillKernel::kFa3;
-  return HasFa2(kv_) ? PrefillKernel::kFa2 : PrefillKernel::kPlain;
+  if (rows >= kFa3Rows && Has(PrefillKernel::kFa3)) return PrefillKernel::kFa3;
+  return Has(PrefillKernel::kFa2) ? PrefillKernel::kFa2 : PrefillKernel::kPlain;
+}
+
+bool PrefillAttention::Has(PrefillKernel kernel) const {
+  if (kernel == PrefillKernel::kFa3) return HasFa3(kv_);
+  return kernel == PrefillKernel::kPlain || HasFa2(kv_);
 }
 
 void PrefillAttention::Plan(const std::vector<PrefillSequence>& sequences, PrefillKernel kernel, cudaStream_t stream) {
@@ -116,10 +127,9 @@ void PrefillAttention::Plan(const std::vector<PrefillSequence>& sequences, Prefi
                                            reinterpret_cast<uint8_t*>(host.query_ends));
   CheckKernel(cudaMemcpyAsync(device.query_ends, host.query_ends, bytes, cudaMemcpyHostToDevice, stream),
               "the plan of attention");
-  step_ = {host.query_ends, host.block_ends,
-           host.contexts,   rows,
-           index,           heads_,
-           kv_,             has_history ? SplitHistory::kWhereUseful : SplitHistory::kNever};
+  step_ = {
+      host.query_ends, host.block_ends, host.contexts, rows,
+      index,           heads_,          kv_,           has_history ? SplitHistory::kWhereUseful : SplitHistory::kNever};
   if (kernel != PrefillKernel::kPlain)
     WithUnit(kernel, kv_, [&](auto unit) { plan_ = decltype(unit)::Plan(workspace, step_, stream); });
   CheckKernel(cudaEventRecord(copied_[slot_], stream), "the plan of attention");
@@ -135,9 +145,9 @@ void PrefillAttention::Run(const PrefillLayer& layer, cudaStream_t stream) {
                    stream);
     return;
   }
-  const FlashInferLayer given{layer.queries,     layer.query_stride, layer.keys,    layer.values,
-                              device.query_ends, device.block_ends,  device.blocks, device.last_block_tokens,
-                              layer.out,         scale_};
+  const FlashInferLayer given{
+      layer.queries, layer.query_stride,       layer.keys, layer.values, device.query_ends, device.block_ends,
+      device.blocks, device.last_block_tokens, layer.out,  scale_};
   WithUnit(kernel_, kv_, [&](auto unit) { decltype(unit)::Run(workspace, plan_, step_, given, stream); });
 }
 

@@ -13,7 +13,7 @@
 
 #include <vector>
 
-#include "embedded/cuda/flashinfer.h"
+#include "embedded/cuda/flashinfer/flashinfer.h"
 #include "embedded/cuda/kv_layout.h"
 
 namespace embedded::cuda {
@@ -38,7 +38,7 @@ struct PrefillLayer {
   int query_stride;  // elements
   void* keys;        // of the layer, as KvLayout lays them out
   void* values;
-  void* out;         // [rows, heads, head_dim] element
+  void* out;  // [rows, heads, head_dim] element
 };
 
 class PrefillAttention {
@@ -56,6 +56,8 @@ class PrefillAttention {
 
   // The kernel that suits a step of so many rows on the current device.
   PrefillKernel Choose(int rows) const;
+  // Whether the library was built with it, and it computes this cache on the current device.
+  bool Has(PrefillKernel kernel) const;
 
   // Everything on one stream. Blocks only if the copies of the plan before the last have not ended.
   void Plan(const std::vector<PrefillSequence>& sequences, PrefillKernel kernel, cudaStream_t stream);

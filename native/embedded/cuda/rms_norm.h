@@ -16,7 +16,7 @@ struct RmsNormShape {
   Element element;
   Residual residual;
   int rows;
-  int size;       // of a row; any number, a multiple of 8 is fast
+  int size;  // of a row; any number, a multiple of 8 is fast
   float epsilon;
 };
 

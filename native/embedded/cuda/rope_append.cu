@@ -30,8 +30,8 @@ __global__ void __launch_bounds__(kThreads) RopeAppendKernel(Arguments a, T* qkv
   const int half = a.head_dim / 2;
   const int pieces = half / kVector;  // of a head
   const size_t sequence = a.sequence == nullptr ? token : static_cast<size_t>(a.sequence[token]);
-  const size_t block = static_cast<size_t>(
-      a.block_table[sequence * static_cast<size_t>(a.max_blocks) + position / a.tokens_per_block]);
+  const size_t block =
+      static_cast<size_t>(a.block_table[sequence * static_cast<size_t>(a.max_blocks) + position / a.tokens_per_block]);
   const int slot = position % a.tokens_per_block;
   T* row = qkv + token * static_cast<size_t>(a.heads + 2 * a.kv_heads) * a.head_dim;
   const float2* angles = a.angles + static_cast<size_t>(position) * half;

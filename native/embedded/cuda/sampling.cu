@@ -1,8 +1,7 @@
-#include "embedded/cuda/sampling.h"
-
 #include <cfloat>
 
 #include "embedded/cuda/exponential.cuh"
+#include "embedded/cuda/sampling.h"
 #include "embedded/cuda/sampling_device.cuh"
 
 namespace embedded::cuda {
@@ -63,15 +62,51 @@ __global__ void __launch_bounds__(kThreads)
   const SamplingRow& row = b.rows[blockIdx.y];
   if (row.logits_row < 0) return;
   const size_t out = static_cast<size_t>(blockIdx.y) * at.chunks + blockIdx.x;
+  if (blockIdx.x == 0 && Cuts(row, shape.vocab_size)) {
+    WeightHistogram& histogram = at.histograms[blockIdx.y];
+    for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) {
+      histogram.count[bin] = 0;
+      histogram.rest[bin] = 0;
+    }
+  }
   FindMaximum(LogitsOf(shape, b, row), shape.vocab_size, at.maxima + out);
   if (row.processed_row >= 0)
     FindMaximum(b.logits + static_cast<size_t>(row.logits_row) * shape.logits_stride, shape.vocab_size,
                 at.raw_maxima + out);
 }
 
-// One warp a sum of 256 weights, its lanes' sums added in a fixed order. `weights` may be null.
+// Of one chunk, in shared memory.
+struct ChunkHistogram {
+  uint32_t count[kBins];
+  uint32_t low[kBins];   // sums of the lower ten of the 20 bits that follow the bin's
+  uint32_t high[kBins];  // and of the upper ten
+
+  __device__ void Clear() {
+    for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) count[bin] = low[bin] = high[bin] = 0;
+    __syncthreads();
+  }
+  __device__ void Add(float weight) {
+    if (!(weight > 0)) return;
+    const uint32_t key = __float_as_uint(weight);
+    const uint32_t bin = key >> 20 & (kBins - 1);
+    atomicAdd(&count[bin], 1u);
+    atomicAdd(&low[bin], key & 0x3FF);
+    atomicAdd(&high[bin], key >> 10 & 0x3FF);
+  }
+  __device__ void AddTo(WeightHistogram* row) {
+    __syncthreads();
+    for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) {
+      if (count[bin] == 0) continue;
+      atomicAdd(&row->count[bin], count[bin]);
+      atomicAdd(reinterpret_cast<unsigned long long*>(&row->rest[bin]), low[bin] + (uint64_t{high[bin]} << 10));
+    }
+  }
+};
+
+// One warp a sum of 256 weights, its lanes' sums added in a fixed order. `weights` and `histogram` may be
+// null.
 __device__ void SumExponentials(const float* logits, int vocab_size, float maximum, float factor, float least,
-                                float* weights, double* sums) {
+                                float* weights, double* sums, ChunkHistogram* histogram) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int first_sum = static_cast<int>(blockIdx.x) * (kChunk / kSumTokens);
   for (int s = warp; s < kChunk / kSumTokens; s += kThreads / 32) {
@@ -85,6 +120,7 @@ __device__ void SumExponentials(const float* logits, int vocab_size, float maxim
       float weight = Exponential(__fmul_rn(__fsub_rn(logits[token], maximum), factor));
       if (weight < least) weight = 0;
       if (weights != nullptr) weights[token] = weight;
+      if (histogram != nullptr) histogram->Add(weight);
       sum += weight;
     }
     for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffff, sum, offset);
@@ -96,21 +132,25 @@ __device__ void SumExponentials(const float* logits, int vocab_size, float maxim
 __global__ void __launch_bounds__(kThreads)
     WeightsKernel(SamplingShape shape, SamplingBuffers b, SamplingWorkspace at) {
   WaitForPredecessor();
+  __shared__ ChunkHistogram histogram;
   const SamplingRow row = b.rows[blockIdx.y];
   if (row.logits_row < 0) return;
   const size_t index = blockIdx.y;
+  const bool cuts = Cuts(row, shape.vocab_size);
+  if (cuts) histogram.Clear();
   if (row.temperature != 0) {
     const float maximum = MaximumOf(at.maxima + index * at.chunks, at.chunks).logit;
     const float factor = fminf(__fdiv_rn(1.0f, row.temperature), FLT_MAX);  // 0 * infinity is no number
     // With min-p alone the cut may be made here: the likeliest token weighs 1.
-    const bool min_p_alone = row.top_p >= 1 && (row.top_k <= 0 || row.top_k >= shape.vocab_size);
-    SumExponentials(LogitsOf(shape, b, row), shape.vocab_size, maximum, factor, min_p_alone ? row.min_p : 0.0f,
-                    at.weights + index * shape.vocab_size, at.weight_sums + index * at.sums);
+    SumExponentials(LogitsOf(shape, b, row), shape.vocab_size, maximum, factor, cuts ? 0.0f : row.min_p,
+                    at.weights + index * shape.vocab_size, at.weight_sums + index * at.sums,
+                    cuts ? &histogram : nullptr);
+    if (cuts) histogram.AddTo(&at.histograms[index]);
   }
   if (WantsLogSum(row)) {
     const ChunkMaximum* maxima = (row.processed_row < 0 ? at.maxima : at.raw_maxima) + index * at.chunks;
     SumExponentials(b.logits + static_cast<size_t>(row.logits_row) * shape.logits_stride, shape.vocab_size,
-                    MaximumOf(maxima, at.chunks).logit, 1.0f, 0.0f, nullptr, at.raw_sums + index * at.sums);
+                    MaximumOf(maxima, at.chunks).logit, 1.0f, 0.0f, nullptr, at.raw_sums + index * at.sums, nullptr);
   }
 }
 

@@ -41,8 +41,8 @@ struct SamplingRow {
 
 enum class SamplingStatus : int32_t {
   kDrawn = 0,
-  kNoFiniteLogit = 1,       // the model's logits have no finite maximum or a NaN
-  kNothingLeft = 2,         // the logits do, but the processors left none
+  kNoFiniteLogit = 1,  // the model's logits have no finite maximum or a NaN
+  kNothingLeft = 2,    // the logits do, but the processors left none
 };
 
 struct DrawnToken {
@@ -65,11 +65,11 @@ struct SamplingShape {
 };
 
 struct SamplingBuffers {
-  const float* logits;       // [logits rows, vocab_size], rows logits_stride apart
-  const float* processed;    // [processed rows, vocab_size]
-  const SamplingRow* rows;   // [rows]
-  DrawnToken* drawn;         // [rows]
-  int32_t* tokens;           // [rows] the drawn tokens once more, as GatherEmbeddings reads them; 0 where none was drawn
+  const float* logits;      // [logits rows, vocab_size], rows logits_stride apart
+  const float* processed;   // [processed rows, vocab_size]
+  const SamplingRow* rows;  // [rows]
+  DrawnToken* drawn;        // [rows]
+  int32_t* tokens;          // [rows] the drawn tokens once more, as GatherEmbeddings reads them; 0 where none was drawn
   TopLogprob* top_logprobs;  // [rows, max_top_logprobs] likeliest first
   void* workspace;           // SamplingWorkspaceBytes
 };

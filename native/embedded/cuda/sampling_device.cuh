@@ -87,6 +87,24 @@ __device__ __forceinline__ double TotalOf(const double* sums, int count, double*
   return total;
 }
 
+// Calls body(index, value) for values[first], values[first + stride] and so on below `end`. Eight are loaded before the
+// first is looked at: the compiler may not move a load across the atomics of a body.
+template <typename Body>
+__device__ __forceinline__ void ForEach(const float* values, int first, int stride, int end, Body body) {
+  constexpr int kAtOnce = 8;
+  for (; first < end; first += kAtOnce * stride) {
+    float loaded[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) loaded[i] = first + i * stride < end ? values[first + i * stride] : 0.0f;
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i)
+      if (first + i * stride < end) body(first + i * stride, loaded[i]);
+  }
+}
+
+__device__ __forceinline__ bool Cuts(const SamplingRow& row, int vocab_size) {
+  return row.temperature != 0 && ((row.top_k > 0 && row.top_k < vocab_size) || row.top_p < 1);
+}
 __device__ __forceinline__ bool WantsLogSum(const SamplingRow& row) {
   return row.logprob != LogprobWish::kNone || row.top_logprobs > 0;
 }

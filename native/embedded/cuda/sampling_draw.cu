@@ -89,25 +89,85 @@ __device__ __noinline__ Kept CountFrom(float least, const float* weights, int si
   return kept;
 }
 
+// The first of the sorted candidates, two a thread, at which the running mass reaches `mass` or exceeds it; the last
+// below `count` if none does.
+__device__ __noinline__ uint32_t FindCandidate(Until until, double mass, uint32_t count, double first, double second,
+                                               SelectScratch* scratch) {
+  const uint32_t own = 2 * threadIdx.x;
+  if (threadIdx.x == 0) scratch->used = count - 1;
+  __syncthreads();
+  if (own < count && (until == Until::kMassReaches ? first >= mass : first > mass)) atomicMin(&scratch->used, own);
+  if (own + 1 < count && (until == Until::kMassReaches ? second >= mass : second > mass))
+    atomicMin(&scratch->used, own + 1);
+  __syncthreads();
+  const uint32_t found = scratch->used;
+  __syncthreads();
+  return found;
+}
+
+// PickCut among few candidates, in order.
+__device__ __noinline__ int32_t PickCandidate(const SamplingRow& row, uint32_t count, double sum, double uniform,
+                                              SelectScratch* scratch) {
+  const auto weight_of = [&](uint32_t i) -> double {
+    return i < count ? __uint_as_float(static_cast<uint32_t>(scratch->candidates[i] >> 32)) : 0.0f;
+  };
+  const uint32_t own = 2 * threadIdx.x;
+  const double second = RunningSum(weight_of(own) + weight_of(own + 1), scratch->warp_mass);
+  const double first = second - weight_of(own + 1);
+  const auto mass_through = [&](uint32_t place) {
+    if (threadIdx.x == place / 2) scratch->warp_mass[0] = place % 2 == 0 ? first : second;
+    __syncthreads();
+    const double mass = scratch->warp_mass[0];
+    __syncthreads();
+    return mass;
+  };
+  if (row.top_k > 0 && static_cast<uint32_t>(row.top_k) < count) count = static_cast<uint32_t>(row.top_k);
+  if (row.top_p < 1) {
+    const double kept = row.top_k > 0 ? mass_through(count - 1) : sum;
+    count = FindCandidate(Until::kMassReaches, double{row.top_p} * kept, count, first, second, scratch) + 1;
+  }
+  if (row.min_p > 0) {
+    if (threadIdx.x == 0) scratch->used = 0;
+    __syncthreads();
+    for (const uint32_t i : {own, own + 1})
+      if (i < count && weight_of(i) >= row.min_p) atomicMax(&scratch->used, i + 1);
+    __syncthreads();
+    count = max(scratch->used, 1u);
+    __syncthreads();
+  }
+  const double target = uniform * mass_through(count - 1);
+  const uint32_t found = FindCandidate(Until::kMassExceeds, target, count, first, second, scratch);
+  return static_cast<int32_t>(~static_cast<uint32_t>(scratch->candidates[found]));
+}
+
 // top-k, then top-p, then min-p, and a draw from what they leave, in the order of descending weight.
-__device__ int32_t PickCut(const SamplingRow& row, const float* weights, int size, double sum, double uniform,
-                           SelectScratch* scratch) {
+__device__ int32_t PickCut(const SamplingRow& row, const WeightHistogram& histogram, const float* weights, int size,
+                           double sum, double uniform, SelectScratch* scratch) {
   const bool cuts_k = row.top_k > 0 && row.top_k < size;
   const bool cuts_p = row.top_p < 1;
-  // Tokens lighter than an equal share of the mass that top-p cuts weigh less than that mass together.
-  const float least = cuts_p && !cuts_k ? static_cast<float>((1 - double{row.top_p}) * sum / size * 0.999) : 0.0f;
-  RunRound(0, 0, weights, size, least, 0, 0, scratch, &scratch->first_round);
+  RunFirstRound(histogram, scratch);
+  // The bins that hold all that top-k, or else top-p, leaves. Usually that is little.
+  const Query last{cuts_k ? Until::kCountReaches : Until::kMassReaches, static_cast<uint32_t>(max(row.top_k, 0)),
+                   double{row.top_p} * sum * (1 + 1e-9)};
+  const int last_place = FindPlace(last, scratch->first_round, 0, scratch);
+  const uint32_t candidates = scratch->first_round.count[last_place];
+  if (candidates <= kMaxCandidates) {
+    SortCandidates(last_place, candidates, weights, size, scratch);
+    SamplingRow cut = row;
+    if (!cuts_k) cut.top_k = 0;
+    return PickCandidate(cut, candidates, sum, uniform, scratch);
+  }
   Kept kept{scratch->first_round.count[kBins - 1], cuts_k ? scratch->first_round.mass[kBins - 1] : sum};
   if (cuts_k && static_cast<uint32_t>(row.top_k) < kept.count) {
     const uint32_t k = static_cast<uint32_t>(row.top_k);
-    const Place place = Locate({Until::kCountReaches, k, 0}, weights, size, least, scratch);
+    const Place place = Locate({Until::kCountReaches, k, 0}, weights, size, scratch);
     kept.count = k;
     kept.mass = place.ties == 1 ? place.mass_through
                                 : place.mass_above + static_cast<double>(k - place.count_above) * place.weight();
   }
   if (cuts_p) {
     const double mass = double{row.top_p} * kept.mass;
-    const Place place = Locate({Until::kMassReaches, 0, mass}, weights, size, least, scratch);
+    const Place place = Locate({Until::kMassReaches, 0, mass}, weights, size, scratch);
     uint32_t ties = 1;  // the fewest that reach the mass
     if (place.ties > 1) {
       const double wanted = ceil((mass - place.mass_above) / place.weight());
@@ -117,9 +177,6 @@ __device__ int32_t PickCut(const SamplingRow& row, const float* weights, int siz
     if (place.count_above + ties < kept.count) {
       kept.count = place.count_above + ties;
       kept.mass = place.ties == 1 ? place.mass_through : place.mass_above + ties * place.weight();
-    } else {
-      // Everything stays; the filter above may have left out what the sum has.
-      kept.mass = fmin(kept.mass, scratch->first_round.mass[kBins - 1]);
     }
   }
   if (row.min_p > 0) {
@@ -127,14 +184,14 @@ __device__ int32_t PickCut(const SamplingRow& row, const float* weights, int siz
     if (heavy.count < kept.count) kept = heavy;
   }
   const double target = uniform * kept.mass;
-  Place place = Locate({Until::kMassExceeds, 0, target}, weights, size, least, scratch);
+  Place place = Locate({Until::kMassExceeds, 0, target}, weights, size, scratch);
   if (place.count_above >= kept.count)  // rounding: the last one, then
-    place = Locate({Until::kCountReaches, kept.count, 0}, weights, size, least, scratch);
+    place = Locate({Until::kCountReaches, kept.count, 0}, weights, size, scratch);
   uint32_t tie = 0;
   if (place.ties > 1) {
-    const uint32_t last = min(place.ties, kept.count - place.count_above) - 1;
+    const uint32_t last_tie = min(place.ties, kept.count - place.count_above) - 1;
     const double passed = floor((target - place.mass_above) / place.weight());
-    tie = static_cast<uint32_t>(fmin(fmax(passed, 0.0), static_cast<double>(last)));
+    tie = static_cast<uint32_t>(fmin(fmax(passed, 0.0), static_cast<double>(last_tie)));
   }
   return TokenAt(place, tie, weights, size, scratch);
 }
@@ -143,7 +200,8 @@ __device__ bool CanDraw(const RowMaximum& maximum, float temperature) {
   return maximum.finite() && (temperature == 0 || !maximum.has_nan);
 }
 
-__global__ void __launch_bounds__(kDrawThreads) DrawKernel(SamplingShape shape, SamplingBuffers b, SamplingWorkspace at) {
+__global__ void __launch_bounds__(kDrawThreads)
+    DrawKernel(SamplingShape shape, SamplingBuffers b, SamplingWorkspace at) {
   __shared__ SelectScratch scratch;
   WaitForPredecessor();
   const size_t index = blockIdx.x;
@@ -162,9 +220,9 @@ __global__ void __launch_bounds__(kDrawThreads) DrawKernel(SamplingShape shape, 
     const double* sums = at.weight_sums + index * at.sums;
     const double sum = TotalOf(sums, at.sums, scratch.warp_mass);
     const double uniform = Uniform(row.seed, row.sequence, row.position);
-    const bool cuts = (row.top_k > 0 && row.top_k < shape.vocab_size) || row.top_p < 1;
-    drawn.token = cuts ? PickCut(row, weights, shape.vocab_size, sum, uniform, &scratch)
-                       : PickFromAll(weights, shape.vocab_size, sums, at.sums, uniform * sum, &scratch);
+    drawn.token = Cuts(row, shape.vocab_size)
+                      ? PickCut(row, at.histograms[index], weights, shape.vocab_size, sum, uniform, &scratch)
+                      : PickFromAll(weights, shape.vocab_size, sums, at.sums, uniform * sum, &scratch);
     if (drawn.token < 0) drawn.token = maximum.token;  // rounding left a little of the target over
   }
   if (drawn.token >= 0 && row.logprob == LogprobWish::kDrawnToken) {

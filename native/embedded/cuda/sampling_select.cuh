@@ -1,23 +1,22 @@
 // Where in the descending order of a row's weights something lies, without sorting them.
 //
 // A weight is a positive float, so its bits order it: three rounds of ten bits narrow an order down to one value. A
-// round counts the weights of each bin and adds them up. The weights of a bin have one exponent, so their sum is a sum
+// round counts the weights of each bin and adds them up; the first one's histogram comes with the weights. The weights of a bin have one exponent, so their sum is a sum
 // of integers: exact, and the same whatever the order in which atomics arrive.
 #ifndef EMBEDDED_CUDA_SAMPLING_SELECT_CUH_
 #define EMBEDDED_CUDA_SAMPLING_SELECT_CUH_
 
-#include "embedded/cuda/device.cuh"
+#include "embedded/cuda/sampling_device.cuh"
 
 namespace embedded::cuda {
 
 constexpr int kDrawThreads = 1024;
-constexpr int kBins = 1024;
+constexpr int kMaxCandidates = 2048;
 
-// A histogram and its running sums from the heaviest bin down: place i is bin kBins - 1 - i.
+// A histogram of a later round, and the running sums of any from the heaviest bin down: place i is bin kBins - 1 - i.
 struct Histogram {
   uint32_t count[kBins];
-  uint32_t low[kBins];   // sums of the lower ten of the bits that follow the bin's
-  uint32_t high[kBins];  // and of the upper ten
+  uint32_t rest[kBins];  // sums of the lower ten bits, in the second round
 };
 struct Running {
   uint32_t count[kBins];  // of places 0 to i
@@ -25,12 +24,18 @@ struct Running {
 };
 
 struct SelectScratch {
-  Histogram histogram;
   Running first_round;
-  Running later_round;
+  union {  // either a row has few candidates, or there are later rounds
+    struct {
+      Histogram histogram;
+      Running later_round;
+    };
+    uint64_t candidates[kMaxCandidates];  // bits of the weight and the token's complement: larger is likelier
+  };
   uint32_t warp_count[32];
   double warp_mass[32];
   int found;
+  uint32_t used;
 };
 
 // What is asked: the first weight, from the heaviest down, at which the running count reaches `count`, or the running
@@ -41,21 +46,6 @@ struct Query {
   uint32_t count;
   double mass;
 };
-
-// Calls body(index, value) for values[first], values[first + stride] and so on below `end`. Eight are loaded before the
-// first is looked at: the compiler may not move a load across the atomics of a body.
-template <typename Body>
-__device__ __forceinline__ void ForEach(const float* values, int first, int stride, int end, Body body) {
-  constexpr int kAtOnce = 8;
-  for (; first < end; first += kAtOnce * stride) {
-    float loaded[kAtOnce];
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) loaded[i] = first + i * stride < end ? values[first + i * stride] : 0.0f;
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i)
-      if (first + i * stride < end) body(first + i * stride, loaded[i]);
-  }
-}
 
 // Tokens whose weights have the same leading bits: the same weight, or one token alone.
 struct Place {
@@ -74,31 +64,10 @@ __device__ __forceinline__ double MassOf(uint32_t first_key, uint32_t count, uin
   return ldexp(static_cast<double>(whole), static_cast<int>(first_key >> 23) - 150);
 }
 
-// Round 0, 1 or 2 over the weights of at least `least` whose leading bits are `prefix`, then the running sums, which
-// start from `above`.
-__device__ __noinline__ void RunRound(int round, uint32_t prefix, const float* weights, int size, float least,
-                                      uint32_t count_above, double mass_above, SelectScratch* scratch,
-                                      Running* running) {
-  const int shift = 20 - 10 * round;
+// The running sums from this thread's bin's own, starting from `above`.
+inline __device__ __noinline__ void RunSums(uint32_t count, double mass, uint32_t count_above, double mass_above,
+                                            SelectScratch* scratch, Running* running) {
   const int thread = static_cast<int>(threadIdx.x);
-  Histogram& histogram = scratch->histogram;
-  histogram.count[thread] = histogram.low[thread] = histogram.high[thread] = 0;
-  __syncthreads();
-  ForEach(weights, thread, kDrawThreads, size, [&](int, float weight) {
-    const uint32_t key = __float_as_uint(weight);
-    const uint32_t leading = key >> shift;
-    if (!(weight > 0 && weight >= least) || (round > 0 && leading >> 10 != prefix)) return;
-    const uint32_t bin = leading % kBins;
-    atomicAdd(&histogram.count[bin], 1u);
-    if (round < 2) atomicAdd(&histogram.low[bin], key & 0x3FF);
-    if (round < 1) atomicAdd(&histogram.high[bin], key >> 10 & 0x3FF);
-  });
-  __syncthreads();
-  const int bin = kBins - 1 - thread;
-  const uint32_t first_key = ((round > 0 ? prefix << 10 : 0) | static_cast<uint32_t>(bin)) << shift;
-  uint32_t count = histogram.count[bin];
-  double mass =
-      count == 0 ? 0.0 : MassOf(first_key, count, histogram.low[bin] + (uint64_t{histogram.high[bin]} << 10));
   const int lane = thread % 32, warp = thread / 32;
 #pragma unroll
   for (int offset = 1; offset < 32; offset *= 2) {
@@ -122,10 +91,40 @@ __device__ __noinline__ void RunRound(int round, uint32_t prefix, const float* w
   __syncthreads();
 }
 
+inline __device__ void RunFirstRound(const WeightHistogram& histogram, SelectScratch* scratch) {
+  const int bin = kBins - 1 - static_cast<int>(threadIdx.x);
+  const uint32_t count = histogram.count[bin];
+  const double mass = count == 0 ? 0.0 : MassOf(static_cast<uint32_t>(bin) << 20, count, histogram.rest[bin]);
+  RunSums(count, mass, 0, 0, scratch, &scratch->first_round);
+}
+
+// Round 1 or 2 over the weights whose leading bits are `prefix`.
+inline __device__ __noinline__ void RunRound(int round, uint32_t prefix, const float* weights, int size,
+                                             uint32_t count_above, double mass_above, SelectScratch* scratch) {
+  const int shift = 20 - 10 * round;
+  const int thread = static_cast<int>(threadIdx.x);
+  Histogram& histogram = scratch->histogram;
+  histogram.count[thread] = histogram.rest[thread] = 0;
+  __syncthreads();
+  ForEach(weights, thread, kDrawThreads, size, [&](int, float weight) {
+    const uint32_t key = __float_as_uint(weight);
+    const uint32_t leading = key >> shift;
+    if (leading >> 10 != prefix || !(weight > 0)) return;
+    atomicAdd(&histogram.count[leading % kBins], 1u);
+    if (round < 2) atomicAdd(&histogram.rest[leading % kBins], key & 0x3FF);
+  });
+  __syncthreads();
+  const int bin = kBins - 1 - thread;
+  const uint32_t first_key = (prefix << 10 | static_cast<uint32_t>(bin)) << shift;
+  const uint32_t count = histogram.count[bin];
+  const double mass = count == 0 ? 0.0 : MassOf(first_key, count, histogram.rest[bin]);
+  RunSums(count, mass, count_above, mass_above, scratch, &scratch->later_round);
+}
+
 // The place in `running`, which starts from `count_above`, where the query is answered: the first bin that has a weight
 // and reaches it, or the last that has one.
-__device__ __noinline__ int FindPlace(const Query& query, const Running& running, uint32_t count_above,
-                                      SelectScratch* scratch) {
+inline __device__ __noinline__ int FindPlace(const Query& query, const Running& running, uint32_t count_above,
+                                             SelectScratch* scratch) {
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) scratch->found = kBins - 1;
   __syncthreads();
@@ -143,13 +142,11 @@ __device__ __noinline__ int FindPlace(const Query& query, const Running& running
 }
 
 // For all threads alike. `first_round` of the scratch must be that of the row, and some weight must be left.
-__device__ __noinline__ Place Locate(const Query& query, const float* weights, int size, float least,
-                                     SelectScratch* scratch) {
+inline __device__ __noinline__ Place Locate(const Query& query, const float* weights, int size,
+                                            SelectScratch* scratch) {
   Place place{0, 30, 0, 0, 0, 0};
   for (int round = 0; round < 3 && place.ties != 1; ++round) {
-    if (round > 0)
-      RunRound(round, place.prefix, weights, size, least, place.count_above, place.mass_above, scratch,
-               &scratch->later_round);
+    if (round > 0) RunRound(round, place.prefix, weights, size, place.count_above, place.mass_above, scratch);
     const Running& running = round == 0 ? scratch->first_round : scratch->later_round;
     const int found = FindPlace(query, running, place.count_above, scratch);
     if (found > 0) {
@@ -166,8 +163,8 @@ __device__ __noinline__ Place Locate(const Query& query, const float* weights, i
 }
 
 // The token at index `tie`, in the order of token ids, of those at the place; -1 if there are fewer.
-__device__ __noinline__ int32_t TokenAt(const Place& place, uint32_t tie, const float* weights, int size,
-                                        SelectScratch* scratch) {
+inline __device__ __noinline__ int32_t TokenAt(const Place& place, uint32_t tie, const float* weights, int size,
+                                               SelectScratch* scratch) {
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   // Each warp has a run of tokens, a multiple of 32.
   const int run = (size + kDrawThreads - 1) / kDrawThreads * 32;
@@ -195,6 +192,38 @@ __device__ __noinline__ int32_t TokenAt(const Place& place, uint32_t tie, const 
   const int32_t token = scratch->found;
   __syncthreads();
   return token;
+}
+
+// Puts the tokens of the heaviest bins, places 0 to `place`, in order into scratch->candidates: `count` of them, at most
+// kMaxCandidates. What follows them there is 0.
+inline __device__ __noinline__ void SortCandidates(int place, uint32_t count, const float* weights, int size,
+                                                   SelectScratch* scratch) {
+  const int thread = static_cast<int>(threadIdx.x);
+  uint32_t places = 64;
+  while (places < count) places *= 2;
+  for (uint32_t i = static_cast<uint32_t>(thread); i < places; i += kDrawThreads) scratch->candidates[i] = 0;
+  if (thread == 0) scratch->used = 0;
+  __syncthreads();
+  const uint32_t least = static_cast<uint32_t>(kBins - 1 - place);
+  ForEach(weights, thread, kDrawThreads, size, [&](int token, float weight) {
+    const uint32_t key = __float_as_uint(weight);
+    if (!(weight > 0) || key >> 20 < least) return;
+    scratch->candidates[atomicAdd(&scratch->used, 1u)] = uint64_t{key} << 32 | ~static_cast<uint32_t>(token);
+  });
+  __syncthreads();
+  // Bitonic sort: Batcher, "Sorting networks and their applications", 1968.
+  for (uint32_t run = 2; run <= places; run *= 2)
+    for (uint32_t step = run / 2; step > 0; step /= 2) {
+      for (uint32_t i = static_cast<uint32_t>(thread); i < places / 2; i += kDrawThreads) {
+        const uint32_t low = i / step * step * 2 + i % step, high = low + step;
+        const uint64_t a = scratch->candidates[low], b = scratch->candidates[high];
+        if ((low & run) == 0 ? a < b : a > b) {
+          scratch->candidates[low] = b;
+          scratch->candidates[high] = a;
+        }
+      }
+      __syncthreads();
+    }
 }
 
 }  // namespace embedded::cuda

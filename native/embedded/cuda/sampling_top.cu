@@ -1,6 +1,5 @@
 // The likeliest tokens with their log-probabilities: one block a row.
 #include "embedded/cuda/sampling_device.cuh"
-#include "embedded/cuda/sampling_select.cuh"
 
 namespace embedded::cuda {
 namespace {

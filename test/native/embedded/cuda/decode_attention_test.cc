@@ -64,19 +64,12 @@ class DecodeAttentionTest : public GpuTestWith<Case> {
           device_queries(queries),
           out(queries.size()),
           workspace(DecodeAttentionWorkspaceBytes(cache.kv, c.kv_heads * c.group, static_cast<int>(c.lengths.size()))),
-          shape{cache.kv,
-                static_cast<int>(c.lengths.size()),
-                c.kv_heads * c.group,
-                cache.max_blocks,
-                static_cast<int>(Width(c)),
-                1 / std::sqrt(static_cast<float>(c.head_dim))},
-          buffers{device_queries.get(),
-                  cache.kv.Keys(cache.device.get(), 0),
-                  cache.kv.Values(cache.device.get(), 0),
-                  cache.device_table.get(),
-                  cache.device_lengths.get(),
-                  out.get(),
-                  workspace.get()} {}
+          shape{cache.kv,         static_cast<int>(c.lengths.size()), c.kv_heads * c.group,
+                cache.max_blocks, static_cast<int>(Width(c)),         1 / std::sqrt(static_cast<float>(c.head_dim))},
+          buffers{
+              device_queries.get(),     cache.kv.Keys(cache.device.get(), 0), cache.kv.Values(cache.device.get(), 0),
+              cache.device_table.get(), cache.device_lengths.get(),           out.get(),
+              workspace.get()} {}
     static size_t Width(const Case& c) { return static_cast<size_t>(c.kv_heads * c.group * c.head_dim); }
   };
 };
@@ -116,7 +109,8 @@ std::vector<Case> Cases() {
     for (const int head_dim : {8, 32, 40, 64, 80, 96, 128, 160, 192, 256})
       cases.push_back({element, 2, 4, head_dim, 16, kEdges});
     for (const int group : {1, 3, 5, 7, 8, 12, 16}) cases.push_back({element, 2, group, 64, 32, kEdges});
-    for (const int tokens_per_block : {16, 32, 64, 128}) cases.push_back({element, 1, 8, 128, tokens_per_block, kEdges});
+    for (const int tokens_per_block : {16, 32, 64, 128})
+      cases.push_back({element, 1, 8, 128, tokens_per_block, kEdges});
   }
   cases.push_back({Element::kBfloat16, 8, 4, 128, 64, {1}});
   cases.push_back({Element::kBfloat16, 8, 4, 128, 64, {4097}});
@@ -137,13 +131,10 @@ TEST_F(DecodeAttentionGraph, ACapturedStepStaysRightWhenTheLengthsChange) {
   DeviceArray<uint16_t> device_queries(queries), out(queries.size());
   DeviceArray<uint8_t> workspace(DecodeAttentionWorkspaceBytes(cache.kv, 8, 3));
   const DecodeAttentionShape shape{cache.kv, 3, 8, cache.max_blocks, 8 * 64, 0.125f};
-  const DecodeAttentionBuffers buffers{device_queries.get(),
-                                       cache.kv.Keys(cache.device.get(), 0),
-                                       cache.kv.Values(cache.device.get(), 0),
-                                       cache.device_table.get(),
-                                       cache.device_lengths.get(),
-                                       out.get(),
-                                       workspace.get()};
+  const DecodeAttentionBuffers buffers{
+      device_queries.get(),     cache.kv.Keys(cache.device.get(), 0), cache.kv.Values(cache.device.get(), 0),
+      cache.device_table.get(), cache.device_lengths.get(),           out.get(),
+      workspace.get()};
   cudaStream_t stream;
   cudaGraph_t graph;
   cudaGraphExec_t executable;

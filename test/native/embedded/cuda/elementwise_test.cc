@@ -59,8 +59,7 @@ TEST_P(Elementwise, RmsNormAddsToTheFp32ResidualFirst) {
             {device_hidden.get(), device_delta.get(), nullptr, device_weight.get(), out.get()}, nullptr);
     for (size_t i = 0; i < hidden.size(); ++i) hidden[i] += FromBits(GetParam(), delta[i]);
     EXPECT_EQ(device_hidden.Read(), hidden);
-    EXPECT_LT(RelativeError(FromBits(GetParam(), out.Read()),
-                            Normalized(hidden, FromBits(GetParam(), weight), width)),
+    EXPECT_LT(RelativeError(FromBits(GetParam(), out.Read()), Normalized(hidden, FromBits(GetParam(), weight), width)),
               Rounding(GetParam()));
   }
 }
@@ -77,10 +76,12 @@ TEST_P(Elementwise, RmsNormTakesTheRowsTheHeadNeedsAndSkipsPadding) {
   const std::vector<double> all = Normalized(hidden, FromBits(GetParam(), weight), kSize);
   const std::vector<uint16_t> got = out.Read();
   const auto row = [&](size_t i) {
-    return FromBits(GetParam(), {got.begin() + static_cast<long>(i * kSize), got.begin() + static_cast<long>((i + 1) * kSize)});
+    return FromBits(GetParam(),
+                    {got.begin() + static_cast<long>(i * kSize), got.begin() + static_cast<long>((i + 1) * kSize)});
   };
   const auto expected = [&](size_t i) {
-    return std::vector<double>(all.begin() + static_cast<long>(i * kSize), all.begin() + static_cast<long>((i + 1) * kSize));
+    return std::vector<double>(all.begin() + static_cast<long>(i * kSize),
+                               all.begin() + static_cast<long>((i + 1) * kSize));
   };
   EXPECT_LT(RelativeError(row(0), expected(4)), Rounding(GetParam()));
   EXPECT_LT(RelativeError(row(2), expected(0)), Rounding(GetParam()));
@@ -120,7 +121,8 @@ TEST_P(Elementwise, SiluMultiplyEqualsItsDefinition) {
     for (size_t row = 0; row < 3; ++row)
       for (size_t i = 0; i < width; ++i) {
         const double gate = FromBits(GetParam(), gate_up[row * 2 * width + i]);
-        expected[row * width + i] = gate / (1 + std::exp(-gate)) * FromBits(GetParam(), gate_up[row * 2 * width + width + i]);
+        expected[row * width + i] =
+            gate / (1 + std::exp(-gate)) * FromBits(GetParam(), gate_up[row * 2 * width + width + i]);
       }
     EXPECT_LT(RelativeError(FromBits(GetParam(), out.Read()), expected), Rounding(GetParam())) << size;
   }

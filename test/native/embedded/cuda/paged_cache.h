@@ -23,9 +23,13 @@ struct PagedCache {
   static int BlocksOf(int length, int tokens_per_block) { return (length + tokens_per_block - 1) / tokens_per_block; }
 
   PagedCache(Element element, int kv_heads, int head_dim, int tokens_per_block, const std::vector<int32_t>& given)
-      : kv{element, 1, 1 + std::accumulate(given.begin(), given.end(), 0,
-                                           [&](int sum, int length) { return sum + BlocksOf(length, tokens_per_block); }),
-           kv_heads, tokens_per_block, head_dim},
+      : kv{element,
+           1,
+           1 + std::accumulate(given.begin(), given.end(), 0,
+                               [&](int sum, int length) { return sum + BlocksOf(length, tokens_per_block); }),
+           kv_heads,
+           tokens_per_block,
+           head_dim},
         lengths(given),
         max_blocks(BlocksOf(*std::max_element(given.begin(), given.end()), tokens_per_block) + 1),
         block_table(given.size() * static_cast<size_t>(max_blocks), -1),
@@ -36,7 +40,8 @@ struct PagedCache {
 
   // Where a token's keys begin; its values follow a plane later.
   size_t At(size_t sequence, int token, int kv_head) const {
-    const int32_t block = block_table[sequence * static_cast<size_t>(max_blocks) + static_cast<size_t>(token / kv.tokens_per_block)];
+    const int32_t block =
+        block_table[sequence * static_cast<size_t>(max_blocks) + static_cast<size_t>(token / kv.tokens_per_block)];
     return ((static_cast<size_t>(block) * static_cast<size_t>(kv.kv_heads) + static_cast<size_t>(kv_head)) *
                 static_cast<size_t>(kv.tokens_per_block) +
             static_cast<size_t>(token % kv.tokens_per_block)) *

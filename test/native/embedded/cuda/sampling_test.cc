@@ -82,14 +82,24 @@ struct Options {
   int top_k;
   float top_p, min_p;
 };
-constexpr Options kOptions[] = {
-    {"greedy", 0, 0, 1, 0},          {"plain", 1, 0, 1, 0},           {"hot", 3, 0, 1, 0},
-    {"cold", 0.05f, 0, 1, 0},        {"tiny temperature", 1e-30f, 0, 1, 0},
-    {"top-k 1", 1, 1, 1, 0},         {"top-k 40", 1, 40, 1, 0},       {"top-k 5000", 1, 5000, 1, 0},
-    {"top-k all", 1, 1 << 22, 1, 0}, {"top-p 0.9", 1, 0, 0.9f, 0},    {"top-p 0.01", 1, 0, 0.01f, 0},
-    {"top-p 0.9999", 1, 0, 0.9999f, 0}, {"min-p 0.05", 1, 0, 1, 0.05f}, {"min-p 1", 1, 0, 1, 1},
-    {"k and p", 0.8f, 50, 0.95f, 0}, {"k, p and min-p", 1.3f, 100, 0.9f, 0.1f},
-    {"p and min-p", 1, 0, 0.99f, 0.02f}, {"k and min-p", 1, 7, 1, 0.3f}};
+constexpr Options kOptions[] = {{"greedy", 0, 0, 1, 0},
+                                {"plain", 1, 0, 1, 0},
+                                {"hot", 3, 0, 1, 0},
+                                {"cold", 0.05f, 0, 1, 0},
+                                {"tiny temperature", 1e-30f, 0, 1, 0},
+                                {"top-k 1", 1, 1, 1, 0},
+                                {"top-k 40", 1, 40, 1, 0},
+                                {"top-k 5000", 1, 5000, 1, 0},
+                                {"top-k all", 1, 1 << 22, 1, 0},
+                                {"top-p 0.9", 1, 0, 0.9f, 0},
+                                {"top-p 0.01", 1, 0, 0.01f, 0},
+                                {"top-p 0.9999", 1, 0, 0.9999f, 0},
+                                {"min-p 0.05", 1, 0, 1, 0.05f},
+                                {"min-p 1", 1, 0, 1, 1},
+                                {"k and p", 0.8f, 50, 0.95f, 0},
+                                {"k, p and min-p", 1.3f, 100, 0.9f, 0.1f},
+                                {"p and min-p", 1, 0, 0.99f, 0.02f},
+                                {"k and min-p", 1, 7, 1, 0.3f}};
 
 class SamplingTest : public GpuTestWith<int> {};  // vocab_size
 INSTANTIATE_TEST_SUITE_P(VocabSizes, SamplingTest, testing::Values(1, 2, 31, 257, 1000, 4097, 49152, 128256),
@@ -187,9 +197,8 @@ TEST_F(SamplingRows, OfOneStepMayWantDifferentThingsAndShareLogits) {
       EXPECT_EQ(result.tokens[i], -1) << "padding is not written";  // 0xFFFFFFFF
       continue;
     }
-    EXPECT_EQ(result.drawn[i].token,
-              sampler.Sample(logits.data() + rows[i].logits_row * kVocab, ParamsOf(rows[i]),
-                             Uniform(rows[i].seed, rows[i].sequence, rows[i].position)))
+    EXPECT_EQ(result.drawn[i].token, sampler.Sample(logits.data() + rows[i].logits_row * kVocab, ParamsOf(rows[i]),
+                                                    Uniform(rows[i].seed, rows[i].sequence, rows[i].position)))
         << kOptions[i % std::size(kOptions)].name;
   }
   const std::vector<int32_t> after = history.Read();
@@ -201,12 +210,12 @@ TEST_F(SamplingRows, OfOneStepMayWantDifferentThingsAndShareLogits) {
 TEST_F(SamplingRows, WithoutAFiniteLogitSayWhoseFaultItIs) {
   constexpr int kVocab = 5000;
   const float nan = std::nanf("");
-  std::vector<float> logits(5 * kVocab, -kInfinity);           // 0: nothing
-  for (int i = 0; i < kVocab; ++i) logits[kVocab + i] = nan;   // 1: NaN alone
+  std::vector<float> logits(5 * kVocab, -kInfinity);          // 0: nothing
+  for (int i = 0; i < kVocab; ++i) logits[kVocab + i] = nan;  // 1: NaN alone
   for (int i = 0; i < kVocab; ++i) logits[2 * kVocab + i] = 1.0f;
-  logits[2 * kVocab + 77] = nan;                               // 2: one NaN
+  logits[2 * kVocab + 77] = nan;  // 2: one NaN
   for (int i = 0; i < kVocab; ++i) logits[3 * kVocab + i] = 1.0f;
-  logits[3 * kVocab + 4000] = kInfinity;                       // 3: infinity
+  logits[3 * kVocab + 4000] = kInfinity;                           // 3: infinity
   for (int i = 0; i < kVocab; ++i) logits[4 * kVocab + i] = 1.0f;  // 4: fine
   Sampler sampler = CpuSampler(kVocab);
   for (const float temperature : {0.0f, 1.0f}) {

@@ -1,4 +1,4 @@
-// The body of the FA2 units: flashinfer_fa2_*.cu instantiate it, one type and head_dim each, to compile side by side.
+// The body of the FA2 units: fa2_*.cu instantiate it, one type and head_dim each, to compile side by side.
 #ifndef EMBEDDED_CUDA_FLASHINFER_FA2_CUH_
 #define EMBEDDED_CUDA_FLASHINFER_FA2_CUH_
 
@@ -6,14 +6,13 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
-#include <vector>
-
 #include <flashinfer/attention/default_prefill_params.cuh>
 #include <flashinfer/attention/prefill.cuh>
 #include <flashinfer/attention/scheduler.cuh>
 #include <flashinfer/attention/variants.cuh>
+#include <vector>
 
-#include "embedded/cuda/flashinfer.h"
+#include "embedded/cuda/flashinfer/flashinfer.h"
 #include "embedded/cuda/launch.h"
 
 namespace embedded::cuda {
@@ -70,10 +69,11 @@ void Fa2<T, kDim>::Run(const FlashInferWorkspace& w, const FlashInferPlan& plan,
     partial_sums = flashinfer::GetPtrFromBaseOffset<float>(w.floats, info.s_offset);
   }
   const auto run = [&](auto tile) {
-    CheckKernel(flashinfer::BatchPrefillWithPagedKVCacheDispatched<
-                    decltype(tile)::value, kDim, kDim, flashinfer::PosEncodingMode::kNone, false,
-                    flashinfer::MaskMode::kCausal, Variant, Params>(params, partial_out, partial_sums,
-                                                                    /*enable_pdl=*/false, stream),
+    CheckKernel(flashinfer::BatchPrefillWithPagedKVCacheDispatched<decltype(tile)::value, kDim, kDim,
+                                                                   flashinfer::PosEncodingMode::kNone, false,
+                                                                   flashinfer::MaskMode::kCausal, Variant, Params>(
+                    params, partial_out, partial_sums,
+                    /*enable_pdl=*/false, stream),
                 "FlashInfer's FA2");
   };
   if (info.cta_tile_q == 16) return run(std::integral_constant<uint32_t, 16>());

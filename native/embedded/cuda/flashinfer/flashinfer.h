@@ -1,8 +1,8 @@
 // FlashInfer's paged prefill kernels (Apache-2.0, headers from its PyPI wheel at build time), behind functions of our
 // own: no FlashInfer type leaves the units that include it, and FA2 and FA3 are units of their own because their headers
 // define one struct name twice. Called by PrefillAttention only.
-#ifndef EMBEDDED_CUDA_FLASHINFER_H_
-#define EMBEDDED_CUDA_FLASHINFER_H_
+#ifndef EMBEDDED_CUDA_FLASHINFER_FLASHINFER_H_
+#define EMBEDDED_CUDA_FLASHINFER_FLASHINFER_H_
 
 #include <cuda_runtime.h>
 
@@ -44,15 +44,15 @@ struct FlashInferPlan {
 
 // All in device memory.
 struct FlashInferLayer {
-  void* queries;        // [rows, heads, head_dim] element, rows query_stride apart
-  int query_stride;     // elements
-  void* keys;           // of the layer, as KvLayout lays them out
+  void* queries;     // [rows, heads, head_dim] element, rows query_stride apart
+  int query_stride;  // elements
+  void* keys;        // of the layer, as KvLayout lays them out
   void* values;
-  int32_t* query_ends;  // [sequences + 1]
-  int32_t* block_ends;  // [sequences + 1]
-  int32_t* blocks;      // [block_ends[sequences]]
+  int32_t* query_ends;         // [sequences + 1]
+  int32_t* block_ends;         // [sequences + 1]
+  int32_t* blocks;             // [block_ends[sequences]]
   int32_t* last_block_tokens;  // [sequences]
-  void* out;            // [rows, heads, head_dim] element
+  void* out;                   // [rows, heads, head_dim] element
   float scale;
 };
 
@@ -74,4 +74,4 @@ struct Fa3 {
 
 }  // namespace embedded::cuda
 
-#endif  // EMBEDDED_CUDA_FLASHINFER_H_
+#endif  // EMBEDDED_CUDA_FLASHINFER_FLASHINFER_H_

@@ -1,4 +1,4 @@
-// The body of the FA3 units: flashinfer_fa3_*.cu instantiate it.
+// The body of the FA3 units: fa3_*.cu instantiate it.
 #ifndef EMBEDDED_CUDA_FLASHINFER_FA3_CUH_
 #define EMBEDDED_CUDA_FLASHINFER_FA3_CUH_
 
@@ -7,10 +7,10 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_fp8.h>
+#include <cutlass/numeric_types.h>
 
 #include <cute/tensor.hpp>
 #include <cutlass/gemm/dispatch_policy.hpp>
-#include <cutlass/numeric_types.h>
 namespace flashinfer {
 template <typename T>
 struct cutlass_dtype {
@@ -29,15 +29,14 @@ using cutlass_dtype_t = typename cutlass_dtype<T>::type;
 }  // namespace flashinfer
 
 #include <algorithm>
-#include <vector>
-
 #include <flashinfer/attention/hopper/default_params.cuh>
 #include <flashinfer/attention/hopper/prefill_sm90.cuh>
 #include <flashinfer/attention/hopper/variants.cuh>
 #include <flashinfer/attention/mask.cuh>
 #include <flashinfer/attention/scheduler.cuh>
+#include <vector>
 
-#include "embedded/cuda/flashinfer.h"
+#include "embedded/cuda/flashinfer/flashinfer.h"
 #include "embedded/cuda/launch.h"
 
 namespace embedded::cuda {
@@ -50,13 +49,13 @@ template <typename T, int kDim>
 FlashInferPlan Fa3<T, kDim>::Plan(const FlashInferWorkspace& w, const FlashInferStep& step, cudaStream_t stream) {
   flashinfer::PrefillPlanSM90Info info;
   const KvLayout& kv = step.kv;
-  CheckKernel(flashinfer::PrefillSM90Plan<int32_t>(
-                  w.floats, w.float_bytes, w.ints, w.pinned, w.int_bytes, info, step.query_ends, step.block_ends,
-                  step.contexts, static_cast<uint32_t>(step.rows), static_cast<uint32_t>(step.sequences),
-                  static_cast<uint32_t>(step.heads), static_cast<uint32_t>(kv.kv_heads), kDim, kDim,
-                  static_cast<uint32_t>(kv.tokens_per_block), /*causal=*/true, /*enable_cuda_graph=*/false, sizeof(T),
-                  stream),
-              "the plan of FlashInfer's FA3");
+  CheckKernel(
+      flashinfer::PrefillSM90Plan<int32_t>(
+          w.floats, w.float_bytes, w.ints, w.pinned, w.int_bytes, info, step.query_ends, step.block_ends, step.contexts,
+          static_cast<uint32_t>(step.rows), static_cast<uint32_t>(step.sequences), static_cast<uint32_t>(step.heads),
+          static_cast<uint32_t>(kv.kv_heads), kDim, kDim, static_cast<uint32_t>(kv.tokens_per_block), /*causal=*/true,
+          /*enable_cuda_graph=*/false, sizeof(T), stream),
+      "the plan of FlashInfer's FA3");
   const std::vector<int64_t> values = info.ToVector();
   FlashInferPlan plan;
   plan.count = values.size();
@@ -103,9 +102,10 @@ void Fa3<T, kDim>::Run(const FlashInferWorkspace& w, const FlashInferPlan& plan,
   params.batch_indices = ints(info.batch_indices_offset);
   params.kv_indices = layer.blocks;
   const auto run = [&](auto same_schedule) {
-    CheckKernel(flashinfer::BatchPrefillWithPagedKVCacheDispatched<
-                    kDim, kDim, flashinfer::MaskMode::kCausal, /*window*/ false, decltype(same_schedule)::value,
-                    flashinfer::StandardAttention, Params>(params, /*enable_pdl=*/false, stream),
+    CheckKernel(flashinfer::BatchPrefillWithPagedKVCacheDispatched<kDim, kDim, flashinfer::MaskMode::kCausal,
+                                                                   /*window*/ false, decltype(same_schedule)::value,
+                                                                   flashinfer::StandardAttention, Params>(
+                    params, /*enable_pdl=*/false, stream),
                 "FlashInfer's FA3");
   };
   if (info.same_schedule_for_all_heads) return run(std::true_type());

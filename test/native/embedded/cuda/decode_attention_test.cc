@@ -1,7 +1,7 @@
 #include "embedded/cuda/decode_attention.h"
 
-#include "cuda/paged_cache.h"
 #include "embedded/cuda/plain_attention.h"
+#include "paged_cache.h"
 
 namespace embedded::cuda {
 namespace {

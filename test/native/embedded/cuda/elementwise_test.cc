@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 
-#include "cuda/gpu_test.h"
 #include "embedded/cuda/dummy_weights.h"
 #include "embedded/cuda/embedding.h"
 #include "embedded/cuda/kv_copy.h"
@@ -10,6 +9,7 @@
 #include "embedded/cuda/silu.h"
 #include "embedded/random.h"
 #include "embedded/rope.h"
+#include "gpu_test.h"
 
 namespace embedded::cuda {
 namespace {

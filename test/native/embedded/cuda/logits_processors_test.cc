@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "cuda/gpu_test.h"
 #include "embedded/logits_processors.h"
+#include "gpu_test.h"
 
 namespace embedded::cuda {
 namespace {

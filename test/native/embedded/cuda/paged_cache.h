@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "cuda/gpu_test.h"
 #include "embedded/cuda/kv_layout.h"
+#include "gpu_test.h"
 
 namespace embedded::cuda {
 

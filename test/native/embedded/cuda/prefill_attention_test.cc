@@ -1,6 +1,6 @@
 #include "embedded/cuda/prefill_attention.h"
 
-#include "cuda/paged_cache.h"
+#include "paged_cache.h"
 
 namespace embedded::cuda {
 namespace {

@@ -4,10 +4,10 @@
 #include <limits>
 #include <string>
 
-#include "cuda/gpu_test.h"
 #include "embedded/cpu/dispatch.h"
 #include "embedded/random.h"
 #include "embedded/sampler.h"
+#include "gpu_test.h"
 
 namespace embedded::cuda {
 namespace {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kIntBytes = size_t{8} << 20;      // FlashInfer's plan; it throws if a step should need more
 constexpr size_t kFloatBytes = size_t{128} << 20;  // its partial results: two tiles for each multiprocessor
-constexpr int kFa3Rows = 512;
+constexpr int kFa3Tokens = 512;
 
 bool HasFa2(const KvLayout& kv) {
   const int capability = CurrentDeviceTraits().compute_capability;
@@ -29,7 +29,7 @@ bool HasFa3(const KvLayout&) { return false; }
 
 // Calls body with the unit that computes this cache: Fa2<T, kDim>() or Fa3<T, kDim>().
 template <typename Body>
-void WithUnit(PrefillKernel kernel, const KvLayout& kv, Body body) {
+void WithUnit([[maybe_unused]] PrefillKernel kernel, const KvLayout& kv, Body body) {
   const bool bfloat16 = kv.element == Element::kBfloat16;
 #ifdef EMBEDDED_CUDA_HAS_FA3
   if (kernel == PrefillKernel::kFa3) return bfloat16 ? body(Fa3<__nv_bfloat16, 128>()) : body(Fa3<__half, 128>());
@@ -87,8 +87,8 @@ FlashInferWorkspace PrefillAttention::Workspace() const {
           pinned_ + static_cast<size_t>(slot_) * (PinnedBytes(limits_) / 2), kIntBytes};
 }
 
-PrefillKernel PrefillAttention::Choose(int rows) const {
-  if (rows >= kFa3Rows && Has(PrefillKernel::kFa3)) return PrefillKernel::kFa3;
+PrefillKernel PrefillAttention::Choose(int longest_query) const {
+  if (longest_query >= kFa3Tokens && Has(PrefillKernel::kFa3)) return PrefillKernel::kFa3;
   return Has(PrefillKernel::kFa2) ? PrefillKernel::kFa2 : PrefillKernel::kPlain;
 }
 

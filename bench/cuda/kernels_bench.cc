@@ -13,15 +13,15 @@
 #include <string>
 #include <vector>
 
-#include "embedded/cuda/decode_attention.h"
-#include "embedded/cuda/dummy_weights.h"
-#include "embedded/cuda/embedding.h"
-#include "embedded/cuda/launch.h"
-#include "embedded/cuda/prefill_attention.h"
-#include "embedded/cuda/rms_norm.h"
-#include "embedded/cuda/rope_append.h"
-#include "embedded/cuda/sampling.h"
-#include "embedded/cuda/silu.h"
+#include "native/embedded/cuda/decode_attention.h"
+#include "native/embedded/cuda/dummy_weights.h"
+#include "native/embedded/cuda/embedding.h"
+#include "native/embedded/cuda/launch.h"
+#include "native/embedded/cuda/prefill_attention.h"
+#include "native/embedded/cuda/rms_norm.h"
+#include "native/embedded/cuda/rope_append.h"
+#include "native/embedded/cuda/sampling.h"
+#include "native/embedded/cuda/silu.h"
 
 namespace {
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "embedded/cuda/block_ring_gemv.cuh"
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/persistent_grid.h"
+#include "native/embedded/cuda/block_ring_gemv.cuh"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/persistent_grid.h"
 
 namespace embedded::cuda {
 namespace {

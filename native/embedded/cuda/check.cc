@@ -1,4 +1,4 @@
-#include "embedded/cuda/check.h"
+#include "native/embedded/cuda/check.h"
 
 #include <string>
 

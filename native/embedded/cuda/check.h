@@ -4,7 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace embedded::cuda {
 

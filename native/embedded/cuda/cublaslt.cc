@@ -1,4 +1,4 @@
-#include "embedded/cuda/cublaslt.h"
+#include "native/embedded/cuda/cublaslt.h"
 
 #include <dlfcn.h>
 
@@ -7,7 +7,7 @@
 #include <mutex>
 #include <sstream>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace embedded::cuda {
 namespace {

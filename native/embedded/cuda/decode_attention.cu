@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "embedded/cuda/decode_attention.cuh"
-#include "embedded/cuda/decode_attention.h"
+#include "native/embedded/cuda/decode_attention.cuh"
+#include "native/embedded/cuda/decode_attention.h"
 
 namespace embedded::cuda {
 namespace {

@@ -7,8 +7,8 @@
 #ifndef EMBEDDED_CUDA_DECODE_ATTENTION_CUH_
 #define EMBEDDED_CUDA_DECODE_ATTENTION_CUH_
 
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/mma.cuh"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/mma.cuh"
 
 namespace embedded::cuda {
 

@@ -18,7 +18,7 @@
 
 #include <cstdint>
 
-#include "embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_layout.h"
 
 namespace embedded::cuda {
 

@@ -1,12 +1,12 @@
-#include "embedded/cuda/device.h"
+#include "native/embedded/cuda/device.h"
 
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
 
-#include "embedded/cuda/check.h"
-#include "embedded/cuda/driver.h"
-#include "embedded/cuda/probe.h"
+#include "native/embedded/cuda/check.h"
+#include "native/embedded/cuda/driver.h"
+#include "native/embedded/cuda/probe.h"
 
 namespace embedded::cuda {
 namespace {

@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
-#include "embedded/cuda/element.h"
-#include "embedded/cuda/launch.h"
+#include "native/embedded/cuda/element.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "embedded/cuda/element.h"
+#include "native/embedded/cuda/element.h"
 
 namespace embedded::cuda {
 

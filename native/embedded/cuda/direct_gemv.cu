@@ -2,11 +2,11 @@
 // H200 it comes within 2 % of ring_gemv on large matrices and loses up to 15 % on small ones; it is what older GPUs run.
 #include <algorithm>
 
-#include "embedded/cuda/launch.h"
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/linear_input.cuh"
-#include "embedded/cuda/linear_output.cuh"
-#include "embedded/cuda/ptx.cuh"
+#include "native/embedded/cuda/launch.h"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/linear_input.cuh"
+#include "native/embedded/cuda/linear_output.cuh"
+#include "native/embedded/cuda/ptx.cuh"
 
 namespace embedded::cuda {
 namespace {

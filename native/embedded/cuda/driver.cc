@@ -1,8 +1,8 @@
-#include "embedded/cuda/driver.h"
+#include "native/embedded/cuda/driver.h"
 
 #include <dlfcn.h>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 namespace embedded::cuda {
 namespace {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/dummy_weights.h"
-#include "embedded/cuda/philox.cuh"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/dummy_weights.h"
+#include "native/embedded/cuda/philox.cuh"
 
 namespace embedded::cuda {
 namespace {

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "embedded/cuda/element.h"
+#include "native/embedded/cuda/element.h"
 
 namespace embedded::cuda {
 

@@ -1,5 +1,5 @@
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/embedding.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/embedding.h"
 
 namespace embedded::cuda {
 namespace {

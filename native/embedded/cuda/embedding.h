@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "embedded/cuda/element.h"
+#include "native/embedded/cuda/element.h"
 
 namespace embedded::cuda {
 

@@ -1,5 +1,5 @@
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/kv_copy.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/kv_copy.h"
 
 namespace embedded::cuda {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_layout.h"
 
 namespace embedded::cuda {
 

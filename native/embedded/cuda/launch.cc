@@ -1,4 +1,4 @@
-#include "embedded/cuda/launch.h"
+#include "native/embedded/cuda/launch.h"
 
 #include <array>
 #include <mutex>

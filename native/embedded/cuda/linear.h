@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <variant>
 
-#include "embedded/cuda/element.h"
-#include "embedded/cuda/launch.h"
+#include "native/embedded/cuda/element.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 

@@ -4,9 +4,9 @@
 
 #include <type_traits>
 
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/mma.cuh"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/mma.cuh"
 
 namespace embedded::cuda {
 

@@ -1,10 +1,10 @@
-#include "embedded/cuda/linear_layers.h"
+#include "native/embedded/cuda/linear_layers.h"
 
 #include <cstdlib>
 #include <limits>
 #include <string>
 
-#include "embedded/cuda/timing.h"
+#include "native/embedded/cuda/timing.h"
 
 namespace embedded::cuda {
 namespace {

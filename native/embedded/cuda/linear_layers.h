@@ -8,8 +8,8 @@
 #include <tuple>
 #include <vector>
 
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/matmul.h"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/matmul.h"
 
 namespace embedded::cuda {
 

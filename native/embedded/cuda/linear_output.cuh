@@ -4,8 +4,8 @@
 #ifndef EMBEDDED_CUDA_LINEAR_OUTPUT_CUH_
 #define EMBEDDED_CUDA_LINEAR_OUTPUT_CUH_
 
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/linear.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/linear.h"
 
 namespace embedded::cuda {
 

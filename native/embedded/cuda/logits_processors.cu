@@ -1,5 +1,5 @@
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/logits_processors.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/logits_processors.h"
 
 namespace embedded::cuda {
 namespace {

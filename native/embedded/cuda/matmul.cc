@@ -1,10 +1,10 @@
-#include "embedded/cuda/matmul.h"
+#include "native/embedded/cuda/matmul.h"
 
 #include <cstdint>
 #include <limits>
 
-#include "embedded/cuda/check.h"
-#include "embedded/cuda/timing.h"
+#include "native/embedded/cuda/check.h"
+#include "native/embedded/cuda/timing.h"
 
 namespace embedded::cuda {
 namespace {

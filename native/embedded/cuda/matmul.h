@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "embedded/cuda/cublaslt.h"
-#include "embedded/cuda/device.h"
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/matmul_choices.h"
-#include "embedded/cuda/resources.h"
+#include "native/embedded/cuda/cublaslt.h"
+#include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/matmul_choices.h"
+#include "native/embedded/cuda/resources.h"
 
 namespace embedded::cuda {
 

@@ -1,4 +1,4 @@
-#include "embedded/cuda/matmul_choices.h"
+#include "native/embedded/cuda/matmul_choices.h"
 
 #include <unistd.h>
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <tuple>
 
-#include "embedded/cuda/cublaslt.h"
-#include "embedded/cuda/device.h"
-#include "embedded/cuda/linear.h"
+#include "native/embedded/cuda/cublaslt.h"
+#include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/linear.h"
 
 namespace embedded::cuda {
 

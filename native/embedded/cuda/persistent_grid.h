@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "embedded/cuda/launch.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 

@@ -1,5 +1,5 @@
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/plain_attention.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/plain_attention.h"
 
 namespace embedded::cuda {
 namespace {

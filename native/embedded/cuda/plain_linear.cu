@@ -1,9 +1,9 @@
 // The plain twin of the linear layers, and the outputs alone for what cuBLASLt computed.
-#include "embedded/cuda/launch.h"
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/linear_input.cuh"
-#include "embedded/cuda/linear_output.cuh"
-#include "embedded/cuda/ptx.cuh"
+#include "native/embedded/cuda/launch.h"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/linear_input.cuh"
+#include "native/embedded/cuda/linear_output.cuh"
+#include "native/embedded/cuda/ptx.cuh"
 
 namespace embedded::cuda {
 namespace {

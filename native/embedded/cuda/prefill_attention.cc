@@ -1,4 +1,4 @@
-#include "embedded/cuda/prefill_attention.h"
+#include "native/embedded/cuda/prefill_attention.h"
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "embedded/cuda/launch.h"
-#include "embedded/cuda/plain_attention.h"
+#include "native/embedded/cuda/launch.h"
+#include "native/embedded/cuda/plain_attention.h"
 
 namespace embedded::cuda {
 namespace {

@@ -14,8 +14,8 @@
 
 #include <vector>
 
-#include "embedded/cuda/flashinfer/flashinfer.h"
-#include "embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/flashinfer/flashinfer.h"
+#include "native/embedded/cuda/kv_layout.h"
 
 namespace embedded::cuda {
 

@@ -1,4 +1,4 @@
-#include "embedded/cuda/probe.h"
+#include "native/embedded/cuda/probe.h"
 
 namespace embedded::cuda {
 namespace {

@@ -1,9 +1,9 @@
-#include "embedded/cuda/resources.h"
+#include "native/embedded/cuda/resources.h"
 
 #include <algorithm>
 #include <string>
 
-#include "embedded/cuda/device.h"
+#include "native/embedded/cuda/device.h"
 
 namespace embedded::cuda {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "embedded/cuda/check.h"
+#include "native/embedded/cuda/check.h"
 
 namespace embedded::cuda {
 

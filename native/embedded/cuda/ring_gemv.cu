@@ -1,8 +1,8 @@
 #include <optional>
 
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/persistent_grid.h"
-#include "embedded/cuda/ring_gemv.cuh"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/persistent_grid.h"
+#include "native/embedded/cuda/ring_gemv.cuh"
 
 namespace embedded::cuda {
 namespace {

@@ -14,9 +14,9 @@
 #ifndef EMBEDDED_CUDA_RING_GEMV_CUH_
 #define EMBEDDED_CUDA_RING_GEMV_CUH_
 
-#include "embedded/cuda/linear_input.cuh"
-#include "embedded/cuda/linear_output.cuh"
-#include "embedded/cuda/ptx.cuh"
+#include "native/embedded/cuda/linear_input.cuh"
+#include "native/embedded/cuda/linear_output.cuh"
+#include "native/embedded/cuda/ptx.cuh"
 
 namespace embedded::cuda {
 

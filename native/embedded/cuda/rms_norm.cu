@@ -1,5 +1,5 @@
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/rms_norm.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/rms_norm.h"
 
 namespace embedded::cuda {
 namespace {

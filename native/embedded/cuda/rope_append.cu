@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/rope_append.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/rope_append.h"
 
 namespace embedded::cuda {
 namespace {

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_layout.h"
 
 namespace embedded::cuda {
 

@@ -1,8 +1,8 @@
 #include <cfloat>
 
-#include "embedded/cuda/exponential.cuh"
-#include "embedded/cuda/sampling.h"
-#include "embedded/cuda/sampling_device.cuh"
+#include "native/embedded/cuda/exponential.cuh"
+#include "native/embedded/cuda/sampling.h"
+#include "native/embedded/cuda/sampling_device.cuh"
 
 namespace embedded::cuda {
 namespace {

@@ -2,9 +2,9 @@
 #ifndef EMBEDDED_CUDA_SAMPLING_DEVICE_CUH_
 #define EMBEDDED_CUDA_SAMPLING_DEVICE_CUH_
 
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/sampling.h"
-#include "embedded/cuda/sampling_workspace.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/sampling.h"
+#include "native/embedded/cuda/sampling_workspace.h"
 
 namespace embedded::cuda {
 

@@ -1,7 +1,7 @@
 // The draw: one block a row.
-#include "embedded/cuda/philox.cuh"
-#include "embedded/cuda/sampling_device.cuh"
-#include "embedded/cuda/sampling_select.cuh"
+#include "native/embedded/cuda/philox.cuh"
+#include "native/embedded/cuda/sampling_device.cuh"
+#include "native/embedded/cuda/sampling_select.cuh"
 
 namespace embedded::cuda {
 namespace {

@@ -6,7 +6,7 @@
 #ifndef EMBEDDED_CUDA_SAMPLING_SELECT_CUH_
 #define EMBEDDED_CUDA_SAMPLING_SELECT_CUH_
 
-#include "embedded/cuda/sampling_device.cuh"
+#include "native/embedded/cuda/sampling_device.cuh"
 
 namespace embedded::cuda {
 

@@ -1,5 +1,5 @@
 // The likeliest tokens with their log-probabilities: one block a row.
-#include "embedded/cuda/sampling_device.cuh"
+#include "native/embedded/cuda/sampling_device.cuh"
 
 namespace embedded::cuda {
 namespace {

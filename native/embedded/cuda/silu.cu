@@ -1,5 +1,5 @@
-#include "embedded/cuda/device.cuh"
-#include "embedded/cuda/silu.h"
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/silu.h"
 
 namespace embedded::cuda {
 namespace {

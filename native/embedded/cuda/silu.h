@@ -6,7 +6,7 @@
 
 #include <cuda_runtime.h>
 
-#include "embedded/cuda/element.h"
+#include "native/embedded/cuda/element.h"
 
 namespace embedded::cuda {
 

@@ -1,6 +1,6 @@
 // What libexecutor_cuda.so exports.
-#include "embedded/cuda/device.h"
-#include "executor/table_of.h"
+#include "native/embedded/cuda/device.h"
+#include "native/executor/cpp/table_of.h"
 
 namespace embedded::cuda {
 namespace {

@@ -1,4 +1,4 @@
-#include "embedded/cuda/timing.h"
+#include "native/embedded/cuda/timing.h"
 
 #include <algorithm>
 #include <array>

@@ -2,7 +2,7 @@
 #ifndef EMBEDDED_CUDA_TIMING_H_
 #define EMBEDDED_CUDA_TIMING_H_
 
-#include "embedded/cuda/resources.h"
+#include "native/embedded/cuda/resources.h"
 
 namespace embedded::cuda {
 

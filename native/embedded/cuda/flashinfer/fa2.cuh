@@ -12,8 +12,8 @@
 #include <flashinfer/attention/variants.cuh>
 #include <vector>
 
-#include "embedded/cuda/flashinfer/flashinfer.h"
-#include "embedded/cuda/launch.h"
+#include "native/embedded/cuda/flashinfer/flashinfer.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 

@@ -1,4 +1,4 @@
-#include "embedded/cuda/flashinfer/fa2.cuh"
+#include "native/embedded/cuda/flashinfer/fa2.cuh"
 
 namespace embedded::cuda {
 

@@ -36,8 +36,8 @@ using cutlass_dtype_t = typename cutlass_dtype<T>::type;
 #include <flashinfer/attention/scheduler.cuh>
 #include <vector>
 
-#include "embedded/cuda/flashinfer/flashinfer.h"
-#include "embedded/cuda/launch.h"
+#include "native/embedded/cuda/flashinfer/flashinfer.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 

@@ -1,4 +1,4 @@
-#include "embedded/cuda/flashinfer/fa3.cuh"
+#include "native/embedded/cuda/flashinfer/fa3.cuh"
 
 namespace embedded::cuda {
 

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_layout.h"
 
 namespace embedded::cuda {
 

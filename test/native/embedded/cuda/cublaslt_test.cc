@@ -1,5 +1,5 @@
 // cuBLASLt's declarations, its search, and the file of choices; none of these tests needs a GPU.
-#include "embedded/cuda/cublaslt.h"
+#include "native/embedded/cuda/cublaslt.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "embedded/cuda/matmul_choices.h"
 #include "expect_failure.h"
+#include "native/embedded/cuda/matmul_choices.h"
 
 #if __has_include(<cublasLt.h>)  // the wheel nvidia-cublas or a toolkit: not needed for a build
 #include <cublasLt.h>

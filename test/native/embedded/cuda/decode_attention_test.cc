@@ -1,6 +1,6 @@
-#include "embedded/cuda/decode_attention.h"
+#include "native/embedded/cuda/decode_attention.h"
 
-#include "embedded/cuda/plain_attention.h"
+#include "native/embedded/cuda/plain_attention.h"
 #include "paged_cache.h"
 
 namespace embedded::cuda {

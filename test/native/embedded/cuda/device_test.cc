@@ -1,11 +1,11 @@
 // Failures of a machine that cannot run CUDA 13; none of these tests needs a GPU.
-#include "embedded/cuda/device.h"
+#include "native/embedded/cuda/device.h"
 
 #include <gtest/gtest.h>
 
-#include "embedded/cuda/check.h"
-#include "embedded/cuda/driver.h"
 #include "expect_failure.h"
+#include "native/embedded/cuda/check.h"
+#include "native/embedded/cuda/driver.h"
 
 namespace embedded::cuda {
 namespace {

@@ -1,15 +1,15 @@
 #include <algorithm>
 #include <array>
 
-#include "embedded/cuda/dummy_weights.h"
-#include "embedded/cuda/embedding.h"
-#include "embedded/cuda/kv_copy.h"
-#include "embedded/cuda/rms_norm.h"
-#include "embedded/cuda/rope_append.h"
-#include "embedded/cuda/silu.h"
-#include "embedded/random.h"
-#include "embedded/rope.h"
 #include "gpu_test.h"
+#include "native/embedded/cpu/rope.h"
+#include "native/embedded/cuda/dummy_weights.h"
+#include "native/embedded/cuda/embedding.h"
+#include "native/embedded/cuda/kv_copy.h"
+#include "native/embedded/cuda/rms_norm.h"
+#include "native/embedded/cuda/rope_append.h"
+#include "native/embedded/cuda/silu.h"
+#include "native/embedded/random.h"
 
 namespace embedded::cuda {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "executor/guard.h"
+#include "native/executor/cpp/failure.h"
 
 template <typename Body>
 void ExpectFailure(Body body, ExecutorCode code, const std::string& part) {

@@ -13,8 +13,8 @@
 #include <random>
 #include <vector>
 
-#include "embedded/cuda/element.h"
-#include "embedded/cuda/launch.h"
+#include "native/embedded/cuda/element.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "embedded/cuda/linear.h"
-#include "embedded/cuda/resources.h"
+#include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/resources.h"
 
 namespace linear_test {
 

@@ -1,13 +1,13 @@
 // Every kernel of the linear layers against float64, over shapes that are odd on purpose, and cuBLASLt beside them.
-#include "embedded/cuda/linear.h"
+#include "native/embedded/cuda/linear.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <memory>
 
-#include "embedded/cuda/linear_layers.h"
 #include "linear_case.h"
+#include "native/embedded/cuda/linear_layers.h"
 
 namespace linear_test {
 namespace {

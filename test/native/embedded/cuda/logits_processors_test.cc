@@ -1,10 +1,10 @@
 // The GPU's processors against the CPU executor's own, bit for bit.
-#include "embedded/cuda/logits_processors.h"
+#include "native/embedded/cuda/logits_processors.h"
 
 #include <algorithm>
 
-#include "embedded/logits_processors.h"
 #include "gpu_test.h"
+#include "native/embedded/cpu/logits_processors.h"
 
 namespace embedded::cuda {
 namespace {

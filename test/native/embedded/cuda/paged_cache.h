@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "embedded/cuda/kv_layout.h"
 #include "gpu_test.h"
+#include "native/embedded/cuda/kv_layout.h"
 
 namespace embedded::cuda {
 

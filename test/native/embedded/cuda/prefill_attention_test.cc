@@ -1,4 +1,4 @@
-#include "embedded/cuda/prefill_attention.h"
+#include "native/embedded/cuda/prefill_attention.h"
 
 #include "paged_cache.h"
 

@@ -1,13 +1,13 @@
 // The GPU's draws against the CPU executor's own Sampler, token for token.
-#include "embedded/cuda/sampling.h"
+#include "native/embedded/cuda/sampling.h"
 
 #include <limits>
 #include <string>
 
-#include "embedded/cpu/dispatch.h"
-#include "embedded/random.h"
-#include "embedded/sampler.h"
 #include "gpu_test.h"
+#include "native/embedded/cpu/dispatch.h"
+#include "native/embedded/cpu/sampler.h"
+#include "native/embedded/random.h"
 
 namespace embedded::cuda {
 namespace {

@@ -6,7 +6,7 @@ import type { Weights } from './engine/directory/directory.js';
 import type { ExecutorName, LoadOptions } from './options/load.js';
 import { checkBuiltLibrary } from './tensorrt-llm/built-library.js';
 
-/** What an executor runs; `'auto'` and a library of the user's own take what there is. */
+/** The weights that each executor runs; `'auto'` and a library of the user's own run what the directory has. */
 export const WEIGHTS: Readonly<Record<ExecutorName, Weights | undefined>> = {
   auto: undefined,
   cpu: 'checkpoint',
@@ -15,9 +15,9 @@ export const WEIGHTS: Readonly<Record<ExecutorName, Weights | undefined>> = {
 };
 
 /**
- * The shared library of an executor that is not linked into the addon: it lies beside it.
- * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` where it does not, or TensorRT-LLM is not the one it was built for; and what
- *   loadAddon throws.
+ * The shared library, beside the addon, of an executor that is not linked into it.
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` if it is not there, or was built for another TensorRT-LLM; and what loadAddon
+ *   throws.
  */
 export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
   const dir = addonDirectory();
@@ -28,14 +28,17 @@ export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
   }
   const fix =
     name === 'tensorrt-llm'
-      ? 'It is built on the machine that has TensorRT-LLM: npx node-tensorrt-llm setup (npx node-tensorrt-llm doctor tells what that lacks)'
-      : "This version comes without it. Use executor: 'cpu', or leave it out.";
-  throw new LLMError('ERR_EXECUTOR_UNAVAILABLE', `The executor '${name}' needs ${library}, which is not there. ${fix}`);
+      ? 'Build it on the machine that has TensorRT-LLM: npx node-tensorrt-llm setup (npx node-tensorrt-llm doctor lists what is missing)'
+      : "This version does not include it. Use executor: 'cpu', or remove the option.";
+  throw new LLMError(
+    'ERR_EXECUTOR_UNAVAILABLE',
+    `The executor '${name}' needs ${library}, which does not exist. ${fix}`,
+  );
 }
 
 /**
  * The shared library to open; undefined for the CPU executor.
- * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for one this version comes without.
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for one that this version does not include.
  */
 export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | undefined {
   if (typeof executor === 'object') {
@@ -46,7 +49,7 @@ export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | 
 }
 
 /**
- * The program that runs an executor for `isolation: 'process'`: it lies beside the addon. Where it does not, the load says so.
+ * The program that runs an executor for `isolation: 'process'`: it lies beside the addon. If it is missing, the load says so.
  * @throws {LLMError} what loadAddon throws.
  */
 export const hostProgram = (): string => join(addonDirectory(), 'node_tensorrt_llm_host');

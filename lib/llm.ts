@@ -17,19 +17,19 @@ import type { Generation } from './request/generation.js';
 import { Requests } from './request/requests.js';
 import { Tokenizer } from './text/tokenizer.js';
 
-/** What was loaded, and how it is sized. */
+/** What is loaded, and its sizes. */
 export interface EngineInfo extends Omit<NativeInfo, 'capabilities'> {
   /** Absolute path of the engine directory. */
   dir: string;
-  /** The model's, as Hugging Face names it: `'LlamaForCausalLM'`. */
+  /** Architecture of the model, as Hugging Face names it: `'LlamaForCausalLM'`. */
   architecture: string;
   /** Ids of the tokens that end an output. */
   endIds: readonly number[];
 }
 
-/** How an LLM is closed. */
+/** How to close an LLM. */
 export interface CloseOptions {
-  /** Milliseconds that running requests get to finish; those that have not are ended with `ERR_CLOSED`. Default: 0. */
+  /** How long running requests may take to finish, in ms; then they fail with `ERR_CLOSED`. Default: 0. */
   drainMs?: number | undefined;
 }
 
@@ -38,10 +38,10 @@ const closeChecks: Checks<CloseOptions> = { drainMs: integer(0, MAX_COUNT) };
 // For the executor to end what it runs once it was told to; it takes a step or two.
 const SHUTDOWN_DEADLINE_MS = 10_000;
 
-/** A loaded engine. Requests run together; start as many as you like. */
+/** A loaded engine. Requests run together, so start as many as you like. */
 export class LLM implements AsyncDisposable {
   readonly info: EngineInfo;
-  /** What the executor can do; what it lacks is refused with `ERR_UNSUPPORTED`. */
+  /** What the executor supports; anything else fails with `ERR_UNSUPPORTED`. */
   readonly capabilities: Capabilities;
   /** Send it to a worker thread with `postMessage`, and `LLM.attach` it there. */
   readonly handle: LLMHandle;
@@ -81,8 +81,8 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * Loads an engine directory: the weights on a thread of their own, the tokenizer on the event loop (see Tokenizer.load).
-   * @throws {LLMError} what is wrong with the directory, the options or the platform: `ERR_ENGINE_*`, `ERR_TOKENIZER_INVALID`,
+   * Loads an engine directory: the weights on a separate thread, the tokenizer on the event loop (see Tokenizer.load).
+   * @throws {LLMError} if something is wrong with the directory, the options or the platform: `ERR_ENGINE_*`, `ERR_TOKENIZER_INVALID`,
    *   `ERR_MODEL_UNSUPPORTED`, `ERR_INVALID_OPTION`, `ERR_EXECUTOR_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`,
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_LOAD_TIMEOUT`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
@@ -151,10 +151,9 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * The engine of another LLM of this process, in this thread: both run their requests on it, together. Each is closed by
-   * itself, and the engine goes with the last; where this thread ends, its requests end and the others run on. The tokenizer
-   * is loaded at its first use, on the event loop.
-   * @throws {LLMError} `ERR_CLOSED` where the engine is closed, `ERR_INVALID_INPUT` for what is no handle of this process.
+   * Uses the engine of another LLM in this process from this thread. Each LLM is closed on its own, and the last one frees
+   * the engine; when this thread ends, only its own requests end. The tokenizer is loaded at its first use, on the event loop.
+   * @throws {LLMError} `ERR_CLOSED` if the engine is closed, `ERR_INVALID_INPUT` if `handle` is not a handle of this process.
    */
   static attach(handle: LLMHandle): LLM {
     const { sessionId, directory } = readHandle(handle);
@@ -168,15 +167,15 @@ export class LLM implements AsyncDisposable {
     return new LLM(directory as EngineDirectory, undefined, loaded);
   }
 
-  /** @throws {LLMError} `ERR_TOKENIZER_MISSING` where the engine directory has none. */
+  /** @throws {LLMError} `ERR_TOKENIZER_MISSING` if the engine directory has none. */
   get tokenizer(): Tokenizer {
     if (this.#tokenizer) return this.#tokenizer;
     const { tokenizerPath } = this.#directory;
     if (tokenizerPath === undefined) {
       throw new LLMError(
         'ERR_TOKENIZER_MISSING',
-        `${this.info.dir} has no tokenizer.json, so this LLM takes and gives tokens only: generate({ tokens }). ` +
-          'Copy tokenizer.json and tokenizer_config.json of the model into it.',
+        `${this.info.dir} has no tokenizer.json; expected one, because text is used. ` +
+          "Copy the model's tokenizer.json and tokenizer_config.json into it, or use tokens only: generate({ tokens }).",
       );
     }
     this.#tokenizer = Tokenizer.loadNow({ ...this.#directory, tokenizerPath });
@@ -184,7 +183,7 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * Runs one request, or several together, to the end, off the event loop; `input` may be changed as soon as the call returns.
+   * Runs one request, or several together, off the event loop; `input` may be changed as soon as the call returns.
    * @returns the text, `usage` in tokens and `timing` in milliseconds; for an array of inputs an array in its order.
    * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_INVALID_OPTION`, `ERR_EMPTY_PROMPT`, `ERR_PROMPT_TOO_LONG` if no new token fits,
    *   `ERR_QUEUE_FULL`, `ERR_QUEUE_TIMEOUT`, `ERR_UNSUPPORTED`, `ERR_LOGITS_LIMIT`, `ERR_CLOSED`, `ERR_EXECUTOR_FAILED`; if one of several fails, the others are aborted.
@@ -200,12 +199,12 @@ export class LLM implements AsyncDisposable {
     });
   }
 
-  /** Starts one request at once and never throws: what is wrong with it is thrown by the iterator and by `result`. */
+  /** Starts one request at once and never throws: if it fails, the iterator and `result` throw the error. */
   stream(input: Input, options: GenerateOptions = {}): Generation {
     return this.#requests.start(input, options);
   }
 
-  /** A snapshot, taken at once. */
+  /** A snapshot; it does not wait for the executor. */
   stats(): Stats {
     try {
       return this.#session.stats();
@@ -215,9 +214,9 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * Takes no more requests, lets running ones go on for `drainMs`, ends the rest with `ERR_CLOSED`, and frees everything.
-   * Calling it again gives the same promise.
-   * @throws {LLMError} `ERR_INVALID_OPTION`; then nothing was closed.
+   * Accepts no more requests, lets running ones continue for `drainMs`, fails the rest with `ERR_CLOSED`, and frees everything.
+   * Calling it again returns the same promise.
+   * @throws {LLMError} `ERR_INVALID_OPTION`; then nothing is closed.
    */
   close(options: CloseOptions = {}): Promise<void> {
     try {
@@ -242,8 +241,8 @@ export class LLM implements AsyncDisposable {
 const loadTimeout = (dir: string, timeoutMs: number, isolation: 'none' | 'process'): LLMError =>
   new LLMError(
     'ERR_LOAD_TIMEOUT',
-    `${dir} was not loaded after ${timeoutMs} ms (loadTimeoutMs), and the load was given up. Give it longer, or see what it waits for: with several GPUs NCCL_DEBUG=INFO tells, and NCCL_P2P_DISABLE=1 helps where the GPUs have no way to each other.` +
-      (isolation === 'none' ? " What hangs stays in this process; with isolation: 'process' it is ended." : ''),
+    `${dir} was not loaded within ${timeoutMs} ms (loadTimeoutMs). Raise loadTimeoutMs. With several GPUs, NCCL_DEBUG=INFO shows what it is waiting for, and NCCL_P2P_DISABLE=1 helps if the GPUs cannot reach each other.` +
+      (isolation === 'none' ? " Work that hangs stays in this process; isolation: 'process' ends it." : ''),
   );
 
 /** By the numbers of ExecutorLogLevel in native/executor/config.h. */

@@ -16,8 +16,8 @@ ${meaning}
 const text = `<!-- Written by npm run docs from lib/base/errors.ts: change it there. -->
 # Troubleshooting
 
-What this package throws is an \`LLMError\` with one of these codes in \`error.code\`. Its message says what was found, what was
-expected and how to fix it; \`error.cause\` holds what lay below, where something did. \`ERROR_CODES\` has these texts in a program:
+This package throws an \`LLMError\` with one of these codes in \`error.code\`. Its message says what was found, what was expected and
+how to fix it; \`error.cause\` is the underlying error, if there is one. Programs find these texts in \`ERROR_CODES\`:
 \`ERROR_CODES[error.code].fix\`.
 
 ${sections.join('\n')}`;

@@ -32,7 +32,7 @@ function open(): { addon: Addon; dir: string } {
   if (found !== 'linux-x64') {
     throw new LLMError(
       'ERR_PLATFORM_UNSUPPORTED',
-      `node-tensorrt-llm runs on Linux x64 with glibc; this is ${found}. Run it there, in a container or a virtual machine.`,
+      `This is ${found}; expected Linux x64 with glibc. Run node-tensorrt-llm in a container or a virtual machine.`,
     );
   }
   const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -45,13 +45,13 @@ function open(): { addon: Addon; dir: string } {
     if (existsSync('/etc/alpine-release')) {
       throw new LLMError(
         'ERR_PLATFORM_UNSUPPORTED',
-        'node-tensorrt-llm runs on Linux x64 with glibc; this is Alpine, which has musl. Use an image with glibc, such as node:22-bookworm-slim.',
+        'This is Alpine, which uses musl; expected Linux x64 with glibc. Use an image with glibc, such as node:22-bookworm-slim.',
         { cause },
       );
     }
     throw new LLMError(
       'ERR_ADDON_LOAD',
-      `The native addon could not be loaded from ${root}: ${messageOf(cause)}. Reinstall the package, or build it from a clone: npm install`,
+      `The native addon could not be loaded from ${root}: ${messageOf(cause)}. Reinstall the package, or run npm install in a clone.`,
       { cause },
     );
   }

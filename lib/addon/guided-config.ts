@@ -11,7 +11,7 @@ interface EngineFiles {
 }
 
 /**
- * What an executor needs to hold outputs to a grammar: the model's vocabulary. Reads tokenizer.json once more, since few ask.
+ * What a backend needs to enforce `guided`: the model's vocabulary. Reads tokenizer.json once more, since few loads need it.
  * @throws {LLMError} `ERR_TOKENIZER_MISSING`, `ERR_TOKENIZER_INVALID`.
  */
 export async function guidedConfig(
@@ -21,7 +21,7 @@ export async function guidedConfig(
   if (tokenizerPath === undefined) {
     throw new LLMError(
       'ERR_TOKENIZER_MISSING',
-      `guidedDecoding needs the model's vocabulary, and ${path} has no tokenizer.json. Copy it from the model, or leave guidedDecoding out.`,
+      `${path} has no tokenizer.json; expected one, because guidedDecoding is set. Copy it from the model, or remove guidedDecoding.`,
     );
   }
   const tokenizerJson = await readFile(tokenizerPath, 'utf8');

@@ -1,6 +1,6 @@
 import { LLMError } from '../base/errors.js';
 
-/** Names a loaded engine to other threads of the process; `postMessage` and `workerData` carry it. */
+/** Identifies a loaded engine to other threads of the process; send it with `postMessage` or `workerData`. */
 export interface LLMHandle {
   readonly processId: number;
   readonly sessionId: number;
@@ -25,13 +25,13 @@ export function readHandle(handle: unknown): { sessionId: number; directory: obj
   ) {
     throw new LLMError(
       'ERR_INVALID_INPUT',
-      'This is no handle of an LLM; expected llm.handle, as postMessage gave it.',
+      'Not an LLM handle; expected the llm.handle received through postMessage or workerData.',
     );
   }
   if (processId !== process.pid) {
     throw new LLMError(
       'ERR_INVALID_INPUT',
-      `The handle is of process ${processId}, and this is ${process.pid}. Load the engine in this process: LLM.load().`,
+      `The LLM handle is of process ${processId}; expected one of this process, ${process.pid}. Load the engine here with LLM.load().`,
     );
   }
   return { sessionId, directory };

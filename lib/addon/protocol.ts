@@ -4,7 +4,7 @@ import type { NativeTokenLists } from '../options/token-lists.js';
 import type { ByteTable } from '../text/byte-table.js';
 import type { OnEvents } from './events.js';
 
-/** What the addon's load() reads. A size that is left out is the executor's to choose. */
+/** What the addon's load() reads. The executor chooses the sizes that are not given. */
 export interface NativeLoadOptions extends ConfigOptions {
   /** The shared library of the executor; undefined for the CPU's, which is linked in. */
   library: string | undefined;
@@ -15,7 +15,7 @@ export interface NativeLoadOptions extends ConfigOptions {
   guided?: NativeGuidedConfig | undefined;
 }
 
-/** What holds outputs to their guides needs the vocabulary. */
+/** What the backend that enforces `guided` needs. */
 export interface NativeGuidedConfig {
   /** An ExecutorGuidedBackend. */
   backend: number;
@@ -26,7 +26,7 @@ export interface NativeGuidedConfig {
   stopTokens: Int32Array;
 }
 
-/** What submit() reads. What is undefined is left to the executor, which then does nothing of that kind. */
+/** What submit() reads. Undefined means not asked for. */
 export interface NativeRequest {
   maxTokens: number;
   minTokens: number | undefined;
@@ -54,65 +54,74 @@ export interface NativeRequest {
   contextLogits: boolean;
   generationLogits: boolean;
   timeLimitMs: number | undefined;
-  /** What few requests ask for, behind one property, since each that is looked at takes time. */
+  /** Options that few requests set, behind one property, because reading each property takes time. */
   extras: RequestExtras | undefined;
 }
 
 export interface NativeInfo {
-  /** `'cpu'`, or the name an executor of your own gives itself. */
+  /** `'cpu'`, or the name that an executor of your own gives itself. */
   executor: string;
-  /** Of the library behind the executor. */
+  /** Version of the library behind the executor. */
   executorVersion: string;
   /** What computes, for people: `'2 threads, avx512 kernels'`. */
   device: string;
-  /** What the weights are stored in. */
+  /** Data type of the weights: `'bfloat16'`, `'float16'` or `'float32'` on the CPU. */
   dataType: string;
   /** Whether the executor runs in a process of its own: `isolation: 'process'`. */
   isolated: boolean;
   capabilities: number;
-  /** Tokens the model knows: the columns of its logits. */
+  /** Number of tokens the model knows, and of columns in its logits. */
   vocabSize: number;
-  /** Sequences in one step at most. */
+  /** Maximum number of sequences in a step. */
   maxBatchSize: number;
-  /** Beams of a request at most; 1 where there is no beam search. */
+  /** Maximum number of beams in a request; 1 without beam search. */
   maxBeamWidth: number;
-  /** Tokens in one step at most. */
+  /** Maximum number of tokens in a step. */
   maxNumTokens: number;
-  /** Tokens of a prompt at most. */
+  /** Maximum length of a prompt in tokens. */
   maxInputLen: number;
-  /** Tokens of a sequence at most, prompt and output. */
+  /** Maximum length of a sequence in tokens, prompt and output. */
   maxSeqLen: number;
+  /** Number of GPUs that share each layer; 1 on the CPU. */
   tensorParallel: number;
-  /** Of this process among those mpirun started for the engine, else 0. Those that only follow take no requests. */
+  /**
+   * Rank of this process among those that mpirun started for the engine, else 0. Ranks that only follow refuse requests with
+   * `ERR_UNSUPPORTED`.
+   */
   rank: number;
-  /** Tokens one KV block holds. */
+  /** Tokens per KV block. */
   tokensPerBlock: number;
+  /** Number of KV blocks. */
   kvBlocks: number;
+  /** Size of the weights in memory, in bytes. */
   weightBytes: number;
-  /** Bytes of the KV cache when all blocks are in use. */
+  /** Size of the KV cache with all blocks in use, in bytes. */
   kvCacheBytes: number;
 }
 
-/** A snapshot; counters run from the load. */
+/** A snapshot; counters start at load. */
 export interface Stats {
   /** Requests in the running batch. */
   activeRequests: number;
-  /** Requests that wait for a place in it. */
+  /** Requests waiting to join it. */
   queuedRequests: number;
+  /** Requests that have ended, for whatever reason. */
   completedRequests: number;
   /** Passes of the model over a batch. */
   steps: number;
-  /** Milliseconds of the newest step. */
+  /** Duration of the latest step, in ms. */
   stepMs: number;
+  /** Number of KV blocks. */
   kvBlocks: number;
+  /** KV blocks in use. */
   kvBlocksUsed: number;
-  /** How often a sequence gave its KV blocks back to be computed again later. */
+  /** How often a sequence gave up its KV blocks, to be computed again later. */
   preemptions: number;
-  /** Tokens that came after their request had ended for its reader. */
+  /** Tokens that came after their request had ended. */
   discardedTokens: number;
-  /** Rows the executor gave for requests nobody knows; other than 0 is a bug. */
+  /** Rows from the executor for unknown requests; anything but 0 is a bug. */
   unknownRows: number;
-  /** How often this environment's event loop was woken. */
+  /** How often this thread's event loop was woken. */
   wakeups: number;
 }
 

@@ -45,7 +45,7 @@ export function boolean(): Check<boolean> {
   return check('a boolean', (value): value is boolean => typeof value === 'boolean');
 }
 export function text(): Check<string> {
-  return check('a string that is not empty', (value): value is string => typeof value === 'string' && value !== '');
+  return check('a non-empty string', (value): value is string => typeof value === 'string' && value !== '');
 }
 
 export function signal(): Check<AbortSignal> {
@@ -69,13 +69,13 @@ const isArrayLike = (value: unknown): value is ArrayLike<unknown> =>
 export function integers(min: number, max: number): Check<ArrayLike<number>, Int32Array> {
   const holds = (value: unknown): value is ArrayLike<number> => isArrayLike(value) && value.length > 0;
   const item = integer(min, max);
-  return readAs(check(`an array of integers from ${min} to ${max} that is not empty`, holds), (values, name) =>
+  return readAs(check(`a non-empty array of integers from ${min} to ${max}`, holds), (values, name) =>
     Int32Array.from(values, (value, i) => readValue(value, item, `${name}[${i}]`)),
   );
 }
 export function listOf<T, Read>(item: Check<T, Read>, words: string): Check<readonly T[], Read[]> {
   const holds = (value: unknown): value is readonly T[] => Array.isArray(value) && value.length > 0;
-  return readAs(check(`an array of ${words} that is not empty`, holds), (values, name) =>
+  return readAs(check(`a non-empty array of ${words}`, holds), (values, name) =>
     values.map((value, i) => readValue(value, item, `${name}[${i}]`)),
   );
 }
@@ -145,8 +145,8 @@ const object = <T extends object>(checks: AnyChecks): Check<T> =>
 
 function unknownOption(name: string, known: readonly string[], where: string): LLMError {
   const near = known.find((each) => each.toLowerCase() === name.toLowerCase().replaceAll(/[_-]/g, ''));
-  const fix = near ? `did you mean ${near}?` : `there are ${known.join(', ')}.`;
-  return new LLMError('ERR_INVALID_OPTION', `There is no option ${JSON.stringify(name)} of ${where}; ${fix}`);
+  const rest = near ? `. Did you mean ${near}?` : `; expected one of ${known.join(', ')}.`;
+  return new LLMError('ERR_INVALID_OPTION', `Unknown option ${show(name)} of ${where}${rest}`);
 }
 
 const MAX_SHOWN = 80;

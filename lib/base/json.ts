@@ -135,16 +135,13 @@ export function endOfString(text: string, start: number): number {
 /** Parses text that must be one JSON object. */
 export function parseJsonObject(text: string, context: JsonContext): JsonFields {
   if (isNestedTooDeep(text)) {
-    throw new LLMError(
-      context.code,
-      `${context.file} nests deeper than ${MAX_NESTING} objects and lists. ${context.fix}`,
-    );
+    throw new LLMError(context.code, `${context.file} is nested deeper than ${MAX_NESTING} levels. ${context.fix}`);
   }
   let value: unknown;
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows put a byte order mark first
   } catch (cause) {
-    throw new LLMError(context.code, `${context.file} is no JSON: ${messageOf(cause)}. ${context.fix}`, { cause });
+    throw new LLMError(context.code, `${context.file} is not JSON: ${messageOf(cause)}. ${context.fix}`, { cause });
   }
   if (isJsonObject(value)) return new JsonFields(value, context);
   throw new LLMError(context.code, `${context.file} holds ${show(value)}; expected a JSON object. ${context.fix}`);

@@ -1,20 +1,20 @@
 /** Why an output ended: at an end token, a stop string or `stopTokens`; at `maxTokens`; by abort(); at `timeoutMs`. */
 export type FinishReason = 'stop' | 'length' | 'cancelled' | 'timeout';
 
-/** One turn of a conversation, as the model's chat template takes it; further fields are handed to the template. */
+/** One turn of a conversation, as the model's chat template takes it; other fields are passed to the template. */
 export interface ChatMessage {
   role: string;
   content: string | null | readonly unknown[];
   readonly [field: string]: unknown;
 }
 
-/** A function the model may call, as the chat template takes it (OpenAI's shape in most templates). */
+/** A function the model may call, as the chat template takes it (usually in OpenAI's form). */
 export interface Tool {
   type: string;
   readonly [field: string]: unknown;
 }
 
-/** Text is tokenized with the model's special tokens, `tokens` go in as they are, `messages` through the chat template. */
+/** Text is tokenized with the model's special tokens, `tokens` are used as is, `messages` go through the chat template. */
 export type Input =
   | string
   | { tokens: ArrayLike<number> }
@@ -25,53 +25,55 @@ export type Input =
       templateVars?: Readonly<Record<string, unknown>> | undefined;
     };
 
-/** Natural-log probability of one token under the model, before penalties, biases, temperature and every cut. */
+/** Natural logarithm of a token's probability under the model, before penalties, biases, temperature, topK, topP and minP. */
 export interface TokenLogprob {
   token: number;
-  /** The token's own text; bytes that are no whole character read as U+FFFD. */
+  /** The token's own text; bytes of an incomplete character become U+FFFD. */
   text: string;
   logprob: number;
-  /** The likeliest tokens of the position, likeliest first; there with `topLogprobs`. */
+  /** The likeliest tokens at this position, likeliest first; with `topLogprobs`. */
   top?: { token: number; text: string; logprob: number }[];
 }
 
-/** What came since the last chunk was read; steps nobody read in between are merged into one chunk. */
+/** The new part of one output since the last chunk was read; steps that nobody read are merged into one chunk. */
 export interface Chunk {
   /** Which of the request's outputs this continues. */
   index: number;
+  /** The new text. */
   text: string;
-  /** Ids of the new tokens. Text may lag behind them: a character or a stop string can span tokens. */
+  /** Ids of the new tokens. Text can lag behind them: a character or a stop string can span several tokens. */
   tokens: Int32Array;
+  /** One for each of `tokens`, with the option `logprobs`. */
   logprobs?: TokenLogprob[];
-  /** There on the last chunk of an output. */
+  /** Only on the last chunk of an output. */
   finishReason?: FinishReason;
 }
 
 /** Counts in tokens. */
 export interface Usage {
   promptTokens: number;
-  /** Prompt tokens whose keys and values were found in the cache. */
+  /** Prompt tokens found in the KV cache. */
   cachedTokens: number;
   completionTokens: number;
   totalTokens: number;
 }
 
-/** Milliseconds, each from the moment the executor got the request, encoding not counted. */
+/** Milliseconds since the executor received the request, so without encoding the prompt. */
 export interface Timing {
   queueMs: number;
-  /** `totalMs` where no token came. */
+  /** `totalMs` if there was no token. */
   timeToFirstTokenMs: number;
   totalMs: number;
 }
 
-/** Logits in fp32, row-major `[rows, columns]`: a row a position, a column a token of the vocabulary. */
+/** Logits in fp32, row-major `[rows, columns]`: a row per position, a column per token of the vocabulary. */
 export interface Logits {
   data: Float32Array;
   rows: number;
   columns: number;
 }
 
-/** What the elements of a tensor are. */
+/** Type of a tensor's elements. */
 export type DataType =
   | 'float32'
   | 'float16'
@@ -88,15 +90,15 @@ export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array
 
 /** A tensor in host memory, row-major. */
 export interface Tensor {
-  /** 16-bit floats are the bits of a `Uint16Array`; 8-bit floats and booleans those of a `Uint8Array`. */
+  /** 16-bit floats as bits in a `Uint16Array`; 8-bit floats and booleans as bytes in a `Uint8Array`. */
   data: TensorData;
   /** One to four dimensions. */
   shape: readonly number[];
-  /** Default: what `data` is: `'float32'`, `'float16'` for a `Uint16Array`, `'int64'`, `'int32'`, `'int8'` or `'uint8'`. */
+  /** Default: that of `data`: `'float32'`, `'float16'` for a `Uint16Array`, `'int64'`, `'int32'`, `'int8'` or `'uint8'`. */
   dataType?: DataType | undefined;
 }
 
-/** A tensor of the engine, by the name it was asked for. */
+/** An engine tensor, by the name it was requested by. */
 export interface NamedTensor extends Tensor {
   name: string;
   dataType: DataType;
@@ -107,16 +109,17 @@ export interface Output {
   text: string;
   tokens: Int32Array;
   finishReason: FinishReason;
-  /** The stop string that was found, or the id of the token that ended the output; absent for other ends. */
+  /** The stop string that was found, or the id of the token that ended the output; absent if it ended otherwise. */
   stopReason?: string | number;
+  /** One for each of `tokens`, with the option `logprobs`. */
   logprobs?: TokenLogprob[];
-  /** Sum of the log-probabilities of `tokens`; there with `logprobs`, and where `bestOf` chose by it. */
+  /** Sum of the log-probabilities of `tokens`, with `logprobs`, or if `bestOf` chose by it. */
   cumulativeLogprob?: number;
-  /** A row for each token of `tokens`; there with `returnGenerationLogits`. */
+  /** A row for each of `tokens`, with `returnGenerationLogits`. */
   generationLogits?: Logits;
   /**
-   * In the order they came, as the executor gave them: one name may come several times, each time with what the tensor had
-   * for the tokens of a step. With several beams those of all stand with the first. There with the option `additionalOutputs`.
+   * As the executor returned them: a name may occur several times, once for each step that produced tokens. With beam search,
+   * the first output has those of all beams. With the option `additionalOutputs`.
    */
   additionalOutputs?: NamedTensor[];
 }
@@ -124,7 +127,7 @@ export interface Output {
 export interface Result {
   /** Text of `outputs[0]`. */
   text: string;
-  /** `n` of them; with `bestOf`, the likeliest first. */
+  /** `n` outputs; with `bestOf`, the likeliest first. */
   outputs: Output[];
   /** That of `outputs[0]`. */
   finishReason: FinishReason;
@@ -132,8 +135,8 @@ export interface Result {
   stopReason?: string | number;
   usage: Usage;
   timing: Timing;
-  /** One for each token of the prompt, null for the first, which nothing comes before; there with `promptLogprobs`. */
+  /** One for each prompt token, null for the first, which follows nothing; with the option `promptLogprobs`. */
   promptLogprobs?: (TokenLogprob | null)[];
-  /** A row for each token of the prompt; there with `returnContextLogits`. */
+  /** A row for each prompt token, with `returnContextLogits`. */
   contextLogits?: Logits;
 }

@@ -4,17 +4,17 @@ import { type Command, positionals, text } from './command.js';
 import { printGeneration } from './print-generation.js';
 import { generateOptions, loadOptions, SAMPLING_FLAGS, SAMPLING_HELP } from './sampling-flags.js';
 
-const HINT = 'Ctrl-C stops an answer; /clear forgets the conversation, /exit or Ctrl-D leaves.\n';
+const HINT = 'Ctrl-C stops an answer; /clear starts a new conversation; /exit or Ctrl-D leaves.\n';
 
 export const chat: Command = {
   name: 'chat',
   usage: 'chat DIR',
-  summary: 'talk with a model',
+  summary: 'chat with a model',
   help: `Usage: node-tensorrt-llm chat DIR [OPTIONS]
 
-Reads a message a line and streams the answer of the engine in DIR, with the conversation so far before it.
+Reads one message per line and streams the answer of the engine in DIR. The model sees the whole conversation.
 ${HINT}
-${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, then {"type":"result"}, for each message
+${SAMPLING_HELP}  --json                for each message print {"type":"chunk"} as text arrives, then {"type":"result"}
 `,
   options: SAMPLING_FLAGS,
   async run(args, signal) {

@@ -56,7 +56,7 @@ export function positionals(args: Arguments, ...names: string[]): string[] {
   const missing = required[args.positionals.length];
   if (missing) throw new UsageError(`${missing} is missing.`);
   const extra = args.positionals[names.length];
-  if (extra !== undefined) throw new UsageError(`"${extra}" is one argument too many; quote a text that has spaces.`);
+  if (extra !== undefined) throw new UsageError(`"${extra}" is one argument too many. Quote text that has spaces.`);
   return args.positionals;
 }
 

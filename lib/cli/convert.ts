@@ -10,12 +10,12 @@ export const convert: Command = {
   summary: 'make an engine directory from a checkpoint',
   help: `Usage: node-tensorrt-llm convert SOURCE OUT [OPTIONS]
 
-Converts SOURCE, a Hugging Face directory with safetensors or a .gguf file, to the engine directory OUT.
+Converts SOURCE, a Hugging Face directory with safetensors files or a .gguf file, to the engine directory OUT.
 
-  --dtype TYPE          ${TYPES.join(', ')} (default: auto, as in SOURCE, but float16 for float32 and GGUF)
-  --max-seq-len N       prompt and new tokens of a request together (default: what the model was made for)
-  --max-batch-size N    requests that run at once (default: 64)
-  --max-num-tokens N    tokens one step computes, over all requests (default: 512)
+  --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32 and GGUF)
+  --max-seq-len N       maximum length of a sequence, prompt and output (default: what the model was trained for)
+  --max-batch-size N    maximum number of sequences in a step (default: 64)
+  --max-num-tokens N    maximum number of tokens in a step, over all sequences (default: 512)
   --json                print {"type":"engine","path"}
 `,
   options: {

@@ -4,13 +4,13 @@ import { type Command, positionals, printJson, ToldFailure, text } from './comma
 export const doctor: Command = {
   name: 'doctor',
   usage: 'doctor',
-  summary: 'tell what each executor needs, has and lacks here',
+  summary: 'check what each executor needs on this machine',
   help: `Usage: node-tensorrt-llm doctor [OPTIONS]
 
-Tells what this machine has of what each executor needs, and how to fix what it lacks. It changes nothing. Status 0 says that
-the default executor works, and with --engine that the engine fits.
+Checks what each executor needs on this machine, and shows how to fix what is missing. It changes nothing. The exit status is 0 if
+the default executor works or, with --engine, if the engine's executor works and the engine fits this machine.
 
-  --engine DIR   hold an engine directory against the machine too: version, ranks, types
+  --engine DIR   also check an engine directory against this machine: version, ranks, types
   --json         print one object: {"type":"diagnosis","ok","findings":[{"name","state","found","fix"}]}
 `,
   options: { engine: { type: 'string' }, json: { type: 'boolean' } },

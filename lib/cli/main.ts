@@ -22,8 +22,8 @@ Usage: node-tensorrt-llm COMMAND [ARGUMENTS] [OPTIONS]
 Commands:
 ${COMMANDS.map(({ usage, summary }) => `  ${usage.padEnd(26)}  ${summary}`).join('\n')}
 
-  node-tensorrt-llm COMMAND --help tells a command's options.
-  --json, of every command: one JSON object a line on standard output.
+  node-tensorrt-llm COMMAND --help lists the options of a command.
+  Every command takes --json: one JSON object per line on standard output.
 
 Exit status: 0 done, ${EXIT_FAILED} failed, ${EXIT_USAGE} wrong arguments, ${EXIT_INTERRUPTED} interrupted.
 `;
@@ -37,7 +37,7 @@ async function main(args: string[]): Promise<number> {
   const command = COMMANDS.find((each) => each.name === name);
   const json = rest.includes('--json');
   try {
-    if (!command) throw new UsageError(`There is no command "${name}".`);
+    if (!command) throw new UsageError(`Unknown command "${name}".`);
     if (rest.includes('--help') || rest.includes('-h')) {
       process.stdout.write(command.help);
       return 0;

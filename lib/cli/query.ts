@@ -10,10 +10,10 @@ export const query: Command = {
   summary: 'stream the answer to one message',
   help: `Usage: node-tensorrt-llm query DIR [TEXT] [OPTIONS]
 
-Streams the answer of the engine in DIR to TEXT, or to standard input where TEXT is missing or "-".
+Streams the answer of the engine in DIR to TEXT, or to standard input if TEXT is missing or "-".
 
-  --raw                 TEXT is a prompt to continue, not a message for the chat template
-${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, then {"type":"result"}
+  --raw                 continue TEXT as a prompt, without the chat template
+${SAMPLING_HELP}  --json                print {"type":"chunk"} as text arrives, then {"type":"result"}
 `,
   options: { ...SAMPLING_FLAGS, raw: { type: 'boolean' } },
   async run(args, signal) {
@@ -34,7 +34,7 @@ ${SAMPLING_HELP}  --json                print {"type":"chunk"} as text comes, th
 function inputOf({ values }: Arguments, given: string): Input {
   const system = text(values, 'system');
   if (values.raw) {
-    if (system !== undefined) throw new UsageError('--system is for the chat template, which --raw leaves out.');
+    if (system !== undefined) throw new UsageError('--system is for the chat template, which --raw does not use.');
     return given;
   }
   const messages: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];

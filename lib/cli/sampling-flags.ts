@@ -15,13 +15,13 @@ export const SAMPLING_FLAGS: Command['options'] = {
   json: { type: 'boolean' },
 };
 
-export const SAMPLING_HELP = `  --system TEXT         the system message (default: the template's own)
-  --max-tokens N        new tokens at most (default: what the context window leaves)
-  --temperature X       0 takes the likeliest token always (default: the model's)
-  --top-k N, --top-p X, --min-p X   draw among the likeliest tokens only (default: the model's)
-  --seed N              the same seed gives the same text (default: drawn anew)
-  --stop TEXT           end where this text would stand; may be repeated
-  --threads N           CPU threads (default: all cores)
+export const SAMPLING_HELP = `  --system TEXT         system message (default: the template's own)
+  --max-tokens N        maximum number of new tokens (default: what the context window leaves)
+  --temperature X       0 always picks the likeliest token (default: the model's)
+  --top-k N, --top-p X, --min-p X   sample from the likeliest tokens only (default: the model's)
+  --seed N              the same seed gives the same text (default: random)
+  --stop TEXT           end the output before this text; may be repeated
+  --threads N           number of CPU threads (default: all cores)
 `;
 
 export function generateOptions({ values }: Arguments): GenerateOptions {

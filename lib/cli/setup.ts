@@ -7,15 +7,15 @@ export const setup: Command = {
   summary: "build the executor for this machine's TensorRT-LLM",
   help: `Usage: node-tensorrt-llm setup [OPTIONS]
 
-Builds libexecutor_tensorrt_llm.so for the TensorRT-LLM of this machine (0.13 to 1.2) and puts it beside the addon, where
-LLM.load(dir, { executor: 'tensorrt-llm' }) opens it. Needs CMake, a C++ compiler and CUDA's headers; no network, and no GPU.
-Where the same was built before, it is opened and kept.
+Builds libexecutor_tensorrt_llm.so for this machine's TensorRT-LLM (0.13 to 1.2) and puts it beside the addon, where
+LLM.load(dir, { executor: 'tensorrt-llm' }) opens it. Needs CMake, a C++ compiler and the CUDA headers, but no network and no GPU.
+If the same library was built before, it is opened and kept.
 
-  --root DIR       the directory tensorrt_llm of the installed wheel, or one with include/ and lib/
+  --root DIR       the tensorrt_llm directory of the installed wheel, or one with include/ and lib/
                    (default: TENSORRT_LLM_ROOT, else what python3 has installed)
-  --include DIR    headers, where the wheel comes without: cpp/include of a checkout of the same version
-  --dry-run        tell what is found and would be built
-  --verbose        show what the compiler prints
+  --include DIR    headers, if the wheel has none: cpp/include of a checkout of the same version
+  --dry-run        show what is found and would be built
+  --verbose        show the output of CMake and the compiler
   --json           print {"type":"step"} for each step, then {"type":"library","path"}
 `,
   options: {

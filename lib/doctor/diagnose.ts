@@ -19,11 +19,11 @@ export async function diagnose(dir: string | undefined): Promise<Diagnosis> {
     checkTensorrtLlmExecutor(),
   ]);
   const cpu = checkCpuExecutor();
-  const cudaMend = "use executor: 'cpu' or 'tensorrt-llm'";
+  const cudaFix = "use executor: 'cpu' or 'tensorrt-llm'";
   const findings = [
     ...platform,
     cpu,
-    missing("executor 'cuda'", 'not in this version', cudaMend),
+    missing("executor 'cuda'", 'not included in this version', cudaFix),
     tensorrtLlm,
     ...checkGpus(gpus, installation.version),
     ...installation.findings,
@@ -55,11 +55,11 @@ async function checkEngine(
       return { weights, finding: ok(name, `${path} is a checkpoint, which executor 'cpu' runs`) };
     const engine = `${path} is a TensorRT engine of ${rankFiles.length} ${rankFiles.length === 1 ? 'rank' : 'ranks'}`;
     if (!hasTensorrtLlm) {
-      const found = `${engine}; whether it fits what is here, the executor 'tensorrt-llm' tells once it opens`;
-      return { weights, finding: missing(name, found, 'npx node-tensorrt-llm setup, then doctor again') };
+      const found = `${engine}; only the executor 'tensorrt-llm' can tell whether it fits this machine`;
+      return { weights, finding: missing(name, found, 'run npx node-tensorrt-llm setup, then doctor again') };
     }
     await tryEngine(executorLibrary('tensorrt-llm'), path);
-    return { weights, finding: ok(name, `${engine}; it fits the TensorRT-LLM and the GPUs that are here`) };
+    return { weights, finding: ok(name, `${engine}; it fits the TensorRT-LLM and the GPUs of this machine`) };
   } catch (error) {
     return { weights, finding: wrongBy(name, error) };
   }

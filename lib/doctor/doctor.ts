@@ -2,9 +2,9 @@ import { type Checks, check, readOptions } from '../base/checks.js';
 import { pathOf } from '../base/paths.js';
 import type { Diagnosis } from './finding.js';
 
-/** What to look at besides the machine. */
+/** What to check besides the machine. */
 export interface DoctorOptions {
-  /** An engine directory to hold against the machine. Default: none. */
+  /** Engine directory to check against this machine. Default: none. */
   engine?: string | URL | undefined;
 }
 
@@ -16,8 +16,8 @@ const checks: Checks<DoctorOptions> = {
 };
 
 /**
- * Looks at all that the executors need of a machine. It changes nothing, takes no GPU, and starts a few programs, for some seconds.
- * @throws {LLMError} `ERR_INVALID_OPTION`; what is wrong with the machine or the engine is a finding.
+ * Checks what the executors need on this machine. It changes nothing, uses no GPU, and runs a few programs for some seconds.
+ * @throws {LLMError} `ERR_INVALID_OPTION`; problems of the machine or the engine are findings.
  */
 export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {
   const { engine } = readOptions(options, checks, 'doctor()');

@@ -1,20 +1,20 @@
 import { messageOf } from '../base/errors.js';
 
-/** One thing that was looked at. */
+/** One thing that was checked. */
 export interface Finding {
-  /** What: `'glibc'`, `'GPU 0'`. */
+  /** What was checked: `'glibc'`, `'GPU 0'`. */
   name: string;
-  /** `'missing'`: it is not there; `'wrong'`: it is there and does not do. */
+  /** `'missing'`: not there; `'wrong'`: there, but not usable. */
   state: 'ok' | 'missing' | 'wrong';
   /** What was found, for people. */
   found: string;
-  /** How to fix it; undefined where nothing is to be fixed, or `found` says it. */
+  /** How to fix it; undefined if there is nothing to fix, or `found` says how. */
   fix?: string | undefined;
 }
 
-/** What this machine has of what executors need. */
+/** What executors need on this machine, and what was found. */
 export interface Diagnosis {
-  /** Whether the default executor works; where an engine was given, whether its executor does and the engine fits. */
+  /** Whether the default executor works or, if an engine was given, whether its executor works and the engine fits this machine. */
   ok: boolean;
   findings: readonly Finding[];
 }

@@ -19,7 +19,7 @@ export async function checkPlatform(): Promise<Finding[]> {
   return [
     platform === 'linux-x64'
       ? ok('platform', where)
-      : wrong('platform', where, 'run it on Linux x64: a container, a virtual machine or WSL'),
+      : wrong('platform', where, 'use Linux x64: in a container, a virtual machine or WSL'),
     glibc === undefined
       ? missing('glibc', 'another C library', 'use an image with glibc, such as node:22-bookworm-slim')
       : isAtLeast(glibc, OLDEST_GLIBC)
@@ -53,7 +53,7 @@ export function checkCpuExecutor(): Finding {
   const name = "executor 'cpu'";
   const flags = /^flags\s*: (.*)$/m.exec(readIfThere('/proc/cpuinfo'))?.[1]?.split(' ') ?? [];
   const has = (wanted: readonly string[]): boolean => wanted.every((flag) => flags.includes(flag));
-  if (!has(V2)) return wrong(name, 'the processor is older than x86-64-v2', 'run it on a processor of 2009 or later');
+  if (!has(V2)) return wrong(name, 'the processor is older than x86-64-v2', 'use a processor made in 2009 or later');
   const kernels = !has(AVX2) ? 'scalar' : !has(AVX512) ? 'avx2' : 'avx512';
   const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   return ok(name, `${availableParallelism()} threads, ${kernels} kernels, ${(memory / 1e9).toFixed(1)} GB of memory`);
@@ -64,7 +64,7 @@ export async function checkSharedMemory(): Promise<Finding> {
   const name = 'shared memory';
   const fix = 'start the container with --ipc=host, or --shm-size=1g for several GPUs';
   const facts = await statfs('/dev/shm').catch(() => undefined);
-  if (!facts) return missing(name, '/dev/shm is not there', fix);
+  if (!facts) return missing(name, '/dev/shm does not exist', fix);
   const bytes = facts.bsize * facts.blocks;
   const inContainer = existsSync('/.dockerenv') || existsSync('/run/.containerenv');
   const found = `${(bytes / 1e6).toFixed(0)} MB in /dev/shm${inContainer ? ', in a container' : ''}`;

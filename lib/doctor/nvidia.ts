@@ -20,7 +20,7 @@ export async function checkTensorrtLlmExecutor(): Promise<Finding> {
   try {
     const dir = addonDirectory();
     const path = join(dir, EXECUTOR_LIBRARY);
-    if (!existsSync(path)) return missing(name, `${path} is not there`, 'npx node-tensorrt-llm setup');
+    if (!existsSync(path)) return missing(name, `${path} does not exist`, 'npx node-tensorrt-llm setup');
     await tryLibrary(executorLibrary('tensorrt-llm'));
     const version = readBuiltLibrary(dir)?.tensorrtLlmVersion;
     return ok(name, `${path}${version === undefined ? '' : `, built for ${version},`} opens`);
@@ -65,13 +65,13 @@ export async function checkInstallation(): Promise<{ findings: Finding[]; versio
       doubt === undefined ? ok('TensorRT-LLM', found) : wrong('TensorRT-LLM', found, doubt),
       checkHeaders(installation),
       plugin === undefined
-        ? missing('plugins', `${libraryDir} has no libnvinfer_plugin_tensorrt_llm.so`, 'install TensorRT-LLM again')
+        ? missing('plugins', `${libraryDir} has no libnvinfer_plugin_tensorrt_llm.so`, 'reinstall TensorRT-LLM')
         : ok('plugins', plugin),
       worker === undefined
         ? missing(
             'executorWorker',
             `${root} has no bin/executorWorker`,
-            'needed for several GPUs from one process: install the whole wheel',
+            'needed to use several GPUs from one process: install the complete wheel',
           )
         : ok('executorWorker', worker),
       ...(await checkNeeded(installation)),
@@ -112,10 +112,9 @@ const NEEDED = { TensorRT: 'libnvinfer.so', NCCL: 'libnccl.so', MPI: 'libmpi.so'
 
 async function checkNeeded(installation: Installation): Promise<Finding[]> {
   const needed = await findNeededLibraries(installation);
-  if (!needed) return [missing('needed libraries', 'there is no ldd to ask with', 'apt-get install -y libc-bin')];
-  const lacking = needed.missing.map((name) =>
-    missing(name, 'TensorRT-LLM needs it, and it was not found', fixFor(name)),
-  );
+  if (!needed)
+    return [missing('needed libraries', 'ldd, which lists them, is not installed', 'apt-get install -y libc-bin')];
+  const lacking = needed.missing.map((name) => missing(name, 'not found; TensorRT-LLM needs it', fixFor(name)));
   const found = Object.entries(NEEDED).flatMap(([name, prefix]) => {
     const [, path] = Array.from(needed.found).find(([library]) => library.startsWith(prefix)) ?? [];
     return path === undefined ? [] : [ok(name, path)];
@@ -128,7 +127,7 @@ export function checkMpi(mpi: Mpi | undefined): Finding {
   const fix = 'apt-get install -y openmpi-bin';
   if (!mpi) return missing('mpirun', 'not on PATH; TensorRT-LLM needs Open MPI for several GPUs', fix);
   if (!mpi.isOpenMpi) {
-    return wrong('mpirun', `${mpi.name}; TensorRT-LLM is linked to Open MPI, and no other MPI fits`, fix);
+    return wrong('mpirun', `${mpi.name}; TensorRT-LLM works only with Open MPI`, fix);
   }
   if (mpi.daemon === undefined) {
     return wrong('mpirun', `${mpi.name}, without its daemon (orted or prted), which starts the workers`, fix);

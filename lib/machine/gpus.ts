@@ -26,8 +26,8 @@ export async function findGpus(): Promise<Gpus | string> {
     runProgram('nvidia-smi', [`--query-gpu=${FIELDS}`, '--format=csv,noheader,nounits']),
     runProgram('nvidia-smi', []),
   ]);
-  if (!listed) return 'there is no nvidia-smi';
-  if (listed.status !== 0) return `nvidia-smi says: ${listed.output.trim()}`;
+  if (!listed) return 'nvidia-smi was not found';
+  if (listed.status !== 0) return `nvidia-smi failed: ${listed.output.trim()}`;
   let driver = '';
   const gpus = listed.stdout
     .trim()

@@ -3,19 +3,19 @@ import { LLMError } from '../base/errors.js';
 
 const MAX_BEAMS = 1024;
 
-/** A search for the likeliest outputs as wholes. Nothing of an output can be read before it has ended. */
+/** Beam search: a search for the likeliest complete outputs. An output can be read only when it has ended. */
 export interface BeamSearchOptions {
-  /** Outputs that are followed at once; above 1 searches for the likeliest. 1 to 1024, at most `maxBeamWidth`. Default: 1. */
+  /** Number of beams; above 1 turns on beam search. 1 to 1024, at most `maxBeamWidth`. Default: 1. */
   beamWidth?: number | undefined;
-  /** Beams at each token, in order: a search whose width changes. Default: `beamWidth` at all. */
+  /** Number of beams at each token in turn, for a search whose width changes. Default: `beamWidth` throughout. */
   beamWidths?: ArrayLike<number> | undefined;
-  /** Favours beams that differ; at least 0. Default: 0. */
+  /** Favors beams that differ from each other; at least 0. Default: 0. */
   beamDiversityRate?: number | undefined;
-  /** The score of a beam is divided by its length to this power: above 0 favours long outputs. At least 0. Default: 0. */
+  /** Divides a beam's score by its length to this power: above 0 favors long outputs. At least 0. Default: 0. */
   lengthPenalty?: number | undefined;
   /**
-   * When the search ends: as soon as `beamWidth` outputs have ended (true), when a better one is not likely (false), or when
-   * none can be better (`'never'`). Default: true.
+   * When the search ends: once `beamWidth` outputs have ended (true), once a better one is unlikely (false), or once a
+   * better one is impossible (`'never'`). Default: true.
    */
   earlyStopping?: boolean | 'never' | undefined;
 }
@@ -33,12 +33,12 @@ export const beamSearchChecks = {
   ),
 } satisfies Readers<BeamSearchOptions>;
 
-/** What does nothing without beams. */
+/** The values that have no effect without beams. */
 const NEUTRAL = { beamDiversityRate: 0, lengthPenalty: 0, earlyStopping: 1 } as const;
 
 /**
- * The options of a beam search; none where there is one beam.
- * @throws {LLMError} `ERR_INVALID_OPTION` for what is of a beam search where there is none, and for more outputs than beams.
+ * The options of a beam search; none if there is one beam.
+ * @throws {LLMError} `ERR_INVALID_OPTION` for beam search options without beam search, and for more outputs than beams.
  */
 export function readBeams(
   { beamWidth = 1, beamWidths, beamDiversityRate, lengthPenalty, earlyStopping }: ReadOf<typeof beamSearchChecks>,
@@ -53,19 +53,19 @@ export function readBeams(
     if (name === undefined) return {};
     throw new LLMError(
       'ERR_INVALID_OPTION',
-      `${name} is set and beamWidth is 1; expected beamWidth above 1, or no ${name}.`,
+      `${name} is set, but beamWidth is 1; expected beamWidth above 1. Raise beamWidth, or remove ${name}.`,
     );
   }
   if (n > beamWidth) {
     throw new LLMError(
       'ERR_INVALID_OPTION',
-      `n is ${n}; expected at most beamWidth, ${beamWidth}: outputs are the best beams.`,
+      `n is ${n}; expected at most beamWidth, ${beamWidth}, because outputs are the best beams.`,
     );
   }
   if (bestOf !== undefined) {
     throw new LLMError(
       'ERR_INVALID_OPTION',
-      `bestOf is ${bestOf}; expected none with beamWidth, which gives the likeliest.`,
+      `bestOf is ${bestOf}; expected none with beamWidth, which already returns the likeliest. Remove bestOf.`,
     );
   }
   return { beamWidth, beamWidths, ...penalties };

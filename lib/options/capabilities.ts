@@ -34,7 +34,7 @@ const BITS = {
   outputPenalties: 28,
 } as const;
 
-/** What the executor can do beyond temperature, top-k, top-p, seed, end tokens, stop strings and cancelling. */
+/** What the executor supports beyond temperature, top-k, top-p, seed, end tokens, stop strings and cancelling. */
 export type Capabilities = Readonly<Record<keyof typeof BITS, boolean>>;
 
 export const capabilitiesOf = (bits: number): Capabilities =>
@@ -78,9 +78,9 @@ const ASKS: readonly [
 
 const GATHER_GENERATION =
   'load the engine with gatherGenerationLogits, or before 0.19 build it with --gather_generation_logits';
-const since = (version: string): string => `TensorRT-LLM has it from ${version} on`;
+const since = (version: string): string => `TensorRT-LLM supports it since ${version}`;
 
-/** What TensorRT-LLM has only in later versions, or for engines that were built or loaded for it. */
+/** What TensorRT-LLM supports only in later versions, or in engines built or loaded for it. */
 const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = {
   minP: since('0.19'),
   timeLimit: since('0.16'),
@@ -92,7 +92,7 @@ const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = 
   disaggregated: since('0.19'),
   additionalOutputs: `${since('0.17')}; load the engine with additionalOutputs`,
   outputPenalties: since('1.2'),
-  beamSearch: 'build the engine with a --max_beam_width above 1, and load it with no smaller maxBeamWidth',
+  beamSearch: 'build the engine with --max_beam_width above 1, and load it with a maxBeamWidth that is not smaller',
   lora: 'build the engine with --lora_plugin auto and --lora_target_modules',
   contextLogits: 'build the engine with --gather_context_logits',
   promptLogprobs: 'build the engine with --gather_context_logits',
@@ -100,15 +100,15 @@ const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = 
   topLogprobs: GATHER_GENERATION,
 };
 
-/** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that asks for what the executor lacks. */
+/** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that the executor does not support. */
 export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
   for (const [option, needs, isAsked] of ASKS) {
     if (capabilities[needs] || !isAsked(options)) continue;
     const fix = executor === 'tensorrt-llm' ? TENSORRT_LLM_HAS[needs] : undefined;
     throw new LLMError(
       'ERR_UNSUPPORTED',
-      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' lacks${fix ? `: ${fix}` : ''}. Leave ${option} out, or set it ` +
-        'to its default if generation_config.json of the engine asks for it.',
+      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' does not have${fix ? `: ${fix}` : ''}. Remove ${option}, ` +
+        "or set it to its default if it comes from the engine's generation_config.json.",
     );
   }
 }

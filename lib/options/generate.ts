@@ -11,32 +11,35 @@ import { type SamplingOptions, samplingChecks } from './sampling.js';
 import { type DraftTokens, draft, type EagleOptions, eagle, type Lookahead, lookahead } from './speculative.js';
 
 /**
- * What a request may set. What it leaves out is as the model's `generation_config.json` says, else as said here; of that
- * file, `temperature`, `top_k`, `top_p` and `min_p` count only where it says `do_sample`.
+ * Options of a request. Those not given come from the model's `generation_config.json`, else from the defaults here;
+ * `temperature`, `top_k`, `top_p` and `min_p` of that file apply only if it sets `do_sample`.
  */
 export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputOptions, BeamSearchOptions {
-  /** What the output must be: JSON, a regular expression, a grammar. The engine must be loaded with `guidedDecoding`. Default: none. */
+  /**
+   * What the output must be: JSON, or text that matches a regular expression or a grammar. The engine must be loaded with
+   * `guidedDecoding`. Default: none.
+   */
   guided?: GuidedOptions | undefined;
-  /** The LoRA adapter that the request runs with. Default: none. */
+  /** LoRA adapter for the request. Default: none. */
   lora?: Lora | undefined;
-  /** Requests of a higher priority leave the queue first; 0 to 1. Default: 0.5. */
+  /** Requests with a higher priority leave the queue first; 0 to 1. Default: 0.5. */
   priority?: number | undefined;
   /**
-   * Keys and values are shared between requests of the same salt only, so that nobody learns from the time a prompt takes what
-   * others have asked. Any text; the first 64 bits of its SHA-256 count. Default: none, and shared between all without one.
+   * Only requests with the same salt share KV blocks, so that response times do not reveal other users' prompts. Any text;
+   * the first 64 bits of its SHA-256 count. Default: none; requests without a salt share blocks.
    */
   cacheSalt?: string | undefined;
-  /** How long the request's keys and values stay in the cache. Default: the executor's. */
+  /** How long the request's KV blocks stay in the cache. Default: the executor's. */
   kvRetention?: KvRetentionOptions | undefined;
   /** Lookahead decoding; at most what the engine was loaded with (`decoding`). Default: the engine's. */
   lookahead?: Lookahead | undefined;
-  /** Eagle decoding, of an engine built for it. Default: the engine's. */
+  /** Eagle decoding, for an engine built for it. Default: the engine's. */
   eagle?: EagleOptions | undefined;
-  /** Tokens that another model has drafted, for an engine built to check them. Default: none. */
+  /** Tokens drafted by another model, for an engine built to verify them. Default: none. */
   draft?: DraftTokens | undefined;
 }
 
-/** Of what few requests ask for. */
+/** Options that few requests set. */
 const extraChecks = {
   ...beamSearchChecks,
   guided,
@@ -62,10 +65,10 @@ const checks = {
 
 const DEFAULT_MAX_LOGITS_BYTES = 256 * 2 ** 20;
 
-/** What few requests ask for, as the addon takes it. */
+/** The options that few requests set, as the addon takes them. */
 export type RequestExtras = ReadOf<typeof extraChecks>;
 
-/** A request's options, checked, with nothing left to look up. What is undefined is not asked for. */
+/** A request's options, checked and with defaults applied. Undefined means not set. */
 export interface RequestOptions {
   readonly maxTokens: number | undefined;
   readonly minTokens: number;
@@ -103,7 +106,7 @@ export interface RequestOptions {
 
 export const isGenerateOption = (name: string): boolean => Object.hasOwn(checks, name);
 
-/** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, what it must be and what it is. */
+/** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, its value and what is expected. */
 export function readGenerateOptions(options: unknown, defaults: Partial<GenerationDefaults>): RequestOptions {
   const given = readOptions(options, checks, 'generate() and stream()');
   const sampling = defaults.doSample === true ? defaults : undefined;
@@ -159,7 +162,7 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
 
 const NO_EXTRAS: RequestExtras = {};
 
-/** To copy them takes as long as all the rest, so that only requests that ask for one pay for it. */
+/** Copying them takes as long as all the rest, so only requests that set one pay for it. */
 function readExtras(given: ReadOf<typeof checks>, n: number): RequestExtras {
   if (!Object.keys(given).some((name) => Object.hasOwn(extraChecks, name))) return NO_EXTRAS;
   const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft } = given;

@@ -1,17 +1,17 @@
 import { check, enumerator, group, type Readers, readAs, text } from '../base/checks.js';
 import { LLMError } from '../base/errors.js';
 
-/** What the output must be; exactly one of these. */
+/** What the output must be. Set exactly one. */
 export interface GuidedOptions {
   /** Any JSON. Default: none. */
   json?: true | undefined;
-  /** JSON of this schema. Default: none. */
+  /** JSON that matches this schema. Default: none. */
   jsonSchema?: string | Readonly<Record<string, unknown>> | undefined;
-  /** Text that this regular expression matches as a whole. Default: none. */
+  /** Text that matches this regular expression from start to end. Default: none. */
   regex?: string | undefined;
-  /** Text of this grammar, in the EBNF of the backend. Default: none. */
+  /** Text that matches this grammar, in the EBNF of the backend. Default: none. */
   grammar?: string | undefined;
-  /** Free text with tags whose content is of a schema, as XGrammar's structural tags say it. Default: none. */
+  /** Free text with tags whose content matches a schema, in XGrammar's structural tag format. Default: none. */
   structuralTag?: string | Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -24,7 +24,7 @@ export interface NativeGuide {
 
 const isJson = (value: unknown): value is string | Readonly<Record<string, unknown>> =>
   (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null && !Array.isArray(value));
-const json = readAs(check('an object, or the text of one', isJson), (value) =>
+const json = readAs(check('an object, or its JSON text', isJson), (value) =>
   typeof value === 'string' ? value : JSON.stringify(value),
 );
 
@@ -59,5 +59,5 @@ export const guided = {
   },
 };
 
-/** What holds an output to its guide; by the numbers of ExecutorGuidedBackend in native/executor/config.h. */
+/** The backend that enforces `guided`, by the numbers of ExecutorGuidedBackend in native/executor/config.h. */
 export const guidedBackend = enumerator(['xgrammar', 'llguidance']);

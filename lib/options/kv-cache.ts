@@ -18,31 +18,34 @@ import { LLMError } from '../base/errors.js';
 /** The cache of keys and values that all sequences share. */
 export interface KvCacheOptions {
   /**
-   * Tokens that all sequences together may hold. Default: on the CPU `maxBatchSize` times `maxSeqLen`, or what half of the
-   * free memory holds if that is less; on TensorRT-LLM what `freeMemoryFraction` holds.
+   * Maximum number of tokens in the cache, over all sequences. Default: on the CPU `maxBatchSize` times `maxSeqLen`, or what
+   * fits in half of the free memory if that is less; on TensorRT-LLM what `freeMemoryFraction` gives.
    */
   maxTokens?: number | undefined;
-  /** Bytes of device memory at most. Default: no limit of its own. */
+  /** Maximum size in bytes of device memory. Default: no separate limit. */
   maxBytes?: number | undefined;
-  /** How much of the memory that is free once the weights are loaded, above 0 to 1, on TensorRT-LLM below 1. Default: the executor's: 0.5 on the CPU, 0.9 on TensorRT-LLM. */
+  /**
+   * Fraction of the memory that is free once the weights are loaded; above 0, at most 1, on TensorRT-LLM below 1. Default:
+   * the executor's: 0.5 on the CPU, 0.9 on TensorRT-LLM.
+   */
   freeMemoryFraction?: number | undefined;
-  /** Uses the blocks of one prompt for another that begins with the same tokens. Default: the executor's: false on the CPU. */
+  /** Reuse the KV blocks of an earlier prompt that starts with the same tokens. Default: the executor's: false on the CPU. */
   blockReuse?: boolean | undefined;
-  /** Uses a block of which only the first tokens are the same. Default: the executor's. */
+  /** Also reuse a block of which only the first tokens match. Default: the executor's. */
   partialReuse?: boolean | undefined;
-  /** Copies such a block where another sequence uses it. Default: the executor's. */
+  /** Copy a partly matching block if another sequence is using it. Default: the executor's. */
   copyOnPartialReuse?: boolean | undefined;
-  /** Bytes of host memory that blocks may be moved out to. Default: 0. */
+  /** Host memory that blocks may be offloaded to, in bytes. Default: 0. */
   hostBytes?: number | undefined;
-  /** Brings blocks back to the device before they are used again. Default: the executor's. */
+  /** Copy offloaded blocks back to the device before they are used. Default: the executor's. */
   onboardBlocks?: boolean | undefined;
-  /** Only blocks of a priority above this, 0 to 100, are moved out; others are dropped. Default: the executor's. */
+  /** Offload only blocks with a priority above this, 0 to 100; the others are dropped. Default: the executor's. */
   offloadMinPriority?: number | undefined;
-  /** Tokens that each layer looks back on, in the order of the layers, repeated. Default: the whole context. */
+  /** Attention window of each layer, in tokens; a list shorter than the layers repeats. Default: the whole context. */
   maxAttentionWindows?: ArrayLike<number> | undefined;
-  /** Tokens at the start that stay in sight of a window. Default: 0. */
+  /** Number of tokens at the start that stay inside every attention window. Default: 0. */
   sinkTokens?: number | undefined;
-  /** Lets device and host share the memory of blocks. Default: false. */
+  /** Use unified memory, which device and host share, for the blocks. Default: false. */
   uvm?: boolean | undefined;
 }
 
@@ -64,29 +67,32 @@ export const kvCache = group({
   uvm: boolean(),
 } satisfies Readers<KvCacheOptions>);
 
-/** Tokens of a prompt whose blocks stay in the cache by a priority. */
+/** A range of the prompt, with the priority of its blocks in the cache. */
 export interface RetentionRange {
-  /** The first token, counted from 0. */
+  /** First token, counted from 0. */
   start: number;
-  /** The token behind the last one. Default: the end of the prompt. */
+  /** Token after the last one. Default: the end of the prompt. */
   end?: number | undefined;
-  /** 0 to 100; blocks of a low one go first. */
+  /** 0 to 100; blocks with a low priority are evicted first. */
   priority: number;
-  /** Milliseconds that the priority holds; then it is the default one. Default: until the blocks go. */
+  /** How long the priority applies, in ms; after that the default priority does. Default: until the blocks are evicted. */
   durationMs?: number | undefined;
 }
 
-/** How long the blocks of a request stay in the KV cache for others to use. */
+/** How long the blocks of a request stay in the KV cache for other requests to use. */
 export interface KvRetentionOptions {
-  /** By tokens of the prompt; ranges do not overlap. Default: none. */
+  /** Priorities by position in the prompt; ranges must not overlap. Default: none. */
   ranges?: readonly RetentionRange[] | undefined;
   /** Priority of the output's blocks, 0 to 100. Default: the executor's. */
   decodePriority?: number | undefined;
-  /** Milliseconds that it holds. Default: until the blocks go. */
+  /** How long `decodePriority` applies, in ms. Default: until the blocks are evicted. */
   decodeDurationMs?: number | undefined;
-  /** How blocks are moved out: to host memory, or to files by GPUDirect Storage or by POSIX calls. Default: `'dram'`. */
+  /**
+   * Where blocks are offloaded: to host memory, or to files, written with GPUDirect Storage or with POSIX calls. Default:
+   * `'dram'`.
+   */
   transferMode?: 'dram' | 'gds' | 'posix' | undefined;
-  /** Where the files of the last two are. Default: none. */
+  /** Directory for those files. Default: none. */
   directory?: string | undefined;
 }
 
@@ -101,7 +107,7 @@ const orderedRange: typeof range = {
   read: (given, name) => {
     const { start, end } = given;
     if (end === undefined || end > start) return range.read(given, name);
-    throw new LLMError('ERR_INVALID_OPTION', `${name}.end is ${end}; expected above its start, ${start}.`);
+    throw new LLMError('ERR_INVALID_OPTION', `${name}.end is ${end}; expected more than its start, ${start}.`);
   },
 };
 

@@ -22,7 +22,7 @@ import { type PerfOptions, perf } from './perf.js';
 import { type SchedulerOptions, scheduler } from './scheduler.js';
 import { type DecodingOptions, decoding } from './speculative.js';
 
-/** What can run an engine; `'auto'` takes `'tensorrt-llm'` for an engine of trtllm-build (rankN.engine), else `'cpu'`. */
+/** Name of an executor; `'auto'` uses `'tensorrt-llm'` for an engine built by trtllm-build (rankN.engine), else `'cpu'`. */
 export type ExecutorName = 'auto' | 'cpu' | 'cuda' | 'tensorrt-llm';
 
 /** An executor of your own: a shared library that exports the table of `native/executor/executor.h`. */
@@ -31,7 +31,7 @@ export interface ExecutorLibrary {
   library: string;
 }
 
-/** What takes log lines; `console` is one, and so are pino's and winston's loggers. */
+/** Receives log lines; `console` and pino and winston loggers fit. */
 export interface Logger {
   error(message: string): void;
   warn(message: string): void;
@@ -39,77 +39,93 @@ export interface Logger {
   debug(message: string): void;
 }
 
-/** How an engine is loaded. */
+/** How to load an engine. */
 export interface LoadOptions {
-  /** What runs the model; `'auto'` takes `'tensorrt-llm'` where the directory holds rankN.engine files, else `'cpu'`. Default: `'auto'`. */
+  /**
+   * Which executor runs the model. `'auto'` uses `'tensorrt-llm'` if the directory holds rankN.engine files, else `'cpu'`.
+   * Default: `'auto'`.
+   */
   executor?: ExecutorName | ExecutorLibrary | undefined;
   /**
-   * Where the executor runs: in this process, or in one of its own, whose crash this one outlives. Then the requests that ran
-   * fail with `ERR_EXECUTOR_FAILED`, the executor is started again, and the next requests run. Default: `'none'`.
+   * Where the executor runs: in this process, or in a process of its own, so that its crash does not take this one down.
+   * After a crash the requests that were running fail with `ERR_EXECUTOR_FAILED`, the executor restarts, and later requests
+   * run. Default: `'none'`.
    */
   isolation?: 'none' | 'process' | undefined;
-  /** CPU threads that compute, 1 to 1024. Default: one for each core this process may use. */
+  /** Number of CPU threads, 1 to 1024. Default: one per core this process may use. */
   threads?: number | undefined;
-  /** Sequences in one step at most. Default: the engine's `max_batch_size`, on the CPU 256 at most. */
+  /**
+   * Maximum number of sequences in a step; a request has one per output. Default: the engine's `max_batch_size`, at most 256
+   * on the CPU.
+   */
   maxBatchSize?: number | undefined;
-  /** Tokens in one step at most, of all sequences, prompts and output. Default: the engine's `max_num_tokens`, on the CPU 512 at most. */
+  /**
+   * Maximum number of tokens in a step, over all sequences, prompt and output. A longer prompt is computed over several
+   * steps. Default: the engine's `max_num_tokens`, at most 512 on the CPU.
+   */
   maxNumTokens?: number | undefined;
-  /** Tokens of a sequence at most, prompt and output; 2 to the engine's. Default: the engine's `max_seq_len`. */
+  /** Maximum length of a sequence in tokens, prompt and output; from 2 to the engine's. Default: the engine's `max_seq_len`. */
   maxSeqLen?: number | undefined;
-  /** Requests that wait for a place at most; one more is refused with `ERR_QUEUE_FULL`. Default: no limit. */
+  /** Maximum number of requests waiting to run; any more fail with `ERR_QUEUE_FULL`. Default: no limit. */
   maxQueue?: number | undefined;
-  /** Beams of a request at most, for `beamWidth`; up to the engine's. Default: the engine's. */
+  /** Maximum `beamWidth` of a request; at most the engine's. Default: the engine's. */
   maxBeamWidth?: number | undefined;
-  /** The cache of keys and values. Default: as its options say. */
+  /** The KV cache. Default: see its options. */
   kvCache?: KvCacheOptions | undefined;
-  /** Which requests a step takes. Default: the executor's choice. */
+  /** Which requests run in a step. Default: the executor's choice. */
   scheduler?: SchedulerOptions | undefined;
-  /** Computes a long prompt over several steps. Default: true, before TensorRT-LLM 0.16 false. */
+  /** Compute a long prompt over several steps. Default: true, but false before TensorRT-LLM 0.16. */
   chunkedContext?: boolean | undefined;
-  /** GPUs that share each layer. It is fixed in the engine; another number here is refused. Default: the engine's. */
+  /**
+   * Number of GPUs that share each layer. It is fixed when the engine is built; any other number is an error. Default: the
+   * engine's.
+   */
   tensorParallel?: number | undefined;
-  /** How an engine of several ranks runs. Default: the executor's choice. */
+  /** How an engine with several ranks runs. Default: the executor's choice. */
   parallel?: ParallelOptions | undefined;
-  /** How tokens are decoded: speculation, trees of draft tokens. Default: what the engine was built for. */
+  /** How tokens are decoded: speculative decoding and its draft trees. Default: what the engine was built for. */
   decoding?: DecodingOptions | undefined;
-  /** What holds outputs to a `guided` of their requests; the engine needs its tokenizer. Default: none, and such requests are refused. */
+  /** Backend that enforces `guided`; the engine needs a tokenizer. Default: none, and requests with `guided` fail. */
   guidedDecoding?: 'xgrammar' | 'llguidance' | undefined;
-  /** Keeps the logits of output tokens, for `topLogprobs` and `returnGenerationLogits`. Default: the executor's: true on the CPU. */
+  /**
+   * Keep the logits of output tokens, for `topLogprobs` and `returnGenerationLogits`. Default: the executor's: true on the
+   * CPU.
+   */
   gatherGenerationLogits?: boolean | undefined;
-  /** Divides the log-probabilities of a beam by its length. Default: true. */
+  /** Divide the log-probability of a beam by its length. Default: true. */
   normalizeLogprobs?: boolean | undefined;
-  /** Tensors of the engine that requests may ask for (`additionalOutputs`). Default: none. */
+  /** Engine tensors that requests may ask for (`additionalOutputs`). Default: none. */
   additionalOutputs?: readonly AdditionalOutput[] | undefined;
-  /** The cache of LoRA adapters. Default: as its options say. */
+  /** The cache of LoRA adapters. Default: see its options. */
   peftCache?: PeftCacheOptions | undefined;
-  /** How much of the weights stays on the GPU, 0 to 1; the rest comes from the host at each step. Default: 1. */
+  /** Fraction of the weights kept on the GPU, 0 to 1; the rest is copied from host memory at each step. Default: 1. */
   gpuWeightsFraction?: number | undefined;
-  /** Knobs of speed. Default: as its options say. */
+  /** Performance settings. Default: see its options. */
   perf?: PerfOptions | undefined;
-  /** Milliseconds between looks of the ranks for new messages, in orchestrator mode; 0: all the time, which takes a core for each. Default: 1. */
+  /** How often ranks poll for messages in orchestrator mode, in ms; 0 busy-waits, one core per rank. Default: 1. */
   receivePollPeriodMs?: number | undefined;
-  /** Milliseconds that a request in the batch may stay without a step before it is ended. Default: 180000. */
+  /** How long a running request may go without a step before it is ended, in ms. Default: 180000. */
   maxSequenceIdleMs?: number | undefined;
-  /** Refuses to load where not one sequence of an attention window's size fits the KV cache; else the window shrinks. Default: false. */
+  /** Fail to load if the KV cache cannot hold one full attention window; otherwise the window is reduced. Default: false. */
   failFastOnAttentionWindow?: boolean | undefined;
   /**
-   * Milliseconds that the executor gets to load; then the load is given up, and fails with `ERR_LOAD_TIMEOUT`. Workers of an
-   * engine for several GPUs may wait for each other for good. Default: none.
+   * How long the load may take, in ms; after that it fails with `ERR_LOAD_TIMEOUT`. The workers of a multi-GPU engine can
+   * wait for each other forever. Default: none.
    */
   loadTimeoutMs?: number | undefined;
-  /** Gives the load up when it aborts; load then rejects with `signal.reason`. Default: none. */
+  /** Cancels the load when it aborts; the load then rejects with `signal.reason`. Default: none. */
   signal?: AbortSignal | undefined;
-  /** Told how much of the load is done, 0 to 1; what it throws gives the load up. Default: none. */
+  /** Called with the fraction of the load that is done, 0 to 1; if it throws, the load is cancelled. Default: none. */
   onProgress?: ((done: number) => void) | undefined;
-  /** Gets the lines the executor logs, from the load to the close. Default: none. */
+  /** Receives the executor's log lines, on the event loop, until the LLM is closed. Default: none. */
   logger?: Logger | undefined;
 }
 
-/** A tensor of the engine that requests may ask for. */
+/** An engine tensor that requests may ask for. */
 export interface AdditionalOutput {
-  /** As the engine calls it. */
+  /** The tensor's name in the engine. */
   name: string;
-  /** Gathers it for the tokens of the prompt too. Default: false. */
+  /** Also return it for the prompt's tokens. Default: false. */
   context?: boolean | undefined;
 }
 
@@ -129,7 +145,7 @@ function isLogger(value: unknown): value is Logger {
   return ['error', 'warn', 'info', 'debug'].every((name) => typeof methods[name] === 'function');
 }
 
-/** What goes to the executor as it is read. */
+/** Options that go to the executor as they are read. */
 const configChecks = {
   threads: integer(1, 1024),
   maxBatchSize: integer(1, MAX_COUNT),
@@ -165,12 +181,12 @@ const checks = {
   guidedDecoding: guidedBackend,
 } satisfies Readers<LoadOptions>;
 
-/** The options that the executor is set up by, as the addon takes them. */
+/** The executor's options, as the addon takes them. */
 export type ConfigOptions = ReadOf<typeof configChecks>;
 
 export const isLoadOption = (name: string): boolean => Object.hasOwn(checks, name);
 
-/** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, what it must be and what it is. */
+/** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, its value and what is expected. */
 export function readLoadOptions(options: unknown): ReadOf<typeof checks> {
   return readOptions(options, checks, 'LLM.load()');
 }

@@ -5,11 +5,11 @@ import { tensor } from './tensor.js';
 
 /** A LoRA adapter. */
 export interface Lora {
-  /** Names the adapter to the executor's cache; 0 to 2^53 - 1. */
+  /** Identifies the adapter in the executor's cache; 0 to 2^53 - 1. */
   id: number;
-  /** Its weights, as TensorRT-LLM's converter writes them: `[modules and layers, values]`. Default: those that the cache has under `id`. */
+  /** The weights, in the format of TensorRT-LLM's converter: `[modules and layers, values]`. Default: those cached under `id`. */
   weights?: Tensor | undefined;
-  /** What each row of `weights` is for: `[modules and layers, 3 or 4]`, `'int32'`. Default: none; it goes with `weights`. */
+  /** What each row of `weights` belongs to: `[modules and layers, 3 or 4]`, `'int32'`. Default: none; required with `weights`. */
   config?: Tensor | undefined;
 }
 
@@ -21,35 +21,38 @@ export const lora: typeof adapter = {
     const read = adapter.read(given, name);
     if ((read.weights === undefined) === (read.config === undefined)) return read;
     const [there, missing] = read.weights ? ['weights', 'config'] : ['config', 'weights'];
-    throw new LLMError('ERR_INVALID_OPTION', `${name}.${missing} is missing; expected it beside ${name}.${there}.`);
+    throw new LLMError('ERR_INVALID_OPTION', `${name}.${missing} is missing; expected it with ${name}.${there}.`);
   },
 };
 
 /** The cache of LoRA adapters. */
 export interface PeftCacheOptions {
-  /** Size of the host's cache: adapters of rank 1 for one module of one layer. Default: by `hostCacheBytes`. */
+  /** Size of the host cache, as a number of adapters of rank 1 for one module of one layer. Default: from `hostCacheBytes`. */
   hostModuleLayers?: number | undefined;
-  /** Size of the device's cache: adapters of the largest rank for one module of one layer. Default: by `deviceCacheFraction`. */
+  /**
+   * Size of the device cache, as a number of adapters of the maximum rank for one module of one layer. Default: from
+   * `deviceCacheFraction`.
+   */
   deviceModuleLayers?: number | undefined;
-  /** Rank of adapters that pages of the caches are laid out for. Default: 8. */
+  /** Adapter rank that the cache pages are laid out for. Default: 8. */
   optimalAdapterSize?: number | undefined;
-  /** Rank of adapters at most. Default: 64. */
+  /** Maximum adapter rank. Default: 64. */
   maxAdapterSize?: number | undefined;
-  /** Threads that put weights into the host's cache. Default: 1. */
+  /** Threads that copy weights into the host cache. Default: 1. */
   putWorkers?: number | undefined;
-  /** Threads that bring weights to the device. Default: 1. */
+  /** Threads that copy weights to the device. Default: 1. */
   ensureWorkers?: number | undefined;
   /** CUDA streams that copy weights. Default: 1. */
   copyStreams?: number | undefined;
-  /** Pages that the host's cache allocates at once. Default: 24. */
+  /** Pages that the host cache allocates at a time. Default: 24. */
   hostPagesPerBlock?: number | undefined;
-  /** Pages that the device's cache allocates at once. Default: 8. */
+  /** Pages that the device cache allocates at a time. Default: 8. */
   devicePagesPerBlock?: number | undefined;
-  /** How much of the device's memory that is free once the engine is loaded, 0 to 1. Default: the executor's. */
+  /** Fraction of the device memory that is free once the engine is loaded, 0 to 1. Default: the executor's. */
   deviceCacheFraction?: number | undefined;
-  /** Bytes of the host's cache. Default: the executor's. */
+  /** Size of the host cache in bytes. Default: the executor's. */
   hostCacheBytes?: number | undefined;
-  /** A directory of adapters that the load brings into the cache. Default: none. */
+  /** Directory of adapters to put into the cache at load. Default: none. */
   loraPrefetchDir?: string | undefined;
 }
 

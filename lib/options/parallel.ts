@@ -1,21 +1,21 @@
 import { boolean, enumerator, group, integer, integers, MAX_COUNT, type Readers, text } from '../base/checks.js';
 
-/** How an engine of several ranks runs. */
+/** How an engine with several ranks runs. */
 export interface ParallelOptions {
   /**
-   * `'orchestrator'`: this process starts one for each rank; `'leader'`: `mpirun` has started them, and this is one.
-   * Default: the executor's choice.
+   * `'orchestrator'`: this process starts a worker process for each rank; `'leader'`: `mpirun` started the processes, and
+   * this is one of them. Default: the executor's choice.
    */
   mode?: 'leader' | 'orchestrator' | undefined;
-  /** GPUs, by rank. Default: 0, 1 and so on. */
+  /** GPU of each rank. Default: 0, 1 and so on. */
   deviceIds?: ArrayLike<number> | undefined;
   /** MPI ranks that take part. Default: all. */
   participantIds?: ArrayLike<number> | undefined;
-  /** Machines. Default: 1. */
+  /** Number of machines. Default: 1. */
   nodes?: number | undefined;
   /** Path of TensorRT-LLM's `executorWorker`, which an orchestrator starts. Default: the one beside the library. */
   workerPath?: string | undefined;
-  /** An orchestrator starts the processes; false: they are there, started by `mpirun`. Default: true. */
+  /** Whether an orchestrator starts the worker processes; false if `mpirun` has started them. Default: true. */
   spawnProcesses?: boolean | undefined;
 }
 

@@ -1,18 +1,18 @@
 import { boolean, group, integer, MAX_COUNT, type Readers } from '../base/checks.js';
 
-/** Knobs of speed that change no result, but for the last digits. */
+/** Performance settings. They change results in the last digits at most. */
 export interface PerfOptions {
-  /** Splits the attention of one long sequence over several blocks of threads. Default: the executor's. */
+  /** Split the attention of one long sequence over several thread blocks. Default: the executor's. */
   multiBlockMode?: boolean | undefined;
-  /** Sums the attention of prompts in fp32. Default: false. */
+  /** Accumulate the attention of prompts in fp32. Default: false. */
   contextFmhaFp32Accumulation?: boolean | undefined;
-  /** Runs steps of output tokens as CUDA graphs. Default: false. */
+  /** Run decode steps as CUDA graphs. Default: false. */
   cudaGraph?: boolean | undefined;
-  /** Graphs that are kept. Default: 0. */
+  /** Number of CUDA graphs to keep. Default: 0. */
   cudaGraphCache?: number | undefined;
-  /** Loads weights by GPUDirect Storage. Default: false. */
+  /** Load weights with GPUDirect Storage. Default: false. */
   gpuDirectStorage?: boolean | undefined;
-  /** Prepares the next step while one runs. Default: false. */
+  /** Prepare the next step while the current one runs. Default: false. */
   trtOverlap?: boolean | undefined;
 }
 

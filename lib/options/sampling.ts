@@ -2,46 +2,49 @@ import { check, fraction, integer, MAX_COUNT, number, positiveFraction, type Rea
 import { isTokenId } from './token-lists.js';
 import { type TokenRun, texts, tokenRuns } from './token-runs.js';
 
-/** Which token comes next. */
+/** How the next token is chosen. */
 export interface SamplingOptions {
   /**
-   * Divides the logits: below 1 sharpens, above 1 flattens, 0 always takes the likeliest token. Default: the model's, else 1
-   * if `topK`, `topP`, `minP`, `n` or `bestOf` asks to draw, else 0.
+   * Divides the logits: below 1 makes likely tokens likelier, above 1 evens them out, 0 always picks the likeliest. Default:
+   * the model's, else 1 if `topK`, `topP`, `minP`, `n` or `bestOf` asks for sampling, else 0.
    */
   temperature?: number | undefined;
-  /** Draws among this many likeliest tokens; 0 is all. Default: the model's, else 0. */
+  /** Sample from this many of the likeliest tokens; 0 means all. Default: the model's, else 0. */
   topK?: number | undefined;
-  /** Draws among the likeliest tokens that together reach this probability, above 0 to 1. Default: the model's, else 1. */
+  /** Sample from the likeliest tokens whose probabilities add up to this; above 0, at most 1. Default: the model's, else 1. */
   topP?: number | undefined;
-  /** Lets `topP` shrink: it is multiplied by this after each token, above 0 to 1. Default: 1. */
+  /** Multiply `topP` by this after each token; above 0, at most 1. Default: 1. */
   topPDecay?: number | undefined;
-  /** What `topPDecay` lets `topP` fall to, 0 to 1. Default: the executor's, 1e-6 on TensorRT-LLM. */
+  /** Lowest value that `topPDecay` can bring `topP` to, 0 to 1. Default: the executor's, 1e-6 on TensorRT-LLM. */
   topPMin?: number | undefined;
-  /** The token that sets `topP` back to where it began. Default: the executor's, token 1 on TensorRT-LLM. */
+  /** Token that resets `topP` to its first value. Default: the executor's, token 1 on TensorRT-LLM. */
   topPResetToken?: number | undefined;
-  /** Leaves out tokens below this fraction of the likeliest one's probability, 0 to 1. Default: the model's, else 0. */
+  /** Drop tokens whose probability is below this fraction of the likeliest token's, 0 to 1. Default: the model's, else 0. */
   minP?: number | undefined;
-  /** The same seed and the same logits give the same tokens; 0 to 2^53 - 1. Default: drawn anew for each request. */
+  /**
+   * The same seed and the same logits give the same tokens, whatever else runs; 0 to 2^53 - 1. Default: random for each
+   * request.
+   */
   seed?: number | undefined;
   /**
-   * Divides positive logits, and multiplies negative ones, of each token that stands in the prompt or the output: above 1 it
-   * is less likely to come again. As in arXiv:1909.05858. Default: the model's, else 1, which does nothing.
+   * Above 1, makes tokens that are already in the prompt or the output less likely: it divides positive logits and
+   * multiplies negative ones (arXiv:1909.05858). Default: the model's, else 1, which has no effect.
    */
   repetitionPenalty?: number | undefined;
-  /** Taken off the logit of each token that the output has already; below 0 favours it. Default: 0. */
+  /** Subtracted from the logit of each token that is already in the output; below 0 favors such tokens. Default: 0. */
   presencePenalty?: number | undefined;
-  /** Taken off the logit of each token once for each time the output has it; below 0 favours it. Default: 0. */
+  /** Subtracted from the logit of each token once per occurrence in the output; below 0 favors such tokens. Default: 0. */
   frequencyPenalty?: number | undefined;
-  /** No run of so many tokens comes twice, the prompt counted; 0 lets all come. Default: the model's, else 0. */
+  /** Never repeat an n-gram of this size, prompt included; 0 disables it. Default: the model's, else 0. */
   noRepeatNgram?: number | undefined;
-  /** Added to the logits of these tokens, by id. Default: none. */
+  /** Added to the logits of these token ids. Default: none. */
   logitBias?: Readonly<Record<number, number>> | undefined;
   /**
-   * Words kept out of the output: the tokens of the word, with and without a space before it, never come in a row. The same
-   * letters can still come as other tokens. Default: none.
+   * Words that must not appear: the tokens of the word, with and without a space before it, never come in a row. Other
+   * tokens can still spell the same letters. Default: none.
    */
   badWords?: string | readonly string[] | undefined;
-  /** Tokens, or runs of them, that never come. Default: none. */
+  /** Tokens, or runs of tokens, that must not appear. Default: none. */
   badTokens?: readonly TokenRun[] | undefined;
 }
 

@@ -1,22 +1,28 @@
 import { boolean, check, enumerator, group, integer, MAX_COUNT, type Readers, readAs } from '../base/checks.js';
 
-/** Which requests a step takes. */
+/** Which requests run in a step. */
 export interface SchedulerOptions {
   /**
-   * `'max-utilization'`: as many as fit now, of which some may have to wait again later; `'guaranteed-no-evict'`: only what has
-   * room up to its end; `'static-batch'`: no more before all of a batch have ended. Default: the executor's:
-   * `'max-utilization'` on the CPU, `'guaranteed-no-evict'` on TensorRT-LLM.
+   * `'max-utilization'` runs as many requests as fit now and may preempt some later; `'guaranteed-no-evict'` runs only
+   * requests that fit to their end; `'static-batch'` starts no request until the whole batch has ended. Default: the
+   * executor's: `'max-utilization'` on the CPU, `'guaranteed-no-evict'` on TensorRT-LLM.
    */
   capacityPolicy?: 'max-utilization' | 'guaranteed-no-evict' | 'static-batch' | undefined;
-  /** Whose prompt is computed first: that of the oldest request, or all by equal parts. Default: the executor's. */
+  /**
+   * Which prompts are computed first: `'first-come-first-served'` takes the oldest, `'equal-progress'` advances all of them
+   * equally. Default: the executor's.
+   */
   chunkingPolicy?: 'first-come-first-served' | 'equal-progress' | undefined;
-  /** Tunes the batch size while it runs, by the lengths of prompts and outputs. Default: false. */
+  /** Adjust the batch size while running, from the lengths of prompts and outputs. Default: false. */
   batchSizeTuning?: boolean | undefined;
-  /** Tunes the tokens of a step by the same. Default: false. */
+  /** Adjust the number of tokens in a step in the same way. Default: false. */
   maxNumTokensTuning?: boolean | undefined;
-  /** Requests that both of these look back on. Default: 128. */
+  /** Number of past requests that both adjustments look at. Default: 128. */
   movingAverageWindow?: number | undefined;
-  /** Pairs of a limit and a batch size: below the limit that the cache has room for, the tuned size is this one. Default: the executor's. */
+  /**
+   * Pairs of a limit and a batch size; the first pair whose limit is above what the cache has room for gives the batch size.
+   * Default: the executor's.
+   */
   batchSizeTable?: readonly (readonly [limit: number, batchSize: number])[] | undefined;
 }
 

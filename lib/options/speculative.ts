@@ -14,13 +14,13 @@ import type { Tensor } from '../base/types.js';
 import { tensor } from './tensor.js';
 import { paths } from './token-lists.js';
 
-/** Lookahead decoding, by the names of arXiv:2402.02057. */
+/** Lookahead decoding, with the names of arXiv:2402.02057. */
 export interface Lookahead {
-  /** Tokens looked ahead in parallel: W. */
+  /** Number of tokens looked ahead in parallel: W. */
   window: number;
-  /** Tokens of an n-gram: N. */
+  /** Size of an n-gram in tokens: N. */
   ngram: number;
-  /** n-grams verified in parallel: G. */
+  /** Number of n-grams verified in parallel: G. */
   verificationSet: number;
 }
 
@@ -34,15 +34,15 @@ export const lookahead = record({
 
 /** Eagle decoding. */
 export interface EagleOptions {
-  /** Paths of the tree of draft tokens, each a list of places among the likeliest tokens. Default: the engine's. */
+  /** Paths in the tree of draft tokens; each is a list of positions among the likeliest tokens. Default: the engine's. */
   choices?: readonly (readonly number[])[] | undefined;
-  /** Takes draft tokens that are the likeliest, else those that typical acceptance takes. Default: true. */
+  /** Accept a draft token only if it is the likeliest; false uses typical acceptance. Default: true. */
   greedy?: boolean | undefined;
-  /** Probability that typical acceptance asks for at least: epsilon of arXiv:2401.10774, 0 to 1. Default: the executor's, 0.09. */
+  /** Minimum probability for typical acceptance: epsilon in arXiv:2401.10774, 0 to 1. Default: the executor's, 0.09. */
   posteriorThreshold?: number | undefined;
-  /** Grows the tree by the draft's own probabilities: Eagle-2. Default: false. */
+  /** Build the tree from the draft model's own probabilities (Eagle-2). Default: false. */
   dynamicTree?: boolean | undefined;
-  /** Tokens that such a tree takes at each place. Default: the executor's. */
+  /** Tokens per node of such a tree. Default: the executor's. */
   dynamicTreeTopK?: number | undefined;
 }
 
@@ -54,15 +54,15 @@ export const eagle = group({
   dynamicTreeTopK: SIZE,
 } satisfies Readers<EagleOptions>);
 
-/** Tokens that another model has drafted, which this one checks all at once. */
+/** Tokens drafted by another model, which this model verifies in one step. */
 export interface DraftTokens {
-  /** Ids. */
+  /** Token ids. */
   tokens: ArrayLike<number>;
   /** The draft model's logits, `[tokens, vocabulary]`. Default: none. */
   logits?: Tensor | undefined;
-  /** A drafted token is taken if the model gives it this probability, above 0 to 1. Default: the executor's. */
+  /** Accept a draft token if the model gives it at least this probability; above 0, at most 1. Default: the executor's. */
   acceptanceThreshold?: number | undefined;
-  /** The logits come from the draft engine of this process directly. Default: false. */
+  /** Take the logits directly from the draft engine in this process. Default: false. */
   fastLogits?: boolean | undefined;
 }
 
@@ -71,7 +71,7 @@ export const draft = record(
   { logits: tensor, acceptanceThreshold: positiveFraction(), fastLogits: boolean() },
 );
 
-/** What decodes; most of them go with engines that were built for them. */
+/** A decoding method; most need an engine built for them. */
 export type DecodingMode =
   | 'auto'
   | 'top-k'
@@ -98,17 +98,17 @@ const DECODING_MODES: readonly DecodingMode[] = [
   'eagle',
 ];
 
-/** How tokens are decoded; what is said here goes with the engine. */
+/** How tokens are decoded. It must match how the engine was built. */
 export interface DecodingOptions {
-  /** What decodes. Default: `'auto'`, what the engine was built for. */
+  /** Decoding method. Default: `'auto'`, what the engine was built for. */
   mode?: DecodingMode | undefined;
-  /** The most that the `lookahead` of a request may ask for. Default: none. */
+  /** Upper limit for the `lookahead` of a request. Default: none. */
   lookahead?: Lookahead | undefined;
-  /** What holds for requests without an `eagle` of their own. Default: the engine's. */
+  /** For requests without an `eagle` of their own. Default: the engine's. */
   eagle?: EagleOptions | undefined;
-  /** Paths of Medusa's tree of draft tokens. Default: the engine's. */
+  /** Paths in Medusa's tree of draft tokens. Default: the engine's. */
   medusaChoices?: readonly (readonly number[])[] | undefined;
-  /** Lets a draft engine of this process hand its logits to the target engine directly. Default: false. */
+  /** Let a draft engine in this process pass its logits directly to the target engine. Default: false. */
   fastLogits?: boolean | undefined;
 }
 

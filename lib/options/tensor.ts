@@ -50,7 +50,7 @@ export const tensor = {
     if (elements !== data.length) {
       throw new LLMError(
         'ERR_INVALID_OPTION',
-        `${name}.data has ${data.length} elements; expected ${elements}, those of its shape, ${shape.join(' x ')}.`,
+        `${name}.data has ${data.length} elements; expected ${elements}, by its shape, ${shape.join(' x ')}.`,
       );
     }
     const fitting = DATA_TYPES.flatMap(([type, array]) => (data instanceof array ? [type] : []));
@@ -58,7 +58,7 @@ export const tensor = {
     if (!fitting.some((each) => each === type)) {
       throw new LLMError(
         'ERR_INVALID_OPTION',
-        `${name}.dataType is '${type}'; expected ${fitting.map((each) => `'${each}'`).join(' or ')} of a ${data.constructor.name}.`,
+        `${name}.dataType is '${type}'; expected ${fitting.map((each) => `'${each}'`).join(' or ')} for a ${data.constructor.name}.`,
       );
     }
     return { data: data.slice(), shape: [...shape], dataType: DATA_TYPES.findIndex(([each]) => each === type) };

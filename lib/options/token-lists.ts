@@ -17,10 +17,10 @@ export function packLists(lists: readonly ArrayLike<number>[]): NativeTokenLists
   return { tokens, offsets };
 }
 
-/** Paths of a tree of draft tokens: each a list of places among the likeliest tokens, from the root on. */
+/** Paths of a tree of draft tokens: each a list of positions among the likeliest tokens, from the root. */
 export const paths = readAs(
   check(
-    'an array of arrays of integers from 0, none of them empty',
+    'a non-empty array of non-empty arrays of integers from 0',
     (value): value is readonly (readonly number[])[] =>
       Array.isArray(value) &&
       value.length > 0 &&

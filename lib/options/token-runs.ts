@@ -5,12 +5,12 @@ import { isTokenId } from './token-lists.js';
 export type TokenRun = number | readonly number[];
 
 export const tokenRuns = readAs(
-  check('an array of token ids and of arrays of them that are not empty', isTokenRuns),
+  check('an array of token ids and of non-empty arrays of token ids', isTokenRuns),
   (runs) => runs.map((run) => (typeof run === 'number' ? [run] : [...run])),
 );
 
 /** One string or several. */
-export const texts = readAs(check('a string that is not empty, or an array of such', isTexts), (value) =>
+export const texts = readAs(check('a non-empty string, or an array of non-empty strings', isTexts), (value) =>
   typeof value === 'string' ? [value] : [...value],
 );
 

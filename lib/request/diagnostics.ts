@@ -15,18 +15,20 @@ export interface RequestStartEvent {
 /** Published on `node-tensorrt-llm:request:first-token`. */
 export interface RequestFirstTokenEvent {
   requestId: number;
-  /** From the moment the executor got the request. */
+  /** Milliseconds since the executor received the request. */
   timeToFirstTokenMs: number;
 }
 
 /** Published on `node-tensorrt-llm:request:end`, once for each start. */
 export interface RequestEndEvent {
   requestId: number;
-  /** Undefined where the request failed or its signal aborted. */
+  /** Undefined if the request failed or its signal aborted. */
   finishReason: FinishReason | undefined;
+  /** Tokens; of a failed request, up to the failure. */
   usage: Usage | undefined;
+  /** Milliseconds; of a failed request, up to the failure. */
   timing: Timing | undefined;
-  /** What the readers of the request get thrown. */
+  /** What the readers of the request get thrown; undefined if it succeeded. */
   error: unknown;
 }
 

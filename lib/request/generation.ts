@@ -4,19 +4,19 @@ import type { Outcome } from './outcome.js';
 import type { RunningRequest } from './running-request.js';
 
 /**
- * One running request: iterate it, or await its `result`, or both. It has one consumer. One that is dropped with nobody
- * waiting for it is cancelled when it is collected as garbage.
+ * One running request: iterate it, await its `result`, or both. It can be iterated once. If you drop one that nobody is
+ * waiting for, it is cancelled when it is garbage-collected.
  */
 export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
   /** Unique in the process. */
   readonly id: number;
-  /** All that came, whether it was iterated or not. A failure nobody reads is no unhandledRejection. */
+  /** The whole result, whether or not it was iterated. If nobody reads it, a failure causes no unhandledRejection. */
   readonly result: Promise<Result>;
-  /** The text of the first output alone; it is the consumer. */
+  /** Only the text of the first output. Reading it counts as the iteration. */
   readonly textStream: AsyncIterable<string>;
-  /** Ends the request now: the iterator ends, and `result` resolves with what there is, `'cancelled'`. */
+  /** Ends the request now: the iterator ends, and `result` resolves with what there is, finish reason `'cancelled'`. */
   abort(reason?: unknown): void;
-  /** As a web stream; it is the consumer, and cancelling it aborts the request. */
+  /** As a web stream. Reading it counts as the iteration; cancelling it aborts the request. */
   toReadableStream(): ReadableStream<Chunk>;
 }
 
@@ -77,7 +77,7 @@ export class RequestGeneration implements Generation {
     if (this.#iterated) {
       throw new LLMError(
         'ERR_ALREADY_READ',
-        'This Generation has been iterated before, and it has one consumer. Start another with stream(), or read result.',
+        'This Generation was already iterated; it can be iterated once. Start another with stream(), or read result.',
         { requestId: this.id },
       );
     }
@@ -121,7 +121,7 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
   next(): Promise<Step> {
     if (this.#waiting) {
       return Promise.reject(
-        new LLMError('ERR_READ_PENDING', 'next() was called before the last one settled; await it first.', {
+        new LLMError('ERR_READ_PENDING', 'next() was called before the previous call settled. Await each next().', {
           requestId: this.#request.id,
         }),
       );

@@ -55,7 +55,7 @@ function readInput(
     const { messages, ...options } = input as { messages: readonly ChatMessage[] } & ChatTemplateOptions;
     return tokenizer().encodeChat(messages, options);
   }
-  throw new LLMError('ERR_INVALID_INPUT', `The input has neither tokens nor messages; ${EXPECTED}.`);
+  throw new LLMError('ERR_INVALID_INPUT', `The input is an object without tokens or messages; ${EXPECTED}.`);
 }
 
 function refuseOthers(fields: readonly string[], known: readonly string[]): void {
@@ -63,7 +63,7 @@ function refuseOthers(fields: readonly string[], known: readonly string[]): void
   if (unknown === undefined) return;
   throw new LLMError(
     'ERR_INVALID_INPUT',
-    `The input has a field ${show(unknown)}; beside ${known[0]} there may be ${known.slice(1).join(', ') || 'nothing'}.`,
+    `The input has the field ${show(unknown)}; expected only ${known.join(', ')}.`,
   );
 }
 
@@ -78,7 +78,7 @@ function copyTokens(tokens: unknown): Int32Array {
   }
   return Int32Array.from(tokens, (token, index) => {
     if (isTokenId(token)) return token;
-    const expected = "expected a token id of the model's vocabulary, an integer of at least 0.";
+    const expected = 'expected a token id of the model, an integer from 0.';
     throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${show(token)}; ${expected}`);
   });
 }

@@ -108,7 +108,8 @@ export class Requests {
         };
       });
     }
-    const message = 'The LLM was closed before this request ended; await what runs before close(), or give it drainMs.';
+    const message =
+      'The LLM was closed before this request ended. Await running requests before close(), or set drainMs.';
     for (const request of this.#running) {
       request.fail((partial) => new LLMError('ERR_CLOSED', message, { requestId: request.id, partial }));
     }
@@ -118,7 +119,7 @@ export class Requests {
     const { session, directory, capabilities, executor, tokenizer } = this.#context;
     const id = session.nextId();
     if (this.#closed) {
-      const message = 'This LLM is closed; load the engine again with LLM.load().';
+      const message = 'This LLM is closed. Load the engine again with LLM.load().';
       return { id, error: new LLMError('ERR_CLOSED', message, { requestId: id }) };
     }
     try {
@@ -213,7 +214,7 @@ const fromUser = (error: unknown, requestId: number): LLMError =>
 const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>
   new LLMError(
     'ERR_QUEUE_TIMEOUT',
-    `The request had not started after ${queueTimeoutMs} ms (queueTimeoutMs). Try again later, or on another engine.`,
+    `The request did not start within ${queueTimeoutMs} ms (queueTimeoutMs). Try again later, or raise queueTimeoutMs.`,
     { requestId },
   );
 

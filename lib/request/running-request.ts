@@ -20,8 +20,8 @@ export interface AnswerOptions {
 export const logitsLimit = (bytes: number, maxLogitsBytes: number, details: ErrorDetails): LLMError =>
   new LLMError(
     'ERR_LOGITS_LIMIT',
-    `The logits that returnContextLogits and returnGenerationLogits ask for come to ${bytes} bytes; maxLogitsBytes is ` +
-      `${maxLogitsBytes}. Ask for fewer tokens, for topLogprobs in their place, or raise maxLogitsBytes.`,
+    `The logits of returnContextLogits and returnGenerationLogits take ${bytes} bytes; expected at most maxLogitsBytes, ` +
+      `${maxLogitsBytes}. Ask for fewer tokens or for topLogprobs, or raise maxLogitsBytes.`,
     details,
   );
 

@@ -29,7 +29,7 @@ const shown = (version: readonly number[]): string => version.join('.');
 export function whyNotOn(computeCapability: string, version: string): string | undefined {
   const architecture = architectureOf(computeCapability);
   const { name, versions } = architecture ?? { name: `compute capability ${computeCapability}`, versions: undefined };
-  if (!versions) return `no version of TensorRT-LLM that this package takes runs on ${name}`;
+  if (!versions) return `no TensorRT-LLM version that this package supports runs on ${name}`;
   const number = order(version.split('.').map(Number));
   const { first, last } = versions;
   if (number < order(first)) return `${name} needs TensorRT-LLM ${shown(first)} or newer`;

@@ -34,14 +34,14 @@ export async function findBuildTools(): Promise<BuildTools> {
   if (!cmake || !compiler || !make) {
     const missing = [!cmake && 'CMake', !compiler && (process.env.CXX ?? 'a C++ compiler'), !make && 'make'];
     throw unavailable(
-      `${missing.filter(Boolean).join(' and ')} is not on PATH, and the executor is compiled on this machine. Install what builds: apt-get install -y cmake g++ make ` +
+      `${missing.filter(Boolean).join(' and ')} is not on PATH; expected it, because the executor is compiled here. Install the build tools: apt-get install -y cmake g++ make ` +
         '(or, for CMake alone, python3 -m pip install cmake)',
     );
   }
   const cmakeVersion = /version ([\d.]+)/.exec((await runProgram(cmake, ['--version']))?.stdout ?? '')?.[1] ?? '0';
   if (!isAtLeast(cmakeVersion, OLDEST_CMAKE)) {
     throw unavailable(
-      `${cmake} is version ${cmakeVersion}; expected ${OLDEST_CMAKE.join('.')} or newer. Install one: python3 -m pip install cmake`,
+      `${cmake} is version ${cmakeVersion}; expected ${OLDEST_CMAKE.join('.')} or newer. Install it: python3 -m pip install cmake`,
     );
   }
   return { cmake, cmakeVersion, compiler };
@@ -129,7 +129,7 @@ export async function buildLibrary(
       await writeFile(log, output);
       const tail = output.trimEnd().split('\n').slice(-LOG_LINES).join('\n');
       throw unavailable(
-        `The executor for TensorRT-LLM ${inputs.version} could not be built. Fix what the last lines say (the whole log: ${log}), and run setup again:\n${tail}`,
+        `The executor for TensorRT-LLM ${inputs.version} could not be built. Fix the error in the last lines (full log: ${log}), and run setup again:\n${tail}`,
       );
     }
   }

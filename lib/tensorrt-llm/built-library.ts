@@ -43,9 +43,9 @@ export function checkBuiltLibrary(dir: string): void {
   const changed = (found: string): LLMError =>
     new LLMError(
       'ERR_EXECUTOR_UNAVAILABLE',
-      `${join(dir, EXECUTOR_LIBRARY)} was built for TensorRT-LLM ${tensorrtLlmVersion} in ${root}; ${found}. Install that version again, or build for the one that is there: npx node-tensorrt-llm setup`,
+      `${join(dir, EXECUTOR_LIBRARY)} was built for TensorRT-LLM ${tensorrtLlmVersion} in ${root}; ${found}. Reinstall that version, or build for the installed one: npx node-tensorrt-llm setup`,
     );
   if (!existsSync(library)) throw changed(`${library} is gone`);
   const version = versionOfPackage(root) ?? versionOfHeaders(includeDir);
-  if (version !== undefined && version !== tensorrtLlmVersion) throw changed(`${version} lies there now`);
+  if (version !== undefined && version !== tensorrtLlmVersion) throw changed(`that now holds ${version}`);
 }

@@ -34,7 +34,7 @@ export async function installExecutor(options: SetupOptions): Promise<string> {
   tell('cuda', `headers of ${cuda.version ?? 'an unknown version'} in ${cuda.includeDirs.join(', ')}`);
   if (plugin === undefined) {
     throw unavailable(
-      `${libraryDir} has no libnvinfer_plugin_tensorrt_llm.so, and no engine runs without it. Install TensorRT-LLM again, as a whole.`,
+      `${libraryDir} has no libnvinfer_plugin_tensorrt_llm.so; expected it, because every engine needs it. Reinstall the complete TensorRT-LLM.`,
     );
   }
   const needed = await findNeededLibraries(installation);
@@ -44,10 +44,10 @@ export async function installExecutor(options: SetupOptions): Promise<string> {
   if (fatal.length > 0) {
     const fixes = Array.from(new Set(fatal.map(fixFor)));
     throw unavailable(
-      `TensorRT-LLM in ${root} needs ${fatal.join(', ')}, which the loader does not find, nor do the places that mostly have them. To fix it: ${fixes.join('; ')}. If they are installed, name their directories in LD_LIBRARY_PATH for this run.`,
+      `TensorRT-LLM in ${root} needs ${fatal.join(', ')}, not found by the loader or in the usual places. Install them: ${fixes.join('; ')}. If they are installed, set LD_LIBRARY_PATH to their directories for this run.`,
     );
   }
-  tell('libraries', needs.length > 0 ? needs.join(', ') : 'the loader finds all that TensorRT-LLM needs');
+  tell('libraries', needs.length > 0 ? needs.join(', ') : 'the loader finds everything TensorRT-LLM needs');
   const tools = await findBuildTools();
   tell('tools', `CMake ${tools.cmakeVersion}, ${tools.compiler}`);
 
@@ -63,20 +63,24 @@ export async function installExecutor(options: SetupOptions): Promise<string> {
   };
   const isBuilt = existsSync(library) && last?.inputs === facts.inputs;
   if (dryRun) {
-    tell('done', isBuilt ? `${library} is built for this already` : `would build ${library}`);
+    tell('done', isBuilt ? `${library} is already built for this` : `would build ${library}`);
     return library;
   }
   const open = async (path: string): Promise<void> => {
     if (missing.length > 0) {
-      tell('open', `not tried: ${DRIVER_LIBRARY} is not here`, `It runs where it is: ${fixFor(DRIVER_LIBRARY)}.`);
+      tell(
+        'open',
+        `not tried: ${DRIVER_LIBRARY} is missing`,
+        `Engines cannot run without it: ${fixFor(DRIVER_LIBRARY)}.`,
+      );
       return;
     }
     await tryLibrary(path, signal);
-    tell('open', `it opens, and has loaded TensorRT-LLM ${version}`);
+    tell('open', `it opens and loads TensorRT-LLM ${version}`);
   };
   if (isBuilt) {
     await open(library);
-    tell('done', `${library} was built for this already`);
+    tell('done', `${library} was already built for this`);
     return library;
   }
 
@@ -85,7 +89,7 @@ export async function installExecutor(options: SetupOptions): Promise<string> {
   const temporary = join(outDir, `.${EXECUTOR_LIBRARY}.part-${randomUUID()}`);
   const temporaryFacts = `${temporary}.json`;
   try {
-    tell('build', `in ${buildDir}; it takes a minute`);
+    tell('build', `in ${buildDir}; this takes a minute`);
     await copyFile(await buildLibrary(inputs, tools, buildDir, { signal, onOutput }), temporary);
     await open(temporary);
     await writeFile(temporaryFacts, `${JSON.stringify(facts, null, 2)}\n`);
@@ -119,6 +123,6 @@ async function checkWritable(dir: string): Promise<void> {
 const notWritable = (dir: string, cause: unknown): LLMError =>
   new LLMError(
     'ERR_NOT_WRITABLE',
-    `${dir}, where the executor library belongs, cannot be written: ${messageOf(cause)}. Run setup as the user who installed the package (for a global install, with sudo), or in the step of an image that installs it.`,
+    `${dir}, the directory for the executor library, cannot be written: ${messageOf(cause)}. Run setup as the user who installed the package (with sudo for a global install), or in the image build step that installs it.`,
     { cause },
   );

@@ -55,7 +55,7 @@ export async function findInstallation(options: SearchOptions = {}): Promise<Ins
   const libraryDir = ['libs', 'lib', 'lib64'].map((name) => join(root, name)).find(hasLibrary);
   if (libraryDir === undefined) {
     throw unavailable(
-      `${root} (by ${foundBy}) has no libs/libtensorrt_llm.so and no lib/libtensorrt_llm.so. Name the directory tensorrt_llm of the installed wheel with --root, or install TensorRT-LLM again.`,
+      `${root} (found by ${foundBy}) has no libs/libtensorrt_llm.so and no lib/libtensorrt_llm.so. Set --root to the tensorrt_llm directory of the installed wheel, or reinstall TensorRT-LLM.`,
     );
   }
   const plugin = join(libraryDir, 'libnvinfer_plugin_tensorrt_llm.so');
@@ -79,12 +79,10 @@ function chooseRoot(options: SearchOptions, python: PythonPackages | undefined):
   if (variable) return { root: resolve(variable), foundBy: 'TENSORRT_LLM_ROOT' };
   if (python?.tensorrtLlm !== undefined) return { root: python.tensorrtLlm, foundBy: 'python3' };
   if (options.last) return { root: options.last.root, foundBy: 'the last setup' };
-  const searched = python
-    ? `python3 (${python.prefix}) has no package tensorrt_llm`
-    : 'there is no python3 that answers';
+  const searched = python ? `python3 (${python.prefix}) has no tensorrt_llm package` : 'python3 does not run';
   throw unavailable(
     `TensorRT-LLM was not found: TENSORRT_LLM_ROOT is not set, and ${searched}. Install it (python3 -m pip install tensorrt_llm), ` +
-      'activate the virtual environment that has it, or name its directory: npx node-tensorrt-llm setup --root SITE_PACKAGES/tensorrt_llm',
+      'activate the virtual environment that has it, or set its directory: npx node-tensorrt-llm setup --root SITE_PACKAGES/tensorrt_llm',
   );
 }
 
@@ -116,17 +114,17 @@ export function requireHeaders({ root, version, headers }: Installation, include
   if (!headers) {
     const place = include === undefined ? `${root} has no include/` : `${resolve(include)} has no `;
     throw unavailable(
-      `${place}tensorrt_llm/executor/executor.h: the wheel of ${version ?? 'this version'} comes without headers. Get them from the sources of the same version: ${checkout(tag)}`,
+      `${place}tensorrt_llm/executor/executor.h: the wheel of ${version ?? 'this version'} has no headers. Get them from the sources of the same version: ${checkout(tag)}`,
     );
   }
   if (headers.version === undefined) {
     throw unavailable(
-      `${headers.includeDir} does not say of which version it is: it has no tensorrt_llm/executor/version.h, and is no cpp/include of a git checkout. Get the headers anew: ${checkout(tag)}`,
+      `${headers.includeDir} does not show its version: it has no tensorrt_llm/executor/version.h and is not cpp/include of a git checkout. Get the headers again: ${checkout(tag)}`,
     );
   }
   if (version !== undefined && version !== headers.version) {
     throw unavailable(
-      `The headers in ${headers.includeDir} are of TensorRT-LLM ${headers.version}, the library in ${root} of ${version}; classes are laid out differently in each. Name headers of ${version}: ${checkout(tag)}`,
+      `The headers in ${headers.includeDir} are of TensorRT-LLM ${headers.version}; expected ${version}, as the library in ${root}, because class layouts differ. Use the headers of ${version}: ${checkout(tag)}`,
     );
   }
   return { headers, version: headers.version };

@@ -1,4 +1,4 @@
-/** What setup builds for, and how it reports. */
+/** What to build for, and how to report it. */
 export interface SetupOptions {
   /** The `tensorrt_llm` directory of the installed wheel, or one with `include/` and `lib/` or `libs/`. Default: `TENSORRT_LLM_ROOT`, else what `python3` has installed. */
   root?: string | undefined;

@@ -15,7 +15,7 @@ const checks: Checks<SetupOptions> = {
  * Builds the executor library for this machine's TensorRT-LLM, opens it, and puts it beside the addon. If the same library was
  * built before, it is opened and kept. Needs no network and no GPU.
  * @returns the path of the library.
- * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for what is missing, does not fit or does not compile, `ERR_NOT_WRITABLE` if the library
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` if something is missing, does not fit or does not compile, `ERR_NOT_WRITABLE` if the library
  *   cannot be written, `ERR_INVALID_OPTION`, `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`; if `options.signal` aborts, its reason.
  */
 export async function setup(options: SetupOptions = {}): Promise<string> {

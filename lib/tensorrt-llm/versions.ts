@@ -38,7 +38,7 @@ export function doubtOf(version: string): string | undefined {
   const number = major * 1000 + minor;
   if (number >= 13 && number <= 1002) return undefined;
   const why = number < 13 ? 'older than 0.13' : 'newer than 1.2';
-  return `TensorRT-LLM ${version} is ${why}: this package was written for 0.13 to 1.2. It may compile all the same.`;
+  return `TensorRT-LLM ${version} is ${why}: this package was written for 0.13 to 1.2. It may still compile.`;
 }
 
 /** Whether a version of anything is one of these, or newer. */

@@ -77,8 +77,8 @@ const decodeRules = (decoder: unknown, file: string): DecodeRules => {
   if (add(decoder)) return rules;
   throw new LLMError(
     'ERR_TOKENIZER_INVALID',
-    `The decoder in ${file} is ${JSON.stringify(decoder ?? null).slice(0, 300)}, which is not known as a map from tokens to bytes. Known are ByteLevel, ` +
-      'Metaspace, and sequences of Replace (of a string), ByteFallback, Fuse and then Strip (of one space on the left).',
+    `The decoder in ${file} is ${JSON.stringify(decoder ?? null).slice(0, 300)}; expected ByteLevel, Metaspace, or a sequence of ` +
+      'Replace (of a string), ByteFallback, Fuse and then Strip (of one space on the left). Other decoders are not supported.',
   );
 };
 

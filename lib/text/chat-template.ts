@@ -3,13 +3,13 @@ import { LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage, Tool } from '../base/types.js';
 import { strftime } from './strftime.js';
 
-/** What the chat template gets beside the messages. */
+/** What the chat template gets besides the messages. */
 export interface ChatTemplateOptions {
   /** Functions the model may call. Default: none. */
   tools?: readonly Tool[] | undefined;
-  /** Ends the text with the start of the assistant's turn. Default: true. */
+  /** End the text with the start of the assistant's turn. Default: true. */
   addGenerationPrompt?: boolean | undefined;
-  /** Further variables of the template; one of the same name as the model's or this package's replaces it. Default: none. */
+  /** More variables for the template; they replace the model's and this package's of the same name. Default: none. */
   templateVars?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -68,7 +68,7 @@ export class ChatTemplate {
         english_strftime_now: (format: string) => strftime(new Date(), format),
       });
     } catch (cause) {
-      throw new LLMError('ERR_CHAT_TEMPLATE', `The chat template could not be rendered: ${messageOf(cause)}`, {
+      throw new LLMError('ERR_CHAT_TEMPLATE', `The chat template failed: ${messageOf(cause)}`, {
         cause,
       });
     }

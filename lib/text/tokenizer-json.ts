@@ -10,7 +10,7 @@ const MAX_ID = 2 ** 21; // far above any vocabulary; for a file of one token, a 
  * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file and the field.
  */
 export const parseTokenizerJson = (text: string, file: string): Vocabulary => {
-  const fix = 'Copy the file again from the model it belongs to, or convert the model again.';
+  const fix = 'Copy the file from the model again, or convert the model again.';
   const context: JsonContext = { file, code: 'ERR_TOKENIZER_INVALID', fix };
   const fields = parseJsonObject(text, context);
   const checkedId = (id: unknown, token: string): number => {

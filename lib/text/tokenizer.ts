@@ -22,13 +22,13 @@ export interface TokenizerOptions {
 
 /** How text becomes tokens. */
 export interface EncodeOptions {
-  /** Puts the special tokens around the text that the model expects, mostly one at its start. Default: true. */
+  /** Add the special tokens that the model expects around the text, usually one at the start. Default: true. */
   addSpecialTokens?: boolean | undefined;
 }
 
 /** How tokens become text. */
 export interface DecodeOptions {
-  /** Leaves special tokens, such as role marks, out of the text. Default: true. */
+  /** Leave special tokens, such as role markers, out of the text. Default: true. */
   skipSpecialTokens?: boolean | undefined;
 }
 
@@ -90,7 +90,7 @@ export class Tokenizer {
     return new Tokenizer(encoder, byteTable, template);
   }
 
-  /** Ids are below this. The model's own vocabulary can be larger, padded with ids that stand for no text. */
+  /** All ids are below this. The model's own vocabulary can be larger, padded with ids that have no text. */
   get vocabSize(): number {
     return this.byteTable.special.length;
   }
@@ -98,14 +98,18 @@ export class Tokenizer {
   /**
    * Encodes on libuv's thread pool. Encodings that run at the same time can end in any order.
    * A lone surrogate counts as U+FFFD.
-   * @throws {LLMError} `ERR_INVALID_INPUT` where `text` is no string.
+   * @throws {LLMError} `ERR_INVALID_INPUT` if `text` is not a string.
    */
   async encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Promise<Int32Array> {
     if (typeof text !== 'string') {
-      throw new LLMError('ERR_INVALID_INPUT', `The text to encode is of type ${typeof text}; expected a string.`);
+      throw new LLMError('ERR_INVALID_INPUT', `The text to encode is ${show(text)}; expected a string.`);
     }
     const encoding = await this.#encoder.encode(text, null, { addSpecialTokens }).catch((cause: unknown) => {
-      throw new LLMError('ERR_TOKENIZER_INVALID', `The tokenizer failed on this text: ${messageOf(cause)}`, { cause });
+      throw new LLMError(
+        'ERR_TOKENIZER_INVALID',
+        `The tokenizer failed on this text: ${messageOf(cause)}. Copy tokenizer.json from the model again.`,
+        { cause },
+      );
     });
     return Int32Array.from(encoding.getIds());
   }
@@ -118,15 +122,15 @@ export class Tokenizer {
     return this.encode(this.applyChatTemplate(messages, options), { addSpecialTokens: false });
   }
 
-  /** How many tokens `encode` gives. */
+  /** The number of tokens that `encode` returns. */
   async count(text: string, options?: EncodeOptions): Promise<number> {
     return (await this.encode(text, options)).length;
   }
 
   /**
-   * The text of tokens, the same as a stream of them gives. Bytes that are no UTF-8 read as U+FFFD; ids outside the
-   * vocabulary stand for no text.
-   * @throws {LLMError} `ERR_INVALID_INPUT` for what is no array, or an id that is no integer.
+   * The text of the tokens, the same as streaming them gives. Invalid UTF-8 becomes U+FFFD; ids outside the vocabulary have
+   * no text.
+   * @throws {LLMError} `ERR_INVALID_INPUT` if `tokens` is not an array, or an id is not an integer.
    */
   decode(tokens: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
     const bytes = this.#bytes(tokens, { skipSpecialTokens });
@@ -134,22 +138,22 @@ export class Tokenizer {
     return this.#decoder.decode(strip ? bytes.subarray(1) : bytes);
   }
 
-  /** One token's own text, a special token's name included; bytes that are no whole character read as U+FFFD. */
+  /** The text of one token, or the name of a special token; bytes of an incomplete character become U+FFFD. */
   tokenText(id: number): string {
     return this.#decoder.decode(this.#bytes([id], { skipSpecialTokens: false }));
   }
 
   /**
-   * The text of a conversation as the model was trained to see it, special tokens included: it is encoded with
-   * `addSpecialTokens: false`, or `encodeChat` does both.
-   * @throws {LLMError} `ERR_CHAT_TEMPLATE` where there is no template, or with the words of one that refuses the messages;
-   * `ERR_INVALID_INPUT` naming the field of `messages` that is wrong.
+   * A conversation as the text that the model was trained on, special tokens included. Encode it with
+   * `addSpecialTokens: false`, or use `encodeChat` for both.
+   * @throws {LLMError} `ERR_CHAT_TEMPLATE` if there is no template or it rejects the messages; `ERR_INVALID_INPUT` if a field
+   *   of `messages` is wrong, which the message names.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string {
     if (this.#chatTemplate) return this.#chatTemplate.render(messages, options);
     throw new LLMError(
       'ERR_CHAT_TEMPLATE',
-      'This model has no chat template. Put one beside tokenizer.json as chat_template.jinja, or give text or tokens instead of messages.',
+      'This model has no chat template; expected one, because messages were passed. Put it beside tokenizer.json as chat_template.jinja, or pass text or tokens.',
     );
   }
 
@@ -183,16 +187,24 @@ export class Tokenizer {
 }
 
 const unreadable = (file: string, cause: unknown): LLMError =>
-  new LLMError('ERR_TOKENIZER_INVALID', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+  new LLMError(
+    'ERR_TOKENIZER_INVALID',
+    `${file} cannot be read: ${messageOf(cause)}. Check the file and its permissions.`,
+    { cause },
+  );
 
 /** Loaded on first use, so that this package can be imported where `tokenizers` has no build. */
 function loadTokenizers(): typeof import('tokenizers') {
   try {
     return createRequire(import.meta.url)('tokenizers');
   } catch (cause) {
-    throw new LLMError('ERR_PLATFORM_UNSUPPORTED', `The package tokenizers cannot be loaded: ${messageOf(cause)}`, {
-      cause,
-    });
+    throw new LLMError(
+      'ERR_PLATFORM_UNSUPPORTED',
+      `The package tokenizers could not be loaded: ${messageOf(cause)}. Reinstall it for this platform: npm install`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -205,8 +217,12 @@ function createEncoder(json: string, file: string): Encoder {
     encoder.disablePadding();
     return encoder;
   } catch (cause) {
-    throw new LLMError('ERR_TOKENIZER_INVALID', `${file} is refused by Hugging Face tokenizers: ${messageOf(cause)}`, {
-      cause,
-    });
+    throw new LLMError(
+      'ERR_TOKENIZER_INVALID',
+      `${file} was rejected by Hugging Face tokenizers: ${messageOf(cause)}. Copy it from the model again.`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -54,7 +54,7 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
                              text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) {
-    throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()", request.id);
+    throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage, request.id);
   }
   const uint32_t sequences =
       request.sampling != nullptr && (request.sampling->set & SAMPLING_SEQUENCES) ? request.sampling->sequences : 1;
@@ -110,7 +110,7 @@ void ExecutorSession::CancelInExecutor(const std::vector<uint64_t>& ids) {
 
 void ExecutorSession::Stats(ExecutorStats* stats) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
-  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()");
+  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage);
   const std::lock_guard<std::mutex> lock(stats_mutex_);
   ExecutorError error = EmptyError();
   ThrowOnFailure(table_->stats(executor_, stats, &error), error);

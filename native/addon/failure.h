@@ -23,7 +23,8 @@ auto Guarded(Napi::Env env, Body body) -> decltype(body()) {
   } catch (const executor::Failure& failure) {
     throw ToJavaScript(env, failure.code(), failure.what());
   } catch (const std::bad_alloc&) {
-    throw ToJavaScript(env, EXECUTOR_OUT_OF_MEMORY, "the process has no memory left; use a smaller model or batch");
+    throw ToJavaScript(env, EXECUTOR_OUT_OF_MEMORY,
+                       "The process is out of memory. Use a smaller model or a smaller batch.");
   }
 }
 

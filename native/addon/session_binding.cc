@@ -76,7 +76,7 @@ std::shared_ptr<ExecutorSession> SessionBinding::Leave() {
 
 ExecutorSession& SessionBinding::session() {
   if (session_ == nullptr) {
-    throw executor::Failure(EXECUTOR_CLOSED, "the engine is closed; load it again with LLM.load()");
+    throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage);
   }
   return *session_;
 }

@@ -33,9 +33,10 @@ std::shared_ptr<ExecutorSession> FindShared(uint64_t share_id) {
   const auto found = registry.sessions.find(share_id);
   std::shared_ptr<ExecutorSession> session = found == registry.sessions.end() ? nullptr : found->second.lock();
   if (session == nullptr) {
-    throw executor::Failure(EXECUTOR_CLOSED,
-                            "the engine of this handle is closed; attach while another LLM still uses it, or load it "
-                            "again with LLM.load()");
+    throw executor::Failure(
+        EXECUTOR_CLOSED,
+        "The engine of this LLM handle is closed. Attach while another LLM still uses it, or load it "
+        "again with LLM.load().");
   }
   return session;
 }

@@ -22,7 +22,7 @@ test('an executor this version comes without is one error that names the file it
 test("an engine of trtllm-build is for 'tensorrt-llm', which is taken without being named", async () => {
   const engine = await engineWithConfig();
   await assert.rejects(LLM.load(engine), unavailable(/libexecutor_tensorrt_llm\.so/));
-  await assert.rejects(LLM.load(engine, { executor: 'cpu' }), unavailable(/holds TensorRT engines.*'tensorrt-llm'/));
+  await assert.rejects(LLM.load(engine, { executor: 'cpu' }), unavailable(/holds a TensorRT engine.*'tensorrt-llm'/));
 });
 
 test('a directory with both kinds of weights runs on each executor, which tells its own facts', async () => {

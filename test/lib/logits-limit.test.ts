@@ -20,7 +20,10 @@ describe('maxLogitsBytes', () => {
     const asked = { ...greedy, returnContextLogits: true, maxLogitsBytes: 5 * rowBytes - 1 };
     await assert.rejects(
       llm.generate({ tokens }, asked),
-      failsWith('ERR_LOGITS_LIMIT', RegExp(`come to ${5 * rowBytes} bytes; maxLogitsBytes is ${5 * rowBytes - 1}`)),
+      failsWith(
+        'ERR_LOGITS_LIMIT',
+        RegExp(`take ${5 * rowBytes} bytes; expected at most maxLogitsBytes, ${5 * rowBytes - 1}`),
+      ),
     );
     assert.equal(llm.stats().steps, steps);
   });

@@ -30,7 +30,7 @@ async function checkReplaceable(out: string): Promise<void> {
   }
   throw new LLMError(
     'ERR_NOT_WRITABLE',
-    `${out} holds files, but no engine that this package wrote. Remove it, or choose another directory.`,
+    `${out} holds files; expected nothing, or an engine that this package wrote. Remove it, or choose another directory.`,
   );
 }
 

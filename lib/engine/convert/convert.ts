@@ -15,21 +15,24 @@ import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory } from './build-directory.js';
 import { type PlannedTensor, planTensors } from './weight-map.js';
 
-/** How a model is converted, and what the engine is planned for. */
+/** How to convert a model, and the sizes of the engine. */
 export interface ConvertOptions {
-  /** What the weights are stored in. `'auto'`: as in the source, but float16 for float32 and for GGUF. Default: `'auto'`. */
+  /** Data type of the weights. `'auto'` keeps the source's, but turns float32 and GGUF into float16. Default: `'auto'`. */
   dtype?: 'auto' | 'float32' | 'float16' | 'bfloat16' | undefined;
-  /** Tokens of a sequence at most, prompt and output; from 2. Default, and most: the positions the model was made for. */
+  /**
+   * Maximum length of a sequence in tokens, prompt and output; from 2. Default, and most: the number of positions the model
+   * was trained for.
+   */
   maxSeqLen?: number | undefined;
-  /** Sequences in one step at most, unless `LLM.load` says otherwise. Default: 64. */
+  /** Maximum number of sequences in a step; `LLM.load` can set another. Default: 64. */
   maxBatchSize?: number | undefined;
-  /** Tokens in one step at most, of all sequences, unless `LLM.load` says otherwise. Default: 512. */
+  /** Maximum number of tokens in a step, over all sequences; `LLM.load` can set another. Default: 512. */
   maxNumTokens?: number | undefined;
-  /** What the manifest calls the source. Default: the name of the file or directory. */
+  /** Name of the source in the manifest. Default: the name of the file or directory. */
   sourceName?: string | undefined;
-  /** Ends the work when it aborts; nothing is left behind. Default: none. */
+  /** Stops the conversion when it aborts; nothing is left behind. Default: none. */
   signal?: AbortSignal | undefined;
-  /** Told how many bytes of the weights are written. Default: none. */
+  /** Called with the number of bytes of the weights written so far. Default: none. */
   onProgress?: OnProgress | undefined;
 }
 
@@ -45,8 +48,8 @@ const checks: Checks<ConvertOptions> = {
 
 /**
  * Converts a model, a Hugging Face directory or a .gguf file, to an engine directory. It is written beside `out` and renamed, so
- * `out` is whole or not there; an engine that this package wrote there before is replaced. Memory: about 100 MB, whatever the model.
- * The values are converted on the event loop, in slices of some 30 ms.
+ * `out` is complete or not there; an engine that this package wrote there before is replaced. It takes about 100 MB of memory for a
+ * model of any size, and runs on the event loop in slices of about 30 ms.
  * @returns the absolute path of `out`.
  * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`, `ERR_NOT_WRITABLE`,
  *   `ERR_INVALID_OPTION`; an abort throws the signal's reason.
@@ -90,7 +93,7 @@ async function openSource(path: string): Promise<SourceCheckpoint> {
     if (!isSystemError(error)) throw error;
     found = isNotFound(error) ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
   }
-  throw new LLMError('ERR_SOURCE_NOT_FOUND', `${path} ${found}. Give a Hugging Face model directory or a .gguf file.`);
+  throw new LLMError('ERR_SOURCE_NOT_FOUND', `${path} ${found}. Pass a Hugging Face model directory or a .gguf file.`);
 }
 
 function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOptions): EngineConfig {

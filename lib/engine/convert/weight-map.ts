@@ -22,12 +22,12 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
   const take = (name: string, ...shape: number[]): PlannedPart => {
     const tensor = source.tensors.get(name);
     if (!tensor) {
-      throw new LLMError('ERR_SOURCE_INVALID', `${source.path} lacks the tensor ${name}. Download the model again.`);
+      throw new LLMError('ERR_SOURCE_INVALID', `${source.path} has no tensor ${name}. Download the model again.`);
     }
     if (tensor.shape.join() !== shape.join()) {
       throw new LLMError(
         'ERR_SOURCE_INVALID',
-        `${tensor.file}: ${name} has the shape [${tensor.shape.join(', ')}]; its config needs [${shape.join(', ')}]. Download the model again.`,
+        `${tensor.file}: ${name} has the shape [${tensor.shape.join(', ')}]; expected [${shape.join(', ')}], by its config. Download the model again.`,
       );
     }
     unused.delete(name);
@@ -41,10 +41,10 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
   const head = config.tie_word_embeddings ? [] : [matrix('lm_head.weight', take('lm_head.weight', vocab, hidden))];
   const [extra] = unused;
   if (extra !== undefined) {
-    const fix = 'A model that has it is not supported.';
+    const fix = 'Models with this tensor are not supported.';
     throw new LLMError(
       'ERR_MODEL_UNSUPPORTED',
-      `${source.path} has the tensor ${extra}, which has no place in LlamaForCausalLM. ${fix}`,
+      `${source.path} has the tensor ${extra}; expected only those of LlamaForCausalLM. ${fix}`,
     );
   }
   return [embedding, ...layers, norm, ...head];

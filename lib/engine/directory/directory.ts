@@ -76,8 +76,8 @@ async function listEngine(path: string): Promise<string[]> {
   try {
     return await readdir(path);
   } catch (cause) {
-    const found = isNotFound(cause) ? 'is no directory' : `cannot be read: ${messageOf(cause)}`;
-    const fix = 'Give an engine directory; npx node-tensorrt-llm pull makes one and prints its path.';
+    const found = isNotFound(cause) ? 'is not a directory' : `cannot be read: ${messageOf(cause)}`;
+    const fix = 'Pass an engine directory; npx node-tensorrt-llm pull makes one and prints its path.';
     throw new LLMError('ERR_ENGINE_NOT_FOUND', `${path} ${found}. ${fix}`, { cause });
   }
 }
@@ -93,17 +93,17 @@ function checkWeights(path: string, names: readonly string[], weights: Weights):
   if (!hasWeights(names, weights === 'tensorrt' ? 'checkpoint' : 'tensorrt')) {
     throw new LLMError(
       'ERR_ENGINE_RANKS',
-      `${path} holds no rank file; expected rank0.safetensors, of a checkpoint, or rank0.engine, of trtllm-build. ` +
+      `${path} has no rank file; expected rank0.safetensors (a checkpoint) or rank0.engine (from trtllm-build). ` +
         `Copy them into it, or ${makeAgain(path, weights)}`,
     );
   }
   throw new LLMError(
     'ERR_EXECUTOR_UNAVAILABLE',
     weights === 'tensorrt'
-      ? `${path} holds a checkpoint (rankN.safetensors); the executor 'tensorrt-llm' runs TensorRT engines (rankN.engine). ` +
-          `Build one: trtllm-build --checkpoint_dir ${path} --output_dir ENGINE. Or run the checkpoint with executor: 'cpu'.`
-      : `${path} holds TensorRT engines (rankN.engine), which only the executor 'tensorrt-llm' runs. ` +
-          'Load it with that one, or give the checkpoint they were built from (rankN.safetensors).',
+      ? `${path} holds a checkpoint (rankN.safetensors); expected a TensorRT engine (rankN.engine), for the executor 'tensorrt-llm'. ` +
+          `Build one: trtllm-build --checkpoint_dir ${path} --output_dir ENGINE. Or use executor: 'cpu'.`
+      : `${path} holds a TensorRT engine (rankN.engine), which only the executor 'tensorrt-llm' runs; expected a checkpoint ` +
+          "(rankN.safetensors). Use executor: 'tensorrt-llm', or load the checkpoint that the engine was built from.",
   );
 }
 
@@ -118,7 +118,7 @@ async function readConfig(path: string, weights: Weights): Promise<JsonFields> {
   if (!fields) {
     throw new LLMError(
       'ERR_ENGINE_CONFIG',
-      `${path} has no config.json, so it is no engine directory. Make one: npx node-tensorrt-llm convert SOURCE OUT`,
+      `${path} has no config.json, so it is not an engine directory. Make one: npx node-tensorrt-llm convert SOURCE OUT`,
     );
   }
   if (fields.has('model_type') && !fields.has('pretrained_config')) {
@@ -142,8 +142,8 @@ function rankFiles(path: string, names: readonly string[], weights: Weights, wor
   if (found.length === worldSize && needed.every((name) => found.includes(name))) return needed;
   throw new LLMError(
     'ERR_ENGINE_RANKS',
-    `${path} holds ${found.join(', ')}; its config.json (tp_size * pp_size * cp_size) needs ${needed.join(', ')}. ` +
-      `Copy the missing files into it and take those of another engine out, or ${makeAgain(path, weights)}`,
+    `${path} holds ${found.join(', ')}; expected ${needed.join(', ')}, by its config.json (tp_size * pp_size * cp_size). ` +
+      `Copy the missing files into it and remove those of another engine, or ${makeAgain(path, weights)}`,
   );
 }
 
@@ -157,7 +157,7 @@ async function checkSizes(path: string, files: readonly string[], manifest: Mani
       const fix = `Copy it again, or convert the model again: npx node-tensorrt-llm convert SOURCE ${path}`;
       throw new LLMError(
         'ERR_ENGINE_WEIGHTS',
-        `${join(path, name)} ${found}; the manifest says ${expected} bytes. ${fix}`,
+        `${join(path, name)} ${found}; expected ${expected} bytes, by the manifest. ${fix}`,
       );
     }
   }

@@ -104,7 +104,10 @@ function huggingFaceName(name: string): string {
 function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: LlamaModel): SourceTensor {
   const type = TENSOR_TYPES.get(tensor.type);
   if (!type) {
-    throw new LLMError('ERR_INTERNAL', `${gguf.path}: ${name} has a type the reader let through. Please report it.`);
+    throw new LLMError(
+      'ERR_INTERNAL',
+      `${gguf.path}: ${name} has a type that the reader should have rejected. Please report it.`,
+    );
   }
   const columns = tensor.shape.at(-1) ?? 1;
   const rowBytes = (columns / type.blockValues) * type.blockBytes;

@@ -121,7 +121,7 @@ class GgufReader {
   #invalid(found: string): LLMError {
     return new LLMError(
       'ERR_SOURCE_INVALID',
-      `${this.path}: ${found}. The file is damaged or no GGUF; copy or download it again.`,
+      `${this.path}: ${found}. The file is damaged or not a GGUF file. Copy or download it again.`,
     );
   }
 
@@ -136,7 +136,7 @@ class GgufReader {
     const metadata = new Map<string, GgufValue>();
     for (let i = 0; i < metadataCount; i++) {
       const key = this.#string(`metadata key ${i}`);
-      if (metadata.has(key)) throw this.#invalid(`metadata ${key} is there twice`);
+      if (metadata.has(key)) throw this.#invalid(`metadata ${key} occurs twice`);
       metadata.set(key, this.#value(this.#uint32(`the type of ${key}`), key, 0));
     }
     const described = Array.from({ length: tensorCount }, (_, i) => this.#tensor(i));
@@ -168,10 +168,10 @@ class GgufReader {
     const tensors = new Map<string, GgufTensor>();
     let end = 0;
     for (const { name, shape, type, offset } of described.toSorted((a, b) => a.offset - b.offset)) {
-      if (tensors.has(name)) throw this.#invalid(`tensor ${name} is there twice`);
+      if (tensors.has(name)) throw this.#invalid(`tensor ${name} occurs twice`);
       const bytes = this.#tensorBytes(name, shape, type);
       if (offset % alignment !== 0) {
-        throw this.#invalid(`tensor ${name} is at offset ${offset}, no multiple of the alignment ${alignment}`);
+        throw this.#invalid(`tensor ${name} is at offset ${offset}, not a multiple of the alignment ${alignment}`);
       }
       if (offset < end) {
         throw this.#invalid(`tensor ${name} at offset ${offset} overlaps the one before it, which ends at ${end}`);
@@ -189,11 +189,8 @@ class GgufReader {
     const format = TENSOR_TYPES.get(type);
     if (!format) {
       const known = [...TENSOR_TYPES.values()].map((each) => each.name).join(', ');
-      const fix = `Expected ${known}; quantize the model to one of them.`;
-      throw new LLMError(
-        'ERR_MODEL_UNSUPPORTED',
-        `${this.path}: tensor ${name} has the type ${type}, which is not read. ${fix}`,
-      );
+      const fix = `expected ${known}. Quantize the model to one of them.`;
+      throw new LLMError('ERR_MODEL_UNSUPPORTED', `${this.path}: tensor ${name} has the type ${type}; ${fix}`);
     }
     const columns = shape.at(-1) ?? 1;
     if (columns % format.blockValues !== 0) {
@@ -233,7 +230,7 @@ class GgufReader {
     if (isNumeric(type)) {
       return this.#numbers(type, this.#count(`the length of ${key}`, NUMERIC_ARRAYS[type].BYTES_PER_ELEMENT), key);
     }
-    if (nesting === MAX_NESTING) throw this.#invalid(`${key} nests arrays deeper than ${MAX_NESTING}`);
+    if (nesting === MAX_NESTING) throw this.#invalid(`${key} has arrays nested deeper than ${MAX_NESTING}`);
     if (type === STRING) return Array.from({ length: this.#count(`the length of ${key}`, 8) }, () => this.#string(key));
     if (type !== ARRAY) throw this.#invalid(`${key} has elements of the unknown type ${type}`);
     return Array.from({ length: this.#count(`the length of ${key}`, 12) }, () => this.#array(key, nesting + 1));
@@ -247,7 +244,7 @@ class GgufReader {
 
   #string(what: string): string {
     const bytes = this.#take(this.#count(`the length of ${what}`, 1), what);
-    if (!isUtf8(bytes)) throw this.#invalid(`${what} is no UTF-8`);
+    if (!isUtf8(bytes)) throw this.#invalid(`${what} is not UTF-8`);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   }
 

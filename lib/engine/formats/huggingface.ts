@@ -23,7 +23,7 @@ export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
   const names = await readdir(dir);
   const config = await readJsonIfThere(contextOf(dir, 'config.json'));
   if (!config) {
-    const fix = 'Give a Hugging Face model directory or a .gguf file.';
+    const fix = 'Pass a Hugging Face model directory or a .gguf file.';
     throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${fix}`);
   }
   const model = parseLlama(config);
@@ -110,10 +110,7 @@ function checkTokenizer(dir: string, names: readonly string[]): void {
   const other = ['tokenizer.model', 'vocab.json'].find((name) => names.includes(name));
   if (names.includes('tokenizer.json') || other === undefined) return;
   const fix = `Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`;
-  throw new LLMError(
-    'ERR_TOKENIZER_MISSING',
-    `${dir} has ${other} but no tokenizer.json, which is what is read. ${fix}`,
-  );
+  throw new LLMError('ERR_TOKENIZER_MISSING', `${dir} has ${other}; expected tokenizer.json. ${fix}`);
 }
 
 async function openFiles(dir: string, names: readonly string[]): Promise<SafetensorsFile[]> {
@@ -133,7 +130,7 @@ async function openShards(dir: string, map: JsonFields): Promise<SafetensorsFile
     for (const name of new Set(fileOf.values())) {
       if (/[/\\]/.test(name)) {
         const { file, fix } = map.context;
-        throw new LLMError('ERR_SOURCE_INVALID', `${file} names the file "${name}"; expected one beside it. ${fix}`);
+        throw new LLMError('ERR_SOURCE_INVALID', `${file} names the file "${name}"; expected a file beside it. ${fix}`);
       }
       files.push(await SafetensorsFile.open(join(dir, name)));
     }

@@ -68,7 +68,7 @@ export class SafetensorsFile {
   }
 }
 
-const FIX = 'The file is damaged or no safetensors file; copy or download it again.';
+const FIX = 'The file is damaged or not a safetensors file. Copy or download it again.';
 const invalid = (path: string, found: string): LLMError =>
   new LLMError('ERR_SOURCE_INVALID', `${path}: ${found}. ${FIX}`);
 
@@ -83,7 +83,7 @@ async function readHeader(handle: FileHandle, path: string): Promise<Map<string,
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw invalid(path, 'the header is no UTF-8');
+    throw invalid(path, 'the header is not UTF-8');
   }
   checkShapeOfJson(text, path);
   const header = parseJsonObject(text, { file: path, code: 'ERR_SOURCE_INVALID', fix: FIX });
@@ -102,10 +102,10 @@ function checkShapeOfJson(text: string, path: string): void {
       at = end;
     } else if (char === ':') {
       const name = decodedString(lastString);
-      if (names.at(-1)?.has(name)) throw invalid(path, `the header gives "${name}" twice`);
+      if (names.at(-1)?.has(name)) throw invalid(path, `the header has "${name}" twice`);
       names.at(-1)?.add(name);
     } else if (char === '{' || char === '[') {
-      if (names.push(new Set()) > 3) throw invalid(path, 'the header nests deeper than tensors do');
+      if (names.push(new Set()) > 3) throw invalid(path, 'the header is nested too deep for tensors');
     } else if (char === '}' || char === ']') {
       names.pop();
     }

@@ -51,7 +51,7 @@ export function convertValues(values: Float32Array, dtype: Dtype, tensor: string
   const fix = `Convert with dtype ${dtype === 'float16' ? 'bfloat16' : 'float32'}.`;
   throw new LLMError(
     'ERR_MODEL_UNSUPPORTED',
-    `${tensor} holds ${overflow}, which is more than ${dtype} can say. ${fix}`,
+    `${tensor} holds ${overflow}, which is out of range for ${dtype}. ${fix}`,
   );
 }
 
@@ -80,16 +80,14 @@ export async function readExactly(
   const bytes = new Uint8Array(length);
   for (let done = 0; done < length; ) {
     const { bytesRead } = await handle.read(bytes, done, length - done, position + done).catch((cause: unknown) => {
-      throw new LLMError(
-        'ERR_SOURCE_INVALID',
-        `${file} cannot be read: ${messageOf(cause)}. Check the disk it lies on.`,
-        { cause },
-      );
+      throw new LLMError('ERR_SOURCE_INVALID', `${file} cannot be read: ${messageOf(cause)}. Check the disk.`, {
+        cause,
+      });
     });
     if (bytesRead === 0) {
       throw new LLMError(
         'ERR_SOURCE_INVALID',
-        `${file} became shorter while it was read. Try again when nothing writes to it.`,
+        `${file} became shorter while it was read. Try again when nothing is writing to it.`,
       );
     }
     done += bytesRead;

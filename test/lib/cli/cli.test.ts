@@ -55,7 +55,7 @@ test('--help of the program and of each command goes to standard output with sta
 
 test('wrong arguments end with status 2 and a hint to --help', async () => {
   const wrong: [string[], RegExp][] = [
-    [['fly'], /no command "fly"/],
+    [['fly'], /Unknown command "fly"/],
     [['query'], /DIR is missing/],
     [['query', engine, 'a', 'b'], /"b" is one argument too many/],
     [['query', engine, 'hi', '--warmth', '2'], /--warmth/],

@@ -80,14 +80,14 @@ interface Damage {
 }
 
 const DAMAGES: Damage[] = [
-  { what: 'no JSON', config: '{"version": ', code: 'ERR_ENGINE_CONFIG', words: /config\.json is no JSON/ },
-  { what: 'an empty config.json', config: '', code: 'ERR_ENGINE_CONFIG', words: /config\.json is no JSON/ },
+  { what: 'no JSON', config: '{"version": ', code: 'ERR_ENGINE_CONFIG', words: /config\.json is not JSON/ },
+  { what: 'an empty config.json', config: '', code: 'ERR_ENGINE_CONFIG', words: /config\.json is not JSON/ },
   { what: 'a list for config.json', config: '[]', code: 'ERR_ENGINE_CONFIG', words: /config\.json/ },
   {
     what: 'a number that no double holds',
     config: engineConfig().replace('"max_seq_len":64', '"max_seq_len":1e999'),
     code: 'ERR_ENGINE_CONFIG',
-    words: /config\.json is no JSON/,
+    words: /config\.json is not JSON/,
   },
   {
     what: 'an older version',
@@ -105,13 +105,13 @@ const DAMAGES: Damage[] = [
     what: 'a rank file missing',
     config: twoRanks,
     code: 'ERR_ENGINE_RANKS',
-    words: /holds rank0\.engine;.*needs rank0\.engine, rank1\.engine/,
+    words: /holds rank0\.engine; expected rank0\.engine, rank1\.engine/,
   },
   {
     what: 'a rank file too many',
     edit: (dir) => writeFile(join(dir, 'rank1.engine'), 'of another engine'),
     code: 'ERR_ENGINE_RANKS',
-    words: /holds rank0\.engine, rank1\.engine;.*needs rank0\.engine\./,
+    words: /holds rank0\.engine, rank1\.engine; expected rank0\.engine,/,
   },
   {
     what: 'no rank file',

@@ -80,7 +80,7 @@ test('a directory with include/ and lib/ is an installation, whose headers tell 
 test('where nothing is found the error says what was searched, and how to name a directory', async () => {
   await assert.rejects(findInstallation(), unavailable('TENSORRT_LLM_ROOT is not set', 'python3 (', '--root'));
   useEnvironment({ PATH: await directoryOf({}) });
-  await assert.rejects(findInstallation(), unavailable('there is no python3'));
+  await assert.rejects(findInstallation(), unavailable('python3 does not run'));
 });
 
 test('a root without the library is refused by its path and by what named it', async () => {
@@ -118,7 +118,7 @@ test('headers of a checkout, which has no version.h, are of the version that its
 test('headers that do not say of which version they are are refused', async () => {
   const root = await wheelWithoutHeaders();
   const include = await directoryOf({ 'tensorrt_llm/executor/executor.h': '' });
-  await assert.rejects(headersOf({ root, include }), unavailable(include, 'does not say', 'v0.13.0'));
+  await assert.rejects(headersOf({ root, include }), unavailable(include, 'does not show its version', 'v0.13.0'));
 });
 
 test('headers of another version than the library are refused by both versions', async () => {

@@ -85,7 +85,7 @@ test('a missing directory, a file and a directory that is no engine are told apa
   await assert.rejects(openEngine(join(dir, 'empty')), failsWith('ERR_ENGINE_CONFIG', 'empty', 'config.json'));
   await assert.rejects(openEngine(join(dir, '..', 'hf')), failsWith('ERR_ENGINE_CONFIG', 'Hugging Face', 'convert'));
   await writeFile(join(dir, 'config.json'), 'hello');
-  await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', join(dir, 'config.json'), 'no JSON'));
+  await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', join(dir, 'config.json'), 'not JSON'));
 });
 
 test('a file nested so deep that its reading would end the stack is refused', async (t) => {
@@ -94,7 +94,7 @@ test('a file nested so deep that its reading would end the stack is refused', as
     const file = join(dir, name);
     const text = await readFile(file, 'utf8');
     await writeFile(file, `{"format": ${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
-    await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', file, 'nests deeper than 500'));
+    await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', file, 'nested deeper than 500'));
     await writeFile(file, text.replace('{', `{"deep": ${'['.repeat(499)}${']'.repeat(499)}, "x": "[[{{\\"[[",`));
     await openEngine(dir);
     await writeFile(file, text);
@@ -257,7 +257,7 @@ test('a config.json of trtllm-build that is no JSON object, or has no model, is 
 test('rank engines that are missing or too many are refused, naming those found and those needed', async (t) => {
   const dir = await tensorRtEngine(t);
   const refused = (found: string) =>
-    failsWith('ERR_ENGINE_RANKS', `holds ${found};`, 'needs rank0.engine, rank1.engine.', 'trtllm-build');
+    failsWith('ERR_ENGINE_RANKS', `holds ${found}; expected rank0.engine, rank1.engine,`, 'trtllm-build');
   await writeFile(join(dir, 'rank2.engine'), 'a plan');
   await assert.rejects(openEngine(dir), refused('rank0.engine, rank1.engine, rank2.engine'));
   await rm(join(dir, 'rank0.engine'));
@@ -283,7 +283,7 @@ test('weights of the other kind alone are refused, naming what runs them', async
   const engines = await tensorRtEngine(t);
   await assert.rejects(
     openEngine(engines, 'checkpoint'),
-    failsWith('ERR_EXECUTOR_UNAVAILABLE', `${engines} holds TensorRT engines`, "'tensorrt-llm'"),
+    failsWith('ERR_EXECUTOR_UNAVAILABLE', `${engines} holds a TensorRT engine`, "'tensorrt-llm'"),
   );
 });
 

@@ -41,7 +41,7 @@ export interface KvCacheOptions {
   onboardBlocks?: boolean | undefined;
   /** Offload only blocks with a priority above this, 0 to 100; the others are dropped. Default: the executor's. */
   offloadMinPriority?: number | undefined;
-  /** Attention window of each layer, in tokens; a list shorter than the layers repeats. Default: the whole context. */
+  /** Attention window of each layer, in tokens; a list shorter than the number of layers repeats. Default: the whole context. */
   maxAttentionWindows?: ArrayLike<number> | undefined;
   /** Number of tokens at the start that stay inside every attention window. Default: 0. */
   sinkTokens?: number | undefined;

@@ -1,11 +1,15 @@
 // Runs the C++ tests and the addon's with what a compiler can check at run time: memory, leaks and undefined behaviour (ASan,
-// LSan, UBSan) and data races (TSan). Arguments choose among the runs: `npm run test:sanitize -- addon-asan tests-tsan`.
+// LSan, UBSan) and data races (TSan). Arguments choose the runs, --only the tests: `npm run test:sanitize -- tests-asan addon-tsan`,
+// `npm run test:sanitize -- tests-tsan --only ThreadPool`, `npm run test:sanitize -- addon-asan --only unload`.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 
 const root = path.join(import.meta.dirname, '..');
 const build = path.join(root, 'build', 'sanitize');
+// Of GoogleTest's tests a part of the name, as ctest -R takes it; of the addon's a part of the file's path.
+const { values, positionals: wanted } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
 
 const isDone = (command, args, env = {}) => {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
@@ -37,30 +41,31 @@ function runTests(sanitizer) {
   const dir = path.join(build, `tests-${sanitizer}`);
   // Without MPI, which is not compiled for a sanitizer and keeps memory to the end.
   const standIns = ['-DSTAND_IN_VERSION=0.13;1.2', `-DSTAND_IN_DIR=${dir}`, '-DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON'];
+  const only = values.only === undefined ? [] : ['--no-tests=error', '-R', values.only];
   const settings = ['-DNATIVE_TESTS=ON', ...standIns, '-DCMAKE_BUILD_TYPE=Debug', '-Wno-dev'];
   return (
     isDone('cmake', ['-S', root, '-B', dir, ...settings, `-DCMAKE_CXX_FLAGS=${SANITIZERS[sanitizer].flags}`]) &&
     isDone('cmake', ['--build', dir, '-j', '2']) &&
-    isDone('ctest', ['--test-dir', dir, '--output-on-failure', '-j', '2'], ENVIRONMENT)
+    isDone('ctest', ['--test-dir', dir, '--output-on-failure', '-j', '2', ...only], ENVIRONMENT)
   );
 }
 
 /**
- * Tests of where the addon is found, which is set here; of resident memory; of numbers, which the C++ tests have too; and of
- * a host that is killed by what a sanitizer would catch first.
+ * Left out: tests of resident memory, of numbers, which the C++ tests have too, and of a host that is killed by what a
+ * sanitizer would catch first.
  */
-const NOT_HERE = ['native.test.js', 'memory.test.js', 'reference.test.js', 'faults.test.js'];
+const NOT_HERE = ['memory.test.js', 'reference.test.js', 'faults.test.js'];
 
 /** The tests that use the addon, in a Node.js that has the sanitizer's library loaded first, with an addon of its own. */
 function runAddon(sanitizer) {
   const dir = path.join(build, `addon-${sanitizer}`);
   const { flags, library } = SANITIZERS[sanitizer];
-  const scripted = path.join(root, 'build', 'tests'); // where the tests look for the scripted executor
+  const scripted = path.join(root, 'build'); // where the tests look for the scripted executor
   const out = path.join(dir, 'build');
   const isBuilt =
     // cmake-js sets CMAKE_CXX_FLAGS itself, whatever it is given for it.
     isDone('npx', ['cmake-js', 'build', '--debug', '--out', out, `--CDCMAKE_CXX_FLAGS_DEBUG=-g ${flags}`]) &&
-    isDone('cmake', ['-S', root, '-B', scripted, '-DNATIVE_TESTS=ON', '-DCMAKE_BUILD_TYPE=Release', '-Wno-dev']) &&
+    isDone('npx', ['cmake-js', 'configure', '--out', scripted, '--CDNATIVE_TESTS=ON']) &&
     isDone('cmake', ['--build', scripted, '--target', 'executor_scripted', '-j', '2']) &&
     isDone('npm', ['run', '--silent', 'pretest:js']) && // other versions of Node.js, which some of the tests start
     isDone('npm', ['run', '--silent', 'build:ts']) &&
@@ -71,11 +76,16 @@ function runAddon(sanitizer) {
     console.error(`${addon} is not compiled for ${sanitizer}: the tests would find nothing.`);
     return false;
   }
-  const tests = ['lib', 'lib/failures', 'lib/isolation', 'conformance'].flatMap((folder) =>
+  const tests = ['lib', 'lib/failures', 'lib/isolation', 'lib/request', 'conformance'].flatMap((folder) =>
     readdirSync(path.join(root, 'dist-test', folder))
       .filter((name) => name.endsWith('.test.js') && !NOT_HERE.includes(name))
-      .map((name) => path.join('dist-test', folder, name)),
+      .map((name) => path.join('dist-test', folder, name))
+      .filter((name) => values.only === undefined || name.includes(values.only)),
   );
+  if (tests.length === 0) {
+    console.error(`No test of the addon has '${values.only}' in its path.`);
+    return false;
+  }
   // Node.js has a libstdc++ of its own inside; the sanitizer must find the addon's before the addon comes.
   const preloaded = [library, 'libstdc++.so'].map((name) =>
     execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim(),
@@ -93,7 +103,6 @@ const RUNS = {
   'addon-asan': () => runAddon('asan'),
   'addon-tsan': () => runAddon('tsan'),
 };
-const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(RUNS, name));
 if (unknown.length > 0) {
   console.error(`There is no run ${unknown.join(', ')}; there are ${Object.keys(RUNS).join(', ')}.`);

@@ -21,17 +21,17 @@ const ExecutorTable* OpenExecutor(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     throw executor::Failure(EXECUTOR_UNAVAILABLE, path + " could not be opened: " + LastError() +
-                                                      ". Install what it needs, or use executor: 'cpu'; for "
-                                                      "TensorRT-LLM, npx node-tensorrt-llm setup builds it anew");
+                                                      ". Install what it needs, or use executor: 'cpu'. For "
+                                                      "TensorRT-LLM, rebuild it: npx node-tensorrt-llm setup");
   }
   const auto table_of = reinterpret_cast<ExecutorTableFunction>(dlsym(library, EXECUTOR_TABLE_SYMBOL));
   const ExecutorTable* table = table_of == nullptr ? nullptr : table_of(EXECUTOR_ABI_VERSION);
   if (table == nullptr || table->size < sizeof(ExecutorTable) || table->abi_version != EXECUTOR_ABI_VERSION) {
     const std::string found = table_of == nullptr ? std::string("exports no ") + EXECUTOR_TABLE_SYMBOL
-                                                  : std::string("speaks another version of the contract");
+                                                  : std::string("implements another version of the contract");
     throw executor::Failure(EXECUTOR_UNAVAILABLE, path + " " + found + "; expected version " +
                                                       std::to_string(EXECUTOR_ABI_VERSION) +
-                                                      ". Build it against this package's native/executor");
+                                                      ". Build it against this package's native/executor.");
   }
   return table;
 }

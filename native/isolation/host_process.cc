@@ -43,8 +43,8 @@ class Attributes {
 
 executor::Failure NotStarted(const std::string& program, int error) {
   return executor::Failure(EXECUTOR_UNAVAILABLE, program + " could not be started: " + std::strerror(error) +
-                                                     ". It is the host of isolation: 'process', and lies beside the "
-                                                     "addon; install the package again, or load without isolation");
+                                                     ". It runs the executor for isolation: 'process'. Reinstall the "
+                                                     "package, or load without isolation.");
 }
 
 std::string Describe(int status) {
@@ -53,7 +53,7 @@ std::string Describe(int status) {
   const char* name = sigabbrev_np(signal);
   std::string text =
       "was killed by " + (name == nullptr ? "signal " + std::to_string(signal) : "SIG" + std::string(name));
-  if (signal == SIGKILL) text += " (as Linux does where memory runs out)";
+  if (signal == SIGKILL) text += " (Linux does this when memory runs out)";
   return text;
 }
 

@@ -34,10 +34,10 @@ MessageReceiver::State MessageReceiver::Receive(int socket, int flags) {
     have_ += static_cast<uint64_t>(got);
     if (!in_header || have_ < sizeof(header_)) continue;
     if (header_.version != kWireVersion) {
-      throw executor::Failure(EXECUTOR_UNAVAILABLE, "the addon and node_tensorrt_llm_host are of two versions (" +
+      throw executor::Failure(EXECUTOR_UNAVAILABLE, "The addon and node_tensorrt_llm_host have different versions (" +
                                                         std::to_string(header_.version) + " and " +
                                                         std::to_string(kWireVersion) +
-                                                        " of their messages); install the package again");
+                                                        " of their protocol). Reinstall the package.");
     }
     payload_.resize(header_.payload_bytes);
   }

@@ -53,7 +53,8 @@ const unsigned char* Reader::Take(uint64_t size) {
 }
 
 void Reader::BreaksOff() {
-  throw executor::Failure(EXECUTOR_INTERNAL, "a message between the addon and its host breaks off");
+  throw executor::Failure(EXECUTOR_INTERNAL,
+                          "A message between the addon and its host is incomplete. Please report this.");
 }
 
 }  // namespace isolation

@@ -19,12 +19,13 @@ constexpr int kCapabilityMinor = 76;
 using Handle = int;  // CUdevice
 
 [[noreturn]] void Fail(const char* function, int result) {
-  const std::string found = result == kNoDevice ? "NVIDIA's driver finds no GPU" + VisibleDevices()
-                                                : "NVIDIA's driver fails: " + std::string(function) + " gives error " +
-                                                      std::to_string(result);
-  throw Failure(EXECUTOR_UNAVAILABLE, found +
-                                          "; TensorRT-LLM needs a GPU. nvidia-smi must show it: in a container start "
-                                          "with --gpus all, after an update of the driver restart the machine");
+  const std::string found = result == kNoDevice ? "NVIDIA's driver found no GPU" + VisibleDevices()
+                                                : "NVIDIA's driver failed: " + std::string(function) +
+                                                      " returned error " + std::to_string(result);
+  throw Failure(EXECUTOR_UNAVAILABLE,
+                found +
+                    "; expected a GPU, which TensorRT-LLM needs. Check that nvidia-smi shows it: start "
+                    "a container with --gpus all, restart the machine after a driver update.");
 }
 
 class Driver {
@@ -37,7 +38,7 @@ class Driver {
     const auto call = reinterpret_cast<int (*)(Arguments...)>(dlsym(library_, function));
     if (call == nullptr)
       throw Failure(EXECUTOR_UNAVAILABLE,
-                    std::string(kDriver) + " exports no " + function + "; install NVIDIA's driver again");
+                    std::string(kDriver) + " exports no " + function + ". Reinstall NVIDIA's driver.");
     if (const int result = call(arguments...); result != 0) Fail(function, result);
   }
   int Attribute(int attribute, Handle handle) const {

@@ -73,7 +73,7 @@ class Fields {
     std::string text = found ? simdjson::minify(*found) : "missing";
     if (text.size() > 100) text = text.substr(0, 100) + "...";
     throw Failure(EXECUTOR_ENGINE_CONFIG,
-                  path_ + ": " + prefix_ + name + " is " + text + "; it must be " + expected + kBuildAgain);
+                  path_ + ": " + prefix_ + name + " is " + text + "; expected " + expected + kBuildAgain);
   }
 
   std::string path_;
@@ -89,8 +89,8 @@ void CheckArchitecture(const std::string& path, const std::string& architecture)
   for (const char* const start : kNoDecoders)
     if (architecture.rfind(start, 0) == 0)
       throw Failure(EXECUTOR_MODEL_UNSUPPORTED, path + ": pretrained_config.architecture is " + architecture +
-                                                    "; the executor runs models of a decoder alone, such as "
-                                                    "LlamaForCausalLM. Give the engine of such a model");
+                                                    "; expected a decoder-only model, such as LlamaForCausalLM. "
+                                                    "Load the engine of such a model.");
 }
 
 void ReadRanks(const Fields& mapping, Engine* engine) {
@@ -116,15 +116,14 @@ void CheckRanks(Engine* engine) {
   }
   if (!missing.empty())
     throw Failure(EXECUTOR_ENGINE_RANKS,
-                  engine->dir + " lacks " + missing + "; its config.json names " +
-                      std::to_string(engine->world_size()) + " ranks (tensor parallel " +
-                      std::to_string(engine->tensor_parallel_size) + ", pipeline parallel " +
-                      std::to_string(engine->pipeline_parallel_size) + ", context parallel " +
+                  engine->dir + " has no " + missing + "; expected " + std::to_string(engine->world_size()) +
+                      " ranks, as config.json says (tensor parallel " + std::to_string(engine->tensor_parallel_size) +
+                      ", pipeline parallel " + std::to_string(engine->pipeline_parallel_size) + ", context parallel " +
                       std::to_string(engine->context_parallel_size) +
-                      "). Copy the missing files into it, or build the engine again with trtllm-build");
+                      "). Copy the missing files into it, or build the engine again with trtllm-build.");
   if (!empty.empty())
     throw Failure(EXECUTOR_ENGINE_WEIGHTS, engine->dir + ": " + empty +
-                                               " has 0 bytes; it must hold a TensorRT engine. "
+                                               " has 0 bytes; expected a TensorRT engine. "
                                                "Copy it again" +
                                                std::string(kBuildAgain));
 }
@@ -136,15 +135,15 @@ Engine ReadEngine(const std::string& dir) {
   std::error_code no_file;
   if (!std::filesystem::exists(path, no_file))
     throw Failure(EXECUTOR_ENGINE_NOT_FOUND,
-                  path + " does not exist; expected a directory that trtllm-build has written" + kBuildAgain);
+                  path + " does not exist; expected a directory written by trtllm-build" + kBuildAgain);
   simdjson::dom::parser parser;
   element root;
   if (const auto error = parser.load(path).get(root))
     throw Failure(EXECUTOR_ENGINE_CONFIG,
-                  path + " is no JSON: " + std::string(simdjson::error_message(error)) + kBuildAgain);
+                  path + " is not valid JSON: " + std::string(simdjson::error_message(error)) + kBuildAgain);
   object fields;
   if (root.get_object().get(fields))
-    throw Failure(EXECUTOR_ENGINE_CONFIG, path + " holds no JSON object" + std::string(kBuildAgain));
+    throw Failure(EXECUTOR_ENGINE_CONFIG, path + " is not a JSON object" + std::string(kBuildAgain));
 
   const Fields config(path, "", fields);
   const Fields model = config.Object("pretrained_config");
@@ -177,11 +176,12 @@ Engine ReadEngine(const std::string& dir) {
 
 void CheckEngineVersion(const Engine& engine, const std::string& library_version) {
   if (engine.version == library_version) return;
-  throw Failure(EXECUTOR_ENGINE_CONFIG, engine.dir + "/config.json: version is " + engine.version +
-                                            "; TensorRT-LLM here is " + library_version +
-                                            ", and an engine runs only on the version that built it. Build it again "
-                                            "with this version's trtllm-build, or install TensorRT-LLM " +
-                                            engine.version);
+  throw Failure(EXECUTOR_ENGINE_CONFIG,
+                engine.dir + "/config.json: version is " + engine.version + "; expected " + library_version +
+                    ", the installed TensorRT-LLM, because an engine runs only on the version "
+                    "that built it. Build it again with this version's trtllm-build, or install "
+                    "TensorRT-LLM " +
+                    engine.version + ".");
 }
 
 }  // namespace adapter

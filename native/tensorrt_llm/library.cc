@@ -14,7 +14,7 @@ namespace {
 
 using executor::Failure;
 
-constexpr char kSetUp[] = "npx node-tensorrt-llm setup builds this library anew";
+constexpr char kSetUp[] = "Rebuild the executor: npx node-tensorrt-llm setup";
 constexpr int kSignals[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
 
 std::mutex* const handlers_mutex = new std::mutex;  // never destroyed: threads may outlive static destructors
@@ -26,7 +26,7 @@ struct sigaction saved_handlers[std::size(kSignals)];
 std::string LibraryDir() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<void*>(&tle::version), &info) == 0 || info.dli_fname == nullptr)
-    throw Failure(EXECUTOR_UNAVAILABLE, std::string("libtensorrt_llm.so cannot be found in this process; ") + kSetUp);
+    throw Failure(EXECUTOR_UNAVAILABLE, std::string("libtensorrt_llm.so is not loaded in this process. ") + kSetUp);
   std::error_code error;
   const auto path = std::filesystem::canonical(info.dli_fname, error);
   return error ? std::filesystem::path(info.dli_fname).parent_path().string() : path.parent_path().string();
@@ -35,9 +35,9 @@ std::string LibraryDir() {
 void CheckLibraryVersion() {
   const std::string loaded = tle::version();
   if (loaded != tle::kTensorRtLlmVersion)
-    throw Failure(EXECUTOR_UNAVAILABLE, LibraryDir() + " has TensorRT-LLM " + loaded +
-                                            "; this executor was built for " + tle::kTensorRtLlmVersion +
-                                            ", whose classes are laid out otherwise. " + kSetUp);
+    throw Failure(EXECUTOR_UNAVAILABLE, LibraryDir() + " has TensorRT-LLM " + loaded + "; expected " +
+                                            tle::kTensorRtLlmVersion + ", which this executor was built for. " +
+                                            kSetUp);
 }
 
 void LoadPlugins(const std::string& library_dir) {
@@ -51,14 +51,14 @@ void LoadPlugins(const std::string& library_dir) {
   if (library == nullptr) {
     const char* const error = dlerror();
     throw Failure(EXECUTOR_UNAVAILABLE, path + " could not be opened: " + (error == nullptr ? "unknown" : error) +
-                                            ". Install the whole of TensorRT-LLM, and TensorRT beside it");
+                                            ". Install all of TensorRT-LLM, and TensorRT with it.");
   }
   const auto init = reinterpret_cast<bool (*)(void*, const char*)>(dlsym(library, "initTrtLlmPlugins"));
   // Null keeps the library's own logger.
   if (init == nullptr || !init(nullptr, "tensorrt_llm"))
     throw Failure(EXECUTOR_UNAVAILABLE,
                   path + (init == nullptr ? " exports no initTrtLlmPlugins" : " could not register its plugins") +
-                      std::string("; install TensorRT-LLM again"));
+                      std::string(". Reinstall TensorRT-LLM."));
   loaded = true;
 }
 

@@ -95,7 +95,7 @@ Loaded Load(const Engine& engine, const tle::ExecutorConfig& config, const std::
                               : nullptr;
   ReadProgress progress(engine, workers);
   const auto check_goes_on = [&](bool goes_on) {
-    if (!goes_on) throw Failure(EXECUTOR_LOAD_ABORTED, "the load was given up");
+    if (!goes_on) throw Failure(EXECUTOR_LOAD_ABORTED, "The load was aborted.");
   };
   check_goes_on(on_progress(0));
   const auto made = std::make_shared<std::shared_ptr<tle::Executor>>();
@@ -115,10 +115,11 @@ Loaded Load(const Engine& engine, const tle::ExecutorConfig& config, const std::
     return {std::move(*made), workers};
   }
   check_goes_on(has_worker_ended);
-  throw Failure(EXECUTOR_UNAVAILABLE,
-                engine.dir +
-                    " could not be loaded: a worker process has ended while it loaded its rank. What it wrote to "
-                    "standard error says why; too little GPU memory is the commonest reason");
+  throw Failure(
+      EXECUTOR_UNAVAILABLE,
+      engine.dir +
+          " could not be loaded: a worker process ended while it loaded its rank. Its output on standard error "
+          "says why; too little GPU memory is the most common reason.");
 }
 
 }  // namespace adapter

@@ -113,16 +113,17 @@ void StartMpi(Spawning spawning) {
   const std::lock_guard<std::mutex> lock(*mutex);
   const std::string version = LibraryVersion();
   if (version.rfind("Open MPI", 0) != 0)
-    throw Failure(EXECUTOR_UNAVAILABLE, "MPI here is " + version +
-                                            "; TensorRT-LLM is built for Open MPI. Install that (Debian and Ubuntu: "
-                                            "openmpi-bin), and have its libmpi.so.40 found first");
+    throw Failure(EXECUTOR_UNAVAILABLE,
+                  "The MPI library found is " + version +
+                      "; expected Open MPI, which TensorRT-LLM is built for. Install it (Debian and "
+                      "Ubuntu: openmpi-bin), and make sure that its libmpi.so.40 is found first.");
   const char* const daemon = version.rfind("Open MPI v4", 0) == 0 ? "orted" : "prte";
   const auto check_can_spawn = [&] {
     if (spawning == Spawning::kNever || can_spawn.value_or(true)) return;
-    throw Failure(EXECUTOR_UNAVAILABLE, version + " is here without its program " + daemon +
-                                            ", by which it starts the ranks of an engine. Install all of Open MPI "
-                                            "(Debian and Ubuntu: openmpi-bin), have its bin directory in PATH, and "
-                                            "start this process anew");
+    throw Failure(EXECUTOR_UNAVAILABLE, version + " was found without " + daemon +
+                                            ", the program that starts the ranks of an engine. Install all of Open MPI "
+                                            "(Debian and Ubuntu: openmpi-bin), put its bin directory in PATH, and "
+                                            "restart this process.");
   };
   int is_initialized = 0;
   initialized(&is_initialized);
@@ -135,9 +136,8 @@ void StartMpi(Spawning spawning) {
   const SharedLibraryPath library_path;
   int provided = 0;
   if (init_thread(nullptr, nullptr, kMpiThreadMultiple, &provided) != 0 || provided < kMpiThreadMultiple)
-    throw Failure(EXECUTOR_UNAVAILABLE, "MPI could not be started for several threads (level " +
-                                            std::to_string(provided) +
-                                            " of 3); install Open MPI 4 or 5 with its runtime");
+    throw Failure(EXECUTOR_UNAVAILABLE, "MPI does not support several threads (level " + std::to_string(provided) +
+                                            " of 3). Install Open MPI 4 or 5 with its runtime.");
   std::atexit(EndMpi);
   ReturnErrors();
 }

@@ -51,10 +51,9 @@ tle::Tensor MakeTensor(const ExecutorTensor& given) {
   const auto type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                  [&](const TypePair& pair) { return pair.ours == given.data_type; });
   if (type == std::end(kTypes) || given.rank > 4 || given.data == nullptr)
-    throw Failure(EXECUTOR_INVALID_INPUT,
-                  "a tensor has data type " + std::to_string(given.data_type) + " and rank " +
-                      std::to_string(given.rank) +
-                      "; it must have a data type of the contract, 4 dimensions at most, and data");
+    throw Failure(EXECUTOR_INVALID_INPUT, "A tensor has data type " + std::to_string(given.data_type) + " and rank " +
+                                              std::to_string(given.rank) +
+                                              "; expected a known data type, at most 4 dimensions, and data.");
   tle::Tensor tensor = tle::Tensor::cpu(type->theirs, tle::Shape(given.shape, given.rank));
   std::memcpy(tensor.getData(), given.data, tensor.getSizeInBytes());
   return tensor;
@@ -71,8 +70,8 @@ executor::HostTensor CopyToHost(const tle::Tensor& tensor) {
                                  [&](const TypePair& pair) { return pair.theirs == host.getDataType(); });
   const auto shape = host.getShape();
   if (type == std::end(kTypes) || shape.size() > 4)
-    throw Failure(EXECUTOR_UNSUPPORTED, "an output tensor has rank " + std::to_string(shape.size()) +
-                                            " or a data type the contract has not; leave it out");
+    throw Failure(EXECUTOR_UNSUPPORTED, "An output tensor has rank " + std::to_string(shape.size()) +
+                                            "; expected at most 4, and a known data type. Do not request it.");
   executor::HostTensor copy{};
   const auto* data = static_cast<const uint8_t*>(host.getData());
   copy.bytes.assign(data, data + host.getSizeInBytes());
@@ -86,7 +85,8 @@ executor::HostTensor CopyToHost(const tle::Tensor& tensor) {
 Logits::Logits(const tle::Tensor& tensor) : host_(OnHost(tensor)) {
   const auto shape = host_.getShape();
   shape_.assign(shape.begin(), shape.end());
-  if (shape_.empty()) throw Failure(EXECUTOR_INTERNAL, "TensorRT-LLM gave logits without a shape; please report it");
+  if (shape_.empty())
+    throw Failure(EXECUTOR_INTERNAL, "TensorRT-LLM returned logits without a shape. Please report this.");
   columns_ = shape_.back();
   for (size_t i = 0; i + 1 < shape_.size(); ++i) rows_ *= shape_[i];
   const void* data = std::as_const(host_).getData();
@@ -102,7 +102,8 @@ Logits::Logits(const tle::Tensor& tensor) : host_(OnHost(tensor)) {
     std::transform(words, words + converted_.size(), converted_.begin(),
                    [](uint16_t word) { return FloatOfBits(uint32_t{word} << 16); });
   else
-    throw Failure(EXECUTOR_UNSUPPORTED, "the engine's logits are neither float32, float16 nor bfloat16");
+    throw Failure(EXECUTOR_UNSUPPORTED,
+                  "The engine's logits have an unknown data type; expected float32, float16 or bfloat16.");
   data_ = converted_.data();
 }
 

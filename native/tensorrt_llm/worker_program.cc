@@ -66,14 +66,15 @@ std::string FindWorkerProgram(const char* given, const std::string& library_dir)
       given != nullptr ? given : (std::filesystem::path(library_dir).parent_path() / "bin" / "executorWorker").string();
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error) || access(path.c_str(), X_OK) != 0)
-    throw Failure(EXECUTOR_UNAVAILABLE, path +
-                                            " is no program that can be run; it must be TensorRT-LLM's executorWorker, "
-                                            "which runs the ranks. Give its path, or install the whole wheel");
+    throw Failure(EXECUTOR_UNAVAILABLE,
+                  path +
+                      " is not an executable program; expected TensorRT-LLM's executorWorker, which "
+                      "runs the ranks. Set its path, or install the whole wheel.");
   const std::string missing = MissingLibraries(LoaderReport(path));
   if (!missing.empty())
-    throw Failure(EXECUTOR_UNAVAILABLE, path + " lacks " + missing +
-                                            ". Put the directories of these libraries into LD_LIBRARY_PATH before "
-                                            "this process starts; ldd shows what it finds then");
+    throw Failure(EXECUTOR_UNAVAILABLE, path + " needs " + missing +
+                                            ", which is not found. Add the directories of these libraries to "
+                                            "LD_LIBRARY_PATH before this process starts; ldd shows what is found.");
   return path;
 }
 

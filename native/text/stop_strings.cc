@@ -8,7 +8,7 @@ namespace text {
 StopStrings::StopStrings(std::vector<std::string> strings) {
   patterns_.reserve(strings.size());
   for (std::string& string : strings) {
-    if (string.empty()) throw std::invalid_argument("a stop string is empty");
+    if (string.empty()) throw std::invalid_argument("A stop string is empty; expected text.");
     starts_[static_cast<uint8_t>(string.front())] = true;
     std::vector<uint32_t> border(string.size(), 0);
     for (size_t i = 1; i < string.size(); ++i) {

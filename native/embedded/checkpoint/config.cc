@@ -14,6 +14,8 @@ namespace embedded {
 namespace {
 
 using executor::Failure;
+
+constexpr char kConvertAgain[] = ". Convert the model again: npx node-tensorrt-llm convert SOURCE DIR";
 using simdjson::dom::element;
 using simdjson::dom::object;
 
@@ -91,12 +93,12 @@ class Fields {
     if (const auto value = Find(name)) Unsupported(name, Quoted(*value), "null");
   }
   [[noreturn]] void Unsupported(const char* name, const std::string& found, const std::string& supported) const {
-    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, path_ + ": " + prefix_ + name + " is " + found +
-                                                  "; the embedded CPU executor runs " + supported + ".");
+    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, path_ + ": " + prefix_ + name + " is " + found + "; expected " +
+                                                  supported + ". The embedded executor supports nothing else.");
   }
   [[noreturn]] void Reject(const char* name, const std::string& found, const std::string& expected) const {
-    throw Failure(EXECUTOR_ENGINE_CONFIG, path_ + ": " + prefix_ + name + " is " + found + "; it must be " + expected +
-                                              ". Convert the model again: npx node-tensorrt-llm convert SOURCE DIR");
+    throw Failure(EXECUTOR_ENGINE_CONFIG,
+                  path_ + ": " + prefix_ + name + " is " + found + "; expected " + expected + kConvertAgain);
   }
 
  private:
@@ -148,7 +150,7 @@ void RefuseWhatIsNotRun(const Fields& model) {
     model.ExpectFalse(name);
   if (const auto moe = model.Object("moe"))
     if (const int experts = moe->Size("num_experts", 1); experts > 1)
-      moe->Unsupported("num_experts", std::to_string(experts), "models without experts");
+      moe->Unsupported("num_experts", std::to_string(experts), "a model without experts");
   if (const auto quantization = model.Object("quantization")) {
     quantization->ExpectNull("quant_algo");
     quantization->ExpectNull("kv_cache_quant_algo");
@@ -156,7 +158,7 @@ void RefuseWhatIsNotRun(const Fields& model) {
   if (const auto mapping = model.Object("mapping"))
     for (const char* name : {"tp_size", "pp_size", "cp_size"})
       if (const int ranks = mapping->Size(name, 1); ranks > 1)
-        mapping->Unsupported(name, std::to_string(ranks), "engines of one rank");
+        mapping->Unsupported(name, std::to_string(ranks), "an engine of one rank");
 }
 
 ModelConfig ReadModel(const Fields& fields) {
@@ -209,13 +211,14 @@ EngineConfig ReadEngineConfig(const std::string& engine_dir) {
   if (const auto error = parser.load(path).get(root)) {
     if (error == simdjson::IO_ERROR)
       throw Failure(EXECUTOR_ENGINE_NOT_FOUND,
-                    path + " cannot be read; an engine directory holds config.json and " +
+                    path + " cannot be read; expected an engine directory with config.json and " +
                         "rank0.safetensors. Make one: npx node-tensorrt-llm convert SOURCE DIR");
-    throw Failure(EXECUTOR_ENGINE_CONFIG, path + " is no valid JSON: " + simdjson::error_message(error));
+    throw Failure(EXECUTOR_ENGINE_CONFIG,
+                  path + " is not valid JSON: " + simdjson::error_message(error) + kConvertAgain);
   }
   object fields;
   if (root.get_object().get(fields))
-    throw Failure(EXECUTOR_ENGINE_CONFIG, path + " holds " + Quoted(root) + "; it must hold an object");
+    throw Failure(EXECUTOR_ENGINE_CONFIG, path + " holds " + Quoted(root) + "; expected an object" + kConvertAgain);
   const Fields config(path, "", fields);
   const auto pretrained = config.Object("pretrained_config");
   const ModelConfig model = ReadModel(pretrained ? *pretrained : config);

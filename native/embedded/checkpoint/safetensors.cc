@@ -48,25 +48,25 @@ class EntryReader {
 
   TensorEntry Read(const element& value, uint64_t data_start, uint64_t file_bytes) const {
     object fields;
-    if (value.get_object().get(fields)) Fail("is no object");
+    if (value.get_object().get(fields)) Fail("is not an object");
     TensorEntry entry;
     std::string_view dtype;
     if (fields["dtype"].get_string().get(dtype)) Fail("has no dtype");
     const auto bits = ElementBits(dtype);
-    if (!bits) Fail("has the dtype " + std::string(dtype) + ", which the format does not know");
+    if (!bits) Fail("has the dtype " + std::string(dtype) + ", which the format does not define");
     entry.dtype = dtype;
     const uint64_t needed = ReadShape(fields, &entry) * (*bits / 8);
     array offsets;
     uint64_t begin, end;
     if (fields["data_offsets"].get_array().get(offsets) || offsets.size() != 2 ||
         offsets.at(0).get_uint64().get(begin) || offsets.at(1).get_uint64().get(end) || end < begin)
-      Fail("has no data_offsets of two rising numbers");
+      Fail("has invalid data_offsets; expected two numbers, the second not below the first");
     if (end > file_bytes - data_start)
-      Fail("ends at byte " + std::to_string(end) + " of the " + std::to_string(file_bytes - data_start) +
-           " that the file has after its header");
+      Fail("ends at byte " + std::to_string(end) + "; expected at most " + std::to_string(file_bytes - data_start) +
+           ", the bytes after the header");
     if (end - begin != needed)
-      Fail("takes " + std::to_string(end - begin) + " bytes; " + ShapeText(entry.shape) + " of " + entry.dtype +
-           " need " + std::to_string(needed));
+      Fail("takes " + std::to_string(end - begin) + " bytes; expected " + std::to_string(needed) + " for " +
+           ShapeText(entry.shape) + " of " + entry.dtype);
     entry.offset = data_start + begin;
     entry.bytes = needed;
     return entry;
@@ -80,9 +80,9 @@ class EntryReader {
     uint64_t elements = 1;
     for (const element& size : shape) {
       int64_t value;
-      if (size.get_int64().get(value) || value < 0) Fail("has a shape of something other than whole numbers");
+      if (size.get_int64().get(value) || value < 0) Fail("has an invalid shape; expected whole numbers");
       if (value != 0 && elements > std::numeric_limits<uint64_t>::max() / 64 / static_cast<uint64_t>(value))
-        Fail("has a shape too large for any file");
+        Fail("has a shape that is too large for any file");
       elements *= static_cast<uint64_t>(value);
       entry->shape.push_back(value);
     }
@@ -91,7 +91,7 @@ class EntryReader {
 
   [[noreturn]] void Fail(const std::string& what) const {
     throw Failure(EXECUTOR_ENGINE_WEIGHTS, path_ + ": tensor " + std::string(name_) + " " + what +
-                                               ". The file is damaged; convert the model again.");
+                                               ". The file is damaged; replace it, or convert the model again.");
   }
 
   const std::string& path_;
@@ -117,16 +117,18 @@ SafetensorsFile::~SafetensorsFile() { close(descriptor_); }
 
 void SafetensorsFile::ReadHeader() {
   struct stat status;
-  if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) Fail("is no regular file");
+  if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode))
+    Fail("is not a regular file; expected the weights of the engine");
   file_bytes_ = static_cast<uint64_t>(status.st_size);
   uint64_t header_bytes;  // little-endian, as every machine is that this runs on
-  if (file_bytes_ < sizeof(header_bytes)) Fail("has " + std::to_string(file_bytes_) + " bytes and so no header");
+  if (file_bytes_ < sizeof(header_bytes))
+    Fail("has " + std::to_string(file_bytes_) + " bytes; expected at least the 8 of a header");
   ReadAt(0, sizeof(header_bytes), &header_bytes);
   if (header_bytes > kMaxHeaderBytes)
-    Fail("has a header of " + std::to_string(header_bytes) + " bytes; the format allows " +
+    Fail("has a header of " + std::to_string(header_bytes) + " bytes; expected at most " +
          std::to_string(kMaxHeaderBytes));
   if (header_bytes > file_bytes_ - sizeof(header_bytes))
-    Fail("is cut off: its header needs " + std::to_string(header_bytes) + " bytes, the file has " +
+    Fail("is cut off: its header needs " + std::to_string(header_bytes) + " bytes, and the file has " +
          std::to_string(file_bytes_));
   simdjson::padded_string header(header_bytes);
   ReadAt(sizeof(header_bytes), header_bytes, header.data());
@@ -135,13 +137,13 @@ void SafetensorsFile::ReadHeader() {
   element root;
   object entries;
   if (const auto error = parser.parse(header).get(root))
-    Fail(std::string("has a header that is no valid JSON: ") + simdjson::error_message(error));
-  if (root.get_object().get(entries)) Fail("has a header that is no JSON object");
+    Fail(std::string("has a header that is not valid JSON: ") + simdjson::error_message(error));
+  if (root.get_object().get(entries)) Fail("has a header that is not a JSON object");
   const uint64_t data_start = sizeof(header_bytes) + header_bytes;
   for (const auto& [name, value] : entries) {
     if (name == "__metadata__") continue;
     const TensorEntry entry = EntryReader(path_, name).Read(value, data_start, file_bytes_);
-    if (!tensors_.emplace(name, entry).second) Fail("names tensor " + std::string(name) + " twice");
+    if (!tensors_.emplace(name, entry).second) Fail("has two tensors named " + std::string(name));
   }
 
   std::vector<std::pair<const std::string*, const TensorEntry*>> by_offset;
@@ -152,21 +154,21 @@ void SafetensorsFile::ReadHeader() {
   uint64_t end = data_start;
   for (const auto& [name, entry] : by_offset) {
     if (entry->offset != end)
-      Fail("is damaged: tensor " + *name + (entry->offset < end ? " overlaps the one before it" : " follows a hole"));
+      Fail("has tensor " + *name + (entry->offset < end ? ", which overlaps the one before it" : " after a gap"));
     end += entry->bytes;
   }
-  if (end != file_bytes_) Fail("has " + std::to_string(file_bytes_ - end) + " bytes behind its last tensor");
+  if (end != file_bytes_) Fail("has " + std::to_string(file_bytes_ - end) + " bytes after its last tensor");
 }
 
 const TensorEntry& SafetensorsFile::Find(const std::string& name, const std::vector<int64_t>& shape) const {
   const auto found = tensors_.find(name);
-  if (found == tensors_.end()) Fail("has no tensor " + name + ", which config.json calls for; convert the model again");
+  if (found == tensors_.end()) Fail("has no tensor " + name + ", which config.json requires");
   const TensorEntry& tensor = found->second;
   if (tensor.shape != shape)
-    Fail("has tensor " + name + " with the shape " + ShapeText(tensor.shape) + "; config.json calls for " +
-         ShapeText(shape));
+    Fail("has tensor " + name + " with the shape " + ShapeText(tensor.shape) + "; expected " + ShapeText(shape) +
+         ", as config.json says");
   if (tensor.dtype != "F32" && tensor.dtype != "F16" && tensor.dtype != "BF16")
-    Fail("has tensor " + name + " as " + tensor.dtype + "; weights may be F32, F16 or BF16");
+    Fail("has tensor " + name + " as " + tensor.dtype + "; expected F32, F16 or BF16");
   return tensor;
 }
 
@@ -185,7 +187,7 @@ void SafetensorsFile::ReadAt(uint64_t offset, uint64_t bytes, void* out) const {
     const ssize_t got = pread(descriptor_, next, bytes, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) Fail(std::string("cannot be read: ") + std::strerror(errno));
-    if (got == 0) Fail("was cut off while it was read");
+    if (got == 0) Fail("was truncated while it was read");
     next += got;
     offset += static_cast<uint64_t>(got);
     bytes -= static_cast<uint64_t>(got);
@@ -193,7 +195,7 @@ void SafetensorsFile::ReadAt(uint64_t offset, uint64_t bytes, void* out) const {
 }
 
 void SafetensorsFile::Fail(const std::string& what) const {
-  throw Failure(EXECUTOR_ENGINE_WEIGHTS, path_ + " " + what);
+  throw Failure(EXECUTOR_ENGINE_WEIGHTS, path_ + " " + what + ". Replace the file, or convert the model again.");
 }
 
 }  // namespace embedded

@@ -38,8 +38,9 @@ const Kernels& SelectKernels() {
     if (std::string(forced) == kernels->name) return *kernels;
     names += (names.empty() ? "" : ", ") + std::string(kernels->name);
   }
-  throw executor::Failure(EXECUTOR_INVALID_OPTION, "the environment variable NODE_TENSORRT_LLM_CPU_KERNELS is \"" +
-                                                       std::string(forced) + "\"; this machine has " + names);
+  throw executor::Failure(EXECUTOR_INVALID_OPTION, "The environment variable NODE_TENSORRT_LLM_CPU_KERNELS is \"" +
+                                                       std::string(forced) +
+                                                       "\"; expected one that this machine supports: " + names + ".");
 }
 
 }  // namespace embedded::cpu

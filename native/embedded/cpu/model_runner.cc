@@ -20,7 +20,9 @@ constexpr uint32_t kMaxThreads = 1024;
 constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512};
 
 Failure OutOfMemory(uint64_t id) {
-  return Failure(EXECUTOR_OUT_OF_MEMORY, "no memory is left for what request " + std::to_string(id) + " returns", id);
+  return Failure(
+      EXECUTOR_OUT_OF_MEMORY,
+      "No memory is left for the outputs of request " + std::to_string(id) + ". Ask for fewer logits or logprobs.", id);
 }
 
 RunnerInfo InfoOf(const RunnerOptions& options, int threads, const Kernels& kernels) {
@@ -124,18 +126,18 @@ DrawResult CpuModelRunner::SampleOne(const RequestSequence& sequence, uint32_t i
   const float* processed = processors->Apply(logits, request.sampling.processors, sequence.tokens);
   const int32_t token = sampler->Sample(processed, request.sampling, uniform);
   if (token < 0 && sampler->Sample(logits, request.sampling, uniform) >= 0) {
-    result.failure =
-        Failure(EXECUTOR_INVALID_OPTION,
-                "no token can be drawn for position " + std::to_string(position) +
-                    ": bad words, the n-gram rule, the least number of tokens, bias and penalties together "
-                    "leave no finite logit. Loosen them",
-                request.id);
+    result.failure = Failure(EXECUTOR_INVALID_OPTION,
+                             "No token can be drawn for position " + std::to_string(position) +
+                                 ": bad words, the n-gram rule, the minimum length, bias and penalties together "
+                                 "leave no token with a finite logit. Relax them.",
+                             request.id);
     return result;
   }
   if (token < 0) {
     result.failure = Failure(EXECUTOR_ENGINE_WEIGHTS,
-                             "the model's logits for position " + std::to_string(position) +
-                                 " are no finite numbers; its weights are damaged or outgrow " + model_.dtype,
+                             "The model's logits for position " + std::to_string(position) +
+                                 " are not finite: its weights are damaged, or too large for " + model_.dtype +
+                                 ". Convert the model again.",
                              request.id);
     return result;
   }

@@ -93,13 +93,13 @@ const DAMAGES: Damage[] = [
     what: 'an older version',
     config: engineConfig((config) => Object.assign(config, { version: '1.0.0' })),
     code: 'ERR_ENGINE_CONFIG',
-    words: /version is 1\.0\.0; TensorRT-LLM here is 1\.2\.1.*install TensorRT-LLM 1\.0\.0/,
+    words: /version is 1\.0\.0; expected 1\.2\.1.*install TensorRT-LLM 1\.0\.0/,
   },
   {
     what: 'the version "none" of engines before config.json had one',
     config: engineConfig((config) => Object.assign(config, { version: 'none' })),
     code: 'ERR_ENGINE_CONFIG',
-    words: /version is none; TensorRT-LLM here is 1\.2\.1/,
+    words: /version is none; expected 1\.2\.1/,
   },
   {
     what: 'a rank file missing',

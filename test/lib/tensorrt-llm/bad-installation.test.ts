@@ -48,7 +48,7 @@ for (const isolation of ['none', 'process']) {
     await rm(join(dir, PLUGIN));
     const out = await loaded(dir, {}, isolation);
     assert.ok(out.startsWith(`ERR_EXECUTOR_UNAVAILABLE ${join(dir, PLUGIN)} could not be opened`), out);
-    assert.match(out, /Install the whole of TensorRT-LLM/);
+    assert.match(out, /Install all of TensorRT-LLM/);
   });
 }
 
@@ -79,6 +79,6 @@ test('a libtensorrt_llm.so whose functions are those of another version is refus
 
 test('a libtensorrt_llm.so of another version than the headers is refused, naming both', async () => {
   const out = await loaded(await installation(), { STAND_IN_REPORTED_VERSION: '1.2.0' });
-  assert.match(out, /^ERR_EXECUTOR_UNAVAILABLE .* has TensorRT-LLM 1\.2\.0; this executor was built for 1\.2\.1/);
+  assert.match(out, /^ERR_EXECUTOR_UNAVAILABLE .* has TensorRT-LLM 1\.2\.0; expected 1\.2\.1, which this executor was built for/);
   assert.match(out, /npx node-tensorrt-llm setup/);
 });

@@ -22,7 +22,7 @@ TEST(Engine, NamesTheRankFilesThatAreMissing) {
   const TestEngine directory("{}", ConfigJson("1", 3));
   const auto failure = FailureOfCall([&] { directory.Read(); });
   EXPECT_EQ(failure.code(), EXECUTOR_ENGINE_RANKS);
-  EXPECT_TRUE(Contains(failure, "lacks rank1.engine, rank2.engine; its config.json names 3 ranks")) << failure.what();
+  EXPECT_TRUE(Contains(failure, "has no rank1.engine, rank2.engine; expected 3 ranks")) << failure.what();
 }
 
 TEST(Engine, NamesTheRankFilesThatAreEmpty) {
@@ -88,7 +88,7 @@ TEST(Engine, NamesTheFieldThatIsWrongInItsConfig) {
       "mapping": {}}})");
   const auto failure = FailureOfCall([&] { directory.Read(); });
   EXPECT_EQ(failure.code(), EXECUTOR_ENGINE_CONFIG);
-  EXPECT_TRUE(Contains(failure, "pretrained_config.vocab_size is -1; it must be a whole number")) << failure.what();
+  EXPECT_TRUE(Contains(failure, "pretrained_config.vocab_size is -1; expected a whole number")) << failure.what();
 }
 
 TEST(Engine, IsNoDirectoryWithoutConfig) {
@@ -105,7 +105,7 @@ TEST(Engine, IsRefusedByAnotherVersionThanBuiltIt) {
   const Engine engine = TestEngine("{}", ConfigJson("1.0.0")).Read();
   const auto failure = FailureOfCall([&] { CheckEngineVersion(engine, "1.2.1"); });
   EXPECT_EQ(failure.code(), EXECUTOR_ENGINE_CONFIG);
-  EXPECT_TRUE(Contains(failure, "version is 1.0.0; TensorRT-LLM here is 1.2.1")) << failure.what();
+  EXPECT_TRUE(Contains(failure, "version is 1.0.0; expected 1.2.1")) << failure.what();
   EXPECT_NO_THROW(CheckEngineVersion(engine, "1.0.0"));
 }
 

@@ -160,7 +160,7 @@ TEST_F(Orchestrator, FailsALoadWhoseWorkerCannotReadItsRank) {
     };
   });
   EXPECT_EQ(client.code(), EXECUTOR_UNAVAILABLE);
-  EXPECT_NE(client.message().find("a worker process has ended while it loaded"), std::string::npos) << client.message();
+  EXPECT_NE(client.message().find("a worker process ended while it loaded"), std::string::npos) << client.message();
 }
 
 // "abort" is not among them: it ends this process too, as the tests of isolation show.
@@ -176,7 +176,7 @@ TEST_P(WorkerEnd, WhileItLoadsFailsTheLoad) {
   const TwoRanks engine(Script(R"("load_ms": 300)"));
   const TableClient client(engine.path(), Table());
   EXPECT_EQ(client.code(), EXECUTOR_UNAVAILABLE);
-  EXPECT_NE(client.message().find("a worker process has ended while it loaded"), std::string::npos) << client.message();
+  EXPECT_NE(client.message().find("a worker process ended while it loaded"), std::string::npos) << client.message();
 }
 
 TEST_P(WorkerEnd, FailsWhatRunsAndLeavesShutdownAndAnotherLoadWorking) {

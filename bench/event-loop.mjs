@@ -27,14 +27,12 @@ async function delayWhile(run) {
   return { p50: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 };
 }
 
-const SPIN = `
-  const { parentPort, workerData } = require('node:worker_threads');
-  parentPort.postMessage('spinning');
-  while (Atomics.load(workerData, 0) === 0);`;
-
 async function spin() {
   const stop = new Int32Array(new SharedArrayBuffer(4));
-  const workers = Array.from({ length: threads }, () => new Worker(SPIN, { eval: true, workerData: stop }));
+  const workers = Array.from(
+    { length: threads },
+    () => new Worker(new URL('./spin.mjs', import.meta.url), { workerData: stop }),
+  );
   await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))));
   const delay = await delayWhile(() => sleep(RUN_MS));
   const ends = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)));

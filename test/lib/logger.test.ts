@@ -4,8 +4,9 @@ import { setImmediate } from 'node:timers/promises';
 import { LLM } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine, tinyEngine } from '../tools/engines.js';
 import { failsWith } from '../tools/fails-with.js';
-import { ends, runProgram } from '../tools/programs.js';
+import { type Exit, ends, runProgram } from '../tools/programs.js';
 import { recordingLogger } from '../tools/recording-logger.js';
+import type { Work } from './programs/logging.js';
 
 const executor = { library: SCRIPTED_LIBRARY };
 
@@ -36,35 +37,21 @@ test('a logger keeps no progress from being told', async () => {
   assert.equal(seen.at(-1), 1);
 });
 
+const logging = (work: Work): Promise<Exit> =>
+  runProgram(new URL('./programs/logging.js', import.meta.url), work, { flags: ['--expose-gc'] });
+
 test('what executors log goes nowhere without a logger', async () => {
-  const program = `await (await LLM.load(engine, SCRIPTED)).close();`;
-  const exit = await runProgram(program, { engine: await scriptedEngine({ log: true }) });
-  ends(exit, { status: 0, out: '' });
+  const exit = await logging({ engine: await scriptedEngine({ log: true }), logger: 'none' });
+  ends(exit, { status: 0, told: [] });
   assert.equal(exit.err, '');
 });
 
 test('what a logger throws is an uncaught exception, and the load goes on', async () => {
-  const program = `
-    process.on('uncaughtException', (error) => console.log(error.message));
-    const throwing = { error() { throw new Error('mine'); }, warn() {}, info() {}, debug() {} };
-    const llm = await LLM.load(engine, { ...SCRIPTED, logger: throwing });
-    console.log((await llm.generate({ tokens: [0] }, { maxTokens: 3 })).text);
-    await llm.close();
-  `;
-  const exit = await runProgram(program, { engine: await scriptedEngine({ log: true }) });
-  ends(exit, { status: 0, out: 'mine\nabc\n' });
+  const exit = await logging({ engine: await scriptedEngine({ log: true }), logger: 'throws' });
+  ends(exit, { status: 0, told: ['mine', 'abc'] });
 });
 
 test('a logger is let go of once its LLM is closed', async () => {
-  const program = `
-    const registry = new FinalizationRegistry(() => { console.log('freed'); process.exit(); });
-    await (async () => {
-      const logger = { error() {}, warn() {}, info() {}, debug() {} };
-      registry.register(logger);
-      await (await LLM.load(engine, { ...SCRIPTED, logger })).close();
-    })();
-    for (let i = 0; i < 100; i++) { gc(); await sleep(5); }
-  `;
-  const exit = await runProgram(program, { engine: await scriptedEngine({}) }, { flags: ['--expose-gc'] });
-  ends(exit, { status: 0, out: 'freed\n' });
+  const exit = await logging({ engine: await scriptedEngine({}), logger: 'is dropped' });
+  ends(exit, { status: 0, told: ['freed'] });
 });

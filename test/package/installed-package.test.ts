@@ -109,23 +109,16 @@ test('a bundle by esbuild with the package external runs', async () => {
   assert.deepEqual(printed, { streamed: expected.text, ...expected });
 });
 
-const GENERATE = `
-  const llm = await LLM.load(process.argv[2]);
-  const { text, finishReason } = await llm.generate('Once upon a time', { maxTokens: 12, temperature: 0 });
-  await llm.close();
-  console.log(JSON.stringify({ major: parseInt(process.versions.node), text, finishReason }));
-`;
-const PROGRAMS = {
-  'program.mjs': `import { LLM } from 'node-tensorrt-llm'; ${GENERATE}`,
-  'program.cjs': `const { LLM } = require('node-tensorrt-llm'); (async () => { ${GENERATE} })();`,
-};
+/** Runs one of test/package/programs in the user's project. */
+async function generate(node: string, program: string, isolation = 'none'): Promise<unknown> {
+  await copyFile(join(PROJECT_ROOT, 'test/package/programs', program), join(app, program));
+  return JSON.parse(await run(node, [program, engine, isolation], app));
+}
 
 for (const { major, node } of NODE_VERSIONS) {
-  for (const [name, program] of Object.entries(PROGRAMS)) {
-    const how = name.endsWith('.cjs') ? 'require()' : 'import';
-    test(`on Node.js ${major} a program that loads the package by ${how} generates the text that it does here`, async () => {
-      await writeFile(join(app, name), program);
-      assert.deepEqual(JSON.parse(await run(node, [name, engine], app)), { major, ...expected });
+  for (const program of ['import.mjs', 'require.cjs']) {
+    test(`on Node.js ${major} a program that loads the package as ${program} does generates the text that it does here`, async () => {
+      assert.deepEqual(await generate(node, program), { major, ...expected });
     });
   }
 
@@ -136,10 +129,8 @@ for (const { major, node } of NODE_VERSIONS) {
 }
 
 test('the executor runs in a process of its own', async () => {
-  const program = PROGRAMS['program.mjs'].replace('process.argv[2]', "process.argv[2], { isolation: 'process' }");
-  await writeFile(join(app, 'isolated.mjs'), program);
-  const { text } = JSON.parse(await run(process.execPath, ['isolated.mjs', engine], app));
-  assert.equal(text, expected.text);
+  const major = Number.parseInt(process.versions.node, 10);
+  assert.deepEqual(await generate(process.execPath, 'import.mjs', 'process'), { major, ...expected });
 });
 
 test('npx finds the command line', async () => {

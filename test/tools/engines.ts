@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
 import { cp, mkdtemp, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convert } from '#lib/engine/convert/convert.js';
 import { TINY_LLAMAS, writeTinyLlama } from './tiny-llama.js';
+
+export { SCRIPTED_LIBRARY } from './project.js';
 
 const temporary: string[] = [];
 process.once('exit', () => {
@@ -37,12 +38,6 @@ export async function tinyEngineWith(generationConfig: object): Promise<string> 
   await writeFile(join(dir, 'generation_config.json'), JSON.stringify(generationConfig));
   return dir;
 }
-
-/** Where `npm run test:native` puts the executor of test/scripted-executor. */
-export const SCRIPTED_LIBRARY = join(
-  createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'),
-  '../build/tests/test/native/libexecutor_scripted.so',
-);
 
 /** An engine for the scripted executor; the fields of `script` are those of test/scripted-executor/script.h. */
 export async function scriptedEngine(script: Readonly<Record<string, number | boolean | string>>): Promise<string> {

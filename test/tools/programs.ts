@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { SCRIPTED_LIBRARY } from './engines.js';
+import { fileURLToPath } from 'node:url';
 import { PROJECT_ROOT } from './project.js';
 
 /** How a process ended. A crash is a signal, a hang that of the limit. */
 export interface Exit {
   status: number | null;
   signal: string | null;
-  out: string;
+  /** What it told (program.ts), and as text each line that is something else. */
+  told: unknown[];
   err: string;
 }
 
@@ -21,33 +22,15 @@ export interface ProgramOptions {
   env?: Readonly<Record<string, string>>;
 }
 
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 240_000;
 
-const IMPORTS = `
-  import { once } from 'node:events';
-  import { Worker, parentPort, workerData } from 'node:worker_threads';
-  import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-  import { LLM } from 'node-tensorrt-llm';
-  const SCRIPTED = { executor: { library: ${JSON.stringify(SCRIPTED_LIBRARY)} } };
-  const LONG = { maxTokens: 8000, temperature: 0, ignoreEos: true };
-  const hasChunk = async (generation) => { await generation[Symbol.asyncIterator]().next(); };
-`;
-
-/**
- * Runs an ES module in a process of its own. Besides what IMPORTS gives, it finds the fields of `constants`, and
- * `startWorker(program, workerData)`, whose program finds IMPORTS too.
- */
+/** Runs a program in a process of its own, which finds `work` with given() of program.ts. */
 export async function runProgram(
-  program: string,
-  constants: Readonly<Record<string, string | number>>,
+  program: URL,
+  work: object,
   { node = process.execPath, launcher = [], flags = [], env = {} }: ProgramOptions = {},
 ): Promise<Exit> {
-  const prelude = `${IMPORTS}
-    const startWorker = (program, workerData) =>
-      new Worker(${JSON.stringify(IMPORTS)} + program, { eval: true, workerData }); // it inherits --input-type
-    const { ${Object.keys(constants).join(', ')} } = ${JSON.stringify(constants)};
-  `;
-  const [command = node, ...args] = [...launcher, node, ...flags, '--input-type=module', '-e', prelude + program];
+  const [command = node, ...args] = [...launcher, node, ...flags, fileURLToPath(program), JSON.stringify(work)];
   const child = spawn(command, args, {
     cwd: PROJECT_ROOT,
     env: { ...process.env, ...env },
@@ -63,9 +46,18 @@ export async function runProgram(
     err += data;
   });
   const [status, signal] = (await once(child, 'close')) as [number | null, string | null];
-  return { status, signal, out, err };
+  const lines = out.split('\n').filter((line) => line !== '');
+  return { status, signal, told: lines.map(read), err };
+}
+
+function read(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return line;
+  }
 }
 
 /** Asserts that the process ended by itself, in this way. */
-export const ends = ({ status, signal, out, err }: Exit, expected: { status: number; out: string }): void =>
-  assert.deepEqual({ status, signal, out }, { signal: null, ...expected }, err);
+export const ends = ({ status, signal, told, err }: Exit, expected: { status: number; told: unknown[] }): void =>
+  assert.deepEqual({ status, signal, told }, { signal: null, ...expected }, err);

@@ -1,5 +1,8 @@
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** The directory of the project's package.json. */
 export const PROJECT_ROOT = dirname(createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'));
+
+/** Where `npm run test:native` puts the executor of test/scripted-executor. */
+export const SCRIPTED_LIBRARY = join(PROJECT_ROOT, 'build/tests/test/native/libexecutor_scripted.so');

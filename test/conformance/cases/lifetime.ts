@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { LLM, type LLMHandle, type LoadOptions } from 'node-tensorrt-llm';
+import { LLM, type LLMHandle } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
+import { ends, runProgram } from '../../tools/programs.js';
 import type { AttachedWork } from '../attached-worker.js';
+import type { Work } from '../programs/unclosed.js';
 import { GREEDY, LONG, PROMPT, started, tokensOf, until } from '../requests.js';
-import { conformance, type Subject } from '../suite.js';
+import { conformance } from '../suite.js';
 
 const SHORT = { ...GREEDY, maxTokens: 8 } as const;
 
@@ -147,34 +147,19 @@ conformance([], 'a worker that is terminated ends its requests, and this thread 
   running.abort();
 });
 
-/** Runs a program that has the engine loaded as `llm`; what it prints. It rejects where the exit code is not 0, and where it hangs. */
-async function run([dir, options]: Subject['loadArguments'], body: string): Promise<string> {
-  const program = `
-    import { LLM } from 'node-tensorrt-llm';
-    const llm = await LLM.load(${JSON.stringify(dir)}, ${JSON.stringify(options satisfies LoadOptions)});
-    ${body}`;
-  const flags = ['--input-type=module', '-e', program];
-  const { stdout } = await promisify(execFile)(process.execPath, flags, { cwd: import.meta.dirname, timeout: 20_000 });
-  return stdout;
+/** Asserts that the process of a program that closes nothing ends by itself, and what it told. */
+async function endsUnclosed(work: Work, told: unknown): Promise<void> {
+  ends(await runProgram(new URL('../programs/unclosed.js', import.meta.url), work), { status: 0, told: [told] });
 }
 
-conformance([], 'an idle LLM that nobody closed keeps no process alive', async ({ loadArguments }) => {
-  const body = `await llm.generate({ tokens: [1] }, { maxTokens: 2 }); console.log('done');`;
-  assert.equal(await run(loadArguments, body), 'done\n');
-});
+conformance([], 'an idle LLM that nobody closed keeps no process alive', ({ loadArguments }) =>
+  endsUnclosed({ loadArguments, what: 'idle' }, 'done'),
+);
 
-conformance([], 'a request that runs keeps the process alive to its end', async ({ loadArguments }) => {
-  const body = `
-    llm.generate({ tokens: [1] }, { maxTokens: 30, ignoreEos: true, temperature: 0 })
-      .then(({ usage }) => console.log(usage.completionTokens));`;
-  assert.equal(await run(loadArguments, body), '30\n');
-});
+conformance([], 'a request that runs keeps the process alive to its end', ({ loadArguments }) =>
+  endsUnclosed({ loadArguments, what: 'running' }, 30),
+);
 
-conformance([], 'the time limits of requests that have ended keep no process alive', async ({ loadArguments }) => {
-  const body = `
-    const limits = { timeoutMs: 2_000_000_000, queueTimeoutMs: 2_000_000_000 };
-    await llm.generate({ tokens: [1] }, { maxTokens: 2, ...limits });
-    llm.stream({ tokens: [1] }, limits).abort();
-    console.log('done');`;
-  assert.equal(await run(loadArguments, body), 'done\n');
-});
+conformance([], 'the time limits of requests that have ended keep no process alive', ({ loadArguments }) =>
+  endsUnclosed({ loadArguments, what: 'limits of what has ended' }, 'done'),
+);

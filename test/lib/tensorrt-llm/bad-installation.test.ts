@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { LoadOptions } from 'node-tensorrt-llm';
 import { temporaryDirectory } from '../../tools/engines.js';
 import { runProgram } from '../../tools/programs.js';
 import { engineWithConfig, STAND_IN_LIBS, TENSORRT_LLM_LIBRARY } from '../../tools/tensorrt-llm.js';
+import type { Work } from './programs/load.js';
 
 const PLUGIN = 'libnvinfer_plugin_tensorrt_llm.so';
 
@@ -23,26 +25,25 @@ async function installation(): Promise<string> {
 }
 
 /** What a load in a process of its own, which has opened none of these libraries yet, comes to. */
-async function loaded(dir: string, env: Readonly<Record<string, string>> = {}, isolation = 'none'): Promise<string> {
-  const program = `
-    try {
-      const llm = await LLM.load(engine, { executor: { library }, isolation });
-      await llm.close();
-      console.log('loaded');
-    } catch ({ code, message }) {
-      console.log(code, message);
-    }`;
-  const constants = { engine: await engineWithConfig(), library: join(dir, 'libexecutor.so'), isolation };
-  const { status, out, err } = await runProgram(program, constants, { env });
+async function loaded(
+  dir: string,
+  env: Readonly<Record<string, string>> = {},
+  isolation: LoadOptions['isolation'] = 'none',
+): Promise<string> {
+  const work: Work = {
+    engine: await engineWithConfig(),
+    options: { executor: { library: join(dir, 'libexecutor.so') }, isolation },
+  };
+  const { status, told, err } = await runProgram(new URL('./programs/load.js', import.meta.url), work, { env });
   assert.equal(status, 0, err);
-  return out;
+  return String(told[0]);
 }
 
 test('a whole installation loads from where it lies', async () => {
-  assert.equal(await loaded(await installation()), 'loaded\n');
+  assert.equal(await loaded(await installation()), 'loaded');
 });
 
-for (const isolation of ['none', 'process']) {
+for (const isolation of ['none', 'process'] as const) {
   test(`a plugin library that is missing is refused by its path (isolation: ${isolation})`, async () => {
     const dir = await installation();
     await rm(join(dir, PLUGIN));

@@ -4,66 +4,44 @@ import { before, describe, test } from 'node:test';
 import { ended } from '../../tools/hosts.js';
 import { runProgram } from '../../tools/programs.js';
 import { lettersEngine, MPI_LIBRARY, withoutMpi } from '../../tools/several-ranks.js';
+import type { Work } from './programs/exit.js';
 
 const WAYS = [
-  { way: 'process.exit()', leave: 'process.exit(7)', status: 7, signal: null },
-  { way: 'an uncaught throw', leave: `setImmediate(() => { throw new Error('mine'); })`, status: 1, signal: null },
-  { way: 'SIGKILL', leave: `process.kill(process.pid, 'SIGKILL')`, status: null, signal: 'SIGKILL' },
-];
-const STAGES = [
-  { stage: 'decode', work: `await hasChunk(llm.stream({ tokens: [0] }, { maxTokens: 8000 }));` },
-  { stage: 'idleness', work: '' },
-];
+  { way: 'process.exit()', status: 7, signal: null },
+  { way: 'an uncaught throw', status: 1, signal: null },
+  { way: 'SIGKILL', status: null, signal: 'SIGKILL' },
+] as const;
 
 describe('a process with an engine of two ranks', { skip: withoutMpi }, () => {
-  let constants: { engine: string; stuck: string; library: string; tools: string };
+  let engine: string;
   before(async () => {
-    constants = {
-      engine: await lettersEngine({ script: { step_ms: 5 } }),
-      stuck: await lettersEngine({ script: { load_ms: 1_000_000 } }),
-      library: MPI_LIBRARY,
-      tools: new URL('../../tools/several-ranks.js', import.meta.url).href,
-    };
+    engine = await lettersEngine({ script: { step_ms: 5 } });
   });
 
-  async function leavesNoWorker(program: string, status: number | null, signal: string | null): Promise<void> {
-    const prelude = `
-      import { writeSync } from 'node:fs';
-      const { workersBelow } = await import(tools);
-      const tell = () => writeSync(1, workersBelow(process.pid).join(' ')); // at once: the process may end before a flush
-    `;
-    const exit = await runProgram(prelude + program, constants);
-    assert.deepEqual({ status: exit.status, signal: exit.signal }, { status, signal }, exit.err);
-    const workers = exit.out.split(' ').map(Number);
-    assert.equal(workers.length, 2, exit.out);
+  async function leavesNoWorker(
+    work: Omit<Work, 'library'>,
+    expected: { status: number | null; signal: string | null },
+  ): Promise<void> {
+    const exiting: Work = { ...work, library: MPI_LIBRARY };
+    const { status, signal, told, err } = await runProgram(new URL('./programs/exit.js', import.meta.url), exiting);
+    assert.deepEqual({ status, signal }, expected, err);
+    const [workers] = told as [number[]];
+    assert.equal(workers.length, 2, err);
     for (const worker of workers) await ended(worker);
   }
 
-  for (const { way, leave, status, signal } of WAYS) {
-    for (const { stage, work } of STAGES) {
+  for (const { way, status, signal } of WAYS) {
+    for (const stage of ['decode', 'idleness'] as const) {
       test(`ends by ${way} during ${stage}, and leaves no worker behind`, () =>
-        leavesNoWorker(
-          `const llm = await LLM.load(engine, { executor: { library } }); ${work} tell(); ${leave};`,
-          status,
-          signal,
-        ));
+        leavesNoWorker({ engine, stage, way }, { status, signal }));
     }
   }
 
   test('ends by itself with an idle LLM, and leaves no worker behind', () =>
-    leavesNoWorker(`await LLM.load(engine, { executor: { library } }); tell();`, 0, null));
+    leavesNoWorker({ engine, stage: 'idleness', way: 'a natural exit' }, { status: 0, signal: null }));
 
-  test('ends by itself after a load that was given up, and leaves no worker behind', () =>
-    leavesNoWorker(
-      `
-        const controller = new AbortController();
-        const load = LLM.load(stuck, { executor: { library }, signal: controller.signal });
-        while (workersBelow(process.pid).length < 2) await sleep(5);
-        tell();
-        controller.abort();
-        await load.catch(({ name }) => { if (name !== 'AbortError') process.exit(2); });
-      `,
-      0,
-      null,
-    ));
+  test('ends by itself after a load that was given up, and leaves no worker behind', async () => {
+    const stuck = await lettersEngine({ script: { load_ms: 1_000_000 } });
+    await leavesNoWorker({ engine: stuck, stage: 'load', way: 'a natural exit' }, { status: 0, signal: null });
+  });
 });

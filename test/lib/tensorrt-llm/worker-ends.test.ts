@@ -7,6 +7,7 @@ import { ends, runProgram } from '../../tools/programs.js';
 import { recordingLogger } from '../../tools/recording-logger.js';
 import { lettersOf } from '../../tools/scripted.js';
 import { lettersEngine, MPI_LIBRARY, withoutMpi, workersBelow, writeScript } from '../../tools/several-ranks.js';
+import type { Work as WorkersEnd } from './programs/workers-end.js';
 
 const endingBy = (worker_ends_by: string) => ({ step_ms: 5, worker_ends_by, worker_ends_at_step: 10 });
 
@@ -45,21 +46,13 @@ describe('a worker that ends', { skip: withoutMpi }, () => {
   // 'abort' ends this process soon after; see docs/several-gpus.md.
   for (const how of ['exit', 'SIGKILL', 'MPI_Abort']) {
     test(`by ${how} fails what this process ran, and another load works`, async () => {
-      const program = `
-        const options = { executor: { library } };
-        const llm = await LLM.load(dying, options);
-        const failed = await Promise.allSettled([0, 1, 2].map((token) => llm.generate({ tokens: [token] }, { maxTokens: 500 })));
-        console.log(...failed.map(({ reason }) => reason?.code));
-        console.log(await llm.generate({ tokens: [0] }).catch(({ code }) => code));
-        await llm.close();
-        const another = await LLM.load(healthy, options);
-        console.log((await another.generate({ tokens: [0] }, { maxTokens: 5 })).text);
-        await another.close();
-      `;
-      const dying = await lettersEngine({ script: endingBy(how) });
-      const exit = await runProgram(program, { dying, healthy: await lettersEngine(), library: MPI_LIBRARY });
-      const code = 'ERR_EXECUTOR_FAILED';
-      ends(exit, { status: 0, out: `${code} ${code} ${code}\n${code}\nabcde\n` });
+      const work: WorkersEnd = {
+        dying: await lettersEngine({ script: endingBy(how) }),
+        healthy: await lettersEngine(),
+        library: MPI_LIBRARY,
+      };
+      const exit = await runProgram(new URL('./programs/workers-end.js', import.meta.url), work);
+      ends(exit, { status: 0, told: [...Array(4).fill('ERR_EXECUTOR_FAILED'), 'abcde'] });
     });
   }
 });

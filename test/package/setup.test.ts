@@ -118,7 +118,10 @@ test('an installed package builds the executor for 1.2, and a program loads it b
 
   // A TensorRT-LLM of another version than its headers is told by the process that opens it.
   useEnvironment({ CUDA_HOME: cuda, STAND_IN_REPORTED_VERSION: '1.2.0' });
-  await assert.rejects(setup(), /ERR_EXECUTOR_UNAVAILABLE: .* has TensorRT-LLM 1\.2\.0; expected 1\.2\.1, which this executor was built for/);
+  await assert.rejects(
+    setup(),
+    /ERR_EXECUTOR_UNAVAILABLE: .* has TensorRT-LLM 1\.2\.0; expected 1\.2\.1, which this executor was built for/,
+  );
 
   // What it was built for goes away: one typed error, before anything is opened.
   renameSync(root, `${root}-gone`);

@@ -80,6 +80,9 @@ test('a libtensorrt_llm.so whose functions are those of another version is refus
 
 test('a libtensorrt_llm.so of another version than the headers is refused, naming both', async () => {
   const out = await loaded(await installation(), { STAND_IN_REPORTED_VERSION: '1.2.0' });
-  assert.match(out, /^ERR_EXECUTOR_UNAVAILABLE .* has TensorRT-LLM 1\.2\.0; expected 1\.2\.1, which this executor was built for/);
+  assert.match(
+    out,
+    /^ERR_EXECUTOR_UNAVAILABLE .* has TensorRT-LLM 1\.2\.0; expected 1\.2\.1, which this executor was built for/,
+  );
   assert.match(out, /npx node-tensorrt-llm setup/);
 });

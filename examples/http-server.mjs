@@ -7,7 +7,7 @@ import { LLM } from 'node-tensorrt-llm';
 
 const STATUS = { ERR_EMPTY_PROMPT: 400, ERR_PROMPT_TOO_LONG: 413, ERR_QUEUE_FULL: 503, ERR_QUEUE_TIMEOUT: 503 };
 const [dir, port = '8080'] = process.argv.slice(2);
-const llm = await LLM.load(dir, { maxQueue: 100 });
+const llm = await LLM.load(dir, { maxQueueSize: 100 });
 
 async function answer(request, response) {
   const client = new AbortController();

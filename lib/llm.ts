@@ -113,7 +113,7 @@ export class LLM implements AsyncDisposable {
         hostProgram: isolation === 'process' ? hostProgram() : undefined,
         engineDir: directory.path,
         vocabulary: tokenizer?.byteTable,
-        guided,
+        guidedDecoding: guided,
         ...config,
       },
       (done) => {

@@ -11,7 +11,7 @@ export interface RequestSink {
   onPromptLogprobs(logprobs: RawLogprob[]): void;
   /** The last call for a request is this one or onError. */
   onEnd(): void;
-  onError(executorCode: number, message: string): void;
+  onError(executorCode: number, message: string, option: string | undefined): void;
 }
 
 /** What one step brought for one output. The object and its arrays are reused: valid during the call only. */
@@ -147,8 +147,10 @@ export function makeEventDecoder(sinks: ReadonlyMap<number, RequestSink>): OnEve
         sink?.onEnd();
       } else if (kind === ERROR) {
         const code = next();
-        const message = nextText(next());
-        sink?.onError(code, message);
+        const [messageLength, optionLength] = [next(), next()];
+        const message = nextText(messageLength);
+        const option = nextText(optionLength);
+        sink?.onError(code, message, option === '' ? undefined : option);
       }
     }
   };

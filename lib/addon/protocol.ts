@@ -12,7 +12,7 @@ export interface NativeLoadOptions extends ConfigOptions {
   hostProgram: string | undefined;
   engineDir: string;
   vocabulary: ByteTable | undefined;
-  guided?: NativeGuidedConfig | undefined;
+  guidedDecoding?: NativeGuidedConfig | undefined;
 }
 
 /** What the backend that enforces `guided` needs. */
@@ -24,6 +24,12 @@ export interface NativeGuidedConfig {
   /** The text of tokenizer.json. */
   tokenizerJson: string;
   stopTokens: Int32Array;
+}
+
+/** `values[i]` is added to the logit of `tokens[i]`. */
+export interface NativeLogitBias {
+  tokens: Int32Array;
+  values: Float32Array;
 }
 
 /** What submit() reads. Undefined means not asked for. */
@@ -43,17 +49,17 @@ export interface NativeRequest {
   repetitionPenalty: number | undefined;
   presencePenalty: number | undefined;
   frequencyPenalty: number | undefined;
-  noRepeatNgram: number | undefined;
-  biasTokens: Int32Array | undefined;
-  biasValues: Float32Array | undefined;
-  sequences: number | undefined;
+  noRepeatNgramSize: number | undefined;
+  logitBias: NativeLogitBias | undefined;
+  n: number | undefined;
+  bestOf: number | undefined;
   logprobs: boolean;
   topLogprobs: number;
-  /** 0: none, else 1 + how many of the likeliest tokens go with each. */
-  promptLogprobs: number;
-  contextLogits: boolean;
-  generationLogits: boolean;
-  timeLimitMs: number | undefined;
+  promptLogprobs: boolean;
+  topPromptLogprobs: number;
+  returnContextLogits: boolean;
+  returnGenerationLogits: boolean;
+  timeoutMs: number | undefined;
   /** Options that few requests set, behind one property, because reading each property takes time. */
   extras: RequestExtras | undefined;
 }
@@ -83,7 +89,7 @@ export interface NativeInfo {
   /** Maximum length of a sequence in tokens, prompt and output. */
   maxSeqLen: number;
   /** Number of GPUs that share each layer; 1 on the CPU. */
-  tensorParallel: number;
+  tensorParallelSize: number;
   /**
    * Rank of this process among those that mpirun started for the engine, else 0. Ranks that only follow refuse requests with
    * `ERR_UNSUPPORTED`.

@@ -134,8 +134,12 @@ function readValue<T, Read>(value: unknown, check: Check<T, Read>, name: string)
 }
 
 function fail(name: string, found: string, { expected }: Check<unknown, unknown>): never {
-  throw new LLMError('ERR_INVALID_OPTION', `${name} is ${found}; expected ${expected}.`);
+  throw invalidOption(name, `is ${found}; expected ${expected}.`);
 }
+
+/** About an option, whose name begins the message. An item of a list, `stop[1]`, is the list's. */
+export const invalidOption = (name: string, rest: string): LLMError =>
+  new LLMError('ERR_INVALID_OPTION', `${name} ${rest}`, { option: name.replace(/\[.*/, '') });
 
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

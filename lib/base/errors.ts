@@ -135,8 +135,8 @@ const CODES = {
   },
   ERR_QUEUE_FULL: {
     meaning: 'The queue is full.',
-    causes: 'Requests arrive faster than the engine finishes them, and `maxQueue` is set.',
-    fix: 'Try again later (an HTTP server answers 503), or raise `maxQueue`. `llm.stats().queuedRequests` is the length of the queue.',
+    causes: 'Requests arrive faster than the engine finishes them, and `maxQueueSize` is set.',
+    fix: 'Try again later (an HTTP server answers 503), or raise `maxQueueSize`. `llm.stats().queuedRequests` is the length of the queue.',
   },
   ERR_QUEUE_TIMEOUT: {
     meaning: 'The request did not start within `queueTimeoutMs`.',
@@ -191,6 +191,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorHelp>> = CODES;
 
 /** What an error has besides its code and message. */
 export interface ErrorDetails {
+  option?: string | undefined;
   requestId?: number | undefined;
   partial?: Result | undefined;
   cause?: unknown;
@@ -202,6 +203,8 @@ const BRAND = Symbol.for('node-tensorrt-llm.LLMError');
 export class LLMError extends Error {
   override readonly name = 'LLMError';
   readonly code: ErrorCode;
+  /** The option that the error is about, `'kvCache.maxTokens'`; undefined if it is about none. */
+  readonly option: string | undefined;
   /** The request that failed; undefined if the error is not about one request. */
   readonly requestId: number | undefined;
   /** What the request had produced when it failed. */
@@ -210,6 +213,7 @@ export class LLMError extends Error {
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = code;
+    this.option = details.option;
     this.requestId = details.requestId;
     this.partial = details.partial;
     Object.defineProperty(this, BRAND, { value: true });

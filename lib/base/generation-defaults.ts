@@ -6,7 +6,7 @@ export interface GenerationDefaults {
   readonly topP: number | undefined;
   readonly minP: number | undefined;
   readonly repetitionPenalty: number | undefined;
-  readonly noRepeatNgram: number | undefined;
+  readonly noRepeatNgramSize: number | undefined;
   readonly maxTokens: number | undefined;
   readonly minTokens: number | undefined;
 }

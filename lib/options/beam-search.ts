@@ -1,5 +1,4 @@
-import { check, integer, integers, number, type Readers, type ReadOf, readAs } from '../base/checks.js';
-import { LLMError } from '../base/errors.js';
+import { check, integer, integers, invalidOption, number, type Readers, type ReadOf, readAs } from '../base/checks.js';
 
 const MAX_BEAMS = 1024;
 
@@ -51,21 +50,18 @@ export function readBeams(
     );
     const name = beamWidths ? 'beamWidths' : lost;
     if (name === undefined) return {};
-    throw new LLMError(
-      'ERR_INVALID_OPTION',
-      `${name} is set, but beamWidth is 1; expected beamWidth above 1. Raise beamWidth, or remove ${name}.`,
+    throw invalidOption(
+      name,
+      `is set, but beamWidth is 1; expected beamWidth above 1. Raise beamWidth, or remove ${name}.`,
     );
   }
   if (n > beamWidth) {
-    throw new LLMError(
-      'ERR_INVALID_OPTION',
-      `n is ${n}; expected at most beamWidth, ${beamWidth}, because outputs are the best beams.`,
-    );
+    throw invalidOption('n', `is ${n}; expected at most beamWidth, ${beamWidth}, because outputs are the best beams.`);
   }
   if (bestOf !== undefined) {
-    throw new LLMError(
-      'ERR_INVALID_OPTION',
-      `bestOf is ${bestOf}; expected none with beamWidth, which already returns the likeliest. Remove bestOf.`,
+    throw invalidOption(
+      'bestOf',
+      `is ${bestOf}; expected none with beamWidth, which already returns the likeliest. Remove bestOf.`,
     );
   }
   return { beamWidth, beamWidths, ...penalties };

@@ -10,7 +10,7 @@ const BITS = {
   contextLogits: 4,
   generationLogits: 5,
   penalties: 6,
-  noRepeatNgram: 7,
+  noRepeatNgramSize: 7,
   logitBias: 8,
   minTokens: 9,
   stopTokens: 10,
@@ -18,14 +18,14 @@ const BITS = {
   severalSequences: 12,
   beamSearch: 13,
   priority: 14,
-  timeLimit: 15,
+  timeout: 15,
   blockReuse: 16,
   kvRetention: 17,
   cacheSalt: 18,
   lora: 19,
   guided: 20,
   lookahead: 21,
-  externalDraft: 22,
+  draft: 22,
   eagle: 23,
   promptTuning: 24,
   multimodal: 25,
@@ -50,7 +50,7 @@ const ASKS: readonly [
   ['repetitionPenalty', 'penalties', ({ repetitionPenalty }) => repetitionPenalty !== 1],
   ['presencePenalty', 'outputPenalties', ({ presencePenalty }) => presencePenalty !== 0],
   ['frequencyPenalty', 'outputPenalties', ({ frequencyPenalty }) => frequencyPenalty !== 0],
-  ['noRepeatNgram', 'noRepeatNgram', ({ noRepeatNgram }) => noRepeatNgram > 0],
+  ['noRepeatNgramSize', 'noRepeatNgramSize', ({ noRepeatNgramSize }) => noRepeatNgramSize > 0],
   ['logitBias', 'logitBias', ({ logitBias }) => logitBias.size > 0],
   ['stopTokens', 'stopTokens', ({ stopTokens }) => stopTokens.length > 0],
   ['badWords', 'badTokens', ({ badWords }) => badWords.length > 0],
@@ -72,7 +72,7 @@ const ASKS: readonly [
   ['guided', 'guided', ({ extras }) => extras.guided !== undefined],
   ['lookahead', 'lookahead', ({ extras }) => extras.lookahead !== undefined],
   ['eagle', 'eagle', ({ extras }) => extras.eagle !== undefined],
-  ['draft', 'externalDraft', ({ extras }) => extras.draft !== undefined],
+  ['draft', 'draft', ({ extras }) => extras.draft !== undefined],
   ['additionalOutputs', 'additionalOutputs', ({ extras }) => extras.additionalOutputs !== undefined],
 ];
 
@@ -83,7 +83,7 @@ const since = (version: string): string => `TensorRT-LLM supports it since ${ver
 /** What TensorRT-LLM supports only in later versions, or in engines built or loaded for it. */
 const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = {
   minP: since('0.19'),
-  timeLimit: since('0.16'),
+  timeout: since('0.16'),
   kvRetention: since('0.15'),
   cacheSalt: since('1.1'),
   guided: `${since('0.16')}; load the engine with guidedDecoding`,
@@ -109,6 +109,7 @@ export function requireCapabilities(options: RequestOptions, capabilities: Capab
       'ERR_UNSUPPORTED',
       `${option} needs llm.capabilities.${needs}, which the executor '${executor}' does not have${fix ? `: ${fix}` : ''}. Remove ${option}, ` +
         "or set it to its default if it comes from the engine's generation_config.json.",
+      { option },
     );
   }
 }

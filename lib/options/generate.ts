@@ -1,5 +1,4 @@
-import { fraction, MAX_COUNT, type Readers, type ReadOf, readOptions } from '../base/checks.js';
-import { LLMError } from '../base/errors.js';
+import { fraction, invalidOption, MAX_COUNT, type Readers, type ReadOf, readOptions } from '../base/checks.js';
 import type { GenerationDefaults } from '../base/generation-defaults.js';
 import { type BeamSearchOptions, beamSearchChecks, readBeams } from './beam-search.js';
 import { type GuidedOptions, guided } from './guided.js';
@@ -80,7 +79,7 @@ export interface RequestOptions {
   readonly repetitionPenalty: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
-  readonly noRepeatNgram: number;
+  readonly noRepeatNgramSize: number;
   readonly logitBias: ReadonlyMap<number, number>;
   readonly stop: readonly string[];
   readonly stopTokens: readonly (readonly number[])[];
@@ -104,15 +103,13 @@ export interface RequestOptions {
   readonly extras: RequestExtras;
 }
 
-export const isGenerateOption = (name: string): boolean => Object.hasOwn(checks, name);
-
 /** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, its value and what is expected. */
 export function readGenerateOptions(options: unknown, defaults: Partial<GenerationDefaults>): RequestOptions {
   const given = readOptions(options, checks, 'generate() and stream()');
   const sampling = defaults.doSample === true ? defaults : undefined;
   const n = given.n ?? 1;
   const bestOf = given.bestOf ?? n;
-  if (bestOf < n) throw new LLMError('ERR_INVALID_OPTION', `bestOf is ${bestOf}; expected at least n, ${n}.`);
+  if (bestOf < n) throw invalidOption('bestOf', `is ${bestOf}; expected at least n, ${n}.`);
   const extras = readExtras(given, n);
   const draws =
     given.topK !== undefined ||
@@ -122,7 +119,7 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
   const maxTokens = given.maxTokens ?? defaults.maxTokens;
   const minTokens = given.minTokens ?? Math.min(defaults.minTokens ?? 0, maxTokens ?? MAX_COUNT);
   if (maxTokens !== undefined && minTokens > maxTokens) {
-    throw new LLMError('ERR_INVALID_OPTION', `minTokens is ${minTokens}; expected at most maxTokens, ${maxTokens}.`);
+    throw invalidOption('minTokens', `is ${minTokens}; expected at most maxTokens, ${maxTokens}.`);
   }
   return {
     maxTokens,
@@ -135,7 +132,7 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
     repetitionPenalty: given.repetitionPenalty ?? defaults.repetitionPenalty ?? 1,
     presencePenalty: given.presencePenalty ?? 0,
     frequencyPenalty: given.frequencyPenalty ?? 0,
-    noRepeatNgram: given.noRepeatNgram ?? defaults.noRepeatNgram ?? 0,
+    noRepeatNgramSize: given.noRepeatNgramSize ?? defaults.noRepeatNgramSize ?? 0,
     logitBias: given.logitBias ?? new Map(),
     stop: given.stop ?? [],
     stopTokens: given.stopTokens ?? [],

@@ -1,5 +1,4 @@
-import { check, enumerator, group, type Readers, readAs, text } from '../base/checks.js';
-import { LLMError } from '../base/errors.js';
+import { check, enumerator, group, invalidOption, type Readers, readAs, text } from '../base/checks.js';
 
 /** What the output must be. Set exactly one. */
 export interface GuidedOptions {
@@ -46,9 +45,9 @@ export const guided = {
     const [found, ...more] = Object.entries(read);
     if (!found || more.length > 0) {
       const names = Object.keys(guideChecks).join(', ');
-      throw new LLMError(
-        'ERR_INVALID_OPTION',
-        `${name} has ${Object.keys(read).join(' and ') || 'nothing set'}; expected exactly one of ${names}.`,
+      throw invalidOption(
+        name,
+        `has ${Object.keys(read).join(' and ') || 'nothing set'}; expected exactly one of ${names}.`,
       );
     }
     const [kind, guide] = found;

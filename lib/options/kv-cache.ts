@@ -5,6 +5,7 @@ import {
   group,
   integer,
   integers,
+  invalidOption,
   listOf,
   MAX_COUNT,
   positiveFraction,
@@ -13,7 +14,6 @@ import {
   record,
   text,
 } from '../base/checks.js';
-import { LLMError } from '../base/errors.js';
 
 /** The cache of keys and values that all sequences share. */
 export interface KvCacheOptions {
@@ -107,7 +107,7 @@ const orderedRange: typeof range = {
   read: (given, name) => {
     const { start, end } = given;
     if (end === undefined || end > start) return range.read(given, name);
-    throw new LLMError('ERR_INVALID_OPTION', `${name}.end is ${end}; expected more than its start, ${start}.`);
+    throw invalidOption(`${name}.end`, `is ${end}; expected more than its start, ${start}.`);
   },
 };
 

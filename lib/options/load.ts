@@ -67,7 +67,7 @@ export interface LoadOptions {
   /** Maximum length of a sequence in tokens, prompt and output; from 2 to the engine's. Default: the engine's `max_seq_len`. */
   maxSeqLen?: number | undefined;
   /** Maximum number of requests waiting to run; any more fail with `ERR_QUEUE_FULL`. Default: no limit. */
-  maxQueue?: number | undefined;
+  maxQueueSize?: number | undefined;
   /** Maximum `beamWidth` of a request; at most the engine's. Default: the engine's. */
   maxBeamWidth?: number | undefined;
   /** The KV cache. Default: see its options. */
@@ -80,7 +80,7 @@ export interface LoadOptions {
    * Number of GPUs that share each layer. It is fixed when the engine is built; any other number is an error. Default: the
    * engine's.
    */
-  tensorParallel?: number | undefined;
+  tensorParallelSize?: number | undefined;
   /** How an engine with several ranks runs. Default: the executor's choice. */
   parallel?: ParallelOptions | undefined;
   /** How tokens are decoded: speculative decoding and its draft trees. Default: what the engine was built for. */
@@ -151,12 +151,12 @@ const configChecks = {
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
   maxSeqLen: integer(2, MAX_COUNT),
-  maxQueue: integer(1, MAX_COUNT),
+  maxQueueSize: integer(1, MAX_COUNT),
   maxBeamWidth: integer(1, MAX_COUNT),
   kvCache,
   scheduler,
   chunkedContext: boolean(),
-  tensorParallel: integer(1, 1024),
+  tensorParallelSize: integer(1, 1024),
   parallel,
   decoding,
   gatherGenerationLogits: boolean(),
@@ -183,8 +183,6 @@ const checks = {
 
 /** The executor's options, as the addon takes them. */
 export type ConfigOptions = ReadOf<typeof configChecks>;
-
-export const isLoadOption = (name: string): boolean => Object.hasOwn(checks, name);
 
 /** @throws {LLMError} `ERR_INVALID_OPTION` naming the option, its value and what is expected. */
 export function readLoadOptions(options: unknown): ReadOf<typeof checks> {

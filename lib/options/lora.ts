@@ -1,5 +1,4 @@
-import { fraction, group, integer, MAX_COUNT, type Readers, record, text } from '../base/checks.js';
-import { LLMError } from '../base/errors.js';
+import { fraction, group, integer, invalidOption, MAX_COUNT, type Readers, record, text } from '../base/checks.js';
 import type { Tensor } from '../base/types.js';
 import { tensor } from './tensor.js';
 
@@ -21,7 +20,7 @@ export const lora: typeof adapter = {
     const read = adapter.read(given, name);
     if ((read.weights === undefined) === (read.config === undefined)) return read;
     const [there, missing] = read.weights ? ['weights', 'config'] : ['config', 'weights'];
-    throw new LLMError('ERR_INVALID_OPTION', `${name}.${missing} is missing; expected it with ${name}.${there}.`);
+    throw invalidOption(`${name}.${missing}`, `is missing; expected it with ${name}.${there}.`);
   },
 };
 

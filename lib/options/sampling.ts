@@ -36,7 +36,7 @@ export interface SamplingOptions {
   /** Subtracted from the logit of each token once per occurrence in the output; below 0 favors such tokens. Default: 0. */
   frequencyPenalty?: number | undefined;
   /** Never repeat an n-gram of this size, prompt included; 0 disables it. Default: the model's, else 0. */
-  noRepeatNgram?: number | undefined;
+  noRepeatNgramSize?: number | undefined;
   /** Added to the logits of these token ids. Default: none. */
   logitBias?: Readonly<Record<number, number>> | undefined;
   /**
@@ -62,7 +62,7 @@ export const samplingChecks = {
   repetitionPenalty: number('above 0', (value) => value > 0),
   presencePenalty: penalty,
   frequencyPenalty: penalty,
-  noRepeatNgram: integer(0, MAX_COUNT),
+  noRepeatNgramSize: integer(0, MAX_COUNT),
   logitBias: readAs(
     check('an object of numbers by token id', isLogitBias),
     (biases) => new Map(Object.entries(biases).map(([token, bias]) => [Number(token), Number(bias)])),

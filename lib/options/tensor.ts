@@ -1,5 +1,4 @@
-import { check, oneOf, record } from '../base/checks.js';
-import { LLMError } from '../base/errors.js';
+import { check, invalidOption, oneOf, record } from '../base/checks.js';
 import type { DataType, Tensor, TensorData } from '../base/types.js';
 
 /** What the addon takes and gives. */
@@ -48,17 +47,17 @@ export const tensor = {
     const { data, shape, dataType } = parts.read(given, name);
     const elements = shape.reduce((product, size) => product * size, 1);
     if (elements !== data.length) {
-      throw new LLMError(
-        'ERR_INVALID_OPTION',
-        `${name}.data has ${data.length} elements; expected ${elements}, by its shape, ${shape.join(' x ')}.`,
+      throw invalidOption(
+        `${name}.data`,
+        `has ${data.length} elements; expected ${elements}, by its shape, ${shape.join(' x ')}.`,
       );
     }
     const fitting = DATA_TYPES.flatMap(([type, array]) => (data instanceof array ? [type] : []));
     const type = dataType ?? (data instanceof Uint8Array ? 'uint8' : fitting[0]); // no guess: bytes are bytes
     if (!fitting.some((each) => each === type)) {
-      throw new LLMError(
-        'ERR_INVALID_OPTION',
-        `${name}.dataType is '${type}'; expected ${fitting.map((each) => `'${each}'`).join(' or ')} for a ${data.constructor.name}.`,
+      throw invalidOption(
+        `${name}.dataType`,
+        `is '${type}'; expected ${fitting.map((each) => `'${each}'`).join(' or ')} for a ${data.constructor.name}.`,
       );
     }
     return { data: data.slice(), shape: [...shape], dataType: DATA_TYPES.findIndex(([each]) => each === type) };

@@ -1,9 +1,10 @@
 import type { RequestSink } from '../addon/events.js';
 import { fromNative } from '../addon/executor-error.js';
-import type { NativeSession } from '../addon/protocol.js';
+import type { NativeLogitBias, NativeSession } from '../addon/protocol.js';
 import { whenAborted } from '../base/abort.js';
 import { LLMError } from '../base/errors.js';
 import type { GenerationDefaults } from '../base/generation-defaults.js';
+import type { Result } from '../base/types.js';
 import { type Capabilities, requireCapabilities } from '../options/capabilities.js';
 import { type RequestOptions, readGenerateOptions } from '../options/generate.js';
 import { type NativeTokenLists, packLists } from '../options/token-lists.js';
@@ -88,10 +89,7 @@ export class Requests {
     }
     this.#submissions.add(draft.prompt, {
       submit: (prompt) => this.#submit(request, prompt, draft.options),
-      fail: (error) =>
-        request.fail(
-          (partial) => new LLMError(error.code, error.message, { requestId: request.id, partial, cause: error }),
-        ),
+      fail: (error) => request.fail((partial) => sameError(error, request.id, partial)),
     });
     return generation;
   }
@@ -165,16 +163,17 @@ export class Requests {
         repetitionPenalty: given(options.repetitionPenalty, 1),
         presencePenalty: given(options.presencePenalty, 0),
         frequencyPenalty: given(options.frequencyPenalty, 0),
-        noRepeatNgram: given(options.noRepeatNgram, 0),
-        biasTokens: options.logitBias.size > 0 ? Int32Array.from(options.logitBias.keys()) : undefined,
-        biasValues: options.logitBias.size > 0 ? Float32Array.from(options.logitBias.values()) : undefined,
-        sequences: extras.beamWidth === undefined ? given(options.bestOf, 1) : options.n,
+        noRepeatNgramSize: given(options.noRepeatNgramSize, 0),
+        logitBias: logitBias(options.logitBias),
+        n: extras.beamWidth === undefined ? given(options.n, 1) : options.n,
+        bestOf: given(options.bestOf, options.n),
         logprobs: options.logprobs || options.bestOf > options.n,
         topLogprobs: options.topLogprobs,
-        promptLogprobs: options.promptLogprobs ? 1 + options.topPromptLogprobs : 0,
-        contextLogits: options.returnContextLogits,
-        generationLogits: options.returnGenerationLogits,
-        timeLimitMs: capabilities.timeLimit ? options.timeoutMs : undefined,
+        promptLogprobs: options.promptLogprobs,
+        topPromptLogprobs: options.topPromptLogprobs,
+        returnContextLogits: options.returnContextLogits,
+        returnGenerationLogits: options.returnGenerationLogits,
+        timeoutMs: capabilities.timeout ? options.timeoutMs : undefined,
         extras: Object.values(extras).some((value) => value !== undefined) ? extras : undefined,
       });
     } catch (error) {
@@ -207,9 +206,10 @@ type Draft =
 const NO_ANSWER = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [], maxLogitsBytes: 0 };
 
 const fromUser = (error: unknown, requestId: number): LLMError =>
-  LLMError.is(error)
-    ? new LLMError(error.code, error.message, { requestId, cause: error })
-    : fromNative(error, { requestId });
+  LLMError.is(error) ? sameError(error, requestId) : fromNative(error, { requestId });
+
+const sameError = (cause: LLMError, requestId: number, partial?: Result): LLMError =>
+  new LLMError(cause.code, cause.message, { option: cause.option, requestId, partial, cause });
 
 const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>
   new LLMError(
@@ -217,6 +217,11 @@ const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>
     `The request did not start within ${queueTimeoutMs} ms (queueTimeoutMs). Try again later, or raise queueTimeoutMs.`,
     { requestId },
   );
+
+const logitBias = (biases: ReadonlyMap<number, number>): NativeLogitBias | undefined =>
+  biases.size === 0
+    ? undefined
+    : { tokens: Int32Array.from(biases.keys()), values: Float32Array.from(biases.values()) };
 
 const tokenLists = (runs: readonly ArrayLike<number>[]): NativeTokenLists | undefined =>
   runs.length === 0 ? undefined : packLists(runs);

@@ -124,8 +124,8 @@ export class RunningRequest implements RequestSink {
     this.#end(() => ({ result: this.#result() }));
   }
 
-  onError(executorCode: number, message: string): void {
-    this.fail((partial) => fromExecutor(executorCode, message, { requestId: this.id, partial }));
+  onError(executorCode: number, message: string, option: string | undefined): void {
+    this.fail((partial) => fromExecutor(executorCode, message, { option, requestId: this.id, partial }));
   }
 
   /** Ends it with what there is; the iterator gives nothing more. */

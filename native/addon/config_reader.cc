@@ -81,8 +81,8 @@ ExecutorDecodingConfig ReadDecoding(const FieldReader& fields) {
   return decoding;
 }
 
-ExecutorGuidedConfig ReadGuided(const FieldReader& fields) {
-  ExecutorGuidedConfig guided{};
+ExecutorGuidedDecodingConfig ReadGuidedDecoding(const FieldReader& fields) {
+  ExecutorGuidedDecodingConfig guided{};
   guided.size = sizeof(guided);
   fields.Number("backend", &guided.backend);
   fields.Texts("vocabulary", &guided.vocabulary, &guided.vocabulary_count);
@@ -142,16 +142,15 @@ ExecutorConfig ReadConfig(const Napi::Object& options, Owner* owner) {
   fields.Number("maxBatchSize", CONFIG_MAX_BATCH_SIZE, &config.max_batch_size, set);
   fields.Number("maxNumTokens", CONFIG_MAX_NUM_TOKENS, &config.max_num_tokens, set);
   fields.Number("maxSeqLen", CONFIG_MAX_SEQ_LEN, &config.max_seq_len, set);
-  fields.Number("maxQueue", CONFIG_MAX_QUEUE_SIZE, &config.max_queue_size, set);
+  fields.Number("maxQueueSize", CONFIG_MAX_QUEUE_SIZE, &config.max_queue_size, set);
   fields.Number("maxBeamWidth", CONFIG_MAX_BEAM_WIDTH, &config.max_beam_width, set);
   fields.Number("chunkedContext", CONFIG_CHUNKED_CONTEXT, &config.chunked_context, set);
-  fields.Number("tensorParallel", CONFIG_TENSOR_PARALLEL_SIZE, &config.tensor_parallel_size, set);
+  fields.Number("tensorParallelSize", CONFIG_TENSOR_PARALLEL_SIZE, &config.tensor_parallel_size, set);
   fields.Number("gatherGenerationLogits", CONFIG_GATHER_GENERATION_LOGITS, &config.gather_generation_logits, set);
   fields.Number("normalizeLogprobs", CONFIG_NORMALIZE_LOGPROBS, &config.normalize_logprobs, set);
   fields.Number("gpuWeightsFraction", CONFIG_GPU_WEIGHTS_FRACTION, &config.gpu_weights_fraction, set);
   fields.Number("receivePollPeriodMs", CONFIG_RECEIVE_POLL_PERIOD, &config.receive_poll_period_ms, set);
-  fields.Number("maxSequenceIdleMs", CONFIG_MAX_SEQUENCE_IDLE, &config.max_sequence_idle_us, set);
-  config.max_sequence_idle_us *= 1000;
+  fields.Number("maxSequenceIdleMs", CONFIG_MAX_SEQUENCE_IDLE, &config.max_sequence_idle_ms, set);
   fields.Number("failFastOnAttentionWindow", CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW,
                 &config.fail_fast_on_attention_window, set);
   ReadAdditionalOutputs(fields, owner, &config);
@@ -160,7 +159,7 @@ ExecutorConfig ReadConfig(const Napi::Object& options, Owner* owner) {
   fields.Group("parallel", ReadParallel, &config.parallel);
   fields.Group("peftCache", ReadPeftCache, &config.peft_cache);
   fields.Group("decoding", ReadDecoding, &config.decoding);
-  fields.Group("guided", ReadGuided, &config.guided);
+  fields.Group("guidedDecoding", ReadGuidedDecoding, &config.guided_decoding);
   fields.Group("perf", ReadPerf, &config.perf);
   return config;
 }

@@ -39,10 +39,13 @@ void Events::Append(Events* other) {
   MoveTo(&tensors, &other->tensors);
 }
 
-void Events::AddError(uint64_t id, ExecutorCode code, std::string_view message) {
-  numbers.insert(numbers.end(), {kError, static_cast<double>(id), static_cast<double>(code),
-                                 static_cast<double>(text::Utf16Length(message))});
-  text += message;
+void Events::AddError(uint64_t id, const executor::Failure& failure) {
+  const std::string option = executor::OptionName(failure.field());
+  numbers.insert(numbers.end(), {kError, static_cast<double>(id), static_cast<double>(failure.code()),
+                                 static_cast<double>(text::Utf16Length(failure.what())),
+                                 static_cast<double>(text::Utf16Length(option))});
+  text += failure.what();
+  text += option;
 }
 
 }  // namespace addon

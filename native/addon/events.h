@@ -4,10 +4,9 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "native/executor/response.h"
+#include "native/executor/cpp/failure.h"
 
 namespace addon {
 
@@ -20,8 +19,9 @@ namespace addon {
 //            a prompt logprobs event: kPromptLogprobs, id, tokenCount
 //            an additional outputs event: kAdditionalOutputs, id, sequence, count
 //            an end event:  kEnd, id; the last event of an id
-//            an error event: kError, id, code, utf16Length; the last event of an id; code is an ExecutorCode
-//   text     all text and error messages back to back, sliced by utf16Length
+//            an error event: kError, id, code, utf16Length, optionLength; the last event of an id; code is an
+//                            ExecutorCode, and the option that it is about, if any, stands behind the message
+//   text     all text, error messages and options back to back, sliced by their lengths
 //   tokens   of the text events, tokenCount each
 //   logprobs of the prompt logprobs events and the text events with hasLogprobs, for each token: logprob, topCount, then
 //            topCount times token, logprob
@@ -62,7 +62,7 @@ struct Events {
   bool empty() const { return numbers.empty(); }
   void Clear();
   void Append(Events* other);
-  void AddError(uint64_t id, ExecutorCode code, std::string_view message);
+  void AddError(uint64_t id, const executor::Failure& failure);
 };
 
 }  // namespace addon

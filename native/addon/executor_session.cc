@@ -5,6 +5,7 @@
 
 #include "native/executor/cpp/failure.h"
 #include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/sequence_count.h"
 
 namespace addon {
 using executor::EmptyError;
@@ -56,8 +57,8 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   if (closed_) {
     throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage, request.id);
   }
-  const uint32_t sequences =
-      request.sampling != nullptr && (request.sampling->set & SAMPLING_SEQUENCES) ? request.sampling->sequences : 1;
+  const auto asked_for = executor::SequencesAskedFor(executor::ReadStruct(request.sampling));
+  const uint32_t sequences = asked_for ? asked_for->count : 1;
   Route route(std::move(sink), sequences);
   if (vocabulary_) route.texts.assign(sequences, text::TextStream(vocabulary_, stops, special_tokens));
   {

@@ -84,7 +84,7 @@ class ExecutorSession {
  private:
   void Pump();
   void PostBatch(const ExecutorBatch& batch, EventsBySink* outgoing);
-  void FailAll(ExecutorCode code, const char* message);
+  void FailAll(const executor::Failure& failure);
   void CancelInExecutor(const std::vector<uint64_t>& ids);
 
   const uint64_t share_id_;

@@ -20,7 +20,7 @@ void ReadSampling(const FieldReader& fields, ExecutorSampling* sampling) {
 ExecutorLora ReadLora(const FieldReader& fields) {
   ExecutorLora lora{};
   lora.size = sizeof(lora);
-  fields.Number("id", &lora.task_id);
+  fields.Number("id", &lora.id);
   fields.Tensor("weights", &lora.weights);
   fields.Tensor("config", &lora.config);
   return lora;
@@ -28,8 +28,8 @@ ExecutorLora ReadLora(const FieldReader& fields) {
 
 ExecutorRetentionRange ReadRange(const FieldReader& fields) {
   ExecutorRetentionRange range{};
-  fields.Number("start", &range.token_start);
-  fields.Number("end", RETENTION_END, &range.token_end, &range.set);
+  fields.Number("start", &range.start);
+  fields.Number("end", RETENTION_END, &range.end, &range.set);
   fields.Number("priority", &range.priority);
   fields.Number("durationMs", RETENTION_DURATION, &range.duration_ms, &range.set);
   return range;
@@ -53,8 +53,8 @@ ExecutorGuided ReadGuided(const FieldReader& fields) {
   return guided;
 }
 
-ExecutorExternalDraft ReadDraft(const FieldReader& fields) {
-  ExecutorExternalDraft draft{};
+ExecutorDraft ReadDraft(const FieldReader& fields) {
+  ExecutorDraft draft{};
   draft.size = sizeof(draft);
   fields.Array("tokens", &draft.tokens, &draft.token_count);
   fields.Number("acceptanceThreshold", 1, &draft.acceptance_threshold, &draft.has_acceptance_threshold);
@@ -76,7 +76,7 @@ void ReadExtras(const FieldReader& fields, ExecutorRequest* request, ExecutorSam
   fields.Group("eagle", ReadEagle, &request->eagle);
   fields.Group("kvRetention", ReadKvRetention, &request->kv_retention);
   fields.Group("guided", ReadGuided, &request->guided);
-  fields.Group("draft", ReadDraft, &request->external_draft);
+  fields.Group("draft", ReadDraft, &request->draft);
 }
 
 }  // namespace addon

@@ -1,5 +1,5 @@
-// From C++ failures to JavaScript errors: an Error with the number of the contract's code, which lib/addon/addon.ts turns into
-// an LLMError.
+// From C++ failures to JavaScript errors: an Error with the number of the contract's code and, where it is about one,
+// the option, which lib/addon/executor-error.ts turns into an LLMError.
 #ifndef ADDON_FAILURE_H_
 #define ADDON_FAILURE_H_
 
@@ -9,9 +9,11 @@
 
 namespace addon {
 
-inline Napi::Error ToJavaScript(Napi::Env env, ExecutorCode code, const std::string& message) {
-  Napi::Error error = Napi::Error::New(env, message);
-  error.Value().Set("executorCode", Napi::Number::New(env, code));
+inline Napi::Error ToJavaScript(Napi::Env env, const executor::Failure& failure) {
+  Napi::Error error = Napi::Error::New(env, failure.what());
+  error.Value().Set("executorCode", Napi::Number::New(env, failure.code()));
+  const std::string option = executor::OptionName(failure.field());
+  if (!option.empty()) error.Value().Set("option", Napi::String::New(env, option));
   return error;
 }
 
@@ -21,10 +23,10 @@ auto Guarded(Napi::Env env, Body body) -> decltype(body()) {
   try {
     return body();
   } catch (const executor::Failure& failure) {
-    throw ToJavaScript(env, failure.code(), failure.what());
+    throw ToJavaScript(env, failure);
   } catch (const std::bad_alloc&) {
-    throw ToJavaScript(env, EXECUTOR_OUT_OF_MEMORY,
-                       "The process is out of memory. Use a smaller model or a smaller batch.");
+    throw ToJavaScript(env, executor::Failure(EXECUTOR_OUT_OF_MEMORY,
+                                              "The process is out of memory. Use a smaller model or a smaller batch."));
   }
 }
 

@@ -36,6 +36,14 @@ void FieldReader::TokenLists(const char* name, ExecutorTokenLists* lists) const 
   lists->count = offsets - 1;
 }
 
+void FieldReader::LogitBias(const char* name, ExecutorLogitBias* bias) const {
+  const Napi::Value value = object_.Get(name);
+  if (value.IsUndefined()) return;
+  const auto parts = value.As<Napi::Object>();
+  FieldReader(parts, owner_).Array("tokens", &bias->tokens, &bias->count);
+  bias->values = parts.Get("values").As<Napi::Float32Array>().Data();
+}
+
 void FieldReader::Tensor(const char* name, const ExecutorTensor** tensor) const {
   const Napi::Value value = object_.Get(name);
   if (value.IsUndefined()) return;

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/executor/types.h"
+#include "native/executor/request.h"
 
 namespace addon {
 
@@ -64,6 +64,8 @@ class FieldReader {
     *count = static_cast<uint32_t>(copy.size());
   }
   void TokenLists(const char* name, ExecutorTokenLists* lists) const;
+  // Of an Int32Array of tokens and a Float32Array of values, which must stay as they are while the request is submitted.
+  void LogitBias(const char* name, ExecutorLogitBias* bias) const;
   void Tensor(const char* name, const ExecutorTensor** tensor) const;
 
   // The struct that `read` makes of the object in a property.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -123,24 +124,21 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     const auto deferred = Napi::Promise::Deferred::New(env);
     std::thread([task, deferred] {
       std::shared_ptr<ExecutorSession> session;
-      ExecutorCode code = EXECUTOR_OK;
-      std::string message;
+      std::optional<executor::Failure> failed;
       try {
         session = LoadSession(task);
       } catch (const executor::Failure& failure) {
-        code = failure.code();
-        message = failure.what();
+        failed = failure;
       } catch (const std::exception& unexpected) {
-        code = EXECUTOR_INTERNAL;
-        message = unexpected.what();
+        failed.emplace(EXECUTOR_INTERNAL, unexpected.what());
       }
       // Moved, so that whoever closes the session holds the last reference.
-      EventLoopQueue::Job settle = [task, deferred, session = std::move(session), code, message](
-                                       Napi::Env loop_env, Napi::Function) mutable {
-        if (session != nullptr) {
-          deferred.Resolve(LoadedSession(loop_env, std::move(session)));
+      EventLoopQueue::Job settle = [task, deferred, session = std::move(session), failed](Napi::Env loop_env,
+                                       Napi::Function) mutable {
+        if (failed) {
+          deferred.Reject(ToJavaScript(loop_env, *failed).Value());
         } else {
-          deferred.Reject(ToJavaScript(loop_env, code, message).Value());
+          deferred.Resolve(LoadedSession(loop_env, std::move(session)));
         }
         task->queue->Close();
       };

@@ -122,7 +122,7 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* even
     if (match.has_value()) {
       stopped = true;
       token_count = static_cast<uint32_t>(match->tokens);
-      finish = FINISH_STOP_WORDS;
+      finish = FINISH_STOP_TOKENS;
       stop_kind = kStopString;
       stop_value = static_cast<double>(match->stop_index);
     } else if (batch.finish[row] != FINISH_NONE) {
@@ -159,7 +159,7 @@ void ExecutorSession::Pump() {
         if (batch->row_count > 0) PostBatch(*batch, &outgoing);
       });
     }
-    if (code != EXECUTOR_OK) return FailAll(code, error.message);
+    if (code != EXECUTOR_OK) return FailAll(executor::FailureOf(code, error));
   }
 }
 
@@ -180,7 +180,7 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
       const bool failed = batch.finish[row] == FINISH_ERROR;  // the request, whichever sequence the row names
       if (route.sink != nullptr && failed) {
         const ExecutorError& error = *batch.details[row]->error;
-        outgoing->To(route.sink).AddError(id, error.code, error.message);
+        outgoing->To(route.sink).AddError(id, executor::FailureOf(error.code, error));
         route.sink.reset();
       } else if (route.sink == nullptr || route.ended[sequence]) {
         discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
@@ -208,13 +208,13 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
 }
 
 // The executor is at its end: every request ends with what it said, and Submit says it again.
-void ExecutorSession::FailAll(ExecutorCode code, const char* message) {
+void ExecutorSession::FailAll(const executor::Failure& failure) {
   EventsBySink outgoing;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
-    failure_ = message;
+    failure_ = failure.what();
     for (const auto& [id, route] : routes_) {
-      if (route.sink != nullptr) outgoing.To(route.sink).AddError(id, code, message);
+      if (route.sink != nullptr) outgoing.To(route.sink).AddError(id, failure);
     }
     routes_.clear();
     routes_empty_.notify_all();

@@ -16,11 +16,10 @@ RequestReader::RequestReader(uint64_t id, const Napi::Int32Array& tokens, const 
   fields.Number("maxTokens", &request.max_tokens);
   request.streaming = 1;
   fields.Array("endIds", &request.end_ids, &request.end_id_count);
-  fields.TokenLists("stopTokens", &request.stop_words);
-  fields.TokenLists("badTokens", &request.bad_words);
-  fields.Array("biasTokens", &request.bias_tokens, &request.bias_count);
-  if (request.bias_count > 0) request.bias_values = object.Get("biasValues").As<Napi::Float32Array>().Data();
-  fields.Number("timeLimitMs", REQUEST_TIME_LIMIT, &request.time_limit_ms, &request.set);
+  fields.TokenLists("stopTokens", &request.stop_tokens);
+  fields.TokenLists("badTokens", &request.bad_tokens);
+  fields.LogitBias("logitBias", &request.logit_bias);
+  fields.Number("timeoutMs", REQUEST_TIMEOUT, &request.timeout_ms, &request.set);
 
   request.sampling = &sampling_;
   sampling_.size = sizeof(sampling_);
@@ -39,16 +38,18 @@ RequestReader::RequestReader(uint64_t id, const Napi::Int32Array& tokens, const 
     sampling_.prompt_ignore_length = request.token_count;
     *set |= SAMPLING_PROMPT_IGNORE_LENGTH;
   }
-  fields.Number("noRepeatNgram", SAMPLING_NO_REPEAT_NGRAM, &sampling_.no_repeat_ngram, set);
-  fields.Number("sequences", SAMPLING_SEQUENCES, &sampling_.sequences, set);
+  fields.Number("noRepeatNgramSize", SAMPLING_NO_REPEAT_NGRAM_SIZE, &sampling_.no_repeat_ngram_size, set);
+  fields.Number("n", SAMPLING_N, &sampling_.n, set);
+  fields.Number("bestOf", SAMPLING_BEST_OF, &sampling_.best_of, set);
 
   request.output = &output_;
   output_.size = sizeof(output_);
   if (fields.Flag("logprobs")) output_.flags |= OUTPUT_LOGPROBS;
-  if (fields.Flag("contextLogits")) output_.flags |= OUTPUT_CONTEXT_LOGITS;
-  if (fields.Flag("generationLogits")) output_.flags |= OUTPUT_GENERATION_LOGITS;
+  if (fields.Flag("promptLogprobs")) output_.flags |= OUTPUT_PROMPT_LOGPROBS;
+  if (fields.Flag("returnContextLogits")) output_.flags |= OUTPUT_RETURN_CONTEXT_LOGITS;
+  if (fields.Flag("returnGenerationLogits")) output_.flags |= OUTPUT_RETURN_GENERATION_LOGITS;
   fields.Number("topLogprobs", &output_.top_logprobs);
-  fields.Number("promptLogprobs", &output_.prompt_logprobs);
+  fields.Number("topPromptLogprobs", &output_.top_prompt_logprobs);
   if (const Napi::Value extras = object.Get("extras"); !extras.IsUndefined())
     ReadExtras({extras.As<Napi::Object>(), &owner_}, &request, &sampling_, &output_);
 

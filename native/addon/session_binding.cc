@@ -126,7 +126,7 @@ Napi::Value SessionBinding::Info(const Napi::CallbackInfo& info) {
     number("maxNumTokens", facts.max_num_tokens);
     number("maxInputLen", facts.max_input_len);
     number("maxSeqLen", facts.max_seq_len);
-    number("tensorParallel", facts.tensor_parallel_size);
+    number("tensorParallelSize", facts.tensor_parallel_size);
     number("rank", facts.rank);
     number("tokensPerBlock", facts.tokens_per_block);
     number("kvBlocks", facts.kv_blocks);

@@ -111,8 +111,9 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
     const size_t queued = waiting - std::min(waiting, free_slots);
     if (waiting + count > limits_.max_queue_size + free_slots)
       throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(queued) + " requests wait and " + std::to_string(count) +
-                                             " came; max_queue_size is " + std::to_string(limits_.max_queue_size) +
-                                             ". Try again later");
+                                             " came; maxQueueSize is " + std::to_string(limits_.max_queue_size) +
+                                             ". Try again later")
+          .About("max_queue_size");
     size_t added = 0;
     try {
       for (std::shared_ptr<Request>& request : made) {
@@ -267,10 +268,10 @@ void EmbeddedExecutor::AddToken(RequestSequence* sequence, Output output) {
   sequence->AddToken(token);
   ++sequence->generated_tokens;
   sequence->unsent.Append(std::move(output));
-  const bool stopped = std::any_of(request.stop_words.begin(), request.stop_words.end(), [&](const auto& word) {
+  const bool stopped = std::any_of(request.stop_tokens.begin(), request.stop_tokens.end(), [&](const auto& word) {
     return EndsWith(sequence->tokens, request.prompt_tokens, word);
   });
-  if (stopped) return EndSequence(sequence, FINISH_STOP_WORDS);
+  if (stopped) return EndSequence(sequence, FINISH_STOP_TOKENS);
   if (sequence->generated_tokens == request.max_tokens) return EndSequence(sequence, FINISH_LENGTH);
   if (request.streaming) outbox_.Add(TakeRow(sequence), statistics_.steps());
 }
@@ -344,7 +345,7 @@ void EmbeddedExecutor::FailRequest(Request* request, const Failure& failure) {
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
   AddUsage(*request, &DetailsOf(&row)->numbers);
   row.details->error = std::make_unique<ExecutorError>(executor::EmptyError());
-  executor::Report(row.details->error.get(), failure.code(), failure.what(), request->id);
+  executor::Report(row.details->error.get(), Failure(failure).OfRequest(request->id));
   outbox_.Add(std::move(row), statistics_.steps());
   for (RequestSequence& sequence : request->sequences) {
     scheduler_->Remove(&sequence);

@@ -14,8 +14,9 @@ using executor::Failure;
 constexpr uint32_t kLargestNumTokens = 1 << 16;
 constexpr double kDefaultFreeMemoryFraction = 0.5;
 
-[[noreturn]] void Unsupported(const std::string& field, const std::string& mend) {
-  throw Failure(EXECUTOR_UNSUPPORTED, field + " is set; the embedded executor does not do that. " + mend);
+[[noreturn]] void Unsupported(const std::string& field, const std::string& fix) {
+  throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field,
+                                " is set; the embedded executor does not do that. " + fix);
 }
 
 struct Field {
@@ -33,7 +34,7 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config) {
   RefuseSet(config.set, "",
             {{CONFIG_GPU_WEIGHTS_FRACTION, "gpu_weights_fraction"},
              {CONFIG_RECEIVE_POLL_PERIOD, "receive_poll_period_ms"},
-             {CONFIG_MAX_SEQUENCE_IDLE, "max_sequence_idle_us"},
+             {CONFIG_MAX_SEQUENCE_IDLE, "max_sequence_idle_ms"},
              {CONFIG_NORMALIZE_LOGPROBS, "normalize_logprobs"},
              {CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW, "fail_fast_on_attention_window"}});
   if (config.set & CONFIG_MAX_BEAM_WIDTH && config.max_beam_width != 1)
@@ -44,7 +45,7 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config) {
   for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.parallel), "parallel"),
                                     std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
                                     std::make_pair(static_cast<const void*>(config.decoding), "decoding"),
-                                    std::make_pair(static_cast<const void*>(config.guided), "guided.backend"),
+                                    std::make_pair(static_cast<const void*>(config.guided_decoding), "guided_decoding"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
     if (given != nullptr) Unsupported(name, "Leave it out.");
@@ -83,16 +84,18 @@ int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, ui
                 int otherwise) {
   if (!(config.set & bit)) return otherwise;
   if (value < 1 || value > largest)
-    throw Failure(EXECUTOR_INVALID_OPTION, std::string(name) + " is " + std::to_string(value) +
-                                               "; it must be a whole number from 1 to " + std::to_string(largest));
+    throw executor::OptionFailure(
+        EXECUTOR_INVALID_OPTION, name,
+        " is " + std::to_string(value) + "; it must be a whole number from 1 to " + std::to_string(largest));
   return static_cast<int>(value);
 }
 
 Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, const DeviceDefaults& defaults) {
   RefuseWhatIsNotDone(config);
   if (config.set & CONFIG_TENSOR_PARALLEL_SIZE && config.tensor_parallel_size != 1)
-    throw Failure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size is " + std::to_string(config.tensor_parallel_size) +
-                                               "; the engine has 1 rank. Leave it out, or convert the model for more");
+    throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",
+                                  " is " + std::to_string(config.tensor_parallel_size) +
+                                      "; the engine has 1 rank. Leave it out, or convert the model for more");
   Limits limits{};
   limits.max_seq_len = ResolveSize(config, CONFIG_MAX_SEQ_LEN, "max_seq_len", config.max_seq_len,
                                    static_cast<uint32_t>(engine.build.max_seq_len), engine.build.max_seq_len);
@@ -105,9 +108,10 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
                   std::min({engine.build.max_batch_size, defaults.max_batch_size, limits.max_num_tokens}));
   if (limits.max_num_tokens < limits.max_batch_size) {
     if (config.set & CONFIG_MAX_NUM_TOKENS)
-      throw Failure(EXECUTOR_INVALID_OPTION,
-                    "max_num_tokens is " + std::to_string(limits.max_num_tokens) + ", less than max_batch_size, " +
-                        std::to_string(limits.max_batch_size) + "; every sequence of a step needs room for one token");
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "max_num_tokens",
+                                    " is " + std::to_string(limits.max_num_tokens) + ", less than maxBatchSize, " +
+                                        std::to_string(limits.max_batch_size) +
+                                        "; every sequence of a step needs room for one token");
     limits.max_num_tokens = limits.max_batch_size;
   }
   if (config.set & CONFIG_MAX_QUEUE_SIZE) limits.max_queue_size = config.max_queue_size;
@@ -124,9 +128,9 @@ int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const Kv
   if (kv.set & KV_CACHE_MAX_BYTES) blocks = std::min(blocks, kv.max_bytes / memory.block_bytes);
   const bool has_fraction = kv.set & KV_CACHE_FREE_MEMORY_FRACTION;
   if (has_fraction && !(kv.free_memory_fraction > 0 && kv.free_memory_fraction <= 1))
-    throw Failure(EXECUTOR_INVALID_OPTION, "kv_cache.free_memory_fraction is " +
-                                               std::to_string(kv.free_memory_fraction) +
-                                               "; it must be above 0 and at most 1");
+    throw executor::OptionFailure(
+        EXECUTOR_INVALID_OPTION, "kv_cache.free_memory_fraction",
+        " is " + std::to_string(kv.free_memory_fraction) + "; it must be above 0 and at most 1");
   if (has_fraction || !(kv.set & (KV_CACHE_MAX_TOKENS | KV_CACHE_MAX_BYTES))) {
     const double fraction = has_fraction ? kv.free_memory_fraction : kDefaultFreeMemoryFraction;
     blocks =
@@ -135,7 +139,8 @@ int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const Kv
   if (blocks == 0)
     throw Failure(EXECUTOR_OUT_OF_MEMORY, "the KV cache has room for no block of " +
                                               std::to_string(memory.block_bytes) +
-                                              " bytes; free memory, or allow it more (kv_cache.max_tokens)");
+                                              " bytes; free memory, or allow it more (kvCache.maxTokens)")
+        .About("kv_cache");
   return static_cast<int>(std::min<uint64_t>(blocks, std::numeric_limits<int>::max()));
 }
 

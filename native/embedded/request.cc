@@ -7,6 +7,7 @@
 #include <string>
 
 #include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/sequence_count.h"
 
 namespace embedded {
 namespace {
@@ -33,15 +34,18 @@ class Checker {
     request.max_tokens = std::min<size_t>(given_.max_tokens, limits_.max_seq_len - given_.token_count);
     request.streaming = given_.streaming != 0;
     request.sampling = Sampling();
-    for (uint32_t i = 0; i < given_.end_id_count; ++i)
-      request.end_ids.push_back(CheckedToken("end_ids", i, given_.end_ids[i]));
-    request.stop_words = Words("stop_words", given_.stop_words);
+    for (uint32_t i = 0; i < given_.end_id_count; ++i) {
+      if (!IsToken(given_.end_ids[i]))
+        Fail({EXECUTOR_INVALID_INPUT, "end id " + std::to_string(given_.end_ids[i]) + TokenIds()});
+      request.end_ids.push_back(given_.end_ids[i]);
+    }
+    request.stop_tokens = Words("stop_tokens", given_.stop_tokens);
     request.top_logprobs = static_cast<int>(output_.top_logprobs);
     request.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
-    request.wants_context_logits = output_.flags & OUTPUT_CONTEXT_LOGITS;
-    request.wants_generation_logits = output_.flags & OUTPUT_GENERATION_LOGITS;
-    request.wants_prompt_logprobs = output_.prompt_logprobs > 0;
-    request.prompt_top_logprobs = request.wants_prompt_logprobs ? static_cast<int>(output_.prompt_logprobs - 1) : 0;
+    request.wants_context_logits = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS;
+    request.wants_generation_logits = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS;
+    request.wants_prompt_logprobs = output_.flags & OUTPUT_PROMPT_LOGPROBS || output_.top_prompt_logprobs > 0;
+    request.prompt_top_logprobs = static_cast<int>(output_.top_prompt_logprobs);
     request.sequences.resize(SequenceCount());
     request.sequences_left = request.sequences.size();
     for (uint32_t i = 0; i < request.sequences.size(); ++i) {
@@ -61,7 +65,7 @@ class Checker {
     const auto refuse_set = [&](uint32_t bit, const char* name) {
       if (given_.set & bit) Unsupported(name);
     };
-    refuse_set(REQUEST_TIME_LIMIT, "time_limit_ms");
+    refuse_set(REQUEST_TIMEOUT, "timeout_ms");
     refuse_set(REQUEST_CACHE_SALT, "cache_salt");
     refuse_set(REQUEST_LANGUAGE_ADAPTER, "language_adapter");
     if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) Unsupported("priority");
@@ -69,60 +73,64 @@ class Checker {
     const struct {
       const void* given;
       const char* name;
-    } groups[] = {{given_.position_ids, "position_ids"},     {given_.lora, "lora"},
-                  {given_.lookahead, "lookahead"},           {given_.eagle, "eagle"},
-                  {given_.kv_retention, "kv_retention"},     {given_.guided, "guided"},
-                  {given_.external_draft, "external_draft"}, {given_.multimodal, "multimodal"},
+    } groups[] = {{given_.position_ids, "position_ids"},
+                  {given_.lora, "lora"},
+                  {given_.lookahead, "lookahead"},
+                  {given_.eagle, "eagle"},
+                  {given_.kv_retention, "kv_retention"},
+                  {given_.guided, "guided"},
+                  {given_.draft, "draft"},
+                  {given_.multimodal, "multimodal"},
                   {given_.context_phase, "context_phase"}};
     for (const auto& group : groups)
       if (group.given != nullptr) Unsupported(group.name);
-    if (output_.additional_output_count > 0) Unsupported("output.additional_outputs");
+    if (output_.additional_output_count > 0) Unsupported("additional_outputs");
 
     // What leaves the sampling as it is may be said.
     const auto refuse_unless = [&](uint32_t bit, bool neutral, const char* name) {
       if (sampling_.set & bit && !neutral) Unsupported(name);
     };
-    refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "sampling.beam_width");
-    refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "sampling.beam_diversity_rate");
-    refuse_unless(SAMPLING_LENGTH_PENALTY, false, "sampling.length_penalty");
-    refuse_unless(SAMPLING_EARLY_STOPPING, false, "sampling.early_stopping");
-    refuse_unless(SAMPLING_TOP_P_MIN, false, "sampling.top_p_min");
-    refuse_unless(SAMPLING_TOP_P_RESET_TOKEN, false, "sampling.top_p_reset_token");
-    refuse_unless(SAMPLING_TOP_P_DECAY, sampling_.top_p_decay == 1, "sampling.top_p_decay");
-    if (sampling_.beam_width_count > 0) Unsupported("sampling.beam_widths");
+    refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "beam_width");
+    refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "beam_diversity_rate");
+    refuse_unless(SAMPLING_LENGTH_PENALTY, false, "length_penalty");
+    refuse_unless(SAMPLING_EARLY_STOPPING, false, "early_stopping");
+    refuse_unless(SAMPLING_TOP_P_MIN, false, "top_p_min");
+    refuse_unless(SAMPLING_TOP_P_RESET_TOKEN, false, "top_p_reset_token");
+    refuse_unless(SAMPLING_TOP_P_DECAY, sampling_.top_p_decay == 1, "top_p_decay");
+    if (sampling_.beam_width_count > 0) Unsupported("beam_widths");
   }
 
   void CheckPrompt() const {
-    if (given_.token_count == 0) Fail(EXECUTOR_EMPTY_PROMPT, "the prompt has no token; give it at least one");
+    if (given_.token_count == 0) Fail({EXECUTOR_EMPTY_PROMPT, "the prompt has no token; give it at least one"});
     const uint32_t longest = static_cast<uint32_t>(std::min(limits_.max_input_len, limits_.max_seq_len - 1));
     if (given_.token_count > longest)
-      Fail(EXECUTOR_PROMPT_TOO_LONG, "the prompt has " + std::to_string(given_.token_count) +
-                                         " tokens; the engine takes at most " + std::to_string(longest) +
-                                         " (max_seq_len is " + std::to_string(limits_.max_seq_len) +
-                                         ", and one new token must fit). Shorten it, or raise max_seq_len and "
-                                         "kv_cache.max_tokens up to what the engine was converted for");
+      Fail({EXECUTOR_PROMPT_TOO_LONG, "the prompt has " + std::to_string(given_.token_count) +
+                                          " tokens; the engine takes at most " + std::to_string(longest) +
+                                          " (maxSeqLen is " + std::to_string(limits_.max_seq_len) +
+                                          ", and one new token must fit). Shorten it, or raise maxSeqLen and "
+                                          "kvCache.maxTokens up to what the engine was converted for"});
     for (uint32_t i = 0; i < given_.token_count; ++i) CheckedToken("tokens", i, given_.tokens[i]);
-    if (given_.max_tokens == 0) Fail(EXECUTOR_INVALID_OPTION, "max_tokens is 0; it must be at least 1");
+    if (given_.max_tokens == 0) Reject("max_tokens", " is 0; it must be at least 1");
   }
 
   void CheckOutput() const {
     const uint32_t vocab_size = static_cast<uint32_t>(vocab_size_);
     const std::string vocabulary = "; the vocabulary has " + std::to_string(vocab_size_) + " tokens";
     if (output_.top_logprobs > vocab_size)
-      Fail(EXECUTOR_INVALID_OPTION, "output.top_logprobs is " + std::to_string(output_.top_logprobs) + vocabulary);
-    if (output_.prompt_logprobs > 0 && output_.prompt_logprobs - 1 > vocab_size)
-      Fail(EXECUTOR_INVALID_OPTION, "output.prompt_logprobs asks for the " +
-                                        std::to_string(output_.prompt_logprobs - 1) + " likeliest tokens" + vocabulary);
+      Reject("top_logprobs", " is " + std::to_string(output_.top_logprobs) + vocabulary);
+    if (output_.top_prompt_logprobs > vocab_size)
+      Reject("top_prompt_logprobs", " is " + std::to_string(output_.top_prompt_logprobs) + vocabulary);
   }
 
   size_t SequenceCount() const {
-    if (!(sampling_.set & SAMPLING_SEQUENCES)) return 1;
-    if (sampling_.sequences < 1 || sampling_.sequences > static_cast<uint32_t>(limits_.max_batch_size))
-      Fail(EXECUTOR_INVALID_OPTION, "sampling.sequences is " + std::to_string(sampling_.sequences) +
-                                        "; it must be from 1 to " + std::to_string(limits_.max_batch_size) +
-                                        ", max_batch_size, since a request's sequences run together. Ask for fewer, or "
-                                        "load the engine with a larger max_batch_size");
-    return sampling_.sequences;
+    const auto asked_for = executor::SequencesAskedFor(sampling_);
+    if (!asked_for) return 1;
+    if (asked_for->count < 1 || asked_for->count > static_cast<uint32_t>(limits_.max_batch_size))
+      Reject(asked_for->field, " is " + std::to_string(asked_for->count) + "; it must be from 1 to " +
+                                   std::to_string(limits_.max_batch_size) +
+                                   ", maxBatchSize, since a request's sequences run together. Ask for fewer, or load "
+                                   "the engine with a larger maxBatchSize");
+    return asked_for->count;
   }
 
   SamplingParams Sampling() const {
@@ -150,11 +158,16 @@ class Checker {
 
   LogitsProcessorParams Processors() const {
     LogitsProcessorParams params;
-    for (uint32_t i = 0; i < given_.bias_count; ++i) {
-      params.bias.push_back({CheckedToken("bias_tokens", i, given_.bias_tokens[i]), given_.bias_values[i]});
-      if (!std::isfinite(given_.bias_values[i]))
-        Fail(EXECUTOR_INVALID_OPTION, "bias_values[" + std::to_string(i) + "] is " +
-                                          std::to_string(given_.bias_values[i]) + "; it must be a finite number");
+    for (uint32_t i = 0; i < given_.logit_bias.count; ++i) {
+      const int32_t token = given_.logit_bias.tokens[i];
+      const float value = given_.logit_bias.values[i];
+      if (!IsToken(token))
+        Fail(executor::OptionFailure(EXECUTOR_INVALID_INPUT, "logit_bias",
+                                     " names token " + std::to_string(token) + TokenIds()));
+      if (!std::isfinite(value))
+        Reject("logit_bias",
+               "[" + std::to_string(token) + "] is " + std::to_string(value) + "; it must be a finite number");
+      params.bias.push_back({token, value});
     }
     if (sampling_.set & SAMPLING_REPETITION_PENALTY) {
       params.repetition_penalty = sampling_.repetition_penalty;
@@ -173,15 +186,15 @@ class Checker {
     }
     if (sampling_.set & SAMPLING_PROMPT_IGNORE_LENGTH)
       params.penalized_from = std::min(sampling_.prompt_ignore_length, given_.token_count);
-    if (sampling_.set & SAMPLING_NO_REPEAT_NGRAM) params.no_repeat_ngram = sampling_.no_repeat_ngram;
+    if (sampling_.set & SAMPLING_NO_REPEAT_NGRAM_SIZE) params.no_repeat_ngram = sampling_.no_repeat_ngram_size;
     if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0) {
       if (sampling_.min_tokens > given_.max_tokens)
-        Fail(EXECUTOR_INVALID_OPTION, "sampling.min_tokens is " + std::to_string(sampling_.min_tokens) +
-                                          "; it must be at most max_tokens, " + std::to_string(given_.max_tokens));
+        Reject("min_tokens", " is " + std::to_string(sampling_.min_tokens) + "; it must be at most maxTokens, " +
+                                 std::to_string(given_.max_tokens));
       params.min_length = size_t{given_.token_count} + sampling_.min_tokens;
       params.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);  // Make checks them
     }
-    params.bad_words = Words("bad_words", given_.bad_words);
+    params.bad_words = Words("bad_tokens", given_.bad_tokens);
     // As in Hugging Face's NoBadWordsLogitsProcessor: to forbid an end is what min_tokens is for.
     const auto is_end = [&](const std::vector<int32_t>& word) {
       const int32_t* const end = given_.end_ids + given_.end_id_count;
@@ -196,30 +209,32 @@ class Checker {
     std::vector<std::vector<int32_t>> words(given.count);
     for (uint32_t word = 0; word < given.count; ++word) {
       const uint32_t begin = given.offsets[word], end = given.offsets[word + 1];
-      if (end <= begin)
-        Fail(EXECUTOR_INVALID_OPTION, std::string(field) + "[" + std::to_string(word) + "] has no token");
+      if (end <= begin) Reject(field, "[" + std::to_string(word) + "] has no token");
       for (uint32_t i = begin; i < end; ++i) words[word].push_back(CheckedToken(field, i, given.tokens[i]));
     }
     return words;
   }
 
   int32_t CheckedToken(const char* field, uint32_t index, int32_t token) const {
-    if (token < 0 || token >= vocab_size_)
-      Fail(EXECUTOR_INVALID_INPUT, std::string(field) + "[" + std::to_string(index) + "] is " + std::to_string(token) +
-                                       "; the model's token ids are 0 to " + std::to_string(vocab_size_ - 1));
+    if (!IsToken(token))
+      Fail(executor::OptionFailure(EXECUTOR_INVALID_INPUT, field,
+                                   "[" + std::to_string(index) + "] is " + std::to_string(token) + TokenIds()));
     return token;
   }
+  bool IsToken(int32_t token) const { return token >= 0 && token < vocab_size_; }
+  std::string TokenIds() const { return "; the model's token ids are 0 to " + std::to_string(vocab_size_ - 1); }
 
   [[noreturn]] void RejectNumber(const char* field, float value, const char* expected) const {
-    Fail(EXECUTOR_INVALID_OPTION,
-         "sampling." + std::string(field) + " is " + std::to_string(value) + "; it must be " + expected);
+    Reject(field, " is " + std::to_string(value) + "; it must be " + expected);
   }
-  [[noreturn]] void Unsupported(const std::string& field) const {
-    Fail(EXECUTOR_UNSUPPORTED, field + " is set; the embedded executor does not do that yet. Leave it out");
+  [[noreturn]] void Reject(const char* field, const std::string& rest) const {
+    Fail(executor::OptionFailure(EXECUTOR_INVALID_OPTION, field, rest));
   }
-  [[noreturn]] void Fail(ExecutorCode code, const std::string& message) const {
-    throw Failure(code, message, given_.id);
+  [[noreturn]] void Unsupported(const char* field) const {
+    Fail(executor::OptionFailure(EXECUTOR_UNSUPPORTED, field,
+                                 " is set; the embedded executor does not do that yet. Leave it out"));
   }
+  [[noreturn]] void Fail(Failure failure) const { throw failure.OfRequest(given_.id); }
 
   const ExecutorRequest& given_;
   const ExecutorSampling sampling_;

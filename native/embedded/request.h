@@ -50,7 +50,7 @@ struct Request : std::enable_shared_from_this<Request> {
   bool streaming;
   SamplingParams sampling;
   std::vector<int32_t> end_ids;
-  std::vector<std::vector<int32_t>> stop_words;
+  std::vector<std::vector<int32_t>> stop_tokens;
   bool logprobs;
   int top_logprobs;
   bool wants_context_logits;

@@ -152,7 +152,7 @@ typedef struct ExecutorDecodingConfig {
 
 typedef enum ExecutorGuidedBackend { GUIDED_BACKEND_XGRAMMAR = 0, GUIDED_BACKEND_LLGUIDANCE = 1 } ExecutorGuidedBackend;
 
-typedef struct ExecutorGuidedConfig {
+typedef struct ExecutorGuidedDecodingConfig {
   uint32_t size;
   ExecutorGuidedBackend backend;
   const char* const* vocabulary;  // [vocabulary_count] token strings as tokenizer.json writes them, by id
@@ -160,7 +160,7 @@ typedef struct ExecutorGuidedConfig {
   uint32_t stop_token_count;
   const char* tokenizer_json;  // the text of tokenizer.json
   const int32_t* stop_tokens;  // [stop_token_count]
-} ExecutorGuidedConfig;
+} ExecutorGuidedDecodingConfig;
 
 enum {
   PERF_MULTI_BLOCK_MODE = 1u << 0,
@@ -239,7 +239,7 @@ typedef struct ExecutorConfig {
   uint32_t normalize_logprobs;  // 0 or 1, beam search
   float gpu_weights_fraction;   // of the weights kept on the device, [0, 1]
   uint32_t receive_poll_period_ms;
-  uint64_t max_sequence_idle_us;
+  uint32_t max_sequence_idle_ms;
   uint32_t gather_generation_logits;       // 0 or 1
   uint32_t fail_fast_on_attention_window;  // 0 or 1
   uint32_t iteration_stats;                // iterations kept
@@ -253,7 +253,7 @@ typedef struct ExecutorConfig {
   const ExecutorParallelConfig* parallel;
   const ExecutorPeftCacheConfig* peft_cache;
   const ExecutorDecodingConfig* decoding;
-  const ExecutorGuidedConfig* guided;
+  const ExecutorGuidedDecodingConfig* guided_decoding;
   const ExecutorPerfConfig* perf;
   const ExecutorTransceiverConfig* transceiver;
   // Called during create only, on the thread that called it. done is 0 to 1; answering 0 gives the load up.

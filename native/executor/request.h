@@ -19,8 +19,8 @@ enum {
   SAMPLING_PRESENCE_PENALTY = 1u << 7,
   SAMPLING_FREQUENCY_PENALTY = 1u << 8,
   SAMPLING_PROMPT_IGNORE_LENGTH = 1u << 9,
-  SAMPLING_NO_REPEAT_NGRAM = 1u << 10,
-  SAMPLING_SEQUENCES = 1u << 11,
+  SAMPLING_NO_REPEAT_NGRAM_SIZE = 1u << 10,
+  SAMPLING_N = 1u << 11,
   SAMPLING_BEAM_WIDTH = 1u << 12,
   SAMPLING_BEAM_DIVERSITY_RATE = 1u << 13,
   SAMPLING_LENGTH_PENALTY = 1u << 14,
@@ -28,6 +28,7 @@ enum {
   SAMPLING_TOP_P_MIN = 1u << 16,
   SAMPLING_TOP_P_RESET_TOKEN = 1u << 17,
   SAMPLING_TOP_P_DECAY = 1u << 18,
+  SAMPLING_BEST_OF = 1u << 19,
 };
 typedef struct ExecutorSampling {
   uint32_t size;
@@ -42,8 +43,8 @@ typedef struct ExecutorSampling {
   float presence_penalty;
   float frequency_penalty;
   uint32_t prompt_ignore_length;  // leading prompt tokens that presence and frequency penalties leave out
-  uint32_t no_repeat_ngram;       // n-gram size
-  uint32_t sequences;             // independent samples, or beams returned where beam_width is above 1
+  uint32_t no_repeat_ngram_size;  // no n-gram of this size comes twice, the prompt included; 0 or unset: any may
+  uint32_t n;                     // sequences: independent samples, or the best beams where beam_width is above 1
   uint32_t beam_width;
   float beam_diversity_rate;
   float length_penalty;
@@ -54,19 +55,21 @@ typedef struct ExecutorSampling {
   float top_p_decay;            // (0, 1]
   const uint32_t* beam_widths;  // [beam_width_count] by step
   uint32_t beam_width_count;
+  uint32_t best_of;  // samples made where the caller keeps the best n of them; there are rows for all; unset: n
 } ExecutorSampling;
 
 enum {
-  OUTPUT_LOGPROBS = 1u << 0,           // of the chosen tokens
-  OUTPUT_CONTEXT_LOGITS = 1u << 1,     // [prompt tokens, vocab_size]
-  OUTPUT_GENERATION_LOGITS = 1u << 2,  // [output tokens of the row, vocab_size]
-  OUTPUT_PERF_METRICS = 1u << 3,
+  OUTPUT_LOGPROBS = 1u << 0,                  // of the chosen tokens
+  OUTPUT_RETURN_CONTEXT_LOGITS = 1u << 1,     // [prompt tokens, vocab_size]
+  OUTPUT_RETURN_GENERATION_LOGITS = 1u << 2,  // [output tokens of the row, vocab_size]
+  OUTPUT_RETURN_PERF_METRICS = 1u << 3,
+  OUTPUT_PROMPT_LOGPROBS = 1u << 4,
 };
 typedef struct ExecutorOutputConfig {
   uint32_t size;
   uint32_t flags;                         // OUTPUT_*
-  uint32_t top_logprobs;                  // likeliest tokens given with each logprob; 0: none
-  uint32_t prompt_logprobs;               // 0: none, else 1 + how many of the likeliest go with each prompt token
+  uint32_t top_logprobs;                  // likeliest tokens given with each logprob; above 0 sets OUTPUT_LOGPROBS
+  uint32_t top_prompt_logprobs;           // likewise with each of the prompt; above 0 sets OUTPUT_PROMPT_LOGPROBS
   const char* const* additional_outputs;  // [additional_output_count], of the config's
   uint32_t additional_output_count;
 } ExecutorOutputConfig;
@@ -74,8 +77,8 @@ typedef struct ExecutorOutputConfig {
 typedef struct ExecutorLora {
   uint32_t size;
   uint32_t reserved;
-  uint64_t task_id;
-  const ExecutorTensor* weights;  // null: the adapter of task_id is cached
+  uint64_t id;
+  const ExecutorTensor* weights;  // null: the adapter of this id is cached
   const ExecutorTensor* config;
 } ExecutorLora;
 
@@ -85,9 +88,9 @@ enum {
 };
 typedef struct ExecutorRetentionRange {
   uint32_t set;
-  uint32_t token_start;
-  uint32_t token_end;  // exclusive; unset: the prompt's end
-  uint32_t priority;   // 0 to 100
+  uint32_t start;     // a token of the prompt
+  uint32_t end;       // exclusive; unset: the prompt's end
+  uint32_t priority;  // 0 to 100
   uint64_t duration_ms;
 } ExecutorRetentionRange;
 
@@ -112,7 +115,7 @@ typedef enum ExecutorGuide {
   GUIDE_JSON = 0,
   GUIDE_JSON_SCHEMA = 1,
   GUIDE_REGEX = 2,
-  GUIDE_EBNF_GRAMMAR = 3,
+  GUIDE_GRAMMAR = 3,
   GUIDE_STRUCTURAL_TAG = 4,
 } ExecutorGuide;
 typedef struct ExecutorGuided {
@@ -120,7 +123,7 @@ typedef struct ExecutorGuided {
   const char* guide;  // null for GUIDE_JSON
 } ExecutorGuided;
 
-typedef struct ExecutorExternalDraft {
+typedef struct ExecutorDraft {
   uint32_t size;
   uint32_t has_acceptance_threshold;
   const int32_t* tokens;
@@ -128,7 +131,7 @@ typedef struct ExecutorExternalDraft {
   float acceptance_threshold;    // [0, 1]
   const ExecutorTensor* logits;  // [token_count, vocab_size]; null: none
   uint32_t fast_logits;          // 0 or 1
-} ExecutorExternalDraft;
+} ExecutorDraft;
 
 typedef struct ExecutorMultimodal {
   uint32_t size;
@@ -143,6 +146,12 @@ typedef struct ExecutorMultimodal {
   const int32_t* lengths;    // [input_count]
 } ExecutorMultimodal;
 
+typedef struct ExecutorLogitBias {
+  const int32_t* tokens;  // [count]
+  const float* values;    // [count] added to the logits of these tokens
+  uint32_t count;
+} ExecutorLogitBias;
+
 typedef enum ExecutorRequestType {
   REQUEST_CONTEXT_AND_GENERATION = 0,
   REQUEST_CONTEXT_ONLY = 1,
@@ -152,7 +161,7 @@ typedef enum ExecutorRequestType {
 enum {
   REQUEST_PAD_ID = 1u << 0,
   REQUEST_PRIORITY = 1u << 1,
-  REQUEST_TIME_LIMIT = 1u << 2,
+  REQUEST_TIMEOUT = 1u << 2,
   REQUEST_CACHE_SALT = 1u << 3,
   REQUEST_LANGUAGE_ADAPTER = 1u << 4,
 };
@@ -166,15 +175,13 @@ typedef struct ExecutorRequest {
   uint32_t streaming;   // 1: a row as soon as there are tokens; 0: one row for each sequence, at its end
   uint32_t end_id_count;
   const int32_t* end_ids;  // any of these ends a sequence and is not among its tokens; none: only max_tokens ends it
-  ExecutorTokenLists stop_words;  // such a run of tokens ends a sequence and is among its tokens
-  ExecutorTokenLists bad_words;   // such a run of tokens is never completed; one that is an end id alone is ignored
-  const int32_t* bias_tokens;     // [bias_count]
-  const float* bias_values;       // [bias_count] added to the logits of bias_tokens
-  uint32_t bias_count;
+  ExecutorTokenLists stop_tokens;  // such a run of tokens ends a sequence and is among its tokens
+  ExecutorTokenLists bad_tokens;   // such a run of tokens is never completed; one that is an end id alone is ignored
+  ExecutorLogitBias logit_bias;
   int32_t pad_id;
   const int32_t* position_ids;  // [token_count]; null: 0, 1, ...
   float priority;               // 0 to 1, higher first; unset: 0.5
-  uint32_t time_limit_ms;       // from submit; then the sequence ends with FINISH_TIMEOUT
+  uint32_t timeout_ms;          // from submit; then the sequence ends with FINISH_TIMEOUT
   uint64_t cache_salt;          // blocks are shared between requests of one salt only
   uint32_t language_adapter;
   ExecutorRequestType type;
@@ -185,7 +192,7 @@ typedef struct ExecutorRequest {
   const ExecutorEagle* eagle;
   const ExecutorKvRetention* kv_retention;
   const ExecutorGuided* guided;
-  const ExecutorExternalDraft* external_draft;
+  const ExecutorDraft* draft;
   const ExecutorMultimodal* multimodal;
   const ExecutorContextPhase* context_phase;
 } ExecutorRequest;

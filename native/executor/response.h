@@ -11,7 +11,7 @@ extern "C" {
 typedef enum ExecutorFinish {
   FINISH_NONE = 0,
   FINISH_END_ID = 1,
-  FINISH_STOP_WORDS = 2,
+  FINISH_STOP_TOKENS = 2,
   FINISH_LENGTH = 3,
   FINISH_TIMEOUT = 4,
   FINISH_CANCELLED = 5,

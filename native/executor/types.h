@@ -38,7 +38,8 @@ typedef struct ExecutorError {
   uint32_t has_request_id;  // 1 if the error concerns request_id alone
   uint32_t reserved;
   uint64_t request_id;
-  char message[1000];  // ends in 0: what was found, what was expected, how to mend it
+  char field[64];      // ends in 0: the option it is about, as "kv_cache.max_tokens"; empty: none
+  char message[1000];  // ends in 0: what was found, what was expected, how to fix it
 } ExecutorError;
 
 typedef enum ExecutorDataType {

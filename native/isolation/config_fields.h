@@ -12,7 +12,7 @@ static_assert(sizeof(ExecutorKvCacheConfig) == 96);
 static_assert(sizeof(ExecutorParallelConfig) == 56);
 static_assert(sizeof(ExecutorPeftCacheConfig) == 64);
 static_assert(sizeof(ExecutorDecodingConfig) == 56);
-static_assert(sizeof(ExecutorGuidedConfig) == 40);
+static_assert(sizeof(ExecutorGuidedDecodingConfig) == 40);
 static_assert(sizeof(ExecutorPerfConfig) == 36);
 static_assert(sizeof(ExecutorTransceiverConfig) == 24);
 static_assert(sizeof(ExecutorConfig) == 192);
@@ -60,7 +60,7 @@ void Fields(Wire& wire, ExecutorDecodingConfig& decoding) {
 }
 
 template <typename Wire>
-void Fields(Wire& wire, ExecutorGuidedConfig& guided) {
+void Fields(Wire& wire, ExecutorGuidedDecodingConfig& guided) {
   wire.Values(guided.backend, guided.vocabulary_count, guided.stop_token_count);
   wire.Texts(guided.vocabulary, guided.vocabulary_count);
   wire.Text(guided.tokenizer_json);
@@ -83,7 +83,7 @@ template <typename Wire>
 void Fields(Wire& wire, ExecutorConfig& config) {
   wire.Values(config.set, config.max_batch_size, config.max_num_tokens, config.max_seq_len, config.max_beam_width,
               config.max_queue_size, config.threads, config.chunked_context, config.normalize_logprobs,
-              config.gpu_weights_fraction, config.receive_poll_period_ms, config.max_sequence_idle_us,
+              config.gpu_weights_fraction, config.receive_poll_period_ms, config.max_sequence_idle_ms,
               config.gather_generation_logits, config.fail_fast_on_attention_window, config.iteration_stats,
               config.request_stats, config.tensor_parallel_size, config.additional_output_count);
   wire.Text(config.engine_dir);
@@ -94,7 +94,7 @@ void Fields(Wire& wire, ExecutorConfig& config) {
   wire.Group(config.parallel);
   wire.Group(config.peft_cache);
   wire.Group(config.decoding);
-  wire.Group(config.guided);
+  wire.Group(config.guided_decoding);
   wire.Group(config.perf);
   wire.Group(config.transceiver);
 }

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "native/executor/cpp/failure.h"
-
 namespace isolation {
 namespace {
 
@@ -19,11 +17,8 @@ struct Rows {
   ExecutorBatch batch{};
 };
 
-}  // namespace
-
-std::shared_ptr<const ExecutorBatch> EndedRows(std::vector<uint64_t> ids, ExecutorFinish finish, ExecutorCode code,
-                                               const std::string& message) {
-  const auto rows = std::make_shared<Rows>();
+std::shared_ptr<Rows> LastRows(std::vector<uint64_t> ids, ExecutorFinish finish) {
+  auto rows = std::make_shared<Rows>();
   const size_t count = ids.size();
   rows->ids = std::move(ids);
   rows->sequences.assign(count, 0);
@@ -38,14 +33,24 @@ std::shared_ptr<const ExecutorBatch> EndedRows(std::vector<uint64_t> ids, Execut
   batch.finish = rows->finish.data();
   batch.flags = rows->flags.data();
   batch.token_offsets = rows->token_offsets.data();
-  if (finish == FINISH_ERROR) {
-    executor::Report(&rows->error, code, message);
-    rows->failure.size = sizeof(rows->failure);
-    rows->failure.error = &rows->error;
-    rows->details.assign(count, &rows->failure);
-    batch.details = rows->details.data();
-  }
-  return std::shared_ptr<const ExecutorBatch>(rows, &batch);
+  return rows;
+}
+
+}  // namespace
+
+std::shared_ptr<const ExecutorBatch> EndedRows(std::vector<uint64_t> ids, ExecutorFinish finish) {
+  const auto rows = LastRows(std::move(ids), finish);
+  return std::shared_ptr<const ExecutorBatch>(rows, &rows->batch);
+}
+
+std::shared_ptr<const ExecutorBatch> FailedRows(std::vector<uint64_t> ids, const executor::Failure& failure) {
+  const auto rows = LastRows(std::move(ids), FINISH_ERROR);
+  executor::Report(&rows->error, failure);
+  rows->failure.size = sizeof(rows->failure);
+  rows->failure.error = &rows->error;
+  rows->details.assign(rows->ids.size(), &rows->failure);
+  rows->batch.details = rows->details.data();
+  return std::shared_ptr<const ExecutorBatch>(rows, &rows->batch);
 }
 
 }  // namespace isolation

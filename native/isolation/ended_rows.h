@@ -3,16 +3,16 @@
 #define ISOLATION_ENDED_ROWS_H_
 
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "native/executor/executor.h"
+#include "native/executor/cpp/failure.h"
 
 namespace isolation {
 
-// A batch with the last row of each request. `code` and `message` are of FINISH_ERROR; any other finish has none.
-std::shared_ptr<const ExecutorBatch> EndedRows(std::vector<uint64_t> ids, ExecutorFinish finish,
-                                               ExecutorCode code = EXECUTOR_OK, const std::string& message = {});
+// A batch with the last row of each request; `finish` is not FINISH_ERROR.
+std::shared_ptr<const ExecutorBatch> EndedRows(std::vector<uint64_t> ids, ExecutorFinish finish);
+// Likewise for requests that end with FINISH_ERROR.
+std::shared_ptr<const ExecutorBatch> FailedRows(std::vector<uint64_t> ids, const executor::Failure& failure);
 
 }  // namespace isolation
 

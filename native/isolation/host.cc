@@ -39,11 +39,7 @@ class Host {
     table_->destroy(executor_);
   }
 
-  void SendFailure(ExecutorCode code, const char* message) {
-    ExecutorError error = executor::EmptyError();
-    executor::Report(&error, code, message);
-    SendOrEnd(Encode(MessageType::kFailed, error));
-  }
+  void SendFailure(const ExecutorError& error) { SendOrEnd(Encode(MessageType::kFailed, error)); }
 
  private:
   // A thread of the executor may log: all send in turns.
@@ -96,7 +92,7 @@ class Host {
         });
       }
       if (code != EXECUTOR_OK) {
-        SendFailure(code, error.message);
+        SendFailure(error);
         _exit(1);
       }
     }
@@ -112,7 +108,7 @@ class Host {
         const ExecutorRequest* const requests[] = {request.get()};
         const ExecutorCode code = table_->submit(executor_, requests, 1, &error);
         if (code != EXECUTOR_OK) {
-          SendOrEnd(Encode(MessageType::kBatch, *EndedRows({request->id}, FINISH_ERROR, code, error.message)));
+          SendOrEnd(Encode(MessageType::kBatch, *FailedRows({request->id}, executor::FailureOf(code, error))));
         }
         return true;
       }
@@ -171,6 +167,6 @@ int main() {
   ExecutorError error = executor::EmptyError();
   const ExecutorCode code = executor::Guarded(&error, [&] { host.Run(); });
   if (code == EXECUTOR_OK) return 0;
-  host.SendFailure(code, error.message);
+  host.SendFailure(error);
   _exit(1);  // its threads may still run
 }

@@ -124,8 +124,9 @@ void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   if (waiting_.size() + count > max_waiting_) {
     throw executor::Failure(EXECUTOR_QUEUE_FULL, std::to_string(waiting_.size()) +
                                                      " requests wait while the host is started again, and "
-                                                     "max_queue_size is " +
-                                                     std::to_string(max_waiting_) + "; try again later");
+                                                     "maxQueueSize is " +
+                                                     std::to_string(max_waiting_) + "; try again later")
+        .About("max_queue_size");
   }
   std::move(messages.begin(), messages.end(), std::back_inserter(waiting_));
 }
@@ -405,7 +406,7 @@ bool Proxy::HostEnded(const executor::Failure& end) {
     } else if (goes_on) {
       why = "no host process of the executor could be started again: " + why + ". Send the request again later";
     }
-    if (!lost.empty()) arrived_.push_back(EndedRows(std::move(lost), FINISH_ERROR, EXECUTOR_FAILED, why));
+    if (!lost.empty()) arrived_.push_back(FailedRows(std::move(lost), executor::Failure(EXECUTOR_FAILED, why)));
     changed_.notify_all();
     if (!goes_on) return false;
   }

@@ -13,36 +13,37 @@ static_assert(sizeof(ExecutorLora) == 32);
 static_assert(sizeof(ExecutorRetentionRange) == 24);
 static_assert(sizeof(ExecutorKvRetention) == 48);
 static_assert(sizeof(ExecutorGuided) == 16);
-static_assert(sizeof(ExecutorExternalDraft) == 40);
+static_assert(sizeof(ExecutorDraft) == 40);
+static_assert(sizeof(ExecutorLogitBias) == 24);
 static_assert(sizeof(ExecutorMultimodal) == 72);
-static_assert(sizeof(ExecutorRequest) == 232);
+static_assert(sizeof(ExecutorRequest) == 240);
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorSampling& sampling) {
   wire.Values(sampling.set, sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, sampling.seed,
               sampling.min_tokens, sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty,
-              sampling.prompt_ignore_length, sampling.no_repeat_ngram, sampling.sequences, sampling.beam_width,
+              sampling.prompt_ignore_length, sampling.no_repeat_ngram_size, sampling.n, sampling.beam_width,
               sampling.beam_diversity_rate, sampling.length_penalty, sampling.early_stopping, sampling.top_p_min,
-              sampling.top_p_reset_token, sampling.top_p_decay, sampling.beam_width_count);
+              sampling.top_p_reset_token, sampling.top_p_decay, sampling.beam_width_count, sampling.best_of);
   wire.Array(sampling.beam_widths, sampling.beam_width_count);
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorOutputConfig& output) {
-  wire.Values(output.flags, output.top_logprobs, output.prompt_logprobs, output.additional_output_count);
+  wire.Values(output.flags, output.top_logprobs, output.top_prompt_logprobs, output.additional_output_count);
   wire.Texts(output.additional_outputs, output.additional_output_count);
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorLora& lora) {
-  wire.Values(lora.task_id);
+  wire.Values(lora.id);
   wire.Group(lora.weights);
   wire.Group(lora.config);
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorRetentionRange& range) {
-  wire.Values(range.set, range.token_start, range.token_end, range.priority, range.duration_ms);
+  wire.Values(range.set, range.start, range.end, range.priority, range.duration_ms);
 }
 
 template <typename Wire>
@@ -60,10 +61,17 @@ void Fields(Wire& wire, ExecutorGuided& guided) {
 }
 
 template <typename Wire>
-void Fields(Wire& wire, ExecutorExternalDraft& draft) {
+void Fields(Wire& wire, ExecutorDraft& draft) {
   wire.Values(draft.has_acceptance_threshold, draft.token_count, draft.acceptance_threshold, draft.fast_logits);
   wire.Array(draft.tokens, draft.token_count);
   wire.Group(draft.logits);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorLogitBias& bias) {
+  wire.Values(bias.count);
+  wire.Array(bias.tokens, bias.count);
+  wire.Array(bias.values, bias.count);
 }
 
 template <typename Wire>
@@ -81,14 +89,13 @@ void Fields(Wire& wire, ExecutorMultimodal& multimodal, uint32_t token_count) {
 template <typename Wire>
 void Fields(Wire& wire, ExecutorRequest& request) {
   wire.Values(request.set, request.id, request.token_count, request.max_tokens, request.streaming, request.end_id_count,
-              request.bias_count, request.pad_id, request.priority, request.time_limit_ms, request.cache_salt,
-              request.language_adapter, request.type);
+              request.pad_id, request.priority, request.timeout_ms, request.cache_salt, request.language_adapter,
+              request.type);
   wire.Array(request.tokens, request.token_count);
   wire.Array(request.end_ids, request.end_id_count);
-  Fields(wire, request.stop_words);
-  Fields(wire, request.bad_words);
-  wire.Array(request.bias_tokens, request.bias_count);
-  wire.Array(request.bias_values, request.bias_count);
+  Fields(wire, request.stop_tokens);
+  Fields(wire, request.bad_tokens);
+  Fields(wire, request.logit_bias);
   wire.Array(request.position_ids, request.token_count);
   wire.Group(request.sampling);
   wire.Group(request.output);
@@ -97,7 +104,7 @@ void Fields(Wire& wire, ExecutorRequest& request) {
   wire.Group(request.eagle);
   wire.Group(request.kv_retention);
   wire.Group(request.guided);
-  wire.Group(request.external_draft);
+  wire.Group(request.draft);
   wire.Group(request.multimodal, request.token_count);
   wire.Group(request.context_phase);
 }

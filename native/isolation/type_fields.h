@@ -10,7 +10,7 @@
 namespace isolation {
 
 // The contract grows at the ends of its structs: a size that changes here asks for a field that must be sent.
-static_assert(sizeof(ExecutorError) == 1024);
+static_assert(sizeof(ExecutorError) == 1088);
 static_assert(sizeof(ExecutorTensor) == 48);
 static_assert(sizeof(ExecutorNamedTensor) == 56);
 static_assert(sizeof(ExecutorTokenLists) == 24);
@@ -21,6 +21,9 @@ static_assert(sizeof(ExecutorEagle) == 48);
 template <typename Wire>
 void Fields(Wire& wire, ExecutorError& error) {
   wire.Values(error.code, error.has_request_id, error.request_id);
+  const char* field = error.field;
+  wire.Text(field);
+  if (field != error.field) std::snprintf(error.field, sizeof(error.field), "%s", field);
   const char* message = error.message;
   wire.Text(message);
   if (message != error.message) std::snprintf(error.message, sizeof(error.message), "%s", message);

@@ -10,7 +10,7 @@
 namespace adapter {
 namespace {
 
-using executor::Failure;
+using executor::OptionFailure;
 using executor::ReadStruct;
 
 template <typename T, typename = void>
@@ -24,7 +24,7 @@ tle::SchedulerConfig MakeScheduler(const ExecutorSchedulerConfig& given) {
   const tle::SchedulerConfig defaults;
   if (given.set & SCHEDULER_CAPACITY_POLICY && given.capacity_policy == CAPACITY_STATIC_BATCH &&
       !kHasStaticBatch<tle::CapacitySchedulerPolicy>)
-    ThrowLacks({"scheduler.capacity_policy STATIC_BATCH", "0.14"});
+    ThrowLacks({"scheduler.capacity_policy", "0.14", "'static-batch'"});
   const auto capacity = given.set & SCHEDULER_CAPACITY_POLICY
                             ? static_cast<tle::CapacitySchedulerPolicy>(given.capacity_policy)
                             : defaults.getCapacitySchedulerPolicy();
@@ -49,7 +49,11 @@ tle::SchedulerConfig MakeScheduler(const ExecutorSchedulerConfig& given) {
         DynamicBatch(given.set & SCHEDULER_BATCH_SIZE_TUNING && given.batch_size_tuning != 0,
                      given.set & SCHEDULER_MAX_NUM_TOKENS_TUNING && given.max_num_tokens_tuning != 0, window, table));
   } else {
-    ThrowLacks({"scheduler.batch_size_tuning or max_num_tokens_tuning", "0.16"});
+    ThrowLacks({given.set & SCHEDULER_BATCH_SIZE_TUNING       ? "scheduler.batch_size_tuning"
+                : given.set & SCHEDULER_MAX_NUM_TOKENS_TUNING ? "scheduler.max_num_tokens_tuning"
+                : given.set & SCHEDULER_MOVING_AVERAGE_WINDOW ? "scheduler.moving_average_window"
+                                                              : "scheduler.batch_size_table",
+                "0.16"});
   }
 }
 
@@ -195,12 +199,12 @@ void SetAdditionalOutputs(const ExecutorConfig& given, Config* config) {
 
 void CheckSizes(const ExecutorConfig& given, const Engine& engine) {
   if (given.set & CONFIG_THREADS)
-    throw Failure(EXECUTOR_UNSUPPORTED, "threads is set; TensorRT-LLM computes on the GPU. Leave it out");
-  const auto check = [&](uint32_t bit, const char* name, uint32_t value, int largest) {
+    throw OptionFailure(EXECUTOR_UNSUPPORTED, "threads", " is set; TensorRT-LLM computes on the GPU. Leave it out");
+  const auto check = [&](uint32_t bit, const char* field, uint32_t value, int largest) {
     if (given.set & bit && (value < 1 || value > static_cast<uint32_t>(largest)))
-      throw Failure(EXECUTOR_INVALID_OPTION, std::string(name) + " is " + std::to_string(value) +
-                                                 "; the engine was built for 1 to " + std::to_string(largest) +
-                                                 ". Ask for less, or build it for more");
+      throw OptionFailure(EXECUTOR_INVALID_OPTION, field,
+                          " is " + std::to_string(value) + "; the engine was built for 1 to " +
+                              std::to_string(largest) + ". Ask for less, or build it for more");
   };
   check(CONFIG_MAX_BATCH_SIZE, "max_batch_size", given.max_batch_size, engine.max_batch_size);
   check(CONFIG_MAX_NUM_TOKENS, "max_num_tokens", given.max_num_tokens, engine.max_num_tokens);
@@ -223,7 +227,7 @@ tle::ExecutorConfig MakeExecutorConfig(const ExecutorConfig& given, const Engine
   if (is_set(CONFIG_NORMALIZE_LOGPROBS)) config.setNormalizeLogProbs(given.normalize_logprobs != 0);
   if (is_set(CONFIG_GPU_WEIGHTS_FRACTION)) config.setGpuWeightsPercent(given.gpu_weights_fraction);
   if (is_set(CONFIG_RECEIVE_POLL_PERIOD)) config.setRecvPollPeriodMs(size(given.receive_poll_period_ms));
-  if (is_set(CONFIG_MAX_SEQUENCE_IDLE)) config.setMaxSeqIdleMicroseconds(given.max_sequence_idle_us);
+  if (is_set(CONFIG_MAX_SEQUENCE_IDLE)) config.setMaxSeqIdleMicroseconds(uint64_t{given.max_sequence_idle_ms} * 1000);
   if (is_set(CONFIG_ITERATION_STATS)) config.setIterStatsMaxIterations(size(given.iteration_stats));
   if (is_set(CONFIG_REQUEST_STATS)) config.setRequestStatsMaxIterations(size(given.request_stats));
   if (is_set(CONFIG_GATHER_GENERATION_LOGITS))
@@ -244,15 +248,14 @@ tle::ExecutorConfig MakeExecutorConfig(const ExecutorConfig& given, const Engine
   if (given.kv_cache != nullptr) config.setKvCacheConfig(MakeKvCache(ReadStruct(given.kv_cache)));
   if (given.peft_cache != nullptr) config.setPeftCacheConfig(MakePeftCache(ReadStruct(given.peft_cache)));
   if (given.decoding != nullptr) SetDecoding(ReadStruct(given.decoding), &config);
-  if (given.guided != nullptr) SetGuidedDecoding(ReadStruct(given.guided), &config);
+  if (given.guided_decoding != nullptr) SetGuidedDecoding(ReadStruct(given.guided_decoding), &config);
   if (given.perf != nullptr) SetPerf(ReadStruct(given.perf), &config);
   if (given.transceiver != nullptr) SetTransceiver(ReadStruct(given.transceiver), &config);
   if (is_set(CONFIG_TENSOR_PARALLEL_SIZE) &&
       given.tensor_parallel_size != static_cast<uint32_t>(engine.tensor_parallel_size))
-    throw Failure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size is " + std::to_string(given.tensor_parallel_size) +
-                                               "; the engine was built for " +
-                                               std::to_string(engine.tensor_parallel_size) +
-                                               ". Leave it out, or build the engine for it");
+    throw OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",
+                        " is " + std::to_string(given.tensor_parallel_size) + "; the engine was built for " +
+                            std::to_string(engine.tensor_parallel_size) + ". Leave it out, or build the engine for it");
   config.setParallelConfig(MakeParallel(ReadStruct(given.parallel), engine, library_dir));
   // Unset, each end of the link to the workers looks for messages without a pause, and takes a whole core for it.
   const bool orchestrates = config.getParallelConfig()->getCommunicationMode() == tle::CommunicationMode::kORCHESTRATOR;

@@ -30,13 +30,13 @@ Mode MakeMode(ExecutorDecodingMode given) {
     case DECODING_EXTERNAL_DRAFT_TOKENS:
       if constexpr (Has<Mode>([](auto& mode) -> decltype(void(mode.ExternalDraftTokens())) {}))
         return Mode::ExternalDraftTokens();
-      ThrowLacks({"decoding.mode external draft tokens", "0.15"});
+      ThrowLacks({"decoding.mode", "0.15", "'external-draft-tokens'"});
     case DECODING_EAGLE:
       if constexpr (Has<Mode>([](auto& mode) -> decltype(void(mode.Eagle())) {})) return Mode::Eagle();
-      ThrowLacks({"decoding.mode Eagle", "0.15"});
+      ThrowLacks({"decoding.mode", "0.15", "'eagle'"});
   }
-  throw executor::Failure(EXECUTOR_INVALID_OPTION,
-                          "decoding.mode is " + std::to_string(given) + "; it must be a mode of the contract");
+  throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "decoding.mode",
+                                " is " + std::to_string(given) + "; it must be a mode of the contract");
 }
 
 template <typename Decoding = tle::DecodingConfig, typename Eagle = tle::EagleConfig>
@@ -56,7 +56,7 @@ void SetFastLogits(Config* config) {
 }
 
 template <typename Config, typename Guided = tle::GuidedDecodingConfig>
-void SetGuided(const ExecutorGuidedConfig& given, Config* config) {
+void SetGuided(const ExecutorGuidedDecodingConfig& given, Config* config) {
   if constexpr (kIsComplete<Guided>) {
     using Backend = typename Guided::GuidedDecodingBackend;
     auto backend = Backend::kXGRAMMAR;
@@ -65,7 +65,7 @@ void SetGuided(const ExecutorGuidedConfig& given, Config* config) {
                                                 std::decay_t<decltype(g)>::GuidedDecodingBackend::kLLGUIDANCE)) {}))
         backend = Backend::kLLGUIDANCE;
       else
-        ThrowLacks({"guided.backend llguidance", "1.0"});
+        ThrowLacks({"guided_decoding", "1.0", "'llguidance'"});
     }
     Guided guided(backend);
     if (given.vocabulary_count > 0)
@@ -76,7 +76,7 @@ void SetGuided(const ExecutorGuidedConfig& given, Config* config) {
           std::vector<tle::TokenIdType>(given.stop_tokens, given.stop_tokens + given.stop_token_count));
     config->setGuidedDecodingConfig(guided);
   } else {
-    ThrowLacks({"guided.backend", "0.16"});
+    ThrowLacks({"guided_decoding", "0.16"});
   }
 }
 
@@ -104,7 +104,9 @@ void SetDecoding(const ExecutorDecodingConfig& given, tle::ExecutorConfig* confi
   if (given.fast_logits != 0) SetFastLogits(config);
 }
 
-void SetGuidedDecoding(const ExecutorGuidedConfig& given, tle::ExecutorConfig* config) { SetGuided(given, config); }
+void SetGuidedDecoding(const ExecutorGuidedDecodingConfig& given, tle::ExecutorConfig* config) {
+  SetGuided(given, config);
+}
 
 std::vector<std::vector<tle::SizeType32>> ListsOf(const ExecutorTokenLists& given) {
   std::vector<std::vector<tle::SizeType32>> lists(given.count);

@@ -9,7 +9,7 @@
 namespace adapter {
 
 void SetDecoding(const ExecutorDecodingConfig& given, tle::ExecutorConfig* config);
-void SetGuidedDecoding(const ExecutorGuidedConfig& given, tle::ExecutorConfig* config);
+void SetGuidedDecoding(const ExecutorGuidedDecodingConfig& given, tle::ExecutorConfig* config);
 
 std::vector<std::vector<tle::SizeType32>> ListsOf(const ExecutorTokenLists& given);
 

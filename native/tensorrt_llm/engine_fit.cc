@@ -56,17 +56,17 @@ void CheckIds(const Engine& engine, const ExecutorParallelConfig& parallel, size
   std::set<int> seen;
   for (uint32_t i = 0; i < parallel.device_id_count; ++i) {
     const int id = parallel.device_ids[i];
-    const std::string found = "parallel.device_ids names " + std::to_string(id);
+    const auto refuse = [&](const std::string& why) {
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.device_ids",
+                                    " names " + std::to_string(id) + why);
+    };
     if (id < 0 || static_cast<size_t>(id) >= device_count)
-      throw Failure(EXECUTOR_INVALID_OPTION, found + "; this machine has " + Count(device_count, "GPU") +
-                                                 ", counted from 0" + VisibleDevices() + ". Name one of these");
-    if (!seen.insert(id).second)
-      throw Failure(EXECUTOR_INVALID_OPTION, found + " twice; each rank needs a GPU of its own. Name each once");
+      refuse("; this machine has " + Count(device_count, "GPU") + ", counted from 0" + VisibleDevices() +
+             ". Name one of these");
+    if (!seen.insert(id).second) refuse(" twice; each rank needs a GPU of its own. Name each once");
     if (id >= engine.gpus_per_node)
-      throw Failure(EXECUTOR_INVALID_OPTION, found + "; the engine was built for machines of " +
-                                                 Count(engine.gpus_per_node, "GPU") +
-                                                 " (mapping.gpus_per_node). Name a lower id, or bring the GPU to the "
-                                                 "front by CUDA_VISIBLE_DEVICES");
+      refuse("; the engine was built for machines of " + Count(engine.gpus_per_node, "GPU") +
+             " (mapping.gpus_per_node). Name a lower id, or bring the GPU to the front by CUDA_VISIBLE_DEVICES");
   }
 }
 

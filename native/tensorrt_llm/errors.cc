@@ -6,7 +6,8 @@ namespace {
 struct Wording {
   const char* part;
   ExecutorCode code;
-  const char* mend;
+  const char* fix;
+  const char* field = "";  // the option it is about
 };
 
 constexpr char kRestart[] =
@@ -22,7 +23,7 @@ constexpr char kAdapter[] =
     "--max_lora_rank";
 constexpr char kExtraIds[] =
     "Give multimodal.token_extra_ids, one for each token of the prompt, or load the engine without "
-    "kv_cache.block_reuse";
+    "kvCache.blockReuse";
 constexpr char kStartRanks[] = "Start one process for each rank: mpirun -n RANKS, or leave parallel.mode out";
 
 // The first that the message contains holds. Those of CUDA come first: after one of them every request fails.
@@ -41,39 +42,41 @@ constexpr Wording kWordings[] = {
     {"MPI error", EXECUTOR_FAILED,
      "What Open MPI wrote to standard error says why. Start this process again, or load with isolation: 'process'"},
     {"exceeds maximum input length", EXECUTOR_PROMPT_TOO_LONG,
-     "Shorten it, or build the engine for more: with chunked context max_seq_len is the limit, else max_num_tokens"},
+     "Shorten it, or build the engine for more: with chunked context its --max_seq_len is the limit, else "
+     "--max_num_tokens"},
     {"gather_context_logits", EXECUTOR_UNSUPPORTED, "Build the engine with --gather_context_logits"},
-    {"gather_generation_logits", EXECUTOR_UNSUPPORTED, "Load the engine with gather_generation_logits"},
-    {"gatherGenerationLogits", EXECUTOR_UNSUPPORTED, "Load the engine with gather_generation_logits"},
-    {"GuidedDecoder is not setup", EXECUTOR_UNSUPPORTED, "Load the engine with guided.backend"},
-    {"with beam search", EXECUTOR_INVALID_OPTION, "Leave sampling.beam_width out"},
+    {"gather_generation_logits", EXECUTOR_UNSUPPORTED, "Load the engine with gatherGenerationLogits"},
+    {"gatherGenerationLogits", EXECUTOR_UNSUPPORTED, "Load the engine with gatherGenerationLogits"},
+    {"GuidedDecoder is not setup", EXECUTOR_UNSUPPORTED, "Load the engine with guidedDecoding", "guided"},
+    {"with beam search", EXECUTOR_INVALID_OPTION, "Leave beamWidth out", "beam_width"},
     {"Shutdown called", EXECUTOR_CLOSED, "Load the engine again"},
     {"Request is too large", EXECUTOR_INVALID_INPUT, "Send less with one request"},
     {"not found in cache", EXECUTOR_INVALID_INPUT,
      "Send lora.weights and lora.config with the request that first names the adapter, and again where others have "
-     "taken its place"},
-    {"Cache is full", EXECUTOR_OUT_OF_MEMORY,
-     "Run fewer adapters at once, or load the engine with a larger peft_cache"},
-    {"lora weights", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"lora_weights", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"lora keys", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"lora_keys", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"lora module", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"each lora request", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"Expected layerId", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"Expected adapterSize", EXECUTOR_INVALID_INPUT, kAdapter},
-    {"Invalid low_rank", EXECUTOR_INVALID_INPUT, kAdapter},
+     "taken its place",
+     "lora"},
+    {"Cache is full", EXECUTOR_OUT_OF_MEMORY, "Run fewer adapters at once, or load the engine with a larger peftCache"},
+    {"lora weights", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"lora_weights", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"lora keys", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"lora_keys", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"lora module", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"each lora request", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"Expected layerId", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"Expected adapterSize", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
+    {"Invalid low_rank", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
     {"Draft tokens length", EXECUTOR_INVALID_OPTION,
      "Send fewer drafted tokens, or build the engine with --speculative_decoding_mode draft_tokens_external and a "
-     "larger --max_draft_len"},
-    {"Embedding bias", EXECUTOR_UNSUPPORTED, "Build the engine with --logits_dtype float32"},
+     "larger --max_draft_len",
+     "draft"},
+    {"Embedding bias", EXECUTOR_UNSUPPORTED, "Build the engine with --logits_dtype float32", "logit_bias"},
     {"Input token extra ids", EXECUTOR_INVALID_INPUT, kExtraIds},
     {"inputTokenExtraIds", EXECUTOR_INVALID_INPUT, kExtraIds},
     {"prompt embedding table", EXECUTOR_INVALID_INPUT, "Give multimodal.prompt_table as [rows, hidden size]"},
     {"Incorrect sampling config", EXECUTOR_INVALID_OPTION,
      "What TensorRT-LLM has printed names the option; set it within its range"},
     {"Request sequence length", EXECUTOR_INVALID_OPTION,
-     "Ask for fewer max_tokens, or load the engine with chunked_context, or with scheduler.capacity_policy left out"},
+     "Ask for fewer maxTokens, or load the engine with chunkedContext, or with scheduler.capacityPolicy left out"},
     // While an engine is loaded:
     {"incompatible device", EXECUTOR_ENGINE_WEIGHTS, "Build the engine again on a GPU of this kind"},
     {"Version tag does not match", EXECUTOR_ENGINE_WEIGHTS, kOtherTensorRt},
@@ -90,7 +93,7 @@ constexpr Wording kWordings[] = {
     {"no kernel image is available", EXECUTOR_UNAVAILABLE,
      "This TensorRT-LLM has no code for this GPU: 0.14 is the last for Turing, 0.17 the first for Blackwell"},
     {"invalid device ordinal", EXECUTOR_ENGINE_RANKS,
-     "Each rank needs a GPU of its own: name them by parallel.device_ids"},
+     "Each rank needs a GPU of its own: name them by parallel.deviceIds"},
     {"worldSize is expected to be equal to tp", EXECUTOR_ENGINE_RANKS, kStartRanks},
     {"!= TP size", EXECUTOR_ENGINE_RANKS, kStartRanks},
     {"Error opening engine file", EXECUTOR_ENGINE_RANKS, "Copy the whole engine directory to where each rank runs"},
@@ -101,9 +104,9 @@ constexpr Wording kWordings[] = {
     {"Unsupported architecture", EXECUTOR_MODEL_UNSUPPORTED,
      "Build the engine with --context_fmha disable, or use a later GPU"},
     {"Failed to allocate memory for weights", EXECUTOR_OUT_OF_MEMORY,
-     "Free GPU memory, or load with a smaller gpu_weights_fraction"},
+     "Free GPU memory, or load with a smaller gpuWeightsFraction", "gpu_weights_fraction"},
     {"Failed to create an execution context", EXECUTOR_OUT_OF_MEMORY,
-     "Free GPU memory, or build the engine with a smaller max_num_tokens or max_batch_size"},
+     "Free GPU memory, or build the engine with a smaller --max_num_tokens or --max_batch_size"},
     {"Requested amount of GPU memory", EXECUTOR_OUT_OF_MEMORY, "Free GPU memory, or build the engine for more ranks"},
     {"out of memory", EXECUTOR_OUT_OF_MEMORY, "Free GPU memory, or load with a smaller KV cache or batch"},
     {"OutOfMemory", EXECUTOR_OUT_OF_MEMORY, "Free GPU memory, or load with a smaller KV cache or batch"},
@@ -133,7 +136,7 @@ executor::Failure FailureOf(std::string_view text, ExecutorCode otherwise, std::
   const std::string message = "TensorRT-LLM: " + MessageOf(text);
   for (const Wording& wording : kWordings)
     if (text.find(wording.part) != std::string_view::npos)
-      return executor::Failure(wording.code, message + ". " + wording.mend, request_id);
+      return executor::Failure(wording.code, message + ". " + wording.fix, request_id).About(wording.field);
   return executor::Failure(otherwise, message, request_id);
 }
 

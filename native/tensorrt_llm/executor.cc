@@ -109,7 +109,7 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
   limits_.generation_logits = GathersGenerationLogits(config, engine_);
   for (uint32_t i = 0; i < given.additional_output_count; ++i)
     limits_.additional_outputs[given.additional_outputs[i]] = given.additional_output_context[i] != 0;
-  limits_.guided_decoding = given.guided != nullptr;
+  limits_.guided_decoding = given.guided_decoding != nullptr;
   LoadPlugins(library_dir);
   const auto orchestrator = config.getParallelConfig()->getOrchestratorConfig();
   log_(LOG_INFO, "TensorRT-LLM " + std::string(tle::version()) + " in " + library_dir + " loads " + engine_.dir + ": " +
@@ -157,7 +157,7 @@ void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t cou
   if (!leads_)
     throw Failure(EXECUTOR_UNSUPPORTED, "this process is rank " + std::to_string(info_.rank) +
                                             " of the engine, which takes no requests. Send them from the process that "
-                                            "leads: rank 0, or the first of parallel.participant_ids");
+                                            "leads: rank 0, or the first of parallel.participantIds");
   std::vector<tle::Request> made;
   std::vector<Pending> pending;
   std::unordered_set<uint64_t> seen;
@@ -176,8 +176,9 @@ void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t cou
                     request.id);
   if (ids_.CountQueuedWith(pending) > max_queue_size_)
     throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(ids_.CountQueued()) + " requests wait and " +
-                                           std::to_string(count) + " came; max_queue_size is " +
-                                           std::to_string(max_queue_size_) + ". Try again later");
+                                           std::to_string(count) + " came; maxQueueSize is " +
+                                           std::to_string(max_queue_size_) + ". Try again later")
+        .About("max_queue_size");
   std::vector<tle::IdType> engine_ids;
   try {
     engine_ids = executor_->enqueueRequests(made);

@@ -60,12 +60,14 @@ bool IfHas(T& object, Use use) {
 struct Since {
   const char* field;
   const char* version;
+  const char* value = "";  // where the version lacks one value of the field only: "'static-batch'"
 };
 
 [[noreturn]] inline void ThrowLacks(const Since& since) {
-  throw executor::Failure(EXECUTOR_UNSUPPORTED, std::string(since.field) + " is set; TensorRT-LLM " +
-                                                    tle::kTensorRtLlmVersion + " does not have it, " + since.version +
-                                                    " and later do. Leave it out, or install a later version");
+  const std::string is = *since.value == 0 ? " is set" : std::string(" is ") + since.value;
+  throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, since.field,
+                                is + "; TensorRT-LLM " + tle::kTensorRtLlmVersion + " does not have it, " +
+                                    since.version + " and later do. Leave it out, or install a later version");
 }
 
 // Runs use(object), or refuses the field where this version has no such thing.

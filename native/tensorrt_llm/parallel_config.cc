@@ -11,6 +11,7 @@ namespace adapter {
 namespace {
 
 using executor::Failure;
+using executor::OptionFailure;
 
 std::string Ranks(int count) { return std::to_string(count) + (count == 1 ? " rank" : " ranks"); }
 
@@ -21,23 +22,23 @@ std::string Found(int processes) {
 
 void CheckDevices(const std::vector<tle::SizeType32>& devices, uint32_t nodes, const Engine& engine) {
   if (devices.empty() || devices.size() * nodes == static_cast<size_t>(engine.world_size())) return;
-  throw Failure(EXECUTOR_ENGINE_RANKS, "parallel.device_ids names " + std::to_string(devices.size()) + " devices on " +
-                                           std::to_string(nodes) + " node(s); the engine has " +
-                                           Ranks(engine.world_size()) + ". Name one device for each");
+  throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.device_ids",
+                      " names " + std::to_string(devices.size()) + " devices on " + std::to_string(nodes) +
+                          " node(s); the engine has " + Ranks(engine.world_size()) + ". Name one device for each");
 }
 
 // The processes of mpirun that run the ranks, the first of them as their leader.
 void CheckParticipants(const std::vector<tle::SizeType32>& participants, int processes, const Engine& engine) {
   if (participants.empty()) return;
   if (participants.size() != static_cast<size_t>(engine.world_size()))
-    throw Failure(EXECUTOR_ENGINE_RANKS, "parallel.participant_ids names " + std::to_string(participants.size()) +
-                                             " processes; the engine has " + Ranks(engine.world_size()) +
-                                             ". Name one process for each");
+    throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.participant_ids",
+                        " names " + std::to_string(participants.size()) + " processes; the engine has " +
+                            Ranks(engine.world_size()) + ". Name one process for each");
   const auto [least, most] = std::minmax_element(participants.begin(), participants.end());
   if (*least < 0 || *most >= std::max(processes, 1))
-    throw Failure(EXECUTOR_ENGINE_RANKS, "parallel.participant_ids names process " +
-                                             std::to_string(*least < 0 ? *least : *most) + "; " + Found(processes) +
-                                             ". Name processes of mpirun, which count from 0");
+    throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.participant_ids",
+                        " names process " + std::to_string(*least < 0 ? *least : *most) + "; " + Found(processes) +
+                            ". Name processes of mpirun, which count from 0");
 }
 
 // Each process of mpirun is a rank, or one of those that participants names.
@@ -48,29 +49,31 @@ void CheckLeader(const std::vector<tle::SizeType32>& participants, int processes
                 "the engine has " + Ranks(engine.world_size()) + "; in leader mode each is a process, but " +
                     Found(processes) + ". Start it with mpirun -n " + count +
                     (processes == 0 ? ", or leave parallel.mode out: then this process starts the ranks"
-                                    : ", or name the processes that run it in parallel.participant_ids"));
+                                    : ", or name the processes that run it in parallel.participantIds"));
 }
 
 tle::OrchestratorConfig SpawningOrchestrator(const ExecutorParallelConfig& given, int processes,
                                              const std::string& library_dir) {
   if (processes > 1)
-    throw Failure(EXECUTOR_ENGINE_RANKS, "parallel.mode is orchestrator under mpirun -n " + std::to_string(processes) +
-                                             "; it starts the ranks itself. Start one process, or use leader mode");
+    throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.mode",
+                        " is orchestrator under mpirun -n " + std::to_string(processes) +
+                            "; it starts the ranks itself. Start one process, or use leader mode");
   if (given.participant_id_count > 0)
-    throw Failure(EXECUTOR_INVALID_OPTION,
-                  "parallel.participant_ids is set, but the orchestrator starts the ranks itself. Leave it out");
+    throw OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.participant_ids",
+                        " is set, but the orchestrator starts the ranks itself. Leave it out");
   return tle::OrchestratorConfig(true, FindWorkerProgram(given.worker_path, library_dir), nullptr, true);
 }
 
 // mpirun has started the ranks beside process 0, which orchestrates them.
 tle::OrchestratorConfig OrchestratorUnderMpirun(const std::vector<tle::SizeType32>& participants, int processes) {
   if (processes < 2)
-    throw Failure(EXECUTOR_ENGINE_RANKS, "parallel.spawn_processes is false, so mpirun starts the ranks; " +
-                                             Found(processes) + ". Start it with mpirun, or leave the option out");
+    throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.spawn_processes",
+                        " is false, so mpirun starts the ranks; " + Found(processes) +
+                            ". Start it with mpirun, or leave the option out");
   if (participants.empty() || std::count(participants.begin(), participants.end(), 0) > 0)
-    throw Failure(EXECUTOR_INVALID_OPTION,
-                  "parallel.participant_ids must name the processes that run the ranks where parallel.spawn_processes "
-                  "is false; process 0 is their orchestrator, and none of them");
+    throw OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.participant_ids",
+                        " must name the processes that run the ranks where parallel.spawnProcesses "
+                        "is false; process 0 is their orchestrator, and none of them");
   return tle::OrchestratorConfig(MpirunRank() == 0, std::string(), nullptr, false);
 }
 

@@ -30,7 +30,8 @@ struct Pending {
   bool context_logits;
   bool generation_logits;
   uint32_t top_logprobs;
-  uint32_t prompt_logprobs;  // as in ExecutorOutputConfig: 0 none, else 1 + how many of the likeliest
+  bool prompt_logprobs;
+  uint32_t top_prompt_logprobs;
   std::vector<PendingSequence> sequences;
   // How many ids the engine has counted for it: it makes every sequence but the first a request of its own.
   uint32_t engine_ids;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/sequence_count.h"
 #include "native/tensorrt_llm/decoding_config.h"
 #include "native/tensorrt_llm/errors.h"
 #include "native/tensorrt_llm/request_extras.h"
@@ -17,6 +18,7 @@ namespace adapter {
 namespace {
 
 using executor::Failure;
+using executor::OptionFailure;
 using executor::ReadStruct;
 
 class Maker {
@@ -33,9 +35,9 @@ class Maker {
     CheckBeams();
     CheckOutput();
     if (given_.lora != nullptr && !engine_.runs_adapters)
-      throw Failure(EXECUTOR_UNSUPPORTED,
-                    "lora is set; the engine was built without adapters. Build it with --lora_plugin auto and "
-                    "--lora_target_modules, or leave lora out");
+      throw OptionFailure(EXECUTOR_UNSUPPORTED, "lora",
+                          " is set; the engine was built without adapters. Build it with --lora_plugin auto and "
+                          "--lora_target_modules, or leave lora out");
     Pending pending = MakePending();
     tle::Request request({given_.tokens, given_.tokens + given_.token_count},
                          static_cast<tle::SizeType32>(pending.max_tokens));
@@ -44,7 +46,7 @@ class Maker {
     request.setReturnAllGeneratedTokens(pending.replaces_tokens);
     request.setSamplingConfig(MakeSampling(sampling_, engine_.vocab_size));
     if (BeamWidth(sampling_) == 1 && pending.sequences.size() > 1 && !kSamplesBySampling)
-      Need(request, {"sampling.sequences", "0.13"}, [&](auto& r) -> decltype(r.setNumReturnSequences(1)) {
+      Need(request, {"n", "0.13"}, [&](auto& r) -> decltype(r.setNumReturnSequences(1)) {
         r.setNumReturnSequences(static_cast<tle::SizeType32>(pending.sequences.size()));
       });
     request.setOutputConfig(MakeOutput(pending));
@@ -68,77 +70,83 @@ class Maker {
     if (given_.token_count > static_cast<uint32_t>(limits_.max_input_len))
       throw Failure(EXECUTOR_PROMPT_TOO_LONG,
                     "the prompt has " + std::to_string(given_.token_count) + " tokens; at most " +
-                        std::to_string(limits_.max_input_len) + " fit (max_seq_len is " +
+                        std::to_string(limits_.max_input_len) + " fit (maxSeqLen is " +
                         std::to_string(limits_.max_seq_len) +
-                        ", and without chunked context max_num_tokens holds too). Shorten it, or build the engine for "
+                        ", and without chunked context maxNumTokens holds too). Shorten it, or build the engine for "
                         "more");
     // A prompt table's virtual tokens lie above the vocabulary.
     if (given_.multimodal == nullptr) CheckTokens("tokens", given_.tokens, given_.token_count);
-    if (given_.max_tokens == 0) throw Failure(EXECUTOR_INVALID_OPTION, "max_tokens is 0; it must be at least 1");
+    if (given_.max_tokens == 0)
+      throw OptionFailure(EXECUTOR_INVALID_OPTION, "max_tokens", " is 0; it must be at least 1");
     if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > given_.max_tokens)
-      throw Failure(EXECUTOR_INVALID_OPTION, "sampling.min_tokens is " + std::to_string(sampling_.min_tokens) +
-                                                 "; it must be at most max_tokens, " +
-                                                 std::to_string(given_.max_tokens));
+      throw OptionFailure(EXECUTOR_INVALID_OPTION, "min_tokens",
+                          " is " + std::to_string(sampling_.min_tokens) + "; it must be at most maxTokens, " +
+                              std::to_string(given_.max_tokens));
     if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0 && given_.end_id_count > 1)
-      throw Failure(EXECUTOR_UNSUPPORTED,
-                    "sampling.min_tokens is set with " + std::to_string(given_.end_id_count) +
-                        " end ids; TensorRT-LLM holds one of them back only. Give one, as eos_token_id of "
-                        "generation_config.json, or leave sampling.min_tokens out");
-    const uint32_t sequences = BeamWidth(sampling_) > 1 ? 1 : SequenceCount(sampling_);
-    if (sequences > limits_.max_num_sequences)
-      throw Failure(EXECUTOR_INVALID_OPTION,
-                    "sampling.sequences is " + std::to_string(sequences) + "; at most " +
-                        std::to_string(limits_.max_num_sequences) +
-                        " run at once. Ask for fewer, or load the engine with a larger max_batch_size");
+      throw OptionFailure(EXECUTOR_UNSUPPORTED, "min_tokens",
+                          " is set with " + std::to_string(given_.end_id_count) +
+                              " end ids; TensorRT-LLM holds one of them back only. Give one, as eos_token_id of "
+                              "generation_config.json, or leave minTokens out");
+    const auto asked_for = executor::SequencesAskedFor(sampling_);
+    if (BeamWidth(sampling_) == 1 && asked_for && asked_for->count > limits_.max_num_sequences)
+      throw OptionFailure(EXECUTOR_INVALID_OPTION, asked_for->field,
+                          " is " + std::to_string(asked_for->count) + "; at most " +
+                              std::to_string(limits_.max_num_sequences) +
+                              " run at once. Ask for fewer, or load the engine with a larger maxBatchSize");
   }
 
   // TensorRT-LLM finds these in the batch, and ends all requests that run.
   void CheckBeams() const {
     const uint32_t beam_width = BeamWidth(sampling_);
     if (beam_width > limits_.max_beam_width)
-      throw Failure(EXECUTOR_INVALID_OPTION, "sampling.beam_width is " + std::to_string(beam_width) +
-                                                 "; it must be at most max_beam_width, " +
-                                                 std::to_string(limits_.max_beam_width));
-    if (beam_width > 1 && given_.external_draft != nullptr)
-      throw Failure(EXECUTOR_INVALID_OPTION, "external_draft is set with a sampling.beam_width of " +
-                                                 std::to_string(beam_width) +
-                                                 "; drafts are checked for one output only. Leave one of the two out");
+      throw OptionFailure(EXECUTOR_INVALID_OPTION, "beam_width",
+                          " is " + std::to_string(beam_width) + "; it must be at most maxBeamWidth, " +
+                              std::to_string(limits_.max_beam_width));
+    if (beam_width > 1 && given_.draft != nullptr)
+      throw OptionFailure(EXECUTOR_INVALID_OPTION, "draft",
+                          " is set with a beamWidth of " + std::to_string(beam_width) +
+                              "; drafts are checked for one output only. Leave one of the two out");
   }
 
   void CheckOutput() const {
-    const bool needs_generation = output_.flags & OUTPUT_GENERATION_LOGITS || output_.top_logprobs > 0;
+    const bool needs_generation = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS || output_.top_logprobs > 0;
     if (needs_generation && !limits_.generation_logits)
-      throw Failure(EXECUTOR_UNSUPPORTED,
-                    "output.top_logprobs and generation logits need the logits gathered; load the engine with "
-                    "gather_generation_logits, or before 0.19 build it with --gather_generation_logits");
-    const bool needs_context = output_.flags & OUTPUT_CONTEXT_LOGITS || output_.prompt_logprobs > 0;
+      throw OptionFailure(EXECUTOR_UNSUPPORTED, output_.top_logprobs > 0 ? "top_logprobs" : "return_generation_logits",
+                          " is set, and the engine does not gather logits; load it with gatherGenerationLogits, or "
+                          "before 0.19 build it with --gather_generation_logits");
+    const bool needs_context = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS || WantsPromptLogprobs();
     if (needs_context && !engine_.gather_context_logits)
-      throw Failure(EXECUTOR_UNSUPPORTED,
-                    "output.prompt_logprobs and context logits need the prompt's logits; build the engine with "
-                    "--gather_context_logits");
-    const auto vocab_size = static_cast<uint32_t>(engine_.vocab_size);
-    const uint32_t prompt_top = output_.prompt_logprobs > 0 ? output_.prompt_logprobs - 1 : 0;
-    if (std::max(output_.top_logprobs, prompt_top) > vocab_size)
-      throw Failure(EXECUTOR_INVALID_OPTION,
-                    "output asks for the " + std::to_string(std::max(output_.top_logprobs, prompt_top)) +
-                        " likeliest tokens; the vocabulary has " + std::to_string(vocab_size) + " tokens");
+      throw OptionFailure(EXECUTOR_UNSUPPORTED, WantsPromptLogprobs() ? "prompt_logprobs" : "return_context_logits",
+                          " is set, and the engine does not gather the prompt's logits; build it with "
+                          "--gather_context_logits");
+    const auto check_top = [&](const char* field, uint32_t count) {
+      if (count > static_cast<uint32_t>(engine_.vocab_size))
+        throw OptionFailure(
+            EXECUTOR_INVALID_OPTION, field,
+            " is " + std::to_string(count) + "; the vocabulary has " + std::to_string(engine_.vocab_size) + " tokens");
+    };
+    check_top("top_logprobs", output_.top_logprobs);
+    check_top("top_prompt_logprobs", output_.top_prompt_logprobs);
   }
+
+  bool WantsPromptLogprobs() const { return output_.flags & OUTPUT_PROMPT_LOGPROBS || output_.top_prompt_logprobs > 0; }
 
   Pending MakePending() const {
     Pending pending{};
     pending.id = given_.id;
     pending.prompt_tokens = given_.token_count;
-    if (output_.prompt_logprobs > 0) pending.prompt.assign(given_.tokens, given_.tokens + given_.token_count);
+    if (WantsPromptLogprobs()) pending.prompt.assign(given_.tokens, given_.tokens + given_.token_count);
     pending.max_tokens =
         std::min<size_t>(given_.max_tokens, static_cast<size_t>(limits_.max_seq_len) - given_.token_count);
     pending.streaming = given_.streaming != 0;
     pending.replaces_tokens = pending.streaming && BeamWidth(sampling_) > 1;
     pending.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);
     pending.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
-    pending.context_logits = output_.flags & OUTPUT_CONTEXT_LOGITS;
-    pending.generation_logits = output_.flags & OUTPUT_GENERATION_LOGITS;
+    pending.context_logits = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS;
+    pending.generation_logits = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS;
     pending.top_logprobs = output_.top_logprobs;
-    pending.prompt_logprobs = output_.prompt_logprobs;
+    pending.prompt_logprobs = WantsPromptLogprobs();
+    pending.top_prompt_logprobs = output_.top_prompt_logprobs;
     pending.sequences.resize(SequenceCount(sampling_));
     pending.engine_ids = BeamWidth(sampling_) > 1 ? 1 : static_cast<uint32_t>(pending.sequences.size());
     pending.submitted = Pending::Clock::now();
@@ -148,20 +156,20 @@ class Maker {
   tle::OutputConfig MakeOutput(const Pending& pending) const {
     tle::OutputConfig output;
     output.returnLogProbs = pending.logprobs;
-    output.returnContextLogits = pending.context_logits || pending.prompt_logprobs > 0;
+    output.returnContextLogits = pending.context_logits || pending.prompt_logprobs;
     output.returnGenerationLogits = pending.generation_logits || pending.top_logprobs > 0;
     output.excludeInputFromOutput = true;
     // Always: how much of the prompt was found in the cache is told nowhere else.
     IfHas(output, [](auto& o) -> decltype(void(o.returnPerfMetrics)) { o.returnPerfMetrics = true; });
     if (output_.additional_output_count > 0)
-      Need(output, {"output.additional_outputs", "0.17"}, [&](auto& o) -> decltype(void(o.additionalModelOutputs)) {
+      Need(output, {"additional_outputs", "0.17"}, [&](auto& o) -> decltype(void(o.additionalModelOutputs)) {
         auto& outputs = o.additionalModelOutputs.emplace();
         for (uint32_t i = 0; i < output_.additional_output_count; ++i) {
           const auto known = limits_.additional_outputs.find(output_.additional_outputs[i]);
           if (known == limits_.additional_outputs.end())
-            throw Failure(EXECUTOR_INVALID_OPTION,
-                          "output.additional_outputs names " + std::string(output_.additional_outputs[i]) +
-                              "; it must be one of those the engine was loaded with. Name it at load");
+            throw OptionFailure(EXECUTOR_INVALID_OPTION, "additional_outputs",
+                                " names " + std::string(output_.additional_outputs[i]) +
+                                    "; it must be one of those the engine was loaded with. Name it at load");
           outputs.emplace_back(known->first, known->second);
         }
       });
@@ -170,12 +178,14 @@ class Maker {
 
   // The engine watches one end id; the others are stop words of one token, which RowsOf takes off again.
   void SetEnds(tle::Request* request) const {
-    CheckTokens("end_ids", given_.end_ids, given_.end_id_count);
+    for (uint32_t i = 0; i < given_.end_id_count; ++i)
+      if (!IsToken(given_.end_ids[i]))
+        throw Failure(EXECUTOR_INVALID_INPUT, "end id " + std::to_string(given_.end_ids[i]) + TokenIds());
     if (given_.end_id_count > 0) request->setEndId(given_.end_ids[0]);
-    std::list<tle::VecTokens> stop_words = Words("stop_words", given_.stop_words);
+    std::list<tle::VecTokens> stop_words = Words("stop_tokens", given_.stop_tokens);
     for (uint32_t i = 1; i < given_.end_id_count; ++i) stop_words.push_back({given_.end_ids[i]});
     if (!stop_words.empty()) request->setStopWords(stop_words);
-    std::list<tle::VecTokens> bad_words = Words("bad_words", given_.bad_words);
+    std::list<tle::VecTokens> bad_words = Words("bad_tokens", given_.bad_tokens);
     bad_words.remove_if([&](const tle::VecTokens& word) {
       const int32_t* const end = given_.end_ids + given_.end_id_count;
       return word.size() == 1 && std::find(given_.end_ids, end, word[0]) != end;
@@ -184,15 +194,18 @@ class Maker {
   }
 
   void SetBias(tle::Request* request) const {
-    if (given_.bias_count == 0) return;
-    CheckTokens("bias_tokens", given_.bias_tokens, given_.bias_count);
+    const ExecutorLogitBias& given = given_.logit_bias;
+    if (given.count == 0) return;
     std::vector<float> bias(static_cast<size_t>(engine_.padded_vocab_size()));
-    for (uint32_t i = 0; i < given_.bias_count; ++i) {
-      if (!std::isfinite(given_.bias_values[i]))
-        throw Failure(EXECUTOR_INVALID_OPTION, "bias_values[" + std::to_string(i) + "] is " +
-                                                   std::to_string(given_.bias_values[i]) +
-                                                   "; it must be a finite number");
-      bias[static_cast<size_t>(given_.bias_tokens[i])] += given_.bias_values[i];
+    for (uint32_t i = 0; i < given.count; ++i) {
+      if (!IsToken(given.tokens[i]))
+        throw OptionFailure(EXECUTOR_INVALID_INPUT, "logit_bias",
+                            " names token " + std::to_string(given.tokens[i]) + TokenIds());
+      if (!std::isfinite(given.values[i]))
+        throw OptionFailure(EXECUTOR_INVALID_OPTION, "logit_bias",
+                            "[" + std::to_string(given.tokens[i]) + "] is " + std::to_string(given.values[i]) +
+                                "; it must be a finite number");
+      bias[static_cast<size_t>(given.tokens[i])] += given.values[i];
     }
     request->setEmbeddingBias(MakeVector(bias));
   }
@@ -203,8 +216,8 @@ class Maker {
       const int32_t* const word = given.tokens + given.offsets[i];
       const uint32_t length = given.offsets[i + 1] - given.offsets[i];
       if (length == 0)
-        throw Failure(EXECUTOR_INVALID_OPTION,
-                      std::string(field) + "[" + std::to_string(i) + "] has no token; give it at least one");
+        throw OptionFailure(EXECUTOR_INVALID_OPTION, field,
+                            "[" + std::to_string(i) + "] has no token; give it at least one");
       CheckTokens(field, word, length);
       words.emplace_back(word, word + length);
     }
@@ -213,11 +226,12 @@ class Maker {
 
   void CheckTokens(const char* field, const int32_t* tokens, uint32_t count) const {
     for (uint32_t i = 0; i < count; ++i)
-      if (tokens[i] < 0 || tokens[i] >= engine_.vocab_size)
-        throw Failure(EXECUTOR_INVALID_INPUT, std::string(field) + "[" + std::to_string(i) + "] is " +
-                                                  std::to_string(tokens[i]) + "; the model's token ids are 0 to " +
-                                                  std::to_string(engine_.vocab_size - 1));
+      if (!IsToken(tokens[i]))
+        throw OptionFailure(EXECUTOR_INVALID_INPUT, field,
+                            "[" + std::to_string(i) + "] is " + std::to_string(tokens[i]) + TokenIds());
   }
+  bool IsToken(int32_t token) const { return token >= 0 && token < engine_.vocab_size; }
+  std::string TokenIds() const { return "; the model's token ids are 0 to " + std::to_string(engine_.vocab_size - 1); }
 
   const ExecutorRequest& given_;
   const ExecutorSampling sampling_;
@@ -232,7 +246,7 @@ MadeRequest MakeRequest(const ExecutorRequest& given, const Engine& engine, cons
   try {
     return Maker(given, engine, limits).Make();
   } catch (const Failure& failure) {
-    throw Failure(failure.code(), failure.what(), given.id);
+    throw Failure(failure).OfRequest(given.id);
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& refused) {  // the setters of TensorRT-LLM check what they are given
@@ -241,9 +255,9 @@ MadeRequest MakeRequest(const ExecutorRequest& given, const Engine& engine, cons
 }
 
 uint64_t Capabilities(const Engine& engine, const RequestLimits& limits) {
-  uint64_t can = CAN_LOGPROBS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS | CAN_MIN_TOKENS |
-                 CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_PRIORITY | CAN_LOOKAHEAD |
-                 CAN_EXTERNAL_DRAFT | CAN_PROMPT_TUNING | ExtraCapabilities();
+  uint64_t can = CAN_LOGPROBS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS | CAN_MIN_TOKENS |
+                 CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_PRIORITY | CAN_LOOKAHEAD | CAN_DRAFT |
+                 CAN_PROMPT_TUNING | ExtraCapabilities();
   const auto add = [&](bool has, uint64_t bit) { can |= has ? bit : 0; };
   add(limits.max_beam_width > 1, CAN_BEAM_SEARCH);
   add(engine.runs_adapters, CAN_LORA);

@@ -23,9 +23,9 @@ std::optional<tle::Tensor> MakeOptional(const ExecutorTensor* given) {
 tle::VecTokens TokensOf(const int32_t* tokens, uint32_t count) { return {tokens, tokens + count}; }
 
 void SetNumbers(const ExecutorRequest& given, tle::Request* request) {
-  if (given.set & REQUEST_TIME_LIMIT)
-    Need(*request, {"time_limit_ms", "0.16"}, [&](auto& r) -> decltype(r.setAllottedTimeMs(milliseconds())) {
-      r.setAllottedTimeMs(milliseconds(given.time_limit_ms));
+  if (given.set & REQUEST_TIMEOUT)
+    Need(*request, {"timeout_ms", "0.16"}, [&](auto& r) -> decltype(r.setAllottedTimeMs(milliseconds())) {
+      r.setAllottedTimeMs(milliseconds(given.timeout_ms));
     });
   if (given.set & REQUEST_CACHE_SALT)
     Need(*request, {"cache_salt", "1.1"},
@@ -45,11 +45,11 @@ void SetRetention(const ExecutorKvRetention& given, Request* request) {
     for (uint32_t i = 0; i < given.range_count; ++i) {
       const ExecutorRetentionRange& range = given.ranges[i];
       std::optional<tle::SizeType32> end;
-      if (range.set & RETENTION_END) end = static_cast<tle::SizeType32>(range.token_end);
+      if (range.set & RETENTION_END) end = static_cast<tle::SizeType32>(range.end);
       std::optional<milliseconds> duration;
       if (range.set & RETENTION_DURATION) duration = milliseconds(range.duration_ms);
-      ranges.emplace_back(static_cast<tle::SizeType32>(range.token_start), end,
-                          static_cast<tle::SizeType32>(range.priority), duration);
+      ranges.emplace_back(static_cast<tle::SizeType32>(range.start), end, static_cast<tle::SizeType32>(range.priority),
+                          duration);
     }
     const auto priority = given.set & KV_RETENTION_DECODE_PRIORITY ? static_cast<tle::SizeType32>(given.decode_priority)
                                                                    : Retention::kDefaultRetentionPriority;
@@ -64,7 +64,7 @@ void SetRetention(const ExecutorKvRetention& given, Request* request) {
           Retention(ranges, priority, duration, static_cast<TransferMode>(mode),
                     std::string(given.directory == nullptr ? "" : given.directory)));
     }
-    ThrowLacks({"kv_retention.transfer_mode or directory", "1.0"});
+    ThrowLacks({given.directory != nullptr ? "kv_retention.directory" : "kv_retention.transfer_mode", "1.0"});
   } else {
     ThrowLacks({"kv_retention", "0.15"});
   }
@@ -75,7 +75,7 @@ void SetGuide(const ExecutorGuided& given, Request* request) {
   if constexpr (kIsComplete<Params>) {
     constexpr bool kHasStructuralTag =
         Has<Params>([](auto& p) -> decltype(void(std::decay_t<decltype(p)>::GuideType::kSTRUCTURAL_TAG)) {});
-    if (given.kind == GUIDE_STRUCTURAL_TAG && !kHasStructuralTag) ThrowLacks({"guided.kind structural tag", "1.0"});
+    if (given.kind == GUIDE_STRUCTURAL_TAG && !kHasStructuralTag) ThrowLacks({"guided.structural_tag", "1.0"});
     std::optional<std::string> guide;
     if (given.guide != nullptr) guide = given.guide;
     request->setGuidedDecodingParams(Params(static_cast<typename Params::GuideType>(given.kind), guide));
@@ -93,7 +93,7 @@ void SetEagle(const ExecutorEagle& given, Request* request) {
 }
 
 template <typename Draft = tle::ExternalDraftTokensConfig>
-Draft MakeDraft(const ExecutorExternalDraft& given) {
+Draft MakeDraft(const ExecutorDraft& given) {
   std::optional<float> threshold;
   if (given.has_acceptance_threshold != 0) threshold = given.acceptance_threshold;
   const auto tokens = TokensOf(given.tokens, given.token_count);
@@ -101,7 +101,7 @@ Draft MakeDraft(const ExecutorExternalDraft& given) {
   if (given.fast_logits == 0) return Draft(tokens, logits, threshold);
   if constexpr (kCanMake<Draft, tle::VecTokens, std::optional<tle::Tensor>, std::optional<float>, std::optional<bool>>)
     return Draft(tokens, logits, threshold, std::optional<bool>(true));
-  ThrowLacks({"external_draft.fast_logits", "0.14"});
+  ThrowLacks({"draft.fast_logits", "0.14"});
 }
 
 template <typename Request, typename Mrope = tle::MropeConfig>
@@ -165,14 +165,13 @@ void SetExtras(const ExecutorRequest& given, tle::Request* request) {
   SetNumbers(given, request);
   if (given.lora != nullptr) {
     const ExecutorLora lora = ReadStruct(given.lora);
-    request->setLoraConfig(tle::LoraConfig(lora.task_id, MakeOptional(lora.weights), MakeOptional(lora.config)));
+    request->setLoraConfig(tle::LoraConfig(lora.id, MakeOptional(lora.weights), MakeOptional(lora.config)));
   }
   if (given.lookahead != nullptr) request->setLookaheadConfig(MakeLookahead(*given.lookahead));
   if (given.eagle != nullptr) SetEagle(ReadStruct(given.eagle), request);
   if (given.kv_retention != nullptr) SetRetention(ReadStruct(given.kv_retention), request);
   if (given.guided != nullptr) SetGuide(*given.guided, request);
-  if (given.external_draft != nullptr)
-    request->setExternalDraftTokensConfig(MakeDraft(ReadStruct(given.external_draft)));
+  if (given.draft != nullptr) request->setExternalDraftTokensConfig(MakeDraft(ReadStruct(given.draft)));
   if (given.multimodal != nullptr) SetMultimodal(ReadStruct(given.multimodal), given.token_count, request);
   if (given.type != REQUEST_CONTEXT_AND_GENERATION && !kHasContextPhase<>) ThrowLacks({"type", "0.19"});
   request->setRequestType(static_cast<tle::RequestType>(given.type));
@@ -182,7 +181,7 @@ void SetExtras(const ExecutorRequest& given, tle::Request* request) {
 uint64_t ExtraCapabilities() {
   uint64_t can = 0;
   const auto add = [&](bool has, uint64_t bit) { can |= has ? bit : 0; };
-  add(Has<tle::Request>([](auto& r) -> decltype(r.setAllottedTimeMs(milliseconds())) {}), CAN_TIME_LIMIT);
+  add(Has<tle::Request>([](auto& r) -> decltype(r.setAllottedTimeMs(milliseconds())) {}), CAN_TIMEOUT);
   add(Has<tle::Request>([](auto& r) -> decltype(r.setCacheSaltID(0)) {}), CAN_CACHE_SALT);
   add(kIsComplete<tle::KvCacheRetentionConfig>, CAN_KV_RETENTION);
   add(kIsComplete<tle::GuidedDecodingParams>, CAN_GUIDED);

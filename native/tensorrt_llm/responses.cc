@@ -60,15 +60,16 @@ void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pend
     throw Failure(EXECUTOR_UNSUPPORTED,
                   "the logits of " + std::to_string(logits.rows()) + " of " + std::to_string(pending.prompt_tokens) +
                       " prompt tokens have come; those of blocks found in the cache are not computed. Load the engine "
-                      "with kv_cache.block_reuse 0",
-                  pending.id);
+                      "with kvCache.blockReuse: false",
+                  pending.id)
+        .About("kv_cache.block_reuse");
   details->numbers.prompt_tokens = pending.prompt_tokens;
   if (pending.context_logits)
     for (int64_t row = 0; row < logits.rows(); ++row)
       details->context_logits.insert(details->context_logits.end(), logits.row(row),
                                      logits.row(row) + engine.vocab_size);
-  if (pending.prompt_logprobs == 0) return;
-  const uint32_t top_count = pending.prompt_logprobs - 1;
+  if (!pending.prompt_logprobs) return;
+  const uint32_t top_count = pending.top_prompt_logprobs;
   // Nothing comes before the first token.
   details->prompt_logprobs.push_back(kNan);
   details->prompt_top_tokens.assign(top_count, -1);
@@ -191,7 +192,7 @@ std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool ca
   if (result.isFinal && rows.empty()) rows.emplace_back().request_id = pending->id;
   if (rows.empty()) return rows;
   if (result.isFinal) rows.back().flags |= ROW_REQUEST_FINAL;
-  if (result.contextLogits && (pending->context_logits || pending->prompt_logprobs > 0) &&
+  if (result.contextLogits && (pending->context_logits || pending->prompt_logprobs) &&
       !std::exchange(pending->has_prompt_output, true))
     AddPromptOutput(*result.contextLogits, engine, *pending, DetailsOf(&rows.front()));
   AddAdditionalOutputs(result, &rows.front());
@@ -214,7 +215,7 @@ Row ErrorRow(const Failure& failure, const Pending& pending) {
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
   RowDetails* const details = DetailsOf(&row);
   details->error = std::make_unique<ExecutorError>(executor::EmptyError());
-  executor::Report(details->error.get(), failure.code(), failure.what(), pending.id);
+  executor::Report(details->error.get(), Failure(failure).OfRequest(pending.id));
   AddUsage(pending, &details->numbers);
   return row;
 }

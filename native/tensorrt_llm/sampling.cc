@@ -7,15 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "native/executor/cpp/sequence_count.h"
+
 namespace adapter {
 namespace {
 
-using executor::Failure;
+using executor::OptionFailure;
 
 void Check(bool valid, const char* field, float value, const char* expected) {
   if (!valid)
-    throw Failure(EXECUTOR_INVALID_OPTION,
-                  "sampling." + std::string(field) + " is " + std::to_string(value) + "; it must be " + expected);
+    throw OptionFailure(EXECUTOR_INVALID_OPTION, field, " is " + std::to_string(value) + "; it must be " + expected);
 }
 
 tle::SizeType32 Size(uint32_t value) {
@@ -43,8 +44,7 @@ void SetDraw(const ExecutorSampling& given, int vocab_size, tle::SamplingConfig*
   }
   sampling->setSeed(given.set & SAMPLING_SEED ? given.seed : uint64_t{device()} << 32 | device());
   if (given.set & SAMPLING_MIN_P && given.min_p > 0 && !is_greedy)
-    Need(*sampling, {"sampling.min_p", "0.19"},
-         [&](auto& s) -> decltype(s.setMinP(given.min_p)) { s.setMinP(given.min_p); });
+    Need(*sampling, {"min_p", "0.19"}, [&](auto& s) -> decltype(s.setMinP(given.min_p)) { s.setMinP(given.min_p); });
   if (given.set & SAMPLING_TOP_P_MIN) sampling->setTopPMin(given.top_p_min);
   if (given.set & SAMPLING_TOP_P_RESET_TOKEN) sampling->setTopPResetIds(given.top_p_reset_token);
   if (given.set & SAMPLING_TOP_P_DECAY) sampling->setTopPDecay(given.top_p_decay);
@@ -65,11 +65,12 @@ void SetPenalties(const ExecutorSampling& given, tle::SamplingConfig* sampling) 
     sampling->setFrequencyPenalty(given.frequency_penalty);
   }
   if (given.set & SAMPLING_PROMPT_IGNORE_LENGTH && given.prompt_ignore_length > 0)
-    Need(*sampling, {"sampling.prompt_ignore_length", "1.2"}, [&](auto& s) -> decltype(s.setPromptIgnoreLength(0)) {
-      s.setPromptIgnoreLength(Size(given.prompt_ignore_length));
-    });
-  if (given.set & SAMPLING_NO_REPEAT_NGRAM && given.no_repeat_ngram > 0)
-    sampling->setNoRepeatNgramSize(Size(given.no_repeat_ngram));
+    Need(*sampling, {given.set & SAMPLING_PRESENCE_PENALTY ? "presence_penalty" : "frequency_penalty", "1.2"},
+         [&](auto& s) -> decltype(s.setPromptIgnoreLength(0)) {
+           s.setPromptIgnoreLength(Size(given.prompt_ignore_length));
+         });
+  if (given.set & SAMPLING_NO_REPEAT_NGRAM_SIZE && given.no_repeat_ngram_size > 0)
+    sampling->setNoRepeatNgramSize(Size(given.no_repeat_ngram_size));
 }
 
 void SetBeams(const ExecutorSampling& given, tle::SamplingConfig* sampling) {
@@ -77,7 +78,7 @@ void SetBeams(const ExecutorSampling& given, tle::SamplingConfig* sampling) {
   if (given.set & SAMPLING_LENGTH_PENALTY) sampling->setLengthPenalty(given.length_penalty);
   if (given.set & SAMPLING_EARLY_STOPPING) sampling->setEarlyStopping(Size(given.early_stopping));
   if (given.beam_width_count > 0)
-    Need(*sampling, {"sampling.beam_widths", "0.19"}, [&](auto& s) -> decltype(s.setBeamWidthArray(std::nullopt)) {
+    Need(*sampling, {"beam_widths", "0.19"}, [&](auto& s) -> decltype(s.setBeamWidthArray(std::nullopt)) {
       s.setBeamWidthArray(std::vector<tle::SizeType32>(given.beam_widths, given.beam_widths + given.beam_width_count));
     });
   // 0.13 and 0.14 have it on the request, for samples only; of more beams the first are given.
@@ -94,16 +95,16 @@ uint32_t BeamWidth(const ExecutorSampling& given) {
 }
 
 uint32_t SequenceCount(const ExecutorSampling& given) {
-  return given.set & SAMPLING_SEQUENCES ? std::max(given.sequences, 1u) : BeamWidth(given);
+  const auto asked_for = executor::SequencesAskedFor(given);
+  return asked_for ? std::max(asked_for->count, 1u) : BeamWidth(given);
 }
 
 tle::SamplingConfig MakeSampling(const ExecutorSampling& given, int vocab_size) {
   const uint32_t beam_width = BeamWidth(given);
   if (beam_width > 1 && SequenceCount(given) > beam_width)
-    throw Failure(EXECUTOR_INVALID_OPTION,
-                  "sampling.sequences is " + std::to_string(given.sequences) + "; of beam_width " +
-                      std::to_string(beam_width) +
-                      " beams at most as many can be returned. Ask for fewer, or for more beams");
+    throw OptionFailure(EXECUTOR_INVALID_OPTION, "n",
+                        " is " + std::to_string(given.n) + "; of beamWidth " + std::to_string(beam_width) +
+                            " beams at most as many can be returned. Ask for fewer, or for more beams");
   tle::SamplingConfig sampling(Size(beam_width));
   SetDraw(given, vocab_size, &sampling);
   SetPenalties(given, &sampling);

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { LLMError } from 'node-tensorrt-llm';
-import { fromExecutor, optionOf } from '#lib/addon/executor-error.js';
+import { fromExecutor, fromNative } from '#lib/addon/executor-error.js';
 import { capabilitiesOf } from '#lib/options/capabilities.js';
 import { readGenerateOptions } from '#lib/options/generate.js';
 import { readLoadOptions } from '#lib/options/load.js';
@@ -13,6 +13,8 @@ import { MEMBERS } from '../tools/told.js';
 // lib/ has some numbers of native/executor/*.h a second time. The headers are the contract.
 const root = dirname(createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'));
 const header = (name: string): string => readFileSync(join(root, 'native/executor', name), 'utf8');
+
+const camelCase = (name: string): string => name.replaceAll(/_(.)/g, (_, c: string) => c.toUpperCase());
 
 test('every code of the contract becomes the error code that its header names', () => {
   const codes = [...header('types.h').matchAll(/^ {2}EXECUTOR_\w+ = (\d+), +\/\/ (ERR_\w+)/gm)];
@@ -24,10 +26,9 @@ test('every capability bit of the contract has its name', () => {
   const bits = [...header('executor.h').matchAll(/^ {2}CAN_(\w+) = 1ull << (\d+),/gm)];
   const named = (bit: number): string[] =>
     Object.entries(capabilitiesOf(2 ** bit)).flatMap(([name, has]) => (has ? [name] : []));
-  const camelCase = (name: string): string => name.toLowerCase().replaceAll(/_(.)/g, (_, c: string) => c.toUpperCase());
   assert.deepEqual(
     bits.map(([, , bit]) => named(Number(bit))),
-    bits.map(([, name]) => [camelCase(name as string)]),
+    bits.map(([, name]) => [camelCase((name as string).toLowerCase())]),
   );
 });
 
@@ -72,45 +73,60 @@ const WITHOUT_OPTION: Readonly<Record<string, string>> = {
   ExecutorParallelConfig: 'size set',
   ExecutorPeftCacheConfig: 'size set',
   ExecutorDecodingConfig: 'size',
-  ExecutorGuidedConfig: 'size vocabulary tokenizer_json stop_tokens', // the tokenizer's
+  ExecutorGuidedDecodingConfig: 'size backend vocabulary tokenizer_json stop_tokens', // guidedDecoding is the backend alone
   ExecutorPerfConfig: 'size set prompt_table_offloading',
-  ExecutorSampling: 'size set',
-  ExecutorOutputConfig: 'size flags', // a flag has its option: logprobs, returnContextLogits, returnGenerationLogits
+  ExecutorSampling: 'size set prompt_ignore_length', // goes with the penalties: an output's tokens alone are counted
+  ExecutorOutputConfig: 'size flags',
   ExecutorLora: 'size reserved',
   ExecutorKvRetention: 'size set',
-  ExecutorExternalDraft: 'size has_acceptance_threshold',
+  ExecutorGuided: 'kind guide', // an option for each kind
+  ExecutorDraft: 'size has_acceptance_threshold',
   ExecutorEagle: 'size set',
   ExecutorLookahead: '',
+  ExecutorLogitBias: 'tokens values', // logitBias itself
   // The input's: tokens. Of what this package does not do yet: position_ids, multimodal, language_adapter, type, context_phase.
   ExecutorRequest:
     'size set id tokens streaming end_ids pad_id position_ids language_adapter type multimodal context_phase sampling output',
 };
-/** What stands before the names of their fields in a message. */
+/** The groups of fields that are options of their own. `sampling` and `output` hold a request's own options. */
 const GROUPS: Readonly<Record<string, string>> = {
-  ExecutorSchedulerConfig: 'scheduler.',
-  ExecutorKvCacheConfig: 'kv_cache.',
-  ExecutorParallelConfig: 'parallel.',
-  ExecutorPeftCacheConfig: 'peft_cache.',
-  ExecutorDecodingConfig: 'decoding.',
-  ExecutorGuidedConfig: 'guided.',
-  ExecutorPerfConfig: 'perf.',
-  ExecutorSampling: 'sampling.',
-  ExecutorOutputConfig: 'output.',
-  ExecutorLora: 'lora.',
-  ExecutorKvRetention: 'kv_retention.',
-  ExecutorExternalDraft: 'external_draft.',
-  ExecutorEagle: 'eagle.',
-  ExecutorLookahead: 'lookahead.',
+  ExecutorSchedulerConfig: 'scheduler',
+  ExecutorKvCacheConfig: 'kv_cache',
+  ExecutorParallelConfig: 'parallel',
+  ExecutorPeftCacheConfig: 'peft_cache',
+  ExecutorDecodingConfig: 'decoding',
+  ExecutorPerfConfig: 'perf',
+  ExecutorLora: 'lora',
+  ExecutorKvRetention: 'kv_retention',
+  ExecutorDraft: 'draft',
+  ExecutorEagle: 'eagle',
+  ExecutorLookahead: 'lookahead',
 };
 
 for (const [struct, without] of Object.entries(WITHOUT_OPTION)) {
   test(`each field of ${struct} has an option of its name, but for those that are known to have none`, () => {
-    const fields = (MEMBERS.get(struct) ?? []).filter((name) => !/_count$/.test(name));
+    const fields = (MEMBERS.get(struct) ?? []).filter((name) => !/_count$|^count$/.test(name));
     assert.ok(fields.length > 1);
-    const options = fields.filter((name) => !without.split(' ').includes(name));
-    for (const name of options) {
-      const option = optionOf(`${GROUPS[struct] ?? ''}${name}`) ?? assert.fail(`${name} has no option`);
-      assert.ok(isKnown(option.replace(/ \(.*/, '')), `${name}: there is no option ${option}`);
+    const group = GROUPS[struct];
+    for (const name of fields) {
+      if (without.split(' ').includes(name)) continue;
+      const option = camelCase(group === undefined ? name : `${group}.${name}`);
+      assert.ok(isKnown(option), `${struct}.${name}: there is no option ${option}`);
+    }
+  });
+}
+
+for (const [prefix, read] of [
+  ['OUTPUT_', (name: string) => name],
+  ['GUIDE_', (name: string) => `guided.${name}`],
+] as const) {
+  test(`each ${prefix} of the contract has an option of its name`, () => {
+    const names = [...header('request.h').matchAll(RegExp(`^ {2}${prefix}(\\w+) = `, 'gm'))].map(([, name]) => name);
+    assert.ok(names.length > 3);
+    for (const name of names as string[]) {
+      if (name === 'RETURN_PERF_METRICS') continue; // always on: usage and timing come with every result
+      const option = camelCase(read(name.toLowerCase()));
+      assert.ok(isKnown(option), `there is no option ${option}`);
     }
   });
 }
@@ -122,19 +138,18 @@ function isKnown(path: string): boolean {
     try {
       read(options);
     } catch (error) {
-      return LLMError.is(error) && error.message.startsWith(`${path} is`);
+      return LLMError.is(error) && error.option === path && error.message.startsWith(`${path} is`);
     }
     return false;
   });
 }
 
-test('a message about an option names it as users do', () => {
-  assert.equal(fromExecutor(14, 'max_queue_size is 4').message, 'maxQueue is 4');
-  assert.equal(fromExecutor(13, 'scheduler.batch_size_table is set').message, 'scheduler.batchSizeTable is set');
-  assert.equal(fromExecutor(13, 'sampling.top_p_min; (lora.task_id)').message, 'topPMin; (lora.id)');
-  const others = 'build it with --gather_context_logits; /a/max_seq_len/b.so, hidden_states, config.json, rank0.engine';
-  assert.equal(fromExecutor(13, others).message, others, 'what only looks like a field stays');
-  assert.equal(fromExecutor(9, 'sampling.sequences is 3').message, 'n (or bestOf) is 3');
-  assert.equal(fromExecutor(9, 'kv_cache.max_tokens is 0').message, 'kvCache.maxTokens is 0');
-  assert.equal(fromExecutor(5, 'max_batch_size is no number').message, 'max_batch_size is no number');
+test('what the addon throws becomes an LLMError with its code and its option', () => {
+  const thrown = Object.assign(new Error('maxQueueSize is 4'), { executorCode: 14, option: 'maxQueueSize' });
+  const { code, message, option } = fromNative(thrown);
+  assert.deepEqual(
+    { code, message, option },
+    { code: 'ERR_QUEUE_FULL', message: 'maxQueueSize is 4', option: 'maxQueueSize' },
+  );
+  assert.equal(fromNative(Object.assign(new Error('no'), { executorCode: 1 })).option, undefined);
 });

@@ -353,22 +353,22 @@ describe('load and close', () => {
   test('load takes the sizes it is given, and the executor refuses what it cannot do', async () => {
     const engine = await tinyEngine();
     await assert.rejects(
-      LLM.load(engine, { tensorParallel: 2 }),
-      failsWith('ERR_INVALID_OPTION', /tensorParallel is 2/),
+      LLM.load(engine, { tensorParallelSize: 2 }),
+      failsWith('ERR_INVALID_OPTION', /tensorParallelSize is 2/),
     );
-    const llm = await LLM.load(engine, { maxBatchSize: 1, maxQueue: 1, kvCache: { maxTokens: 256 }, threads: 1 });
+    const llm = await LLM.load(engine, { maxBatchSize: 1, maxQueueSize: 1, kvCache: { maxTokens: 256 }, threads: 1 });
     assert.deepEqual([llm.info.maxBatchSize, llm.info.maxSeqLen, llm.info.kvBlocks], [1, 256, 8]);
     await llm.close();
   });
 
-  test('maxQueue counts the requests that find no place, not those that come at once', async () => {
-    const llm = await LLM.load(await tinyEngine(), { maxBatchSize: 4, maxQueue: 2, threads: 1 });
+  test('maxQueueSize counts the requests that find no place, not those that come at once', async () => {
+    const llm = await LLM.load(await tinyEngine(), { maxBatchSize: 4, maxQueueSize: 2, threads: 1 });
     const generations = [1, 2, 3, 4, 5, 6, 7].map((token) =>
       llm.stream({ tokens: [token] }, { ...GREEDY, maxTokens: 7000 }),
     );
     await assert.rejects(
       generations[6]?.result as Promise<unknown>,
-      failsWith('ERR_QUEUE_FULL', /2 requests wait and 1 came; maxQueue is 2/),
+      failsWith('ERR_QUEUE_FULL', /2 requests wait and 1 came; maxQueueSize is 2/),
     );
     for (const generation of generations.slice(0, 6)) {
       generation.abort();

@@ -44,7 +44,7 @@ const everything: Required<Omit<GenerateOptions, NotTheExecutors>> = {
   repetitionPenalty: 1.5,
   presencePenalty: 0.5,
   frequencyPenalty: -0.5,
-  noRepeatNgram: 3,
+  noRepeatNgramSize: 3,
   logitBias: { 5: -1, 7: 2 },
   badTokens: [[68, 69]],
   n: 2,
@@ -87,13 +87,11 @@ const toldRequest = {
   streaming: 1,
   end_id_count: 1,
   end_ids: [258],
-  stop_words: { count: 2, offsets: [0, 1, 3], tokens: [65, 66, 67] },
-  bad_words: { count: 1, offsets: [0, 2], tokens: [68, 69] },
-  bias_count: 2,
-  bias_tokens: [5, 7],
-  bias_values: [-1, 2],
+  stop_tokens: { count: 2, offsets: [0, 1, 3], tokens: [65, 66, 67] },
+  bad_tokens: { count: 1, offsets: [0, 2], tokens: [68, 69] },
+  logit_bias: { count: 2, tokens: [5, 7], values: [-1, 2] },
   priority: 0.75,
-  time_limit_ms: 60_000,
+  timeout_ms: 60_000,
   cache_salt: String(createHash('sha256').update('tenant 1').digest().readBigUInt64BE()),
   sampling: {
     set: 2 ** 19 - 1,
@@ -110,8 +108,8 @@ const toldRequest = {
     presence_penalty: 0.5,
     frequency_penalty: -0.5,
     prompt_ignore_length: 2,
-    no_repeat_ngram: 3,
-    sequences: 2,
+    no_repeat_ngram_size: 3,
+    n: 2,
     beam_width: 4,
     beam_width_count: 2,
     beam_widths: [2, 4],
@@ -120,9 +118,9 @@ const toldRequest = {
     early_stopping: 2,
   },
   output: {
-    flags: 0b111,
+    flags: 0b10111,
     top_logprobs: 3,
-    prompt_logprobs: 3,
+    top_prompt_logprobs: 2,
     additional_output_count: 2,
     additional_outputs: ['hidden_states', 'router'],
   },
@@ -130,8 +128,8 @@ const toldRequest = {
     set: 0b111,
     range_count: 2,
     ranges: [
-      { set: 0b11, token_start: 1, token_end: 3, priority: 90, duration_ms: 1000 },
-      { token_start: 5, priority: 10 },
+      { set: 0b11, start: 1, end: 3, priority: 90, duration_ms: 1000 },
+      { start: 5, priority: 10 },
     ],
     decode_priority: 20,
     decode_duration_ms: 2000,
@@ -139,14 +137,14 @@ const toldRequest = {
     directory: '/kv',
   },
   lora: {
-    task_id: 2 ** 52,
+    id: 2 ** 52,
     weights: toldTensor,
     config: { data_type: 5, rank: 2, shape: [1, 3, 0, 0], data: [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0] },
   },
   lookahead: { window: 4, ngram: 3, verification_set: 5 },
   guided: { kind: 1, guide: JSON.stringify({ type: 'string', pattern: '"\\n' }) },
   eagle: toldEagle,
-  external_draft: {
+  draft: {
     token_count: 2,
     tokens: [7, 8],
     logits: toldTensor,
@@ -163,7 +161,7 @@ const config: Required<
   maxBatchSize: 16,
   maxNumTokens: 512,
   maxSeqLen: 128,
-  maxQueue: 9,
+  maxQueueSize: 9,
   maxBeamWidth: 4,
   kvCache: {
     maxTokens: 1024,
@@ -191,7 +189,7 @@ const config: Required<
     ],
   },
   chunkedContext: true,
-  tensorParallel: 2,
+  tensorParallelSize: 2,
   parallel: {
     mode: 'orchestrator',
     deviceIds: [1, 2],
@@ -253,7 +251,7 @@ const toldConfig = {
   normalize_logprobs: 1,
   gpu_weights_fraction: 0.5,
   receive_poll_period_ms: 5,
-  max_sequence_idle_us: 6_000_000,
+  max_sequence_idle_ms: 6000,
   fail_fast_on_attention_window: 1,
   additional_output_count: 2,
   additional_outputs: ['hidden_states', 'router'],
@@ -359,9 +357,12 @@ for (const isolation of ['none', 'process'] as const) {
   describe(`of an executor with isolation '${isolation}'`, () => {
     test('each option of a load and of a request reaches it', async () => {
       const told = await tellScripted({ ...config, isolation }, everything);
-      const { guided, ...rest } = told.config;
+      const { guided_decoding, ...rest } = told.config;
       assert.deepEqual(rest, toldConfig);
-      const { vocabulary, tokenizer_json, ...facts } = guided as { vocabulary: string[]; tokenizer_json: string };
+      const { vocabulary, tokenizer_json, ...facts } = guided_decoding as {
+        vocabulary: string[];
+        tokenizer_json: string;
+      };
       assert.deepEqual(facts, { backend: 1, vocabulary_count: 259, stop_token_count: 1, stop_tokens: [258] });
       assert.equal(vocabulary.length, 259);
       assert.equal(JSON.parse(tokenizer_json).model.vocab[vocabulary[65] as string], 65);
@@ -379,6 +380,8 @@ for (const isolation of ['none', 'process'] as const) {
 }
 
 const snakeCase = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+const sum = (...bits: (number | undefined)[]): number => bits.reduce<number>((all, bit) => all + (bit ?? 0), 0);
 
 const withoutCounts = (told: object): Told =>
   Object.fromEntries(Object.entries(told).filter(([name]) => !name.endsWith('_count')));
@@ -412,7 +415,18 @@ for (const [group, prefix, options, told] of GROUPS) {
 }
 
 test('each presence bit of a load, a draw and an Eagle config is that of its own field', async () => {
-  const loads = ['threads', 'maxBatchSize', 'maxNumTokens', 'maxSeqLen', 'maxBeamWidth', 'chunkedContext'] as const;
+  const loads = [
+    'threads',
+    'maxBatchSize',
+    'maxNumTokens',
+    'maxSeqLen',
+    'maxQueueSize',
+    'maxBeamWidth',
+    'chunkedContext',
+    'tensorParallelSize',
+    'receivePollPeriodMs',
+    'maxSequenceIdleMs',
+  ] as const;
   const rest = [
     'gatherGenerationLogits',
     'normalizeLogprobs',
@@ -424,7 +438,16 @@ test('each presence bit of a load, a draw and an Eagle config is that of its own
     const field = snakeCase(name);
     assert.deepEqual(told.config, alone('config', field, toldConfig[field as keyof typeof toldConfig]), name);
   }
-  const draws = ['topK', 'topP', 'minP', 'seed', 'repetitionPenalty', 'noRepeatNgram', 'topPMin', 'topPDecay'] as const;
+  const draws = [
+    'topK',
+    'topP',
+    'minP',
+    'seed',
+    'repetitionPenalty',
+    'noRepeatNgramSize',
+    'topPMin',
+    'topPDecay',
+  ] as const;
   for (const name of draws) {
     const { request } = await tellScripted({}, { temperature: 0, [name]: everything[name] });
     const field = snakeCase(name);
@@ -438,7 +461,18 @@ test('each presence bit of a load, a draw and an Eagle config is that of its own
   }
 });
 
-test('an executor that knows no time limit gets none: timeoutMs holds without it', async () => {
+test('bestOf goes beside n, and where they are the same n alone goes', async () => {
+  const toldOf = async (options: GenerateOptions): Promise<unknown> => {
+    const { set, n, best_of } = (await tellScripted({}, { temperature: 0, ...options })).request.sampling as Told;
+    return { set, n, best_of };
+  };
+  const [temperature, n, bestOf] = ['temperature', 'n', 'best_of'].map((name) => presenceBit(`sampling.${name}`));
+  assert.deepEqual(await toldOf({ bestOf: 3 }), { set: sum(temperature, bestOf), n: undefined, best_of: 3 });
+  assert.deepEqual(await toldOf({ n: 2, bestOf: 3 }), { set: sum(temperature, n, bestOf), n: 2, best_of: 3 });
+  assert.deepEqual(await toldOf({ n: 2, bestOf: 2 }), { set: sum(temperature, n), n: 2, best_of: undefined });
+});
+
+test('an executor that knows no timeout gets none: timeoutMs holds without it', async () => {
   const { request } = await tellScripted({}, { timeoutMs: 60_000, ignoreEos: true }, 0);
-  assert.equal(request.time_limit_ms, undefined);
+  assert.equal(request.timeout_ms, undefined);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type GenerateOptions, LLM, type LoadOptions } from 'node-tensorrt-llm';
 import { tinyEngine } from '../tools/engines.js';
-import { failsWith } from '../tools/fails-with.js';
+import { failsAbout } from '../tools/fails-with.js';
 
 const lookahead = { window: 4, ngram: 3, verificationSet: 4 };
 
@@ -53,15 +53,19 @@ const LOADS: readonly LoadOptions[] = [
   { failFastOnAttentionWindow: true },
 ];
 
-/** The option as messages name it: that of a group by the group's name at least. */
-const nameOf = (options: object): string => Object.keys(options)[0] as string;
+/** The option: that of a group of the executor's options by its path, any other by its own name. */
+function optionIn(options: object): string {
+  const [[name, value]] = Object.entries(options) as [[string, unknown]];
+  const isPart = name === 'kvCache' || name === 'scheduler';
+  return isPart ? `${name}.${Object.keys(value as object)[0]}` : name;
+}
 
 describe('the CPU executor refuses by name', () => {
   for (const options of LOADS) {
     test(`an engine loaded with ${JSON.stringify(options)}`, async () => {
       const loading = LLM.load(await tinyEngine(), { ...options, executor: 'cpu' });
-      const name = RegExp(`^${nameOf(options)}\\b.*Leave it out`);
-      await assert.rejects(loading, failsWith('ERR_UNSUPPORTED', name));
+      const option = optionIn(options);
+      await assert.rejects(loading, failsAbout(option, 'ERR_UNSUPPORTED', RegExp(`^${option} is set; .*Leave it out`)));
     });
   }
 
@@ -70,7 +74,8 @@ describe('the CPU executor refuses by name', () => {
     try {
       for (const options of REQUESTS) {
         const running = llm.generate('Once', options);
-        await assert.rejects(running, failsWith('ERR_UNSUPPORTED', RegExp(`^${nameOf(options)} .*(Remove|Leave)`)));
+        const option = optionIn(options);
+        await assert.rejects(running, failsAbout(option, 'ERR_UNSUPPORTED', RegExp(`^${option} .*(Remove|Leave)`)));
       }
     } finally {
       await llm.close();

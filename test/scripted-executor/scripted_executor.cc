@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "native/executor/cpp/failure.h"
+#include "native/executor/cpp/sequence_count.h"
 #include "native/executor/cpp/table_of.h"
 #include "native/executor/executor.h"
 #include "script.h"
@@ -204,7 +205,7 @@ class ScriptedExecutor {
       made.push_back(MakeRequest(*requests[i]));
     }
     if (waiting_.size() + count > max_queue_size_)
-      throw executor::Failure(EXECUTOR_QUEUE_FULL, "max_queue_size is " + std::to_string(max_queue_size_));
+      throw executor::OptionFailure(EXECUTOR_QUEUE_FULL, "max_queue_size", " is " + std::to_string(max_queue_size_));
     for (uint32_t i = 0; i < count; ++i) {
       made[i].fails = script_.fail_every > 0 && ++submitted_ % script_.fail_every == 0;
       requests_[requests[i]->id] = std::move(made[i]);
@@ -293,10 +294,12 @@ class ScriptedExecutor {
         throw Failure(EXECUTOR_INVALID_INPUT, "token " + std::to_string(request.tokens[i]) + " is none", request.id);
     }
     const ExecutorSampling* sampling = request.sampling;
-    const bool has_sequences = sampling != nullptr && (sampling->set & SAMPLING_SEQUENCES);
-    const uint32_t sequences = has_sequences ? sampling->sequences : 1;
+    const auto asked_for = executor::SequencesAskedFor(executor::ReadStruct(sampling));
+    const uint32_t sequences = asked_for ? asked_for->count : 1;
     if (sequences > info_.max_batch_size)
-      throw Failure(EXECUTOR_INVALID_OPTION, "max_batch_size is " + std::to_string(info_.max_batch_size), request.id);
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, asked_for->field,
+                                    "; maxBatchSize is " + std::to_string(info_.max_batch_size))
+          .OfRequest(request.id);
     const auto letter = static_cast<uint32_t>(request.tokens[request.token_count - 1]);
     const uint64_t left = std::min(request.max_tokens, info_.max_seq_len - request.token_count);
     Request made{};

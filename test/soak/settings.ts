@@ -22,7 +22,7 @@ export const SETTINGS: readonly [Setting, ...Setting[]] = [
   {
     name: 'cpu, short queue',
     executor: 'cpu',
-    load: { threads: 2, maxBatchSize: 4, maxQueue: 40 },
+    load: { threads: 2, maxBatchSize: 4, maxQueueSize: 40 },
     mayFailWith: 'ERR_QUEUE_FULL',
   },
   {

@@ -13,3 +13,12 @@ export const failsWith =
     }
     return true;
   };
+
+/** Likewise, and the error says which option it is about. */
+export const failsAbout =
+  (option: string, code: ErrorCode, ...named: (string | RegExp)[]) =>
+  (error: unknown): true => {
+    failsWith(code, ...named)(error);
+    assert.equal(LLMError.is(error) ? error.option : undefined, option);
+    return true;
+  };

@@ -43,7 +43,7 @@ export async function readGeneration(
       topP: fields?.maybe('top_p', () => fields.number('top_p', { min: 0, max: 1 })),
       minP: fields?.maybe('min_p', () => fields.number('min_p', { min: 0, max: 1 })),
       repetitionPenalty: fields?.maybe('repetition_penalty', () => fields.positive('repetition_penalty')),
-      noRepeatNgram: fields?.maybe('no_repeat_ngram_size', (name) => fields.integer(name)),
+      noRepeatNgramSize: fields?.maybe('no_repeat_ngram_size', (name) => fields.integer(name)),
       maxTokens: fields?.maybe('max_new_tokens', (name) => fields.integer(name, { min: 1 })),
       minTokens: fields?.maybe('min_new_tokens', (name) => fields.integer(name)),
     },

@@ -96,7 +96,7 @@ StepResults CpuModelRunner::Collect() { return std::exchange(results_, {}); }
 const Device& CpuDevice() {
   static const Device device{"cpu",
                              CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS | CAN_CONTEXT_LOGITS |
-                                 CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS |
+                                 CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS |
                                  CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES |
                                  CAN_OUTPUT_PENALTIES,
                              kDefaults, [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {

@@ -58,7 +58,7 @@ conformance([], 'two loads of one engine run side by side, and closing one leave
 const wrongLoads: readonly [options: object, ...named: string[]][] = [
   [{ thread: 1 }, 'Unknown option "thread"'],
   [{ maxSeqLen: 1 }, 'maxSeqLen is 1'],
-  [{ maxQueue: 0 }, 'maxQueue is 0'],
+  [{ maxQueueSize: 0 }, 'maxQueueSize is 0'],
   [{ signal: {} }, 'AbortSignal'],
   [{ onProgress: 1 }, 'a function'],
   [{ logger: { info() {} } }, 'error, warn, info and debug'],

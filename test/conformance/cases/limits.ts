@@ -44,9 +44,9 @@ conformance([], 'requests above maxBatchSize wait and then run, each to its own 
 
 conformance(
   [],
-  'with maxQueue requests waiting one more is ERR_QUEUE_FULL, and the others are not harmed',
+  'with maxQueueSize requests waiting one more is ERR_QUEUE_FULL, and the others are not harmed',
   async ({ load }) => {
-    const llm = await load({ maxBatchSize: 1, maxQueue: 2 });
+    const llm = await load({ maxBatchSize: 1, maxQueueSize: 2 });
     const running = llm.stream(PROMPT, LONG);
     await started(running);
     const tokens = await llm.tokenizer.encode(PROMPT);
@@ -63,7 +63,7 @@ conformance(
 );
 
 conformance([], 'a request that is aborted in the queue leaves its place to the next', async ({ load }) => {
-  const llm = await load({ maxBatchSize: 1, maxQueue: 1 });
+  const llm = await load({ maxBatchSize: 1, maxQueueSize: 1 });
   const running = llm.stream(PROMPT, LONG);
   await started(running);
   const tokens = await llm.tokenizer.encode(PROMPT);

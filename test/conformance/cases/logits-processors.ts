@@ -69,12 +69,12 @@ conformance(
 );
 
 conformance(
-  ['noRepeatNgram'],
-  'noRepeatNgram lets no run of so many tokens come twice, the prompt counted',
+  ['noRepeatNgramSize'],
+  'noRepeatNgramSize lets no run of so many tokens come twice, the prompt counted',
   async ({ llm }) => {
     const prompt = [...(await llm.tokenizer.encode(PROMPT))];
     for (const size of [1, 2, 3]) {
-      const tokens = [...prompt, ...(await run(llm, { noRepeatNgram: size }))];
+      const tokens = [...prompt, ...(await run(llm, { noRepeatNgramSize: size }))];
       const seen = new Set<string>();
       for (let end = size; end <= tokens.length; end++) {
         const gram = tokens.slice(end - size, end).join(' ');

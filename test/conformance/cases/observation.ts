@@ -14,8 +14,8 @@ conformance([], 'info says what was loaded, in sizes that fit each other', async
   for (const text of [info.executor, info.executorVersion, info.device, info.dataType, info.architecture]) {
     assert.match(text, /\S/);
   }
-  const { vocabSize, maxBatchSize, maxBeamWidth, maxNumTokens, maxInputLen, tensorParallel } = info;
-  for (const count of [vocabSize, maxBatchSize, maxBeamWidth, maxNumTokens, maxInputLen, tensorParallel]) {
+  const { vocabSize, maxBatchSize, maxBeamWidth, maxNumTokens, maxInputLen, tensorParallelSize } = info;
+  for (const count of [vocabSize, maxBatchSize, maxBeamWidth, maxNumTokens, maxInputLen, tensorParallelSize]) {
     assert.ok(Number.isSafeInteger(count) && count > 0);
   }
   assert.ok(maxInputLen < info.maxSeqLen);

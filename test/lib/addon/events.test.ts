@@ -41,12 +41,13 @@ test('one call is taken apart by request, with text cut by UTF-16 length', () =>
     ...[TEXT, 7, 0, 1, 1, 0, 0, 0, 0, 0], // nobody listens: its text and token are passed over
     ...[TEXT, 2, 1, 2, 1, 2, 1, 3, 0, 0],
     ...[END, 2],
-    ...[ERROR, 1, 14, 4],
+    ...[ERROR, 1, 14, 4, 12],
+    ...[ERROR, 2, 1, 2, 0],
   ];
   onEvents(
     Float64Array.from([...numbers, 99, 99]),
     numbers.length,
-    '😀ax好ofull',
+    '😀ax好ofullmaxQueueSizeno',
     Int32Array.of(5, 6, 7, 8, 9),
     undefined,
     undefined,
@@ -57,7 +58,8 @@ test('one call is taken apart by request, with text cut by UTF-16 length', () =>
     ['a', { ...part, ...plain, text: '😀a', tokens: [5, 6] }],
     ['b', { ...part, ...plain, index: 1, text: '好o', tokens: [8], finishReason: 'stop', stopString: 3 }],
     ['b', 'end'],
-    ['a', 'error', 14, 'full'],
+    ['a', 'error', 14, 'full', 'maxQueueSize'],
+    ['b', 'error', 1, 'no', undefined],
   ]);
 });
 

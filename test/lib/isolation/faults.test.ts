@@ -130,14 +130,14 @@ describe('while no host is there', () => {
       2000,
       async (llm) => {
         const [first, second, third] = [start(llm), start(llm), start(llm)];
-        await assert.rejects(third.result, failsWith('ERR_QUEUE_FULL', 'maxQueue'));
+        await assert.rejects(third.result, failsWith('ERR_QUEUE_FULL', 'maxQueueSize'));
         assert.equal(llm.stats().queuedRequests, 2);
         second.abort();
         assert.equal((await second.result).finishReason, 'cancelled');
         assert.equal(llm.stats().queuedRequests, 1);
         assert.equal((await first.result).text, lettersOf(0, 5));
       },
-      { maxQueue: 2 },
+      { maxQueueSize: 2 },
     ));
 
   test('close() ends what waits, and waits for no load', () =>

@@ -70,13 +70,13 @@ test('asking for several outputs draws them, and bestOf is at least n', () => {
 });
 
 test('penalties and limits of generation_config.json hold without do_sample, and the request overrules them', () => {
-  const defaults = { repetitionPenalty: 1.1, noRepeatNgram: 3, maxTokens: 20, minTokens: 2 };
+  const defaults = { repetitionPenalty: 1.1, noRepeatNgramSize: 3, maxTokens: 20, minTokens: 2 };
   const read = (options: object) => {
-    const { repetitionPenalty, noRepeatNgram, maxTokens, minTokens } = readGenerateOptions(options, defaults);
-    return { repetitionPenalty, noRepeatNgram, maxTokens, minTokens };
+    const { repetitionPenalty, noRepeatNgramSize, maxTokens, minTokens } = readGenerateOptions(options, defaults);
+    return { repetitionPenalty, noRepeatNgramSize, maxTokens, minTokens };
   };
   assert.deepEqual(read({}), defaults);
-  const given = { repetitionPenalty: 1, noRepeatNgram: 0, maxTokens: 5, minTokens: 4 };
+  const given = { repetitionPenalty: 1, noRepeatNgramSize: 0, maxTokens: 5, minTokens: 4 };
   assert.deepEqual(read(given), given);
   assert.equal(read({ maxTokens: 1 }).minTokens, 1, "the model's minimum is no error of the request");
 });

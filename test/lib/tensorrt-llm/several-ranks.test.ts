@@ -35,7 +35,7 @@ for (const isolation of ISOLATIONS) {
         { step_ms: 1, deltas: [1, 3, 0, 2] },
         async (llm) => {
           assert.equal(llm.info.rank, 0);
-          assert.equal(llm.info.tensorParallel, 2);
+          assert.equal(llm.info.tensorParallelSize, 2);
           const results = await Promise.all(startAll(llm, 40, (i) => 1 + i));
           for (const [i, { text, finishReason }] of results.entries()) {
             assert.equal(text, lettersOf(i, 1 + i));

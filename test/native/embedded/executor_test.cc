@@ -83,9 +83,9 @@ TEST(Executor, ARunOfStopTokensEndsARequestAndIsAmongItsTokens) {
   TestRequest request = VariedRequest(2);
   const int32_t words[] = {tokens[2], tokens[3]};
   const uint32_t offsets[] = {0, 2};
-  request.request.stop_words = {words, offsets, 1};
+  request.request.stop_tokens = {words, offsets, 1};
   const TestResult result = client.Run(request);
-  EXPECT_EQ(result.finish, FINISH_STOP_WORDS);
+  EXPECT_EQ(result.finish, FINISH_STOP_TOKENS);
   ASSERT_LE(result.tokens.size(), 4u);
   EXPECT_TRUE(std::equal(result.tokens.begin(), result.tokens.end(), tokens.begin()));
   EXPECT_EQ(result.tokens.back(), tokens[3]);
@@ -125,7 +125,7 @@ TEST(Executor, AnEmptyFirstRowSaysThatAPromptOfSeveralStepsNoLongerWaits) {
 TEST(Executor, LogprobsAndTheLikeliestTokensComeWithEachToken) {
   TableClient client(DefaultModel());
   TestRequest request(1);
-  request.output.flags = OUTPUT_LOGPROBS | OUTPUT_GENERATION_LOGITS;
+  request.output.flags = OUTPUT_LOGPROBS | OUTPUT_RETURN_GENERATION_LOGITS;
   request.output.top_logprobs = 3;
   const TestResult result = client.Run(request);
   ASSERT_EQ(result.logprobs.size(), 8u);
@@ -144,7 +144,7 @@ TEST(Executor, LogprobsAndTheLikeliestTokensComeWithEachToken) {
 TEST(Executor, ContextLogitsComeOnceAndItsLastRowChoosesTheFirstToken) {
   TableClient client(DefaultModel());
   TestRequest request(1, RandomPrompt(150, 101, 3));  // three chunks
-  request.output.flags = OUTPUT_CONTEXT_LOGITS;
+  request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
   const TestResult result = client.Run(request);
   ASSERT_EQ(result.context_logits.size(), 150u * 101);
   const auto last = result.context_logits.end() - 101;

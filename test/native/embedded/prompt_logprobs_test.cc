@@ -13,14 +13,15 @@ constexpr size_t kVocabSize = 101;
 
 TestRequest PromptLogprobs(uint64_t id, int prompt_tokens, uint32_t top_count) {
   TestRequest request(id, RandomPrompt(prompt_tokens, kVocabSize, 3));
-  request.output.prompt_logprobs = 1 + top_count;
+  request.output.flags |= OUTPUT_PROMPT_LOGPROBS;
+  request.output.top_prompt_logprobs = top_count;
   return request;
 }
 
 TEST(PromptLogprobs, AreTheLogSoftmaxOfTheContextLogits) {
   TableClient client(DefaultModel());
   TestRequest request = PromptLogprobs(1, 150, 3);  // three chunks
-  request.output.flags = OUTPUT_CONTEXT_LOGITS;
+  request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
   const TestResult result = client.Run(request);
   ASSERT_EQ(result.context_logits.size(), 150 * kVocabSize);
   ASSERT_EQ(result.prompt_logprobs.size(), 150u);
@@ -106,8 +107,8 @@ TEST(PromptLogprobs, OfSeveralSequencesComeOnce) {
   TableClient client(DefaultModel());
   TestRequest request = PromptLogprobs(1, 20, 1);
   const std::vector<float> alone = client.Run(request).prompt_logprobs;
-  request.sampling.set |= SAMPLING_SEQUENCES;
-  request.sampling.sequences = 3;
+  request.sampling.set |= SAMPLING_N;
+  request.sampling.n = 3;
   const std::vector<float> several = client.Run(request).prompt_logprobs;
   ASSERT_EQ(several.size(), 20u);
   EXPECT_TRUE(std::equal(alone.begin() + 1, alone.end(), several.begin() + 1));

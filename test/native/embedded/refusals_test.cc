@@ -1,10 +1,11 @@
-// Requests and options that the executor does not take: each with its code and its field's name.
+// Requests and options that the executor does not take: each with its code and its field.
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstddef>
 #include <limits>
 
+#include "native/executor/cpp/failure.h"
 #include "table_client.h"
 
 namespace embedded {
@@ -18,73 +19,83 @@ void SetBias(TestRequest* request, int32_t token, float value) {
   static float values[2];
   tokens[1] = token;
   values[1] = value;
-  request->request.bias_tokens = tokens;
-  request->request.bias_values = values;
-  request->request.bias_count = 2;
+  request->request.logit_bias = {tokens, values, 2};
 }
 
-TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
+TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
   TableClient client(DefaultModel());
   static const int32_t position_ids[] = {0, 1, 2}, bad_words[] = {5, -1};
   static const uint32_t whole[] = {0, 2}, empty[] = {0, 0};
   const struct {
-    const char* named;
+    const char* field;
+    const char* words;
     ExecutorCode code;
     void (*change)(TestRequest*);
   } cases[] = {
-      {"256 tokens", EXECUTOR_PROMPT_TOO_LONG, [](TestRequest* r) { r->tokens.assign(256, 1); }},
-      {"tokens[1] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[1] = 101; }},
-      {"tokens[2] is -1", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[2] = -1; }},
-      {"end_ids[0] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->end_ids = {101}; }},
-      {"max_tokens", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->request.max_tokens = 0; }},
-      {"temperature", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.temperature = -1; }},
-      {"temperature", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.temperature = std::nanf(""); }},
-      {"top_p", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_TOP_P; }},
-      {"min_p", EXECUTOR_INVALID_OPTION,
+      {"", "the prompt has 256 tokens", EXECUTOR_PROMPT_TOO_LONG, [](TestRequest* r) { r->tokens.assign(256, 1); }},
+      {"tokens", "tokens[1] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[1] = 101; }},
+      {"tokens", "tokens[2] is -1", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[2] = -1; }},
+      {"", "end id 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->end_ids = {101}; }},
+      {"max_tokens", "maxTokens is ", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->request.max_tokens = 0; }},
+      {"temperature", "temperature is ", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.temperature = -1; }},
+      {"temperature", "temperature is ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { r->sampling.temperature = std::nanf(""); }},
+      {"top_p", "topP is ", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_TOP_P; }},
+      {"min_p", "minP is ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_P, r->sampling.min_p = 1.5f; }},
-      {"top_logprobs", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->output.top_logprobs = 102; }},
-      {"repetition_penalty", EXECUTOR_INVALID_OPTION,
+      {"top_logprobs", "topLogprobs is ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { r->output.top_logprobs = 102; }},
+      {"repetition_penalty", "repetitionPenalty is ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_REPETITION_PENALTY; }},
-      {"repetition_penalty", EXECUTOR_INVALID_OPTION,
+      {"repetition_penalty", "repetitionPenalty is ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) {
          r->sampling.set |= SAMPLING_REPETITION_PENALTY, r->sampling.repetition_penalty = kInfinity;
        }},
-      {"presence_penalty", EXECUTOR_INVALID_OPTION,
+      {"presence_penalty", "presencePenalty is ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_PRESENCE_PENALTY, r->sampling.presence_penalty = kInfinity; }},
-      {"frequency_penalty", EXECUTOR_INVALID_OPTION,
+      {"frequency_penalty", "frequencyPenalty is ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) {
          r->sampling.set |= SAMPLING_FREQUENCY_PENALTY, r->sampling.frequency_penalty = std::nanf("");
        }},
-      {"min_tokens is 9; it must be at most max_tokens, 8", EXECUTOR_INVALID_OPTION,
+      {"min_tokens", "minTokens is 9; it must be at most maxTokens, 8", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_TOKENS, r->sampling.min_tokens = 9; }},
-      {"bias_tokens[1] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { SetBias(r, 101, 0); }},
-      {"bias_values[1]", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { SetBias(r, 100, -kInfinity); }},
-      {"bad_words[1] is -1", EXECUTOR_INVALID_INPUT,
+      {"logit_bias", "logitBias names token 101; ", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { SetBias(r, 101, 0); }},
+      {"logit_bias", "logitBias[100] is -inf", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { SetBias(r, 100, -kInfinity); }},
+      {"bad_tokens", "badTokens[1] is -1", EXECUTOR_INVALID_INPUT,
        [](TestRequest* r) {
-         r->request.bad_words = {bad_words, whole, 1};
+         r->request.bad_tokens = {bad_words, whole, 1};
        }},
-      {"bad_words[0] has no token", EXECUTOR_INVALID_OPTION,
+      {"bad_tokens", "badTokens[0] has no token", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) {
-         r->request.bad_words = {bad_words, empty, 1};
+         r->request.bad_tokens = {bad_words, empty, 1};
        }},
-      {"sequences is 0", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_SEQUENCES; }},
-      {"sequences is 65; it must be from 1 to 64", EXECUTOR_INVALID_OPTION,
-       [](TestRequest* r) { r->sampling.set |= SAMPLING_SEQUENCES, r->sampling.sequences = 65; }},
-      {"beam_width", EXECUTOR_UNSUPPORTED,
+      {"n", "n is 0", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_N; }},
+      {"n", "n is 65; it must be from 1 to 64", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { r->sampling.set |= SAMPLING_N, r->sampling.n = 65; }},
+      {"best_of", "bestOf is 65; it must be from 1 to 64", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) {
+         r->sampling.set |= SAMPLING_N | SAMPLING_BEST_OF, r->sampling.n = 1, r->sampling.best_of = 65;
+       }},
+      {"beam_width", "beamWidth is set; ", EXECUTOR_UNSUPPORTED,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_BEAM_WIDTH, r->sampling.beam_width = 4; }},
-      {"prompt_logprobs asks for the 102 likeliest", EXECUTOR_INVALID_OPTION,
-       [](TestRequest* r) { r->output.prompt_logprobs = 103; }},
-      {"time_limit_ms", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.set |= REQUEST_TIME_LIMIT; }},
-      {"priority", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.set |= REQUEST_PRIORITY; }},
-      {"position_ids", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.position_ids = position_ids; }},
-      {"type", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.type = REQUEST_CONTEXT_ONLY; }},
+      {"top_prompt_logprobs", "topPromptLogprobs is 102; the vocabulary has 101", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { r->output.top_prompt_logprobs = 102; }},
+      {"timeout_ms", "timeoutMs is set; ", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) { r->request.set |= REQUEST_TIMEOUT; }},
+      {"priority", "priority is set; ", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) { r->request.set |= REQUEST_PRIORITY; }},
+      {"position_ids", "positionIds is set; ", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) { r->request.position_ids = position_ids; }},
+      {"type", "type is set; ", EXECUTOR_UNSUPPORTED, [](TestRequest* r) { r->request.type = REQUEST_CONTEXT_ONLY; }},
   };
   for (const auto& bad : cases) {
-    SCOPED_TRACE(bad.named);
+    SCOPED_TRACE(bad.words);
     TestRequest request(7);
     bad.change(&request);
     EXPECT_EQ(client.Submit({&request}), bad.code) << client.message();
-    EXPECT_NE(client.message().find(bad.named), std::string::npos) << client.message();
+    EXPECT_EQ(client.message().rfind(bad.words, 0), 0u) << client.message();
+    EXPECT_STREQ(client.error().field, bad.field);
     EXPECT_EQ(client.error().request_id, 7u);
   }
   EXPECT_EQ(client.Run(TestRequest(8)).tokens.size(), 8u) << "the executor goes on";
@@ -93,8 +104,8 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndTheFieldsName) {
 TEST(Refusals, ValuesThatChangeNothingMaySayWhatIsNotDone) {
   TableClient client(DefaultModel());
   TestRequest request(1);
-  request.sampling.set |= SAMPLING_SEQUENCES | SAMPLING_BEAM_WIDTH;
-  request.sampling.sequences = 1;
+  request.sampling.set |= SAMPLING_N | SAMPLING_BEAM_WIDTH;
+  request.sampling.n = 1;
   request.sampling.beam_width = 1;
   EXPECT_EQ(client.Run(request).tokens.size(), 8u);
 }
@@ -107,16 +118,16 @@ TEST(Refusals, AShorterStructOfAnOlderCallerHasItsLaterFieldsUnset) {
   request.sampling.size = offsetof(ExecutorSampling, temperature) + sizeof(float);
   request.sampling.set &= ~SAMPLING_TOP_P;
   request.output.size = offsetof(ExecutorOutputConfig, flags) + sizeof(uint32_t);
-  request.output.prompt_logprobs = 5;  // likewise
+  request.output.top_prompt_logprobs = 5;  // likewise
   EXPECT_EQ(client.Run(request).tokens.size(), 8u);
 }
 
-TEST(Refusals, EachBadOptionIsRefusedWithItsName) {
+TEST(Refusals, EachBadOptionIsRefusedWithItsField) {
   static ExecutorKvCacheConfig kv{};
   kv.size = sizeof(kv);
   static const ExecutorParallelConfig parallel{};
   const struct {
-    const char* named;
+    const char* field;
     ExecutorCode code;
     void (*change)(ExecutorConfig*);
   } cases[] = {
@@ -141,15 +152,16 @@ TEST(Refusals, EachBadOptionIsRefusedWithItsName) {
        [](ExecutorConfig* c) {
          kv.set = KV_CACHE_FREE_MEMORY_FRACTION, kv.free_memory_fraction = 1.5, c->kv_cache = &kv;
        }},
-      {"kv_cache.max_tokens", EXECUTOR_OUT_OF_MEMORY,
+      {"kv_cache", EXECUTOR_OUT_OF_MEMORY,
        [](ExecutorConfig* c) { kv.set = KV_CACHE_MAX_BYTES, kv.max_bytes = 10, c->kv_cache = &kv; }},
   };
   for (const auto& bad : cases) {
-    SCOPED_TRACE(bad.named);
+    SCOPED_TRACE(bad.field);
     const TableClient client(DefaultModel(), bad.change);
     EXPECT_EQ(client.code(), bad.code) << client.message();
     EXPECT_EQ(client.executor(), nullptr);
-    EXPECT_NE(client.message().find(bad.named), std::string::npos) << client.message();
+    EXPECT_STREQ(client.error().field, bad.field);
+    EXPECT_NE(client.message().find(executor::OptionName(bad.field)), std::string::npos) << client.message();
   }
 }
 

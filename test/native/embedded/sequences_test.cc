@@ -13,8 +13,8 @@ namespace {
 // Sequences whose tokens differ.
 TestRequest Sampled(uint64_t id, uint32_t sequences, std::vector<int32_t> prompt = {1, 2, 3}, uint32_t max_tokens = 8) {
   TestRequest request(id, std::move(prompt), max_tokens);
-  request.sampling.set |= SAMPLING_SEQUENCES | SAMPLING_SEED;
-  request.sampling.sequences = sequences;
+  request.sampling.set |= SAMPLING_N | SAMPLING_SEED;
+  request.sampling.n = sequences;
   request.sampling.temperature = 3;
   request.sampling.seed = 5;
   return request;
@@ -104,7 +104,7 @@ TEST(Sequences, EndIdsAndStopWordsEndEachForItself) {
   TestRequest request = Sampled(2, 4, {1, 2, 3}, 20);
   request.end_ids = {end_id};
   const uint32_t offsets[] = {0, 1};
-  request.request.stop_words = {&stop_word, offsets, 1};
+  request.request.stop_tokens = {&stop_word, offsets, 1};
   const TestResult result = client.Run(request);
   ExpectEnds(result, 4);
   for (const auto& [index, sequence] : result.sequences) {
@@ -117,7 +117,7 @@ TEST(Sequences, EndIdsAndStopWordsEndEachForItself) {
       }
       expected.push_back(token);
       if (token == stop_word) {
-        finish = FINISH_STOP_WORDS;
+        finish = FINISH_STOP_TOKENS;
         break;
       }
     }
@@ -144,7 +144,7 @@ TEST(Sequences, MayAllEndWithTheirFirstToken) {
 TEST(Sequences, LogprobsAndLogitsComeWithEachSequencesTokens) {
   TableClient client(DefaultModel());
   TestRequest request = Sampled(1, 3);
-  request.output.flags = OUTPUT_LOGPROBS | OUTPUT_GENERATION_LOGITS;
+  request.output.flags = OUTPUT_LOGPROBS | OUTPUT_RETURN_GENERATION_LOGITS;
   const TestResult result = client.Run(request);
   for (const auto& [index, sequence] : result.sequences) {
     ASSERT_EQ(sequence.logprobs.size(), 8u) << index;
@@ -265,7 +265,7 @@ TEST(Sequences, OfARandomLoadAllEndOnceAsTheyWouldAloneAndLeaveNoBlock) {
   for (TestRequest& request : requests) {
     SCOPED_TRACE(request.id);
     const TestResult& result = client.results[request.id];
-    ExpectEnds(result, request.sampling.sequences);
+    ExpectEnds(result, request.sampling.n);
     if (request.id % 5 == 0) continue;
     const TestResult expected = alone.Run(request);
     for (const auto& [index, sequence] : result.sequences)

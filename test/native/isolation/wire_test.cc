@@ -141,16 +141,17 @@ TYPED_TEST(Wire, AMessageThatBreaksOffIsRefusedWhereverItDoes) {
 
 TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   constexpr size_t kSize = 4;
-  constexpr size_t kPadding = 4;  // each ExecutorTokenLists has as much
-  EXPECT_EQ(UnsentBytes<ExecutorSampling>(), kSize + kPadding);
+  constexpr size_t kPadding = 4;  // each ExecutorTokenLists and the ExecutorLogitBias have as much
+  EXPECT_EQ(UnsentBytes<ExecutorSampling>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorOutputConfig>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorLora>(), kSize + sizeof(ExecutorLora::reserved));
   EXPECT_EQ(UnsentBytes<ExecutorRetentionRange>(), 0u);
   EXPECT_EQ(UnsentBytes<ExecutorKvRetention>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorGuided>(), kPadding);
-  EXPECT_EQ(UnsentBytes<ExecutorExternalDraft>(), kSize + kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorDraft>(), kSize + kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorLogitBias>(), kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorMultimodal>(/*token_count=*/3u), kSize + kPadding);
-  EXPECT_EQ(UnsentBytes<ExecutorRequest>(), kSize + 2 * kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorRequest>(), kSize + 4 * kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorContextPhase>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorLookahead>(), 0u);
   EXPECT_EQ(UnsentBytes<ExecutorEagle>(), kSize + kPadding);
@@ -160,11 +161,11 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorParallelConfig>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorPeftCacheConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorDecodingConfig>(), kSize + 2 * kPadding);
-  EXPECT_EQ(UnsentBytes<ExecutorGuidedConfig>(), kSize);
+  EXPECT_EQ(UnsentBytes<ExecutorGuidedDecodingConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorPerfConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorTransceiverConfig>(), kSize);
   constexpr size_t kCallbacks = 3 * sizeof(void*);
-  EXPECT_EQ(UnsentBytes<ExecutorConfig>(), kSize + kCallbacks);
+  EXPECT_EQ(UnsentBytes<ExecutorConfig>(), kSize + kPadding + kCallbacks);
 
   EXPECT_EQ(UnsentBytes<ExecutorRowDetails>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorBatch>(), kSize);

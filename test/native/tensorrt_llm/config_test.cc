@@ -103,7 +103,7 @@ TEST_F(ConfigTest, IsRefusedForMoreThanTheEngineWasBuiltFor) {
   given_.max_batch_size = 5;
   const auto failure = Refuse();
   EXPECT_EQ(failure.code(), EXECUTOR_INVALID_OPTION);
-  EXPECT_NE(std::string(failure.what()).find("max_batch_size is 5"), std::string::npos) << failure.what();
+  EXPECT_NE(std::string(failure.what()).find("maxBatchSize is 5"), std::string::npos) << failure.what();
 }
 
 TEST_F(ConfigTest, IsRefusedForAnotherTensorParallelSizeThanTheEngines) {

@@ -75,7 +75,7 @@ TEST(EngineFit, RefusesDeviceIdsThatAreNone) {
     const ExecutorParallelConfig parallel = DeviceIds(ids);
     return Refusal(EngineOf(static_cast<int>(ids.size())), devices, "1.2.1", &parallel);
   };
-  ExpectFailure(refusal({9}), EXECUTOR_INVALID_OPTION, "parallel.device_ids names 9; this machine has 9 GPUs");
+  ExpectFailure(refusal({9}), EXECUTOR_INVALID_OPTION, "parallel.deviceIds names 9; this machine has 9 GPUs");
   ExpectFailure(refusal({-1}), EXECUTOR_INVALID_OPTION, "names -1");
   ExpectFailure(refusal({1, 1}), EXECUTOR_INVALID_OPTION, "names 1 twice");
   ExpectFailure(refusal({8}), EXECUTOR_INVALID_OPTION, "built for machines of 8 GPUs");

@@ -91,17 +91,17 @@ TEST(Executor, LeavesAStopWordAmongTheTokens) {
   const std::vector<int32_t> tokens{'c', 'd'};
   const std::vector<uint32_t> offsets{0, 2};
   TestRequest request(1, {0}, 20);
-  request.request.stop_words = {tokens.data(), offsets.data(), 1};
+  request.request.stop_tokens = {tokens.data(), offsets.data(), 1};
   const TestResult result = client->Run(request);
   EXPECT_EQ(result.tokens, Letters(4));
-  EXPECT_EQ(result.finish, FINISH_STOP_WORDS);
+  EXPECT_EQ(result.finish, FINISH_STOP_TOKENS);
 }
 
 TEST(Executor, GivesEachSequenceItsOwnRowsAndEndsOnce) {
   Client client;
   TestRequest request(1, {0}, 5);
-  request.sampling.set |= SAMPLING_SEQUENCES;
-  request.sampling.sequences = 3;
+  request.sampling.set |= SAMPLING_N;
+  request.sampling.n = 3;
   const TestResult result = client->Run(request);
   ASSERT_EQ(result.sequences.size(), 3u);
   for (const auto& [index, sequence] : result.sequences) {
@@ -115,9 +115,9 @@ TEST(Executor, GivesTheBeamsOfASearchAsManyAsAskedFor) {
   Client client;
   TestRequest request(1, {0}, 3);
   request.request.streaming = 0;
-  request.sampling.set |= SAMPLING_BEAM_WIDTH | SAMPLING_SEQUENCES;
+  request.sampling.set |= SAMPLING_BEAM_WIDTH | SAMPLING_N;
   request.sampling.beam_width = 3;
-  request.sampling.sequences = 2;
+  request.sampling.n = 2;
   const TestResult result = client->Run(request);
   ASSERT_EQ(result.sequences.size(), 2u);
   EXPECT_EQ(result.sequences.at(1).tokens, Letters(3, 1));
@@ -127,7 +127,7 @@ TEST(Executor, MakesTopAndPromptLogprobsOfLogits) {
   Client client;
   TestRequest request(1, {1, 2}, 2);
   request.output.top_logprobs = 1;
-  request.output.prompt_logprobs = 2;
+  request.output.top_prompt_logprobs = 1;
   const TestResult result = client->Run(request);
   ASSERT_EQ(result.top.size(), 2u) << client->message();
   EXPECT_EQ(result.top[0].first, 'c');
@@ -218,7 +218,7 @@ TEST(Executor, CountsOnlyWhatWaitsAgainstTheQueueAndGivesACancelledRequestsPlace
   ASSERT_EQ(client->Submit(TestRequest(1, {0}, 60)), EXECUTOR_OK);
   ASSERT_EQ(client->Submit(TestRequest(2, {0}, 60)), EXECUTOR_OK);
   EXPECT_EQ(client->Submit(TestRequest(3, {0}, 60)), EXECUTOR_QUEUE_FULL);
-  EXPECT_NE(client->message().find("max_queue_size is 1"), std::string::npos) << client->message();
+  EXPECT_NE(client->message().find("maxQueueSize is 1"), std::string::npos) << client->message();
   EXPECT_EQ(client->stats().active_requests, 1u);
   EXPECT_EQ(client->stats().queued_requests, 1u);
   client->Cancel(2);

@@ -45,7 +45,7 @@ TEST_F(RequestTest, LeavesABadWordOutThatIsAnEndId) {
   request.end_ids = {10};
   const std::vector<int32_t> tokens{10, 20, 21};
   const std::vector<uint32_t> offsets{0, 1, 3};
-  request.request.bad_words = {tokens.data(), offsets.data(), 2};
+  request.request.bad_tokens = {tokens.data(), offsets.data(), 2};
   EXPECT_EQ(Make(request).getBadWords(), (std::list<tle::VecTokens>{{20, 21}}));
 }
 
@@ -70,9 +70,7 @@ TEST_F(RequestTest, SpreadsABiasOverTheColumnsOfTheLogits) {
   TestRequest request(1);
   const std::vector<int32_t> tokens{3, 258};
   const std::vector<float> values{-2, 5};
-  request.request.bias_tokens = tokens.data();
-  request.request.bias_values = values.data();
-  request.request.bias_count = 2;
+  request.request.logit_bias = {tokens.data(), values.data(), 2};
   const tle::Tensor bias = *Make(request).getEmbeddingBias();
   ASSERT_EQ(bias.getSize(), 260u);
   const auto* data = static_cast<const float*>(bias.getData());
@@ -101,8 +99,8 @@ TEST_F(RequestTest, IsRefusedWhereItsPromptIsLongerThanOneStepTakes) {
 
 TEST_F(RequestTest, IsRefusedForMoreSamplesThanRunAtOnceButNotForMoreBeams) {
   TestRequest request(1);
-  request.sampling.set |= SAMPLING_SEQUENCES;
-  request.sampling.sequences = 4;
+  request.sampling.set |= SAMPLING_N;
+  request.sampling.n = 4;
   EXPECT_EQ(Refuse(request).code(), EXECUTOR_OK);
   limits_.max_num_sequences = 3;
   EXPECT_EQ(Refuse(request).code(), EXECUTOR_INVALID_OPTION);
@@ -155,12 +153,12 @@ TEST_F(RequestTest, HasAllTokensInEachRowOfABeamSearchThatStreams) {
 #if STAND_IN_1_2
 TEST_F(RequestTest, CarriesWhatLaterVersionsHave) {
   TestRequest request(1);
-  request.request.set = REQUEST_CACHE_SALT | REQUEST_TIME_LIMIT;
+  request.request.set = REQUEST_CACHE_SALT | REQUEST_TIMEOUT;
   request.request.cache_salt = 7;
-  request.request.time_limit_ms = 900;
-  request.sampling.set = SAMPLING_MIN_P | SAMPLING_SEQUENCES | SAMPLING_PROMPT_IGNORE_LENGTH;
+  request.request.timeout_ms = 900;
+  request.sampling.set = SAMPLING_MIN_P | SAMPLING_N | SAMPLING_PROMPT_IGNORE_LENGTH;
   request.sampling.min_p = 0.25f;
-  request.sampling.sequences = 3;
+  request.sampling.n = 3;
   request.sampling.prompt_ignore_length = 2;
   const ExecutorGuided guided{GUIDE_REGEX, "a+"};
   request.request.guided = &guided;
@@ -180,7 +178,7 @@ TEST_F(RequestTest, IsRefusedForWhatItsVersionLacksNamingTheFirstThatHasIt) {
   EXPECT_EQ(failure.code(), EXECUTOR_UNSUPPORTED);
   EXPECT_EQ(failure.request_id(), 5u);
   EXPECT_STREQ(failure.what(),
-               "cache_salt is set; TensorRT-LLM 0.13.0 does not have it, 1.1 and later do. Leave it out, or install a "
+               "cacheSalt is set; TensorRT-LLM 0.13.0 does not have it, 1.1 and later do. Leave it out, or install a "
                "later version");
 }
 
@@ -195,8 +193,8 @@ TEST_F(RequestTest, IsRefusedForASamplingFieldThatItsVersionLacks) {
 
 TEST_F(RequestTest, AsksForItsSamplesItself) {
   TestRequest request(1);
-  request.sampling.set |= SAMPLING_SEQUENCES;
-  request.sampling.sequences = 3;
+  request.sampling.set |= SAMPLING_N;
+  request.sampling.n = 3;
   EXPECT_EQ(Make(request).getNumReturnSequences(), 3);
 }
 #endif

@@ -114,7 +114,7 @@ TEST_F(ResponsesTest, LeaveAStopWordAmongTheTokens) {
   pending_.end_ids = {10};
   const Row row = OnlyRow(Final({5, 6}, tle::FinishReason::kSTOP_WORDS));
   EXPECT_EQ(row.tokens, std::vector<int32_t>({5, 6}));
-  EXPECT_EQ(row.finish, FINISH_STOP_WORDS);
+  EXPECT_EQ(row.finish, FINISH_STOP_TOKENS);
   EXPECT_FALSE(row.details->numbers.set & DETAILS_STOP_TOKEN);
 }
 
@@ -222,7 +222,8 @@ TEST_F(ResponsesTest, FindTheLogitsOfABeamInAWholeRequests) {
 
 TEST_F(ResponsesTest, GiveThePromptsLogprobsOnceEachFromTheLogitsBefore) {
   pending_.prompt = {4, 6};
-  pending_.prompt_logprobs = 2;
+  pending_.prompt_logprobs = true;
+  pending_.top_prompt_logprobs = 1;
   tle::Result result = Delta({5});
   result.contextLogits = LogitsWith({2, 259}, {6, 5}, 2);
   const Row row = OnlyRow(result);

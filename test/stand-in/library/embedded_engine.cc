@@ -20,8 +20,8 @@ class EmbeddedRequest {
     output_.size = sizeof(output_);
     const tle::OutputConfig output = request.getOutputConfig();
     if (output.returnLogProbs) output_.flags |= OUTPUT_LOGPROBS;
-    if (output.returnContextLogits) output_.flags |= OUTPUT_CONTEXT_LOGITS;
-    if (output.returnGenerationLogits) output_.flags |= OUTPUT_GENERATION_LOGITS;
+    if (output.returnContextLogits) output_.flags |= OUTPUT_RETURN_CONTEXT_LOGITS;
+    if (output.returnGenerationLogits) output_.flags |= OUTPUT_RETURN_GENERATION_LOGITS;
 
     request_.size = sizeof(request_);
     request_.id = start.id;
@@ -34,8 +34,8 @@ class EmbeddedRequest {
     end_id_ = request.getEndId().value_or(-1);
     request_.end_ids = &end_id_;
     request_.end_id_count = end_id_ >= 0 ? 1 : 0;
-    request_.stop_words = stop_words_.Set(request.getStopWords());
-    request_.bad_words = bad_words_.Set(request.getBadWords());
+    request_.stop_tokens = stop_words_.Set(request.getStopWords());
+    request_.bad_tokens = bad_words_.Set(request.getBadWords());
     if (const auto bias = request.getEmbeddingBias()) AddBias(*bias);
   }
   EmbeddedRequest(const EmbeddedRequest&) = delete;
@@ -92,7 +92,7 @@ class EmbeddedRequest {
     set(SAMPLING_REPETITION_PENALTY, config.getRepetitionPenalty(), &sampling_.repetition_penalty);
     set(SAMPLING_PRESENCE_PENALTY, config.getPresencePenalty(), &sampling_.presence_penalty);
     set(SAMPLING_FREQUENCY_PENALTY, config.getFrequencyPenalty(), &sampling_.frequency_penalty);
-    set(SAMPLING_NO_REPEAT_NGRAM, config.getNoRepeatNgramSize(), &sampling_.no_repeat_ngram);
+    set(SAMPLING_NO_REPEAT_NGRAM_SIZE, config.getNoRepeatNgramSize(), &sampling_.no_repeat_ngram_size);
     set(SAMPLING_TOP_P_MIN, config.getTopPMin(), &sampling_.top_p_min);
     set(SAMPLING_TOP_P_RESET_TOKEN, config.getTopPResetIds(), &sampling_.top_p_reset_token);
     set(SAMPLING_TOP_P_DECAY, config.getTopPDecay(), &sampling_.top_p_decay);
@@ -114,9 +114,7 @@ class EmbeddedRequest {
       bias_tokens_.push_back(static_cast<int32_t>(token));
       bias_values_.push_back(values[token]);
     }
-    request_.bias_tokens = bias_tokens_.data();
-    request_.bias_values = bias_values_.data();
-    request_.bias_count = static_cast<uint32_t>(bias_tokens_.size());
+    request_.logit_bias = {bias_tokens_.data(), bias_values_.data(), static_cast<uint32_t>(bias_tokens_.size())};
   }
 
   ExecutorRequest request_{};
@@ -209,7 +207,7 @@ class EmbeddedEngine : public Engine {
       step.logprobs.back().assign(batch.logprobs + begin, batch.logprobs + end);
     step.is_final = batch.flags[row] & ROW_REQUEST_FINAL;
     if (batch.finish[row] == FINISH_END_ID) step.finish = tle::FinishReason::kEND_ID;
-    if (batch.finish[row] == FINISH_STOP_WORDS) step.finish = tle::FinishReason::kSTOP_WORDS;
+    if (batch.finish[row] == FINISH_STOP_TOKENS) step.finish = tle::FinishReason::kSTOP_WORDS;
     if (batch.finish[row] == FINISH_LENGTH) step.finish = tle::FinishReason::kLENGTH;
     if (batch.details != nullptr && batch.details[row] != nullptr) {
       const ExecutorRowDetails& details = *batch.details[row];

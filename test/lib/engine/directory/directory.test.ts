@@ -336,7 +336,7 @@ test('generation_config.json gives the sampling defaults and one or several end 
     topP: 0.9,
     minP: 0.05,
     repetitionPenalty: 1.1,
-    noRepeatNgram: 3,
+    noRepeatNgramSize: 3,
     maxTokens: 100,
     minTokens: 2,
   });

@@ -24,8 +24,8 @@ const TinyModel& Model() {
 
 TestRequest LogitsRequest(uint64_t id, std::vector<int32_t> prompt, uint32_t max_tokens = 12) {
   TestRequest request(id, std::move(prompt), max_tokens);
-  request.output.flags = OUTPUT_CONTEXT_LOGITS | OUTPUT_GENERATION_LOGITS | OUTPUT_LOGPROBS;
-  request.output.prompt_logprobs = 3;
+  request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS | OUTPUT_RETURN_GENERATION_LOGITS | OUTPUT_LOGPROBS;
+  request.output.top_prompt_logprobs = 2;
   return request;
 }
 
@@ -135,9 +135,9 @@ TEST(BatchInvariance, APreemptedRequestGivesTheSameBitsAsOneThatRanThrough) {
 TEST(BatchInvariance, SequencesOfOneRequestGetTheSameBitsInASmallCacheAsInALargeOne) {
   const auto four = [](uint64_t id) {
     TestRequest request = LogitsRequest(id, RandomPrompt(75, Model().vocab_size, 1), 60);
-    request.sampling.set |= SAMPLING_SEQUENCES | SAMPLING_SEED;
+    request.sampling.set |= SAMPLING_N | SAMPLING_SEED;
     request.sampling.temperature = 1.5f;
-    request.sampling.sequences = 4;
+    request.sampling.n = 4;
     request.sampling.seed = 1234;
     return request;
   };

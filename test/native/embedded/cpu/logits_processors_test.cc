@@ -51,20 +51,18 @@ struct AskedRequest : TestRequest {
   AskedRequest& Wire() {
     offsets.assign(1, 0);
     flat.clear();
-    for (const auto& word : bad_words) {
+    for (const auto& word : bad_tokens) {
       flat.insert(flat.end(), word.begin(), word.end());
       offsets.push_back(static_cast<uint32_t>(flat.size()));
     }
-    request.bad_words = {flat.data(), offsets.data(), static_cast<uint32_t>(bad_words.size())};
-    request.bias_tokens = bias_tokens.data();
-    request.bias_values = bias_values.data();
-    request.bias_count = static_cast<uint32_t>(bias_tokens.size());
+    request.bad_tokens = {flat.data(), offsets.data(), static_cast<uint32_t>(bad_tokens.size())};
+    request.logit_bias = {bias_tokens.data(), bias_values.data(), static_cast<uint32_t>(bias_tokens.size())};
     return *this;
   }
 
   std::vector<int32_t> bias_tokens;
   std::vector<float> bias_values;
-  std::vector<std::vector<int32_t>> bad_words;
+  std::vector<std::vector<int32_t>> bad_tokens;
 
  private:
   std::vector<int32_t> flat;
@@ -88,7 +86,7 @@ void Ask(const element& asked, AskedRequest* r) {
     else if (name == "prompt_ignore_length")
       number(SAMPLING_PROMPT_IGNORE_LENGTH, &sampling.prompt_ignore_length);
     else if (name == "no_repeat_ngram")
-      number(SAMPLING_NO_REPEAT_NGRAM, &sampling.no_repeat_ngram);
+      number(SAMPLING_NO_REPEAT_NGRAM_SIZE, &sampling.no_repeat_ngram_size);
     else if (name == "min_tokens")
       number(SAMPLING_MIN_TOKENS, &sampling.min_tokens);
     else if (name == "bias_tokens")
@@ -98,7 +96,7 @@ void Ask(const element& asked, AskedRequest* r) {
     else if (name == "end_ids")
       r->end_ids = Tokens(value);
     else if (name == "bad_words")
-      for (const element word : value.get_array()) r->bad_words.push_back(Tokens(word));
+      for (const element word : value.get_array()) r->bad_tokens.push_back(Tokens(word));
     else
       ADD_FAILURE() << "unknown: " << name;
   }
@@ -107,10 +105,10 @@ void Ask(const element& asked, AskedRequest* r) {
 // A greedy request that writes something else than the model alone would.
 AskedRequest PenalizedRequest(uint64_t id) {
   AskedRequest request(id, {7, 7, 20, 3}, 40);
-  request.sampling.set |= SAMPLING_REPETITION_PENALTY | SAMPLING_FREQUENCY_PENALTY | SAMPLING_NO_REPEAT_NGRAM;
+  request.sampling.set |= SAMPLING_REPETITION_PENALTY | SAMPLING_FREQUENCY_PENALTY | SAMPLING_NO_REPEAT_NGRAM_SIZE;
   request.sampling.repetition_penalty = 1.2f;
   request.sampling.frequency_penalty = 0.4f;
-  request.sampling.no_repeat_ngram = 2;
+  request.sampling.no_repeat_ngram_size = 2;
   return request;
 }
 
@@ -177,12 +175,12 @@ TEST(LogitsProcessors, ARequestWritesTheSameBesideOthersThatAskForOtherThings) {
 TEST(LogitsProcessors, LogprobsAndLogitsStayThoseOfTheModel) {
   TableClient client(kEngine);
   AskedRequest request = PenalizedRequest(1);
-  request.output.flags = OUTPUT_LOGPROBS | OUTPUT_GENERATION_LOGITS;
+  request.output.flags = OUTPUT_LOGPROBS | OUTPUT_RETURN_GENERATION_LOGITS;
   request.output.top_logprobs = 1;
   const TestResult result = client.Run(request.Wire());
   AskedRequest teacher(2, request.tokens, 1);  // the same tokens as a prompt
   teacher.tokens.insert(teacher.tokens.end(), result.tokens.begin(), result.tokens.end());
-  teacher.output.flags = OUTPUT_CONTEXT_LOGITS;
+  teacher.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
   const std::vector<float> model_logits = client.Run(teacher).context_logits;
 
   const size_t vocab_size = client.info().vocab_size;
@@ -210,7 +208,7 @@ TEST(LogitsProcessors, ATokenRuledOutIsNeverDrawnAtAnyTemperature) {
     AskedRequest request(1, {1, 2, 3}, 200);
     request.sampling.temperature = temperature;
     for (int32_t token = 0; token < static_cast<int32_t>(client.info().vocab_size); ++token)
-      if (allowed.count(token) == 0) request.bad_words.push_back({token});
+      if (allowed.count(token) == 0) request.bad_tokens.push_back({token});
     const TestResult result = client.Run(request.Wire());
     EXPECT_EQ(result.tokens.size(), 200u);
     drawn.insert(result.tokens.begin(), result.tokens.end());
@@ -223,8 +221,8 @@ TEST(LogitsProcessors, ARequestThatRulesOutEveryTokenFailsAndSaysSo) {
     TableClient client(kEngine);
     AskedRequest request(1, {1, 2, 3}, 200);
     request.sampling.temperature = temperature;
-    request.sampling.set |= SAMPLING_NO_REPEAT_NGRAM;
-    request.sampling.no_repeat_ngram = 1;
+    request.sampling.set |= SAMPLING_NO_REPEAT_NGRAM_SIZE;
+    request.sampling.no_repeat_ngram_size = 1;
     const TestResult result = client.Run(request.Wire());
     EXPECT_EQ(result.tokens.size(), client.info().vocab_size - 3) << "each token once";
     EXPECT_EQ(result.finish, FINISH_ERROR);
@@ -237,8 +235,8 @@ TEST(LogitsProcessors, ARequestThatRulesOutEveryTokenFailsAndSaysSo) {
 
 TEST(LogitsProcessors, SayWhatTheyCanDo) {
   const TableClient client(kEngine);
-  const uint64_t expected =
-      CAN_PENALTIES | CAN_OUTPUT_PENALTIES | CAN_NO_REPEAT_NGRAM | CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_BAD_TOKENS;
+  const uint64_t expected = CAN_PENALTIES | CAN_OUTPUT_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS |
+                            CAN_MIN_TOKENS | CAN_BAD_TOKENS;
   EXPECT_EQ(client.info().capabilities & expected, expected);
 }
 

@@ -23,7 +23,7 @@ double LargestError(const TinyModel& model, int prompt_tokens) {
     return 1;
   }
   TestRequest request(1, RandomPrompt(prompt_tokens, model.vocab_size, 7), 1);
-  request.output.flags = OUTPUT_CONTEXT_LOGITS;
+  request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
   const TestResult result = client.Run(request);
   const Rows expected = reference.Logits(request.tokens);
   EXPECT_EQ(result.context_logits.size(), expected.size() * expected[0].size());

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/read_struct.h"
 #include "native/executor/cpp/sequence_count.h"
 
 namespace addon {
@@ -40,7 +40,7 @@ ExecutorSession::ExecutorSession(const ExecutorTable* table, Executor* executor,
     table_->destroy(executor_);
     ThrowOnFailure(code, error);
   }
-  info_ = executor::ReadStruct(info);
+  info_ = executor::CopySized(info);
   for (auto [text, copy] : {std::make_pair(&info_.name, &name_), std::make_pair(&info_.version, &version_),
                             std::make_pair(&info_.device, &device_), std::make_pair(&info_.data_type, &data_type_)}) {
     *copy = *text;
@@ -57,7 +57,7 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   if (closed_) {
     throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage, request.id);
   }
-  const auto asked_for = executor::SequencesAskedFor(executor::ReadStruct(request.sampling));
+  const auto asked_for = executor::SequencesAskedFor(executor::CopySized(request.sampling));
   const uint32_t sequences = asked_for ? asked_for->count : 1;
   Route route(std::move(sink), sequences);
   if (vocabulary_) route.texts.assign(sequences, text::TextStream(vocabulary_, stops, special_tokens));

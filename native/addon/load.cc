@@ -134,7 +134,7 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
       }
       // Moved, so that whoever closes the session holds the last reference.
       EventLoopQueue::Job settle = [task, deferred, session = std::move(session), failed](Napi::Env loop_env,
-                                       Napi::Function) mutable {
+                                                                                          Napi::Function) mutable {
         if (failed) {
           deferred.Reject(ToJavaScript(loop_env, *failed).Value());
         } else {

@@ -5,13 +5,13 @@
 #include <stdexcept>
 #include <utility>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 
 namespace embedded {
 namespace {
 
+using executor::BatchRow;
 using executor::Failure;
-using executor::Row;
 
 // std::condition_variable::wait needs a newer libstdc++ than a prebuilt addon may ask for; wait_for does not.
 constexpr auto kLongTime = std::chrono::hours(1);
@@ -43,7 +43,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
         return ReadEngineConfig(config.engine_dir);
       }()),
       limits_(ResolveLimits(config, engine_, device.defaults)),
-      outbox_(engine_.model.vocab_size),
+      batch_builder_(engine_.model.vocab_size),
       reading_(engine_.model.vocab_size) {
   runner_ = device.make_runner({config, config.engine_dir, engine_.model, limits_, [&](double done) {
                                   return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
@@ -97,7 +97,7 @@ EmbeddedExecutor::~EmbeddedExecutor() {
 void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   std::vector<std::shared_ptr<Request>> made;
   for (uint32_t i = 0; i < count; ++i) {
-    made.push_back(MakeRequest(executor::ReadStruct(requests[i]), limits_, engine_.model.vocab_size));
+    made.push_back(MakeRequest(executor::CopySized(requests[i]), limits_, engine_.model.vocab_size));
     const bool planned_ahead = runner_->DrawsAhead(made.back()->sampling);
     for (RequestSequence& sequence : made.back()->sequences) sequence.planned_ahead = planned_ahead;
   }
@@ -156,10 +156,10 @@ void EmbeddedExecutor::Cancel(const uint64_t* ids, uint32_t count) {
 const ExecutorBatch* EmbeddedExecutor::Wait(std::chrono::milliseconds timeout) {
   Lock lock(mutex_);
   reading_.Clear();
-  rows_.wait_for(lock, timeout, [&] { return !outbox_.empty() || interrupted_ || failure_; });
-  if (outbox_.empty() && failure_ && !interrupted_) throw Failure(EXECUTOR_FAILED, *failure_);
+  rows_.wait_for(lock, timeout, [&] { return !batch_builder_.empty() || interrupted_ || failure_; });
+  if (batch_builder_.empty() && failure_ && !interrupted_) throw Failure(EXECUTOR_FAILED, *failure_);
   interrupted_ = false;
-  std::swap(outbox_, reading_);
+  std::swap(batch_builder_, reading_);
   return reading_.Batch();
 }
 
@@ -251,7 +251,7 @@ void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<Draw
   }
   RequestSequence* const sequence = &request->sequences[entry.sequence];
   if (results.empty()) {  // in the middle of its prompt: the first row says that it no longer waits
-    if (request->streaming && !request->has_row) outbox_.Add(TakeRow(sequence), statistics_.steps());
+    if (request->streaming && !request->has_row) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
     return;
   }
   if (!request->first_token) request->first_token = Clock::now();
@@ -273,7 +273,7 @@ void EmbeddedExecutor::AddToken(RequestSequence* sequence, Output output) {
   });
   if (stopped) return EndSequence(sequence, FINISH_STOP_TOKENS);
   if (sequence->generated_tokens == request.max_tokens) return EndSequence(sequence, FINISH_LENGTH);
-  if (request.streaming) outbox_.Add(TakeRow(sequence), statistics_.steps());
+  if (request.streaming) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
 }
 
 void EmbeddedExecutor::EndAfterStep(std::shared_ptr<Request> request) { ending_.push_back(std::move(request)); }
@@ -290,9 +290,9 @@ void EmbeddedExecutor::EndCancelledAndFailed() {
   rows_.notify_all();
 }
 
-Row EmbeddedExecutor::TakeRow(RequestSequence* sequence) {
+BatchRow EmbeddedExecutor::TakeRow(RequestSequence* sequence) {
   Request* const request = sequence->request;
-  Row row;
+  BatchRow row;
   row.request_id = request->id;
   row.sequence = sequence->index;
   if (request->first_token && request->prompt_output != nullptr)
@@ -311,7 +311,7 @@ void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish fin
   Request* const request = sequence->request;
   sequence->ended = true;
   const bool is_last = --request->sequences_left == 0;
-  Row row = TakeRow(sequence);
+  BatchRow row = TakeRow(sequence);
   row.finish = finish;
   row.flags = ROW_SEQUENCE_FINAL;
   if (is_last) {
@@ -322,7 +322,7 @@ void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish fin
     DetailsOf(&row)->numbers.set |= DETAILS_STOP_TOKEN;
     DetailsOf(&row)->numbers.stop_token = *stop_token;
   }
-  outbox_.Add(std::move(row), statistics_.steps());
+  batch_builder_.Add(std::move(row), statistics_.steps());
   scheduler_->Remove(sequence);
   if (!is_last) return;
   statistics_.CountEnded();
@@ -340,13 +340,13 @@ void EmbeddedExecutor::CancelRequest(Request* request) {
 void EmbeddedExecutor::FailRequest(Request* request, const Failure& failure) {
   const auto left = std::find_if(request->sequences.begin(), request->sequences.end(),
                                  [](const RequestSequence& sequence) { return !sequence.ended; });
-  Row row = TakeRow(&*left);
+  BatchRow row = TakeRow(&*left);
   row.finish = FINISH_ERROR;
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
   AddUsage(*request, &DetailsOf(&row)->numbers);
   row.details->error = std::make_unique<ExecutorError>(executor::EmptyError());
   executor::Report(row.details->error.get(), Failure(failure).OfRequest(request->id));
-  outbox_.Add(std::move(row), statistics_.steps());
+  batch_builder_.Add(std::move(row), statistics_.steps());
   for (RequestSequence& sequence : request->sequences) {
     scheduler_->Remove(&sequence);
     sequence.ended = true;

@@ -67,7 +67,7 @@ class EmbeddedExecutor {
   void AddToken(RequestSequence* sequence, Output output);
   void EndAfterStep(std::shared_ptr<Request> request);
   void EndCancelledAndFailed();
-  executor::Row TakeRow(RequestSequence* sequence);
+  executor::BatchRow TakeRow(RequestSequence* sequence);
   void EndSequence(RequestSequence* sequence, ExecutorFinish finish, std::optional<int32_t> stop_token = std::nullopt);
   // Ends all sequences that have not ended.
   void CancelRequest(Request* request);
@@ -91,8 +91,8 @@ class EmbeddedExecutor {
   Requests requests_;
   std::optional<Scheduler> scheduler_;
   std::vector<std::shared_ptr<Request>> ending_;  // cancelled or failed while a step ran that they may be part of
-  executor::Outbox outbox_;
-  executor::Outbox reading_;  // what the last wait gave
+  executor::BatchBuilder batch_builder_;
+  executor::BatchBuilder reading_;  // what the last wait gave
   Statistics statistics_;
   bool interrupted_ = false;
   bool thread_ended_ = false;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/read_struct.h"
 
 namespace embedded {
 namespace {
@@ -15,8 +15,7 @@ constexpr uint32_t kLargestNumTokens = 1 << 16;
 constexpr double kDefaultFreeMemoryFraction = 0.5;
 
 [[noreturn]] void Unsupported(const std::string& field, const std::string& fix) {
-  throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field,
-                                " is set; the embedded executor does not do that. " + fix);
+  throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field, " is set; the embedded executor does not do that. " + fix);
 }
 
 struct Field {
@@ -50,7 +49,7 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config) {
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
     if (given != nullptr) Unsupported(name, "Leave it out.");
 
-  const ExecutorSchedulerConfig scheduler = executor::ReadStruct(config.scheduler);
+  const ExecutorSchedulerConfig scheduler = executor::CopySized(config.scheduler);
   if (scheduler.set & SCHEDULER_CAPACITY_POLICY && scheduler.capacity_policy != CAPACITY_MAX_UTILIZATION)
     Unsupported("scheduler.capacity_policy", "Leave it out: it is max-utilization here.");
   if (scheduler.set & SCHEDULER_CHUNKING_POLICY && scheduler.chunking_policy != CHUNKING_FIRST_COME_FIRST_SERVED)
@@ -62,7 +61,7 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config) {
 
   if (scheduler.batch_size_table_count > 0) Unsupported("scheduler.batch_size_table", "Leave it out.");
 
-  const ExecutorKvCacheConfig kv = executor::ReadStruct(config.kv_cache);
+  const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
   if (kv.set & KV_CACHE_BLOCK_REUSE && kv.block_reuse != 0) Unsupported("kv_cache.block_reuse", "Leave it out.");
   RefuseSet(kv.set, "kv_cache.",
             {{KV_CACHE_SINK_TOKENS, "sink_tokens"},
@@ -120,7 +119,7 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
 }
 
 int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const KvMemorySize& memory) {
-  const ExecutorKvCacheConfig kv = executor::ReadStruct(config.kv_cache);
+  const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
   const uint64_t tokens_per_block = static_cast<uint64_t>(memory.tokens_per_block);
   const auto blocks_of = [&](uint64_t tokens) { return (tokens + tokens_per_block - 1) / tokens_per_block; };
   uint64_t blocks = limits.max_batch_size * blocks_of(static_cast<uint64_t>(limits.max_seq_len));

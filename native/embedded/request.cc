@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/sequence_count.h"
 
 namespace embedded {
@@ -18,8 +18,8 @@ class Checker {
  public:
   Checker(const ExecutorRequest& given, const Limits& limits, int vocab_size)
       : given_(given),
-        sampling_(executor::ReadStruct(given.sampling)),
-        output_(executor::ReadStruct(given.output)),
+        sampling_(executor::CopySized(given.sampling)),
+        output_(executor::CopySized(given.output)),
         limits_(limits),
         vocab_size_(vocab_size) {}
 
@@ -62,12 +62,12 @@ class Checker {
 
  private:
   void RefuseWhatIsNotDone() const {
-    const auto refuse_set = [&](uint32_t bit, const char* name) {
-      if (given_.set & bit) Unsupported(name);
+    const auto refuse_set = [&](uint32_t is_set, const char* name) {
+      if (is_set) Unsupported(name);
     };
-    refuse_set(REQUEST_TIMEOUT, "timeout_ms");
-    refuse_set(REQUEST_CACHE_SALT, "cache_salt");
-    refuse_set(REQUEST_LANGUAGE_ADAPTER, "language_adapter");
+    refuse_set(given_.set & REQUEST_TIMEOUT, "timeout_ms");
+    refuse_set(given_.set & REQUEST_CACHE_SALT, "cache_salt");
+    refuse_set(given_.set & REQUEST_LANGUAGE_ADAPTER, "language_adapter");
     if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) Unsupported("priority");
     if (given_.type != REQUEST_CONTEXT_AND_GENERATION) Unsupported("type");
     const struct {
@@ -92,10 +92,10 @@ class Checker {
     };
     refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "beam_width");
     refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "beam_diversity_rate");
-    refuse_unless(SAMPLING_LENGTH_PENALTY, false, "length_penalty");
-    refuse_unless(SAMPLING_EARLY_STOPPING, false, "early_stopping");
-    refuse_unless(SAMPLING_TOP_P_MIN, false, "top_p_min");
-    refuse_unless(SAMPLING_TOP_P_RESET_TOKEN, false, "top_p_reset_token");
+    refuse_set(sampling_.set & SAMPLING_LENGTH_PENALTY, "length_penalty");
+    refuse_set(sampling_.set & SAMPLING_EARLY_STOPPING, "early_stopping");
+    refuse_set(sampling_.set & SAMPLING_TOP_P_MIN, "top_p_min");
+    refuse_set(sampling_.set & SAMPLING_TOP_P_RESET_TOKEN, "top_p_reset_token");
     refuse_unless(SAMPLING_TOP_P_DECAY, sampling_.top_p_decay == 1, "top_p_decay");
     if (sampling_.beam_width_count > 0) Unsupported("beam_widths");
   }

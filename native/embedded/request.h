@@ -11,8 +11,8 @@
 #include "native/embedded/limits.h"
 #include "native/embedded/sampling.h"
 #include "native/embedded/scheduler.h"
+#include "native/executor/cpp/batch_row.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/row.h"
 #include "native/executor/executor.h"
 
 namespace embedded {
@@ -64,7 +64,7 @@ struct Request : std::enable_shared_from_this<Request> {
   std::optional<executor::Failure> failure;  // like a cancel, it ends the request before the next step is planned
   bool has_row = false;                      // its first row was given
   // What was asked about the prompt, until a row takes it. The runner fills it.
-  std::shared_ptr<executor::RowDetails> prompt_output;
+  std::shared_ptr<executor::BatchRowDetails> prompt_output;
   Clock::time_point submitted = Clock::now();
   std::optional<Clock::time_point> started;      // its first step
   std::optional<Clock::time_point> first_token;  // of each sequence: they are drawn together

@@ -32,7 +32,7 @@ class Host {
   void Run() {
     Load();
     std::thread waiter(&Host::SendBatches, this);
-    while (Obey()) continue;
+    while (AnswerMessage()) continue;
     stop_ = true;
     table_->interrupt(executor_);
     waiter.join();
@@ -99,7 +99,7 @@ class Host {
   }
 
   // Does what the next message says. Answers whether there was one.
-  bool Obey() {
+  bool AnswerMessage() {
     Message message = Next();
     ExecutorError error = executor::EmptyError();
     switch (message.type) {

@@ -71,7 +71,7 @@ Proxy::Proxy(const ExecutorConfig& config, std::string program, const std::strin
                             "no descriptor is left for the host of isolation: 'process'; close "
                             "files, or raise the limit (ulimit -n)");
   }
-  keeper_ = std::thread(&Proxy::Keep, this);
+  supervisor_ = std::thread(&Proxy::Supervise, this);
   if (WaitForLoad()) return;
   Stop();
   throw load_failure_.value_or(executor::Failure(EXECUTOR_LOAD_ABORTED, "loading was given up"));
@@ -102,7 +102,7 @@ void Proxy::Stop() {
     changed_.notify_all();
   }
   Wake();
-  keeper_.join();
+  supervisor_.join();
   close(wake_);
 }
 
@@ -212,14 +212,14 @@ void Proxy::Shutdown(milliseconds deadline) {
 
 void Proxy::Wake() const {
   const uint64_t one = 1;
-  (void)!write(wake_, &one, sizeof(one));  // it fails only where the keeper has long been woken
+  (void)!write(wake_, &one, sizeof(one));  // it fails only where the supervisor has long been woken
 }
 
 void Proxy::Log(ExecutorLogLevel level, const std::string& line) const {
   if (callbacks_.on_log != nullptr) callbacks_.on_log(callbacks_.context, level, line.c_str());
 }
 
-void Proxy::Keep() {
+void Proxy::Supervise() {
   while (HostEnded(RunHost())) {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait_for(lock, backoff_, [this] { return stop_ || closed_; });
@@ -234,7 +234,7 @@ void Proxy::Keep() {
 
 // Answers how the host ended.
 executor::Failure Proxy::RunHost() {
-  host_said_.reset();
+  host_failure_.reset();
   sender_.reset();
   try {
     HostProcess host(program_);
@@ -284,13 +284,13 @@ executor::Failure Proxy::Serve(HostProcess* host) {
     if (!reads || watched[1].revents == 0) continue;
     switch (receiver.Receive(host->socket(), MSG_DONTWAIT)) {
       case MessageReceiver::State::kMessage:
-        Hear(receiver.Take());
+        OnMessage(receiver.Take());
         break;
       case MessageReceiver::State::kIncomplete:
         break;
       case MessageReceiver::State::kEnd: {
         const std::string end = "the host process of the executor " + host->WaitForEnd();
-        return host_said_.value_or(executor::Failure(EXECUTOR_FAILED, end));
+        return host_failure_.value_or(executor::Failure(EXECUTOR_FAILED, end));
       }
     }
   }
@@ -314,7 +314,7 @@ bool Proxy::SendOutgoing(const HostProcess& host) {
   }
 }
 
-void Proxy::Hear(Message message) {
+void Proxy::OnMessage(Message message) {
   switch (message.type) {
     case MessageType::kProgress: {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -328,9 +328,9 @@ void Proxy::Hear(Message message) {
       return;
     }
     case MessageType::kLoaded:
-      return HearLoaded(Decode<ExecutorInfo>(std::move(message.payload)));
+      return OnLoaded(Decode<ExecutorInfo>(std::move(message.payload)));
     case MessageType::kBatch:
-      return HearBatch(Decode<ExecutorBatch>(std::move(message.payload)));
+      return OnBatch(Decode<ExecutorBatch>(std::move(message.payload)));
     case MessageType::kStats: {
       const std::lock_guard<std::mutex> lock(mutex_);
       stats_ = Decode<StatsAnswer>(std::move(message.payload));
@@ -346,7 +346,7 @@ void Proxy::Hear(Message message) {
     }
     case MessageType::kFailed: {
       const auto error = Decode<ExecutorError>(std::move(message.payload));
-      host_said_.emplace(error->code, error->message);
+      host_failure_.emplace(error->code, error->message);
       return;
     }
     default:
@@ -354,7 +354,7 @@ void Proxy::Hear(Message message) {
   }
 }
 
-void Proxy::HearLoaded(std::shared_ptr<const ExecutorInfo> info) {
+void Proxy::OnLoaded(std::shared_ptr<const ExecutorInfo> info) {
   if (info_ != nullptr) Log(LOG_INFO, "the host process of the executor runs again");
   const std::lock_guard<std::mutex> lock(mutex_);
   state_ = State::kReady;
@@ -367,7 +367,7 @@ void Proxy::HearLoaded(std::shared_ptr<const ExecutorInfo> info) {
   changed_.notify_all();
 }
 
-void Proxy::HearBatch(std::shared_ptr<const ExecutorBatch> batch) {
+void Proxy::OnBatch(std::shared_ptr<const ExecutorBatch> batch) {
   Check(*batch);
   const std::lock_guard<std::mutex> lock(mutex_);
   for (uint32_t row = 0; row < batch->row_count; ++row) {

@@ -1,5 +1,5 @@
 // The contract's table over an executor in another process: what is asked becomes messages to a host, and what the host
-// answers becomes batches. One thread, the keeper, starts the host, speaks to it, and starts it again when it ends.
+// answers becomes batches. One thread, the supervisor, starts the host, exchanges messages with it, and starts it again when it ends.
 //
 // A host that ends takes what it ran with it: each of these requests ends by a row with FINISH_ERROR. What is submitted
 // until the next host has loaded waits for it, so that a caller need not know when that is; it fails if that load fails.
@@ -48,18 +48,18 @@ class Proxy {
     Bytes message;
   };
 
-  // Answers whether there is an engine now.
+  // Answers whether there is an executor now.
   bool WaitForLoad();
   void Stop();
 
-  // The keeper's.
-  void Keep();
+  // On the supervisor's thread.
+  void Supervise();
   executor::Failure RunHost();
   executor::Failure Serve(HostProcess* host);
   bool SendOutgoing(const HostProcess& host);
-  void Hear(Message message);
-  void HearLoaded(std::shared_ptr<const ExecutorInfo> info);
-  void HearBatch(std::shared_ptr<const ExecutorBatch> batch);
+  void OnMessage(Message message);
+  void OnLoaded(std::shared_ptr<const ExecutorInfo> info);
+  void OnBatch(std::shared_ptr<const ExecutorBatch> batch);
   bool HostEnded(const executor::Failure& end);
 
   void Wake() const;
@@ -69,11 +69,11 @@ class Proxy {
   const Bytes create_message_;
   const ExecutorConfig callbacks_;  // of it, the callbacks and their context alone
   const uint32_t max_waiting_;
-  const int wake_;  // an eventfd: the keeper has something to do
+  const int wake_;  // an eventfd: the supervisor has something to do
 
-  // The keeper's alone.
+  // The supervisor's alone.
   std::optional<MessageSender> sender_;
-  std::optional<executor::Failure> host_said_;  // its last message
+  std::optional<executor::Failure> host_failure_;  // what its last message said
   std::chrono::milliseconds backoff_;
 
   std::mutex mutex_;  // of everything below
@@ -97,9 +97,9 @@ class Proxy {
   uint64_t stats_answered_ = 0;  // in their order
   bool closed_ = false;          // no further requests, no further host
   bool shut_down_ = false;       // the host has answered
-  bool stop_ = false;            // the keeper is to end
+  bool stop_ = false;            // the supervisor is to end
 
-  std::thread keeper_;
+  std::thread supervisor_;
 };
 
 }  // namespace isolation

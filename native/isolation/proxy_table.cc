@@ -2,14 +2,14 @@
 
 #include <memory>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/table_of.h"
 #include "native/isolation/proxy.h"
 
 namespace isolation {
 
 Executor* CreateProxy(const ExecutorConfig& config, const std::string& program, const std::string& library) {
-  return executor::HandleOf(std::make_unique<Proxy>(executor::ReadStruct(&config), program, library));
+  return executor::HandleOf(std::make_unique<Proxy>(executor::CopySized(&config), program, library));
 }
 
 const ExecutorTable* ProxyTable() {

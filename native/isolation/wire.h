@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/read_struct.h"
 
 namespace isolation {
 
@@ -79,7 +79,7 @@ struct HasSize<T, std::void_t<decltype(T::size)>> : std::true_type {};
 template <typename T>
 T CopyOf(const T* given) {
   if constexpr (HasSize<T>::value) {
-    return executor::ReadStruct(given);
+    return executor::CopySized(given);
   } else {
     return *given;
   }

@@ -3,15 +3,15 @@
 #include <utility>
 #include <vector>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/tensorrt_llm/decoding_config.h"
 #include "native/tensorrt_llm/parallel_config.h"
 
 namespace adapter {
 namespace {
 
+using executor::CopySized;
 using executor::OptionFailure;
-using executor::ReadStruct;
 
 template <typename T, typename = void>
 constexpr bool kHasStaticBatch = false;
@@ -244,19 +244,19 @@ tle::ExecutorConfig MakeExecutorConfig(const ExecutorConfig& given, const Engine
            c.setFailFastOnAttentionWindowTooLarge(given.fail_fast_on_attention_window != 0);
          });
   if (given.additional_output_count > 0) SetAdditionalOutputs(given, &config);
-  if (given.scheduler != nullptr) config.setSchedulerConfig(MakeScheduler(ReadStruct(given.scheduler)));
-  if (given.kv_cache != nullptr) config.setKvCacheConfig(MakeKvCache(ReadStruct(given.kv_cache)));
-  if (given.peft_cache != nullptr) config.setPeftCacheConfig(MakePeftCache(ReadStruct(given.peft_cache)));
-  if (given.decoding != nullptr) SetDecoding(ReadStruct(given.decoding), &config);
-  if (given.guided_decoding != nullptr) SetGuidedDecoding(ReadStruct(given.guided_decoding), &config);
-  if (given.perf != nullptr) SetPerf(ReadStruct(given.perf), &config);
-  if (given.transceiver != nullptr) SetTransceiver(ReadStruct(given.transceiver), &config);
+  if (given.scheduler != nullptr) config.setSchedulerConfig(MakeScheduler(CopySized(given.scheduler)));
+  if (given.kv_cache != nullptr) config.setKvCacheConfig(MakeKvCache(CopySized(given.kv_cache)));
+  if (given.peft_cache != nullptr) config.setPeftCacheConfig(MakePeftCache(CopySized(given.peft_cache)));
+  if (given.decoding != nullptr) SetDecoding(CopySized(given.decoding), &config);
+  if (given.guided_decoding != nullptr) SetGuidedDecoding(CopySized(given.guided_decoding), &config);
+  if (given.perf != nullptr) SetPerf(CopySized(given.perf), &config);
+  if (given.transceiver != nullptr) SetTransceiver(CopySized(given.transceiver), &config);
   if (is_set(CONFIG_TENSOR_PARALLEL_SIZE) &&
       given.tensor_parallel_size != static_cast<uint32_t>(engine.tensor_parallel_size))
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",
                         " is " + std::to_string(given.tensor_parallel_size) + "; the engine was built for " +
                             std::to_string(engine.tensor_parallel_size) + ". Leave it out, or build the engine for it");
-  config.setParallelConfig(MakeParallel(ReadStruct(given.parallel), engine, library_dir));
+  config.setParallelConfig(MakeParallel(CopySized(given.parallel), engine, library_dir));
   // Unset, each end of the link to the workers looks for messages without a pause, and takes a whole core for it.
   const bool orchestrates = config.getParallelConfig()->getCommunicationMode() == tle::CommunicationMode::kORCHESTRATOR;
   if (orchestrates && !is_set(CONFIG_RECEIVE_POLL_PERIOD)) config.setRecvPollPeriodMs(1);

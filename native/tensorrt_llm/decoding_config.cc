@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 
 namespace adapter {
 namespace {
@@ -98,7 +98,7 @@ void SetDecoding(const ExecutorDecodingConfig& given, tle::ExecutorConfig* confi
       Need(decoding, {"decoding.lookahead", "0.13"},
            [&](auto& d) -> decltype(d.setLookaheadDecoding(lookahead)) { d.setLookaheadDecoding(lookahead); });
   }
-  if (given.eagle != nullptr) SetEagle(executor::ReadStruct(given.eagle), &decoding);
+  if (given.eagle != nullptr) SetEagle(executor::CopySized(given.eagle), &decoding);
   if (given.medusa_choices.count > 0) decoding.setMedusaChoices(ListsOf(given.medusa_choices));
   config->setDecodingConfig(decoding);
   if (given.fast_logits != 0) SetFastLogits(config);

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <set>
 
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/read_struct.h"
 #include "native/tensorrt_llm/mpi.h"
 
 namespace adapter {
@@ -118,7 +118,7 @@ std::vector<int> RankDevices(const Engine& engine, const ExecutorParallelConfig&
 
 void CheckFit(const Engine& engine, const ExecutorConfig& config, const std::vector<Device>& devices,
               const std::string& library_version) {
-  const ExecutorParallelConfig parallel = executor::ReadStruct(config.parallel);
+  const ExecutorParallelConfig parallel = executor::CopySized(config.parallel);
   CheckIds(engine, parallel, devices.size());
   const std::vector<int> ids = RankDevices(engine, parallel);
   if (ids.size() > devices.size())

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/tensorrt_llm/config.h"
 #include "native/tensorrt_llm/devices.h"
 #include "native/tensorrt_llm/engine_fit.h"
@@ -14,7 +14,7 @@
 #include "native/tensorrt_llm/library.h"
 #include "native/tensorrt_llm/mpi.h"
 #include "native/tensorrt_llm/responses.h"
-#include "native/tensorrt_llm/run_apart.h"
+#include "native/tensorrt_llm/run_detached.h"
 
 namespace adapter {
 namespace {
@@ -43,7 +43,7 @@ Log LogOf(const ExecutorConfig& given) {
 // Returns what the ranks run on, for people.
 std::string CheckDevices(const ExecutorConfig& given, const Engine& engine, const Log& log) {
   const std::optional<std::vector<Device>> devices = FindDevices();
-  const std::vector<int> rank_devices = RankDevices(engine, executor::ReadStruct(given.parallel));
+  const std::vector<int> rank_devices = RankDevices(engine, executor::CopySized(given.parallel));
   if (devices) {
     CheckFit(engine, given, *devices, tle::version());
     const std::string doubts = DoubtsOf(engine, rank_devices, *devices);
@@ -63,7 +63,7 @@ constexpr char kWorkerEnded[] =
     "Load the engine again; with isolation: 'process' that is done for you";
 
 // An executor whose workers are gone: its destructor would wait for their answers.
-void KeepForGood(std::shared_ptr<tle::Executor> executor) {
+void Leak(std::shared_ptr<tle::Executor> executor) {
   static std::mutex* const mutex = new std::mutex;
   static auto* const kept = new std::vector<std::shared_ptr<tle::Executor>>;
   const std::lock_guard<std::mutex> lock(*mutex);
@@ -82,14 +82,14 @@ bool Progress(const ExecutorConfig& config, double done) {
 
 }  // namespace
 
-EngineExecutor::EngineExecutor(const ExecutorConfig& given)
+TensorRtLlmExecutor::TensorRtLlmExecutor(const ExecutorConfig& given)
     : engine_([&] {
         if (given.engine_dir == nullptr)
           throw Failure(EXECUTOR_INVALID_OPTION, "engine_dir is null; it must name an engine directory");
         return ReadEngine(given.engine_dir);
       }()),
       log_(LogOf(given)),
-      outbox_(engine_.vocab_size),
+      batch_builder_(engine_.vocab_size),
       reading_(engine_.vocab_size) {
   CheckLibraryVersion();
   CheckEngineVersion(engine_, tle::version());
@@ -123,19 +123,19 @@ EngineExecutor::EngineExecutor(const ExecutorConfig& given)
   FillInfo(config);
 }
 
-EngineExecutor::~EngineExecutor() {
+TensorRtLlmExecutor::~TensorRtLlmExecutor() {
   if (workers_ == nullptr) {
     executor_.reset();  // a rank that only follows waits for its leader's end here
   } else if (workers_gone_ || (!has_stopped_ && workers_->HasOneEnded())) {
-    KeepForGood(std::move(executor_));
+    Leak(std::move(executor_));
   } else {
     const auto give_up_at = Clock::now() + kDestroyTime;
-    RunApart([executor = std::move(executor_)]() mutable { executor.reset(); },
-             [&] { return Clock::now() < give_up_at; });
+    RunDetached([executor = std::move(executor_)]() mutable { executor.reset(); },
+                [&] { return Clock::now() < give_up_at; });
   }
 }
 
-void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
+void TensorRtLlmExecutor::FillInfo(const tle::ExecutorConfig& config) {
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.vocab_size);
   info_.capabilities = Capabilities(engine_, limits_);
@@ -153,7 +153,7 @@ void EngineExecutor::FillInfo(const tle::ExecutorConfig& config) {
   info_.rank = static_cast<uint32_t>(MpirunRank());
 }
 
-void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
+void TensorRtLlmExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   if (!leads_)
     throw Failure(EXECUTOR_UNSUPPORTED, "this process is rank " + std::to_string(info_.rank) +
                                             " of the engine, which takes no requests. Send them from the process that "
@@ -162,11 +162,11 @@ void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t cou
   std::vector<Pending> pending;
   std::unordered_set<uint64_t> seen;
   for (uint32_t i = 0; i < count; ++i) {
-    MadeRequest request = MakeRequest(executor::ReadStruct(requests[i]), engine_, limits_);
+    MadeRequest request = MakeRequest(executor::CopySized(requests[i]), engine_, limits_);
     made.push_back(std::move(request.request));
     pending.push_back(std::move(request.pending));
   }
-  // Held until the engine's ids are known: a response may come before.
+  // Held until the library's ids are known: a response may come before.
   const Lock lock(mutex_);
   if (failure_) throw *failure_;
   if (closing_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
@@ -179,9 +179,9 @@ void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t cou
                                            std::to_string(count) + " came; maxQueueSize is " +
                                            std::to_string(max_queue_size_) + ". Try again later")
         .About("max_queue_size");
-  std::vector<tle::IdType> engine_ids;
+  std::vector<tle::IdType> library_ids;
   try {
-    engine_ids = executor_->enqueueRequests(made);
+    library_ids = executor_->enqueueRequests(made);
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
@@ -191,30 +191,30 @@ void EngineExecutor::Submit(const ExecutorRequest* const* requests, uint32_t cou
     throw failure;
   }
   for (size_t i = 0; i < pending.size(); ++i) {
-    pending[i].engine_id = engine_ids[i];
+    pending[i].library_id = library_ids[i];
     ids_.Add(std::move(pending[i]));
   }
   changed_.notify_all();
 }
 
-void EngineExecutor::Cancel(const uint64_t* ids, uint32_t count) {
+void TensorRtLlmExecutor::Cancel(const uint64_t* ids, uint32_t count) {
   const Lock lock(mutex_);
   for (uint32_t i = 0; i < count; ++i) {
     Pending* const pending = ids_.Find(ids[i]);
     if (pending == nullptr) continue;
     pending->cancelled = true;
-    CancelInEngine(*pending);
+    CancelInLibrary(*pending);
   }
 }
 
-void EngineExecutor::CancelInEngine(const Pending& pending) noexcept {
+void TensorRtLlmExecutor::CancelInLibrary(const Pending& pending) noexcept {
   try {
-    if (!shut_down_) executor_->cancelRequest(pending.engine_id);
+    if (!shut_down_) executor_->cancelRequest(pending.library_id);
   } catch (...) {  // it ends by itself, or with the executor
   }
 }
 
-const ExecutorBatch* EngineExecutor::Wait(milliseconds timeout) {
+const ExecutorBatch* TensorRtLlmExecutor::Wait(milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   Lock lock(mutex_);
   reading_.Clear();
@@ -222,9 +222,9 @@ const ExecutorBatch* EngineExecutor::Wait(milliseconds timeout) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
     const bool interrupted = std::exchange(interrupted_, false);
     const bool is_idle = ids_.size() == 0;
-    if (outbox_.empty() && failure_ && is_idle && !interrupted) throw *failure_;
-    if (!outbox_.empty() || interrupted || (left.count() <= 0 && (is_idle || has_listened))) {
-      std::swap(outbox_, reading_);
+    if (batch_builder_.empty() && failure_ && is_idle && !interrupted) throw *failure_;
+    if (!batch_builder_.empty() || interrupted || (left.count() <= 0 && (is_idle || has_listened))) {
+      std::swap(batch_builder_, reading_);
       return reading_.Batch();
     }
     if (is_idle) {
@@ -238,7 +238,7 @@ const ExecutorBatch* EngineExecutor::Wait(milliseconds timeout) {
   }
 }
 
-void EngineExecutor::Listen(milliseconds timeout) {
+void TensorRtLlmExecutor::Listen(milliseconds timeout) {
   const Lock listening(listening_, std::try_to_lock);
   {
     Lock lock(mutex_);
@@ -269,7 +269,7 @@ void EngineExecutor::Listen(milliseconds timeout) {
   changed_.notify_all();
 }
 
-void EngineExecutor::Take(const tle::Response& response) {
+void TensorRtLlmExecutor::Take(const tle::Response& response) {
   Pending* pending = nullptr;
   bool cancelled = false;
   {
@@ -280,14 +280,14 @@ void EngineExecutor::Take(const tle::Response& response) {
       const Failure failure = FailureOf(response.getErrorMsg(), EXECUTOR_INTERNAL);
       if (failure.code() == EXECUTOR_FAILED) failure_ = failure;
       if (failure_ || pending == nullptr) return;
-      if (pending->engine_ids > 1) CancelInEngine(*pending);  // its other sequences
+      if (pending->library_ids > 1) CancelInLibrary(*pending);  // its other sequences
       return EndWithError(pending, failure);
     }
     if (pending == nullptr) return;  // late: its request is over
     cancelled = pending->cancelled;
   }
   // Without the lock: logprobs of a long prompt take a while, and submit must not wait for them.
-  std::vector<Row> rows;
+  std::vector<BatchRow> rows;
   std::optional<Failure> failure;
   try {
     rows = RowsOf(response.getResult(), engine_, cancelled, pending);
@@ -299,35 +299,35 @@ void EngineExecutor::Take(const tle::Response& response) {
   const Lock lock(mutex_);
   const bool is_final = response.getResult().isFinal;
   if (failure) {
-    if (!is_final) CancelInEngine(*pending);
+    if (!is_final) CancelInLibrary(*pending);
     return EndWithError(pending, *failure);
   }
-  for (Row& row : rows) outbox_.Add(std::move(row), step_);
+  for (BatchRow& row : rows) batch_builder_.Add(std::move(row), step_);
   if (!is_final) return;
   ++completed_requests_;
   ids_.Remove(pending);
 }
 
-void EngineExecutor::EndWithError(Pending* pending, const Failure& failure) {
-  outbox_.Add(ErrorRow(failure, *pending), step_);
+void TensorRtLlmExecutor::EndWithError(Pending* pending, const Failure& failure) {
+  batch_builder_.Add(ErrorRow(failure, *pending), step_);
   ++completed_requests_;
   ids_.Remove(pending);
 }
 
-void EngineExecutor::EndAllWithFailure() {
+void TensorRtLlmExecutor::EndAllWithFailure() {
   const Failure failure(EXECUTOR_FAILED, failure_->what());
-  ids_.ForEach([&](const Pending* pending) { outbox_.Add(ErrorRow(failure, *pending), step_); });
+  ids_.ForEach([&](const Pending* pending) { batch_builder_.Add(ErrorRow(failure, *pending), step_); });
   completed_requests_ += ids_.size();
   ids_.Clear();
 }
 
-void EngineExecutor::Interrupt() noexcept {
+void TensorRtLlmExecutor::Interrupt() noexcept {
   const Lock lock(mutex_);
   interrupted_ = true;
   changed_.notify_all();
 }
 
-void EngineExecutor::Stats(ExecutorStats* stats) {
+void TensorRtLlmExecutor::Stats(ExecutorStats* stats) {
   const Lock lock(mutex_);
   if (shut_down_ || !leads_) return;
   try {
@@ -339,7 +339,7 @@ void EngineExecutor::Stats(ExecutorStats* stats) {
   }
 }
 
-bool EngineExecutor::HasWorkerEnded() {
+bool TensorRtLlmExecutor::HasWorkerEnded() {
   const auto now = Clock::now();
   if (workers_ == nullptr || shut_down_ || now - looked_at_workers_ < kLookPeriod) return false;
   looked_at_workers_ = now;
@@ -348,9 +348,9 @@ bool EngineExecutor::HasWorkerEnded() {
   return workers_gone_;
 }
 
-void EngineExecutor::StopEngine(Clock::time_point deadline) {
+void TensorRtLlmExecutor::StopLibrary(Clock::time_point deadline) {
   if (workers_ == nullptr) return executor_->shutdown();
-  has_stopped_ = RunApart(
+  has_stopped_ = RunDetached(
       [executor = executor_]() mutable {
         executor->shutdown();
         executor.reset();
@@ -361,14 +361,14 @@ void EngineExecutor::StopEngine(Clock::time_point deadline) {
   failure_.emplace(EXECUTOR_FAILED, kWorkerEnded);
 }
 
-void EngineExecutor::Shutdown(milliseconds deadline) {
+void TensorRtLlmExecutor::Shutdown(milliseconds deadline) {
   const auto end = std::chrono::steady_clock::now() + deadline;
   {
     const Lock lock(mutex_);
     closing_ = true;
     ids_.ForEach([&](Pending* pending) {
       pending->cancelled = true;
-      CancelInEngine(*pending);
+      CancelInLibrary(*pending);
     });
   }
   // The engine answers nothing after its shutdown, so what is cancelled is heard before.
@@ -383,7 +383,7 @@ void EngineExecutor::Shutdown(milliseconds deadline) {
   const Lock listening(listening_);
   const Lock lock(mutex_);
   shut_down_ = true;
-  if (!failure_) StopEngine(std::max(end, Clock::now() + kStopTime));
+  if (!failure_) StopLibrary(std::max(end, Clock::now() + kStopTime));
   changed_.notify_all();
 }
 

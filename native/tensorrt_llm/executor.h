@@ -25,12 +25,12 @@ using Log = std::function<void(ExecutorLogLevel, const std::string&)>;
 
 // The table's functions as members; they throw executor::Failure. Responses are heard by whoever waits: there is no thread
 // of the adapter's own.
-class EngineExecutor {
+class TensorRtLlmExecutor {
  public:
-  explicit EngineExecutor(const ExecutorConfig& config);
-  ~EngineExecutor();
-  EngineExecutor(const EngineExecutor&) = delete;
-  EngineExecutor& operator=(const EngineExecutor&) = delete;
+  explicit TensorRtLlmExecutor(const ExecutorConfig& config);
+  ~TensorRtLlmExecutor();
+  TensorRtLlmExecutor(const TensorRtLlmExecutor&) = delete;
+  TensorRtLlmExecutor& operator=(const TensorRtLlmExecutor&) = delete;
 
   const ExecutorInfo* info() const { return &info_; }
   void Submit(const ExecutorRequest* const* requests, uint32_t count);
@@ -53,12 +53,12 @@ class EngineExecutor {
   // These with mutex_ held, the first two with listening_ too.
   void EndWithError(Pending* pending, const executor::Failure& failure);
   void EndAllWithFailure();
-  void CancelInEngine(const Pending& pending) noexcept;
+  void CancelInLibrary(const Pending& pending) noexcept;
 
   // With mutex_ held. Nothing more comes then.
   bool HasWorkerEnded();
   // The library's own shutdown, with listening_ and mutex_ held. It need not return where workers are gone.
-  void StopEngine(std::chrono::steady_clock::time_point deadline);
+  void StopLibrary(std::chrono::steady_clock::time_point deadline);
 
   Engine engine_;
   const Log log_;
@@ -75,8 +75,8 @@ class EngineExecutor {
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
   Ids ids_{0};
-  executor::Outbox outbox_;
-  executor::Outbox reading_;  // what the last wait gave
+  executor::BatchBuilder batch_builder_;
+  executor::BatchBuilder reading_;  // what the last wait gave
   adapter::Stats stats_;
   uint64_t completed_requests_ = 0;
   uint64_t step_ = 0;  // how often responses have come

@@ -14,15 +14,15 @@ Pending* Ids::Find(uint64_t id) {
 Pending* Ids::FindFor(const tle::Response& response) {
   std::optional<uint64_t> client_id;
   IfHas(response, [&](const auto& r) -> decltype(void(r.getClientId())) { client_id = r.getClientId(); });
-  return client_id ? Find(*client_id) : FindEngineId(response.getRequestId());
+  return client_id ? Find(*client_id) : FindLibraryId(response.getRequestId());
 }
 
 // The sequences of a request count on from its id, and an error may come under the id of one of them.
-Pending* Ids::FindEngineId(uint64_t engine_id) {
-  auto after = by_engine_id_.upper_bound(engine_id);
-  if (after == by_engine_id_.begin()) return nullptr;
+Pending* Ids::FindLibraryId(uint64_t library_id) {
+  auto after = by_library_id_.upper_bound(library_id);
+  if (after == by_library_id_.begin()) return nullptr;
   const auto& [first_id, pending] = *--after;
-  return engine_id - first_id < pending->engine_ids ? pending : nullptr;
+  return library_id - first_id < pending->library_ids ? pending : nullptr;
 }
 
 size_t Ids::CountQueued() const {
@@ -33,11 +33,11 @@ size_t Ids::CountQueued() const {
 size_t Ids::CountQueuedWith(const std::vector<Pending>& more) const {
   size_t queued = CountQueued(), free_places = waiting_.empty() ? free_places_ : 0;
   for (const Pending& pending : more) {
-    if (pending.engine_ids > free_places) {
+    if (pending.library_ids > free_places) {
       free_places = 0;
       ++queued;
     } else {
-      free_places -= pending.engine_ids;
+      free_places -= pending.library_ids;
     }
   }
   return queued;
@@ -46,14 +46,14 @@ size_t Ids::CountQueuedWith(const std::vector<Pending>& more) const {
 void Ids::Add(Pending pending) {
   const uint64_t id = pending.id;
   Pending& added = by_id_.insert_or_assign(id, std::move(pending)).first->second;
-  by_engine_id_[added.engine_id] = &added;
-  waiting_[added.engine_id] = &added;
+  by_library_id_[added.library_id] = &added;
+  waiting_[added.library_id] = &added;
   GivePlaces();
 }
 
 void Ids::Remove(const Pending* pending) {
-  if (waiting_.erase(pending->engine_id) == 0) free_places_ += pending->engine_ids;
-  by_engine_id_.erase(pending->engine_id);
+  if (waiting_.erase(pending->library_id) == 0) free_places_ += pending->library_ids;
+  by_library_id_.erase(pending->library_id);
   by_id_.erase(pending->id);
   GivePlaces();
 }
@@ -63,10 +63,10 @@ void Ids::Clear() {
 }
 
 void Ids::GivePlaces() {
-  while (!waiting_.empty() && waiting_.begin()->second->engine_ids <= free_places_) {
+  while (!waiting_.empty() && waiting_.begin()->second->library_ids <= free_places_) {
     Pending* const next = waiting_.begin()->second;
     next->placed = Pending::Clock::now();
-    free_places_ -= next->engine_ids;
+    free_places_ -= next->library_ids;
     waiting_.erase(waiting_.begin());
   }
 }

@@ -15,22 +15,22 @@ namespace adapter {
 
 class Ids {
  public:
-  // `places` is how many sequences run at once. Requests take them in the order they came, as the engine's queue gives them;
-  // which of them the engine has fetched it does not tell.
+  // `places` is how many sequences run at once. Requests take them in the order they came, as TensorRT-LLM's queue gives them;
+  // it does not say which of them it has fetched.
   explicit Ids(size_t places) : free_places_(places) {}
 
   size_t size() const { return by_id_.size(); }
   size_t active() const { return by_id_.size() - waiting_.size(); }
-  // Requests that wait for a place, the cancelled left out: the engine keeps those in its queue too.
+  // Requests that wait for a place, the cancelled left out: TensorRT-LLM keeps those in its queue too.
   size_t CountQueued() const;
   // The same if these came too.
   size_t CountQueuedWith(const std::vector<Pending>& more) const;
   // Null: none runs under this id.
   Pending* Find(uint64_t id);
-  // By clientId, which is our id, where the response has one; else by the engine's. Null: a request that is over, or one
+  // By clientId, which is our id, where the response has one; else by the library's. Null: a request that is over, or one
   // that is not ours.
   Pending* FindFor(const tle::Response& response);
-  Pending* FindEngineId(uint64_t engine_id);
+  Pending* FindLibraryId(uint64_t library_id);
   void Add(Pending pending);
   void Remove(const Pending* pending);
   void Clear();
@@ -43,8 +43,8 @@ class Ids {
   void GivePlaces();
 
   std::unordered_map<uint64_t, Pending> by_id_;  // pointers to its values stay
-  std::map<uint64_t, Pending*> by_engine_id_;
-  std::map<uint64_t, Pending*> waiting_;  // for a place, by engine id: in the order they came
+  std::map<uint64_t, Pending*> by_library_id_;
+  std::map<uint64_t, Pending*> waiting_;  // for a place, by its ids: in the order they came
   size_t free_places_;
 };
 

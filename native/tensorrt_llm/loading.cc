@@ -11,7 +11,7 @@
 #include "native/tensorrt_llm/errors.h"
 #include "native/tensorrt_llm/library.h"
 #include "native/tensorrt_llm/mpi.h"
-#include "native/tensorrt_llm/run_apart.h"
+#include "native/tensorrt_llm/run_detached.h"
 
 namespace adapter {
 namespace {
@@ -100,7 +100,7 @@ Loaded Load(const Engine& engine, const tle::ExecutorConfig& config, const std::
   check_goes_on(on_progress(0));
   const auto made = std::make_shared<std::shared_ptr<tle::Executor>>();
   bool has_worker_ended = false;
-  const bool is_loaded = RunApart(
+  const bool is_loaded = RunDetached(
       [made, engine, config, workers] {
         if (workers != nullptr) workers->AwaitOthersEnd();
         *made = Make(engine, config, workers != nullptr ? Spawning::kStartsRanks : Spawning::kNever);

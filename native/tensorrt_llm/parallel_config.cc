@@ -13,6 +13,11 @@ namespace {
 using executor::Failure;
 using executor::OptionFailure;
 
+// Of an OrchestratorConfig.
+constexpr bool kIsOrchestrator = true;
+constexpr bool kSpawns = true;
+constexpr bool kSpawnsNothing = false;
+
 std::string Ranks(int count) { return std::to_string(count) + (count == 1 ? " rank" : " ranks"); }
 
 std::string Found(int processes) {
@@ -61,7 +66,7 @@ tle::OrchestratorConfig SpawningOrchestrator(const ExecutorParallelConfig& given
   if (given.participant_id_count > 0)
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.participant_ids",
                         " is set, but the orchestrator starts the ranks itself. Leave it out");
-  return tle::OrchestratorConfig(true, FindWorkerProgram(given.worker_path, library_dir), nullptr, true);
+  return tle::OrchestratorConfig(kIsOrchestrator, FindWorkerProgram(given.worker_path, library_dir), nullptr, kSpawns);
 }
 
 // mpirun has started the ranks beside process 0, which orchestrates them.
@@ -74,7 +79,7 @@ tle::OrchestratorConfig OrchestratorUnderMpirun(const std::vector<tle::SizeType3
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.participant_ids",
                         " must name the processes that run the ranks where parallel.spawnProcesses "
                         "is false; process 0 is their orchestrator, and none of them");
-  return tle::OrchestratorConfig(MpirunRank() == 0, std::string(), nullptr, false);
+  return tle::OrchestratorConfig(MpirunRank() == 0, std::string(), nullptr, kSpawnsNothing);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ struct Pending {
   using Clock = std::chrono::steady_clock;
 
   uint64_t id;
-  uint64_t engine_id = 0;  // TensorRT-LLM's own
+  uint64_t library_id = 0;  // TensorRT-LLM's own
   uint32_t prompt_tokens;
   std::vector<int32_t> prompt;  // where prompt logprobs are asked for
   size_t max_tokens;
@@ -33,8 +33,8 @@ struct Pending {
   bool prompt_logprobs;
   uint32_t top_prompt_logprobs;
   std::vector<PendingSequence> sequences;
-  // How many ids the engine has counted for it: it makes every sequence but the first a request of its own.
-  uint32_t engine_ids;
+  // How many ids TensorRT-LLM has counted for it: it makes every sequence but the first a request of its own.
+  uint32_t library_ids;
 
   bool cancelled = false;
   bool has_row = false;

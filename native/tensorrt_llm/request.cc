@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/sequence_count.h"
 #include "native/tensorrt_llm/decoding_config.h"
 #include "native/tensorrt_llm/errors.h"
@@ -17,16 +17,16 @@
 namespace adapter {
 namespace {
 
+using executor::CopySized;
 using executor::Failure;
 using executor::OptionFailure;
-using executor::ReadStruct;
 
 class Maker {
  public:
   Maker(const ExecutorRequest& given, const Engine& engine, const RequestLimits& limits)
       : given_(given),
-        sampling_(ReadStruct(given.sampling)),
-        output_(ReadStruct(given.output)),
+        sampling_(CopySized(given.sampling)),
+        output_(CopySized(given.output)),
         engine_(engine),
         limits_(limits) {}
 
@@ -148,7 +148,7 @@ class Maker {
     pending.prompt_logprobs = WantsPromptLogprobs();
     pending.top_prompt_logprobs = output_.top_prompt_logprobs;
     pending.sequences.resize(SequenceCount(sampling_));
-    pending.engine_ids = BeamWidth(sampling_) > 1 ? 1 : static_cast<uint32_t>(pending.sequences.size());
+    pending.library_ids = BeamWidth(sampling_) > 1 ? 1 : static_cast<uint32_t>(pending.sequences.size());
     pending.submitted = Pending::Clock::now();
     return pending;
   }

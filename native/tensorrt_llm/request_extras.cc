@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/executor/cpp/read_struct.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/executor.h"
 #include "native/tensorrt_llm/decoding_config.h"
 #include "native/tensorrt_llm/tensors.h"
@@ -13,7 +13,7 @@
 namespace adapter {
 namespace {
 
-using executor::ReadStruct;
+using executor::CopySized;
 using std::chrono::milliseconds;
 
 std::optional<tle::Tensor> MakeOptional(const ExecutorTensor* given) {
@@ -164,18 +164,18 @@ Params MakeContextPhase(const ExecutorContextPhase& given) {
 void SetExtras(const ExecutorRequest& given, tle::Request* request) {
   SetNumbers(given, request);
   if (given.lora != nullptr) {
-    const ExecutorLora lora = ReadStruct(given.lora);
+    const ExecutorLora lora = CopySized(given.lora);
     request->setLoraConfig(tle::LoraConfig(lora.id, MakeOptional(lora.weights), MakeOptional(lora.config)));
   }
   if (given.lookahead != nullptr) request->setLookaheadConfig(MakeLookahead(*given.lookahead));
-  if (given.eagle != nullptr) SetEagle(ReadStruct(given.eagle), request);
-  if (given.kv_retention != nullptr) SetRetention(ReadStruct(given.kv_retention), request);
+  if (given.eagle != nullptr) SetEagle(CopySized(given.eagle), request);
+  if (given.kv_retention != nullptr) SetRetention(CopySized(given.kv_retention), request);
   if (given.guided != nullptr) SetGuide(*given.guided, request);
-  if (given.draft != nullptr) request->setExternalDraftTokensConfig(MakeDraft(ReadStruct(given.draft)));
-  if (given.multimodal != nullptr) SetMultimodal(ReadStruct(given.multimodal), given.token_count, request);
+  if (given.draft != nullptr) request->setExternalDraftTokensConfig(MakeDraft(CopySized(given.draft)));
+  if (given.multimodal != nullptr) SetMultimodal(CopySized(given.multimodal), given.token_count, request);
   if (given.type != REQUEST_CONTEXT_AND_GENERATION && !kHasContextPhase<>) ThrowLacks({"type", "0.19"});
   request->setRequestType(static_cast<tle::RequestType>(given.type));
-  if (given.context_phase != nullptr) request->setContextPhaseParams(MakeContextPhase(ReadStruct(given.context_phase)));
+  if (given.context_phase != nullptr) request->setContextPhaseParams(MakeContextPhase(CopySized(given.context_phase)));
 }
 
 uint64_t ExtraCapabilities() {

@@ -12,9 +12,9 @@
 namespace adapter {
 namespace {
 
+using executor::BatchRowContextPhase;
+using executor::BatchRowDetails;
 using executor::Failure;
-using executor::RowContextPhase;
-using executor::RowDetails;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
@@ -54,7 +54,8 @@ void AddPerfMetrics(const tle::Result& result, const Engine& engine, ExecutorRow
   });
 }
 
-void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pending& pending, RowDetails* details) {
+void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pending& pending,
+                     BatchRowDetails* details) {
   const Logits logits(tensor);
   if (logits.rows() != pending.prompt_tokens)
     throw Failure(EXECUTOR_UNSUPPORTED,
@@ -89,7 +90,7 @@ void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pend
 // Logits of the row's tokens, and what is made of them. The result's are [beams, max_tokens] of a whole request, and
 // [tokens, beams] when streaming.
 void AddGenerationLogits(const Logits& logits, size_t beam, size_t beams, const Engine& engine, const Pending& pending,
-                         Row* row) {
+                         BatchRow* row) {
   const auto index = [&](size_t token) {
     return static_cast<int64_t>(pending.streaming ? token * beams + beam
                                                   : beam * static_cast<size_t>(logits.rows()) / beams + token);
@@ -107,17 +108,17 @@ void AddGenerationLogits(const Logits& logits, size_t beam, size_t beams, const 
   }
 }
 
-void AddAdditionalOutputs(const tle::Result& result, Row* row) {
+void AddAdditionalOutputs(const tle::Result& result, BatchRow* row) {
   IfHas(result, [&](const auto& r) -> decltype(void(r.additionalOutputs)) {
     for (const auto& output : r.additionalOutputs)
       DetailsOf(row)->additional_outputs.emplace_back(output.name, CopyToHost(output.output));
   });
 }
 
-void AddContextPhase(const tle::Result& result, Row* row) {
+void AddContextPhase(const tle::Result& result, BatchRow* row) {
   if (!result.contextPhaseParams) return;
   IfHas(*result.contextPhaseParams, [&](const auto& params) -> decltype(void(params.getSerializedState())) {
-    RowContextPhase& phase = DetailsOf(row)->context_phase.emplace();
+    BatchRowContextPhase& phase = DetailsOf(row)->context_phase.emplace();
     phase.request_id = params.getReqId();
     phase.first_tokens = params.getFirstGenTokens();
     phase.draft_tokens = params.getDraftTokens().value_or(tle::VecTokens());
@@ -126,7 +127,7 @@ void AddContextPhase(const tle::Result& result, Row* row) {
 }
 
 // Takes the tokens up to the first end id, and remembers that.
-void TakeTokens(const tle::VecTokens& come, const Pending& pending, PendingSequence* sequence, Row* row) {
+void TakeTokens(const tle::VecTokens& come, const Pending& pending, PendingSequence* sequence, BatchRow* row) {
   if (!pending.streaming || row->flags & ROW_REPLACES_TOKENS) *sequence = {};
   if (!sequence->stop_token) {
     const auto end = std::find_first_of(come.begin(), come.end(), pending.end_ids.begin(), pending.end_ids.end());
@@ -137,13 +138,13 @@ void TakeTokens(const tle::VecTokens& come, const Pending& pending, PendingSeque
 }
 
 // TensorRT-LLM gives the logprobs of all tokens so far.
-void TakeLogprobs(const tle::VecLogProbs& all, const PendingSequence& sequence, Row* row) {
+void TakeLogprobs(const tle::VecLogProbs& all, const PendingSequence& sequence, BatchRow* row) {
   const size_t first = sequence.tokens - row->tokens.size();
   for (size_t token = 0; token < row->tokens.size(); ++token)
     row->logprobs.push_back(first + token < all.size() ? all[first + token] : kNan);
 }
 
-void Finish(ExecutorFinish reason, bool cancelled, const Pending& pending, PendingSequence* sequence, Row* row) {
+void Finish(ExecutorFinish reason, bool cancelled, const Pending& pending, PendingSequence* sequence, BatchRow* row) {
   sequence->ended = true;
   row->flags |= ROW_SEQUENCE_FINAL;
   row->finish = reason;
@@ -160,8 +161,8 @@ void Finish(ExecutorFinish reason, bool cancelled, const Pending& pending, Pendi
 
 }  // namespace
 
-std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool cancelled, Pending* pending) {
-  std::vector<Row> rows;
+std::vector<BatchRow> RowsOf(const tle::Result& result, const Engine& engine, bool cancelled, Pending* pending) {
+  std::vector<BatchRow> rows;
   const size_t beams = result.outputTokenIds.size();
   std::optional<Logits> logits;
   if (result.generationLogits && (pending->top_logprobs > 0 || pending->generation_logits))
@@ -171,7 +172,7 @@ std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool ca
     // 0.13 returns every beam, asked for or not.
     if (index >= pending->sequences.size() || pending->sequences[index].ended) continue;
     PendingSequence& sequence = pending->sequences[index];
-    Row& row = rows.emplace_back();
+    BatchRow& row = rows.emplace_back();
     row.request_id = pending->id;
     row.sequence = static_cast<uint32_t>(index);
     // Its enumerators are those of the contract, in their order; 0.13 has none for what is cancelled.
@@ -199,21 +200,21 @@ std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool ca
   AddContextPhase(result, &rows.back());
   if (!std::exchange(pending->has_row, true)) AddUsage(*pending, &DetailsOf(&rows.front())->numbers);
   if (result.isFinal) AddUsage(*pending, &DetailsOf(&rows.back())->numbers);
-  for (Row& row : rows)
+  for (BatchRow& row : rows)
     if (row.details != nullptr && row.details->numbers.set & DETAILS_USAGE)
       AddPerfMetrics(result, engine, &row.details->numbers);
   return rows;
 }
 
-Row ErrorRow(const Failure& failure, const Pending& pending) {
-  Row row;
+BatchRow ErrorRow(const Failure& failure, const Pending& pending) {
+  BatchRow row;
   row.request_id = pending.id;
   const auto left = std::find_if(pending.sequences.begin(), pending.sequences.end(),
                                  [](const PendingSequence& sequence) { return !sequence.ended; });
   row.sequence = left == pending.sequences.end() ? 0 : static_cast<uint32_t>(left - pending.sequences.begin());
   row.finish = FINISH_ERROR;
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
-  RowDetails* const details = DetailsOf(&row);
+  BatchRowDetails* const details = DetailsOf(&row);
   details->error = std::make_unique<ExecutorError>(executor::EmptyError());
   executor::Report(details->error.get(), Failure(failure).OfRequest(pending.id));
   AddUsage(pending, &details->numbers);

@@ -4,23 +4,23 @@
 
 #include <vector>
 
+#include "native/executor/cpp/batch_row.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/row.h"
 #include "native/tensorrt_llm/engine.h"
 #include "native/tensorrt_llm/features.h"
 #include "native/tensorrt_llm/pending.h"
 
 namespace adapter {
 
-using executor::Row;
+using executor::BatchRow;
 
 // One row for each sequence the result speaks of; none for one that has ended before. `cancelled` is given since others
 // write pending->cancelled meanwhile. Throws executor::Failure, which ends
 // the request, for output that cannot be given as asked.
-std::vector<Row> RowsOf(const tle::Result& result, const Engine& engine, bool cancelled, Pending* pending);
+std::vector<BatchRow> RowsOf(const tle::Result& result, const Engine& engine, bool cancelled, Pending* pending);
 
 // The row that ends a request with an error.
-Row ErrorRow(const executor::Failure& failure, const Pending& pending);
+BatchRow ErrorRow(const executor::Failure& failure, const Pending& pending);
 
 }  // namespace adapter
 

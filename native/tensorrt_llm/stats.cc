@@ -98,7 +98,7 @@ ExecutorStats Stats::Read(tle::Executor* engine, Ids* ids, uint64_t completed_re
   if (!iterations.empty()) {
     requests_.clear();
     for (const tle::RequestStats& request : iterations.back().requestStats)
-      if (const Pending* pending = ids->FindEngineId(request.id)) requests_.push_back(StatsOf(request, pending->id));
+      if (const Pending* pending = ids->FindLibraryId(request.id)) requests_.push_back(StatsOf(request, pending->id));
   }
   // The engine counts sequences, cancelled ones that wait, and when it has nothing to do no more at all.
   newest_.active_requests = static_cast<uint32_t>(ids->active());

@@ -3,6 +3,6 @@
 #include "native/tensorrt_llm/executor.h"
 
 extern "C" __attribute__((visibility("default"))) const ExecutorTable* executor_table(uint32_t abi_version) {
-  static constexpr ExecutorTable kTable = executor::TableOf<adapter::EngineExecutor>("tensorrt-llm");
+  static constexpr ExecutorTable kTable = executor::TableOf<adapter::TensorRtLlmExecutor>("tensorrt-llm");
   return abi_version == EXECUTOR_ABI_VERSION ? &kTable : nullptr;
 }

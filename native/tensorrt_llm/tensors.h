@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "native/executor/cpp/row.h"
+#include "native/executor/cpp/batch_row.h"
 #include "native/tensorrt_llm/features.h"
 
 namespace adapter {

@@ -294,7 +294,7 @@ class ScriptedExecutor {
         throw Failure(EXECUTOR_INVALID_INPUT, "token " + std::to_string(request.tokens[i]) + " is none", request.id);
     }
     const ExecutorSampling* sampling = request.sampling;
-    const auto asked_for = executor::SequencesAskedFor(executor::ReadStruct(sampling));
+    const auto asked_for = executor::SequencesAskedFor(executor::CopySized(sampling));
     const uint32_t sequences = asked_for ? asked_for->count : 1;
     if (sequences > info_.max_batch_size)
       throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, asked_for->field,

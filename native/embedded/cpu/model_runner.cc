@@ -152,8 +152,8 @@ DrawResult CpuModelRunner::SampleOne(const RequestSequence& sequence, uint32_t i
 void CpuModelRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
   Request& request = *SequenceOf(entry)->request;
   if (!request.WantsPromptOutput(entry)) return;
-  if (request.prompt_output == nullptr) request.prompt_output = std::make_shared<executor::RowDetails>();
-  executor::RowDetails& out = *request.prompt_output;
+  if (request.prompt_output == nullptr) request.prompt_output = std::make_shared<executor::BatchRowDetails>();
+  executor::BatchRowDetails& out = *request.prompt_output;
   const size_t vocab_size = static_cast<size_t>(model_.vocab_size);
   const size_t top_count = static_cast<size_t>(request.prompt_top_logprobs);
   const int32_t* tokens = entry.sequence->tokens.data();

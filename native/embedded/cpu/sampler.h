@@ -7,7 +7,7 @@
 
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/sampling.h"
-#include "native/executor/cpp/row.h"
+#include "native/executor/cpp/batch_row.h"
 
 namespace embedded::cpu {
 

@@ -5,7 +5,7 @@
 
 namespace executor {
 
-void Outbox::Add(Row row, uint64_t step) {
+void BatchBuilder::Add(BatchRow row, uint64_t step) {
   step_ = step;
   request_ids_.push_back(row.request_id);
   sequences_.push_back(row.sequence);
@@ -27,10 +27,10 @@ void Outbox::Add(Row row, uint64_t step) {
   details_.push_back(row.details == nullptr ? nullptr : AddDetails(std::move(row.details)));
 }
 
-const ExecutorRowDetails* Outbox::AddDetails(std::unique_ptr<RowDetails> details) {
+const ExecutorRowDetails* BatchBuilder::AddDetails(std::unique_ptr<BatchRowDetails> details) {
   Details& memory = details_memory_.emplace_back();
   memory.row = std::move(details);
-  const RowDetails& row = *memory.row;
+  const BatchRowDetails& row = *memory.row;
   ExecutorRowDetails& view = memory.row->numbers;
   view.size = sizeof(view);
   view.error = row.error.get();
@@ -54,7 +54,7 @@ const ExecutorRowDetails* Outbox::AddDetails(std::unique_ptr<RowDetails> details
   view.additional_outputs = memory.additional_outputs.data();
   view.additional_output_count = static_cast<uint32_t>(memory.additional_outputs.size());
   if (row.context_phase) {
-    const RowContextPhase& phase = *row.context_phase;
+    const BatchRowContextPhase& phase = *row.context_phase;
     memory.context_phase = {sizeof(ExecutorContextPhase),
                             static_cast<uint32_t>(phase.first_tokens.size()),
                             phase.request_id,
@@ -68,12 +68,12 @@ const ExecutorRowDetails* Outbox::AddDetails(std::unique_ptr<RowDetails> details
   return &view;
 }
 
-ExecutorTensor Outbox::LogitsTensor(const std::vector<float>& logits) const {
+ExecutorTensor BatchBuilder::LogitsTensor(const std::vector<float>& logits) const {
   const auto rows = static_cast<int64_t>(logits.size()) / vocab_size_;
   return {logits.data(), DATA_TYPE_FLOAT32, 2, {rows, vocab_size_, 0, 0}};
 }
 
-const ExecutorBatch* Outbox::Batch() {
+const ExecutorBatch* BatchBuilder::Batch() {
   batch_ = {};
   batch_.size = sizeof(batch_);
   batch_.row_count = static_cast<uint32_t>(request_ids_.size());
@@ -94,7 +94,7 @@ const ExecutorBatch* Outbox::Batch() {
   return &batch_;
 }
 
-void Outbox::Clear() {
+void BatchBuilder::Clear() {
   request_ids_.clear();
   sequences_.clear();
   finish_.clear();

@@ -1,24 +1,24 @@
 // C++ only: rows between who adds them and the reader, who takes all there are at once.
-#ifndef NODE_TENSORRT_LLM_EXECUTOR_OUTBOX_H_
-#define NODE_TENSORRT_LLM_EXECUTOR_OUTBOX_H_
+#ifndef NODE_TENSORRT_LLM_EXECUTOR_BATCH_BUILDER_H_
+#define NODE_TENSORRT_LLM_EXECUTOR_BATCH_BUILDER_H_
 
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <vector>
 
-#include "native/executor/cpp/row.h"
+#include "native/executor/cpp/batch_row.h"
 
 namespace executor {
 
 // The fields of an ExecutorBatch, with their memory. Not synchronised.
-class Outbox {
+class BatchBuilder {
  public:
-  explicit Outbox(int vocab_size) : vocab_size_(vocab_size) {}
+  explicit BatchBuilder(int vocab_size) : vocab_size_(vocab_size) {}
 
   bool empty() const { return request_ids_.empty(); }
   // The step is the one that brought the row.
-  void Add(Row row, uint64_t step);
+  void Add(BatchRow row, uint64_t step);
   // The rows so far as the table gives them; valid until the next Add or Clear.
   const ExecutorBatch* Batch();
   void Clear();
@@ -26,14 +26,14 @@ class Outbox {
  private:
   // A row's details, and what they point to beside their own memory. In a deque, so that pointers to it stay.
   struct Details {
-    std::unique_ptr<RowDetails> row;
+    std::unique_ptr<BatchRowDetails> row;
     ExecutorTensor context_logits;
     ExecutorTensor generation_logits;
     std::vector<ExecutorNamedTensor> additional_outputs;
     ExecutorContextPhase context_phase;
   };
 
-  const ExecutorRowDetails* AddDetails(std::unique_ptr<RowDetails> details);
+  const ExecutorRowDetails* AddDetails(std::unique_ptr<BatchRowDetails> details);
   ExecutorTensor LogitsTensor(const std::vector<float>& logits) const;
 
   int vocab_size_;
@@ -56,4 +56,4 @@ class Outbox {
 
 }  // namespace executor
 
-#endif  // NODE_TENSORRT_LLM_EXECUTOR_OUTBOX_H_
+#endif  // NODE_TENSORRT_LLM_EXECUTOR_BATCH_BUILDER_H_

@@ -8,25 +8,25 @@
 #include <memory>
 #include <type_traits>
 
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/read_struct.h"
 #include "native/executor/executor.h"
 
 namespace executor {
 
-// The opaque handle of an engine, which it owns until `destroy`.
-template <typename Engine>
-Executor* HandleOf(std::unique_ptr<Engine> engine) noexcept {
-  return reinterpret_cast<Executor*>(engine.release());
+// The opaque handle of an implementation, which it owns until `destroy`.
+template <typename Implementation>
+Executor* HandleOf(std::unique_ptr<Implementation> implementation) noexcept {
+  return reinterpret_cast<Executor*>(implementation.release());
 }
 
-// What TableOf points to. What an engine throws becomes the function's error.
-template <typename Engine>
+// What TableOf points to. What the implementation throws becomes the function's error.
+template <typename Implementation>
 class TableFunctions {
  public:
   static ExecutorCode Create(const ExecutorConfig* config, Executor** executor, ExecutorError* error) noexcept {
     *executor = nullptr;
-    return Guarded(error, [&] { *executor = HandleOf(std::make_unique<Engine>(ReadStruct(config))); });
+    return Guarded(error, [&] { *executor = HandleOf(std::make_unique<Implementation>(CopySized(config))); });
   }
   static ExecutorCode Describe(Executor* executor, const ExecutorInfo** info, ExecutorError* error) noexcept {
     return Guarded(error, [&] { *info = Of(executor)->info(); });
@@ -57,20 +57,20 @@ class TableFunctions {
     return Guarded(error, [&] { Of(executor)->Shutdown(std::chrono::milliseconds(deadline_ms)); });
   }
   static void Destroy(Executor* executor) noexcept {
-    Guarded(nullptr, [&] { const std::unique_ptr<Engine> owner(Of(executor)); });
+    Guarded(nullptr, [&] { const std::unique_ptr<Implementation> owner(Of(executor)); });
   }
 
  private:
-  static Engine* Of(Executor* executor) { return reinterpret_cast<Engine*>(executor); }
+  static Implementation* Of(Executor* executor) { return reinterpret_cast<Implementation*>(executor); }
 };
 
-// Engine has a member for each function of the table, which throws Failure: `info` is what describe gives, and Stats fills a
-// whole struct. The table's `create` is null where Engine is made from more than an ExecutorConfig.
-template <typename Engine>
+// Implementation has a member for each function of the table, which throws Failure: `info` is what describe gives, and Stats fills a
+// whole struct. The table's `create` is null where Implementation is made from more than an ExecutorConfig.
+template <typename Implementation>
 constexpr ExecutorTable TableOf(const char* name) {
-  using Functions = TableFunctions<Engine>;
+  using Functions = TableFunctions<Implementation>;
   decltype(ExecutorTable::create) create = nullptr;
-  if constexpr (std::is_constructible_v<Engine, const ExecutorConfig&>) create = Functions::Create;
+  if constexpr (std::is_constructible_v<Implementation, const ExecutorConfig&>) create = Functions::Create;
   return {sizeof(ExecutorTable),
           EXECUTOR_ABI_VERSION,
           name,

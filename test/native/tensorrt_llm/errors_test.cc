@@ -49,7 +49,7 @@ struct Told {
 
 class ErrorsByTheirWords : public testing::TestWithParam<Told> {};
 
-TEST_P(ErrorsByTheirWords, HaveACodeAndAMend) {
+TEST_P(ErrorsByTheirWords, HaveACodeAndAFix) {
   const auto failure = FailureOf(GetParam().text, EXECUTOR_INTERNAL);
   EXPECT_EQ(failure.code(), GetParam().code) << failure.what();
   const std::string message = "TensorRT-LLM: " + MessageOf(GetParam().text) + ". ";

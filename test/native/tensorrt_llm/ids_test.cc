@@ -8,8 +8,8 @@ namespace {
 Pending Request(uint64_t id, uint32_t sequences = 1) {
   Pending pending{};
   pending.id = id;
-  pending.engine_id = 10 * id;
-  pending.engine_ids = sequences;
+  pending.library_id = 10 * id;
+  pending.library_ids = sequences;
   return pending;
 }
 
@@ -61,10 +61,10 @@ TEST(Ids, FindARequestByTheIdOfEachOfItsSequences) {
   Ids ids(4);
   ids.Add(Request(1, 3));
   ids.Add(Request(2));
-  EXPECT_EQ(ids.FindEngineId(12), ids.Find(1));
-  EXPECT_EQ(ids.FindEngineId(13), nullptr);
-  EXPECT_EQ(ids.FindEngineId(20), ids.Find(2));
-  EXPECT_EQ(ids.FindEngineId(9), nullptr);
+  EXPECT_EQ(ids.FindLibraryId(12), ids.Find(1));
+  EXPECT_EQ(ids.FindLibraryId(13), nullptr);
+  EXPECT_EQ(ids.FindLibraryId(20), ids.Find(2));
+  EXPECT_EQ(ids.FindLibraryId(9), nullptr);
 }
 
 }  // namespace

@@ -45,11 +45,13 @@ tle::Tensor LogitsWith(std::vector<int64_t> shape, const std::vector<int32_t>& p
 
 class ResponsesTest : public testing::Test {
  protected:
-  std::vector<Row> Rows(const tle::Result& result) { return RowsOf(result, engine_, pending_.cancelled, &pending_); }
-  Row OnlyRow(const tle::Result& result) {
-    std::vector<Row> rows = Rows(result);
+  std::vector<BatchRow> Rows(const tle::Result& result) {
+    return RowsOf(result, engine_, pending_.cancelled, &pending_);
+  }
+  BatchRow OnlyRow(const tle::Result& result) {
+    std::vector<BatchRow> rows = Rows(result);
     EXPECT_EQ(rows.size(), 1u);
-    return rows.empty() ? Row() : std::move(rows.front());
+    return rows.empty() ? BatchRow() : std::move(rows.front());
   }
 
   Engine engine_ = TestEngine().Read();
@@ -65,7 +67,7 @@ TEST_F(ResponsesTest, GiveNoneOneOrManyTokensARow) {
 TEST_F(ResponsesTest, GiveUsageWithTheFirstRowAndTheLast) {
   EXPECT_TRUE(OnlyRow(Delta({5})).details->numbers.set & DETAILS_USAGE);
   EXPECT_EQ(OnlyRow(Delta({5})).details, nullptr);
-  const Row last = OnlyRow(Final({}, tle::FinishReason::kLENGTH));
+  const BatchRow last = OnlyRow(Final({}, tle::FinishReason::kLENGTH));
   EXPECT_TRUE(last.details->numbers.set & DETAILS_USAGE);
   EXPECT_EQ(last.details->numbers.prompt_tokens, 2u);
 }
@@ -87,7 +89,7 @@ TEST_F(ResponsesTest, GiveTheLogprobsOfTheRowsTokensOfAllThatHaveCome) {
 
 TEST_F(ResponsesTest, TakeAnotherEndIdOffAndTellIt) {
   pending_.end_ids = {10, 11};
-  const Row row = OnlyRow(Final({5, 11}, tle::FinishReason::kSTOP_WORDS));
+  const BatchRow row = OnlyRow(Final({5, 11}, tle::FinishReason::kSTOP_WORDS));
   EXPECT_EQ(row.tokens, std::vector<int32_t>({5}));
   EXPECT_EQ(row.finish, FINISH_END_ID);
   EXPECT_TRUE(row.details->numbers.set & DETAILS_STOP_TOKEN);
@@ -97,7 +99,7 @@ TEST_F(ResponsesTest, TakeAnotherEndIdOffAndTellIt) {
 TEST_F(ResponsesTest, RememberAnEndIdThatComesBeforeTheFinalResponse) {
   pending_.end_ids = {10, 11};
   EXPECT_EQ(OnlyRow(Delta({5, 11})).tokens, std::vector<int32_t>({5}));
-  const Row row = OnlyRow(Final({6}, tle::FinishReason::kSTOP_WORDS));
+  const BatchRow row = OnlyRow(Final({6}, tle::FinishReason::kSTOP_WORDS));
   EXPECT_EQ(row.tokens, std::vector<int32_t>());
   EXPECT_EQ(row.finish, FINISH_END_ID);
   EXPECT_EQ(row.details->numbers.stop_token, 11);
@@ -105,14 +107,14 @@ TEST_F(ResponsesTest, RememberAnEndIdThatComesBeforeTheFinalResponse) {
 
 TEST_F(ResponsesTest, TellTheEndIdThatTheEngineWatched) {
   pending_.end_ids = {10, 11};
-  const Row row = OnlyRow(Final({}, tle::FinishReason::kEND_ID));
+  const BatchRow row = OnlyRow(Final({}, tle::FinishReason::kEND_ID));
   EXPECT_EQ(row.finish, FINISH_END_ID);
   EXPECT_EQ(row.details->numbers.stop_token, 10);
 }
 
 TEST_F(ResponsesTest, LeaveAStopWordAmongTheTokens) {
   pending_.end_ids = {10};
-  const Row row = OnlyRow(Final({5, 6}, tle::FinishReason::kSTOP_WORDS));
+  const BatchRow row = OnlyRow(Final({5, 6}, tle::FinishReason::kSTOP_WORDS));
   EXPECT_EQ(row.tokens, std::vector<int32_t>({5, 6}));
   EXPECT_EQ(row.finish, FINISH_STOP_TOKENS);
   EXPECT_FALSE(row.details->numbers.set & DETAILS_STOP_TOKEN);
@@ -128,10 +130,10 @@ TEST_F(ResponsesTest, EndTheRequestWithItsLastSequence) {
   tle::Result first = Final({5}, tle::FinishReason::kLENGTH);
   first.isFinal = false;
   first.sequenceIndex = 1;
-  const Row of_second = OnlyRow(first);
+  const BatchRow of_second = OnlyRow(first);
   EXPECT_EQ(of_second.sequence, 1u);
   EXPECT_EQ(of_second.flags, ROW_SEQUENCE_FINAL);
-  const Row of_first = OnlyRow(Final({6}, tle::FinishReason::kLENGTH));
+  const BatchRow of_first = OnlyRow(Final({6}, tle::FinishReason::kLENGTH));
   EXPECT_EQ(of_first.sequence, 0u);
   EXPECT_EQ(of_first.flags, ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
 }
@@ -151,7 +153,7 @@ TEST_F(ResponsesTest, ReplaceTheTokensOfEachBeam) {
   result.outputTokenIds.push_back({5, 7});
   result.logProbs = std::vector<tle::VecLogProbs>{{-1, -2}, {-1, -3}};
   for (int i = 0; i < 2; ++i) {
-    const std::vector<Row> rows = Rows(result);
+    const std::vector<BatchRow> rows = Rows(result);
     ASSERT_EQ(rows.size(), 2u);
     EXPECT_EQ(rows[1].sequence, 1u);
     EXPECT_EQ(rows[1].flags, ROW_REPLACES_TOKENS);
@@ -170,7 +172,7 @@ TEST_F(ResponsesTest, CountNoMoreCachedTokensThanCanBe) {
 TEST_F(ResponsesTest, LeaveACancelledBeamWhatItHad) {
   pending_.replaces_tokens = true;
   EXPECT_EQ(OnlyRow(Delta({5, 6})).flags, ROW_REPLACES_TOKENS);
-  const Row row = OnlyRow(Final({}, tle::FinishReason::kCANCELLED));
+  const BatchRow row = OnlyRow(Final({}, tle::FinishReason::kCANCELLED));
   EXPECT_EQ(row.flags, ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
   EXPECT_EQ(row.finish, FINISH_CANCELLED);
 }
@@ -179,7 +181,7 @@ TEST_F(ResponsesTest, LeaveACancelledBeamWhatItHad) {
 TEST_F(ResponsesTest, GiveTheBeamsThatWereAskedFor) {
   tle::Result result = Final({5}, tle::FinishReason::kLENGTH);
   result.outputTokenIds.push_back({6});
-  const Row row = OnlyRow(result);
+  const BatchRow row = OnlyRow(result);
   EXPECT_EQ(row.tokens, std::vector<int32_t>({5}));
   EXPECT_TRUE(row.flags & ROW_REQUEST_FINAL);
 }
@@ -189,7 +191,7 @@ TEST_F(ResponsesTest, MakeTopLogprobsOfTheLogits) {
   pending_.top_logprobs = 2;
   tle::Result result = Delta({5, 9});
   result.generationLogits = LogitsWith({2, 1, 259}, {5, 8}, 3);
-  const Row row = OnlyRow(result);
+  const BatchRow row = OnlyRow(result);
   ASSERT_EQ(row.top_logprobs.size(), 2u);
   EXPECT_EQ(row.top_logprobs[0][0].token, 5);
   EXPECT_EQ(row.top_logprobs[0][1].token, 0);
@@ -203,7 +205,7 @@ TEST_F(ResponsesTest, LeaveOutTheColumnsThatFillTheLogitsUp) {
   pending_.generation_logits = true;
   tle::Result result = Delta({5});
   result.generationLogits = LogitsWith({1, 1, 260}, {259}, 9);
-  const Row row = OnlyRow(result);
+  const BatchRow row = OnlyRow(result);
   EXPECT_EQ(row.details->generation_logits, std::vector<float>(259, 0));
 }
 
@@ -214,7 +216,7 @@ TEST_F(ResponsesTest, FindTheLogitsOfABeamInAWholeRequests) {
   tle::Result result = Final({5}, tle::FinishReason::kLENGTH);
   result.outputTokenIds.push_back({6});
   result.generationLogits = LogitsWith({2, 3, 259}, {50, 51, 52, 60, 61, 62}, 1);  // [beams, max_tokens]
-  const std::vector<Row> rows = Rows(result);
+  const std::vector<BatchRow> rows = Rows(result);
   EXPECT_EQ(rows[0].details->generation_logits[50], 1);
   EXPECT_EQ(rows[1].details->generation_logits[60], 1);
   EXPECT_EQ(rows[1].details->generation_logits.size(), 259u);
@@ -226,12 +228,12 @@ TEST_F(ResponsesTest, GiveThePromptsLogprobsOnceEachFromTheLogitsBefore) {
   pending_.top_prompt_logprobs = 1;
   tle::Result result = Delta({5});
   result.contextLogits = LogitsWith({2, 259}, {6, 5}, 2);
-  const Row row = OnlyRow(result);
+  const BatchRow row = OnlyRow(result);
   ASSERT_EQ(row.details->prompt_logprobs.size(), 2u);
   EXPECT_TRUE(std::isnan(row.details->prompt_logprobs[0]));
   EXPECT_NEAR(row.details->prompt_logprobs[1], 2 - std::log(std::exp(2.0) + 258), 1e-6);
   EXPECT_EQ(row.details->prompt_top_tokens, std::vector<int32_t>({-1, 6}));
-  const Row second = OnlyRow(result);
+  const BatchRow second = OnlyRow(result);
   EXPECT_EQ(second.details, nullptr);
 }
 

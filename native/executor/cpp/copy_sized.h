@@ -1,6 +1,6 @@
-// C++ only: reads the size-prefixed structs of the contract (rule 2).
-#ifndef NODE_TENSORRT_LLM_EXECUTOR_READ_STRUCT_H_
-#define NODE_TENSORRT_LLM_EXECUTOR_READ_STRUCT_H_
+// C++ only: copies the size-prefixed structs of the contract (rule 2).
+#ifndef NODE_TENSORRT_LLM_EXECUTOR_COPY_SIZED_H_
+#define NODE_TENSORRT_LLM_EXECUTOR_COPY_SIZED_H_
 
 #include <algorithm>
 #include <cstring>
@@ -9,7 +9,7 @@ namespace executor {
 
 // A copy of what the caller's struct has; what lies past its `size`, or all of a null group, is unset.
 template <typename T>
-T ReadStruct(const T* given) {
+T CopySized(const T* given) {
   T copy{};
   if (given != nullptr) std::memcpy(&copy, given, std::min<size_t>(given->size, sizeof(T)));
   return copy;
@@ -17,4 +17,4 @@ T ReadStruct(const T* given) {
 
 }  // namespace executor
 
-#endif  // NODE_TENSORRT_LLM_EXECUTOR_READ_STRUCT_H_
+#endif  // NODE_TENSORRT_LLM_EXECUTOR_COPY_SIZED_H_

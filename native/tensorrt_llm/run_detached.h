@@ -1,6 +1,6 @@
 // Calls into the library that may take minutes, or never return.
-#ifndef ADAPTER_RUN_APART_H_
-#define ADAPTER_RUN_APART_H_
+#ifndef ADAPTER_RUN_DETACHED_H_
+#define ADAPTER_RUN_DETACHED_H_
 
 #include <chrono>
 #include <functional>
@@ -12,7 +12,7 @@ namespace adapter {
 
 // Runs `work` on a thread of its own and waits for its end, for as long as goes_on, asked every 100 ms, says so. Answers
 // whether it has ended; what has not is left to itself, and so must own what it uses. Throws what `work` throws.
-inline bool RunApart(std::function<void()> work, const std::function<bool()>& goes_on) {
+inline bool RunDetached(std::function<void()> work, const std::function<bool()>& goes_on) {
   std::packaged_task<void()> task(std::move(work));
   std::future<void> end = task.get_future();
   std::thread(std::move(task)).detach();
@@ -24,4 +24,4 @@ inline bool RunApart(std::function<void()> work, const std::function<bool()>& go
 
 }  // namespace adapter
 
-#endif  // ADAPTER_RUN_APART_H_
+#endif  // ADAPTER_RUN_DETACHED_H_

@@ -79,6 +79,7 @@ export async function hashInputs(inputs: BuildInputs, { compiler }: BuildTools):
     join(PACKAGE_ROOT, 'native/tensorrt_llm'),
     join(PACKAGE_ROOT, 'native/executor'),
     join(PACKAGE_ROOT, 'native/executor/cpp'),
+    join(PACKAGE_ROOT, 'native/json'),
     join(inputs.headers.includeDir, 'tensorrt_llm/executor'),
   ];
   for (const folder of folders) {

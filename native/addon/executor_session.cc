@@ -5,7 +5,7 @@
 
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/sequence_count.h"
+#include "native/executor/cpp/request_checks.h"
 
 namespace addon {
 using executor::EmptyError;

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "native/executor/cpp/copy_sized.h"
-#include "native/executor/cpp/sequence_count.h"
+#include "native/executor/cpp/request_checks.h"
 
 namespace embedded {
 namespace {
@@ -21,12 +21,13 @@ class Checker {
         sampling_(executor::CopySized(given.sampling)),
         output_(executor::CopySized(given.output)),
         limits_(limits),
-        vocab_size_(vocab_size) {}
+        vocab_size_(vocab_size),
+        tokens_(vocab_size) {}
 
   std::shared_ptr<Request> Make() const {
     RefuseWhatIsNotDone();
     CheckPrompt();
-    CheckOutput();
+    tokens_.TopLogprobs(output_);
     auto made = std::make_shared<Request>();
     Request& request = *made;
     request.id = given_.id;
@@ -34,17 +35,14 @@ class Checker {
     request.max_tokens = std::min<size_t>(given_.max_tokens, limits_.max_seq_len - given_.token_count);
     request.streaming = given_.streaming != 0;
     request.sampling = Sampling();
-    for (uint32_t i = 0; i < given_.end_id_count; ++i) {
-      if (!IsToken(given_.end_ids[i]))
-        Fail({EXECUTOR_INVALID_INPUT, "end id " + std::to_string(given_.end_ids[i]) + TokenIds()});
-      request.end_ids.push_back(given_.end_ids[i]);
-    }
-    request.stop_tokens = Words("stop_tokens", given_.stop_tokens);
+    tokens_.EndIds(given_);
+    request.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);
+    request.stop_tokens = tokens_.Lists("stop_tokens", given_.stop_tokens);
     request.top_logprobs = static_cast<int>(output_.top_logprobs);
-    request.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
+    request.logprobs = executor::WantsLogprobs(output_);
     request.wants_context_logits = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS;
     request.wants_generation_logits = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS;
-    request.wants_prompt_logprobs = output_.flags & OUTPUT_PROMPT_LOGPROBS || output_.top_prompt_logprobs > 0;
+    request.wants_prompt_logprobs = executor::WantsPromptLogprobs(output_);
     request.prompt_top_logprobs = static_cast<int>(output_.top_prompt_logprobs);
     request.sequences.resize(SequenceCount());
     request.sequences_left = request.sequences.size();
@@ -101,55 +99,39 @@ class Checker {
   }
 
   void CheckPrompt() const {
-    if (given_.token_count == 0) Fail({EXECUTOR_EMPTY_PROMPT, "the prompt has no token; give it at least one"});
+    if (given_.token_count == 0)
+      throw Failure(EXECUTOR_EMPTY_PROMPT, "The prompt has no token; expected at least one.");
     const uint32_t longest = static_cast<uint32_t>(std::min(limits_.max_input_len, limits_.max_seq_len - 1));
     if (given_.token_count > longest)
-      Fail({EXECUTOR_PROMPT_TOO_LONG, "the prompt has " + std::to_string(given_.token_count) +
-                                          " tokens; the engine takes at most " + std::to_string(longest) +
-                                          " (maxSeqLen is " + std::to_string(limits_.max_seq_len) +
-                                          ", and one new token must fit). Shorten it, or raise maxSeqLen and "
-                                          "kvCache.maxTokens up to what the engine was converted for"});
-    for (uint32_t i = 0; i < given_.token_count; ++i) CheckedToken("tokens", i, given_.tokens[i]);
-    if (given_.max_tokens == 0) Reject("max_tokens", " is 0; it must be at least 1");
-  }
-
-  void CheckOutput() const {
-    const uint32_t vocab_size = static_cast<uint32_t>(vocab_size_);
-    const std::string vocabulary = "; the vocabulary has " + std::to_string(vocab_size_) + " tokens";
-    if (output_.top_logprobs > vocab_size)
-      Reject("top_logprobs", " is " + std::to_string(output_.top_logprobs) + vocabulary);
-    if (output_.top_prompt_logprobs > vocab_size)
-      Reject("top_prompt_logprobs", " is " + std::to_string(output_.top_prompt_logprobs) + vocabulary);
+      throw Failure(EXECUTOR_PROMPT_TOO_LONG,
+                    "The prompt has " + std::to_string(given_.token_count) + " tokens; expected at most " +
+                        std::to_string(longest) + " (maxSeqLen is " + std::to_string(limits_.max_seq_len) +
+                        ", and one new token must fit). Shorten it, or raise maxSeqLen and kvCache.maxTokens up to "
+                        "what the engine was converted for.");
+    tokens_.Tokens("tokens", given_.tokens, given_.token_count);
+    executor::CheckLengths(given_, sampling_);
   }
 
   size_t SequenceCount() const {
     const auto asked_for = executor::SequencesAskedFor(sampling_);
     if (!asked_for) return 1;
     if (asked_for->count < 1 || asked_for->count > static_cast<uint32_t>(limits_.max_batch_size))
-      Reject(asked_for->field, " is " + std::to_string(asked_for->count) + "; it must be from 1 to " +
-                                   std::to_string(limits_.max_batch_size) +
-                                   ", maxBatchSize, since a request's sequences run together. Ask for fewer, or load "
-                                   "the engine with a larger maxBatchSize");
+      throw executor::OptionFailure(
+          EXECUTOR_INVALID_OPTION, asked_for->field,
+          " is " + std::to_string(asked_for->count) + "; expected 1 to maxBatchSize, " +
+              std::to_string(limits_.max_batch_size) +
+              ": a request's sequences run together. Ask for fewer, or load the engine with a larger maxBatchSize.");
     return asked_for->count;
   }
 
   SamplingParams Sampling() const {
+    executor::CheckSampling(sampling_);
     SamplingParams params;
-    if (sampling_.set & SAMPLING_TEMPERATURE) {
-      params.temperature = sampling_.temperature;
-      if (!(params.temperature >= 0) || std::isinf(params.temperature))
-        RejectNumber("temperature", params.temperature, "at least 0");
-    }
+    if (sampling_.set & SAMPLING_TEMPERATURE) params.temperature = sampling_.temperature;
     if (sampling_.set & SAMPLING_TOP_K)
       params.top_k = static_cast<int>(std::min<uint32_t>(sampling_.top_k, static_cast<uint32_t>(vocab_size_)));
-    if (sampling_.set & SAMPLING_TOP_P) {
-      params.top_p = sampling_.top_p;
-      if (!(params.top_p > 0 && params.top_p <= 1)) RejectNumber("top_p", params.top_p, "above 0 and at most 1");
-    }
-    if (sampling_.set & SAMPLING_MIN_P) {
-      params.min_p = sampling_.min_p;
-      if (!(params.min_p >= 0 && params.min_p <= 1)) RejectNumber("min_p", params.min_p, "from 0 to 1");
-    }
+    if (sampling_.set & SAMPLING_TOP_P) params.top_p = sampling_.top_p;
+    if (sampling_.set & SAMPLING_MIN_P) params.min_p = sampling_.min_p;
     std::random_device device;
     params.seed = sampling_.set & SAMPLING_SEED ? sampling_.seed : uint64_t{device()} << 32 | device();
     params.processors = Processors();
@@ -158,89 +140,34 @@ class Checker {
 
   LogitsProcessorParams Processors() const {
     LogitsProcessorParams params;
-    for (uint32_t i = 0; i < given_.logit_bias.count; ++i) {
-      const int32_t token = given_.logit_bias.tokens[i];
-      const float value = given_.logit_bias.values[i];
-      if (!IsToken(token))
-        Fail(executor::OptionFailure(EXECUTOR_INVALID_INPUT, "logit_bias",
-                                     " names token " + std::to_string(token) + TokenIds()));
-      if (!std::isfinite(value))
-        Reject("logit_bias",
-               "[" + std::to_string(token) + "] is " + std::to_string(value) + "; it must be a finite number");
-      params.bias.push_back({token, value});
-    }
-    if (sampling_.set & SAMPLING_REPETITION_PENALTY) {
-      params.repetition_penalty = sampling_.repetition_penalty;
-      if (!(params.repetition_penalty > 0) || std::isinf(params.repetition_penalty))
-        RejectNumber("repetition_penalty", params.repetition_penalty, "a finite number above 0");
-    }
-    if (sampling_.set & SAMPLING_PRESENCE_PENALTY) {
-      params.presence_penalty = sampling_.presence_penalty;
-      if (!std::isfinite(params.presence_penalty))
-        RejectNumber("presence_penalty", params.presence_penalty, "a finite number");
-    }
-    if (sampling_.set & SAMPLING_FREQUENCY_PENALTY) {
-      params.frequency_penalty = sampling_.frequency_penalty;
-      if (!std::isfinite(params.frequency_penalty))
-        RejectNumber("frequency_penalty", params.frequency_penalty, "a finite number");
-    }
+    tokens_.LogitBias(given_.logit_bias);
+    for (uint32_t i = 0; i < given_.logit_bias.count; ++i)
+      params.bias.push_back({given_.logit_bias.tokens[i], given_.logit_bias.values[i]});
+    if (sampling_.set & SAMPLING_REPETITION_PENALTY) params.repetition_penalty = sampling_.repetition_penalty;
+    if (sampling_.set & SAMPLING_PRESENCE_PENALTY) params.presence_penalty = sampling_.presence_penalty;
+    if (sampling_.set & SAMPLING_FREQUENCY_PENALTY) params.frequency_penalty = sampling_.frequency_penalty;
     if (sampling_.set & SAMPLING_PROMPT_IGNORE_LENGTH)
       params.penalized_from = std::min(sampling_.prompt_ignore_length, given_.token_count);
     if (sampling_.set & SAMPLING_NO_REPEAT_NGRAM_SIZE) params.no_repeat_ngram = sampling_.no_repeat_ngram_size;
     if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0) {
-      if (sampling_.min_tokens > given_.max_tokens)
-        Reject("min_tokens", " is " + std::to_string(sampling_.min_tokens) + "; it must be at most maxTokens, " +
-                                 std::to_string(given_.max_tokens));
       params.min_length = size_t{given_.token_count} + sampling_.min_tokens;
       params.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);  // Make checks them
     }
-    params.bad_words = Words("bad_tokens", given_.bad_tokens);
-    // As in Hugging Face's NoBadWordsLogitsProcessor: to forbid an end is what min_tokens is for.
-    const auto is_end = [&](const std::vector<int32_t>& word) {
-      const int32_t* const end = given_.end_ids + given_.end_id_count;
-      return word.size() == 1 && std::find(given_.end_ids, end, word[0]) != end;
-    };
-    params.bad_words.erase(std::remove_if(params.bad_words.begin(), params.bad_words.end(), is_end),
-                           params.bad_words.end());
+    params.bad_words = tokens_.BadTokens(given_);
     return params;
   }
 
-  std::vector<std::vector<int32_t>> Words(const char* field, const ExecutorTokenLists& given) const {
-    std::vector<std::vector<int32_t>> words(given.count);
-    for (uint32_t word = 0; word < given.count; ++word) {
-      const uint32_t begin = given.offsets[word], end = given.offsets[word + 1];
-      if (end <= begin) Reject(field, "[" + std::to_string(word) + "] has no token");
-      for (uint32_t i = begin; i < end; ++i) words[word].push_back(CheckedToken(field, i, given.tokens[i]));
-    }
-    return words;
-  }
-
-  int32_t CheckedToken(const char* field, uint32_t index, int32_t token) const {
-    if (!IsToken(token))
-      Fail(executor::OptionFailure(EXECUTOR_INVALID_INPUT, field,
-                                   "[" + std::to_string(index) + "] is " + std::to_string(token) + TokenIds()));
-    return token;
-  }
-  bool IsToken(int32_t token) const { return token >= 0 && token < vocab_size_; }
-  std::string TokenIds() const { return "; the model's token ids are 0 to " + std::to_string(vocab_size_ - 1); }
-
-  [[noreturn]] void RejectNumber(const char* field, float value, const char* expected) const {
-    Reject(field, " is " + std::to_string(value) + "; it must be " + expected);
-  }
-  [[noreturn]] void Reject(const char* field, const std::string& rest) const {
-    Fail(executor::OptionFailure(EXECUTOR_INVALID_OPTION, field, rest));
-  }
   [[noreturn]] void Unsupported(const char* field) const {
-    Fail(executor::OptionFailure(EXECUTOR_UNSUPPORTED, field,
-                                 " is set; the embedded executor does not do that yet. Leave it out"));
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field,
+                                  " is set; the embedded executor does not do that yet. Leave it out");
   }
-  [[noreturn]] void Fail(Failure failure) const { throw failure.OfRequest(given_.id); }
 
   const ExecutorRequest& given_;
   const ExecutorSampling sampling_;
   const ExecutorOutputConfig output_;
   const Limits& limits_;
   int vocab_size_;
+  executor::TokenChecks tokens_;
 };
 
 }  // namespace
@@ -264,7 +191,11 @@ uint32_t Request::allocated_blocks() const {
 }
 
 std::shared_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size) {
-  return Checker(given, limits, vocab_size).Make();
+  try {
+    return Checker(given, limits, vocab_size).Make();
+  } catch (const Failure& failure) {
+    throw Failure(failure).OfRequest(given.id);
+  }
 }
 
 }  // namespace embedded

@@ -1,85 +1,21 @@
 #include "native/tensorrt_llm/engine.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <optional>
-#include <string_view>
 
 #include "native/executor/cpp/failure.h"
+#include "native/json/config_file.h"
 
 namespace adapter {
 namespace {
 
 using executor::Failure;
-using simdjson::dom::element;
-using simdjson::dom::object;
+using json::Fields;
 
-constexpr int kLargestSize = 1 << 27;
 constexpr int kMostRanks = 1024;
 constexpr int kDefaultGpusPerNode = 8;  // TensorRT-LLM's
 
-constexpr char kBuildAgain[] = ". Build the engine again: trtllm-build --checkpoint_dir CHECKPOINT --output_dir DIR";
-
-// One object of config.json. Its getters fail with the field's whole name. A null is a field that is not there.
-class Fields {
- public:
-  Fields(std::string path, std::string prefix, object fields)
-      : path_(std::move(path)), prefix_(std::move(prefix)), fields_(fields) {}
-
-  int Size(const char* name, std::optional<int> fallback = std::nullopt, int largest = kLargestSize) const {
-    const auto value = Find(name);
-    if (!value && fallback) return *fallback;
-    int64_t size;
-    if (!value || value->get_int64().get(size) || size < 1 || size > largest)
-      Reject(name, value, "a whole number from 1 to " + std::to_string(largest));
-    return static_cast<int>(size);
-  }
-  std::string Text(const char* name, std::optional<std::string> fallback = std::nullopt) const {
-    const auto value = Find(name);
-    if (!value && fallback) return *fallback;
-    std::string_view text;
-    if (!value || value->get_string().get(text)) Reject(name, value, "a string");
-    return std::string(text);
-  }
-  bool Flag(const char* name) const {
-    const auto value = Find(name);
-    bool flag = false;
-    if (value && value->get_bool().get(flag)) Reject(name, value, "true or false");
-    return flag;
-  }
-  bool Has(const char* name) const { return Find(name).has_value(); }
-  bool HasItems(const char* name) const {
-    const auto value = Find(name);
-    simdjson::dom::array items;
-    if (value && value->get_array().get(items)) Reject(name, value, "a list");
-    return value && items.size() > 0;
-  }
-  Fields Object(const char* name) const {
-    const auto value = Find(name);
-    object fields;
-    if (!value || value->get_object().get(fields)) Reject(name, value, "an object");
-    return Fields(path_, prefix_ + name + ".", fields);
-  }
-
- private:
-  std::optional<element> Find(const char* name) const {
-    element value;
-    if (fields_[name].get(value) || value.is_null()) return std::nullopt;
-    return value;
-  }
-  [[noreturn]] void Reject(const char* name, const std::optional<element>& found, const std::string& expected) const {
-    std::string text = found ? simdjson::minify(*found) : "missing";
-    if (text.size() > 100) text = text.substr(0, 100) + "...";
-    throw Failure(EXECUTOR_ENGINE_CONFIG,
-                  path_ + ": " + prefix_ + name + " is " + text + "; expected " + expected + kBuildAgain);
-  }
-
-  std::string path_;
-  std::string prefix_;
-  object fields_;
-};
+constexpr char kBuildAgain[] = "Build the engine again: trtllm-build --checkpoint_dir CHECKPOINT --output_dir DIR";
 
 // By TensorRT-LLM's names: those that give no text, and the halves of a model that this executor would need together.
 constexpr const char* kNoDecoders[] = {"Bert",         "Roberta",      "DiT",   "SD3Transformer",
@@ -124,7 +60,7 @@ void CheckRanks(Engine* engine) {
   if (!empty.empty())
     throw Failure(EXECUTOR_ENGINE_WEIGHTS, engine->dir + ": " + empty +
                                                " has 0 bytes; expected a TensorRT engine. "
-                                               "Copy it again" +
+                                               "Copy it again. " +
                                                std::string(kBuildAgain));
 }
 
@@ -132,20 +68,8 @@ void CheckRanks(Engine* engine) {
 
 Engine ReadEngine(const std::string& dir) {
   const std::string path = dir + "/config.json";
-  std::error_code no_file;
-  if (!std::filesystem::exists(path, no_file))
-    throw Failure(EXECUTOR_ENGINE_NOT_FOUND,
-                  path + " does not exist; expected a directory written by trtllm-build" + kBuildAgain);
-  simdjson::dom::parser parser;
-  element root;
-  if (const auto error = parser.load(path).get(root))
-    throw Failure(EXECUTOR_ENGINE_CONFIG,
-                  path + " is not valid JSON: " + std::string(simdjson::error_message(error)) + kBuildAgain);
-  object fields;
-  if (root.get_object().get(fields))
-    throw Failure(EXECUTOR_ENGINE_CONFIG, path + " is not a JSON object" + std::string(kBuildAgain));
-
-  const Fields config(path, "", fields);
+  const std::string missing = "does not exist; expected a directory written by trtllm-build. ";
+  const Fields config = json::ReadConfigFile(path, {missing + kBuildAgain, kBuildAgain});
   const Fields model = config.Object("pretrained_config");
   const Fields mapping = model.Object("mapping");
   Engine engine{};

@@ -1,13 +1,12 @@
 #include "native/tensorrt_llm/request.h"
 
 #include <algorithm>
-#include <cmath>
 #include <list>
 #include <utility>
 #include <vector>
 
 #include "native/executor/cpp/copy_sized.h"
-#include "native/executor/cpp/sequence_count.h"
+#include "native/executor/cpp/request_checks.h"
 #include "native/tensorrt_llm/decoding_config.h"
 #include "native/tensorrt_llm/errors.h"
 #include "native/tensorrt_llm/request_extras.h"
@@ -28,7 +27,8 @@ class Maker {
         sampling_(CopySized(given.sampling)),
         output_(CopySized(given.output)),
         engine_(engine),
-        limits_(limits) {}
+        limits_(limits),
+        tokens_(engine.vocab_size) {}
 
   MadeRequest Make() const {
     CheckPrompt();
@@ -66,22 +66,17 @@ class Maker {
 
   void CheckPrompt() const {
     if (given_.token_count == 0)
-      throw Failure(EXECUTOR_EMPTY_PROMPT, "the prompt has no token; give it at least one", given_.id);
+      throw Failure(EXECUTOR_EMPTY_PROMPT, "The prompt has no token; expected at least one.");
     if (given_.token_count > static_cast<uint32_t>(limits_.max_input_len))
       throw Failure(EXECUTOR_PROMPT_TOO_LONG,
-                    "the prompt has " + std::to_string(given_.token_count) + " tokens; at most " +
-                        std::to_string(limits_.max_input_len) + " fit (maxSeqLen is " +
+                    "The prompt has " + std::to_string(given_.token_count) + " tokens; expected at most " +
+                        std::to_string(limits_.max_input_len) + " (maxSeqLen is " +
                         std::to_string(limits_.max_seq_len) +
                         ", and without chunked context maxNumTokens holds too). Shorten it, or build the engine for "
-                        "more");
+                        "more.");
     // A prompt table's virtual tokens lie above the vocabulary.
-    if (given_.multimodal == nullptr) CheckTokens("tokens", given_.tokens, given_.token_count);
-    if (given_.max_tokens == 0)
-      throw OptionFailure(EXECUTOR_INVALID_OPTION, "max_tokens", " is 0; it must be at least 1");
-    if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > given_.max_tokens)
-      throw OptionFailure(EXECUTOR_INVALID_OPTION, "min_tokens",
-                          " is " + std::to_string(sampling_.min_tokens) + "; it must be at most maxTokens, " +
-                              std::to_string(given_.max_tokens));
+    if (given_.multimodal == nullptr) tokens_.Tokens("tokens", given_.tokens, given_.token_count);
+    executor::CheckLengths(given_, sampling_);
     if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0 && given_.end_id_count > 1)
       throw OptionFailure(EXECUTOR_UNSUPPORTED, "min_tokens",
                           " is set with " + std::to_string(given_.end_id_count) +
@@ -100,7 +95,7 @@ class Maker {
     const uint32_t beam_width = BeamWidth(sampling_);
     if (beam_width > limits_.max_beam_width)
       throw OptionFailure(EXECUTOR_INVALID_OPTION, "beam_width",
-                          " is " + std::to_string(beam_width) + "; it must be at most maxBeamWidth, " +
+                          " is " + std::to_string(beam_width) + "; expected at most maxBeamWidth, " +
                               std::to_string(limits_.max_beam_width));
     if (beam_width > 1 && given_.draft != nullptr)
       throw OptionFailure(EXECUTOR_INVALID_OPTION, "draft",
@@ -114,38 +109,31 @@ class Maker {
       throw OptionFailure(EXECUTOR_UNSUPPORTED, output_.top_logprobs > 0 ? "top_logprobs" : "return_generation_logits",
                           " is set, and the engine does not gather logits; load it with gatherGenerationLogits, or "
                           "before 0.19 build it with --gather_generation_logits");
-    const bool needs_context = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS || WantsPromptLogprobs();
+    const bool needs_context = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS || executor::WantsPromptLogprobs(output_);
     if (needs_context && !engine_.gather_context_logits)
-      throw OptionFailure(EXECUTOR_UNSUPPORTED, WantsPromptLogprobs() ? "prompt_logprobs" : "return_context_logits",
+      throw OptionFailure(EXECUTOR_UNSUPPORTED,
+                          executor::WantsPromptLogprobs(output_) ? "prompt_logprobs" : "return_context_logits",
                           " is set, and the engine does not gather the prompt's logits; build it with "
                           "--gather_context_logits");
-    const auto check_top = [&](const char* field, uint32_t count) {
-      if (count > static_cast<uint32_t>(engine_.vocab_size))
-        throw OptionFailure(
-            EXECUTOR_INVALID_OPTION, field,
-            " is " + std::to_string(count) + "; the vocabulary has " + std::to_string(engine_.vocab_size) + " tokens");
-    };
-    check_top("top_logprobs", output_.top_logprobs);
-    check_top("top_prompt_logprobs", output_.top_prompt_logprobs);
+    tokens_.TopLogprobs(output_);
   }
-
-  bool WantsPromptLogprobs() const { return output_.flags & OUTPUT_PROMPT_LOGPROBS || output_.top_prompt_logprobs > 0; }
 
   Pending MakePending() const {
     Pending pending{};
     pending.id = given_.id;
     pending.prompt_tokens = given_.token_count;
-    if (WantsPromptLogprobs()) pending.prompt.assign(given_.tokens, given_.tokens + given_.token_count);
+    if (executor::WantsPromptLogprobs(output_))
+      pending.prompt.assign(given_.tokens, given_.tokens + given_.token_count);
     pending.max_tokens =
         std::min<size_t>(given_.max_tokens, static_cast<size_t>(limits_.max_seq_len) - given_.token_count);
     pending.streaming = given_.streaming != 0;
     pending.replaces_tokens = pending.streaming && BeamWidth(sampling_) > 1;
     pending.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);
-    pending.logprobs = output_.flags & OUTPUT_LOGPROBS || output_.top_logprobs > 0;
+    pending.logprobs = executor::WantsLogprobs(output_);
     pending.context_logits = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS;
     pending.generation_logits = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS;
     pending.top_logprobs = output_.top_logprobs;
-    pending.prompt_logprobs = WantsPromptLogprobs();
+    pending.prompt_logprobs = executor::WantsPromptLogprobs(output_);
     pending.top_prompt_logprobs = output_.top_prompt_logprobs;
     pending.sequences.resize(SequenceCount(sampling_));
     pending.library_ids = BeamWidth(sampling_) > 1 ? 1 : static_cast<uint32_t>(pending.sequences.size());
@@ -167,9 +155,10 @@ class Maker {
         for (uint32_t i = 0; i < output_.additional_output_count; ++i) {
           const auto known = limits_.additional_outputs.find(output_.additional_outputs[i]);
           if (known == limits_.additional_outputs.end())
-            throw OptionFailure(EXECUTOR_INVALID_OPTION, "additional_outputs",
-                                " names " + std::string(output_.additional_outputs[i]) +
-                                    "; it must be one of those the engine was loaded with. Name it at load");
+            throw OptionFailure(
+                EXECUTOR_INVALID_OPTION, "additional_outputs",
+                " names " + std::string(output_.additional_outputs[i]) +
+                    "; expected one that the engine was loaded with. Name it in additionalOutputs of the load");
           outputs.emplace_back(known->first, known->second);
         }
       });
@@ -178,66 +167,31 @@ class Maker {
 
   // The engine watches one end id; the others are stop words of one token, which RowsOf takes off again.
   void SetEnds(tle::Request* request) const {
-    for (uint32_t i = 0; i < given_.end_id_count; ++i)
-      if (!IsToken(given_.end_ids[i]))
-        throw Failure(EXECUTOR_INVALID_INPUT, "end id " + std::to_string(given_.end_ids[i]) + TokenIds());
+    tokens_.EndIds(given_);
     if (given_.end_id_count > 0) request->setEndId(given_.end_ids[0]);
-    std::list<tle::VecTokens> stop_words = Words("stop_tokens", given_.stop_tokens);
+    const auto stop_tokens = tokens_.Lists("stop_tokens", given_.stop_tokens);
+    std::list<tle::VecTokens> stop_words(stop_tokens.begin(), stop_tokens.end());
     for (uint32_t i = 1; i < given_.end_id_count; ++i) stop_words.push_back({given_.end_ids[i]});
     if (!stop_words.empty()) request->setStopWords(stop_words);
-    std::list<tle::VecTokens> bad_words = Words("bad_tokens", given_.bad_tokens);
-    bad_words.remove_if([&](const tle::VecTokens& word) {
-      const int32_t* const end = given_.end_ids + given_.end_id_count;
-      return word.size() == 1 && std::find(given_.end_ids, end, word[0]) != end;
-    });
-    if (!bad_words.empty()) request->setBadWords(bad_words);
+    const auto bad_tokens = tokens_.BadTokens(given_);
+    if (!bad_tokens.empty()) request->setBadWords({bad_tokens.begin(), bad_tokens.end()});
   }
 
   void SetBias(tle::Request* request) const {
     const ExecutorLogitBias& given = given_.logit_bias;
     if (given.count == 0) return;
+    tokens_.LogitBias(given);
     std::vector<float> bias(static_cast<size_t>(engine_.padded_vocab_size()));
-    for (uint32_t i = 0; i < given.count; ++i) {
-      if (!IsToken(given.tokens[i]))
-        throw OptionFailure(EXECUTOR_INVALID_INPUT, "logit_bias",
-                            " names token " + std::to_string(given.tokens[i]) + TokenIds());
-      if (!std::isfinite(given.values[i]))
-        throw OptionFailure(EXECUTOR_INVALID_OPTION, "logit_bias",
-                            "[" + std::to_string(given.tokens[i]) + "] is " + std::to_string(given.values[i]) +
-                                "; it must be a finite number");
-      bias[static_cast<size_t>(given.tokens[i])] += given.values[i];
-    }
+    for (uint32_t i = 0; i < given.count; ++i) bias[static_cast<size_t>(given.tokens[i])] += given.values[i];
     request->setEmbeddingBias(MakeVector(bias));
   }
-
-  std::list<tle::VecTokens> Words(const char* field, const ExecutorTokenLists& given) const {
-    std::list<tle::VecTokens> words;
-    for (uint32_t i = 0; i < given.count; ++i) {
-      const int32_t* const word = given.tokens + given.offsets[i];
-      const uint32_t length = given.offsets[i + 1] - given.offsets[i];
-      if (length == 0)
-        throw OptionFailure(EXECUTOR_INVALID_OPTION, field,
-                            "[" + std::to_string(i) + "] has no token; give it at least one");
-      CheckTokens(field, word, length);
-      words.emplace_back(word, word + length);
-    }
-    return words;
-  }
-
-  void CheckTokens(const char* field, const int32_t* tokens, uint32_t count) const {
-    for (uint32_t i = 0; i < count; ++i)
-      if (!IsToken(tokens[i]))
-        throw OptionFailure(EXECUTOR_INVALID_INPUT, field,
-                            "[" + std::to_string(i) + "] is " + std::to_string(tokens[i]) + TokenIds());
-  }
-  bool IsToken(int32_t token) const { return token >= 0 && token < engine_.vocab_size; }
-  std::string TokenIds() const { return "; the model's token ids are 0 to " + std::to_string(engine_.vocab_size - 1); }
 
   const ExecutorRequest& given_;
   const ExecutorSampling sampling_;
   const ExecutorOutputConfig output_;
   const Engine& engine_;
   const RequestLimits& limits_;
+  executor::TokenChecks tokens_;
 };
 
 }  // namespace

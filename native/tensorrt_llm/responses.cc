@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "native/tensorrt_llm/logprobs.h"
 #include "native/tensorrt_llm/tensors.h"
 
 namespace adapter {
@@ -54,6 +53,13 @@ void AddPerfMetrics(const tle::Result& result, const Engine& engine, ExecutorRow
   });
 }
 
+// TensorRT-LLM gives the logprobs of the chosen tokens only.
+std::vector<executor::TokenLogprob> TopLogprobsOf(const float* logits, const Engine& engine, uint32_t count) {
+  std::vector<executor::TokenLogprob> scratch;
+  return executor::TopLogprobs(logits, engine.vocab_size, count, executor::LogSumExp(logits, engine.vocab_size),
+                               &scratch);
+}
+
 void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pending& pending,
                      BatchRowDetails* details) {
   const Logits logits(tensor);
@@ -78,9 +84,9 @@ void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pend
   for (uint32_t token = 1; token < pending.prompt_tokens; ++token) {
     const float* const row = logits.row(token - 1);
     details->prompt_logprobs.push_back(
-        static_cast<float>(row[pending.prompt[token]] - LogSumExp(row, engine.vocab_size)));
+        static_cast<float>(row[pending.prompt[token]] - executor::LogSumExp(row, engine.vocab_size)));
     if (top_count == 0) continue;
-    for (const TokenLogprob& top : TopLogprobs(row, engine.vocab_size, top_count)) {
+    for (const executor::TokenLogprob& top : TopLogprobsOf(row, engine, top_count)) {
       details->prompt_top_tokens.push_back(top.token);
       details->prompt_top_logprobs.push_back(top.logprob);
     }
@@ -99,8 +105,7 @@ void AddGenerationLogits(const Logits& logits, size_t beam, size_t beams, const 
   if (tokens == 0 || static_cast<size_t>(logits.rows()) / beams < tokens) return;
   for (size_t token = 0; token < tokens; ++token) {
     const float* const values = logits.row(index(token));
-    if (pending.top_logprobs > 0)
-      row->top_logprobs.push_back(TopLogprobs(values, engine.vocab_size, pending.top_logprobs));
+    if (pending.top_logprobs > 0) row->top_logprobs.push_back(TopLogprobsOf(values, engine, pending.top_logprobs));
     if (pending.generation_logits) {
       std::vector<float>& all = DetailsOf(row)->generation_logits;
       all.insert(all.end(), values, values + engine.vocab_size);

@@ -1,23 +1,17 @@
 #include "native/tensorrt_llm/sampling.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "native/executor/cpp/sequence_count.h"
+#include "native/executor/cpp/request_checks.h"
 
 namespace adapter {
 namespace {
 
 using executor::OptionFailure;
-
-void Check(bool valid, const char* field, float value, const char* expected) {
-  if (!valid)
-    throw OptionFailure(EXECUTOR_INVALID_OPTION, field, " is " + std::to_string(value) + "; it must be " + expected);
-}
 
 tle::SizeType32 Size(uint32_t value) {
   return static_cast<tle::SizeType32>(std::min<uint32_t>(value, std::numeric_limits<tle::SizeType32>::max()));
@@ -27,12 +21,6 @@ tle::SizeType32 Size(uint32_t value) {
 // in some versions requests of one batch must set the same fields.
 void SetDraw(const ExecutorSampling& given, int vocab_size, tle::SamplingConfig* sampling) {
   const bool has_temperature = given.set & SAMPLING_TEMPERATURE;
-  if (has_temperature)
-    Check(given.temperature >= 0 && std::isfinite(given.temperature), "temperature", given.temperature,
-          "a finite number, at least 0");
-  if (given.set & SAMPLING_TOP_P)
-    Check(given.top_p > 0 && given.top_p <= 1, "top_p", given.top_p, "above 0 and at most 1");
-  if (given.set & SAMPLING_MIN_P) Check(given.min_p >= 0 && given.min_p <= 1, "min_p", given.min_p, "from 0 to 1");
   const bool is_greedy = has_temperature && given.temperature == 0;
   const uint32_t top_k =
       given.set & SAMPLING_TOP_K && given.top_k < static_cast<uint32_t>(vocab_size) ? given.top_k : 0;
@@ -51,19 +39,9 @@ void SetDraw(const ExecutorSampling& given, int vocab_size, tle::SamplingConfig*
 }
 
 void SetPenalties(const ExecutorSampling& given, tle::SamplingConfig* sampling) {
-  if (given.set & SAMPLING_REPETITION_PENALTY) {
-    Check(given.repetition_penalty > 0 && std::isfinite(given.repetition_penalty), "repetition_penalty",
-          given.repetition_penalty, "a finite number above 0");
-    sampling->setRepetitionPenalty(given.repetition_penalty);
-  }
-  if (given.set & SAMPLING_PRESENCE_PENALTY) {
-    Check(std::isfinite(given.presence_penalty), "presence_penalty", given.presence_penalty, "a finite number");
-    sampling->setPresencePenalty(given.presence_penalty);
-  }
-  if (given.set & SAMPLING_FREQUENCY_PENALTY) {
-    Check(std::isfinite(given.frequency_penalty), "frequency_penalty", given.frequency_penalty, "a finite number");
-    sampling->setFrequencyPenalty(given.frequency_penalty);
-  }
+  if (given.set & SAMPLING_REPETITION_PENALTY) sampling->setRepetitionPenalty(given.repetition_penalty);
+  if (given.set & SAMPLING_PRESENCE_PENALTY) sampling->setPresencePenalty(given.presence_penalty);
+  if (given.set & SAMPLING_FREQUENCY_PENALTY) sampling->setFrequencyPenalty(given.frequency_penalty);
   if (given.set & SAMPLING_PROMPT_IGNORE_LENGTH && given.prompt_ignore_length > 0)
     Need(*sampling, {given.set & SAMPLING_PRESENCE_PENALTY ? "presence_penalty" : "frequency_penalty", "1.2"},
          [&](auto& s) -> decltype(s.setPromptIgnoreLength(0)) {
@@ -105,6 +83,7 @@ tle::SamplingConfig MakeSampling(const ExecutorSampling& given, int vocab_size) 
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "n",
                         " is " + std::to_string(given.n) + "; of beamWidth " + std::to_string(beam_width) +
                             " beams at most as many can be returned. Ask for fewer, or for more beams");
+  executor::CheckSampling(given);
   tle::SamplingConfig sampling(Size(beam_width));
   SetDraw(given, vocab_size, &sampling);
   SetPenalties(given, &sampling);

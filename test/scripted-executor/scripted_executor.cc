@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "native/executor/cpp/failure.h"
-#include "native/executor/cpp/sequence_count.h"
+#include "native/executor/cpp/request_checks.h"
 #include "native/executor/cpp/table_of.h"
 #include "native/executor/executor.h"
 #include "script.h"

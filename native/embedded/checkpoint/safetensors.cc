@@ -172,9 +172,9 @@ const TensorEntry& SafetensorsFile::Find(const std::string& name, const std::vec
   return tensor;
 }
 
-cpu::WeightType SafetensorsFile::TypeOf(const TensorEntry& tensor) {
-  if (tensor.dtype == "F32") return cpu::WeightType::kFloat32;
-  return tensor.dtype == "F16" ? cpu::WeightType::kFloat16 : cpu::WeightType::kBfloat16;
+WeightType SafetensorsFile::TypeOf(const TensorEntry& tensor) {
+  if (tensor.dtype == "F32") return WeightType::kFloat32;
+  return tensor.dtype == "F16" ? WeightType::kFloat16 : WeightType::kBfloat16;
 }
 
 void SafetensorsFile::Read(const TensorEntry& tensor, uint64_t offset, uint64_t bytes, void* out) const {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "native/embedded/cpu/kernels.h"
+#include "native/embedded/checkpoint/data_type.h"
 
 namespace embedded {
 
@@ -34,7 +34,7 @@ class SafetensorsFile {
   bool Has(const std::string& name) const { return tensors_.count(name) != 0; }
   // The tensor, which must have this shape and one of the three types that weights may have.
   const TensorEntry& Find(const std::string& name, const std::vector<int64_t>& shape) const;
-  static cpu::WeightType TypeOf(const TensorEntry& tensor);
+  static WeightType TypeOf(const TensorEntry& tensor);
   // Reads `bytes` bytes from `offset` of the tensor on.
   void Read(const TensorEntry& tensor, uint64_t offset, uint64_t bytes, void* out) const;
 

@@ -11,9 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "native/embedded/checkpoint/data_type.h"
+
 namespace embedded::cpu {
 
-enum class WeightType : uint8_t { kFloat32 = 0, kFloat16 = 1, kBfloat16 = 2 };
+using embedded::WeightType;
 
 // Matrices are stored as panels of 32 outputs: [ceil(outputs / 32), depth, 32]. A panel is read front to back once for
 // up to 12 rows of input, which suits the memory (one stream) as well as the registers (no sum across lanes).

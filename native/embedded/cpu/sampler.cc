@@ -126,16 +126,7 @@ float Sampler::Logprob(const float* logits, int32_t token) {
 }
 
 std::vector<TokenLogprob> Sampler::TopLogprobs(const float* logits, int count) {
-  candidates_.clear();
-  for (int32_t token = 0; token < vocab_size_; ++token) candidates_.push_back({logits[token], token});
-  SortLikeliest(0, static_cast<size_t>(count));
-  const double log_sum = LogSumExp(logits);
-  std::vector<TokenLogprob> top;
-  for (int i = 0; i < count; ++i) {
-    const Candidate& candidate = candidates_[static_cast<size_t>(i)];
-    top.push_back({candidate.token, static_cast<float>(candidate.weight - log_sum)});
-  }
-  return top;
+  return executor::TopLogprobs(logits, vocab_size_, static_cast<uint32_t>(count), LogSumExp(logits), &sorted_);
 }
 
 }  // namespace embedded::cpu

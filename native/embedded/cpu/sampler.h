@@ -7,7 +7,7 @@
 
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/sampling.h"
-#include "native/executor/cpp/batch_row.h"
+#include "native/executor/cpp/logprobs.h"
 
 namespace embedded::cpu {
 
@@ -35,6 +35,7 @@ class Sampler {
   };
   // exp((logit - max) / temperature) of each token into weights_; returns their sum.
   double ComputeWeights(const float* logits, float max, float temperature);
+  // executor::LogSumExp by these kernels.
   double LogSumExp(const float* logits);
   int32_t PickFromAll(double target) const;
   void CutTopK(int top_k);
@@ -48,6 +49,7 @@ class Sampler {
   std::vector<float> weights_;      // [vocab_size]
   std::vector<double> block_sums_;  // of kBlock weights each
   std::vector<Candidate> candidates_;
+  std::vector<TokenLogprob> sorted_;
 };
 
 }  // namespace embedded::cpu

@@ -9,14 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "native/executor/cpp/logprobs.h"
 #include "native/executor/response.h"
 
 namespace executor {
-
-struct TokenLogprob {
-  int32_t token;
-  float logprob;
-};
 
 struct HostTensor {
   std::vector<uint8_t> bytes;

@@ -32,10 +32,10 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
     ExecutorCode code;
     void (*change)(TestRequest*);
   } cases[] = {
-      {"", "the prompt has 256 tokens", EXECUTOR_PROMPT_TOO_LONG, [](TestRequest* r) { r->tokens.assign(256, 1); }},
+      {"", "The prompt has 256 tokens; ", EXECUTOR_PROMPT_TOO_LONG, [](TestRequest* r) { r->tokens.assign(256, 1); }},
       {"tokens", "tokens[1] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[1] = 101; }},
       {"tokens", "tokens[2] is -1", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[2] = -1; }},
-      {"", "end id 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->end_ids = {101}; }},
+      {"", "End id 101 is no token; ", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->end_ids = {101}; }},
       {"max_tokens", "maxTokens is ", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->request.max_tokens = 0; }},
       {"temperature", "temperature is ", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.temperature = -1; }},
       {"temperature", "temperature is ", EXECUTOR_INVALID_OPTION,
@@ -57,7 +57,7 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
        [](TestRequest* r) {
          r->sampling.set |= SAMPLING_FREQUENCY_PENALTY, r->sampling.frequency_penalty = std::nanf("");
        }},
-      {"min_tokens", "minTokens is 9; it must be at most maxTokens, 8", EXECUTOR_INVALID_OPTION,
+      {"min_tokens", "minTokens is 9; expected at most maxTokens, 8.", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_MIN_TOKENS, r->sampling.min_tokens = 9; }},
       {"logit_bias", "logitBias names token 101; ", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { SetBias(r, 101, 0); }},
       {"logit_bias", "logitBias[100] is -inf", EXECUTOR_INVALID_OPTION,
@@ -71,15 +71,15 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
          r->request.bad_tokens = {bad_words, empty, 1};
        }},
       {"n", "n is 0", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_N; }},
-      {"n", "n is 65; it must be from 1 to 64", EXECUTOR_INVALID_OPTION,
+      {"n", "n is 65; expected 1 to maxBatchSize, 64: ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_N, r->sampling.n = 65; }},
-      {"best_of", "bestOf is 65; it must be from 1 to 64", EXECUTOR_INVALID_OPTION,
+      {"best_of", "bestOf is 65; expected 1 to maxBatchSize, 64: ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) {
          r->sampling.set |= SAMPLING_N | SAMPLING_BEST_OF, r->sampling.n = 1, r->sampling.best_of = 65;
        }},
       {"beam_width", "beamWidth is set; ", EXECUTOR_UNSUPPORTED,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_BEAM_WIDTH, r->sampling.beam_width = 4; }},
-      {"top_prompt_logprobs", "topPromptLogprobs is 102; the vocabulary has 101", EXECUTOR_INVALID_OPTION,
+      {"top_prompt_logprobs", "topPromptLogprobs is 102; expected at most the 101 tokens", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->output.top_prompt_logprobs = 102; }},
       {"timeout_ms", "timeoutMs is set; ", EXECUTOR_UNSUPPORTED,
        [](TestRequest* r) { r->request.set |= REQUEST_TIMEOUT; }},

@@ -94,7 +94,7 @@ TEST_F(RequestTest, IsRefusedWhereItsPromptIsLongerThanOneStepTakes) {
   limits_.max_input_len = 10;
   const auto failure = Refuse(TestRequest(9, std::vector<int32_t>(11, 1)));
   EXPECT_EQ(failure.code(), EXECUTOR_PROMPT_TOO_LONG);
-  EXPECT_NE(std::string(failure.what()).find("at most 10 fit"), std::string::npos) << failure.what();
+  EXPECT_NE(std::string(failure.what()).find("expected at most 10 "), std::string::npos) << failure.what();
 }
 
 TEST_F(RequestTest, IsRefusedForMoreSamplesThanRunAtOnceButNotForMoreBeams) {

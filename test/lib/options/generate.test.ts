@@ -133,7 +133,7 @@ test('a wrong value in a group is refused by its whole name, with what it is and
     ],
     [{ lora: { id: 1, weights: { data: [1], shape: [1] } } }, /^lora\.weights\.data is \[1\]; expected a Float32Array/],
     [{ lookahead: { window: 4, ngram: 3 } }, /^lookahead\.verificationSet is missing/],
-    [{ eagle: { choices: [[1], []] } }, /^eagle\.choices is .*; expected an array of arrays/],
+    [{ eagle: { choices: [[1], []] } }, /^eagle\.choices is .*; expected a non-empty array of non-empty arrays/],
     [{ draft: { tokens: [1, 1.5] } }, /^draft\.tokens\[1\] is 1\.5; expected an integer/],
     [{ draft: { tokens: [] } }, /^draft\.tokens is \[\]; expected a non-empty array of integers/],
     [

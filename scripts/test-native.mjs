@@ -1,6 +1,7 @@
 // Builds and runs the GoogleTest programs. Further arguments go to ctest: `npm run test:native -- -R Scheduler`.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..');
@@ -27,5 +28,5 @@ run(
   '--CDNATIVE_TESTS=ON',
   '--CDSTAND_IN_VERSION=0.13;1.2',
 );
-run('cmake', '--build', build, '-j', '2');
+run('cmake', '--build', build, '-j', String(availableParallelism()));
 run('ctest', '--test-dir', build, '--output-on-failure', '-j', '2', ...process.argv.slice(2));

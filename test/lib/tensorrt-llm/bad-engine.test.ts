@@ -156,7 +156,7 @@ const DAMAGES: Damage[] = [
     what: 'no GPU',
     env: { STAND_IN_CUDA_ERROR: '100' },
     code: 'ERR_EXECUTOR_UNAVAILABLE',
-    words: /finds no GPU.*nvidia-smi/,
+    words: /found no GPU.*nvidia-smi/,
   },
 ];
 

@@ -34,7 +34,7 @@ TEST_F(Devices, AreRefusedWhereThereAreNone) {
   const auto expect_none = [] {
     const auto failure = FailureOfCall([] { FindDevices(); });
     EXPECT_EQ(failure.code(), EXECUTOR_UNAVAILABLE);
-    EXPECT_NE(std::string(failure.what()).find("finds no GPU (CUDA_VISIBLE_DEVICES is \"\")"), std::string::npos)
+    EXPECT_NE(std::string(failure.what()).find("found no GPU (CUDA_VISIBLE_DEVICES is \"\")"), std::string::npos)
         << failure.what();
   };
   setenv("STAND_IN_GPUS", "", 1);
@@ -47,7 +47,7 @@ TEST_F(Devices, AreRefusedWhereTheDriverFails) {
   setenv("STAND_IN_CUDA_ERROR", "803", 1);
   const auto failure = FailureOfCall([] { FindDevices(); });
   EXPECT_EQ(failure.code(), EXECUTOR_UNAVAILABLE);
-  EXPECT_NE(std::string(failure.what()).find("cuInit gives error 803"), std::string::npos) << failure.what();
+  EXPECT_NE(std::string(failure.what()).find("cuInit returned error 803"), std::string::npos) << failure.what();
 }
 
 }  // namespace

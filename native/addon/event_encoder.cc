@@ -6,18 +6,6 @@
 namespace addon {
 namespace {
 
-template <typename Array, typename Value>
-Array Fill(Napi::Env env, const std::vector<Value>& values, Napi::Reference<Array>* kept) {
-  Array array = kept->IsEmpty() ? Array() : kept->Value();
-  if (array.IsEmpty() || array.ElementLength() < values.size()) {
-    constexpr size_t kSmallest = 1024;
-    array = Array::New(env, std::max(values.size() * 2, kSmallest));
-    *kept = Napi::Persistent(array);
-  }
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
-}
-
 bool IsAscii(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
 }
@@ -96,13 +84,28 @@ napi_value ToJavaScript(Napi::Env env, const std::vector<NamedTensor>& tensors) 
 
 }  // namespace
 
+template <typename Array, typename Value>
+napi_value EventEncoder::Kept<Array, Value>::Fill(Napi::Env env, const std::vector<Value>& values) {
+  if (elements == nullptr || size < values.size()) {
+    constexpr size_t kSmallest = 1024;
+    Array larger = Array::New(env, std::max(values.size() * 2, kSmallest));
+    array = Napi::Persistent(larger);
+    elements = larger.Data();
+    size = larger.ElementLength();
+  }
+  std::copy(values.begin(), values.end(), elements);
+  napi_value value = nullptr;
+  if (napi_get_reference_value(env, array, &value) != napi_ok) throw Napi::Error::New(env);
+  return value;
+}
+
 void EventEncoder::Send(Napi::Env env, const Napi::Function& on_events, Events* events) {
   const napi_value none = env.Undefined();
   const napi_value arguments[] = {
-      Fill(env, events->numbers, &numbers_),
+      numbers_.Fill(env, events->numbers),
       Napi::Number::New(env, static_cast<double>(events->numbers.size())),
       ToJavaScript(env, events->text),
-      Fill(env, events->tokens, &tokens_),
+      tokens_.Fill(env, events->tokens),
       events->logprobs.empty() ? none : ToJavaScript(env, events->logprobs),
       events->logits.empty() ? none : ToJavaScript(env, events->logits),
       events->tensors.empty() ? none : ToJavaScript(env, events->tensors),

@@ -4,6 +4,10 @@
 
 #include <napi.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
 #include "native/addon/events.h"
 
 namespace addon {
@@ -15,8 +19,18 @@ class EventEncoder {
   void Send(Napi::Env env, const Napi::Function& on_events, Events* events);
 
  private:
-  Napi::Reference<Napi::Float64Array> numbers_;
-  Napi::Reference<Napi::Int32Array> tokens_;
+  // A typed array, and where its elements lie: asking it at every call is a dozen calls into V8, whose code has gone cold.
+  template <typename Array, typename Value>
+  struct Kept {
+    Napi::Reference<Array> array;
+    Value* elements = nullptr;
+    size_t size = 0;
+
+    napi_value Fill(Napi::Env env, const std::vector<Value>& values);
+  };
+
+  Kept<Napi::Float64Array, double> numbers_;
+  Kept<Napi::Int32Array, int32_t> tokens_;
 };
 
 }  // namespace addon

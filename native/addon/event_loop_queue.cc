@@ -56,7 +56,6 @@ void EventLoopQueue::Unref(Napi::Env env) {
 void EventLoopQueue::Run(napi_env env, napi_value callback, void* /*context*/, void* job) {
   const std::unique_ptr<Job> owned(static_cast<Job*>(job));
   if (env == nullptr) return;  // the environment has ended
-  const Napi::HandleScope scope(env);
   try {
     (*owned)(Napi::Env(env), Napi::Function(env, callback));
   } catch (const Napi::Error& error) {

@@ -59,8 +59,10 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   }
   const auto asked_for = executor::SequencesAskedFor(executor::CopySized(request.sampling));
   const uint32_t sequences = asked_for ? asked_for->count : 1;
-  Route route(std::move(sink), sequences);
-  if (vocabulary_) route.texts.assign(sequences, text::TextStream(vocabulary_, stops, special_tokens));
+  Route route{std::move(sink), std::vector<Sequence>(sequences), sequences};
+  if (vocabulary_) {
+    for (Sequence& sequence : route.sequences) sequence.text.emplace(vocabulary_, stops, special_tokens);
+  }
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
     if (failure_.has_value()) throw executor::Failure(EXECUTOR_FAILED, *failure_, request.id);

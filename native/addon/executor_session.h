@@ -21,16 +21,17 @@
 
 namespace addon {
 
+struct Sequence {
+  bool ended = false;
+  std::optional<text::TextStream> text;  // none where there is no tokenizer
+};
+
 // Where the events of a request go: to the sink of the environment that made it.
 struct Route {
-  Route(std::shared_ptr<EnvironmentSink> owner, uint32_t sequences)
-      : sink(std::move(owner)), running(sequences), ended(sequences, false) {}
-
   std::shared_ptr<EnvironmentSink> sink;  // null: its reader is gone, and what still comes is counted and dropped
-  uint32_t running;                       // sequences that have not ended
-  std::vector<bool> ended;                // [sequences]
-  std::vector<text::TextStream> texts;    // [sequences], or empty where there is no tokenizer
-  bool started = false;                   // the start event was posted
+  std::vector<Sequence> sequences;
+  size_t running;        // sequences that have not ended
+  bool started = false;  // the start event was posted
 };
 
 struct SessionCounters {
@@ -104,6 +105,7 @@ class ExecutorSession {
 
   std::mutex routes_mutex_;  // taken after intake_
   std::unordered_map<uint64_t, Route> routes_;
+  std::vector<std::unordered_map<uint64_t, Route>::iterator> found_;  // [rows of the batch]; the pump's
   std::condition_variable routes_empty_;
   std::optional<std::string> failure_;  // under routes_mutex_: the executor failed, and the pump has ended
 

@@ -116,9 +116,8 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* even
   if ((batch.flags[row] & ROW_REPLACES_TOKENS) && batch.finish[row] == FINISH_NONE) return false;
   const size_t text_begin = events->text.size();
   bool stopped = false;
-  if (!route->texts.empty()) {
-    text::TextStream& text = route->texts[sequence];
-    const auto match = text.Push(tokens, token_count, &events->text);
+  if (auto& text = route->sequences[sequence].text) {
+    const auto match = text->Push(tokens, token_count, &events->text);
     if (match.has_value()) {
       stopped = true;
       token_count = static_cast<uint32_t>(match->tokens);
@@ -126,7 +125,7 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* even
       stop_kind = kStopString;
       stop_value = static_cast<double>(match->stop_index);
     } else if (batch.finish[row] != FINISH_NONE) {
-      text.Finish(&events->text);
+      text->Finish(&events->text);
     }
   }
   if (!stopped && details != nullptr && (details->set & DETAILS_STOP_TOKEN)) {
@@ -167,10 +166,18 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
   std::vector<uint64_t> stopped;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
+    // What a row needs went cold since the last step. Looked up for all rows ahead of its use, it comes together.
+    found_.clear();
+    for (uint32_t row = 0; row < batch.row_count; ++row) {
+      const auto found = routes_.find(batch.request_ids[row]);
+      found_.push_back(found);
+      if (found != routes_.end()) __builtin_prefetch(found->second.sequences.data());
+    }
+    bool erased = false;
     for (uint32_t row = 0; row < batch.row_count; ++row) {
       const uint64_t id = batch.request_ids[row];
-      const auto found = routes_.find(id);
-      if (found == routes_.end() || batch.sequences[row] >= found->second.ended.size()) {
+      const auto found = erased ? routes_.find(id) : found_[row];
+      if (found == routes_.end() || batch.sequences[row] >= found->second.sequences.size()) {
         ++unknown_rows_;
         continue;
       }
@@ -182,13 +189,13 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
         const ExecutorError& error = *batch.details[row]->error;
         outgoing->To(route.sink).AddError(id, executor::FailureOf(error.code, error));
         route.sink.reset();
-      } else if (route.sink == nullptr || route.ended[sequence]) {
+      } else if (route.sink == nullptr || route.sequences[sequence].ended) {
         discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
       } else {
         Events& events = outgoing->To(route.sink);
         const bool stop_string = AddRow(batch, row, &route, &events);
         if (stop_string || batch.finish[row] != FINISH_NONE) {
-          route.ended[sequence] = true;
+          route.sequences[sequence].ended = true;
           --route.running;
         }
       }
@@ -199,7 +206,10 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
         route.sink.reset();
         if (!request_final) stopped.push_back(id);
       }
-      if (request_final) routes_.erase(found);
+      if (request_final) {
+        routes_.erase(found);
+        erased = true;  // perhaps what was found for a later row
+      }
     }
     if (routes_.empty()) routes_empty_.notify_all();
   }

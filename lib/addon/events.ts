@@ -115,7 +115,7 @@ export function makeEventDecoder(sinks: ReadonlyMap<number, RequestSink>): OnEve
       const kind = next();
       const sink = sinks.get(next());
       if (kind === TEXT) {
-        part.index = next();
+        part.index = next() | 0;
         part.text = nextText(next());
         const tokenCount = next();
         part.tokens = tokens;

@@ -1,7 +1,7 @@
 import { LLMError } from '../base/errors.js';
 import type { Chunk, Result } from '../base/types.js';
 import type { Outcome } from './outcome.js';
-import type { RunningRequest } from './running-request.js';
+import type { RunningRequest, Step } from './running-request.js';
 
 /**
  * One running request: iterate it, await its `result`, or both. It can be iterated once. If you drop one that nobody is
@@ -20,7 +20,6 @@ export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
   toReadableStream(): ReadableStream<Chunk>;
 }
 
-type Step = IteratorResult<Chunk, undefined>;
 const DONE: Step = { done: true, value: undefined };
 
 // A request is known to its engine, so it would run on for a reader that is gone.
@@ -110,7 +109,6 @@ export class RequestGeneration implements Generation {
 class ChunkReader implements AsyncIterator<Chunk, undefined> {
   readonly #generation: Generation; // so that who holds the reader holds the Generation
   readonly #request: RunningRequest;
-  #waiting: ((step: Step | Promise<Step>) => void) | undefined; // the next() that came before its chunk
   #left = false;
 
   constructor(generation: Generation, request: RunningRequest) {
@@ -119,7 +117,7 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
   }
 
   next(): Promise<Step> {
-    if (this.#waiting) {
+    if (this.#request.resolve) {
       return Promise.reject(
         new LLMError('ERR_READ_PENDING', 'next() was called before the previous call settled. Await each next().', {
           requestId: this.#request.id,
@@ -129,7 +127,7 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
     const step = this.#step();
     if (step) return Promise.resolve(step);
     return new Promise((resolve) => {
-      this.#waiting = resolve;
+      this.#request.resolve = resolve;
       this.#request.reader = this;
     });
   }
@@ -143,12 +141,13 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
   }
 
   wake(): void {
-    if (!this.#waiting) return;
+    const { resolve } = this.#request;
+    if (!resolve) return;
     const step = this.#step();
     if (!step) return;
-    this.#waiting(step);
-    this.#waiting = undefined;
+    this.#request.resolve = undefined;
     this.#request.reader = undefined;
+    resolve(step);
   }
 
   #step(): Step | Promise<Step> | undefined {

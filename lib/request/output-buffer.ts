@@ -41,6 +41,13 @@ export class OutputBuffer {
     if (logits) this.#logits.push(logits);
   }
 
+  /** Adds what its reader has already. */
+  addRead(text: string, tokens: Int32Array, begin: number, end: number): void {
+    for (let i = begin; i < end; i++) this.#tokens.push(tokens[i] as number);
+    this.#readTokens = this.#tokens.length;
+    this.#readText.push(text);
+  }
+
   addTensors(tensors: readonly NamedTensor[]): void {
     this.#tensors ??= [];
     this.#tensors.push(...tensors);

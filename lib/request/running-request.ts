@@ -3,8 +3,21 @@ import { fromExecutor } from '../addon/executor-error.js';
 import { type ErrorDetails, LLMError } from '../base/errors.js';
 import type { Chunk, FinishReason, Logits, NamedTensor, Result, TokenLogprob } from '../base/types.js';
 import { requestEnded, requestHasToken } from './diagnostics.js';
+import { Journal } from './journal.js';
 import type { Outcome } from './outcome.js';
 import { OutputBuffer } from './output-buffer.js';
+
+/** Of all requests of this thread. */
+const journal = new Journal();
+
+export type Step = IteratorResult<Chunk, undefined>;
+
+/** Brings text and tokens, and nothing that an output must know at once. */
+const isPlain = (part: TextPart): boolean =>
+  part.finishReason === undefined &&
+  part.logprobs === undefined &&
+  part.logits === undefined &&
+  part.tokensEnd > part.tokensBegin;
 
 /** What of a request's options its answer depends on. */
 export interface AnswerOptions {
@@ -30,12 +43,22 @@ export const logitsLimit = (bytes: number, maxLogitsBytes: number, details: Erro
  * so that a Generation nobody holds can be told from one that is still read.
  */
 export class RunningRequest implements RequestSink {
-  readonly id: number;
+  // First what a step reads, so that it lies together.
+  /** Settles the promise that the reader waits for; runs no user code. Set while it waits only, as `reader` is. */
+  resolve: ((step: Step | Promise<Step>) => void) | undefined;
   /** Woken when there is something new to read, the end included. Held while it waits only; must run no user code. */
   reader: { wake(): void } | undefined;
+  outcome: Outcome | undefined;
+  /** The first token came, and parts may go to the reader as they come. */
+  #isStreaming = false;
+  /** There may be something to take. */
+  #hasUnread = false;
+  /** The journal may have parts of this request. */
+  #isJournaled = false;
+  readonly #firstOutput: OutputBuffer;
+  readonly id: number;
   /** Called at the end, where someone waits for the result. Must run no user code. */
   onOutcome: (() => void) | undefined;
-  outcome: Outcome | undefined;
   readonly #options: AnswerOptions;
   /** Outputs are made that the result leaves out. */
   readonly #isChoosing: boolean;
@@ -67,6 +90,7 @@ export class RunningRequest implements RequestSink {
     this.#tokenText = tokenText;
     const nameLogprob = options.logprobs ? this.#nameLogprob : undefined;
     this.#outputs = Array.from({ length: options.bestOf }, (_, index) => new OutputBuffer(index, nameLogprob));
+    this.#firstOutput = this.#outputs[0] as OutputBuffer;
     this.#onStart = onStart;
     this.#onEnd = onEnd;
   }
@@ -79,12 +103,13 @@ export class RunningRequest implements RequestSink {
 
   /** What nobody has read yet; undefined if there is nothing. */
   take(): Chunk | undefined {
-    if (this.#silent || (this.#isChoosing && !this.outcome)) return undefined;
+    if (!this.#hasUnread || this.#silent || (this.#isChoosing && !this.outcome)) return undefined;
     for (let i = 0; i < this.#outputs.length; i++) {
       const output = this.#outputs[i] as OutputBuffer;
       const chunk = this.#isChoosing && output.index >= this.#options.n ? undefined : output.take();
       if (chunk) return chunk;
     }
+    this.#hasUnread = false;
     return undefined;
   }
 
@@ -95,15 +120,42 @@ export class RunningRequest implements RequestSink {
   }
 
   onText(part: TextPart): void {
+    if (this.resolve !== undefined && this.#isStreaming && isPlain(part)) {
+      this.#handOver(part, this.resolve);
+      return;
+    }
+    if (this.outcome) return;
+    this.#recall();
     const output = this.#outputs[part.index];
     if (!output || (part.logits && !this.#takesLogits(part.logits))) return;
     output.add(part);
+    this.#hasUnread = true;
     if (part.finishReason) output.finish(part.finishReason, this.#stopReason(part, output));
     if (this.#firstTokenAt === 0 && part.tokensEnd > part.tokensBegin) {
       this.#firstTokenAt = performance.now();
+      this.#isStreaming = !this.#isChoosing;
       requestHasToken({ requestId: this.id, timeToFirstTokenMs: this.#firstTokenAt - this.#submittedAt });
     }
     this.reader?.wake();
+  }
+
+  /** The reader waits, so nothing is unread: it gets the part as it came. */
+  #handOver({ index, text, tokens, tokensBegin, tokensEnd }: TextPart, resolve: (step: Step) => void): void {
+    const output = index === 0 ? this.#firstOutput : this.#outputs[index];
+    if (output === undefined) return;
+    const own = new Int32Array(tokensEnd - tokensBegin);
+    for (let i = 0; i < own.length; i++) own[i] = tokens[tokensBegin + i] as number;
+    journal.add(output, text, own);
+    this.#isJournaled = true;
+    this.resolve = undefined;
+    this.reader = undefined;
+    resolve({ done: false, value: { index, text, tokens: own } });
+  }
+
+  /** The outputs have all that came. */
+  #recall(): void {
+    if (this.#isJournaled) journal.empty();
+    this.#isJournaled = false;
   }
 
   onPromptLogprobs(logprobs: RawLogprob[]): void {
@@ -175,6 +227,8 @@ export class RunningRequest implements RequestSink {
 
   #end(makeOutcome: () => Outcome): void {
     if (this.outcome) return;
+    this.#recall();
+    this.#hasUnread = true;
     if (this.#isChoosing) {
       const likeliest = [...this.#outputs].sort((a, b) => b.cumulativeLogprob - a.cumulativeLogprob);
       for (const [rank, output] of likeliest.entries()) output.index = rank;

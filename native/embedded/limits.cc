@@ -85,7 +85,7 @@ int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, ui
   if (value < 1 || value > largest)
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, name,
-        " is " + std::to_string(value) + "; it must be a whole number from 1 to " + std::to_string(largest));
+        " is " + std::to_string(value) + "; expected a whole number from 1 to " + std::to_string(largest) + ".");
   return static_cast<int>(value);
 }
 
@@ -129,7 +129,7 @@ int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const Kv
   if (has_fraction && !(kv.free_memory_fraction > 0 && kv.free_memory_fraction <= 1))
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "kv_cache.free_memory_fraction",
-        " is " + std::to_string(kv.free_memory_fraction) + "; it must be above 0 and at most 1");
+        " is " + std::to_string(kv.free_memory_fraction) + "; expected a number above 0 and at most 1.");
   if (has_fraction || !(kv.set & (KV_CACHE_MAX_TOKENS | KV_CACHE_MAX_BYTES))) {
     const double fraction = has_fraction ? kv.free_memory_fraction : kDefaultFreeMemoryFraction;
     blocks =

@@ -31,9 +31,9 @@ constexpr int kVocabSize = 101;  // DefaultModel's
 
 TestRequest Seeded(uint64_t id, std::vector<int32_t> prompt, uint32_t max_tokens, uint32_t sequences = 1) {
   TestRequest request(id, std::move(prompt), max_tokens);
-  request.sampling.set |= SAMPLING_SEED | SAMPLING_SEQUENCES;
+  request.sampling.set |= SAMPLING_SEED | SAMPLING_N;
   request.sampling.seed = id;
-  request.sampling.sequences = sequences;
+  request.sampling.n = sequences;
   return request;
 }
 
@@ -195,7 +195,7 @@ TEST_P(LateRunnerTest, ARandomLoadGetsExactTexts) {
       SCOPED_TRACE(request.id);
       const TestResult& result = client->results[request.id];
       EXPECT_EQ(result.finals, 1);
-      EXPECT_EQ(result.sequences.size(), request.sampling.sequences);
+      EXPECT_EQ(result.sequences.size(), request.sampling.n);
       for (const auto& [index, sequence] : result.sequences) {
         EXPECT_EQ(sequence.finals, 1);
         std::vector<int32_t> text = TextOf(request, index, request.request.max_tokens);

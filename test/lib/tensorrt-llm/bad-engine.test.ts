@@ -87,7 +87,7 @@ const DAMAGES: Damage[] = [
     what: 'a number that no double holds',
     config: engineConfig().replace('"max_seq_len":64', '"max_seq_len":1e999'),
     code: 'ERR_ENGINE_CONFIG',
-    words: /config\.json is not JSON/,
+    words: /config\.json is not valid JSON/,
   },
   {
     what: 'an older version',
@@ -117,7 +117,7 @@ const DAMAGES: Damage[] = [
     what: 'no rank file',
     edit: (dir) => rm(join(dir, 'rank0.engine')),
     code: 'ERR_ENGINE_RANKS',
-    words: /holds no rank file/,
+    words: /has no rank file/,
   },
   {
     what: 'an empty rank file',

@@ -57,7 +57,7 @@ test('libraries that TensorRT-LLM needs and nobody has are refused by name, each
   for (const path of libraries) await rm(path);
   await assert.rejects(
     setup({ root, outDir: cuda }),
-    unavailable(/needs libnvinfer\.so\.10, libcudart\.so\.99, which/, 'pip install tensorrt,', 'LD_LIBRARY_PATH'),
+    unavailable(/needs libnvinfer\.so\.10, libcudart\.so\.99, not found/, 'pip install tensorrt,', 'LD_LIBRARY_PATH'),
   );
 });
 
@@ -81,7 +81,7 @@ test('a build that fails tells the last lines and where the whole log is, and le
   // The wheel's library is an empty file, whose symbols CMake cannot read.
   const error: unknown = await setup({ root, outDir }).catch((thrown) => thrown);
   unavailable('could not be built', /CMake Error/)(error);
-  const log = /the whole log: ([^)]+)\)/.exec((error as Error).message)?.[1] ?? '';
+  const log = /full log: ([^)]+)\)/.exec((error as Error).message)?.[1] ?? '';
   assert.match(readFileSync(log, 'utf8'), /compiler identification[\s\S]*CMake Error/);
   assert.deepEqual(
     readdirSync(tmp).map((name) => join(tmp, name)),

@@ -36,7 +36,7 @@ before(async () => {
 
 test('the tarball holds what runs, its types, what setup compiles, README, LICENSE and CHANGELOG, and nothing else', () => {
   const needed =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)|prebuilds\/linux-x64\/(node-tensorrt-llm\.glibc\.node|node_tensorrt_llm_host)|CMakeLists\.txt|native\/executor\/(cpp\/)?\w+\.(cc|h)|native\/tensorrt_llm\/(\w+\.(cc|h)|exports\.map|CMakeLists\.txt))$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)|prebuilds\/linux-x64\/(node-tensorrt-llm\.glibc\.node|node_tensorrt_llm_host)|CMakeLists\.txt|native\/(executor|executor\/cpp|json)\/(\w+\.(cc|h)|CMakeLists\.txt)|native\/tensorrt_llm\/(\w+\.(cc|h)|exports\.map|CMakeLists\.txt))$/;
   const paths = packed.files.map(({ path }) => path);
   assert.deepEqual(
     paths.filter((path) => !needed.test(path)),

@@ -141,7 +141,9 @@ export function parseJsonObject(text: string, context: JsonContext): JsonFields 
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows put a byte order mark first
   } catch (cause) {
-    throw new LLMError(context.code, `${context.file} is not JSON: ${messageOf(cause)}. ${context.fix}`, { cause });
+    throw new LLMError(context.code, `${context.file} is not valid JSON: ${messageOf(cause)}. ${context.fix}`, {
+      cause,
+    });
   }
   if (isJsonObject(value)) return new JsonFields(value, context);
   throw new LLMError(context.code, `${context.file} holds ${show(value)}; expected a JSON object. ${context.fix}`);

@@ -44,7 +44,7 @@ export async function installExecutor(options: SetupOptions): Promise<string> {
   if (fatal.length > 0) {
     const fixes = Array.from(new Set(fatal.map(fixFor)));
     throw unavailable(
-      `TensorRT-LLM in ${root} needs ${fatal.join(', ')}, not found by the loader or in the usual places. Install them: ${fixes.join('; ')}. If they are installed, set LD_LIBRARY_PATH to their directories for this run.`,
+      `TensorRT-LLM in ${root} needs ${fatal.join(', ')}, which were not found. To fix it: ${fixes.join('; ')}. If they are installed, set LD_LIBRARY_PATH to their directories for this run.`,
     );
   }
   tell('libraries', needs.length > 0 ? needs.join(', ') : 'the loader finds everything TensorRT-LLM needs');

@@ -80,8 +80,8 @@ interface Damage {
 }
 
 const DAMAGES: Damage[] = [
-  { what: 'no JSON', config: '{"version": ', code: 'ERR_ENGINE_CONFIG', words: /config\.json is not JSON/ },
-  { what: 'an empty config.json', config: '', code: 'ERR_ENGINE_CONFIG', words: /config\.json is not JSON/ },
+  { what: 'no JSON', config: '{"version": ', code: 'ERR_ENGINE_CONFIG', words: /config\.json is not valid JSON/ },
+  { what: 'an empty config.json', config: '', code: 'ERR_ENGINE_CONFIG', words: /config\.json is not valid JSON/ },
   { what: 'a list for config.json', config: '[]', code: 'ERR_ENGINE_CONFIG', words: /config\.json/ },
   {
     what: 'a number that no double holds',

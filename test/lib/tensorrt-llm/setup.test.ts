@@ -57,7 +57,11 @@ test('libraries that TensorRT-LLM needs and nobody has are refused by name, each
   for (const path of libraries) await rm(path);
   await assert.rejects(
     setup({ root, outDir: cuda }),
-    unavailable(/needs libnvinfer\.so\.10, libcudart\.so\.99, not found/, 'pip install tensorrt,', 'LD_LIBRARY_PATH'),
+    unavailable(
+      /needs libnvinfer\.so\.10, libcudart\.so\.99, which were not found/,
+      'pip install tensorrt,',
+      'LD_LIBRARY_PATH',
+    ),
   );
 });
 

@@ -112,7 +112,7 @@ test('tokenText names special tokens and shows part of a character as U+FFFD', a
 const valid = readFixture<Record<string, unknown>>('metaspace.tokenizer.golden.json');
 const added = { content: '<x>', single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
 const BROKEN: [what: string, text: string, message: RegExp][] = [
-  ['cut off', '{"model": {', /tokenizer\.json is not JSON/],
+  ['cut off', '{"model": {', /tokenizer\.json is not valid JSON/],
   ['an array', '[]', /expected a JSON object/],
   ['without a model', '{}', /model\.vocab is missing/],
   ['with an id that is no number', JSON.stringify({ model: { vocab: { a: '0' } } }), /the id of token "a" is "0"/],

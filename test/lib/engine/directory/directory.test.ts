@@ -85,7 +85,7 @@ test('a missing directory, a file and a directory that is no engine are told apa
   await assert.rejects(openEngine(join(dir, 'empty')), failsWith('ERR_ENGINE_CONFIG', 'empty', 'config.json'));
   await assert.rejects(openEngine(join(dir, '..', 'hf')), failsWith('ERR_ENGINE_CONFIG', 'Hugging Face', 'convert'));
   await writeFile(join(dir, 'config.json'), 'hello');
-  await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', join(dir, 'config.json'), 'not JSON'));
+  await assert.rejects(openEngine(dir), failsWith('ERR_ENGINE_CONFIG', join(dir, 'config.json'), 'not valid JSON'));
 });
 
 test('a file nested so deep that its reading would end the stack is refused', async (t) => {

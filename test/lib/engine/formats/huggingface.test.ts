@@ -125,7 +125,10 @@ test('a directory without config.json, with a broken one, or without safetensors
   const dir = await temporaryDirectory(t);
   await assert.rejects(openHuggingFace(dir), failsWith('ERR_SOURCE_INVALID', dir, 'config.json'));
   await writeFile(join(dir, 'config.json'), '{"model_type":');
-  await assert.rejects(openHuggingFace(dir), failsWith('ERR_SOURCE_INVALID', join(dir, 'config.json'), 'not JSON'));
+  await assert.rejects(
+    openHuggingFace(dir),
+    failsWith('ERR_SOURCE_INVALID', join(dir, 'config.json'), 'not valid JSON'),
+  );
   await writeFile(join(dir, 'config.json'), '[]');
   await assert.rejects(
     openHuggingFace(dir),

@@ -23,10 +23,10 @@ const HOSTILE: [string, Buffer, ...string[]][] = [
   ['a file shorter than the header length', Buffer.alloc(7), '7 bytes'],
   ['a header length past the end', lengthOnly(100n, '{}'), '100', 'at most 2'],
   ['a header length of 2^63', lengthOnly(1n << 63n, '{}'), '9223372036854775808'],
-  ['a header that is no JSON', safetensorsBytes('{"a":', 0), 'not JSON'],
+  ['a header that is no JSON', safetensorsBytes('{"a":', 0), 'not valid JSON'],
   ['a header that is no UTF-8', Buffer.concat([lengthOnly(2n), Buffer.of(0xff, 0xfe)]), 'not UTF-8'],
   ['a header that is an array', safetensorsBytes('[]', 0), 'a JSON object'],
-  ['a name of 20 MB that does not end', safetensorsBytes(`{"${'\\n'.repeat(10_000_000)}`, 0), 'not JSON'],
+  ['a name of 20 MB that does not end', safetensorsBytes(`{"${'\\n'.repeat(10_000_000)}`, 0), 'not valid JSON'],
   ['a header nested deep', safetensorsBytes('['.repeat(100_000), 0), 'nested'],
   [
     'a tensor given twice',

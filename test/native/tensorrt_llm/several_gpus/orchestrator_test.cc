@@ -260,8 +260,7 @@ TEST_F(Orchestrator, RefusesAWorkerProgramThatLacksALibrary) {
   const TableClient client(engine.path(), Table(),
                            [&](ExecutorConfig* config) { config->parallel = worker.parallel(); });
   EXPECT_EQ(client.code(), EXECUTOR_UNAVAILABLE);
-  EXPECT_NE(client.message().find(worker.path() + " needs libtensorrt_old.so, which is not found"), std::string::npos)
-      << client.message();
+  EXPECT_NE(client.message().find(worker.path() + " needs libtensorrt_old.so"), std::string::npos) << client.message();
 }
 
 TEST_F(Orchestrator, OutlivesAnMpiThatStartsNoWorkers) {

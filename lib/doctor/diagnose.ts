@@ -5,11 +5,18 @@ import { findMpi } from '../machine/mpi.js';
 import { tryEngine } from '../tensorrt-llm/try-library.js';
 import { type Diagnosis, type Finding, missing, ok, wrongBy } from './finding.js';
 import { checkCpuExecutor, checkPlatform, checkSharedMemory } from './machine.js';
-import { checkBuildTools, checkGpus, checkInstallation, checkMpi, checkTensorrtLlmExecutor } from './nvidia.js';
+import {
+  checkBuildTools,
+  checkCudaExecutor,
+  checkGpus,
+  checkInstallation,
+  checkMpi,
+  checkTensorrtLlmExecutor,
+} from './nvidia.js';
 
 /** What doctor() does, with the engine directory to look at. */
 export async function diagnose(dir: string | undefined): Promise<Diagnosis> {
-  const [platform, installation, gpus, mpi, sharedMemory, buildTools, tensorrtLlm] = await Promise.all([
+  const [platform, installation, gpus, mpi, sharedMemory, buildTools, tensorrtLlm, cuda] = await Promise.all([
     checkPlatform(),
     checkInstallation(),
     findGpus(),
@@ -17,13 +24,13 @@ export async function diagnose(dir: string | undefined): Promise<Diagnosis> {
     checkSharedMemory(),
     checkBuildTools(),
     checkTensorrtLlmExecutor(),
+    checkCudaExecutor(),
   ]);
   const cpu = checkCpuExecutor();
-  const cudaFix = "use executor: 'cpu' or 'tensorrt-llm'";
   const findings = [
     ...platform,
     cpu,
-    missing("executor 'cuda'", 'not included in this version', cudaFix),
+    cuda,
     tensorrtLlm,
     ...checkGpus(gpus, installation.version),
     ...installation.findings,

@@ -29,6 +29,19 @@ export async function checkTensorrtLlmExecutor(): Promise<Finding> {
   }
 }
 
+export async function checkCudaExecutor(): Promise<Finding> {
+  const name = "executor 'cuda'";
+  try {
+    const path = join(addonDirectory(), 'libexecutor_cuda.so');
+    if (!existsSync(path))
+      return missing(name, `${path} does not exist`, "use executor: 'cpu', or build it in a clone: npm run build:cuda");
+    await tryLibrary(path);
+    return ok(name, `${path} opens`);
+  } catch (error) {
+    return wrongBy(name, error);
+  }
+}
+
 /** One finding a GPU, and the driver. */
 export function checkGpus(gpus: Gpus | string, tensorrtLlm: string | undefined): Finding[] {
   if (typeof gpus === 'string') {

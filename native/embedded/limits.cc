@@ -12,7 +12,6 @@ namespace {
 using executor::Failure;
 
 constexpr uint32_t kLargestNumTokens = 1 << 16;
-constexpr double kDefaultFreeMemoryFraction = 0.5;
 
 [[noreturn]] void Unsupported(const std::string& field, const std::string& fix) {
   throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field, " is set; the embedded executor does not do that. " + fix);
@@ -29,7 +28,19 @@ void RefuseSet(uint32_t set, const std::string& group, const Field (&fields)[cou
     if (set & field.bit) Unsupported(group + field.name, "Leave it out.");
 }
 
-void RefuseWhatIsNotDone(const ExecutorConfig& config) {
+// A device that is one of several may be chosen; an engine of one rank has no use for the rest.
+void RefuseParallel(const ExecutorParallelConfig& parallel) {
+  RefuseSet(parallel.set, "parallel.",
+            {{PARALLEL_MODE, "mode"}, {PARALLEL_NODES, "nodes"}, {PARALLEL_SPAWN, "spawn_processes"}});
+  if (parallel.participant_id_count > 0) Unsupported("parallel.participant_ids", "Leave it out.");
+  if (parallel.worker_path != nullptr) Unsupported("parallel.worker_path", "Leave it out.");
+  if (parallel.device_id_count > 1)
+    throw executor::OptionFailure(
+        EXECUTOR_INVALID_OPTION, "parallel.device_ids",
+        " names " + std::to_string(parallel.device_id_count) + " devices; the engine has 1 rank. Name one device.");
+}
+
+void RefuseWhatIsNotDone(const ExecutorConfig& config, const DeviceDefaults& defaults) {
   RefuseSet(config.set, "",
             {{CONFIG_GPU_WEIGHTS_FRACTION, "gpu_weights_fraction"},
              {CONFIG_RECEIVE_POLL_PERIOD, "receive_poll_period_ms"},
@@ -41,8 +52,11 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config) {
   if (config.set & CONFIG_CHUNKED_CONTEXT && config.chunked_context == 0)
     Unsupported("chunked_context", "Leave it out: prompts are always computed in chunks.");
   if (config.additional_output_count > 0) Unsupported("additional_outputs", "Leave it out.");
-  for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.parallel), "parallel"),
-                                    std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
+  if (config.parallel != nullptr) {
+    if (!defaults.takes_device_ids) Unsupported("parallel", "Leave it out.");
+    RefuseParallel(executor::CopySized(config.parallel));
+  }
+  for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
                                     std::make_pair(static_cast<const void*>(config.decoding), "decoding"),
                                     std::make_pair(static_cast<const void*>(config.guided_decoding), "guided_decoding"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
@@ -90,7 +104,7 @@ int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, ui
 }
 
 Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, const DeviceDefaults& defaults) {
-  RefuseWhatIsNotDone(config);
+  RefuseWhatIsNotDone(config, defaults);
   if (config.set & CONFIG_TENSOR_PARALLEL_SIZE && config.tensor_parallel_size != 1)
     throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",
                                   " is " + std::to_string(config.tensor_parallel_size) +
@@ -131,7 +145,7 @@ int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const Kv
         EXECUTOR_INVALID_OPTION, "kv_cache.free_memory_fraction",
         " is " + std::to_string(kv.free_memory_fraction) + "; expected a number above 0 and at most 1.");
   if (has_fraction || !(kv.set & (KV_CACHE_MAX_TOKENS | KV_CACHE_MAX_BYTES))) {
-    const double fraction = has_fraction ? kv.free_memory_fraction : kDefaultFreeMemoryFraction;
+    const double fraction = has_fraction ? kv.free_memory_fraction : memory.default_fraction;
     blocks =
         std::min(blocks, static_cast<uint64_t>(fraction * static_cast<double>(memory.free_bytes)) / memory.block_bytes);
   }

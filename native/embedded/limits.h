@@ -14,6 +14,8 @@ namespace embedded {
 struct DeviceDefaults {
   int max_batch_size;
   int max_num_tokens;
+  double kv_memory_fraction;      // of the free memory
+  bool takes_device_ids = false;  // parallel.device_ids may name one
 };
 
 struct Limits {
@@ -39,9 +41,10 @@ struct KvMemorySize {
   uint64_t block_bytes;
   int tokens_per_block;
   uint64_t free_bytes;
+  double default_fraction;  // DeviceDefaults::kv_memory_fraction
 };
 // How many KV blocks to have: what the caller set, else what the largest batch needs, within the part of the device's
-// free memory that the caller set or, by default, half of it. Throws EXECUTOR_OUT_OF_MEMORY if that is not one block.
+// free memory that the caller set or the device takes by default. Throws EXECUTOR_OUT_OF_MEMORY if that is not one block.
 int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const KvMemorySize& memory);
 
 }  // namespace embedded

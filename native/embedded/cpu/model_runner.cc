@@ -17,7 +17,8 @@ using executor::Failure;
 
 constexpr uint32_t kMaxThreads = 1024;
 // A step of many prompt tokens keeps those in decode waiting, and a CPU gains nothing from more rows than this.
-constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512};
+// Half of the memory is left to what else the machine does.
+constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512, /*kv_memory_fraction=*/0.5};
 
 Failure OutOfMemory(uint64_t id) {
   return Failure(
@@ -31,7 +32,8 @@ RunnerInfo InfoOf(const RunnerOptions& options, int threads, const Kernels& kern
   info.tokens_per_block = kTokensPerBlock;
   const uint64_t block_bytes = KvMemory::BytesPerBlock(options.model);
   info.kv_blocks =
-      ResolveKvBlocks(options.config, options.limits, {block_bytes, kTokensPerBlock, AvailableMemoryBytes()});
+      ResolveKvBlocks(options.config, options.limits,
+                      {block_bytes, kTokensPerBlock, AvailableMemoryBytes(), kDefaults.kv_memory_fraction});
   info.kv_cache_bytes = block_bytes * static_cast<uint64_t>(info.kv_blocks);
   info.max_steps_in_flight = 1;
   return info;

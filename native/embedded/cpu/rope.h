@@ -13,8 +13,7 @@ class Rope {
  public:
   explicit Rope(const ModelConfig& model);
 
-  // cos and sin of position * frequency: [head_dim / 2] each. The product is rounded to fp32 first, as Hugging Face and
-  // TensorRT-LLM do: at position 8,000 that rounding is up to 2e-4 rad, so a more exact angle would be another model.
+  // cos and sin of position * frequency: [head_dim / 2] each, as rope_frequencies.h says.
   void Angles(int position, float* cos, float* sin) const;
 
   // Rotates one head: (x[i], x[i + half]) by the i-th angle.
@@ -23,7 +22,7 @@ class Rope {
   const std::vector<float>& frequencies() const { return frequencies_; }
 
  private:
-  std::vector<float> frequencies_;  // [head_dim / 2] radians for each position
+  std::vector<float> frequencies_;
 };
 
 }  // namespace embedded::cpu

@@ -193,7 +193,7 @@ class LateExecutor : public EmbeddedExecutor {
   explicit LateExecutor(const ExecutorConfig& config)
       : EmbeddedExecutor(config, {"late",
                                   CAN_SEVERAL_SEQUENCES,
-                                  {/*max_batch_size=*/16, /*max_num_tokens=*/64},
+                                  {/*max_batch_size=*/16, /*max_num_tokens=*/64, /*kv_memory_fraction=*/0.5},
                                   [](const RunnerOptions& options) { return std::make_unique<LateRunner>(options); }}) {
   }
 };

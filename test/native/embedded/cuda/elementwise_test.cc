@@ -133,7 +133,7 @@ TEST_P(Elementwise, RopeAppendRotatesAsTheCpuAndWritesOnlyTheTokensPlaces) {
     ModelConfig model{};
     model.head_dim = head_dim;
     model.rotary_base = 500000;
-    const Rope rope(model);
+    const cpu::Rope rope(model);
     const KvLayout kv{GetParam(), 2, 7, 3, 16, head_dim};
     const int heads = 6;
     const std::vector<int32_t> positions{0, 15, -1, 16, 40}, sequence{0, 1, 0, 1, 0};

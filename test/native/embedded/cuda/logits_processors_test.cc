@@ -100,7 +100,7 @@ TEST_P(LogitsProcessorsTest, EqualTheCpusBitForBit) {
                    counts.get(), processed.get()},
                   nullptr);
     const std::vector<float> got = processed.Read();
-    LogitsProcessors processors(GetParam());
+    cpu::LogitsProcessors processors(GetParam());
     for (size_t i = 0; i < all.size(); ++i) {
       const float* expected = processors.Apply(logits.data() + i % 2 * vocab_size, all[i], history);
       EXPECT_EQ(std::memcmp(expected, got.data() + i * vocab_size, vocab_size * sizeof(float)), 0)

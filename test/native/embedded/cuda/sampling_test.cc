@@ -12,6 +12,9 @@
 namespace embedded::cuda {
 namespace {
 
+using cpu::Sampler;
+using executor::TokenLogprob;
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct Result {

@@ -1,0 +1,30 @@
+// CUDA graphs of the steps that have decode rows alone, one for each size they are padded to.
+#ifndef EMBEDDED_CUDA_DECODE_GRAPHS_H_
+#define EMBEDDED_CUDA_DECODE_GRAPHS_H_
+
+#include <cuda_runtime_api.h>
+
+#include <functional>
+#include <map>
+
+#include "native/embedded/cuda/resources.h"
+
+namespace embedded::cuda {
+
+// A size's first step is launched kernel by kernel, which chooses its matrix products and loads its kernels; the second
+// is recorded, and replayed from then on. Everything recorded must lie where it is.
+class DecodeGraphs {
+ public:
+  // NODE_TENSORRT_LLM_CUDA_GRAPHS=0 launches kernel by kernel always: to find out what a profiler shows.
+  DecodeGraphs();
+
+  void Run(int rows, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch);
+
+ private:
+  bool enabled_;
+  std::map<int, GraphExec> graphs_;  // by rows; empty until it is recorded
+};
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_DECODE_GRAPHS_H_

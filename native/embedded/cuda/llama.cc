@@ -1,0 +1,173 @@
+#include "native/embedded/cuda/llama.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+#include "native/embedded/cuda/decode_attention.h"
+#include "native/embedded/cuda/embedding.h"
+#include "native/embedded/cuda/plain_attention.h"
+#include "native/embedded/cuda/rms_norm.h"
+#include "native/embedded/cuda/rope_append.h"
+#include "native/embedded/rope_frequencies.h"
+
+namespace embedded::cuda {
+namespace {
+
+// Bytes of each buffer.
+struct BufferSizes {
+  size_t angles, hidden, normed, queries, ffn, scratch, decode_workspace, prefill_device, prefill_pinned;
+
+  BufferSizes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits) {
+    const size_t tokens = static_cast<size_t>(limits.max_tokens);
+    const size_t hidden_size = static_cast<size_t>(model.hidden_size);
+    angles = sizeof(float2) * static_cast<size_t>(limits.max_positions) * static_cast<size_t>(model.head_dim / 2);
+    hidden = sizeof(float) * tokens * hidden_size;
+    normed = kElementBytes * tokens * hidden_size;
+    queries = kElementBytes * tokens * static_cast<size_t>(model.heads * model.head_dim);
+    ffn = kElementBytes * tokens * static_cast<size_t>(PaddedIntermediate(model));
+    scratch = kElementBytes * tokens * static_cast<size_t>(std::max(model.qkv_size(), 2 * PaddedIntermediate(model)));
+    decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences);
+    const PrefillLimits prefill = PrefillLimitsOf(kv, limits);
+    prefill_device = PrefillAttention::DeviceBytes(prefill);
+    prefill_pinned = PrefillAttention::PinnedBytes(prefill);
+  }
+
+  // Sequences in prefill share no blocks: they were not forked, or compute again what they have for themselves.
+  static PrefillLimits PrefillLimitsOf(const KvLayout& kv, const LlamaLimits& limits) {
+    return {limits.max_sequences, limits.max_tokens, kv.blocks};
+  }
+  size_t device_bytes() const {
+    return angles + hidden + normed + 2 * queries + ffn + scratch + decode_workspace + prefill_device;
+  }
+};
+
+void* Row(const DeviceBuffer& buffer, int row, int size) {
+  return buffer.as<std::byte>() + kElementBytes * static_cast<size_t>(row) * static_cast<size_t>(size);
+}
+
+}  // namespace
+
+size_t Llama::DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits) {
+  return BufferSizes(model, kv, limits).device_bytes();
+}
+
+Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
+             const LinearLayers* linear, const LlamaLimits& limits)
+    : model_(model),
+      weights_(weights),
+      kv_(kv),
+      cache_(cache),
+      linear_(*linear),
+      limits_(limits),
+      scale_(1 / std::sqrt(static_cast<float>(model.head_dim))),
+      has_decode_attention_(CanDecodeAttention(kv)) {
+  const BufferSizes sizes(model, kv, limits);
+  angles_ = DeviceBuffer(sizes.angles, "rotary positions");
+  hidden_ = DeviceBuffer(sizes.hidden, "hidden states");
+  normed_ = DeviceBuffer(sizes.normed, "hidden states");
+  queries_ = DeviceBuffer(sizes.queries, "queries");
+  attended_ = DeviceBuffer(sizes.queries, "what attention gives");
+  ffn_ = DeviceBuffer(sizes.ffn, "the feed-forward part");
+  scratch_ = DeviceBuffer(sizes.scratch, "matrix products");
+  decode_workspace_ = DeviceBuffer(sizes.decode_workspace, "attention");
+  prefill_memory_ = DeviceBuffer(sizes.prefill_device, "attention of prompts");
+  prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
+  prefill_ = std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(kv, limits),
+                                                prefill_memory_.data(), prefill_pinned_.data());
+  const std::vector<float2> angles = AngleTable(RopeFrequencies(model), limits.max_positions);
+  Check(cudaMemcpy(angles_.data(), angles.data(), sizes.angles, cudaMemcpyHostToDevice), "copying rotary positions");
+  // Padding is computed too, from whatever is there: it must be no NaN that a later addition keeps.
+  for (const DeviceBuffer* buffer : {&hidden_, &normed_, &queries_, &attended_, &ffn_})
+    Check(cudaMemset(buffer->data(), 0, buffer->bytes()), "clearing hidden states");
+}
+
+void Llama::PlanPrefill(const std::vector<PrefillSequence>& sequences, cudaStream_t stream) {
+  int longest = 0;
+  for (const PrefillSequence& sequence : sequences) longest = std::max(longest, sequence.query_tokens);
+  prefill_->Plan(sequences, prefill_->Choose(longest), stream);
+}
+
+void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
+  const StepArrays& arrays = step.arrays;
+  const Element element = kv_.element;
+  const int hidden_size = model_.hidden_size;
+  const int attended_size = model_.heads * model_.head_dim;
+  const bool has_prefill = step.tokens > step.decode_rows;
+  GatherEmbeddings({element, Residual::kFloat32, step.tokens, hidden_size},
+                   {arrays.tokens, step.newest, arrays.newest_slots, weights_.embedding, hidden_.data()}, stream);
+  if (step.decode_rows > 0 && has_decode_attention_)
+    PlanDecodeAttention(
+        {kv_, step.decode_rows, model_.heads, limits_.max_blocks, attended_size, scale_},
+        {nullptr, nullptr, nullptr, step.block_table, arrays.context_lengths, nullptr, decode_workspace_.data()},
+        stream);
+  for (int i = 0; i < model_.layers; ++i) {
+    const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
+    // hidden += attention(norm(hidden)) * dense^T
+    const RopeAppendOutput rotated{queries_.data(),      kv_.Keys(cache_, i), kv_.Values(cache_, i),
+                                   angles_.as<float2>(), arrays.positions,    has_prefill ? arrays.table_rows : nullptr,
+                                   step.block_table,     limits_.max_blocks,  model_.heads,
+                                   model_.kv_heads,      model_.head_dim,     kv_.tokens_per_block};
+    RunNormalized({{element, model_.qkv_size(), hidden_size}, layer.qkv, step.tokens, {}, rotated}, layer.input_norm,
+                  stream);
+    Attend(step, i, stream);
+    const HiddenOutput to_hidden{hidden_.as<float>()};
+    linear_.Run(
+        {{element, hidden_size, attended_size}, layer.dense, step.tokens, ElementsInput{attended_.data()}, to_hidden},
+        scratch_.data(), stream);
+    // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
+    RunNormalized({{element, 2 * PaddedIntermediate(model_), hidden_size},
+                   layer.fc_gate,
+                   step.tokens,
+                   {},
+                   SiluOutput{ffn_.data()}},
+                  layer.post_norm, stream);
+    linear_.Run({{element, hidden_size, PaddedIntermediate(model_)},
+                 layer.proj,
+                 step.tokens,
+                 ElementsInput{ffn_.data()},
+                 to_hidden},
+                scratch_.data(), stream);
+  }
+}
+
+void Llama::RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t stream) {
+  call.input = NormalizedInput{hidden_.as<float>(), norm_weight, model_.norm_epsilon};
+  if (!linear_.FusesNorm(call)) {
+    RmsNorm({call.shape.element, Residual::kFloat32, call.tokens, model_.hidden_size, model_.norm_epsilon},
+            {hidden_.data(), nullptr, nullptr, norm_weight, normed_.data()}, stream);
+    call.input = ElementsInput{normed_.data()};
+  }
+  linear_.Run(call, scratch_.data(), stream);
+}
+
+void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
+  const int size = model_.heads * model_.head_dim;
+  void* const keys = kv_.Keys(cache_, layer);
+  void* const values = kv_.Values(cache_, layer);
+  if (step.decode_rows > 0 && has_decode_attention_)
+    DecodeAttention({kv_, step.decode_rows, model_.heads, limits_.max_blocks, size, scale_},
+                    {queries_.data(), keys, values, step.block_table, step.arrays.context_lengths, attended_.data(),
+                     decode_workspace_.data()},
+                    stream);
+  else if (step.decode_rows > 0)
+    PlainAttention({kv_, step.decode_rows, model_.heads, limits_.max_blocks, size, scale_},
+                   {queries_.data(), keys, values, step.arrays.positions, nullptr, step.block_table, attended_.data()},
+                   stream);
+  if (step.tokens > step.decode_rows)
+    prefill_->Run({Row(queries_, step.decode_rows, size), size, keys, values, Row(attended_, step.decode_rows, size)},
+                  stream);
+}
+
+void Llama::Logits(const int32_t* rows, int count, float* out, cudaStream_t stream) {
+  RmsNorm({kv_.element, Residual::kFloat32, count, model_.hidden_size, model_.norm_epsilon},
+          {hidden_.data(), nullptr, rows, weights_.final_norm, normed_.data()}, stream);
+  linear_.Run({{kv_.element, model_.vocab_size, model_.hidden_size},
+               weights_.head,
+               count,
+               ElementsInput{normed_.data()},
+               FloatsOutput{out}},
+              scratch_.data(), stream);
+}
+
+}  // namespace embedded::cuda

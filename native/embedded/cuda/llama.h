@@ -1,0 +1,88 @@
+// The Llama graph (arXiv:2302.13971) on the GPU: one pass over the tokens of a step.
+//
+// The residual stream is in fp32, everything that matrices read in the model's element. With one token the norm is part
+// of the matrix product that follows it.
+#ifndef EMBEDDED_CUDA_LLAMA_H_
+#define EMBEDDED_CUDA_LLAMA_H_
+
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <vector>
+
+#include "native/embedded/checkpoint/config.h"
+#include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/linear_layers.h"
+#include "native/embedded/cuda/prefill_attention.h"
+#include "native/embedded/cuda/resources.h"
+#include "native/embedded/cuda/step_arrays.h"
+#include "native/embedded/cuda/weights.h"
+
+namespace embedded::cuda {
+
+struct LlamaLimits {
+  int max_tokens;     // in a step, padding included
+  int max_sequences;  // likewise
+  int max_positions;  // of a sequence
+  int max_blocks;     // of a sequence: entries in a row of the block table
+};
+
+// Where a step's input lies in device memory, and how many rows it has.
+struct LlamaStep {
+  StepArrays arrays;
+  const int32_t* block_table;  // [sequences, max_blocks]
+  const int32_t* newest;       // [slots] the newest tokens drawn
+  int tokens;
+  int decode_rows;  // the first of them, of one sequence each
+};
+
+// One step at a time, all on one stream. Borrows weights, cache and `linear`.
+class Llama {
+ public:
+  // Everything it takes of the GPU, for a cache of so many blocks.
+  static size_t DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits);
+
+  Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
+        const LinearLayers* linear, const LlamaLimits& limits);
+
+  // Before Forward, where a step has rows behind the decode rows.
+  void PlanPrefill(const std::vector<PrefillSequence>& sequences, cudaStream_t stream);
+
+  // Computes the step's tokens and writes their keys and values. Can be recorded where all are decode rows, once a step
+  // of the same size has run.
+  void Forward(const LlamaStep& step, cudaStream_t stream);
+
+  // Logits of some tokens of the last Forward: out [count, vocab_size]. `rows` [count] is in device memory; a row below
+  // 0 is padding, whose logits mean nothing.
+  void Logits(const int32_t* rows, int count, float* out, cudaStream_t stream);
+
+ private:
+  void Attend(const LlamaStep& step, int layer, cudaStream_t stream);
+  // Runs `call` over the norm of the hidden states.
+  void RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t stream);
+
+  ModelConfig model_;
+  const LlamaWeights& weights_;
+  KvLayout kv_;
+  void* cache_;
+  const LinearLayers& linear_;
+  LlamaLimits limits_;
+  float scale_;
+  bool has_decode_attention_;
+
+  DeviceBuffer angles_;            // [max_positions, head_dim / 2] float2
+  DeviceBuffer hidden_;            // [max_tokens, hidden_size] float
+  DeviceBuffer normed_;            // [max_tokens, hidden_size]
+  DeviceBuffer queries_;           // [max_tokens, heads, head_dim]
+  DeviceBuffer attended_;          // [max_tokens, heads, head_dim]
+  DeviceBuffer ffn_;               // [max_tokens, PaddedIntermediate]
+  DeviceBuffer scratch_;           // [max_tokens, the larger of qkv_size and 2 * PaddedIntermediate]
+  DeviceBuffer decode_workspace_;  // of DecodeAttention
+  DeviceBuffer prefill_memory_;
+  PinnedBuffer prefill_pinned_;
+  std::unique_ptr<PrefillAttention> prefill_;
+};
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_LLAMA_H_

@@ -1,0 +1,87 @@
+#include "native/embedded/cuda/memory_plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "native/embedded/cuda/step_sampler.h"
+#include "native/embedded/cuda/weights.h"
+#include "native/executor/cpp/failure.h"
+
+namespace embedded::cuda {
+namespace {
+
+using executor::Failure;
+
+constexpr int kTokensPerBlock = 64;
+constexpr int kDepthMultiple = 8;  // of what the linear layers sum over
+constexpr int kLargestHeadDim = 256;
+constexpr int kLargestStep = 65472;  // tokens: a grid's second dimension ends at 65,535, and steps are padded to 64
+// The workspace of cuBLASLt, the context, modules and graphs.
+constexpr uint64_t kReservedBytes = uint64_t{256} << 20;
+
+void CheckShape(const ModelConfig& model) {
+  const auto check_depth = [](const char* field, int depth) {
+    if (depth % kDepthMultiple != 0)
+      throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
+                    std::string("The model's ") + field + " is " + std::to_string(depth) +
+                        "; the CUDA executor expects a multiple of 8. Use executor: 'cpu'.");
+  };
+  check_depth("hidden_size", model.hidden_size);
+  check_depth("num_attention_heads * head_size", model.heads * model.head_dim);
+  if (model.head_dim > kLargestHeadDim)
+    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, "The model's head_size is " + std::to_string(model.head_dim) +
+                                                  "; the CUDA executor expects at most 256. Use executor: 'cpu'.");
+}
+
+std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+}  // namespace
+
+MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device) {
+  const ModelConfig& model = options.model;
+  const Limits& limits = options.limits;
+  CheckShape(model);
+  if (limits.max_num_tokens > kLargestStep)
+    throw Failure(EXECUTOR_INVALID_OPTION, "max_num_tokens is " + std::to_string(limits.max_num_tokens) +
+                                               "; a GPU's step has at most " + std::to_string(kLargestStep) +
+                                               ". Ask for fewer");
+  MemoryPlan plan{};
+  plan.element = ElementOf(model, device);
+  plan.weight_bytes = WeightBytes(model);
+  plan.kv = {plan.element, model.layers, 1, model.kv_heads, kTokensPerBlock, model.head_dim};
+  const int sequence_blocks = (limits.max_seq_len + kTokensPerBlock - 1) / kTokensPerBlock;
+  plan.limits = {PaddedTokens(std::max(limits.max_num_tokens, limits.max_batch_size)), limits.max_batch_size,
+                 limits.max_seq_len, sequence_blocks};
+  const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_batch_size) * sequence_blocks;
+  const auto work_bytes = [&](int blocks) {
+    KvLayout kv = plan.kv;
+    kv.blocks = blocks;
+    return Llama::DeviceBytes(model, kv, plan.limits) +
+           StepSampler::DeviceBytes(limits.max_batch_size, model.vocab_size) +
+           StepArrays(nullptr, plan.limits.max_tokens, limits.max_batch_size).bytes + table_bytes + kReservedBytes;
+  };
+  const uint64_t free_bytes = DeviceMemory().free_bytes;
+  const uint64_t block_bytes = plan.kv.bytes_per_block();
+  const uint64_t most_blocks = std::min<uint64_t>(free_bytes / block_bytes + 1, std::numeric_limits<int>::max());
+  const uint64_t needed = plan.weight_bytes + work_bytes(static_cast<int>(most_blocks));
+  if (needed + block_bytes > free_bytes)
+    throw Failure(EXECUTOR_OUT_OF_MEMORY,
+                  device.name + " has " + Mebibytes(free_bytes) + " free; expected " + Mebibytes(plan.weight_bytes) +
+                      " for the weights, " + Mebibytes(needed - plan.weight_bytes) + " to work in and at least " +
+                      Mebibytes(block_bytes + (1 << 20) - 1) +
+                      " for the KV cache. Stop what else uses the GPU, use another one (deviceIds), or lower "
+                      "maxNumTokens or maxBatchSize.");
+  plan.kv.blocks =
+      ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, free_bytes - needed, kKvMemoryFraction});
+  if (plan.kv.bytes() > free_bytes - needed)  // kv_cache.max_tokens alone sets no limit by memory
+    throw Failure(EXECUTOR_OUT_OF_MEMORY,
+                  "A KV cache of " + std::to_string(plan.kv.blocks) + " blocks of 64 tokens takes " +
+                      Mebibytes(plan.kv.bytes()) + "; " + device.name + " has " + Mebibytes(free_bytes - needed) +
+                      " left for it. Lower kv_cache.max_tokens, or stop what else uses the GPU.");
+  plan.limits.max_blocks = std::min(sequence_blocks, plan.kv.blocks);
+  plan.work_bytes = work_bytes(plan.kv.blocks);
+  return plan;
+}
+
+}  // namespace embedded::cuda

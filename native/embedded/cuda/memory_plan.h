@@ -1,0 +1,32 @@
+// How a GPU's memory is shared out, worked out before any of it is taken.
+#ifndef EMBEDDED_CUDA_MEMORY_PLAN_H_
+#define EMBEDDED_CUDA_MEMORY_PLAN_H_
+
+#include <cstdint>
+
+#include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/llama.h"
+#include "native/embedded/model_runner.h"
+
+namespace embedded::cuda {
+
+struct MemoryPlan {
+  Element element;
+  uint64_t weight_bytes;
+  uint64_t work_bytes;  // everything but weights and cache
+  KvLayout kv;
+  LlamaLimits limits;
+
+  uint64_t bytes() const { return weight_bytes + work_bytes + kv.bytes(); }
+};
+
+// For the calling thread's device. Throws executor::Failure: EXECUTOR_MODEL_UNSUPPORTED where the kernels have no such
+// shape, EXECUTOR_INVALID_OPTION for a step they cannot launch, EXECUTOR_OUT_OF_MEMORY with what is needed and free.
+MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device);
+
+constexpr double kKvMemoryFraction = 0.9;  // of what weights and work leave
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_MEMORY_PLAN_H_

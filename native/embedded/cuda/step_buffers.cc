@@ -1,0 +1,124 @@
+#include "native/embedded/cuda/step_buffers.h"
+
+#include <algorithm>
+#include <new>
+
+#include "native/executor/cpp/logprobs.h"
+
+namespace embedded::cuda {
+namespace {
+
+using executor::Failure;
+
+// The waiting thread sleeps: with two steps in flight nothing is late for it, and the process has other work.
+Event MakeSleepingEvent() {
+  cudaEvent_t event = nullptr;
+  Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "making an event");
+  return Event(event);
+}
+
+Failure NothingLeft(const DrawOnItsWay& draw) {
+  return Failure(EXECUTOR_INVALID_OPTION,
+                 "No token can be drawn for position " + std::to_string(draw.position) +
+                     ": bad words, the n-gram rule, the minimum length, bias and penalties together "
+                     "leave no token with a finite logit. Relax them.",
+                 draw.request_id);
+}
+
+Failure NoFiniteLogit(const DrawOnItsWay& draw, const std::string& dtype) {
+  return Failure(EXECUTOR_ENGINE_WEIGHTS,
+                 "The model's logits for position " + std::to_string(draw.position) +
+                     " are not finite: its weights are damaged, or too large for " + dtype +
+                     ". Convert the model again.",
+                 draw.request_id);
+}
+
+}  // namespace
+
+StepBuffers::StepBuffers(const StepBufferLimits& limits)
+    : limits_(limits),
+      arrays_(StepArrays(nullptr, limits.max_tokens, limits.max_sequences).bytes, "a step's input"),
+      block_table_(sizeof(int32_t) * static_cast<size_t>(limits.max_sequences) * static_cast<size_t>(limits.max_blocks),
+                   "block tables"),
+      copies_(sizeof(KvBlockCopy) * static_cast<size_t>(MaxCopies(limits.max_sequences)), "copies of KV blocks"),
+      drawn_(sizeof(DrawnToken) * static_cast<size_t>(limits.max_sequences), "drawn tokens"),
+      top_(sizeof(TopLogprob) * static_cast<size_t>(limits.max_sequences) * kMaxTopLogprobs, "likely tokens"),
+      done_(MakeSleepingEvent()) {}
+
+std::vector<int> StepBuffers::Expect(const StepPlan& plan, size_t entries, int top_width) {
+  entries_ = entries;
+  top_width_ = top_width;
+  draws_.clear();
+  failed_.clear();
+  std::vector<int> logits_rows;
+  for (const PlannedDraw& draw : plan.draws) {
+    const Request& request = *draw.sequence->request;
+    int host_logits = kNoLogits;
+    if (request.wants_generation_logits || request.top_logprobs > kMaxTopLogprobs) {
+      const auto found = std::find(logits_rows.begin(), logits_rows.end(), draw.logits_row);
+      host_logits = static_cast<int>(found - logits_rows.begin());
+      if (found == logits_rows.end()) logits_rows.push_back(draw.logits_row);
+    }
+    draws_.push_back({request.id, draw.entry, draw.place, draw.position, request.logprobs, request.top_logprobs,
+                      request.wants_generation_logits, host_logits});
+  }
+  return logits_rows;
+}
+
+float* StepBuffers::HostLogits(size_t rows) {
+  const size_t bytes = sizeof(float) * rows * static_cast<size_t>(limits_.vocab_size);
+  if (host_logits_.bytes() < bytes) host_logits_ = PinnedBuffer(bytes, "logits");
+  return host_logits_.as<float>();
+}
+
+StepResults StepBuffers::Results(const std::string& dtype) const {
+  StepResults results(entries_);
+  for (size_t row = 0; row < draws_.size(); ++row) {
+    const DrawOnItsWay& draw = draws_[row];
+    std::vector<DrawResult>& of_entry = results[draw.entry];
+    if (of_entry.size() <= draw.place) of_entry.resize(draw.place + 1);
+    try {
+      of_entry[draw.place] = ResultOf(draw, row, dtype);
+    } catch (const std::bad_alloc&) {
+      of_entry[draw.place].failure = OutOfHostMemory(draw.request_id);
+    }
+  }
+  for (const FailedEntry& failed : failed_) {
+    results[failed.entry].clear();
+    results[failed.entry].push_back({{}, failed.failure});
+  }
+  return results;
+}
+
+DrawResult StepBuffers::ResultOf(const DrawOnItsWay& draw, size_t row, const std::string& dtype) const {
+  DrawResult result;
+  const DrawnToken& drawn = this->drawn()[row];
+  if (drawn.status == SamplingStatus::kNothingLeft) result.failure = NothingLeft(draw);
+  if (drawn.status == SamplingStatus::kNoFiniteLogit) result.failure = NoFiniteLogit(draw, dtype);
+  if (result.failure) return result;
+  result.output.tokens.push_back(drawn.token);
+  if (draw.wants_logprob) result.output.logprobs.push_back(drawn.logprob);
+  const size_t vocab_size = static_cast<size_t>(limits_.vocab_size);
+  const float* const logits = draw.host_logits == kNoLogits
+                                  ? nullptr
+                                  : host_logits_.as<float>() + static_cast<size_t>(draw.host_logits) * vocab_size;
+  if (draw.top_logprobs > kMaxTopLogprobs) {
+    std::vector<TokenLogprob> scratch;
+    result.output.top_logprobs.push_back(
+        executor::TopLogprobs(logits, limits_.vocab_size, static_cast<uint32_t>(draw.top_logprobs),
+                              executor::LogSumExp(logits, limits_.vocab_size), &scratch));
+  } else if (draw.top_logprobs > 0) {
+    const TopLogprob* const first = top() + row * static_cast<size_t>(top_width_);
+    std::vector<TokenLogprob>& likeliest = result.output.top_logprobs.emplace_back();
+    for (int i = 0; i < draw.top_logprobs; ++i) likeliest.push_back({first[i].token, first[i].logprob});
+  }
+  if (draw.wants_logits) result.output.logits.assign(logits, logits + vocab_size);
+  return result;
+}
+
+Failure OutOfHostMemory(uint64_t request_id) {
+  return Failure(EXECUTOR_OUT_OF_MEMORY,
+                 "no memory is left for what request " + std::to_string(request_id) + " returns", request_id);
+}
+
+}  // namespace embedded::cuda

@@ -1,0 +1,99 @@
+#include "native/embedded/cuda/step_plan.h"
+
+#include <algorithm>
+
+namespace embedded::cuda {
+
+int DecodeBucket(int rows, int max_rows) {
+  int bucket = 1;
+  while (bucket < rows) bucket += bucket < 8 ? bucket : bucket < 32 ? 8 : bucket < 128 ? 16 : 32;
+  return std::min(bucket, max_rows);
+}
+
+int PaddedTokens(int tokens) {
+  const int multiple = tokens <= 64 ? 8 : tokens <= 512 ? 16 : 64;
+  return (tokens + multiple - 1) / multiple * multiple;
+}
+
+StepPlan PlanRows(const Step& step, int max_sequences) {
+  StepPlan plan;
+  plan.first_token.resize(step.entries.size());
+  const auto place = [&](bool of_one_token) {
+    for (size_t i = 0; i < step.entries.size(); ++i) {
+      const StepEntry& entry = step.entries[i];
+      if ((entry.tokens == 1) != of_one_token) continue;
+      plan.order.push_back(i);
+      plan.first_token[i] = plan.tokens;
+      plan.tokens += entry.tokens;
+    }
+  };
+  place(true);
+  plan.decode_rows = plan.tokens;
+  place(false);
+
+  std::vector<PlannedDraw> processed;
+  for (const size_t i : plan.order) {
+    const StepEntry& entry = step.entries[i];
+    if (entry.draws == 0) continue;
+    const RequestSequence& sequence = *SequenceOf(entry);
+    const Request& request = *sequence.request;
+    std::vector<PlannedDraw>& draws = request.sampling.processors.none() ? plan.draws : processed;
+    for (int draw = 0; draw < entry.draws; ++draw) {
+      const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(draw)];
+      draws.push_back({&sequence, target.index, target.slot, i, static_cast<size_t>(draw), plan.logits_rows,
+                       entry.first + static_cast<size_t>(entry.tokens)});
+    }
+    ++plan.logits_rows;
+  }
+  plan.plain_draws = static_cast<int>(plan.draws.size());
+  plan.draws.insert(plan.draws.end(), processed.begin(), processed.end());
+
+  if (plan.decode_only()) {
+    plan.tokens = plan.decode_rows = plan.logits_rows = DecodeBucket(plan.tokens, max_sequences);
+  } else {
+    plan.tokens = PaddedTokens(plan.tokens);
+  }
+  return plan;
+}
+
+int FillArrays(const Step& step, const StepPlan& plan, const StepArrays& arrays, int32_t* block_table, int max_blocks) {
+  int token = 0, row = 0, logits_row = 0, longest = 0;
+  for (const size_t i : plan.order) {
+    const StepEntry& entry = step.entries[i];
+    const Sequence& sequence = *entry.sequence;
+    const size_t known = sequence.tokens.size();
+    for (size_t position = entry.first; position < entry.first + static_cast<size_t>(entry.tokens);
+         ++position, ++token) {
+      arrays.tokens[token] = position < known ? sequence.tokens[position] : -1;
+      arrays.newest_slots[token] = position < known ? -1 : sequence.slot;
+      arrays.positions[token] = static_cast<int32_t>(position);
+      arrays.table_rows[token] = row;
+    }
+    if (row < plan.decode_rows) arrays.context_lengths[row] = static_cast<int32_t>(entry.first) + 1;
+    if (entry.draws > 0) arrays.logits_rows[logits_row++] = token - 1;
+    const size_t blocks = std::min(sequence.block_table.size(), static_cast<size_t>(max_blocks));
+    std::copy_n(sequence.block_table.begin(), blocks, block_table + static_cast<size_t>(row) * max_blocks);
+    longest = std::max(longest, static_cast<int>(blocks));
+    ++row;
+  }
+  for (; token < plan.tokens; ++token) {
+    arrays.tokens[token] = arrays.newest_slots[token] = arrays.positions[token] = -1;
+    arrays.table_rows[token] = 0;
+  }
+  for (; row < plan.decode_rows; ++row) arrays.context_lengths[row] = 0;
+  for (; logits_row < plan.logits_rows; ++logits_row) arrays.logits_rows[logits_row] = -1;
+  return longest;
+}
+
+std::vector<PrefillSequence> PrefillSequencesOf(const Step& step, const StepPlan& plan) {
+  std::vector<PrefillSequence> sequences;
+  for (const size_t i : plan.order) {
+    const StepEntry& entry = step.entries[i];
+    if (entry.tokens > 1)
+      sequences.push_back(
+          {entry.tokens, static_cast<int>(entry.first) + entry.tokens, entry.sequence->block_table.data()});
+  }
+  return sequences;
+}
+
+}  // namespace embedded::cuda

@@ -1,0 +1,59 @@
+// How the rows of a step lie on the GPU. Host logic alone, so that it is tested without one.
+//
+// Entries of one token come first ("decode rows", whatever they are of the prompt), then those of several. A step of
+// decode rows alone is padded to one of few sizes, so that CUDA graphs can be kept of each; another one to a multiple
+// that keeps the number of different matrix products small.
+#ifndef EMBEDDED_CUDA_STEP_PLAN_H_
+#define EMBEDDED_CUDA_STEP_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "native/embedded/cuda/prefill_attention.h"
+#include "native/embedded/cuda/step_arrays.h"
+#include "native/embedded/request.h"
+#include "native/embedded/scheduler.h"
+
+namespace embedded::cuda {
+
+// A token to be drawn.
+struct PlannedDraw {
+  const RequestSequence* sequence;  // whose logits they are
+  uint32_t index;                   // of the sequence that gets the token: its own or a fork's
+  int slot;                         // of that one
+  size_t entry;                     // of the step
+  size_t place;                     // among the entry's draws
+  int logits_row;                   // of StepArrays::logits_rows
+  uint64_t position;                // of the new token
+};
+
+struct StepPlan {
+  std::vector<size_t> order;       // entries of the step, as their rows follow each other
+  std::vector<int> first_token;    // by entry of the step
+  int decode_rows = 0;             // padding included where they are all
+  int tokens = 0;                  // padding included
+  int logits_rows = 0;             // likewise
+  std::vector<PlannedDraw> draws;  // those without logits processors first
+  int plain_draws = 0;             // of those
+
+  bool decode_only() const { return decode_rows == tokens; }
+};
+
+// The sizes that steps of decode rows alone are padded to: `rows` rounded up, at most max_rows.
+int DecodeBucket(int rows, int max_rows);
+// Likewise for other steps; a multiple of 64 is its own.
+int PaddedTokens(int tokens);
+
+StepPlan PlanRows(const Step& step, int max_sequences);
+
+// Fills everything of `arrays` but `sampling`, and the rows of `block_table` [sequences, max_blocks], one for each entry
+// in the plan's order. Returns how many entries the longest of those rows has.
+int FillArrays(const Step& step, const StepPlan& plan, const StepArrays& arrays, int32_t* block_table, int max_blocks);
+
+// The entries of several tokens, for PrefillAttention::Plan.
+std::vector<PrefillSequence> PrefillSequencesOf(const Step& step, const StepPlan& plan);
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_STEP_PLAN_H_

@@ -1,0 +1,55 @@
+// The weights of a Llama in the GPU's memory, as the kernels read them.
+#ifndef EMBEDDED_CUDA_WEIGHTS_H_
+#define EMBEDDED_CUDA_WEIGHTS_H_
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "native/embedded/checkpoint/config.h"
+#include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/element.h"
+#include "native/embedded/cuda/resources.h"
+
+namespace embedded::cuda {
+
+// All are elements in LlamaWeights::memory.
+struct LayerWeights {
+  const void* input_norm = nullptr;  // [hidden_size]
+  const void* qkv = nullptr;         // [heads + 2 * kv_heads of head_dim, hidden_size]: queries, keys, values
+  const void* dense = nullptr;       // [hidden_size, heads * head_dim]
+  const void* post_norm = nullptr;   // [hidden_size]
+  const void* fc_gate = nullptr;     // [2 * PaddedIntermediate, hidden_size]: fc, then gate, as SiluOutput pairs them
+  const void* proj = nullptr;        // [hidden_size, PaddedIntermediate]
+};
+
+struct LlamaWeights {
+  DeviceBuffer memory;
+  const void* embedding = nullptr;  // [vocab_size, hidden_size]
+  std::vector<LayerWeights> layers;
+  const void* final_norm = nullptr;  // [hidden_size]
+  const void* head = nullptr;        // [vocab_size, hidden_size]; the embedding itself where the model ties them
+};
+
+// What the model is computed in on this GPU: its own type; bfloat16 for a model in fp32, and float16 for either where
+// the GPU has no bfloat16.
+Element ElementOf(const ModelConfig& model, const Device& device);
+
+// intermediate_size rounded up to what the kernels sum over. The weights past the end are 0, and so is what they add.
+int PaddedIntermediate(const ModelConfig& model);
+
+// Of LlamaWeights::memory.
+uint64_t WeightBytes(const ModelConfig& model);
+
+// Reads `path`, a rank of the unified checkpoint, through pinned memory, converting on the way. They are there when the
+// call returns: kernels may read them without waiting for the stream. `on_progress` gets 0 to 1; where it answers false
+// the load is given up with EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
+LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, Element element,
+                         const std::function<bool(double)>& on_progress, cudaStream_t stream);
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_WEIGHTS_H_

@@ -1,0 +1,312 @@
+// The CUDA executor through its table, against the CPU executor on the same weights. Each test is skipped without a GPU.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "../table_client.h"
+#include "gpu_test.h"
+#include "native/embedded/cpu/executor_table.h"
+
+extern "C" const ExecutorTable* executor_table(uint32_t abi_version);
+
+namespace embedded::cuda {
+namespace {
+
+const ExecutorTable* CudaTable() { return executor_table(EXECUTOR_ABI_VERSION); }
+
+struct Shape {
+  const char* name;
+  const char* dtype;
+  int hidden_size, heads, kv_heads, head_dim, intermediate_size, vocab_size;
+  bool tied_head;
+  const char* rotary_scaling = "null";
+};
+void PrintTo(const Shape& shape, std::ostream* out) { *out << shape.name; }
+
+TinyModel ModelOf(const Shape& shape) {
+  TinyModel model;
+  model.dtype = shape.dtype;
+  model.hidden_size = shape.hidden_size;
+  model.heads = shape.heads;
+  model.kv_heads = shape.kv_heads;
+  model.head_dim = shape.head_dim;
+  model.intermediate_size = shape.intermediate_size;
+  model.vocab_size = shape.vocab_size;
+  model.tied_head = shape.tied_head;
+  model.rotary_scaling = shape.rotary_scaling;
+  model.max_positions = 2048;
+  model.build_config = R"({"max_batch_size": 32, "max_num_tokens": 1024})";
+  return model.Fill();
+}
+
+const Shape kHalf{"half", "float16", 128, 4, 2, 64, 256, 503, true};
+
+// One model in a directory, on both executors.
+class Both {
+ public:
+  explicit Both(const Shape& shape, const std::function<void(ExecutorConfig*)>& change = {})
+      : vocab_size_(shape.vocab_size) {
+    ModelOf(shape).Write(directory_.path());
+    cpu_ = std::make_unique<TableClient>(directory_.path());
+    cuda_ = std::make_unique<TableClient>(directory_.path(), CudaTable(), change);
+    EXPECT_EQ(cuda_->code(), EXECUTOR_OK) << cuda_->message();
+    tolerance_ = std::string(shape.dtype) == "float16" ? 0.01 : 0.08;
+  }
+  TableClient& cpu() { return *cpu_; }
+  TableClient& cuda() { return *cuda_; }
+  double tolerance() const { return tolerance_; }
+  int vocab_size() const { return vocab_size_; }
+
+  // The logits that the CPU has for the tokens after each of `tokens`.
+  std::vector<float> CpuLogits(const std::vector<int32_t>& tokens) {
+    TestRequest request(1000 + next_++, tokens, 1);
+    request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
+    return cpu().Run(request).context_logits;
+  }
+  // Each of `tokens`, which follow the prompt, is the likeliest or nearly so by the CPU's logits.
+  void ExpectGreedy(const std::vector<int32_t>& prompt, const std::vector<int32_t>& tokens, const std::string& what) {
+    std::vector<int32_t> all = prompt;
+    all.insert(all.end(), tokens.begin(), tokens.end());
+    const std::vector<float> logits = CpuLogits(all);
+    ASSERT_EQ(logits.size(), all.size() * static_cast<size_t>(vocab_size_));
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const float* row = logits.data() + (prompt.size() + i - 1) * static_cast<size_t>(vocab_size_);
+      const float best = *std::max_element(row, row + vocab_size_);
+      ASSERT_GE(row[tokens[i]], best - Scale(row) * tolerance_) << what << ": token " << i << " of " << tokens.size();
+    }
+  }
+  // How far logits are spread.
+  double Scale(const float* row) const {
+    double squares = 0;
+    for (int i = 0; i < vocab_size_; ++i) squares += double{row[i]} * row[i];
+    return std::sqrt(squares / vocab_size_) + 1e-6;
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  std::unique_ptr<TableClient> cpu_, cuda_;
+  double tolerance_;
+  int vocab_size_;
+  uint64_t next_ = 0;
+};
+
+double WorstError(const std::vector<float>& got, const std::vector<float>& expected, size_t width) {
+  double worst = 0;
+  for (size_t row = 0; row * width < expected.size(); ++row) {
+    double difference = 0, norm = 0;
+    for (size_t i = row * width; i < (row + 1) * width; ++i) {
+      difference += (double{got[i]} - expected[i]) * (double{got[i]} - expected[i]);
+      norm += double{expected[i]} * expected[i];
+    }
+    const double error = std::sqrt(difference / norm);
+    if (!(error <= worst)) worst = error;
+    if (std::isnan(worst)) break;
+  }
+  return worst;
+}
+
+class ModelShapes : public GpuTestWith<Shape> {};
+
+TEST_P(ModelShapes, PromptsAndDecodeHaveTheCpusLogits) {
+  Both both(GetParam());
+  ASSERT_EQ(both.cuda().code(), EXECUTOR_OK);
+  const size_t width = static_cast<size_t>(both.vocab_size());
+  for (const int prompt_tokens : {1, 2, 70, 200, 700}) {
+    const std::vector<int32_t> prompt = RandomPrompt(prompt_tokens, both.vocab_size(), 3);
+    TestRequest request(1, prompt, 12);
+    request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS | OUTPUT_RETURN_GENERATION_LOGITS;
+    const TestResult result = both.cuda().Run(request);
+    ASSERT_EQ(result.finish, FINISH_LENGTH) << (result.error ? result.error->message : both.cuda().message());
+    std::vector<int32_t> all = prompt;
+    all.insert(all.end(), result.tokens.begin(), result.tokens.end());
+    std::vector<float> expected = both.CpuLogits(all);
+    const std::vector<float> of_prompt(expected.begin(), expected.begin() + prompt.size() * width);
+    const std::vector<float> of_output(expected.begin() + (prompt.size() - 1) * width, expected.end() - width);
+    ASSERT_EQ(result.context_logits.size(), of_prompt.size());
+    ASSERT_EQ(result.generation_logits.size(), of_output.size());
+    const double prefill = WorstError(result.context_logits, of_prompt, width);
+    const double decode = WorstError(result.generation_logits, of_output, width);
+    std::printf("%s, %d tokens: worst relative error %.2g in the prompt, %.2g in decode\n", GetParam().name,
+                prompt_tokens, prefill, decode);
+    // The worst of up to 700 rows of a random model, whose activations are rounded at every layer.
+    EXPECT_LT(prefill, 2.5 * both.tolerance());
+    EXPECT_LT(decode, 2.5 * both.tolerance());
+    both.ExpectGreedy(prompt, result.tokens, "alone");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ModelShapes,
+    testing::Values(
+        Shape{"fp16_dim64", "float16", 128, 4, 2, 64, 256, 503, true},
+        Shape{"bf16_dim128", "bfloat16", 256, 4, 1, 128, 512, 1000, false},
+        Shape{"fp16_dim128", "float16", 256, 4, 1, 128, 512, 1000, false},
+        Shape{"fp32_dim24", "float32", 48, 4, 2, 24, 70, 101, true},
+        Shape{"bf16_dim80", "bfloat16", 160, 8, 8, 80, 232, 333, true},
+        Shape{
+            "fp16_llama3", "float16", 128, 8, 2, 64, 256, 512, false,
+            R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 256})"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+class ModelRunner : public GpuTest {};
+
+std::vector<TestRequest> SeveralRequests(int count, int vocab_size, uint32_t max_tokens) {
+  std::vector<TestRequest> requests;
+  for (int i = 0; i < count; ++i)
+    requests.emplace_back(static_cast<uint64_t>(i + 1),
+                          RandomPrompt(1 + 37 * i % 150, vocab_size, static_cast<uint32_t>(i)), max_tokens);
+  return requests;
+}
+
+void RunAndExpectGreedy(Both* both, std::vector<TestRequest> requests) {
+  std::vector<TestRequest*> pointers;
+  for (TestRequest& request : requests) pointers.push_back(&request);
+  both->cuda().results.clear();
+  ASSERT_EQ(both->cuda().Submit(pointers), EXECUTOR_OK) << both->cuda().message();
+  both->cuda().WaitForEnds(both->cuda().ended() + static_cast<int>(requests.size()));
+  for (const TestRequest& request : requests) {
+    const TestResult& result = both->cuda().results[request.id];
+    ASSERT_FALSE(result.error.has_value()) << result.error->message;
+    EXPECT_EQ(result.tokens.size(), request.request.max_tokens);
+    both->ExpectGreedy(request.tokens, result.tokens, "request " + std::to_string(request.id));
+  }
+}
+
+TEST_F(ModelRunner, BatchesOfAnySizeGiveTheLikeliestTokens) {
+  Both both(kHalf);
+  for (const int count : {2, 7, 20, 40}) RunAndExpectGreedy(&both, SeveralRequests(count, both.vocab_size(), 24));
+}
+
+TEST_F(ModelRunner, PromptsInChunksBesideDecodeGiveTheLikeliestTokens) {
+  Both both(kHalf, [](ExecutorConfig* config) {
+    config->set |= CONFIG_MAX_NUM_TOKENS | CONFIG_MAX_BATCH_SIZE;
+    config->max_num_tokens = 48;
+    config->max_batch_size = 24;
+  });
+  RunAndExpectGreedy(&both, SeveralRequests(24, both.vocab_size(), 40));
+}
+
+TEST_F(ModelRunner, SequencesThatWerePutOffGoOnAsTheyWould) {
+  static ExecutorKvCacheConfig kv{};
+  kv.size = sizeof(kv);
+  kv.set = KV_CACHE_MAX_TOKENS;
+  kv.max_tokens = 64 * 12;
+  Both both(kHalf, [](ExecutorConfig* config) { config->kv_cache = &kv; });
+  EXPECT_EQ(both.cuda().info().kv_blocks, 12u);
+  RunAndExpectGreedy(&both, SeveralRequests(12, both.vocab_size(), 150));
+}
+
+TEST_F(ModelRunner, SeveralSequencesDrawByTheirIndexAndShareThePrompt) {
+  Both both(kHalf);
+  const std::vector<int32_t> prompt = RandomPrompt(100, both.vocab_size(), 4);
+  const auto sampled = [&](uint64_t id, uint32_t sequences) {
+    TestRequest request(id, prompt, 30);
+    request.sampling.set |= SAMPLING_N | SAMPLING_SEED;
+    request.sampling.n = sequences;
+    request.sampling.temperature = 1.5f;
+    request.sampling.seed = 77;
+    return request;
+  };
+  const TestResult once = both.cuda().Run(sampled(1, 4)), again = both.cuda().Run(sampled(2, 4));
+  std::set<std::vector<int32_t>> texts;
+  for (uint32_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(once.sequences.at(i).tokens, again.sequences.at(i).tokens) << i;
+    EXPECT_EQ(once.sequences.at(i).tokens.size(), 30u);
+    texts.insert(once.sequences.at(i).tokens);
+  }
+  EXPECT_EQ(texts.size(), 4u);
+  const TestResult on_cpu = both.cpu().Run(sampled(1, 4));
+  int equal = 0;
+  for (uint32_t i = 0; i < 4; ++i) equal += once.sequences.at(i).tokens[0] == on_cpu.sequences.at(i).tokens[0];
+  EXPECT_GE(equal, 3) << "nearly equal logits give the CPU's draws but at a border";
+  TestRequest greedy = sampled(3, 3);
+  greedy.sampling.temperature = 0;
+  const TestResult same = both.cuda().Run(greedy);
+  for (uint32_t i = 0; i < 3; ++i) both.ExpectGreedy(prompt, same.sequences.at(i).tokens, "fork " + std::to_string(i));
+}
+
+TEST_F(ModelRunner, LogprobsAreTheCpus) {
+  Both both(kHalf);
+  TestRequest request(1, RandomPrompt(60, both.vocab_size(), 5), 6);
+  request.output.flags = OUTPUT_LOGPROBS | OUTPUT_PROMPT_LOGPROBS;
+  request.output.top_logprobs = 5;
+  request.output.top_prompt_logprobs = 3;
+  const TestResult got = both.cuda().Run(request), expected = both.cpu().Run(request);
+  ASSERT_EQ(got.tokens, expected.tokens);
+  ASSERT_EQ(got.logprobs.size(), expected.logprobs.size());
+  for (size_t i = 0; i < got.logprobs.size(); ++i) EXPECT_NEAR(got.logprobs[i], expected.logprobs[i], 0.05);
+  ASSERT_EQ(got.top.size(), expected.top.size());
+  for (size_t i = 0; i < got.top.size(); ++i) EXPECT_NEAR(got.top[i].second, expected.top[i].second, 0.1);
+  ASSERT_EQ(got.prompt_logprobs.size(), 60u);
+  EXPECT_TRUE(std::isnan(got.prompt_logprobs[0]));
+  for (size_t i = 1; i < 60; ++i) EXPECT_NEAR(got.prompt_logprobs[i], expected.prompt_logprobs[i], 0.1) << i;
+  ASSERT_EQ(got.prompt_top_logprobs.size(), 180u);
+  for (size_t i = 3; i < 180; ++i) EXPECT_NEAR(got.prompt_top_logprobs[i], expected.prompt_top_logprobs[i], 0.1) << i;
+
+  request.id = 2;
+  request.output.top_logprobs = static_cast<uint32_t>(both.vocab_size());
+  EXPECT_EQ(both.cuda().Run(request).top.size(), 6u * static_cast<size_t>(both.vocab_size()));
+}
+
+TEST_F(ModelRunner, LogitsProcessorsGiveTheCpusTokens) {
+  Both both(kHalf);
+  const std::vector<int32_t> bias_tokens{9, 4, 9};
+  const std::vector<float> bias_values{2, -3, 5};
+  const auto with = [&](uint64_t id, const std::function<void(TestRequest*)>& change) {
+    TestRequest request(id, RandomPrompt(40, both.vocab_size(), 6), 12);
+    change(&request);
+    const TestResult got = both.cuda().Run(request), expected = both.cpu().Run(request);
+    EXPECT_FALSE(got.error.has_value());
+    EXPECT_EQ(got.tokens, expected.tokens) << id;
+  };
+  with(1, [&](TestRequest* request) { request->request.logit_bias = {bias_tokens.data(), bias_values.data(), 3}; });
+  with(2, [&](TestRequest* request) {
+    request->sampling.set |= SAMPLING_REPETITION_PENALTY | SAMPLING_NO_REPEAT_NGRAM_SIZE;
+    request->sampling.repetition_penalty = 1.7f;
+    request->sampling.no_repeat_ngram_size = 2;
+  });
+  with(3, [&](TestRequest* request) {
+    request->sampling.set |= SAMPLING_PRESENCE_PENALTY | SAMPLING_FREQUENCY_PENALTY | SAMPLING_MIN_TOKENS;
+    request->sampling.presence_penalty = 1;
+    request->sampling.frequency_penalty = 0.5f;
+    request->sampling.min_tokens = 5;
+    for (int32_t token = 0; token < 250; ++token) request->end_ids.push_back(token);
+  });
+}
+
+TEST_F(ModelRunner, ACancelLeavesTheOthersAsTheyAre) {
+  Both both(kHalf);
+  std::vector<TestRequest> requests = SeveralRequests(6, both.vocab_size(), 300);
+  std::vector<TestRequest*> pointers;
+  for (TestRequest& request : requests) pointers.push_back(&request);
+  ASSERT_EQ(both.cuda().Submit(pointers), EXECUTOR_OK);
+  for (int i = 0; i < 20; ++i) both.cuda().WaitOnce();
+  both.cuda().Cancel(2);
+  both.cuda().Cancel(5);
+  both.cuda().WaitForEnds(6);
+  EXPECT_EQ(both.cuda().results[2].finish, FINISH_CANCELLED);
+  for (const TestRequest& request : requests)
+    both.ExpectGreedy(request.tokens, both.cuda().results[request.id].tokens, std::to_string(request.id));
+  EXPECT_EQ(both.cuda().stats().kv_blocks_used, 0u);
+}
+
+TEST_F(ModelRunner, AMissingDeviceIsNamed) {
+  TemporaryDirectory directory;
+  ModelOf(kHalf).Write(directory.path());
+  static const int32_t ids[] = {77};
+  static ExecutorParallelConfig parallel{};
+  parallel.size = sizeof(parallel);
+  parallel.device_ids = ids;
+  parallel.device_id_count = 1;
+  TableClient client(directory.path(), CudaTable(), [](ExecutorConfig* config) { config->parallel = &parallel; });
+  EXPECT_EQ(client.code(), EXECUTOR_INVALID_OPTION);
+  EXPECT_NE(client.message().find("deviceIds holds 77"), std::string::npos) << client.message();
+}
+
+}  // namespace
+}  // namespace embedded::cuda

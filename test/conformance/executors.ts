@@ -47,6 +47,9 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['a model', 'batch invariance'],
     engine: tinyEngine,
   },
+  // On a GPU a row's logits differ in their last bits with the rows beside it.
+  cuda: { options: { executor: 'cuda' }, traits: ['a model'], engine: tinyEngine },
+  'cuda-isolated': { options: { executor: 'cuda', isolation: 'process' }, traits: ['a model'], engine: tinyEngine },
   scripted: {
     options: { executor: { library: SCRIPTED_LIBRARY } },
     traits: ['batch invariance'],

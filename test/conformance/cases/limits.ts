@@ -77,7 +77,7 @@ conformance([], 'a request that is aborted in the queue leaves its place to the 
 });
 
 conformance(
-  ['a model'],
+  ['a model', 'batch invariance'],
   'a KV cache too small for all requests at once still gives each its own tokens',
   async ({ llm, load }) => {
     const prompts = Array.from({ length: 6 }, (_, i) => ({ tokens: Array.from({ length: 20 }, (_, j) => 1 + i + j) }));

@@ -145,7 +145,7 @@ conformance(['severalSequences'], 'timeoutMs ends every output with "timeout" in
 });
 
 conformance(
-  ['severalSequences'],
+  ['severalSequences', 'batch invariance'],
   'many requests of several outputs run at once, each with its own tokens',
   async ({ llm }) => {
     const prompts = Array.from({ length: 12 }, (_, i) => ({ tokens: [1 + i, 2, 3 + i] }));

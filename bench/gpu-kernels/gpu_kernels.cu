@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "embedded/cuda/device.h"
-#include "embedded/cuda/dummy_weights.h"
-#include "embedded/cuda/linear_layers.h"
-#include "embedded/cuda/resources.h"
+#include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/dummy_weights.h"
+#include "native/embedded/cuda/linear_layers.h"
+#include "native/embedded/cuda/resources.h"
 
 namespace {
 

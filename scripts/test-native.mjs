@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { forgetOtherTree } from './cmake-build.mjs';
 
 const root = path.join(import.meta.dirname, '..');
 const build = path.join(root, 'build'); // the addon's: the tests link its libraries
@@ -20,6 +21,7 @@ if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/usr/bin/apt-g
   run('apt-get', 'update', '-q');
   run('apt-get', 'install', '-y', '-q', ...missing);
 }
+forgetOtherTree(build);
 run(
   path.join(root, 'node_modules', '.bin', 'cmake-js'),
   'configure',

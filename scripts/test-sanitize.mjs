@@ -5,6 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { forgetOtherTree } from './cmake-build.mjs';
 
 const root = path.join(import.meta.dirname, '..');
 const build = path.join(root, 'build', 'sanitize');
@@ -39,6 +40,7 @@ const ENVIRONMENT = {
 
 function runTests(sanitizer) {
   const dir = path.join(build, `tests-${sanitizer}`);
+  forgetOtherTree(dir);
   // Without MPI, which is not compiled for a sanitizer and keeps memory to the end.
   const standIns = ['-DSTAND_IN_VERSION=0.13;1.2', `-DSTAND_IN_DIR=${dir}`, '-DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON'];
   const only = values.only === undefined ? [] : ['--no-tests=error', '-R', values.only];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import type { LoadOptions } from 'node-tensorrt-llm';
 import { temporaryDirectory } from '../../tools/engines.js';
@@ -17,7 +17,7 @@ async function installation(): Promise<string> {
     await copyFile(join(STAND_IN_LIBS, name), join(dir, name));
   }
   const library = await readFile(TENSORRT_LLM_LIBRARY);
-  const at = library.indexOf(STAND_IN_LIBS); // its search path
+  const at = library.indexOf(`$ORIGIN/${relative(dirname(TENSORRT_LLM_LIBRARY), STAND_IN_LIBS)}`); // its search path
   assert.notEqual(at, -1);
   library.write('$ORIGIN\0', at);
   await writeFile(join(dir, 'libexecutor.so'), library);

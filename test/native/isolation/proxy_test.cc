@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "embedded/tiny_checkpoint.h"
+#include "paths.h"
 
 namespace isolation {
 namespace {
@@ -57,7 +58,7 @@ std::map<uint64_t, int> WaitForEnds(Proxy* proxy, int ends) {
 
 TEST(Proxy, EveryRequestOfSeveralThreadsEndsOnceWhileOthersCancelAndAskForStats) {
   const Engine engine;
-  Proxy proxy(engine.config, HOST_PROGRAM, "");
+  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
   constexpr uint64_t kThreads = 3;
   constexpr uint64_t kRequests = 100;
   std::vector<std::thread> submitters;
@@ -88,7 +89,7 @@ TEST(Proxy, EveryRequestOfSeveralThreadsEndsOnceWhileOthersCancelAndAskForStats)
 
 TEST(Proxy, StatsOfSeveralThreadsAreNoOlderThanTheRowsThatWereGivenBefore) {
   const Engine engine;
-  Proxy proxy(engine.config, HOST_PROGRAM, "");
+  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
   std::atomic<uint64_t> rows{0};  // each of a step of its own
   std::atomic<bool> done{false};
   std::vector<std::thread> askers;
@@ -116,7 +117,7 @@ TEST(Proxy, StatsOfSeveralThreadsAreNoOlderThanTheRowsThatWereGivenBefore) {
 
 TEST(Proxy, InterruptEndsTheNextWaitWithoutRows) {
   const Engine engine;
-  Proxy proxy(engine.config, HOST_PROGRAM, "");
+  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
   proxy.Interrupt();
   EXPECT_EQ(proxy.Wait(std::chrono::hours(1))->row_count, 0u);
 }
@@ -125,7 +126,7 @@ TEST(Proxy, ALoadThatIsGivenUpThrows) {
   Engine engine;
   engine.config.on_progress = [](void*, double) { return uint32_t{0}; };
   try {
-    const Proxy proxy(engine.config, HOST_PROGRAM, "");
+    const Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
     FAIL() << "it was loaded";
   } catch (const executor::Failure& failure) {
     EXPECT_EQ(failure.code(), EXECUTOR_LOAD_ABORTED);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "../embedded/table_client.h"
+#include "../paths.h"
 #include "test_engine.h"
 
 namespace adapter {
@@ -17,7 +18,7 @@ using embedded::TestRequest;
 using embedded::TestResult;
 
 const ExecutorTable* Table() {
-  void* const library = dlopen(EXECUTOR_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+  void* const library = dlopen(FromProgram(EXECUTOR_LIBRARY).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw std::runtime_error(dlerror());
   return reinterpret_cast<ExecutorTableFunction>(dlsym(library, EXECUTOR_TABLE_SYMBOL))(EXECUTOR_ABI_VERSION);
 }

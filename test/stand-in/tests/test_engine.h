@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../../native/embedded/tiny_checkpoint.h"
+#include "../../native/paths.h"
 #include "tensorrt_llm/executor/executor.h"
 #include "tensorrt_llm/plugins/api/tllmPlugin.h"
 
@@ -45,7 +46,7 @@ class LettersEngineDirectory {
 
 // Opens the plugin library by its path, as a client of the wheel must.
 inline void RegisterPlugins() {
-  void* const library = dlopen(PLUGIN_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+  void* const library = dlopen(FromProgram(PLUGIN_LIBRARY).c_str(), RTLD_NOW | RTLD_LOCAL);
   ASSERT_NE(library, nullptr) << dlerror();
   const auto function = reinterpret_cast<decltype(&initTrtLlmPlugins)>(dlsym(library, "initTrtLlmPlugins"));
   ASSERT_TRUE(function(nullptr, "tensorrt_llm"));

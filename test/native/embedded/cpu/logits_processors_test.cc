@@ -11,6 +11,7 @@
 #include <numeric>
 #include <set>
 
+#include "../../paths.h"
 #include "../table_client.h"
 #include "native/embedded/request.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 using simdjson::dom::element;
 
-const std::string kEngine = GOLDENS "/logits-processors";
+const std::string kEngine = FromProgram(GOLDENS "/logits-processors");
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 
 element Golden() {

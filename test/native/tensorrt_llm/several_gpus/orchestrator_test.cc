@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "../../embedded/table_client.h"
+#include "../../paths.h"
 #include "../test_engine.h"
 
 namespace adapter {
@@ -31,7 +32,7 @@ class Orchestrator : public testing::Test {
   }
 
   static const ExecutorTable* Table() {
-    void* const library = dlopen(EXECUTOR_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    void* const library = dlopen(FromProgram(EXECUTOR_LIBRARY).c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) throw std::runtime_error(dlerror());
     return reinterpret_cast<ExecutorTableFunction>(dlsym(library, EXECUTOR_TABLE_SYMBOL))(EXECUTOR_ABI_VERSION);
   }
@@ -227,7 +228,7 @@ TEST_P(WorkerEnd, ThatNobodyHasHeardOfLeavesShutdownWorking) {
 class WorkerElsewhere {
  public:
   WorkerElsewhere() {
-    std::filesystem::copy_file(WORKER_PROGRAM, path_);
+    std::filesystem::copy_file(FromProgram(WORKER_PROGRAM), path_);
     parallel_.size = sizeof(parallel_);
     parallel_.worker_path = path_.c_str();
   }

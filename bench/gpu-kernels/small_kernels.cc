@@ -1,7 +1,7 @@
 // Times the CUDA kernels that lie between the matrices: microseconds, and GB/s of the bytes that must be moved, beside
 // the floor of those bytes over the memory bandwidth. Llama-3.1-8B shapes. Everything runs in a CUDA graph of many
 // launches over rotating buffers, so that neither launch gaps nor the cache are measured; the median of 9 replays.
-//   kernels_bench [GB/s of the memory, default 4480: a read-only stream on one H200]
+//   gpu_small_kernels [GB/s of the memory, default 4480: a read-only stream on one H200]
 #include <cuda_runtime.h>
 
 #include <algorithm>

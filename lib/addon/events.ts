@@ -4,6 +4,8 @@ import { DATA_TYPES, type NativeTensor } from '../options/tensor.js';
 /** Who receives the events of one request. Called on the event loop, in the order of the executor; must not throw. */
 export interface RequestSink {
   onStart(promptTokens: number, cachedTokens: number, queueMs: number): void;
+  /** One token of the first output and its text, `stepText.slice(begin, end)`, and nothing else: what most steps bring. */
+  onToken(token: number, stepText: string, begin: number, end: number): void;
   onText(part: TextPart): void;
   onContextLogits(logits: Logits): void;
   onAdditionalOutputs(index: number, tensors: NamedTensor[]): void;
@@ -14,7 +16,7 @@ export interface RequestSink {
   onError(executorCode: number, message: string, option: string | undefined): void;
 }
 
-/** What one step brought for one output. The object and its arrays are reused: valid during the call only. */
+/** What one step brought for one output, where it is more than onToken says. The object and its arrays are reused: valid during the call only. */
 export interface TextPart {
   index: number;
   text: string;
@@ -37,6 +39,8 @@ export interface RawLogprob {
   top: { token: number; logprob: number }[];
 }
 
+type NativeTensors = (NativeTensor & { name: string })[];
+
 export type OnEvents = (
   numbers: Float64Array,
   numberCount: number,
@@ -44,7 +48,7 @@ export type OnEvents = (
   tokens: Int32Array,
   logprobs: Float64Array | undefined,
   logits: Logits[] | undefined,
-  tensors: (NativeTensor & { name: string })[] | undefined,
+  tensors: NativeTensors | undefined,
 ) => void;
 
 // EventKind and StopKind of native/addon/events.h, which has the layout of the arrays.
@@ -55,6 +59,7 @@ const ERROR = 3;
 const CONTEXT_LOGITS = 4;
 const PROMPT_LOGPROBS = 5;
 const ADDITIONAL_OUTPUTS = 6;
+const TOKENS = 7;
 const STOP_STRING = 1;
 const STOP_TOKEN = 2;
 
@@ -73,85 +78,169 @@ const FINISH_REASONS: readonly (FinishReason | undefined)[] = [
  * not in `sinks` has ended for its reader; what still comes for it is dropped.
  */
 export function makeEventDecoder(sinks: ReadonlyMap<number, RequestSink>): OnEvents {
-  const part: TextPart = {
-    index: 0,
-    text: '',
-    tokens: new Int32Array(0),
-    tokensBegin: 0,
-    tokensEnd: 0,
-    finishReason: undefined,
-    stopString: undefined,
-    stopToken: undefined,
-    logprobs: undefined,
-    logits: undefined,
+  const reused: Reused = {
+    found: [],
+    part: {
+      index: 0,
+      text: '',
+      tokens: new Int32Array(0),
+      tokensBegin: 0,
+      tokensEnd: 0,
+      finishReason: undefined,
+      stopString: undefined,
+      stopToken: undefined,
+      logprobs: undefined,
+      logits: undefined,
+    },
   };
   return (numbers, numberCount, text, tokens, logprobs, logits, tensors) => {
-    let at = 0;
-    let textAt = 0;
-    let tokensAt = 0;
-    let logprobsAt = 0;
-    let logitsAt = 0;
-    let tensorsAt = 0;
-    const next = (): number => numbers[at++] as number;
-    const nextText = (length: number): string => {
-      if (length === 0) return '';
-      textAt += length;
-      return text.slice(textAt - length, textAt);
-    };
-    const nextLogprob = (): number => (logprobs as Float64Array)[logprobsAt++] as number;
-    const readLogprobs = (count: number): RawLogprob[] =>
-      Array.from({ length: count }, () => ({
-        logprob: nextLogprob(),
-        top: Array.from({ length: nextLogprob() }, () => ({ token: nextLogprob(), logprob: nextLogprob() })),
-      }));
-    const nextLogits = (): Logits => (logits as Logits[])[logitsAt++] as Logits;
-    const nextTensor = (): NamedTensor => {
-      const { name, data, shape, dataType } = (tensors as NonNullable<typeof tensors>)[tensorsAt++] as NativeTensor & {
-        name: string;
-      };
-      return { name, data, shape, dataType: DATA_TYPES[dataType]?.[0] ?? 'uint8' };
-    };
-    while (at < numberCount) {
-      const kind = next();
-      const sink = sinks.get(next());
-      if (kind === TEXT) {
-        part.index = next() | 0;
-        part.text = nextText(next());
-        const tokenCount = next();
-        part.tokens = tokens;
-        part.tokensBegin = tokensAt;
-        tokensAt += tokenCount;
-        part.tokensEnd = tokensAt;
-        part.finishReason = FINISH_REASONS[next()];
-        const stopKind = next();
-        const stopValue = next();
-        part.stopString = stopKind === STOP_STRING ? stopValue : undefined;
-        part.stopToken = stopKind === STOP_TOKEN ? stopValue : undefined;
-        part.logprobs = next() === 1 ? readLogprobs(tokenCount) : undefined;
-        part.logits = next() === 1 ? nextLogits() : undefined;
-        sink?.onText(part);
-      } else if (kind === START) {
-        const [promptTokens, cachedTokens, queueMs] = [next(), next(), next()];
-        sink?.onStart(promptTokens, cachedTokens, queueMs);
-      } else if (kind === CONTEXT_LOGITS) {
-        const contextLogits = nextLogits();
-        sink?.onContextLogits(contextLogits);
-      } else if (kind === PROMPT_LOGPROBS) {
-        const promptLogprobs = readLogprobs(next());
-        sink?.onPromptLogprobs(promptLogprobs);
-      } else if (kind === ADDITIONAL_OUTPUTS) {
-        const [index, count] = [next(), next()];
-        const outputs = Array.from({ length: count }, nextTensor);
-        sink?.onAdditionalOutputs(index, outputs);
-      } else if (kind === END) {
-        sink?.onEnd();
-      } else if (kind === ERROR) {
-        const code = next();
-        const [messageLength, optionLength] = [next(), next()];
-        const message = nextText(messageLength);
-        const option = nextText(optionLength);
-        sink?.onError(code, message, option === '' ? undefined : option);
-      }
-    }
+    const cursor = new EventCursor(sinks, reused, numbers, text, tokens, logprobs, logits, tensors);
+    while (cursor.at < numberCount) cursor.next();
   };
+}
+
+/** What one call leaves for the next to write over. */
+interface Reused {
+  /** The sinks of a run; undefined in between. */
+  readonly found: (RequestSink | undefined)[];
+  readonly part: TextPart;
+}
+
+/** Reads the arrays of one call. */
+class EventCursor {
+  /** Of the next event, in `numbers`. */
+  at = 0;
+  readonly #sinks: ReadonlyMap<number, RequestSink>;
+  readonly #reused: Reused;
+  readonly #numbers: Float64Array;
+  readonly #text: string;
+  #textAt = 0;
+  readonly #tokens: Int32Array;
+  #tokensAt = 0;
+  readonly #logprobs: Float64Array | undefined;
+  #logprobsAt = 0;
+  readonly #logits: Logits[] | undefined;
+  #logitsAt = 0;
+  readonly #tensors: NativeTensors | undefined;
+  #tensorsAt = 0;
+
+  constructor(
+    sinks: ReadonlyMap<number, RequestSink>,
+    reused: Reused,
+    numbers: Float64Array,
+    text: string,
+    tokens: Int32Array,
+    logprobs: Float64Array | undefined,
+    logits: Logits[] | undefined,
+    tensors: NativeTensors | undefined,
+  ) {
+    this.#sinks = sinks;
+    this.#reused = reused;
+    this.#numbers = numbers;
+    this.#text = text;
+    this.#tokens = tokens;
+    this.#logprobs = logprobs;
+    this.#logits = logits;
+    this.#tensors = tensors;
+  }
+
+  /** Hands out one event, or one run of tokens. */
+  next(): void {
+    const kind = this.#next();
+    if (kind === TOKENS) this.#tokenRun(this.#next());
+    else this.#event(kind, this.#sinks.get(this.#next()));
+  }
+
+  /** What a sink needs went cold since the last step. Looked up for all of a run before its use, it comes together. */
+  #tokenRun(count: number): void {
+    const numbers = this.#numbers;
+    const text = this.#text;
+    const tokens = this.#tokens;
+    const { found } = this.#reused;
+    for (let i = 0; i < count; i++) found[i] = this.#sinks.get(numbers[this.at + 2 * i] as number);
+    for (let i = 0; i < count; i++) {
+      const begin = this.#textAt;
+      this.#textAt += numbers[this.at + 2 * i + 1] as number;
+      const sink = found[i];
+      found[i] = undefined;
+      sink?.onToken(tokens[this.#tokensAt + i] as number, text, begin, this.#textAt);
+    }
+    this.at += 2 * count;
+    this.#tokensAt += count;
+  }
+
+  #event(kind: number, sink: RequestSink | undefined): void {
+    if (kind === TEXT) {
+      const part = this.#nextPart();
+      sink?.onText(part);
+    } else if (kind === START) {
+      const [promptTokens, cachedTokens, queueMs] = [this.#next(), this.#next(), this.#next()];
+      sink?.onStart(promptTokens, cachedTokens, queueMs);
+    } else if (kind === CONTEXT_LOGITS) {
+      const contextLogits = this.#nextLogits();
+      sink?.onContextLogits(contextLogits);
+    } else if (kind === PROMPT_LOGPROBS) {
+      const promptLogprobs = this.#nextLogprobs(this.#next());
+      sink?.onPromptLogprobs(promptLogprobs);
+    } else if (kind === ADDITIONAL_OUTPUTS) {
+      const [index, count] = [this.#next(), this.#next()];
+      const outputs = Array.from({ length: count }, () => this.#nextTensor());
+      sink?.onAdditionalOutputs(index, outputs);
+    } else if (kind === END) {
+      sink?.onEnd();
+    } else if (kind === ERROR) {
+      const code = this.#next();
+      const [messageLength, optionLength] = [this.#next(), this.#next()];
+      const message = this.#nextText(messageLength);
+      const option = this.#nextText(optionLength);
+      sink?.onError(code, message, option === '' ? undefined : option);
+    }
+  }
+
+  #nextPart(): TextPart {
+    const { part } = this.#reused;
+    part.index = this.#next();
+    part.text = this.#nextText(this.#next());
+    const tokenCount = this.#next();
+    part.tokens = this.#tokens;
+    part.tokensBegin = this.#tokensAt;
+    this.#tokensAt += tokenCount;
+    part.tokensEnd = this.#tokensAt;
+    part.finishReason = FINISH_REASONS[this.#next()];
+    const stopKind = this.#next();
+    const stopValue = this.#next();
+    part.stopString = stopKind === STOP_STRING ? stopValue : undefined;
+    part.stopToken = stopKind === STOP_TOKEN ? stopValue : undefined;
+    part.logprobs = this.#next() === 1 ? this.#nextLogprobs(tokenCount) : undefined;
+    part.logits = this.#next() === 1 ? this.#nextLogits() : undefined;
+    return part;
+  }
+
+  #next(): number {
+    return this.#numbers[this.at++] as number;
+  }
+
+  #nextText(length: number): string {
+    this.#textAt += length;
+    return this.#text.slice(this.#textAt - length, this.#textAt);
+  }
+
+  #nextLogprobs(count: number): RawLogprob[] {
+    const next = (): number => (this.#logprobs as Float64Array)[this.#logprobsAt++] as number;
+    return Array.from({ length: count }, () => ({
+      logprob: next(),
+      top: Array.from({ length: next() }, () => ({ token: next(), logprob: next() })),
+    }));
+  }
+
+  #nextLogits(): Logits {
+    return (this.#logits as Logits[])[this.#logitsAt++] as Logits;
+  }
+
+  #nextTensor(): NamedTensor {
+    const { name, data, shape, dataType } = (this.#tensors as NativeTensors)[
+      this.#tensorsAt++
+    ] as NativeTensors[number];
+    return { name, data, shape, dataType: DATA_TYPES[dataType]?.[0] ?? 'uint8' };
+  }
 }

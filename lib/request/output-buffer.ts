@@ -6,11 +6,11 @@ export class OutputBuffer {
   /** The output's place in the result. */
   index: number;
   readonly #nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined;
-  // A step comes to memory that went cold since the last one, so a token touches few objects: plain arrays that only grow,
-  // the text of what was read in pieces that are joined once, at the end.
+  // What is kept is kept in few objects and outside of V8's heap where it can be: what survives a scavenge costs time, and
+  // makes V8 enlarge the memory that it allocates from until that is no longer in the processor's cache.
   readonly #readText: string[] = [];
   #unreadText = '';
-  readonly #tokens: number[] = [];
+  readonly #tokens = new TokenList();
   #readTokens = 0;
   #logprobs: TokenLogprob[] | undefined;
   #cumulativeLogprob: number | undefined;
@@ -36,14 +36,19 @@ export class OutputBuffer {
 
   add({ text, tokens, tokensBegin, tokensEnd, logprobs, logits }: TextPart): void {
     this.#unreadText += text;
-    for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens.push(tokens[i] as number);
+    for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens.add(tokens[i] as number);
     if (logprobs) this.#addLogprobs(logprobs, this.#tokens.length - logprobs.length);
     if (logits) this.#logits.push(logits);
   }
 
+  addToken(token: number, text: string): void {
+    this.#unreadText += text;
+    this.#tokens.add(token);
+  }
+
   /** Adds what its reader has already. */
-  addRead(text: string, tokens: Int32Array, begin: number, end: number): void {
-    for (let i = begin; i < end; i++) this.#tokens.push(tokens[i] as number);
+  addRead(tokens: readonly number[], text: string): void {
+    for (const token of tokens) this.#tokens.add(token);
     this.#readTokens = this.#tokens.length;
     this.#readText.push(text);
   }
@@ -62,17 +67,14 @@ export class OutputBuffer {
 
   endsWith(run: readonly number[]): boolean {
     const first = this.#tokens.length - run.length;
-    return first >= 0 && run.every((token, i) => this.#tokens[first + i] === token);
+    return first >= 0 && run.every((token, i) => this.#tokens.at(first + i) === token);
   }
 
   take(): Chunk | undefined {
     const ends = this.#finishReason !== undefined && !this.#finishRead;
     const tokenCount = this.#tokens.length;
     if (this.#readTokens === tokenCount && this.#unreadText === '' && !ends) return undefined;
-    // Token by token: a chunk is mostly too short for a bulk copy to pay.
-    const tokens = new Int32Array(tokenCount - this.#readTokens);
-    for (let i = 0; i < tokens.length; i++) tokens[i] = this.#tokens[this.#readTokens + i] as number;
-    const chunk: Chunk = { index: this.index, text: this.#unreadText, tokens };
+    const chunk: Chunk = { index: this.index, text: this.#unreadText, tokens: this.#tokens.from(this.#readTokens) };
     if (this.#logprobs) chunk.logprobs = this.#logprobs.slice(this.#readTokens);
     if (ends && this.#finishReason) chunk.finishReason = this.#finishReason;
     this.#readText.push(this.#unreadText);
@@ -87,7 +89,7 @@ export class OutputBuffer {
     const output: Output = {
       index: this.index,
       text: this.#readText.join('') + this.#unreadText,
-      tokens: Int32Array.from(this.#tokens),
+      tokens: this.#tokens.from(0),
       finishReason: this.#finishReason ?? 'cancelled',
     };
     if (this.#stopReason !== undefined) output.stopReason = this.#stopReason;
@@ -104,7 +106,7 @@ export class OutputBuffer {
       this.#cumulativeLogprob += raw.logprob;
       if (!this.#nameLogprob) continue;
       this.#logprobs ??= [];
-      this.#logprobs.push(this.#nameLogprob(this.#tokens[firstToken + i] as number, raw));
+      this.#logprobs.push(this.#nameLogprob(this.#tokens.at(firstToken + i), raw));
     }
   }
 }
@@ -119,4 +121,29 @@ function joinRows(parts: readonly Logits[]): Logits {
     at += part.data.length;
   }
   return { data, rows, columns };
+}
+
+class TokenList {
+  #tokens = new Int32Array(16);
+  length = 0;
+
+  add(token: number): void {
+    if (this.length === this.#tokens.length) {
+      const larger = new Int32Array(2 * this.length);
+      larger.set(this.#tokens);
+      this.#tokens = larger;
+    }
+    this.#tokens[this.length++] = token;
+  }
+
+  at(index: number): number {
+    return this.#tokens[index] as number;
+  }
+
+  /** Token by token: there are mostly too few for a bulk copy to pay. */
+  from(first: number): Int32Array {
+    const tokens = new Int32Array(this.length - first);
+    for (let i = 0; i < tokens.length; i++) tokens[i] = this.#tokens[first + i] as number;
+    return tokens;
+  }
 }

@@ -3,7 +3,7 @@ import { fromExecutor } from '../addon/executor-error.js';
 import { type ErrorDetails, LLMError } from '../base/errors.js';
 import type { Chunk, FinishReason, Logits, NamedTensor, Result, TokenLogprob } from '../base/types.js';
 import { requestEnded, requestHasToken } from './diagnostics.js';
-import { Journal } from './journal.js';
+import { Journal, type JournalOwner } from './journal.js';
 import type { Outcome } from './outcome.js';
 import { OutputBuffer } from './output-buffer.js';
 
@@ -11,13 +11,6 @@ import { OutputBuffer } from './output-buffer.js';
 const journal = new Journal();
 
 export type Step = IteratorResult<Chunk, undefined>;
-
-/** Brings text and tokens, and nothing that an output must know at once. */
-const isPlain = (part: TextPart): boolean =>
-  part.finishReason === undefined &&
-  part.logprobs === undefined &&
-  part.logits === undefined &&
-  part.tokensEnd > part.tokensBegin;
 
 /** What of a request's options its answer depends on. */
 export interface AnswerOptions {
@@ -42,20 +35,18 @@ export const logitsLimit = (bytes: number, maxLogitsBytes: number, details: Erro
  * What has come for one request, whether anyone reads it or not. Generation is its face to the user; the two are apart
  * so that a Generation nobody holds can be told from one that is still read.
  */
-export class RunningRequest implements RequestSink {
+export class RunningRequest implements RequestSink, JournalOwner {
   // First what a step reads, so that it lies together.
   /** Settles the promise that the reader waits for; runs no user code. Set while it waits only, as `reader` is. */
   resolve: ((step: Step | Promise<Step>) => void) | undefined;
   /** Woken when there is something new to read, the end included. Held while it waits only; must run no user code. */
   reader: { wake(): void } | undefined;
   outcome: Outcome | undefined;
-  /** The first token came, and parts may go to the reader as they come. */
+  /** The first token came, and tokens may go to the reader as they come. */
   #isStreaming = false;
   /** There may be something to take. */
   #hasUnread = false;
-  /** The journal may have parts of this request. */
-  #isJournaled = false;
-  readonly #firstOutput: OutputBuffer;
+  journalNumber = -1;
   readonly id: number;
   /** Called at the end, where someone waits for the result. Must run no user code. */
   onOutcome: (() => void) | undefined;
@@ -90,7 +81,6 @@ export class RunningRequest implements RequestSink {
     this.#tokenText = tokenText;
     const nameLogprob = options.logprobs ? this.#nameLogprob : undefined;
     this.#outputs = Array.from({ length: options.bestOf }, (_, index) => new OutputBuffer(index, nameLogprob));
-    this.#firstOutput = this.#outputs[0] as OutputBuffer;
     this.#onStart = onStart;
     this.#onEnd = onEnd;
   }
@@ -119,19 +109,46 @@ export class RunningRequest implements RequestSink {
     this.#onStart();
   }
 
-  onText(part: TextPart): void {
-    if (this.resolve !== undefined && this.#isStreaming && isPlain(part)) {
-      this.#handOver(part, this.resolve);
+  onToken(token: number, stepText: string, begin: number, end: number): void {
+    const { resolve } = this;
+    const text = stepText.slice(begin, end);
+    if (resolve === undefined || !this.#isStreaming) {
+      this.#addToken(token, text);
       return;
     }
+    // The reader waits, so nothing is unread: it gets the token as it came.
+    journal.add(this, token, stepText, begin, end);
+    const tokens = new Int32Array(1);
+    tokens[0] = token;
+    this.resolve = undefined;
+    this.reader = undefined;
+    resolve({ done: false, value: { index: 0, text, tokens } });
+  }
+
+  onText(part: TextPart): void {
     if (this.outcome) return;
     this.#recall();
     const output = this.#outputs[part.index];
     if (!output || (part.logits && !this.#takesLogits(part.logits))) return;
     output.add(part);
-    this.#hasUnread = true;
     if (part.finishReason) output.finish(part.finishReason, this.#stopReason(part, output));
-    if (this.#firstTokenAt === 0 && part.tokensEnd > part.tokensBegin) {
+    this.#added(part.tokensEnd - part.tokensBegin);
+  }
+
+  addRead(tokens: readonly number[], text: string): void {
+    this.#outputs[0]?.addRead(tokens, text);
+  }
+
+  #addToken(token: number, text: string): void {
+    if (this.outcome) return;
+    this.#recall();
+    this.#outputs[0]?.addToken(token, text);
+    this.#added(1);
+  }
+
+  #added(tokenCount: number): void {
+    this.#hasUnread = true;
+    if (this.#firstTokenAt === 0 && tokenCount > 0) {
       this.#firstTokenAt = performance.now();
       this.#isStreaming = !this.#isChoosing;
       requestHasToken({ requestId: this.id, timeToFirstTokenMs: this.#firstTokenAt - this.#submittedAt });
@@ -139,23 +156,9 @@ export class RunningRequest implements RequestSink {
     this.reader?.wake();
   }
 
-  /** The reader waits, so nothing is unread: it gets the part as it came. */
-  #handOver({ index, text, tokens, tokensBegin, tokensEnd }: TextPart, resolve: (step: Step) => void): void {
-    const output = index === 0 ? this.#firstOutput : this.#outputs[index];
-    if (output === undefined) return;
-    const own = new Int32Array(tokensEnd - tokensBegin);
-    for (let i = 0; i < own.length; i++) own[i] = tokens[tokensBegin + i] as number;
-    journal.add(output, text, own);
-    this.#isJournaled = true;
-    this.resolve = undefined;
-    this.reader = undefined;
-    resolve({ done: false, value: { index, text, tokens: own } });
-  }
-
   /** The outputs have all that came. */
   #recall(): void {
-    if (this.#isJournaled) journal.empty();
-    this.#isJournaled = false;
+    if (this.journalNumber >= 0) journal.empty();
   }
 
   onPromptLogprobs(logprobs: RawLogprob[]): void {

@@ -23,6 +23,7 @@ void Events::Clear() {
   logprobs.clear();
   logits.clear();
   tensors.clear();
+  run_end = 0;
 }
 
 void Events::Append(Events* other) {
@@ -37,6 +38,18 @@ void Events::Append(Events* other) {
   MoveTo(&logprobs, &other->logprobs);
   MoveTo(&logits, &other->logits);
   MoveTo(&tensors, &other->tensors);
+  run_end = other->run_end = 0;
+}
+
+void Events::AddToken(uint64_t id, size_t utf16_length) {
+  if (run_end == 0 || run_end != numbers.size()) {
+    run_count_at = numbers.size() + 1;
+    numbers.insert(numbers.end(), {kTokens, 0.0});
+  }
+  ++numbers[run_count_at];
+  numbers.push_back(static_cast<double>(id));
+  numbers.push_back(static_cast<double>(utf16_length));
+  run_end = numbers.size();
 }
 
 void Events::AddError(uint64_t id, const executor::Failure& failure) {

@@ -12,7 +12,9 @@ namespace addon {
 
 // Events in the order they came, cut into arrays that JavaScript reads with one cursor each. lib/addon/events.ts, which
 // reads them, must agree with this layout.
-//   numbers  a start event: kStart, id, promptTokens, cachedTokens, queueMs; once for an id
+//   numbers  a token run:   kTokens, count, then count times id, utf16Length: one token each of sequence 0 and its text,
+//                           with nothing else that a text event tells
+//            a start event: kStart, id, promptTokens, cachedTokens, queueMs; once for an id
 //            a text event:  kText, id, sequence, utf16Length, tokenCount, finish, stopKind, stopValue, hasLogprobs,
 //                           hasLogits; finish is an ExecutorFinish, stopValue the index of the stop string or the token
 //            a context logits event: kContextLogits, id
@@ -22,7 +24,7 @@ namespace addon {
 //            an error event: kError, id, code, utf16Length, optionLength; the last event of an id; code is an
 //                            ExecutorCode, and the option that it is about, if any, stands behind the message
 //   text     all text, error messages and options back to back, sliced by their lengths
-//   tokens   of the text events, tokenCount each
+//   tokens   of the text events, tokenCount each, and of the token runs, one for each id
 //   logprobs of the prompt logprobs events and the text events with hasLogprobs, for each token: logprob, topCount, then
 //            topCount times token, logprob
 //   logits   one for each context logits event and each text event with hasLogits
@@ -34,7 +36,8 @@ enum EventKind {
   kError = 3,
   kContextLogits = 4,
   kPromptLogprobs = 5,
-  kAdditionalOutputs = 6
+  kAdditionalOutputs = 6,
+  kTokens = 7
 };
 enum StopKind { kStopNone = 0, kStopString = 1, kStopToken = 2 };
 
@@ -59,9 +62,14 @@ struct Events {
   std::vector<Matrix> logits;
   std::vector<NamedTensor> tensors;
 
+  size_t run_count_at = 0;  // in `numbers`: where the last run has its count,
+  size_t run_end = 0;       // and where it ends; 0: there is none
+
   bool empty() const { return numbers.empty(); }
   void Clear();
   void Append(Events* other);
+  // To the run that is the last event, or to a new one.
+  void AddToken(uint64_t id, size_t utf16_length);
   void AddError(uint64_t id, const executor::Failure& failure);
 };
 

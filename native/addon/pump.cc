@@ -136,6 +136,11 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* even
   const bool has_logprobs = batch.logprobs != nullptr && token_count > 0 && !std::isnan(batch.logprobs[first_token]);
   const bool has_logits = details != nullptr && details->generation_logits != nullptr;
   events->tokens.insert(events->tokens.end(), tokens, tokens + token_count);
+  const bool is_plain = finish == FINISH_NONE && stop_kind == kStopNone && !has_logprobs && !has_logits;
+  if (is_plain && sequence == 0 && token_count == 1) {
+    events->AddToken(id, text::Utf16Length(text));
+    return stopped;
+  }
   if (has_logprobs) AddLogprobs(batch, first_token, token_count, events);
   if (has_logits) AddMatrix(*details->generation_logits, token_count, events);
   events->numbers.insert(events->numbers.end(),

@@ -10,10 +10,12 @@ const ERROR = 3;
 const CONTEXT_LOGITS = 4;
 const PROMPT_LOGPROBS = 5;
 const ADDITIONAL_OUTPUTS = 6;
+const TOKENS = 7;
 
 function recorder(log: unknown[], name: string): RequestSink {
   return {
     onStart: (...args) => log.push([name, 'start', ...args]),
+    onToken: (token, stepText, begin, end) => log.push([name, token, stepText.slice(begin, end)]),
     onText: ({ tokens, tokensBegin, tokensEnd, ...part }) =>
       log.push([name, { ...part, tokens: [...tokens.slice(tokensBegin, tokensEnd)] }]),
     onPromptLogprobs: (logprobs) => log.push([name, 'prompt', logprobs]),
@@ -25,6 +27,7 @@ function recorder(log: unknown[], name: string): RequestSink {
 }
 
 const part = { index: 0, finishReason: undefined, stopString: undefined, stopToken: undefined };
+const none = [undefined, undefined, undefined] as const;
 const plain = { logprobs: undefined, logits: undefined };
 
 test('one call is taken apart by request, with text cut by UTF-16 length', () => {
@@ -128,4 +131,24 @@ test('tensors go with the request and output they are of, also where nobody list
     { ...expected, name: 't5', dataType: 'int32' },
   ];
   assert.deepEqual(log, [['b', 'additional', 3, given]]);
+});
+
+test('a run of tokens goes to its requests one by one, between other events', () => {
+  const log: unknown[] = [];
+  const onEvents = makeEventDecoder(new Map([1, 2].map((id) => [id, recorder(log, `${id}`)])));
+  const numbers = [
+    ...[TOKENS, 3, 1, 2, 7, 1, 2, 0], // nobody listens to 7
+    ...[TEXT, 1, 0, 1, 1, 0, 0, 0, 0, 0],
+    ...[TOKENS, 2, 1, 1, 2, 1],
+    ...[END, 1],
+  ];
+  onEvents(Float64Array.from(numbers), numbers.length, '😀xabc', Int32Array.of(5, 6, 7, 8, 9, 4), ...none);
+  assert.deepEqual(log, [
+    ['1', 5, '😀'],
+    ['2', 7, ''],
+    ['1', { ...part, ...plain, text: 'a', tokens: [8] }],
+    ['1', 9, 'b'],
+    ['2', 4, 'c'],
+    ['1', 'end'],
+  ]);
 });

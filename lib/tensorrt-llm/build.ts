@@ -72,14 +72,16 @@ function cmakeDefinitions({ root, libraryDir, headers, cudaIncludeDirs, needs }:
   return Object.entries(definitions).map(([name, value]) => `-D${name}:STRING=${value}`);
 }
 
-/** The sha256 of all that the library is made of: two builds of the same give the same library. */
+/** The sha256 of everything that the library is built from: equal hashes mean equal libraries. */
 export async function hashInputs(inputs: BuildInputs, { compiler }: BuildTools): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([compiler, ...cmakeDefinitions(inputs, [])]));
+  hash.update(await readFile(join(PACKAGE_ROOT, 'CMakeLists.txt')));
   const folders = [
     join(PACKAGE_ROOT, 'native/tensorrt_llm'),
     join(PACKAGE_ROOT, 'native/executor'),
     join(PACKAGE_ROOT, 'native/executor/cpp'),
     join(PACKAGE_ROOT, 'native/json'),
+    simdjsonDir(),
     join(inputs.headers.includeDir, 'tensorrt_llm/executor'),
   ];
   for (const folder of folders) {

@@ -346,7 +346,7 @@ void Proxy::OnMessage(Message message) {
     }
     case MessageType::kFailed: {
       const auto error = Decode<ExecutorError>(std::move(message.payload));
-      host_failure_.emplace(error->code, error->message);
+      host_failure_ = executor::FailureOf(error->code, *error);
       return;
     }
     default:

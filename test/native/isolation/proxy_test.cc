@@ -133,6 +133,18 @@ TEST(Proxy, ALoadThatIsGivenUpThrows) {
   }
 }
 
+TEST(Proxy, ALoadThatTheExecutorRefusesNamesTheOption) {
+  Engine engine;
+  engine.config.set |= CONFIG_MAX_BATCH_SIZE;
+  try {
+    const Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
+    FAIL() << "it was loaded";
+  } catch (const executor::Failure& failure) {
+    EXPECT_EQ(failure.code(), EXECUTOR_INVALID_OPTION) << failure.what();
+    EXPECT_STREQ(failure.field(), "max_batch_size");
+  }
+}
+
 TEST(Proxy, AProgramThatIsNoHostFailsTheLoad) {
   const Engine engine;
   try {

@@ -55,7 +55,7 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
                              text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) {
-    throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage, request.id);
+    throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage, request.id);
   }
   const auto asked_for = executor::SequencesAskedFor(executor::CopySized(request.sampling));
   const uint32_t sequences = asked_for ? asked_for->count : 1;
@@ -113,7 +113,7 @@ void ExecutorSession::CancelInExecutor(const std::vector<uint64_t>& ids) {
 
 void ExecutorSession::Stats(ExecutorStats* stats) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
-  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage);
+  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
   const std::lock_guard<std::mutex> lock(stats_mutex_);
   ExecutorError error = EmptyError();
   ThrowOnFailure(table_->stats(executor_, stats, &error), error);

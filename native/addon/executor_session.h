@@ -39,9 +39,6 @@ struct SessionCounters {
   uint64_t unknown_rows;      // were for no request that is known
 };
 
-// lib/request/requests.ts says the same.
-inline constexpr char kClosedMessage[] = "This LLM is closed. Load the engine again with LLM.load().";
-
 // Where the executor runs.
 enum class Isolation { kNone, kProcess };
 

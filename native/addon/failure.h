@@ -25,8 +25,7 @@ auto Guarded(Napi::Env env, Body body) -> decltype(body()) {
   } catch (const executor::Failure& failure) {
     throw ToJavaScript(env, failure);
   } catch (const std::bad_alloc&) {
-    throw ToJavaScript(env, executor::Failure(EXECUTOR_OUT_OF_MEMORY,
-                                              "The process is out of memory. Use a smaller model or a smaller batch."));
+    throw ToJavaScript(env, executor::Failure(EXECUTOR_OUT_OF_MEMORY, executor::kOutOfMemoryMessage));
   }
 }
 

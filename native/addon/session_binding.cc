@@ -76,7 +76,7 @@ std::shared_ptr<ExecutorSession> SessionBinding::Leave() {
 
 ExecutorSession& SessionBinding::session() {
   if (session_ == nullptr) {
-    throw executor::Failure(EXECUTOR_CLOSED, kClosedMessage);
+    throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
   }
   return *session_;
 }

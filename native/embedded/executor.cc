@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "native/executor/cpp/copy_sized.h"
+#include "native/executor/cpp/request_checks.h"
 
 namespace embedded {
 namespace {
@@ -15,6 +16,8 @@ using executor::Failure;
 
 // std::condition_variable::wait needs a newer libstdc++ than a prebuilt addon may ask for; wait_for does not.
 constexpr auto kLongTime = std::chrono::hours(1);
+
+constexpr char kLoadAgain[] = ". Load the engine again.";
 
 double MillisecondsBetween(Request::Clock::time_point from, Request::Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
@@ -39,7 +42,7 @@ void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
 EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& device)
     : engine_([&] {
         if (config.engine_dir == nullptr)
-          throw Failure(EXECUTOR_INVALID_OPTION, "engine_dir is null; it must name an engine directory");
+          throw Failure(EXECUTOR_INVALID_OPTION, "The engine directory is null; expected a path.");
         return ReadEngineConfig(config.engine_dir);
       }()),
       limits_(ResolveLimits(config, engine_, device.defaults)),
@@ -104,23 +107,18 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
   {
     const Lock lock(mutex_);
     if (failure_) throw Failure(EXECUTOR_FAILED, *failure_);
-    if (stopping_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
+    if (stopping_) throw Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
     // The next step takes as many of those that wait as there are free slots: they are not queued.
     const size_t free_slots = static_cast<size_t>(limits_.max_batch_size) - scheduler_->TakenSlots();
     const size_t waiting = requests_.size() - ActiveRequests(*scheduler_);
-    const size_t queued = waiting - std::min(waiting, free_slots);
     if (waiting + count > limits_.max_queue_size + free_slots)
-      throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(queued) + " requests wait and " + std::to_string(count) +
-                                             " came; maxQueueSize is " + std::to_string(limits_.max_queue_size) +
-                                             ". Try again later")
-          .About("max_queue_size");
+      throw executor::QueueFull(waiting + count - free_slots, limits_.max_queue_size);
     size_t added = 0;
     try {
       for (std::shared_ptr<Request>& request : made) {
         const uint64_t id = request->id;
         Sequence* const sequence = &request->sequences.front();
-        if (!requests_.emplace(id, std::move(request)).second)
-          throw Failure(EXECUTOR_INVALID_INPUT, "request id " + std::to_string(id) + " still runs; choose another", id);
+        if (!requests_.emplace(id, std::move(request)).second) throw executor::IdInUse(id);
         ++added;
         scheduler_->Add(sequence);
       }
@@ -190,15 +188,18 @@ void EmbeddedExecutor::StepThreadMain() {
       else if (requests_.empty())
         work_.wait_for(lock, kLongTime);
       else
-        throw std::logic_error("no sequence can be computed");
+        throw std::logic_error("the scheduler found no sequence to compute");
     }
     while (!requests_.empty()) CancelRequest(requests_.begin()->second.get());
   } catch (const std::bad_alloc&) {
     if (!lock.owns_lock()) lock.lock();
-    Fail("no memory is left");
+    Fail("the process is out of memory", kLoadAgain);
+  } catch (const Failure& failure) {
+    if (!lock.owns_lock()) lock.lock();
+    Fail(failure.what(), "");  // it says itself how to fix it
   } catch (const std::exception& unexpected) {
     if (!lock.owns_lock()) lock.lock();
-    Fail(unexpected.what());
+    Fail(unexpected.what(), kLoadAgain);
   }
   thread_ended_ = true;
   rows_.notify_all();
@@ -212,8 +213,8 @@ bool EmbeddedExecutor::SubmitStep(Lock* lock) {
   if (step.entries.empty()) return false;
   if (preemptions == 0 && scheduler_->preemptions() > 0)
     Log(LOG_WARNING,
-        "the KV cache is full: from now on sequences are put off and computed again when there is room. Give it more "
-        "tokens, or run fewer sequences at once");
+        "The KV cache is full: from now on, sequences are preempted, and computed again when there is room. Raise "
+        "kvCache.maxTokens, or run fewer sequences at once.");
   statistics_.CountPlanned(step, start);
   StepInFlight& in_flight = in_flight_.emplace_back();
   in_flight.planned = start;
@@ -360,10 +361,9 @@ void EmbeddedExecutor::Log(ExecutorLogLevel level, const std::string& line) cons
   if (log_ != nullptr) log_(log_context_, level, line.c_str());
 }
 
-// Ends every request with an error, if memory lets it; either way nothing runs any more.
-void EmbeddedExecutor::Fail(const char* reason) noexcept {
+void EmbeddedExecutor::Fail(const char* reason, const char* fix) noexcept {
   try {
-    failure_ = std::string("a step failed: ") + reason + ". Load the engine again";
+    failure_ = std::string("A step failed: ") + reason + fix;
     Log(LOG_ERROR, *failure_);
     const Failure failure(EXECUTOR_FAILED, *failure_);
     while (!requests_.empty()) FailRequest(requests_.begin()->second.get(), failure);

@@ -26,7 +26,7 @@
 namespace embedded {
 
 // The table's functions as members; they throw executor::Failure. Everything but the step itself is done under one
-// mutex, so nobody ever waits for a step but the step thread.
+// mutex, so only the step thread ever waits for a step.
 class EmbeddedExecutor {
  public:
   EmbeddedExecutor(const ExecutorConfig& config, const Device& device);
@@ -46,7 +46,7 @@ class EmbeddedExecutor {
   using Clock = Request::Clock;
   using Lock = std::unique_lock<std::mutex>;
 
-  // A step that was submitted and not collected. Its requests live on until then, ended or not.
+  // A step that was submitted and not yet collected. It keeps its requests alive, even those that have ended.
   struct StepInFlight {
     struct Entry {
       std::shared_ptr<Request> request;
@@ -72,7 +72,8 @@ class EmbeddedExecutor {
   // Ends all sequences that have not ended.
   void CancelRequest(Request* request);
   void FailRequest(Request* request, const executor::Failure& failure);
-  void Fail(const char* reason) noexcept;
+  // Ends every request with an error, unless memory has run out; nothing runs afterwards.
+  void Fail(const char* reason, const char* fix) noexcept;
   void Log(ExecutorLogLevel level, const std::string& line) const;
 
   EngineConfig engine_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "native/embedded/refuse.h"
 #include "native/executor/cpp/copy_sized.h"
-#include "native/executor/cpp/failure.h"
 
 namespace embedded {
 namespace {
@@ -12,10 +12,6 @@ namespace {
 using executor::Failure;
 
 constexpr uint32_t kLargestNumTokens = 1 << 16;
-
-[[noreturn]] void Unsupported(const std::string& field, const std::string& fix) {
-  throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field, " is set; the embedded executor does not do that. " + fix);
-}
 
 struct Field {
   uint32_t bit;
@@ -25,22 +21,22 @@ struct Field {
 template <size_t count>
 void RefuseSet(uint32_t set, const std::string& group, const Field (&fields)[count]) {
   for (const Field& field : fields)
-    if (set & field.bit) Unsupported(group + field.name, "Leave it out.");
+    if (set & field.bit) RefuseOption(group + field.name);
 }
 
-// A device that is one of several may be chosen; an engine of one rank has no use for the rest.
+// Of several GPUs one may be chosen; the other options are for engines of several ranks.
 void RefuseParallel(const ExecutorParallelConfig& parallel) {
   RefuseSet(parallel.set, "parallel.",
             {{PARALLEL_MODE, "mode"}, {PARALLEL_NODES, "nodes"}, {PARALLEL_SPAWN, "spawn_processes"}});
-  if (parallel.participant_id_count > 0) Unsupported("parallel.participant_ids", "Leave it out.");
-  if (parallel.worker_path != nullptr) Unsupported("parallel.worker_path", "Leave it out.");
+  if (parallel.participant_id_count > 0) RefuseOption("parallel.participant_ids");
+  if (parallel.worker_path != nullptr) RefuseOption("parallel.worker_path");
   if (parallel.device_id_count > 1)
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "parallel.device_ids",
-        " names " + std::to_string(parallel.device_id_count) + " devices; the engine has 1 rank. Name one device.");
+        " has " + std::to_string(parallel.device_id_count) + " ids; expected 1, because the engine has 1 rank.");
 }
 
-void RefuseWhatIsNotDone(const ExecutorConfig& config, const DeviceDefaults& defaults) {
+void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defaults) {
   RefuseSet(config.set, "",
             {{CONFIG_GPU_WEIGHTS_FRACTION, "gpu_weights_fraction"},
              {CONFIG_RECEIVE_POLL_PERIOD, "receive_poll_period_ms"},
@@ -48,12 +44,12 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config, const DeviceDefaults& def
              {CONFIG_NORMALIZE_LOGPROBS, "normalize_logprobs"},
              {CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW, "fail_fast_on_attention_window"}});
   if (config.set & CONFIG_MAX_BEAM_WIDTH && config.max_beam_width != 1)
-    Unsupported("max_beam_width", "Leave it out, or set it to 1.");
+    RefuseValue("max_beam_width", std::to_string(config.max_beam_width), "1");
   if (config.set & CONFIG_CHUNKED_CONTEXT && config.chunked_context == 0)
-    Unsupported("chunked_context", "Leave it out: prompts are always computed in chunks.");
-  if (config.additional_output_count > 0) Unsupported("additional_outputs", "Leave it out.");
+    RefuseValue("chunked_context", "false", "true");
+  if (config.additional_output_count > 0) RefuseOption("additional_outputs");
   if (config.parallel != nullptr) {
-    if (!defaults.takes_device_ids) Unsupported("parallel", "Leave it out.");
+    if (!defaults.takes_device_ids) RefuseOption("parallel");
     RefuseParallel(executor::CopySized(config.parallel));
   }
   for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
@@ -61,22 +57,22 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config, const DeviceDefaults& def
                                     std::make_pair(static_cast<const void*>(config.guided_decoding), "guided_decoding"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
-    if (given != nullptr) Unsupported(name, "Leave it out.");
+    if (given != nullptr) RefuseOption(name);
 
   const ExecutorSchedulerConfig scheduler = executor::CopySized(config.scheduler);
   if (scheduler.set & SCHEDULER_CAPACITY_POLICY && scheduler.capacity_policy != CAPACITY_MAX_UTILIZATION)
-    Unsupported("scheduler.capacity_policy", "Leave it out: it is max-utilization here.");
+    RefuseValue("scheduler.capacity_policy", "set", "'max-utilization'");
   if (scheduler.set & SCHEDULER_CHUNKING_POLICY && scheduler.chunking_policy != CHUNKING_FIRST_COME_FIRST_SERVED)
-    Unsupported("scheduler.chunking_policy", "Leave it out: it is first-come-first-served here.");
+    RefuseValue("scheduler.chunking_policy", "set", "'first-come-first-served'");
   RefuseSet(scheduler.set, "scheduler.",
             {{SCHEDULER_BATCH_SIZE_TUNING, "batch_size_tuning"},
              {SCHEDULER_MAX_NUM_TOKENS_TUNING, "max_num_tokens_tuning"},
              {SCHEDULER_MOVING_AVERAGE_WINDOW, "moving_average_window"}});
 
-  if (scheduler.batch_size_table_count > 0) Unsupported("scheduler.batch_size_table", "Leave it out.");
+  if (scheduler.batch_size_table_count > 0) RefuseOption("scheduler.batch_size_table");
 
   const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
-  if (kv.set & KV_CACHE_BLOCK_REUSE && kv.block_reuse != 0) Unsupported("kv_cache.block_reuse", "Leave it out.");
+  if (kv.set & KV_CACHE_BLOCK_REUSE && kv.block_reuse != 0) RefuseValue("kv_cache.block_reuse", "true", "false");
   RefuseSet(kv.set, "kv_cache.",
             {{KV_CACHE_SINK_TOKENS, "sink_tokens"},
              {KV_CACHE_HOST_BYTES, "host_bytes"},
@@ -88,7 +84,7 @@ void RefuseWhatIsNotDone(const ExecutorConfig& config, const DeviceDefaults& def
              {KV_CACHE_COPY_ON_PARTIAL_REUSE, "copy_on_partial_reuse"},
              {KV_CACHE_UVM, "uvm"},
              {KV_CACHE_EVENTS_GATHER_PERIOD, "events_gather_period_ms"}});
-  if (kv.max_attention_window_count > 0) Unsupported("kv_cache.max_attention_windows", "Leave it out.");
+  if (kv.max_attention_window_count > 0) RefuseOption("kv_cache.max_attention_windows");
 }
 
 }  // namespace
@@ -104,11 +100,11 @@ int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, ui
 }
 
 Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, const DeviceDefaults& defaults) {
-  RefuseWhatIsNotDone(config, defaults);
+  RefuseUnsupported(config, defaults);
   if (config.set & CONFIG_TENSOR_PARALLEL_SIZE && config.tensor_parallel_size != 1)
     throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",
                                   " is " + std::to_string(config.tensor_parallel_size) +
-                                      "; the engine has 1 rank. Leave it out, or convert the model for more");
+                                      "; expected 1, the number of ranks of the engine. Remove it.");
   Limits limits{};
   limits.max_seq_len = ResolveSize(config, CONFIG_MAX_SEQ_LEN, "max_seq_len", config.max_seq_len,
                                    static_cast<uint32_t>(engine.build.max_seq_len), engine.build.max_seq_len);
@@ -122,9 +118,9 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   if (limits.max_num_tokens < limits.max_batch_size) {
     if (config.set & CONFIG_MAX_NUM_TOKENS)
       throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "max_num_tokens",
-                                    " is " + std::to_string(limits.max_num_tokens) + ", less than maxBatchSize, " +
-                                        std::to_string(limits.max_batch_size) +
-                                        "; every sequence of a step needs room for one token");
+                                    " is " + std::to_string(limits.max_num_tokens) +
+                                        "; expected at least maxBatchSize, " + std::to_string(limits.max_batch_size) +
+                                        ", because each sequence of a step needs room for one token.");
     limits.max_num_tokens = limits.max_batch_size;
   }
   if (config.set & CONFIG_MAX_QUEUE_SIZE) limits.max_queue_size = config.max_queue_size;
@@ -150,9 +146,9 @@ int ResolveKvBlocks(const ExecutorConfig& config, const Limits& limits, const Kv
         std::min(blocks, static_cast<uint64_t>(fraction * static_cast<double>(memory.free_bytes)) / memory.block_bytes);
   }
   if (blocks == 0)
-    throw Failure(EXECUTOR_OUT_OF_MEMORY, "the KV cache has room for no block of " +
+    throw Failure(EXECUTOR_OUT_OF_MEMORY, "The memory for the KV cache is smaller than one block; expected at least " +
                                               std::to_string(memory.block_bytes) +
-                                              " bytes; free memory, or allow it more (kvCache.maxTokens)")
+                                              " bytes. Free memory, or allow kvCache more of it.")
         .About("kv_cache");
   return static_cast<int>(std::min<uint64_t>(blocks, std::numeric_limits<int>::max()));
 }

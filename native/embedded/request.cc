@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "native/embedded/refuse.h"
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
 
@@ -25,7 +26,7 @@ class Checker {
         tokens_(vocab_size) {}
 
   std::shared_ptr<Request> Make() const {
-    RefuseWhatIsNotDone();
+    RefuseUnsupported();
     CheckPrompt();
     tokens_.TopLogprobs(output_);
     auto made = std::make_shared<Request>();
@@ -59,15 +60,15 @@ class Checker {
   }
 
  private:
-  void RefuseWhatIsNotDone() const {
+  void RefuseUnsupported() const {
     const auto refuse_set = [&](uint32_t is_set, const char* name) {
-      if (is_set) Unsupported(name);
+      if (is_set) RefuseOption(name);
     };
     refuse_set(given_.set & REQUEST_TIMEOUT, "timeout_ms");
     refuse_set(given_.set & REQUEST_CACHE_SALT, "cache_salt");
     refuse_set(given_.set & REQUEST_LANGUAGE_ADAPTER, "language_adapter");
-    if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) Unsupported("priority");
-    if (given_.type != REQUEST_CONTEXT_AND_GENERATION) Unsupported("type");
+    if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) RefuseOption("priority");
+    if (given_.type != REQUEST_CONTEXT_AND_GENERATION) RefuseOption("type");
     const struct {
       const void* given;
       const char* name;
@@ -81,12 +82,12 @@ class Checker {
                   {given_.multimodal, "multimodal"},
                   {given_.context_phase, "context_phase"}};
     for (const auto& group : groups)
-      if (group.given != nullptr) Unsupported(group.name);
-    if (output_.additional_output_count > 0) Unsupported("additional_outputs");
+      if (group.given != nullptr) RefuseOption(group.name);
+    if (output_.additional_output_count > 0) RefuseOption("additional_outputs");
 
-    // What leaves the sampling as it is may be said.
+    // A neutral value, which changes nothing, may be set.
     const auto refuse_unless = [&](uint32_t bit, bool neutral, const char* name) {
-      if (sampling_.set & bit && !neutral) Unsupported(name);
+      if (sampling_.set & bit && !neutral) RefuseOption(name);
     };
     refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "beam_width");
     refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "beam_diversity_rate");
@@ -95,7 +96,7 @@ class Checker {
     refuse_set(sampling_.set & SAMPLING_TOP_P_MIN, "top_p_min");
     refuse_set(sampling_.set & SAMPLING_TOP_P_RESET_TOKEN, "top_p_reset_token");
     refuse_unless(SAMPLING_TOP_P_DECAY, sampling_.top_p_decay == 1, "top_p_decay");
-    if (sampling_.beam_width_count > 0) Unsupported("beam_widths");
+    if (sampling_.beam_width_count > 0) RefuseOption("beam_widths");
   }
 
   void CheckPrompt() const {
@@ -120,7 +121,8 @@ class Checker {
           EXECUTOR_INVALID_OPTION, asked_for->field,
           " is " + std::to_string(asked_for->count) + "; expected 1 to maxBatchSize, " +
               std::to_string(limits_.max_batch_size) +
-              ": a request's sequences run together. Ask for fewer, or load the engine with a larger maxBatchSize.");
+              ", because the sequences of a request run together. Ask for fewer, or load the engine with a larger "
+              "maxBatchSize.");
     return asked_for->count;
   }
 
@@ -155,11 +157,6 @@ class Checker {
     }
     params.bad_words = tokens_.BadTokens(given_);
     return params;
-  }
-
-  [[noreturn]] void Unsupported(const char* field) const {
-    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field,
-                                  " is set; the embedded executor does not do that yet. Leave it out");
   }
 
   const ExecutorRequest& given_;

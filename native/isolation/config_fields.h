@@ -1,4 +1,4 @@
-// The fields of what a host is created with (executor/config.h). The callbacks stay behind: messages take their place.
+// The fields of the config of a host (executor/config.h). The callbacks are not sent: messages take their place.
 #ifndef ISOLATION_CONFIG_FIELDS_H_
 #define ISOLATION_CONFIG_FIELDS_H_
 

@@ -1,4 +1,4 @@
-// Rows that end requests which no executor ends: refused ones, and those of a host that is gone.
+// Rows that end requests in place of an executor: refused ones, and those of a host that has ended.
 #ifndef ISOLATION_ENDED_ROWS_H_
 #define ISOLATION_ENDED_ROWS_H_
 

@@ -1,6 +1,6 @@
-// The program node_tensorrt_llm_host: runs one executor in a process of its own for the addon of another, which speaks to it
-// over a socket (wire.h). It ends when the other end of the socket does, and when its executor fails: what a failed one
-// leaves behind, a CUDA context for one, only the end of the process clears.
+// The program node_tensorrt_llm_host: runs one executor in a process of its own, for an addon that talks to it over a socket
+// (wire.h). It ends when the other end of the socket closes, and when its executor fails: only the end of the process frees
+// what a failed executor leaves behind, such as a broken CUDA context.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -28,7 +28,7 @@ constexpr uint32_t kWaitMs = 60'000;
 
 class Host {
  public:
-  // To its end; what is thrown ends it too.
+  // Returns when the addon has closed its end of the socket.
   void Run() {
     Load();
     std::thread waiter(&Host::SendBatches, this);
@@ -42,7 +42,7 @@ class Host {
   void SendFailure(const ExecutorError& error) { SendOrEnd(Encode(MessageType::kFailed, error)); }
 
  private:
-  // A thread of the executor may log: all send in turns.
+  // Under a mutex, because the executor's threads log too.
   void SendOrEnd(const Bytes& message) {
     const std::lock_guard<std::mutex> lock(sending_);
     if (!Send(kHostSocket, message)) _exit(0);
@@ -71,7 +71,7 @@ class Host {
     SendOrEnd(Encode(MessageType::kLoaded, *info));
   }
 
-  // The addon gives a load up by closing its end.
+  // The addon aborts a load by closing its end of the socket.
   uint32_t Progress(double done) {
     if (done - reported_ >= 0.01) {
       reported_ = done;
@@ -98,7 +98,7 @@ class Host {
     }
   }
 
-  // Does what the next message says. Answers whether there was one.
+  // Handles the next message. Returns whether there was one.
   bool AnswerMessage() {
     Message message = Next();
     ExecutorError error = executor::EmptyError();
@@ -114,7 +114,7 @@ class Host {
       }
       case MessageType::kCancel: {
         const auto list = Decode<IdList>(std::move(message.payload));
-        table_->cancel(executor_, list->ids, list->count, &error);  // what fails here, the next wait tells
+        table_->cancel(executor_, list->ids, list->count, &error);  // if the executor failed, the next wait says so
         return true;
       }
       case MessageType::kAskStats: {
@@ -127,7 +127,7 @@ class Host {
       }
       case MessageType::kShutdown: {
         const auto order = Decode<ShutdownOrder>(std::move(message.payload));
-        table_->shutdown(executor_, order->deadline_ms, &error);  // it ends all the same
+        table_->shutdown(executor_, order->deadline_ms, &error);  // the process ends anyway
         SendOrEnd(Writer(MessageType::kShutDown).Take());
         return true;
       }
@@ -144,9 +144,9 @@ class Host {
   std::atomic<bool> stop_{false};
 };
 
-// The terminal and systemd send these to the host too, while its parent still drains; the host ends with its parent. A
-// handler, not SIG_IGN: what an executor starts gets the defaults back.
-void OutliveSignals() {
+// A terminal and systemd send these signals to the host too, while its parent may still be draining requests; the host ends
+// with its parent. A handler instead of SIG_IGN, which programs that an executor starts would inherit.
+void IgnoreSignals() {
   struct sigaction nothing {};
   nothing.sa_handler = [](int) {};
   nothing.sa_flags = SA_RESTART;
@@ -158,9 +158,11 @@ void OutliveSignals() {
 
 int main() {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  isolation::OutliveSignals();
+  isolation::IgnoreSignals();
   if (fcntl(isolation::kHostSocket, F_SETFD, FD_CLOEXEC) != 0) {
-    std::fputs("node_tensorrt_llm_host is started by LLM.load(dir, { isolation: 'process' }), not by hand.\n", stderr);
+    std::fputs(
+        "node_tensorrt_llm_host was started by hand; expected LLM.load(dir, { isolation: 'process' }) to do so.\n",
+        stderr);
     return 2;
   }
   isolation::Host host;

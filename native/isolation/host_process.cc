@@ -17,7 +17,7 @@
 namespace isolation {
 namespace {
 
-// Both are plain data in glibc and their functions fail only for want of memory.
+// Both are plain data in glibc, and their functions fail only when memory has run out.
 class FileActions {
  public:
   FileActions() { posix_spawn_file_actions_init(&actions_); }
@@ -57,7 +57,7 @@ std::string Describe(int status) {
   return text;
 }
 
-constexpr auto kEndIsNear = std::chrono::seconds(2);
+constexpr auto kEndTimeout = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -69,7 +69,8 @@ HostProcess::HostProcess(const std::string& program) {
   FileActions actions;
   posix_spawn_file_actions_adddup2(actions.get(), ends[1], kHostSocket);  // without close-on-exec
   posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  // What an executor prints is no output of the program. Node marks both close-on-exec, which a copy is not.
+  // Standard output is the user's program's, so what an executor prints goes to standard error. Node marks both descriptors
+  // close-on-exec; their copies are not.
   for (const int output : {STDOUT_FILENO, STDERR_FILENO}) {
     posix_spawn_file_actions_adddup2(actions.get(), STDERR_FILENO, output);
   }
@@ -108,13 +109,13 @@ void HostProcess::Kill() const {
 }
 
 std::string HostProcess::WaitForEnd() {
-  const auto kill_at = std::chrono::steady_clock::now() + kEndIsNear;
+  const auto kill_at = std::chrono::steady_clock::now() + kEndTimeout;
   int status = 0;
   for (;;) {
     const pid_t ended = waitpid(pid_, &status, WNOHANG);
     if (ended != 0 && !(ended == -1 && errno == EINTR)) {
       pid_ = -1;
-      // Where the process ignores SIGCHLD, nobody learns how its children end.
+      // A process that ignores SIGCHLD cannot learn how its children ended.
       return ended == -1 ? "ended" : Describe(status);
     }
     if (std::chrono::steady_clock::now() >= kill_at) Kill();

@@ -8,7 +8,7 @@
 
 namespace isolation {
 
-// The descriptor a host finds its end of the socket pair at.
+// The host's descriptor of its end of the socket pair.
 constexpr int kHostSocket = 3;
 
 class HostProcess {
@@ -16,16 +16,16 @@ class HostProcess {
   // Starts it. The host is killed when the thread that started it ends: Linux counts that as the end of its parent.
   // Throws executor::Failure with EXECUTOR_UNAVAILABLE.
   explicit HostProcess(const std::string& program);
-  // Kills it, where it has not ended.
+  // Kills it if it has not ended.
   ~HostProcess();
   HostProcess(const HostProcess&) = delete;
   HostProcess& operator=(const HostProcess&) = delete;
 
   int socket() const { return socket_; }
-  // The host reads to the end of what was sent, and then ends.
+  // Makes the host end, after it has read everything that was sent.
   void EndInput() const;
   void Kill() const;
-  // Waits for its end, which is near where its end of the socket is closed, and tells of it: "was killed by SIGSEGV".
+  // Waits up to two seconds for its end, then kills it. Returns how it ended: "was killed by SIGSEGV".
   std::string WaitForEnd();
 
  private:

@@ -8,7 +8,7 @@
 namespace isolation {
 namespace {
 
-// Bytes sent; 0 where the socket has no room now, nothing where there is no other end.
+// Bytes sent; 0 if the socket has no room now, nullopt if the other end is closed.
 std::optional<size_t> SendSome(int socket, const unsigned char* data, size_t size, int flags) {
   for (;;) {
     const ssize_t sent = send(socket, data, size, flags | MSG_NOSIGNAL);
@@ -34,10 +34,10 @@ MessageReceiver::State MessageReceiver::Receive(int socket, int flags) {
     have_ += static_cast<uint64_t>(got);
     if (!in_header || have_ < sizeof(header_)) continue;
     if (header_.version != kWireVersion) {
-      throw executor::Failure(EXECUTOR_UNAVAILABLE, "The addon and node_tensorrt_llm_host have different versions (" +
-                                                        std::to_string(header_.version) + " and " +
-                                                        std::to_string(kWireVersion) +
-                                                        " of their protocol). Reinstall the package.");
+      throw executor::Failure(EXECUTOR_UNAVAILABLE, "The other process speaks version " +
+                                                        std::to_string(header_.version) +
+                                                        " of the isolation protocol; expected " +
+                                                        std::to_string(kWireVersion) + ". Reinstall the package.");
     }
     payload_.resize(header_.payload_bytes);
   }

@@ -18,8 +18,8 @@ class MessageReceiver {
  public:
   enum class State { kMessage, kIncomplete, kEnd };
 
-  // Reads until a message is whole, the other end is closed, or, where `flags` has MSG_DONTWAIT, nothing more has arrived.
-  // Throws executor::Failure where the other end speaks another version.
+  // Reads until a message is complete, the other end is closed, or, if `flags` has MSG_DONTWAIT, nothing more has arrived.
+  // Throws executor::Failure if the other end speaks another version.
   State Receive(int socket, int flags);
   // The message, after kMessage.
   Message Take();
@@ -30,7 +30,7 @@ class MessageReceiver {
   uint64_t have_ = 0;  // bytes of the header and the payload
 };
 
-// Sends what there is to send without waiting for the other end to read it.
+// Sends one message in parts, without waiting for the other end to read them.
 class MessageSender {
  public:
   enum class State { kAllSent, kWouldBlock, kEnd };
@@ -43,7 +43,7 @@ class MessageSender {
   size_t sent_ = 0;
 };
 
-// Sends one message and waits for as long as the other end takes to read it. Answers whether there is another end.
+// Sends one message, and waits as long as the other end takes to read it. Returns false if the other end is closed.
 bool Send(int socket, const Bytes& message);
 
 }  // namespace isolation

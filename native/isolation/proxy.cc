@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "native/executor/cpp/request_checks.h"
 #include "native/isolation/config_fields.h"
 #include "native/isolation/ended_rows.h"
 #include "native/isolation/request_fields.h"
@@ -21,13 +22,13 @@ using std::chrono::milliseconds;
 
 constexpr auto kFirstBackoff = milliseconds(500);
 constexpr auto kLongestBackoff = milliseconds(30'000);
-// How often a load asks whether it is to be given up, whatever the executor has to tell.
+// How often a load calls on_progress, which may abort it.
 constexpr auto kProgressPeriod = milliseconds(50);
 constexpr auto kStopGrace = milliseconds(2000);
 constexpr auto kShutdownGrace = milliseconds(500);
-// A host that is hung must not hang the caller, which is the event loop.
-constexpr auto kStatsPatience = milliseconds(1000);
-// Where the reader is slower, the host waits, and so its executor.
+// stats() runs on the event loop, which a host that hangs must not block for longer.
+constexpr auto kStatsTimeout = milliseconds(1000);
+// If the reader is slower, the host waits, and with it its executor.
 constexpr size_t kMaxArrived = 16;
 
 Bytes EncodeConfig(const ExecutorConfig& config, const std::string& library) {
@@ -42,7 +43,7 @@ ExecutorConfig CallbacksOf(const ExecutorConfig& config) {
   return callbacks;
 }
 
-// What the reader of a batch takes for granted.
+// Whether the batch has all that its reader uses without checking.
 void Check(const ExecutorBatch& batch) {
   const bool has_arrays = batch.request_ids != nullptr && batch.sequences != nullptr && batch.finish != nullptr &&
                           batch.flags != nullptr &&
@@ -53,7 +54,8 @@ void Check(const ExecutorBatch& batch) {
     const ExecutorRowDetails* details = batch.details == nullptr ? nullptr : batch.details[row];
     has_errors = has_errors && details != nullptr && details->error != nullptr;
   }
-  if (!has_arrays || !has_errors) throw executor::Failure(EXECUTOR_INTERNAL, "a batch of the host is not whole");
+  if (!has_arrays || !has_errors)
+    throw executor::Failure(EXECUTOR_INTERNAL, "A batch from the host process is incomplete. Please report this.");
 }
 
 }  // namespace
@@ -68,13 +70,13 @@ Proxy::Proxy(const ExecutorConfig& config, std::string program, const std::strin
       no_rows_(EndedRows({}, FINISH_NONE)) {
   if (wake_ == -1) {
     throw executor::Failure(EXECUTOR_UNAVAILABLE,
-                            "no descriptor is left for the host of isolation: 'process'; close "
-                            "files, or raise the limit (ulimit -n)");
+                            "No file descriptor is left; expected one, for the host process of isolation: 'process'. "
+                            "Close files, or raise the limit (ulimit -n).");
   }
   supervisor_ = std::thread(&Proxy::Supervise, this);
   if (WaitForLoad()) return;
   Stop();
-  throw load_failure_.value_or(executor::Failure(EXECUTOR_LOAD_ABORTED, "loading was given up"));
+  throw load_failure_.value_or(executor::Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage));
 }
 
 Proxy::~Proxy() { Stop(); }
@@ -112,7 +114,7 @@ void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
     messages.push_back({requests[i]->id, Encode(MessageType::kSubmit, *requests[i])});
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
+  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
   if (state_ == State::kReady && !executor_failed_) {
     for (Waiting& each : messages) {
       running_.insert(each.id);
@@ -121,13 +123,7 @@ void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
     Wake();
     return;
   }
-  if (waiting_.size() + count > max_waiting_) {
-    throw executor::Failure(EXECUTOR_QUEUE_FULL, std::to_string(waiting_.size()) +
-                                                     " requests wait while the host is started again, and "
-                                                     "maxQueueSize is " +
-                                                     std::to_string(max_waiting_) + "; try again later")
-        .About("max_queue_size");
-  }
+  if (waiting_.size() + count > max_waiting_) throw executor::QueueFull(waiting_.size() + count, max_waiting_);
   std::move(messages.begin(), messages.end(), std::back_inserter(waiting_));
 }
 
@@ -184,8 +180,8 @@ void Proxy::Stats(ExecutorStats* stats) {
     const uint64_t asked = ++stats_asked_;
     outgoing_.push_back(Writer(MessageType::kAskStats).Take());
     Wake();
-    changed_.wait_for(lock, kStatsPatience, [&] { return stats_answered_ >= asked; });
-    given_stats_ = stats_;  // where the host does not answer, the newest there is
+    changed_.wait_for(lock, kStatsTimeout, [&] { return stats_answered_ >= asked; });
+    given_stats_ = stats_;  // the newest, even if the host did not answer
     if (given_stats_ != nullptr) {
       executor::ThrowOnFailure(given_stats_->error.code, given_stats_->error);
       found = given_stats_->stats;
@@ -212,7 +208,7 @@ void Proxy::Shutdown(milliseconds deadline) {
 
 void Proxy::Wake() const {
   const uint64_t one = 1;
-  (void)!write(wake_, &one, sizeof(one));  // it fails only where the supervisor has long been woken
+  (void)!write(wake_, &one, sizeof(one));  // fails only if the supervisor has already been woken
 }
 
 void Proxy::Log(ExecutorLogLevel level, const std::string& line) const {
@@ -232,7 +228,7 @@ void Proxy::Supervise() {
   }
 }
 
-// Answers how the host ended.
+// Returns how the host ended.
 executor::Failure Proxy::RunHost() {
   host_failure_.reset();
   sender_.reset();
@@ -279,7 +275,7 @@ executor::Failure Proxy::Serve(HostProcess* host) {
       uint64_t wakes = 0;
       (void)!read(wake_, &wakes, sizeof(wakes));
     }
-    // A host that is gone is told by what can be read, after all it has sent.
+    // The end of a host shows when reading, after everything it has sent.
     if (sends && watched[1].revents != 0) can_send = SendOutgoing(*host);
     if (!reads || watched[1].revents == 0) continue;
     switch (receiver.Receive(host->socket(), MSG_DONTWAIT)) {
@@ -289,14 +285,14 @@ executor::Failure Proxy::Serve(HostProcess* host) {
       case MessageReceiver::State::kIncomplete:
         break;
       case MessageReceiver::State::kEnd: {
-        const std::string end = "the host process of the executor " + host->WaitForEnd();
+        const std::string end = "The host process of the executor " + host->WaitForEnd() + ".";
         return host_failure_.value_or(executor::Failure(EXECUTOR_FAILED, end));
       }
     }
   }
 }
 
-// Answers whether there is still someone to send to.
+// Returns whether the host can still be sent messages.
 bool Proxy::SendOutgoing(const HostProcess& host) {
   for (;;) {
     if (!sender_.has_value()) {
@@ -350,12 +346,12 @@ void Proxy::OnMessage(Message message) {
       return;
     }
     default:
-      throw executor::Failure(EXECUTOR_INTERNAL, "the host sent what is no message of its");
+      throw executor::Failure(EXECUTOR_INTERNAL, "The host process sent an unknown message. Please report this.");
   }
 }
 
 void Proxy::OnLoaded(std::shared_ptr<const ExecutorInfo> info) {
-  if (info_ != nullptr) Log(LOG_INFO, "the host process of the executor runs again");
+  if (info_ != nullptr) Log(LOG_INFO, "The host process of the executor runs again.");
   const std::lock_guard<std::mutex> lock(mutex_);
   state_ = State::kReady;
   if (info_ == nullptr) info_ = std::move(info);
@@ -381,9 +377,10 @@ void Proxy::OnBatch(std::shared_ptr<const ExecutorBatch> batch) {
   changed_.notify_all();
 }
 
-// Ends what the host had, and what waited for a load that failed. Answers whether there is to be another host.
+// Ends the host's requests and, if its load failed, those that waited for it. Returns whether to start another host.
 bool Proxy::HostEnded(const executor::Failure& end) {
   std::string why = end.what();
+  if (why.empty() || why.back() != '.') why += '.';  // more follows
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const bool had_loaded = state_ == State::kReady;
@@ -402,15 +399,15 @@ bool Proxy::HostEnded(const executor::Failure& end) {
       waiting_.clear();
     }
     if (goes_on && had_loaded) {
-      why += "; what it ran is lost. Send the request again: it waits for the host that is started in its place";
+      why += " Its running requests are lost. Send the request again: it waits for the next host process.";
     } else if (goes_on) {
-      why = "no host process of the executor could be started again: " + why + ". Send the request again later";
+      why = "The host process of the executor could not be started again: " + why + " Send the request again later.";
     }
     if (!lost.empty()) arrived_.push_back(FailedRows(std::move(lost), executor::Failure(EXECUTOR_FAILED, why)));
     changed_.notify_all();
     if (!goes_on) return false;
   }
-  Log(LOG_ERROR, why + " (in " + std::to_string(backoff_.count()) + " ms)");
+  Log(LOG_ERROR, why + " Next start in " + std::to_string(backoff_.count()) + " ms.");
   return true;
 }
 

@@ -1,9 +1,9 @@
-// The contract's table over an executor in another process: what is asked becomes messages to a host, and what the host
-// answers becomes batches. One thread, the supervisor, starts the host, exchanges messages with it, and starts it again when it ends.
+// The contract's table over an executor in another process: calls become messages to a host process, and its answers become
+// batches. One thread, the supervisor, starts the host, exchanges messages with it, and starts another when it ends.
 //
-// A host that ends takes what it ran with it: each of these requests ends by a row with FINISH_ERROR. What is submitted
-// until the next host has loaded waits for it, so that a caller need not know when that is; it fails if that load fails.
-// Submit does not wait for the host's answer either: a request it refuses ends by such a row too.
+// When a host ends, each request that it was running ends with a FINISH_ERROR row. Requests submitted before the next host
+// has loaded wait for it, and fail if its load fails. Submit does not wait for the host's answer: a request that the host
+// refuses ends with a FINISH_ERROR row too.
 #ifndef ISOLATION_PROXY_H_
 #define ISOLATION_PROXY_H_
 
@@ -28,7 +28,7 @@ class Proxy {
  public:
   // Starts the host and waits until it has loaded the engine. Throws executor::Failure.
   Proxy(const ExecutorConfig& config, std::string program, const std::string& library);
-  // The host has two seconds to end.
+  // Kills a host that does not end within two seconds.
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
@@ -48,7 +48,7 @@ class Proxy {
     Bytes message;
   };
 
-  // Answers whether there is an executor now.
+  // Returns whether the engine was loaded.
   bool WaitForLoad();
   void Stop();
 
@@ -67,11 +67,11 @@ class Proxy {
 
   const std::string program_;
   const Bytes create_message_;
-  const ExecutorConfig callbacks_;  // of it, the callbacks and their context alone
+  const ExecutorConfig callbacks_;  // only the callbacks and their context are set
   const uint32_t max_waiting_;
   const int wake_;  // an eventfd: the supervisor has something to do
 
-  // The supervisor's alone.
+  // Used only by the supervisor.
   std::optional<MessageSender> sender_;
   std::optional<executor::Failure> host_failure_;  // what its last message said
   std::chrono::milliseconds backoff_;
@@ -86,18 +86,18 @@ class Proxy {
   std::unordered_set<uint64_t> running_;  // in the host
   std::deque<Waiting> waiting_;           // for a host
   bool any_succeeded_ = false;            // a request of this host
-  bool executor_failed_ = false;          // that of this host, which is about to end: what comes now waits for the next
+  bool executor_failed_ = false;          // this host's; it is about to end, so new requests wait for the next
   std::deque<std::shared_ptr<const ExecutorBatch>> arrived_;
   const std::shared_ptr<const ExecutorBatch> no_rows_;
-  std::shared_ptr<const ExecutorBatch> current_;  // what the newest wait gave
+  std::shared_ptr<const ExecutorBatch> current_;  // what the last wait returned
   bool interrupted_ = false;
   std::shared_ptr<const StatsAnswer> stats_;        // the newest
-  std::shared_ptr<const StatsAnswer> given_stats_;  // what the newest stats gave
+  std::shared_ptr<const StatsAnswer> given_stats_;  // what the last stats returned
   uint64_t stats_asked_ = 0;
   uint64_t stats_answered_ = 0;  // in their order
   bool closed_ = false;          // no further requests, no further host
   bool shut_down_ = false;       // the host has answered
-  bool stop_ = false;            // the supervisor is to end
+  bool stop_ = false;            // the supervisor must end
 
   std::thread supervisor_;
 };

@@ -7,8 +7,8 @@
 
 namespace isolation {
 
-// Loads an engine in a host of its own, which is the process of `program` and takes its executor from `library`, a path, or
-// where it is empty, the CPU's. What it gives is for ProxyTable(), whose `create` is null. Throws executor::Failure.
+// Loads an engine in a host process, which runs `program`. `library` is the path of its executor; empty: the CPU's. The
+// result is for ProxyTable(), whose `create` is null. Throws executor::Failure.
 Executor* CreateProxy(const ExecutorConfig& config, const std::string& program, const std::string& library);
 
 const ExecutorTable* ProxyTable();

@@ -1,4 +1,4 @@
-// The fields of what is asked of a host (executor/request.h).
+// The fields of a request to a host (executor/request.h).
 #ifndef ISOLATION_REQUEST_FIELDS_H_
 #define ISOLATION_REQUEST_FIELDS_H_
 

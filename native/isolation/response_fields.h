@@ -1,4 +1,4 @@
-// The fields of what comes back from a host (executor/response.h, statistics.h and ExecutorInfo).
+// The fields of what a host sends back (executor/response.h, statistics.h and ExecutorInfo).
 #ifndef ISOLATION_RESPONSE_FIELDS_H_
 #define ISOLATION_RESPONSE_FIELDS_H_
 
@@ -32,10 +32,10 @@ void Fields(Wire& wire, ExecutorRowDetails& details) {
   wire.Group(details.context_phase);
 }
 
-// What reads a batch indexes by its offsets: a host that is out of order must not lead it astray.
+// The reader of a batch uses its offsets as indexes, so those of a broken host must not lead out of its arrays.
 inline void CheckOffsets(const uint32_t* offsets, uint64_t count) {
   if (offsets != nullptr && offsets[0] == 0 && std::is_sorted(offsets, offsets + count + 1)) return;
-  throw executor::Failure(EXECUTOR_INTERNAL, "a batch of the host has offsets that are no offsets");
+  throw executor::Failure(EXECUTOR_INTERNAL, "A batch from the host process has invalid offsets. Please report this.");
 }
 
 template <typename Wire>

@@ -102,7 +102,7 @@ class Writer {
     Put(data, count * sizeof(T));
   }
   void Text(const char*& text);
-  // What else the fields depend on follows the group.
+  // `context`: what else the fields depend on.
   template <typename T, typename... Context>
   void Group(const T*& group, Context... context) {
     if (!Present(group)) return;
@@ -138,14 +138,14 @@ class Writer {
   Bytes Take();
 
  private:
-  // Not inline, nor are Reader's: each field of the contract calls them.
+  // Not inline, like Reader's, because each field of the contract calls them.
   bool Present(const void* data);
   void Put(const void* data, uint64_t size);
 
   Bytes bytes_;
 };
 
-// Reads a payload, and owns it with all that points into it. A payload that breaks off, as a host that is out of order may
+// Reads a payload, and owns it with everything that points into it. A payload that is too short, which a broken host may
 // send, throws executor::Failure.
 class Reader {
  public:

@@ -199,12 +199,13 @@ void SetAdditionalOutputs(const ExecutorConfig& given, Config* config) {
 
 void CheckSizes(const ExecutorConfig& given, const Engine& engine) {
   if (given.set & CONFIG_THREADS)
-    throw OptionFailure(EXECUTOR_UNSUPPORTED, "threads", " is set; TensorRT-LLM computes on the GPU. Leave it out");
+    throw OptionFailure(EXECUTOR_UNSUPPORTED, "threads",
+                        " is set; expected it unset, because TensorRT-LLM computes on the GPU. Remove it.");
   const auto check = [&](uint32_t bit, const char* field, uint32_t value, int largest) {
     if (given.set & bit && (value < 1 || value > static_cast<uint32_t>(largest)))
       throw OptionFailure(EXECUTOR_INVALID_OPTION, field,
-                          " is " + std::to_string(value) + "; the engine was built for 1 to " +
-                              std::to_string(largest) + ". Ask for less, or build it for more");
+                          " is " + std::to_string(value) + "; expected 1 to " + std::to_string(largest) +
+                              ", which the engine was built for. Lower it, or build the engine for more.");
   };
   check(CONFIG_MAX_BATCH_SIZE, "max_batch_size", given.max_batch_size, engine.max_batch_size);
   check(CONFIG_MAX_NUM_TOKENS, "max_num_tokens", given.max_num_tokens, engine.max_num_tokens);
@@ -254,10 +255,11 @@ tle::ExecutorConfig MakeExecutorConfig(const ExecutorConfig& given, const Engine
   if (is_set(CONFIG_TENSOR_PARALLEL_SIZE) &&
       given.tensor_parallel_size != static_cast<uint32_t>(engine.tensor_parallel_size))
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",
-                        " is " + std::to_string(given.tensor_parallel_size) + "; the engine was built for " +
-                            std::to_string(engine.tensor_parallel_size) + ". Leave it out, or build the engine for it");
+                        " is " + std::to_string(given.tensor_parallel_size) + "; expected " +
+                            std::to_string(engine.tensor_parallel_size) +
+                            ", which the engine was built for. Remove it, or build the engine again.");
   config.setParallelConfig(MakeParallel(CopySized(given.parallel), engine, library_dir));
-  // Unset, each end of the link to the workers looks for messages without a pause, and takes a whole core for it.
+  // By default each end of the link to the workers polls for messages without a pause, which takes a whole core.
   const bool orchestrates = config.getParallelConfig()->getCommunicationMode() == tle::CommunicationMode::kORCHESTRATOR;
   if (orchestrates && !is_set(CONFIG_RECEIVE_POLL_PERIOD)) config.setRecvPollPeriodMs(1);
   return config;

@@ -36,7 +36,7 @@ Mode MakeMode(ExecutorDecodingMode given) {
       ThrowLacks({"decoding.mode", "0.15", "'eagle'"});
   }
   throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "decoding.mode",
-                                " is " + std::to_string(given) + "; expected a mode of the contract");
+                                " is " + std::to_string(given) + "; expected a value of ExecutorDecodingMode.");
 }
 
 template <typename Decoding = tle::DecodingConfig, typename Eagle = tle::EagleConfig>

@@ -11,6 +11,7 @@
 namespace adapter {
 namespace {
 
+using executor::Count;
 using executor::Failure;
 
 constexpr int kTuring = 75;
@@ -18,8 +19,9 @@ constexpr int kAmpere = 80;
 constexpr int kAda = 89;
 constexpr int kBlackwell = 100;
 
-// What a kind of quantization, known by how its name begins, needs at least. Of the support matrices of TensorRT-LLM; the
-// rest runs on every GPU that TensorRT-LLM does. An FP8 KV cache alone is not among them: older GPUs convert it.
+// The least compute capability of a kind of quantization, which is known by the start of its name; from the support matrices
+// of TensorRT-LLM. The other kinds run on every GPU that TensorRT-LLM runs on, and so does an FP8 KV cache by itself, which
+// older GPUs convert.
 struct Quantization {
   const char* algorithm;
   int compute_capability;
@@ -34,10 +36,6 @@ bool StartsWith(const std::string& text, const char* start) { return text.rfind(
 std::string Point(int tenths) { return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10); }
 
 std::string Gigabytes(uint64_t bytes) { return Point(static_cast<int>(bytes / 100'000'000)) + " GB"; }
-
-std::string Count(size_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
 
 // 100 * major + minor: 13 for 0.13.0, 102 for 1.2.1.
 int MinorVersion(const std::string& version) {
@@ -57,42 +55,42 @@ void CheckIds(const Engine& engine, const ExecutorParallelConfig& parallel, size
   for (uint32_t i = 0; i < parallel.device_id_count; ++i) {
     const int id = parallel.device_ids[i];
     const auto refuse = [&](const std::string& why) {
-      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.device_ids",
-                                    " names " + std::to_string(id) + why);
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.device_ids", " has " + std::to_string(id) + why);
     };
     if (id < 0 || static_cast<size_t>(id) >= device_count)
-      refuse("; this machine has " + Count(device_count, "GPU") + ", counted from 0" + VisibleDevices() +
-             ". Name one of these");
-    if (!seen.insert(id).second) refuse(" twice; each rank needs a GPU of its own. Name each once");
+      refuse("; expected 0 to " + std::to_string(static_cast<int64_t>(device_count) - 1) +
+             ", because this machine has " + Count(device_count, "GPU") + VisibleDevices() + ".");
+    if (!seen.insert(id).second) refuse(" twice; expected it once, because each rank needs a GPU of its own.");
     if (id >= engine.gpus_per_node)
-      refuse("; the engine was built for machines of " + Count(engine.gpus_per_node, "GPU") +
-             " (mapping.gpus_per_node). Name a lower id, or bring the GPU to the front by CUDA_VISIBLE_DEVICES");
+      refuse("; expected 0 to " + std::to_string(engine.gpus_per_node - 1) + ", because the engine was built for " +
+             "machines of " + Count(engine.gpus_per_node, "GPU") +
+             " (mapping.gpus_per_node). Use a lower id, or renumber the GPUs with CUDA_VISIBLE_DEVICES.");
   }
 }
 
 void CheckGeneration(int id, const Device& device, const std::string& library_version) {
   const int version = MinorVersion(library_version);
-  const std::string found = Named(id, device) + "; TensorRT-LLM here is " + library_version;
+  const std::string found = "TensorRT-LLM is " + library_version + ", and " + Named(id, device);
   if (device.compute_capability < kTuring)
-    throw Failure(EXECUTOR_UNAVAILABLE, found +
-                                            ", which needs 8.0 (Ampere) or, up to 0.14, 7.5 (Turing). Use a later GPU, "
-                                            "or executor: 'cpu' with the checkpoint");
+    throw Failure(EXECUTOR_UNAVAILABLE, Named(id, device) +
+                                            "; expected 8.0 (Ampere) or newer, or 7.5 (Turing) with TensorRT-LLM up to "
+                                            "0.14. Use a newer GPU, or executor: 'cpu' with the checkpoint.");
   if (device.compute_capability < kAmpere && version > 14)
     throw Failure(EXECUTOR_UNAVAILABLE, found +
-                                            ", and 0.14 is the last that runs on Turing. Install tensorrt_llm "
-                                            "0.13.0, run npx node-tensorrt-llm setup, and build the engine with it");
+                                            "; expected up to 0.14, the last that runs on Turing. Install tensorrt_llm "
+                                            "0.13.0, run npx node-tensorrt-llm setup, and build the engine with it.");
   if (device.compute_capability >= kBlackwell && version < 17)
-    throw Failure(EXECUTOR_UNAVAILABLE, found +
-                                            ", and 0.17 is the first that runs on Blackwell. Install a later one, run "
-                                            "npx node-tensorrt-llm setup, and build the engine with it");
+    throw Failure(EXECUTOR_UNAVAILABLE,
+                  found +
+                      "; expected 0.17 or newer, for Blackwell. Install it, run npx node-tensorrt-llm "
+                      "setup, and build the engine with it.");
 }
 
 void CheckPrecision(int id, const Device& device, const std::string& field, int needed) {
   if (device.compute_capability >= needed) return;
   throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
-                "pretrained_config." + field + ", which needs compute capability " + Point(needed) + " or later; " +
-                    Named(id, device) +
-                    ". Convert the checkpoint in another precision and build the engine again, or use a later GPU");
+                Named(id, device) + "; expected " + Point(needed) + " or newer, because pretrained_config." + field +
+                    ". Convert the checkpoint to another precision and build the engine again, or use a newer GPU.");
 }
 
 void CheckDevice(const Engine& engine, int id, const Device& device, const std::string& library_version) {
@@ -122,22 +120,21 @@ void CheckFit(const Engine& engine, const ExecutorConfig& config, const std::vec
   CheckIds(engine, parallel, devices.size());
   const std::vector<int> ids = RankDevices(engine, parallel);
   if (ids.size() > devices.size())
-    throw Failure(EXECUTOR_ENGINE_RANKS, "the engine has " + Count(ids.size(), "rank") +
-                                             ", each of which needs a GPU of its own; this machine has " +
-                                             Count(devices.size(), "GPU") + VisibleDevices() +
+    throw Failure(EXECUTOR_ENGINE_RANKS, "This machine has " + Count(devices.size(), "GPU") + VisibleDevices() +
+                                             "; expected one for each of the engine's " + Count(ids.size(), "rank") +
                                              ". Build the engine from a checkpoint of fewer ranks (--tp_size), or "
-                                             "load it where there are more GPUs");
+                                             "load it on a machine with more GPUs.");
   for (const int id : ids) {
     const Device& device = devices[id];
     CheckDevice(engine, id, device, library_version);
-    // Some of the weights may be left in host memory.
+    // With gpuWeightsFraction, part of the weights stays in host memory.
     const bool streams_weights = (config.set & CONFIG_GPU_WEIGHTS_FRACTION) != 0;
     if (!streams_weights && engine.largest_rank_bytes > device.memory_bytes)
-      throw Failure(EXECUTOR_OUT_OF_MEMORY, engine.dir + " has a rank of " + Gigabytes(engine.largest_rank_bytes) +
-                                                "; GPU " + std::to_string(id) + " (" + device.name + ") has " +
-                                                Gigabytes(device.memory_bytes) +
-                                                ". Build the engine from a checkpoint of more ranks (--tp_size), or "
-                                                "quantized");
+      throw Failure(EXECUTOR_OUT_OF_MEMORY,
+                    "GPU " + std::to_string(id) + " (" + device.name + ") has " + Gigabytes(device.memory_bytes) +
+                        "; expected at least " + Gigabytes(engine.largest_rank_bytes) + ", the size of a rank of " +
+                        engine.dir +
+                        ". Build the engine from a checkpoint of more ranks (--tp_size), or from a quantized one.");
   }
 }
 
@@ -145,8 +142,8 @@ std::string DoubtsOf(const Engine& engine, const std::vector<int>& rank_devices,
   if (!StartsWith(engine.quant_algo, "W8A16") && !StartsWith(engine.quant_algo, "W4A16")) return "";
   for (const int id : rank_devices)
     if (devices[id].compute_capability == kTuring)
-      return Named(id, devices[id]) + ", for which the wheels of TensorRT-LLM hold no code of " + engine.quant_algo +
-             ": if its answers are wrong, build the engine in float16, or TensorRT-LLM with 75-real";
+      return Named(id, devices[id]) + ", for which the wheels of TensorRT-LLM have no code for " + engine.quant_algo +
+             ". If the output is wrong, build the engine in float16, or build TensorRT-LLM for 75-real.";
   return "";
 }
 

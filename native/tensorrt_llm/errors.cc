@@ -11,22 +11,21 @@ struct Wording {
 };
 
 constexpr char kRestart[] =
-    "The GPU's context is lost: end this process and start it again, or load with isolation: 'process'";
+    "The GPU is lost to this process: start a new one, or load with isolation: 'process', which does so by itself";
 
-constexpr char kOtherTensorRt[] =
-    "Another TensorRT built the engine: build it again with the TensorRT-LLM that is loaded here";
+constexpr char kOtherTensorRt[] = "Another version of TensorRT built the engine: build it again with this TensorRT-LLM";
 constexpr char kOtherPlugins[] =
-    "The engine has plugins that are not in the TensorRT-LLM loaded here: build it again with this one, or install "
-    "TensorRT-LLM as a whole";
+    "The engine has plugins that this TensorRT-LLM does not have: build it again with this one, or install the "
+    "complete "
+    "TensorRT-LLM";
 constexpr char kAdapter[] =
-    "Convert the adapter for this engine: of its type, for modules of its --lora_target_modules, of a rank up to its "
+    "Convert the adapter for this engine: in its data type, for its --lora_target_modules, with at most its "
     "--max_lora_rank";
 constexpr char kExtraIds[] =
-    "Give multimodal.token_extra_ids, one for each token of the prompt, or load the engine without "
-    "kvCache.blockReuse";
-constexpr char kStartRanks[] = "Start one process for each rank: mpirun -n RANKS, or leave parallel.mode out";
+    "Set multimodal.tokenExtraIds, one for each token of the prompt, or load the engine without kvCache.blockReuse";
+constexpr char kStartRanks[] = "Start one process for each rank with mpirun -n RANKS, or remove parallel.mode";
 
-// The first that the message contains holds. Those of CUDA come first: after one of them every request fails.
+// The first that the message contains decides. Those of CUDA come first, because after them every request fails.
 constexpr Wording kWordings[] = {
     {"illegal memory access", EXECUTOR_FAILED, kRestart},
     {"misaligned address", EXECUTOR_FAILED, kRestart},
@@ -37,23 +36,24 @@ constexpr Wording kWordings[] = {
     {"hardware stack error", EXECUTOR_FAILED, kRestart},
     {"uncorrectable", EXECUTOR_FAILED, kRestart},
     {"NCCL error", EXECUTOR_FAILED,
-     "Start this process again: with NCCL_DEBUG=INFO it tells why, NCCL_P2P_DISABLE=1 helps where GPUs do not reach "
-     "each other, and a container needs --ipc=host or --shm-size=1g"},
+     "Start this process again, with NCCL_DEBUG=INFO to see the cause. NCCL_P2P_DISABLE=1 helps if the GPUs cannot "
+     "reach "
+     "each other; a container needs --ipc=host or --shm-size=1g"},
     {"MPI error", EXECUTOR_FAILED,
-     "What Open MPI wrote to standard error says why. Start this process again, or load with isolation: 'process'"},
+     "Read what Open MPI wrote to standard error. Start this process again, or load with isolation: 'process'"},
     {"exceeds maximum input length", EXECUTOR_PROMPT_TOO_LONG,
-     "Shorten it, or build the engine for more: with chunked context its --max_seq_len is the limit, else "
+     "Shorten it, or build the engine for more: the limit is its --max_seq_len with chunkedContext, else its "
      "--max_num_tokens"},
     {"gather_context_logits", EXECUTOR_UNSUPPORTED, "Build the engine with --gather_context_logits"},
     {"gather_generation_logits", EXECUTOR_UNSUPPORTED, "Load the engine with gatherGenerationLogits"},
     {"gatherGenerationLogits", EXECUTOR_UNSUPPORTED, "Load the engine with gatherGenerationLogits"},
     {"GuidedDecoder is not setup", EXECUTOR_UNSUPPORTED, "Load the engine with guidedDecoding", "guided"},
-    {"with beam search", EXECUTOR_INVALID_OPTION, "Leave beamWidth out", "beam_width"},
-    {"Shutdown called", EXECUTOR_CLOSED, "Load the engine again"},
-    {"Request is too large", EXECUTOR_INVALID_INPUT, "Send less with one request"},
+    {"with beam search", EXECUTOR_INVALID_OPTION, "Remove beamWidth", "beam_width"},
+    {"Shutdown called", EXECUTOR_CLOSED, "Load the engine again with LLM.load()"},
+    {"Request is too large", EXECUTOR_INVALID_INPUT, "Send a smaller request"},
     {"not found in cache", EXECUTOR_INVALID_INPUT,
-     "Send lora.weights and lora.config with the request that first names the adapter, and again where others have "
-     "taken its place",
+     "Send lora.weights and lora.config with the first request of an adapter, and again after other adapters have "
+     "replaced it",
      "lora"},
     {"Cache is full", EXECUTOR_OUT_OF_MEMORY, "Run fewer adapters at once, or load the engine with a larger peftCache"},
     {"lora weights", EXECUTOR_INVALID_INPUT, kAdapter, "lora"},
@@ -72,11 +72,11 @@ constexpr Wording kWordings[] = {
     {"Embedding bias", EXECUTOR_UNSUPPORTED, "Build the engine with --logits_dtype float32", "logit_bias"},
     {"Input token extra ids", EXECUTOR_INVALID_INPUT, kExtraIds},
     {"inputTokenExtraIds", EXECUTOR_INVALID_INPUT, kExtraIds},
-    {"prompt embedding table", EXECUTOR_INVALID_INPUT, "Give multimodal.prompt_table as [rows, hidden size]"},
+    {"prompt embedding table", EXECUTOR_INVALID_INPUT, "Set multimodal.promptTable with the shape [rows, hidden size]"},
     {"Incorrect sampling config", EXECUTOR_INVALID_OPTION,
-     "What TensorRT-LLM has printed names the option; set it within its range"},
+     "TensorRT-LLM has printed the name of the option; set it within its range"},
     {"Request sequence length", EXECUTOR_INVALID_OPTION,
-     "Ask for fewer maxTokens, or load the engine with chunkedContext, or with scheduler.capacityPolicy left out"},
+     "Lower maxTokens, or load the engine with chunkedContext, or without scheduler.capacityPolicy"},
     // While an engine is loaded:
     {"incompatible device", EXECUTOR_ENGINE_WEIGHTS, "Build the engine again on a GPU of this kind"},
     {"Version tag does not match", EXECUTOR_ENGINE_WEIGHTS, kOtherTensorRt},
@@ -84,25 +84,26 @@ constexpr Wording kWordings[] = {
     {"could not find plugin", EXECUTOR_UNAVAILABLE, kOtherPlugins},
     {"not found in Plugin Registry", EXECUTOR_UNAVAILABLE, kOtherPlugins},
     {"Failed to deserialize cuda engine", EXECUTOR_ENGINE_WEIGHTS,
-     "What TensorRT has printed tells why: another kind of GPU, another TensorRT, or a damaged file. Build the engine "
-     "again on this machine"},
+     "Read what TensorRT has printed: the cause may be another kind of GPU, another TensorRT, or a damaged file. Build "
+     "the engine again on this machine"},
     {"driver version is insufficient", EXECUTOR_UNAVAILABLE,
-     "Update NVIDIA's driver; nvidia-smi tells the CUDA version it has"},
+     "Update NVIDIA's driver; nvidia-smi shows its CUDA version"},
     {"no CUDA-capable device", EXECUTOR_UNAVAILABLE,
-     "nvidia-smi must show a GPU, and CUDA_VISIBLE_DEVICES must not hide it"},
+     "Check that nvidia-smi shows a GPU, and that CUDA_VISIBLE_DEVICES does not hide it"},
     {"no kernel image is available", EXECUTOR_UNAVAILABLE,
-     "This TensorRT-LLM has no code for this GPU: 0.14 is the last for Turing, 0.17 the first for Blackwell"},
-    {"invalid device ordinal", EXECUTOR_ENGINE_RANKS,
-     "Each rank needs a GPU of its own: name them by parallel.deviceIds"},
+     "Install a TensorRT-LLM for this GPU: 0.14 is the last for Turing, 0.17 the first for Blackwell"},
+    {"invalid device ordinal", EXECUTOR_ENGINE_RANKS, "Give each rank a GPU of its own with parallel.deviceIds"},
     {"worldSize is expected to be equal to tp", EXECUTOR_ENGINE_RANKS, kStartRanks},
     {"!= TP size", EXECUTOR_ENGINE_RANKS, kStartRanks},
-    {"Error opening engine file", EXECUTOR_ENGINE_RANKS, "Copy the whole engine directory to where each rank runs"},
-    {"File does not exist", EXECUTOR_ENGINE_NOT_FOUND, "Copy the whole engine directory to where each rank runs"},
-    {"json.exception", EXECUTOR_ENGINE_CONFIG, "Build the engine again with the TensorRT-LLM that is loaded here"},
-    {"Model data type", EXECUTOR_MODEL_UNSUPPORTED, "Build the engine of a float16, bfloat16 or float32 checkpoint"},
-    {"do not support bfloat16", EXECUTOR_MODEL_UNSUPPORTED, "Build the engine of a float16 checkpoint"},
+    {"Error opening engine file", EXECUTOR_ENGINE_RANKS,
+     "Copy the whole engine directory to each machine that runs a rank"},
+    {"File does not exist", EXECUTOR_ENGINE_NOT_FOUND,
+     "Copy the whole engine directory to each machine that runs a rank"},
+    {"json.exception", EXECUTOR_ENGINE_CONFIG, "Build the engine again with this TensorRT-LLM"},
+    {"Model data type", EXECUTOR_MODEL_UNSUPPORTED, "Build the engine from a float16, bfloat16 or float32 checkpoint"},
+    {"do not support bfloat16", EXECUTOR_MODEL_UNSUPPORTED, "Build the engine from a float16 checkpoint"},
     {"Unsupported architecture", EXECUTOR_MODEL_UNSUPPORTED,
-     "Build the engine with --context_fmha disable, or use a later GPU"},
+     "Build the engine with --context_fmha disable, or use a newer GPU"},
     {"Failed to allocate memory for weights", EXECUTOR_OUT_OF_MEMORY,
      "Free GPU memory, or load with a smaller gpuWeightsFraction", "gpu_weights_fraction"},
     {"Failed to create an execution context", EXECUTOR_OUT_OF_MEMORY,
@@ -112,7 +113,7 @@ constexpr Wording kWordings[] = {
     {"OutOfMemory", EXECUTOR_OUT_OF_MEMORY, "Free GPU memory, or load with a smaller KV cache or batch"},
 };
 
-// Takes off what ends with `marker`.
+// Removes everything up to the last `marker`, which it includes.
 void DropThrough(std::string_view marker, std::string_view* text) {
   const size_t found = text->rfind(marker);
   if (found != std::string_view::npos) text->remove_prefix(found + marker.size());
@@ -133,10 +134,11 @@ std::string MessageOf(std::string_view text) {
 }
 
 executor::Failure FailureOf(std::string_view text, ExecutorCode otherwise, std::optional<uint64_t> request_id) {
-  const std::string message = "TensorRT-LLM: " + MessageOf(text);
+  std::string message = "TensorRT-LLM: " + MessageOf(text);
+  if (message.back() != '.') message += '.';
   for (const Wording& wording : kWordings)
     if (text.find(wording.part) != std::string_view::npos)
-      return executor::Failure(wording.code, message + ". " + wording.fix, request_id).About(wording.field);
+      return executor::Failure(wording.code, message + " " + wording.fix + ".", request_id).About(wording.field);
   return executor::Failure(otherwise, message, request_id);
 }
 

@@ -1,4 +1,4 @@
-// What TensorRT-LLM says when something fails, as failures of the contract.
+// Turns the error messages of TensorRT-LLM into failures of the contract.
 #ifndef ADAPTER_ERRORS_H_
 #define ADAPTER_ERRORS_H_
 
@@ -14,7 +14,7 @@ namespace adapter {
 // The message itself: its first line, without the library's prefixes, the place in its source and the backtrace.
 std::string MessageOf(std::string_view text);
 
-// The code is found by the wording, `otherwise` where none is known. EXECUTOR_FAILED: no request will run any more.
+// The wording decides the code; `otherwise` if it is unknown. After EXECUTOR_FAILED no request can run.
 executor::Failure FailureOf(std::string_view text, ExecutorCode otherwise,
                             std::optional<uint64_t> request_id = std::nullopt);
 

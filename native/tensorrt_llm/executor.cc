@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "native/executor/cpp/copy_sized.h"
+#include "native/executor/cpp/request_checks.h"
 #include "native/tensorrt_llm/config.h"
 #include "native/tensorrt_llm/devices.h"
 #include "native/tensorrt_llm/engine_fit.h"
@@ -40,7 +41,7 @@ Log LogOf(const ExecutorConfig& given) {
   };
 }
 
-// Returns what the ranks run on, for people.
+// Returns a description of the GPUs that the ranks run on.
 std::string CheckDevices(const ExecutorConfig& given, const Engine& engine, const Log& log) {
   const std::optional<std::vector<Device>> devices = FindDevices();
   const std::vector<int> rank_devices = RankDevices(engine, executor::CopySized(given.parallel));
@@ -52,17 +53,17 @@ std::string CheckDevices(const ExecutorConfig& given, const Engine& engine, cons
   return DeviceText(rank_devices, devices);
 }
 
-// For workers to hear that they are to end, and to answer.
+// For workers to receive the order to end, and to answer.
 constexpr milliseconds kStopTime(2000);
 constexpr milliseconds kDestroyTime(10'000);
-// How often it is looked whether they still run.
+// How often to check that they still run.
 constexpr milliseconds kLookPeriod(100);
 
 constexpr char kWorkerEnded[] =
-    "a worker process of the engine has ended, and the others with it; what it wrote to standard error says why. "
-    "Load the engine again; with isolation: 'process' that is done for you";
+    "A worker process of the engine has ended, and the others with it; what it wrote to standard error says why. "
+    "Load the engine again; isolation: 'process' does so by itself.";
 
-// An executor whose workers are gone: its destructor would wait for their answers.
+// Keeps an executor whose workers have ended: its destructor would wait for their answers.
 void Leak(std::shared_ptr<tle::Executor> executor) {
   static std::mutex* const mutex = new std::mutex;
   static auto* const kept = new std::vector<std::shared_ptr<tle::Executor>>;
@@ -73,7 +74,7 @@ void Leak(std::shared_ptr<tle::Executor> executor) {
 std::string WorkersText(const Workers& workers) {
   std::string text;
   for (const pid_t pid : workers.pids()) text += (text.empty() ? "" : ", ") + std::to_string(pid);
-  return "its ranks run in worker processes " + text;
+  return "Its ranks run in the worker processes " + text + ".";
 }
 
 bool Progress(const ExecutorConfig& config, double done) {
@@ -85,7 +86,7 @@ bool Progress(const ExecutorConfig& config, double done) {
 TensorRtLlmExecutor::TensorRtLlmExecutor(const ExecutorConfig& given)
     : engine_([&] {
         if (given.engine_dir == nullptr)
-          throw Failure(EXECUTOR_INVALID_OPTION, "engine_dir is null; it must name an engine directory");
+          throw Failure(EXECUTOR_INVALID_OPTION, "The engine directory is null; expected a path.");
         return ReadEngine(given.engine_dir);
       }()),
       log_(LogOf(given)),
@@ -125,7 +126,7 @@ TensorRtLlmExecutor::TensorRtLlmExecutor(const ExecutorConfig& given)
 
 TensorRtLlmExecutor::~TensorRtLlmExecutor() {
   if (workers_ == nullptr) {
-    executor_.reset();  // a rank that only follows waits for its leader's end here
+    executor_.reset();  // a rank that does not lead waits here for its leader's end
   } else if (workers_gone_ || (!has_stopped_ && workers_->HasOneEnded())) {
     Leak(std::move(executor_));
   } else {
@@ -155,9 +156,9 @@ void TensorRtLlmExecutor::FillInfo(const tle::ExecutorConfig& config) {
 
 void TensorRtLlmExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   if (!leads_)
-    throw Failure(EXECUTOR_UNSUPPORTED, "this process is rank " + std::to_string(info_.rank) +
-                                            " of the engine, which takes no requests. Send them from the process that "
-                                            "leads: rank 0, or the first of parallel.participantIds");
+    throw Failure(EXECUTOR_UNSUPPORTED, "This process is rank " + std::to_string(info_.rank) +
+                                            " of the engine; expected the process that leads. Send requests from it: "
+                                            "rank 0, or the first of parallel.participantIds.");
   std::vector<tle::Request> made;
   std::vector<Pending> pending;
   std::unordered_set<uint64_t> seen;
@@ -166,19 +167,14 @@ void TensorRtLlmExecutor::Submit(const ExecutorRequest* const* requests, uint32_
     made.push_back(std::move(request.request));
     pending.push_back(std::move(request.pending));
   }
-  // Held until the library's ids are known: a response may come before.
+  // Held until the library's ids are stored, because a response may arrive before that.
   const Lock lock(mutex_);
   if (failure_) throw *failure_;
-  if (closing_) throw Failure(EXECUTOR_CLOSED, "the executor was shut down; load the engine again");
+  if (closing_) throw Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
   for (const Pending& request : pending)
-    if (ids_.Find(request.id) != nullptr || !seen.insert(request.id).second)
-      throw Failure(EXECUTOR_INVALID_INPUT, "request id " + std::to_string(request.id) + " still runs; choose another",
-                    request.id);
-  if (ids_.CountQueuedWith(pending) > max_queue_size_)
-    throw Failure(EXECUTOR_QUEUE_FULL, std::to_string(ids_.CountQueued()) + " requests wait and " +
-                                           std::to_string(count) + " came; maxQueueSize is " +
-                                           std::to_string(max_queue_size_) + ". Try again later")
-        .About("max_queue_size");
+    if (ids_.Find(request.id) != nullptr || !seen.insert(request.id).second) throw executor::IdInUse(request.id);
+  if (const size_t would_wait = ids_.CountQueuedWith(pending); would_wait > max_queue_size_)
+    throw executor::QueueFull(would_wait, max_queue_size_);
   std::vector<tle::IdType> library_ids;
   try {
     library_ids = executor_->enqueueRequests(made);
@@ -210,7 +206,7 @@ void TensorRtLlmExecutor::Cancel(const uint64_t* ids, uint32_t count) {
 void TensorRtLlmExecutor::CancelInLibrary(const Pending& pending) noexcept {
   try {
     if (!shut_down_) executor_->cancelRequest(pending.library_id);
-  } catch (...) {  // it ends by itself, or with the executor
+  } catch (...) {  // the request ends anyway, or with the executor
   }
 }
 
@@ -243,7 +239,7 @@ void TensorRtLlmExecutor::Listen(milliseconds timeout) {
   {
     Lock lock(mutex_);
     if (ids_.size() == 0) return;
-    if (!listening) {  // somebody else hears
+    if (!listening) {  // another thread is in awaitResponses
       changed_.wait_for(lock, timeout);
       return;
     }
@@ -255,7 +251,8 @@ void TensorRtLlmExecutor::Listen(milliseconds timeout) {
   } catch (const std::exception& error) {
     failure = FailureOf(error.what(), EXECUTOR_FAILED);
   } catch (...) {
-    failure.emplace(EXECUTOR_FAILED, "TensorRT-LLM threw what is no std::exception; load the engine again");
+    failure.emplace(EXECUTOR_FAILED,
+                    "TensorRT-LLM threw something that is not a std::exception. Load the engine again.");
   }
   if (!responses.empty()) {
     const Lock lock(mutex_);
@@ -283,7 +280,7 @@ void TensorRtLlmExecutor::Take(const tle::Response& response) {
       if (pending->library_ids > 1) CancelInLibrary(*pending);  // its other sequences
       return EndWithError(pending, failure);
     }
-    if (pending == nullptr) return;  // late: its request is over
+    if (pending == nullptr) return;  // its request has ended
     cancelled = pending->cancelled;
   }
   // Without the lock: logprobs of a long prompt take a while, and submit must not wait for them.
@@ -371,14 +368,13 @@ void TensorRtLlmExecutor::Shutdown(milliseconds deadline) {
       CancelInLibrary(*pending);
     });
   }
-  // The engine answers nothing after its shutdown, so what is cancelled is heard before.
+  // The engine sends nothing after its shutdown, so the ends of cancelled requests are read before it.
   const auto has_ended = [&] {
     const Lock lock(mutex_);
     return ids_.size() == 0;
   };
   while (!has_ended() && std::chrono::steady_clock::now() < end) Listen(milliseconds(10));
-  // What still runs would be run to its end: that is left to destroy, as is the end of a rank that only follows, or of a
-  // library whose GPU is lost.
+  // shutdown() would wait for requests that still run. Leave it to the destructor then, as for a rank that does not lead.
   if (!has_ended() || !leads_) return;
   const Lock listening(listening_);
   const Lock lock(mutex_);

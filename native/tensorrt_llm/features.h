@@ -1,5 +1,5 @@
-// What the version of TensorRT-LLM that is compiled against has and others lack, found by whether a use of it compiles.
-// There is no version macro, and late constructor arguments move between versions: new members are reached by setters.
+// Which features the version of TensorRT-LLM has that this is compiled for, found by whether a use of them compiles. There is
+// no version macro, and the last constructor arguments differ between versions, so new members are set by setters.
 #ifndef ADAPTER_FEATURES_H_
 #define ADAPTER_FEATURES_H_
 
@@ -12,7 +12,7 @@
 
 #include "native/executor/cpp/failure.h"
 
-// Types that not every version has. Where one is missing it stays incomplete, and only a template may use it.
+// Types that some versions lack. There they stay incomplete, so only templates may use them.
 namespace tensorrt_llm::executor {
 class CacheTransceiverConfig;
 class DynamicBatchConfig;
@@ -64,10 +64,11 @@ struct Since {
 };
 
 [[noreturn]] inline void ThrowLacks(const Since& since) {
-  const std::string is = *since.value == 0 ? " is set" : std::string(" is ") + since.value;
+  const std::string found =
+      *since.value == 0 ? " is set; expected it unset" : std::string(" is ") + since.value + "; expected another value";
   throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, since.field,
-                                is + "; TensorRT-LLM " + tle::kTensorRtLlmVersion + " does not have it, " +
-                                    since.version + " and later do. Leave it out, or install a later version");
+                                found + ", because TensorRT-LLM " + tle::kTensorRtLlmVersion + " does not have it; " +
+                                    since.version + " and newer do. Remove it, or install a newer version.");
 }
 
 // Runs use(object), or refuses the field where this version has no such thing.

@@ -18,7 +18,7 @@ namespace {
 
 using executor::Failure;
 
-// The rest is what the library does after it has read a file.
+// The rest is for what the library does after it has read a file.
 constexpr double kAllRead = 0.95;
 
 uint64_t FileBytes(const Engine& engine, int rank) {
@@ -95,7 +95,7 @@ Loaded Load(const Engine& engine, const tle::ExecutorConfig& config, const std::
                               : nullptr;
   ReadProgress progress(engine, workers);
   const auto check_goes_on = [&](bool goes_on) {
-    if (!goes_on) throw Failure(EXECUTOR_LOAD_ABORTED, "The load was aborted.");
+    if (!goes_on) throw Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
   };
   check_goes_on(on_progress(0));
   const auto made = std::make_shared<std::shared_ptr<tle::Executor>>();
@@ -115,11 +115,10 @@ Loaded Load(const Engine& engine, const tle::ExecutorConfig& config, const std::
     return {std::move(*made), workers};
   }
   check_goes_on(has_worker_ended);
-  throw Failure(
-      EXECUTOR_UNAVAILABLE,
-      engine.dir +
-          " could not be loaded: a worker process ended while it loaded its rank. Its output on standard error "
-          "says why; too little GPU memory is the most common reason.");
+  throw Failure(EXECUTOR_UNAVAILABLE, engine.dir +
+                                          " could not be loaded: a worker process ended while it loaded its rank. Read "
+                                          "what it wrote to standard error; "
+                                          "too little GPU memory is the most common cause.");
 }
 
 }  // namespace adapter

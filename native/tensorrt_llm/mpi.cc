@@ -84,7 +84,7 @@ void SetEnvironment(bool has_daemon) {
       set_default(variable, "1");
   // To start ranks on this machine it needs no remote shell, but without one it does not start.
   if (!IsOnPath("ssh") && !IsOnPath("rsh")) set_default("OMPI_MCA_plm_rsh_agent", "");
-  // One rank by itself can do without the daemon; it just cannot start others then.
+  // A single rank runs without the daemon, but cannot start others.
   if (!has_daemon) set_default("OMPI_MCA_ess_singleton_isolated", "1");
 }
 
@@ -108,8 +108,8 @@ void StartMpi(Spawning spawning) {
   const auto initialized = FindMpi<int (*)(int*)>("MPI_Initialized");
   const auto init_thread = FindMpi<int (*)(int*, char***, int, int*)>("MPI_Init_thread");
   if (initialized == nullptr || init_thread == nullptr) return;
-  static std::mutex* const mutex = new std::mutex;  // never destroyed: threads may outlive static destructors
-  static std::optional<bool> can_spawn;             // unknown where somebody else has started MPI
+  static std::mutex* const mutex = new std::mutex;  // never destroyed: threads may still run after static destructors
+  static std::optional<bool> can_spawn;             // unset if MPI was already running
   const std::lock_guard<std::mutex> lock(*mutex);
   const std::string version = LibraryVersion();
   if (version.rfind("Open MPI", 0) != 0)
@@ -136,8 +136,9 @@ void StartMpi(Spawning spawning) {
   const SharedLibraryPath library_path;
   int provided = 0;
   if (init_thread(nullptr, nullptr, kMpiThreadMultiple, &provided) != 0 || provided < kMpiThreadMultiple)
-    throw Failure(EXECUTOR_UNAVAILABLE, "MPI does not support several threads (level " + std::to_string(provided) +
-                                            " of 3). Install Open MPI 4 or 5 with its runtime.");
+    throw Failure(EXECUTOR_UNAVAILABLE,
+                  "MPI has thread support level " + std::to_string(provided) +
+                      "; expected 3 (MPI_THREAD_MULTIPLE). Install Open MPI 4 or 5 with its runtime.");
   std::atexit(EndMpi);
   ReturnErrors();
 }

@@ -10,6 +10,7 @@
 namespace adapter {
 namespace {
 
+using executor::Count;
 using executor::Failure;
 using executor::OptionFailure;
 
@@ -18,54 +19,59 @@ constexpr bool kIsOrchestrator = true;
 constexpr bool kSpawns = true;
 constexpr bool kSpawnsNothing = false;
 
-std::string Ranks(int count) { return std::to_string(count) + (count == 1 ? " rank" : " ranks"); }
+std::string Ranks(const Engine& engine) { return Count(static_cast<size_t>(engine.world_size()), "rank"); }
 
-std::string Found(int processes) {
-  return processes == 0 ? "mpirun has not started this process"
-                        : "mpirun has started " + std::to_string(processes) + " process(es)";
+// In the middle of a sentence.
+std::string Started(int processes) {
+  if (processes == 0) return "this process was not started by mpirun";
+  if (processes == 1) return "this process is the only one that mpirun started";
+  return "this process is one of " + std::to_string(processes) + " that mpirun started";
 }
 
 void CheckDevices(const std::vector<tle::SizeType32>& devices, uint32_t nodes, const Engine& engine) {
   if (devices.empty() || devices.size() * nodes == static_cast<size_t>(engine.world_size())) return;
   throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.device_ids",
-                      " names " + std::to_string(devices.size()) + " devices on " + std::to_string(nodes) +
-                          " node(s); the engine has " + Ranks(engine.world_size()) + ". Name one device for each");
+                      " has " + Count(devices.size(), "id") +
+                          (nodes > 1 ? " for each of " + std::to_string(nodes) + " nodes" : "") +
+                          "; expected one for each of the engine's " + Ranks(engine) + ".");
 }
 
-// The processes of mpirun that run the ranks, the first of them as their leader.
+// `participants`: the processes of mpirun that run the ranks; the first leads them.
 void CheckParticipants(const std::vector<tle::SizeType32>& participants, int processes, const Engine& engine) {
   if (participants.empty()) return;
   if (participants.size() != static_cast<size_t>(engine.world_size()))
-    throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.participant_ids",
-                        " names " + std::to_string(participants.size()) + " processes; the engine has " +
-                            Ranks(engine.world_size()) + ". Name one process for each");
+    throw OptionFailure(
+        EXECUTOR_ENGINE_RANKS, "parallel.participant_ids",
+        " has " + Count(participants.size(), "id") + "; expected one for each of the engine's " + Ranks(engine) + ".");
   const auto [least, most] = std::minmax_element(participants.begin(), participants.end());
   if (*least < 0 || *most >= std::max(processes, 1))
     throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.participant_ids",
-                        " names process " + std::to_string(*least < 0 ? *least : *most) + "; " + Found(processes) +
-                            ". Name processes of mpirun, which count from 0");
+                        " has " + std::to_string(*least < 0 ? *least : *most) + "; expected ranks of mpirun, 0 to " +
+                            std::to_string(std::max(processes, 1) - 1) + ", because " + Started(processes) + ".");
 }
 
-// Each process of mpirun is a rank, or one of those that participants names.
+// Every process of mpirun is a rank of the engine, unless participantIds chooses some.
 void CheckLeader(const std::vector<tle::SizeType32>& participants, int processes, const Engine& engine) {
   if (!participants.empty() || engine.world_size() == std::max(processes, 1)) return;
-  const std::string count = std::to_string(engine.world_size());
-  throw Failure(EXECUTOR_ENGINE_RANKS,
-                "the engine has " + Ranks(engine.world_size()) + "; in leader mode each is a process, but " +
-                    Found(processes) + ". Start it with mpirun -n " + count +
-                    (processes == 0 ? ", or leave parallel.mode out: then this process starts the ranks"
-                                    : ", or name the processes that run it in parallel.participantIds"));
+  const std::string fix = processes == 0 ? "remove parallel.mode, so that this process starts the ranks."
+                                         : "choose the processes that run it with parallel.participantIds.";
+  std::string found = Started(processes);
+  found[0] = 'T';
+  throw Failure(EXECUTOR_ENGINE_RANKS, found + "; expected one process for each of the engine's " + Ranks(engine) +
+                                           ", because in leader mode each rank is a process. Start it with mpirun -n " +
+                                           std::to_string(engine.world_size()) + ", or " + fix);
 }
 
 tle::OrchestratorConfig SpawningOrchestrator(const ExecutorParallelConfig& given, int processes,
                                              const std::string& library_dir) {
   if (processes > 1)
     throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.mode",
-                        " is orchestrator under mpirun -n " + std::to_string(processes) +
-                            "; it starts the ranks itself. Start one process, or use leader mode");
+                        " is 'orchestrator', and " + Started(processes) +
+                            "; expected one process, because it starts the ranks itself. Start one, or set "
+                            "parallel.mode to 'leader'.");
   if (given.participant_id_count > 0)
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.participant_ids",
-                        " is set, but the orchestrator starts the ranks itself. Leave it out");
+                        " is set; expected it unset, because the orchestrator starts the ranks itself. Remove it.");
   return tle::OrchestratorConfig(kIsOrchestrator, FindWorkerProgram(given.worker_path, library_dir), nullptr, kSpawns);
 }
 
@@ -73,12 +79,13 @@ tle::OrchestratorConfig SpawningOrchestrator(const ExecutorParallelConfig& given
 tle::OrchestratorConfig OrchestratorUnderMpirun(const std::vector<tle::SizeType32>& participants, int processes) {
   if (processes < 2)
     throw OptionFailure(EXECUTOR_ENGINE_RANKS, "parallel.spawn_processes",
-                        " is false, so mpirun starts the ranks; " + Found(processes) +
-                            ". Start it with mpirun, or leave the option out");
+                        " is false, and " + Started(processes) +
+                            "; expected mpirun to have started the ranks. Use mpirun, or remove the option.");
   if (participants.empty() || std::count(participants.begin(), participants.end(), 0) > 0)
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.participant_ids",
-                        " must name the processes that run the ranks where parallel.spawnProcesses "
-                        "is false; process 0 is their orchestrator, and none of them");
+                        std::string(participants.empty() ? " is unset" : " has 0") +
+                            "; expected the processes that run the ranks, without their orchestrator, 0, because "
+                            "parallel.spawnProcesses is false. Set it.");
   return tle::OrchestratorConfig(MpirunRank() == 0, std::string(), nullptr, kSpawnsNothing);
 }
 

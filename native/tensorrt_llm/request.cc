@@ -36,8 +36,8 @@ class Maker {
     CheckOutput();
     if (given_.lora != nullptr && !engine_.runs_adapters)
       throw OptionFailure(EXECUTOR_UNSUPPORTED, "lora",
-                          " is set; the engine was built without adapters. Build it with --lora_plugin auto and "
-                          "--lora_target_modules, or leave lora out");
+                          " is set; expected it unset, because the engine was built without adapters. Build it with "
+                          "--lora_plugin auto and --lora_target_modules, or remove lora.");
     Pending pending = MakePending();
     tle::Request request({given_.tokens, given_.tokens + given_.token_count},
                          static_cast<tle::SizeType32>(pending.max_tokens));
@@ -72,49 +72,52 @@ class Maker {
                     "The prompt has " + std::to_string(given_.token_count) + " tokens; expected at most " +
                         std::to_string(limits_.max_input_len) + " (maxSeqLen is " +
                         std::to_string(limits_.max_seq_len) +
-                        ", and without chunked context maxNumTokens holds too). Shorten it, or build the engine for "
-                        "more.");
+                        ", and without chunkedContext maxNumTokens is a limit too). Shorten it, or build the engine "
+                        "for more.");
     // A prompt table's virtual tokens lie above the vocabulary.
     if (given_.multimodal == nullptr) tokens_.Tokens("tokens", given_.tokens, given_.token_count);
     executor::CheckLengths(given_, sampling_);
     if (sampling_.set & SAMPLING_MIN_TOKENS && sampling_.min_tokens > 0 && given_.end_id_count > 1)
-      throw OptionFailure(EXECUTOR_UNSUPPORTED, "min_tokens",
-                          " is set with " + std::to_string(given_.end_id_count) +
-                              " end ids; TensorRT-LLM holds one of them back only. Give one, as eos_token_id of "
-                              "generation_config.json, or leave minTokens out");
+      throw OptionFailure(
+          EXECUTOR_UNSUPPORTED, "min_tokens",
+          " is set, and the engine has " + std::to_string(given_.end_id_count) +
+              " end ids; expected one, because TensorRT-LLM suppresses only one. Set one as eos_token_id "
+              "in generation_config.json, or remove minTokens.");
     const auto asked_for = executor::SequencesAskedFor(sampling_);
     if (BeamWidth(sampling_) == 1 && asked_for && asked_for->count > limits_.max_num_sequences)
-      throw OptionFailure(EXECUTOR_INVALID_OPTION, asked_for->field,
-                          " is " + std::to_string(asked_for->count) + "; at most " +
-                              std::to_string(limits_.max_num_sequences) +
-                              " run at once. Ask for fewer, or load the engine with a larger maxBatchSize");
+      throw OptionFailure(
+          EXECUTOR_INVALID_OPTION, asked_for->field,
+          " is " + std::to_string(asked_for->count) + "; expected at most " +
+              std::to_string(limits_.max_num_sequences) +
+              ", because the sequences of a request run together. Ask for fewer, or load the engine with "
+              "a larger maxBatchSize.");
   }
 
-  // TensorRT-LLM finds these in the batch, and ends all requests that run.
+  // TensorRT-LLM would notice these in a step, and end every running request.
   void CheckBeams() const {
     const uint32_t beam_width = BeamWidth(sampling_);
     if (beam_width > limits_.max_beam_width)
       throw OptionFailure(EXECUTOR_INVALID_OPTION, "beam_width",
                           " is " + std::to_string(beam_width) + "; expected at most maxBeamWidth, " +
-                              std::to_string(limits_.max_beam_width));
+                              std::to_string(limits_.max_beam_width) + ".");
     if (beam_width > 1 && given_.draft != nullptr)
       throw OptionFailure(EXECUTOR_INVALID_OPTION, "draft",
-                          " is set with a beamWidth of " + std::to_string(beam_width) +
-                              "; drafts are checked for one output only. Leave one of the two out");
+                          " is set, and beamWidth is " + std::to_string(beam_width) +
+                              "; expected only one of them, because drafts are checked for one output. Remove one.");
   }
 
   void CheckOutput() const {
     const bool needs_generation = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS || output_.top_logprobs > 0;
     if (needs_generation && !limits_.generation_logits)
       throw OptionFailure(EXECUTOR_UNSUPPORTED, output_.top_logprobs > 0 ? "top_logprobs" : "return_generation_logits",
-                          " is set, and the engine does not gather logits; load it with gatherGenerationLogits, or "
-                          "before 0.19 build it with --gather_generation_logits");
+                          " is set; expected it unset, because the engine does not gather logits. Load it with "
+                          "gatherGenerationLogits, or before 0.19 build it with --gather_generation_logits.");
     const bool needs_context = output_.flags & OUTPUT_RETURN_CONTEXT_LOGITS || executor::WantsPromptLogprobs(output_);
     if (needs_context && !engine_.gather_context_logits)
       throw OptionFailure(EXECUTOR_UNSUPPORTED,
                           executor::WantsPromptLogprobs(output_) ? "prompt_logprobs" : "return_context_logits",
-                          " is set, and the engine does not gather the prompt's logits; build it with "
-                          "--gather_context_logits");
+                          " is set; expected it unset, because the engine does not gather the logits of prompts. Build "
+                          "it with --gather_context_logits.");
     tokens_.TopLogprobs(output_);
   }
 
@@ -147,7 +150,7 @@ class Maker {
     output.returnContextLogits = pending.context_logits || pending.prompt_logprobs;
     output.returnGenerationLogits = pending.generation_logits || pending.top_logprobs > 0;
     output.excludeInputFromOutput = true;
-    // Always: how much of the prompt was found in the cache is told nowhere else.
+    // Always, because only these metrics have the number of cached prompt tokens.
     IfHas(output, [](auto& o) -> decltype(void(o.returnPerfMetrics)) { o.returnPerfMetrics = true; });
     if (output_.additional_output_count > 0)
       Need(output, {"additional_outputs", "0.17"}, [&](auto& o) -> decltype(void(o.additionalModelOutputs)) {
@@ -157,15 +160,15 @@ class Maker {
           if (known == limits_.additional_outputs.end())
             throw OptionFailure(
                 EXECUTOR_INVALID_OPTION, "additional_outputs",
-                " names " + std::string(output_.additional_outputs[i]) +
-                    "; expected one that the engine was loaded with. Name it in additionalOutputs of the load");
+                " has '" + std::string(output_.additional_outputs[i]) +
+                    "'; expected outputs that the engine was loaded with. Add it to additionalOutputs of LLM.load.");
           outputs.emplace_back(known->first, known->second);
         }
       });
     return output;
   }
 
-  // The engine watches one end id; the others are stop words of one token, which RowsOf takes off again.
+  // TensorRT-LLM stops at one end id; the others are stop words of one token, which RowsOf removes from the output.
   void SetEnds(tle::Request* request) const {
     tokens_.EndIds(given_);
     if (given_.end_id_count > 0) request->setEndId(given_.end_ids[0]);

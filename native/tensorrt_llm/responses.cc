@@ -21,7 +21,7 @@ double Milliseconds(Pending::Clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-// The adapter's own clocks, which every version has. Usage is known from the start but for the cache's part.
+// By the adapter's own clock, because not every version measures. Only the number of cached tokens comes later.
 void AddUsage(const Pending& pending, ExecutorRowDetails* numbers) {
   const auto now = Pending::Clock::now();
   numbers->set |= DETAILS_USAGE | DETAILS_TIMING;
@@ -41,7 +41,7 @@ void AddPerfMetrics(const tle::Result& result, const Engine& engine, ExecutorRow
     numbers->kv_blocks_allocated = static_cast<uint32_t>(kv_cache.numTotalAllocatedBlocks);
     numbers->kv_blocks_reused = static_cast<uint32_t>(kv_cache.numReusedBlocks);
     numbers->kv_blocks_missed = static_cast<uint32_t>(kv_cache.numMissedBlocks);
-    // Blocks reused in part count whole; the last token is always computed.
+    // A block that is reused in part counts as a whole one; the last token is always computed.
     numbers->cached_tokens = std::min(numbers->prompt_tokens - 1,
                                       numbers->kv_blocks_reused * static_cast<uint32_t>(engine.tokens_per_block));
     IfHas(*r.requestPerfMetrics, [&](const auto& metrics) -> decltype(void(metrics.speculativeDecoding)) {
@@ -53,7 +53,7 @@ void AddPerfMetrics(const tle::Result& result, const Engine& engine, ExecutorRow
   });
 }
 
-// TensorRT-LLM gives the logprobs of the chosen tokens only.
+// TensorRT-LLM returns the logprobs of the chosen tokens only.
 std::vector<executor::TokenLogprob> TopLogprobsOf(const float* logits, const Engine& engine, uint32_t count) {
   std::vector<executor::TokenLogprob> scratch;
   return executor::TopLogprobs(logits, engine.vocab_size, count, executor::LogSumExp(logits, engine.vocab_size),
@@ -65,9 +65,9 @@ void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pend
   const Logits logits(tensor);
   if (logits.rows() != pending.prompt_tokens)
     throw Failure(EXECUTOR_UNSUPPORTED,
-                  "the logits of " + std::to_string(logits.rows()) + " of " + std::to_string(pending.prompt_tokens) +
-                      " prompt tokens have come; those of blocks found in the cache are not computed. Load the engine "
-                      "with kvCache.blockReuse: false",
+                  "TensorRT-LLM returned the logits of " + std::to_string(logits.rows()) + " prompt tokens; expected " +
+                      std::to_string(pending.prompt_tokens) +
+                      ", but it computes none for cached blocks. Load the engine with kvCache.blockReuse: false.",
                   pending.id)
         .About("kv_cache.block_reuse");
   details->numbers.prompt_tokens = pending.prompt_tokens;
@@ -77,7 +77,7 @@ void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pend
                                      logits.row(row) + engine.vocab_size);
   if (!pending.prompt_logprobs) return;
   const uint32_t top_count = pending.top_prompt_logprobs;
-  // Nothing comes before the first token.
+  // The first token has none, because nothing precedes it.
   details->prompt_logprobs.push_back(kNan);
   details->prompt_top_tokens.assign(top_count, -1);
   details->prompt_top_logprobs.assign(top_count, kNan);

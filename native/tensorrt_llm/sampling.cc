@@ -17,8 +17,8 @@ tle::SizeType32 Size(uint32_t value) {
   return static_cast<tle::SizeType32>(std::min<uint32_t>(value, std::numeric_limits<tle::SizeType32>::max()));
 }
 
-// How a token is drawn. These are set on every request: what is unset would be greedy (top-k and top-p 0) with seed 0, and
-// in some versions requests of one batch must set the same fields.
+// How a token is drawn. Every request sets these: unset, sampling would be greedy (top-k and top-p 0) with seed 0, and in some
+// versions the requests of a batch must set the same fields.
 void SetDraw(const ExecutorSampling& given, int vocab_size, tle::SamplingConfig* sampling) {
   const bool has_temperature = given.set & SAMPLING_TEMPERATURE;
   const bool is_greedy = has_temperature && given.temperature == 0;
@@ -59,7 +59,7 @@ void SetBeams(const ExecutorSampling& given, tle::SamplingConfig* sampling) {
     Need(*sampling, {"beam_widths", "0.19"}, [&](auto& s) -> decltype(s.setBeamWidthArray(std::nullopt)) {
       s.setBeamWidthArray(std::vector<tle::SizeType32>(given.beam_widths, given.beam_widths + given.beam_width_count));
     });
-  // 0.13 and 0.14 have it on the request, for samples only; of more beams the first are given.
+  // In 0.13 and 0.14 the request has it instead, only for samples; of several beams RowsOf returns the first.
   if (SequenceCount(given) > 1)
     IfHas(*sampling, [&](auto& s) -> decltype(s.setNumReturnSequences(1)) {
       s.setNumReturnSequences(Size(SequenceCount(given)));
@@ -81,8 +81,8 @@ tle::SamplingConfig MakeSampling(const ExecutorSampling& given, int vocab_size) 
   const uint32_t beam_width = BeamWidth(given);
   if (beam_width > 1 && SequenceCount(given) > beam_width)
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "n",
-                        " is " + std::to_string(given.n) + "; of beamWidth " + std::to_string(beam_width) +
-                            " beams at most as many can be returned. Ask for fewer, or for more beams");
+                        " is " + std::to_string(given.n) + "; expected at most beamWidth, " +
+                            std::to_string(beam_width) + ". Lower it, or raise beamWidth.");
   executor::CheckSampling(given);
   tle::SamplingConfig sampling(Size(beam_width));
   SetDraw(given, vocab_size, &sampling);

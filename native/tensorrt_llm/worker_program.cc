@@ -18,8 +18,8 @@ namespace {
 
 using executor::Failure;
 
-// What the dynamic loader tells of a program instead of running it: a line for each shared library it needs, as ldd prints.
-// Empty where it cannot be asked.
+// Makes the dynamic loader list the shared libraries of a program, one a line as ldd prints them, instead of running it.
+// Empty if that fails.
 std::string LoaderReport(const std::string& program) {
   const SharedLibraryPath library_path;  // as MPI will start it
   int ends[2];
@@ -69,12 +69,13 @@ std::string FindWorkerProgram(const char* given, const std::string& library_dir)
     throw Failure(EXECUTOR_UNAVAILABLE,
                   path +
                       " is not an executable program; expected TensorRT-LLM's executorWorker, which "
-                      "runs the ranks. Set its path, or install the whole wheel.");
+                      "runs the ranks. Set parallel.workerPath, or install the whole wheel.");
   const std::string missing = MissingLibraries(LoaderReport(path));
   if (!missing.empty())
     throw Failure(EXECUTOR_UNAVAILABLE, path + " needs " + missing +
-                                            ", which is not found. Add the directories of these libraries to "
-                                            "LD_LIBRARY_PATH before this process starts; ldd shows what is found.");
+                                            ", which the loader does not find. Add the directories of these "
+                                            "libraries to LD_LIBRARY_PATH before this process starts; ldd shows what "
+                                            "is found.");
   return path;
 }
 

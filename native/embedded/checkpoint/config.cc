@@ -25,16 +25,18 @@ constexpr char kConvertAgain[] = "Convert the model again: npx node-tensorrt-llm
 
 [[noreturn]] void Unsupported(const Fields& fields, const char* name, const std::string& supported) {
   throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
-                fields.Place(name) + " is " + fields.Show(name) + "; the embedded executor runs " + supported + ".");
+                fields.Place(name) + " is " + fields.Show(name) + "; expected " + supported +
+                    ", because the embedded executor runs nothing else. Use another checkpoint of the model, or "
+                    "another model.");
 }
 
-// For what only some value of is run here. A field that is not there may have a fallback, which is one of them.
+// Of a field with few supported values. The fallback, for a field that is missing, is one of them.
 std::string TextOf(const Fields& fields, const char* name, std::initializer_list<std::string_view> supported,
                    const std::optional<std::string>& fallback = std::nullopt) {
   std::string value = fields.Text(name, fallback);
   if (std::find(supported.begin(), supported.end(), value) != supported.end()) return value;
   std::string list;
-  for (const std::string_view entry : supported) list += (list.empty() ? "" : ", ") + std::string(entry);
+  for (const std::string_view entry : supported) list += (list.empty() ? "" : " or ") + std::string(entry);
   Unsupported(fields, name, list);
 }
 
@@ -57,7 +59,7 @@ RopeScaling ReadRopeScaling(const Fields& model) {
   return scaling;
 }
 
-void RefuseWhatIsNotRun(const Fields& model) {
+void RefuseUnsupported(const Fields& model) {
   TextOf(model, "architecture", {"LlamaForCausalLM"});
   TextOf(model, "dtype", {"float32", "float16", "bfloat16"});
   TextOf(model, "hidden_act", {"silu"});
@@ -65,17 +67,17 @@ void RefuseWhatIsNotRun(const Fields& model) {
   for (const char* name : {"attn_bias", "mlp_bias", "qk_layernorm", "residual_mlp", "use_parallel_embedding"})
     if (model.Flag(name)) Unsupported(model, name, "false");
   if (const auto moe = model.OptionalObject("moe"); moe && moe->Size("num_experts", 1) > 1)
-    Unsupported(*moe, "num_experts", "a model without experts");
+    Unsupported(*moe, "num_experts", "1");
   if (const auto quantization = model.OptionalObject("quantization"))
     for (const char* name : {"quant_algo", "kv_cache_quant_algo"})
       if (quantization->Has(name)) Unsupported(*quantization, name, "null");
   if (const auto mapping = model.OptionalObject("mapping"))
     for (const char* name : {"tp_size", "pp_size", "cp_size"})
-      if (mapping->Size(name, 1) > 1) Unsupported(*mapping, name, "an engine of one rank");
+      if (mapping->Size(name, 1) > 1) Unsupported(*mapping, name, "1");
 }
 
 ModelConfig ReadModel(const Fields& fields) {
-  RefuseWhatIsNotRun(fields);
+  RefuseUnsupported(fields);
   ModelConfig model;
   model.dtype = fields.Text("dtype");
   model.hidden_size = fields.Size("hidden_size");

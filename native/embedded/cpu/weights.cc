@@ -60,7 +60,7 @@ class Loader {
         LoadPanels(*matrix, *tensor, panel, count);
         read += count * matrix->panel_bytes();
         if (!on_progress_(static_cast<double>(read) / static_cast<double>(bytes)))
-          throw executor::Failure(EXECUTOR_LOAD_ABORTED, "The load was aborted.");
+          throw executor::Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
       }
     }
     if (model_.tied_head) weights.head = weights.embedding;

@@ -118,7 +118,9 @@ DrawResult StepBuffers::ResultOf(const DrawOnItsWay& draw, size_t row, const std
 
 Failure OutOfHostMemory(uint64_t request_id) {
   return Failure(EXECUTOR_OUT_OF_MEMORY,
-                 "no memory is left for what request " + std::to_string(request_id) + " returns", request_id);
+                 "No memory is left for the outputs of request " + std::to_string(request_id) +
+                     ". Ask for fewer logits or logprobs.",
+                 request_id);
 }
 
 }  // namespace embedded::cuda

@@ -191,7 +191,7 @@ LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, Elem
       loader.Copy(*tensors[i], first, count, is_contiguous ? count : part.width, is_contiguous ? count : part.pitch,
                   weights.memory.as<std::byte>() + offset);
       const double done = static_cast<double>(offset + count * kElementBytes) / static_cast<double>(layout.bytes);
-      if (!on_progress(done)) throw Failure(EXECUTOR_LOAD_ABORTED, "loading was given up");
+      if (!on_progress(done)) throw Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
     }
   }
   Check(cudaStreamSynchronize(stream), "copying the weights to the GPU");

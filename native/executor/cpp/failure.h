@@ -27,7 +27,18 @@ inline std::string OptionName(std::string_view field) {
   return name;
 }
 
-// A failure with a code of the table; its text says what was found, what was expected and how to fix it.
+// "1 rank", "2 ranks".
+inline std::string Count(size_t count, const char* noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+// One wording for a situation that several rooms meet; lib/request/requests.ts has the first too.
+inline constexpr char kClosedMessage[] = "This LLM is closed. Load the engine again with LLM.load().";
+inline constexpr char kLoadAbortedMessage[] = "The load was aborted.";
+inline constexpr char kOutOfMemoryMessage[] = "The process is out of memory. Use a smaller model or a smaller batch.";
+
+// A failure with a code of the table; its text is "FOUND; expected EXPECTED. FIX.", in which what goes without saying is left
+// out.
 class Failure : public std::runtime_error {
  public:
   Failure(ExecutorCode code, const std::string& message, std::optional<uint64_t> request_id = std::nullopt)
@@ -104,11 +115,11 @@ ExecutorCode Guarded(ExecutorError* error, Body body) noexcept {
   } catch (const Failure& failure) {
     return Report(error, failure);
   } catch (const std::bad_alloc&) {
-    return Report(error, EXECUTOR_OUT_OF_MEMORY, "the process has no memory left; use a smaller model or batch");
+    return Report(error, EXECUTOR_OUT_OF_MEMORY, kOutOfMemoryMessage);
   } catch (const std::exception& unexpected) {
     return Report(error, EXECUTOR_INTERNAL, unexpected.what());
   } catch (...) {
-    return Report(error, EXECUTOR_INTERNAL, "what was thrown is no std::exception; please report it");
+    return Report(error, EXECUTOR_INTERNAL, "Something was thrown that is not a std::exception. Please report this.");
   }
 }
 

@@ -44,12 +44,12 @@ class TokenChecks {
         throw OptionFailure(EXECUTOR_INVALID_INPUT, field,
                             "[" + std::to_string(i) + "] is " + std::to_string(tokens[i]) + Expected());
   }
-  // They are the engine's own: no option sets them.
+  // No option sets them: they come with the engine.
   void EndIds(const ExecutorRequest& request) const {
     for (uint32_t i = 0; i < request.end_id_count; ++i)
       if (!Knows(request.end_ids[i]))
         throw Failure(EXECUTOR_INVALID_INPUT,
-                      "End id " + std::to_string(request.end_ids[i]) + " is no token" + Expected());
+                      "End id " + std::to_string(request.end_ids[i]) + " is not a token" + Expected());
   }
   void LogitBias(const ExecutorLogitBias& bias) const {
     for (uint32_t i = 0; i < bias.count; ++i) {
@@ -106,7 +106,18 @@ class TokenChecks {
   int vocab_size_;
 };
 
-// max_tokens and min_tokens, which hold whatever the model.
+inline Failure QueueFull(size_t would_wait, size_t max_queue_size) {
+  return Failure(EXECUTOR_QUEUE_FULL, Count(would_wait, "request") + " would wait; expected at most maxQueueSize, " +
+                                          std::to_string(max_queue_size) + ". Try again later, or raise maxQueueSize.")
+      .About("max_queue_size");
+}
+
+inline Failure IdInUse(uint64_t id) {
+  return Failure(EXECUTOR_INVALID_INPUT,
+                 "Request id " + std::to_string(id) + " is still in use; expected a new one. Choose another.", id);
+}
+
+// max_tokens and min_tokens, whose limits do not depend on the model.
 inline void CheckLengths(const ExecutorRequest& request, const ExecutorSampling& sampling) {
   if (request.max_tokens == 0)
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "max_tokens", " is 0; expected at least 1.");
@@ -116,7 +127,7 @@ inline void CheckLengths(const ExecutorRequest& request, const ExecutorSampling&
                             std::to_string(request.max_tokens) + ".");
 }
 
-// The numbers of a draw: those that are set lie in their ranges.
+// Whether the sampling numbers that are set lie in their ranges.
 inline void CheckSampling(const ExecutorSampling& sampling) {
   const auto check = [&](uint32_t bit, float value, bool is_valid, const char* field, const char* expected) {
     if (!(sampling.set & bit) || is_valid) return;

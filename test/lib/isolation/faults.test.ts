@@ -130,7 +130,10 @@ describe('while no host is there', () => {
       2000,
       async (llm) => {
         const [first, second, third] = [start(llm), start(llm), start(llm)];
-        await assert.rejects(third.result, failsWith('ERR_QUEUE_FULL', 'maxQueueSize'));
+        await assert.rejects(
+          third.result,
+          failsWith('ERR_QUEUE_FULL', '3 requests would wait; expected at most maxQueueSize, 2.'),
+        );
         assert.equal(llm.stats().queuedRequests, 2);
         second.abort();
         assert.equal((await second.result).finishReason, 'cancelled');

@@ -137,20 +137,20 @@ const DAMAGES: Damage[] = [
     edit: (dir) => writeFile(join(dir, 'rank1.engine'), 'the second rank'),
     env: { STAND_IN_GPUS: '8.0 NVIDIA A100' },
     code: 'ERR_ENGINE_RANKS',
-    words: /2 ranks.*this machine has 1 GPU\b/,
+    words: /^This machine has 1 GPU; expected one for each of the engine's 2 ranks\./,
   },
   {
     what: 'a GPU that this version does not run on',
     env: { STAND_IN_GPUS: '7.5 Tesla T4' },
     code: 'ERR_EXECUTOR_UNAVAILABLE',
-    words: /Tesla T4 of compute capability 7\.5; TensorRT-LLM here is 1\.2\.1, and 0\.14 is the last/,
+    words: /^TensorRT-LLM is 1\.2\.1, and GPU 0 is Tesla T4 of compute capability 7\.5; expected up to 0\.14,/,
   },
   {
     what: 'a precision that the GPU lacks',
     config: withModel({ quantization: { quant_algo: 'FP8' } }),
     env: { STAND_IN_GPUS: '8.0 NVIDIA A100' },
     code: 'ERR_MODEL_UNSUPPORTED',
-    words: /quant_algo is FP8, which needs compute capability 8\.9.*NVIDIA A100 of compute capability 8\.0/,
+    words: /NVIDIA A100 of compute capability 8\.0; expected 8\.9 or newer, because .*quant_algo is FP8\./,
   },
   {
     what: 'no GPU',

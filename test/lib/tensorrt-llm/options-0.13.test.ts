@@ -9,7 +9,10 @@ testBeamSearch('TensorRT-LLM 0.13, over the stand-in', (body) => withStandIn('0.
 
 test('what 0.13 lacks is refused with the version that has it', async () => {
   const loads: readonly [LoadOptions, RegExp][] = [
-    [{ guidedDecoding: 'xgrammar' }, /^guidedDecoding is set.*0\.13\.0 does not have it, 0\.16/],
+    [
+      { guidedDecoding: 'xgrammar' },
+      /^guidedDecoding is set; expected it unset, because TensorRT-LLM 0\.13\.0 does not have it; 0\.16 and newer do\./,
+    ],
     [{ kvCache: { uvm: true } }, /^kvCache\.uvm is set.*1\.0/],
     [{ gatherGenerationLogits: true }, /^gatherGenerationLogits is set.*0\.19/],
     [{ failFastOnAttentionWindow: true }, /^failFastOnAttentionWindow is set.*1\.0/],

@@ -91,7 +91,11 @@ test('engines of one rank run in one process, each on the GPU it is given', { sk
 
 describe('options of parallel that do not fit', { skip: withoutMpi }, () => {
   const CASES = [
-    { parallel: { deviceIds: [0] }, code: 'ERR_ENGINE_RANKS', named: 'parallel.deviceIds names 1 devices' },
+    {
+      parallel: { deviceIds: [0] },
+      code: 'ERR_ENGINE_RANKS',
+      named: 'parallel.deviceIds has 1 id; expected one for each of',
+    },
     { parallel: { mode: 'leader' }, code: 'ERR_ENGINE_RANKS', named: 'Start it with mpirun -n 2' },
     { parallel: { participantIds: [0, 1] }, code: 'ERR_INVALID_OPTION', named: 'parallel.participantIds is set' },
     { parallel: { spawnProcesses: false }, code: 'ERR_ENGINE_RANKS', named: 'parallel.spawnProcesses is false' },

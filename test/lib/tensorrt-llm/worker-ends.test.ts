@@ -39,8 +39,8 @@ describe('a worker that ends', { skip: withoutMpi }, () => {
     await assert.rejects(llm.generate({ tokens: [0] }, { maxTokens: 500 }), failsWith('ERR_EXECUTOR_FAILED'));
     await llm.close();
     assert.match(lines[0] ?? '', /^info: .*: orchestrator mode, 2 ranks on 2 x Stand-in H100$/);
-    assert.equal(lines[1], `info: its ranks run in worker processes ${pids.join(', ')}`);
-    assert.match(lines[2] ?? '', /^error: a worker process of the engine has ended/);
+    assert.equal(lines[1], `info: Its ranks run in the worker processes ${pids.join(', ')}.`);
+    assert.match(lines[2] ?? '', /^error: A worker process of the engine has ended/);
   });
 
   // 'abort' ends this process soon after; see docs/several-gpus.md.

@@ -89,7 +89,8 @@ class LateRunner : public ModelRunner {
       std::unique_lock<std::mutex> lock(script->mutex);
       script->changed.wait(lock, [] { return script->released; });
     }
-    if (collected_++ == script->throws_at_collect) throw std::runtime_error("the device is lost");
+    if (collected_++ == script->throws_at_collect)
+      throw executor::Failure(EXECUTOR_FAILED, "The device is lost. Restart it.");
     const Copied step = std::move(steps_.front());
     steps_.pop_front();
     for (const BlockCopy& copy : step.copies)

@@ -142,6 +142,8 @@ TEST_P(LateRunnerTest, ALostDeviceEndsAllRequestsAndTakesNoMore) {
       const TestResult& result = client->results[id];
       ASSERT_TRUE(result.error.has_value());
       EXPECT_EQ(result.error->code, EXECUTOR_FAILED);
+      EXPECT_STREQ(result.error->message, at_submit ? "A step failed: the device is lost. Load the engine again."
+                                                    : "A step failed: The device is lost. Restart it.");
       for (const auto& [index, sequence] : result.sequences)
         EXPECT_EQ(sequence.tokens, TextOf(*request, index, sequence.tokens.size()));
     }

@@ -35,7 +35,7 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
       {"", "The prompt has 256 tokens; ", EXECUTOR_PROMPT_TOO_LONG, [](TestRequest* r) { r->tokens.assign(256, 1); }},
       {"tokens", "tokens[1] is 101", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[1] = 101; }},
       {"tokens", "tokens[2] is -1", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->tokens[2] = -1; }},
-      {"", "End id 101 is no token; ", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->end_ids = {101}; }},
+      {"", "End id 101 is not a token; ", EXECUTOR_INVALID_INPUT, [](TestRequest* r) { r->end_ids = {101}; }},
       {"max_tokens", "maxTokens is ", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->request.max_tokens = 0; }},
       {"temperature", "temperature is ", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.temperature = -1; }},
       {"temperature", "temperature is ", EXECUTOR_INVALID_OPTION,
@@ -71,9 +71,9 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
          r->request.bad_tokens = {bad_words, empty, 1};
        }},
       {"n", "n is 0", EXECUTOR_INVALID_OPTION, [](TestRequest* r) { r->sampling.set |= SAMPLING_N; }},
-      {"n", "n is 65; expected 1 to maxBatchSize, 64: ", EXECUTOR_INVALID_OPTION,
+      {"n", "n is 65; expected 1 to maxBatchSize, 64, ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->sampling.set |= SAMPLING_N, r->sampling.n = 65; }},
-      {"best_of", "bestOf is 65; expected 1 to maxBatchSize, 64: ", EXECUTOR_INVALID_OPTION,
+      {"best_of", "bestOf is 65; expected 1 to maxBatchSize, 64, ", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) {
          r->sampling.set |= SAMPLING_N | SAMPLING_BEST_OF, r->sampling.n = 1, r->sampling.best_of = 65;
        }},

@@ -49,7 +49,7 @@ void ExpectFailure(const executor::Failure& failure, ExecutorCode code, const ch
 
 TEST(EngineFit, NeedsAGpuForEachRank) {
   ExpectFailure(Refusal(EngineOf(4), {kL4, kL4}), EXECUTOR_ENGINE_RANKS,
-                "4 ranks, each of which needs a GPU of its own; this machine has 2 GPUs");
+                "This machine has 2 GPUs; expected one for each of the engine's 4 ranks. ");
   EXPECT_EQ(Refusal(EngineOf(2), {kL4, kL4}).code(), EXECUTOR_OK);
 }
 
@@ -75,9 +75,10 @@ TEST(EngineFit, RefusesDeviceIdsThatAreNone) {
     const ExecutorParallelConfig parallel = DeviceIds(ids);
     return Refusal(EngineOf(static_cast<int>(ids.size())), devices, "1.2.1", &parallel);
   };
-  ExpectFailure(refusal({9}), EXECUTOR_INVALID_OPTION, "parallel.deviceIds names 9; this machine has 9 GPUs");
-  ExpectFailure(refusal({-1}), EXECUTOR_INVALID_OPTION, "names -1");
-  ExpectFailure(refusal({1, 1}), EXECUTOR_INVALID_OPTION, "names 1 twice");
+  ExpectFailure(refusal({9}), EXECUTOR_INVALID_OPTION,
+                "parallel.deviceIds has 9; expected 0 to 8, because this machine has 9 GPUs.");
+  ExpectFailure(refusal({-1}), EXECUTOR_INVALID_OPTION, "parallel.deviceIds has -1; ");
+  ExpectFailure(refusal({1, 1}), EXECUTOR_INVALID_OPTION, "parallel.deviceIds has 1 twice; ");
   ExpectFailure(refusal({8}), EXECUTOR_INVALID_OPTION, "built for machines of 8 GPUs");
   EXPECT_EQ(refusal({7, 0}).code(), EXECUTOR_OK);
 }
@@ -112,16 +113,17 @@ TEST_P(EngineFitGeneration, RunsOnTheVersionsMadeForIt) {
     ExpectFailure(failure, EXECUTOR_UNAVAILABLE, refusal);
 }
 
-INSTANTIATE_TEST_SUITE_P(, EngineFitGeneration,
-                         testing::Values(GenerationCase{70, "0.13.0", "needs 8.0 (Ampere) or, up to 0.14, 7.5"},
-                                         GenerationCase{61, "1.2.1", "GPU 0 is a GPU of compute capability 6.1"},
-                                         GenerationCase{75, "0.13.0", nullptr}, GenerationCase{75, "0.14.0", nullptr},
-                                         GenerationCase{75, "0.15.0", "0.14 is the last"},
-                                         GenerationCase{75, "1.2.0rc4", "TensorRT-LLM here is 1.2.0rc4, and 0.14"},
-                                         GenerationCase{80, "0.13.0", nullptr}, GenerationCase{90, "1.2.1", nullptr},
-                                         GenerationCase{100, "0.16.0", "0.17 is the first"},
-                                         GenerationCase{121, "0.13.0", "Blackwell"},
-                                         GenerationCase{120, "0.17.0", nullptr}));
+INSTANTIATE_TEST_SUITE_P(
+    , EngineFitGeneration,
+    testing::Values(
+        GenerationCase{70, "0.13.0", "expected 8.0 (Ampere) or newer, or 7.5 (Turing) with TensorRT-LLM up to 0.14."},
+        GenerationCase{61, "1.2.1", "GPU 0 is a GPU of compute capability 6.1"}, GenerationCase{75, "0.13.0", nullptr},
+        GenerationCase{75, "0.14.0", nullptr},
+        GenerationCase{75, "0.15.0",
+                       "TensorRT-LLM is 0.15.0, and GPU 0 is a GPU of compute capability 7.5; expected up to 0.14"},
+        GenerationCase{75, "1.2.0rc4", "TensorRT-LLM is 1.2.0rc4, and GPU 0"}, GenerationCase{80, "0.13.0", nullptr},
+        GenerationCase{90, "1.2.1", nullptr}, GenerationCase{100, "0.16.0", "expected 0.17 or newer, for Blackwell."},
+        GenerationCase{121, "0.13.0", "Blackwell"}, GenerationCase{120, "0.17.0", nullptr}));
 
 struct PrecisionCase {
   const char* dtype;
@@ -161,17 +163,16 @@ INSTANTIATE_TEST_SUITE_P(, EngineFitPrecision,
 TEST(EngineFit, NamesTheFieldTheNeedAndTheGpuOfAPrecision) {
   Engine engine = EngineOf(2);
   engine.quant_algo = "FP8";
-  ExpectFailure(
-      Refusal(engine, {kL4, kA100}), EXECUTOR_MODEL_UNSUPPORTED,
-      "pretrained_config.quantization.quant_algo is FP8, which needs compute capability 8.9 or later; GPU 1 is "
-      "NVIDIA A100 of compute capability 8.0");
+  ExpectFailure(Refusal(engine, {kL4, kA100}), EXECUTOR_MODEL_UNSUPPORTED,
+                "GPU 1 is NVIDIA A100 of compute capability 8.0; expected 8.9 or newer, because "
+                "pretrained_config.quantization.quant_algo is FP8.");
 }
 
 TEST(EngineFit, RefusesARankThatIsLargerThanItsGpu) {
   Engine engine = EngineOf();
   engine.largest_rank_bytes = 141'200'000'000;
   ExpectFailure(Refusal(engine, {kA100}), EXECUTOR_OUT_OF_MEMORY,
-                "a rank of 141.2 GB; GPU 0 (NVIDIA A100) has 80.0 GB");
+                "GPU 0 (NVIDIA A100) has 80.0 GB; expected at least 141.2 GB, the size of a rank of engines/model.");
   ExecutorConfig streams_weights{};
   streams_weights.size = sizeof(streams_weights);
   streams_weights.set = CONFIG_GPU_WEIGHTS_FRACTION;
@@ -182,7 +183,7 @@ TEST(EngineFit, DoubtsWeightOnlyQuantizationOnTuring) {
   Engine engine = EngineOf();
   EXPECT_EQ(DoubtsOf(engine, {0}, {kT4}), "");
   engine.quant_algo = "W8A16";
-  EXPECT_NE(DoubtsOf(engine, {0}, {kT4}).find("hold no code of W8A16"), std::string::npos);
+  EXPECT_NE(DoubtsOf(engine, {0}, {kT4}).find("have no code for W8A16"), std::string::npos);
   EXPECT_EQ(DoubtsOf(engine, {0}, {kA100}), "");
 }
 

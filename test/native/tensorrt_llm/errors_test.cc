@@ -38,7 +38,7 @@ TEST(Errors, TakeALostGpuForTheEndOfTheExecutor) {
       EXECUTOR_INTERNAL, 7);
   EXPECT_EQ(failure.code(), EXECUTOR_FAILED);
   EXPECT_EQ(failure.request_id(), 7u);
-  EXPECT_NE(std::string(failure.what()).find("start it again"), std::string::npos) << failure.what();
+  EXPECT_NE(std::string(failure.what()).find("start a new one"), std::string::npos) << failure.what();
 }
 
 struct Told {
@@ -52,9 +52,14 @@ class ErrorsByTheirWords : public testing::TestWithParam<Told> {};
 TEST_P(ErrorsByTheirWords, HaveACodeAndAFix) {
   const auto failure = FailureOf(GetParam().text, EXECUTOR_INTERNAL);
   EXPECT_EQ(failure.code(), GetParam().code) << failure.what();
-  const std::string message = "TensorRT-LLM: " + MessageOf(GetParam().text) + ". ";
-  EXPECT_EQ(std::string(failure.what()).substr(0, message.size()), message);
-  EXPECT_GT(std::string(failure.what()).size(), message.size());
+  std::string message = "TensorRT-LLM: " + MessageOf(GetParam().text);
+  if (message.back() != '.') message += '.';
+  message += ' ';
+  const std::string what = failure.what();
+  EXPECT_EQ(what.substr(0, message.size()), message);
+  EXPECT_GT(what.size(), message.size());
+  EXPECT_EQ(what.back(), '.');
+  EXPECT_EQ(what.find(".."), std::string::npos) << what;
 }
 
 // As TensorRT-LLM words them; the places in its sources are left out.

@@ -219,7 +219,8 @@ TEST(Executor, CountsOnlyWhatWaitsAgainstTheQueueAndGivesACancelledRequestsPlace
   ASSERT_EQ(client->Submit(TestRequest(1, {0}, 60)), EXECUTOR_OK);
   ASSERT_EQ(client->Submit(TestRequest(2, {0}, 60)), EXECUTOR_OK);
   EXPECT_EQ(client->Submit(TestRequest(3, {0}, 60)), EXECUTOR_QUEUE_FULL);
-  EXPECT_NE(client->message().find("maxQueueSize is 1"), std::string::npos) << client->message();
+  EXPECT_NE(client->message().find("2 requests would wait; expected at most maxQueueSize, 1."), std::string::npos)
+      << client->message();
   EXPECT_EQ(client->stats().active_requests, 1u);
   EXPECT_EQ(client->stats().queued_requests, 1u);
   client->Cancel(2);

@@ -35,8 +35,9 @@ class RequestExtrasTest : public testing::Test {
     EXPECT_EQ(failure.request_id(), 1u);
     const std::string message = failure.what();
     EXPECT_EQ(failure.field(), field);
-    EXPECT_EQ(message.find(executor::OptionName(field) + " is set; "), 0u) << message;
-    EXPECT_NE(message.find(", " + version + " and later do"), std::string::npos) << message;
+    EXPECT_EQ(message.find(executor::OptionName(field) + " is set; expected it unset, because TensorRT-LLM "), 0u)
+        << message;
+    EXPECT_NE(message.find("; " + version + " and newer do."), std::string::npos) << message;
   }
 
   Engine engine_ = TestEngine().Read();

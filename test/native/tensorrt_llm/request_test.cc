@@ -178,8 +178,8 @@ TEST_F(RequestTest, IsRefusedForWhatItsVersionLacksNamingTheFirstThatHasIt) {
   EXPECT_EQ(failure.code(), EXECUTOR_UNSUPPORTED);
   EXPECT_EQ(failure.request_id(), 5u);
   EXPECT_STREQ(failure.what(),
-               "cacheSalt is set; TensorRT-LLM 0.13.0 does not have it, 1.1 and later do. Leave it out, or install a "
-               "later version");
+               "cacheSalt is set; expected it unset, because TensorRT-LLM 0.13.0 does not have it; 1.1 and newer do. "
+               "Remove it, or install a newer version.");
 }
 
 TEST_F(RequestTest, IsRefusedForASamplingFieldThatItsVersionLacks) {

@@ -57,16 +57,21 @@ std::vector<Device> FindDevices() {
   return devices;
 }
 
-Device OpenDevice(int id) {
-  const std::vector<Device> devices = FindDevices();
+const Device& DeviceOf(const std::vector<Device>& devices, int id) {
   if (id < 0 || static_cast<size_t>(id) >= devices.size()) {
     std::string names;
     for (const Device& device : devices)
       names += (names.empty() ? "" : ", ") + std::to_string(device.id) + " (" + device.name + ")";
-    throw Failure(EXECUTOR_INVALID_OPTION, "deviceIds holds " + std::to_string(id) + "; expected one of " + names +
-                                               ". Check CUDA_VISIBLE_DEVICES, which renumbers GPUs.");
+    throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.device_ids",
+                                  " has " + std::to_string(id) + "; expected one of " + names +
+                                      ". Check CUDA_VISIBLE_DEVICES, which renumbers GPUs.");
   }
-  const Device& device = devices[static_cast<size_t>(id)];
+  return devices[static_cast<size_t>(id)];
+}
+
+Device OpenDevice(int id) {
+  const std::vector<Device> devices = FindDevices();
+  const Device& device = DeviceOf(devices, id);
   CheckDevice(device, Element::kFloat16);
   Check(cudaSetDevice(id), "opening the GPU");
   Check(ProbeKernel(), "looking for machine code for this GPU");
@@ -77,7 +82,7 @@ void CheckDevice(const Device& device, Element type) {
   const std::string found = device.name + " (" + device.uuid + ") has compute capability " + device.architecture_text();
   if (device.architecture < kOldestArchitecture)
     throw Failure(EXECUTOR_UNAVAILABLE,
-                  found + "; expected 7.5 or newer. Use another GPU (deviceIds), or executor: 'cpu'.");
+                  found + "; expected 7.5 or newer. Use another GPU (parallel.deviceIds), or executor: 'cpu'.");
   if (type == Element::kBfloat16 && device.architecture < kOldestBfloat16Architecture)
     throw Failure(EXECUTOR_MODEL_UNSUPPORTED, found +
                                                   ", and the engine's data type is bfloat16; expected 8.0 or newer. " +

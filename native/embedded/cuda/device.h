@@ -26,19 +26,21 @@ struct Device {
 // All of them, in CUDA's order. Asks the driver first and throws as CheckDriver does. Makes no CUDA context.
 std::vector<Device> FindDevices();
 
-// Makes device `id` the calling thread's, and its context. Throws executor::Failure with EXECUTOR_INVALID_OPTION where there is no
-// such device, and otherwise as CheckDevice does.
+// The device `id`. Throws executor::Failure with EXECUTOR_INVALID_OPTION, about parallel.device_ids, if there is none.
+const Device& DeviceOf(const std::vector<Device>& devices, int id);
+
+// Makes device `id` the calling thread's, and creates its context. Throws executor::Failure as DeviceOf and CheckDevice do.
 Device OpenDevice(int id);
 
-// Throws executor::Failure: EXECUTOR_UNAVAILABLE where the GPU is older than any this library is made for, and
-// EXECUTOR_MODEL_UNSUPPORTED where it cannot compute in `type`.
+// Throws executor::Failure: EXECUTOR_UNAVAILABLE if the GPU is older than any that this library is built for,
+// EXECUTOR_MODEL_UNSUPPORTED if it cannot compute in `type`.
 void CheckDevice(const Device& device, Element type);
 
 struct MemoryInfo {
   size_t free_bytes;
   size_t total_bytes;
 };
-MemoryInfo DeviceMemory();  // of the calling thread's device, whoever uses it
+MemoryInfo DeviceMemory();  // of the calling thread's device
 
 }  // namespace embedded::cuda
 

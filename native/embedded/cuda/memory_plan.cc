@@ -25,13 +25,14 @@ void CheckShape(const ModelConfig& model) {
     if (depth % kDepthMultiple != 0)
       throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
                     std::string("The model's ") + field + " is " + std::to_string(depth) +
-                        "; the CUDA executor expects a multiple of 8. Use executor: 'cpu'.");
+                        "; expected a multiple of 8, because the CUDA executor needs it. Use executor: 'cpu'.");
   };
   check_depth("hidden_size", model.hidden_size);
   check_depth("num_attention_heads * head_size", model.heads * model.head_dim);
   if (model.head_dim > kLargestHeadDim)
-    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, "The model's head_size is " + std::to_string(model.head_dim) +
-                                                  "; the CUDA executor expects at most 256. Use executor: 'cpu'.");
+    throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
+                  "The model's head_size is " + std::to_string(model.head_dim) +
+                      "; expected at most 256, the most that the CUDA executor supports. Use executor: 'cpu'.");
 }
 
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
@@ -43,9 +44,9 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device) {
   const Limits& limits = options.limits;
   CheckShape(model);
   if (limits.max_num_tokens > kLargestStep)
-    throw Failure(EXECUTOR_INVALID_OPTION, "max_num_tokens is " + std::to_string(limits.max_num_tokens) +
-                                               "; a GPU's step has at most " + std::to_string(kLargestStep) +
-                                               ". Ask for fewer");
+    throw executor::OptionFailure(
+        EXECUTOR_INVALID_OPTION, "max_num_tokens",
+        " is " + std::to_string(limits.max_num_tokens) + "; expected at most " + std::to_string(kLargestStep) + ".");
   MemoryPlan plan{};
   plan.element = ElementOf(model, device);
   plan.weight_bytes = WeightBytes(model);
@@ -70,15 +71,18 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device) {
                   device.name + " has " + Mebibytes(free_bytes) + " free; expected " + Mebibytes(plan.weight_bytes) +
                       " for the weights, " + Mebibytes(needed - plan.weight_bytes) + " to work in and at least " +
                       Mebibytes(block_bytes + (1 << 20) - 1) +
-                      " for the KV cache. Stop what else uses the GPU, use another one (deviceIds), or lower "
+                      " for the KV cache. Stop what else uses the GPU, use another one (parallel.deviceIds), or lower "
                       "maxNumTokens or maxBatchSize.");
   plan.kv.blocks =
       ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, free_bytes - needed, kKvMemoryFraction});
-  if (plan.kv.bytes() > free_bytes - needed)  // kv_cache.max_tokens alone sets no limit by memory
-    throw Failure(EXECUTOR_OUT_OF_MEMORY,
-                  "A KV cache of " + std::to_string(plan.kv.blocks) + " blocks of 64 tokens takes " +
-                      Mebibytes(plan.kv.bytes()) + "; " + device.name + " has " + Mebibytes(free_bytes - needed) +
-                      " left for it. Lower kv_cache.max_tokens, or stop what else uses the GPU.");
+  if (plan.kv.bytes() >
+      free_bytes - needed)  // kvCache.maxTokens and kvCache.maxBytes are not limited by the free memory
+    throw executor::OptionFailure(EXECUTOR_OUT_OF_MEMORY, "kv_cache",
+                                  " needs " + Mebibytes(plan.kv.bytes()) + " for " + std::to_string(plan.kv.blocks) +
+                                      " blocks of 64 tokens; expected at most " + Mebibytes(free_bytes - needed) +
+                                      ", which " + device.name +
+                                      " has left. Lower kvCache.maxTokens or kvCache.maxBytes, or stop what else uses "
+                                      "the GPU.");
   plan.limits.max_blocks = std::min(sequence_blocks, plan.kv.blocks);
   plan.work_bytes = work_bytes(plan.kv.blocks);
   return plan;

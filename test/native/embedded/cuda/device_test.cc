@@ -67,6 +67,15 @@ TEST(Device, OfTuringRunsFloat16ButNoBfloat16) {
                 "dtype: 'float16'");
 }
 
+TEST(Device, ThatDoesNotExistNamesItsOptionAndTheOthers) {
+  const std::vector<Device> devices = {Named("NVIDIA H200", 90)};
+  EXPECT_EQ(DeviceOf(devices, 0).name, "NVIDIA H200");
+  for (const int id : {-1, 1})
+    ExpectFailure([&] { DeviceOf(devices, id); }, EXECUTOR_INVALID_OPTION,
+                  "parallel.deviceIds has " + std::to_string(id) + "; expected one of 0 (NVIDIA H200).",
+                  "parallel.device_ids");
+}
+
 TEST(Device, ThatIsPartOfAGpuIsKnownByItsName) {
   EXPECT_TRUE(Named("NVIDIA H200 MIG 1g.18gb", 90).is_mig());
   EXPECT_FALSE(Named("NVIDIA H200", 90).is_mig());
@@ -85,7 +94,8 @@ TEST(Device, OfThisMachineOpensOrSaysWhyNot) {
     const Device opened = OpenDevice(0);
     EXPECT_GT(opened.multiprocessors, 0);
     EXPECT_GT(DeviceMemory().total_bytes, 0u);
-    ExpectFailure([&] { OpenDevice(static_cast<int>(devices.size())); }, EXECUTOR_INVALID_OPTION, opened.name);
+    ExpectFailure([&] { OpenDevice(static_cast<int>(devices.size())); }, EXECUTOR_INVALID_OPTION, opened.name,
+                  "parallel.device_ids");
   } catch (const executor::Failure& failure) {
     EXPECT_EQ(failure.code(), EXECUTOR_UNAVAILABLE) << failure.what();
   }

@@ -305,7 +305,22 @@ TEST_F(ModelRunner, AMissingDeviceIsNamed) {
   parallel.device_id_count = 1;
   TableClient client(directory.path(), CudaTable(), [](ExecutorConfig* config) { config->parallel = &parallel; });
   EXPECT_EQ(client.code(), EXECUTOR_INVALID_OPTION);
-  EXPECT_NE(client.message().find("deviceIds holds 77"), std::string::npos) << client.message();
+  EXPECT_NE(client.message().find("parallel.deviceIds has 77; expected one of "), std::string::npos)
+      << client.message();
+  EXPECT_STREQ(client.error().field, "parallel.device_ids");
+}
+
+TEST_F(ModelRunner, AKvCacheThatDoesNotFitNamesItsOption) {
+  TemporaryDirectory directory;
+  ModelOf(kHalf).Write(directory.path());
+  static ExecutorKvCacheConfig kv{};
+  kv.size = sizeof(kv);
+  kv.set = KV_CACHE_MAX_TOKENS;
+  kv.max_tokens = 4'000'000'000;
+  TableClient client(directory.path(), CudaTable(), [](ExecutorConfig* config) { config->kv_cache = &kv; });
+  EXPECT_EQ(client.code(), EXECUTOR_OUT_OF_MEMORY);
+  EXPECT_EQ(client.message().rfind("kvCache needs ", 0), 0u) << client.message();
+  EXPECT_STREQ(client.error().field, "kv_cache");
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | 
 }
 
 /**
- * The program that runs an executor for `isolation: 'process'`: it lies beside the addon. If it is missing, the load says so.
+ * The program that runs an executor for `isolation: 'process'`: it is beside the addon. If it is missing, the load says so.
  * @throws {LLMError} what loadAddon throws.
  */
 export const hostProgram = (): string => join(addonDirectory(), 'node_tensorrt_llm_host');

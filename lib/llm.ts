@@ -35,7 +35,7 @@ export interface CloseOptions {
 
 const closeChecks: Checks<CloseOptions> = { drainMs: integer(0, MAX_COUNT) };
 
-// For the executor to end what it runs once it was told to; it takes a step or two.
+// For the executor to end cancelled requests, which takes a step or two.
 const SHUTDOWN_DEADLINE_MS = 10_000;
 
 /** A loaded engine. Requests run together, so start as many as you like. */

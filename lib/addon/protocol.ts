@@ -146,7 +146,7 @@ export interface NativeSession {
   shareId(): number;
   stats(): Stats;
   close(deadlineMs: number): Promise<void>;
-  /** Blocks. `'process'` closes the executor for all who use it. */
+  /** Blocks. `'process'` closes the executor for every environment. */
   closeNow(deadlineMs: number, ending: 'thread' | 'process'): void;
 }
 

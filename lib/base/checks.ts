@@ -1,10 +1,10 @@
 import { LLMError } from './errors.js';
 
-/** What a value must be, in words for the error, how to tell, and what it is read as. */
+/** What a value must be: in words for the error, as a test, and what it is read as. */
 export interface Check<T, Read = T> {
   readonly expected: string;
   holds(value: unknown): value is T;
-  /** Of a value that holds: what goes on, a copy where the caller could change it later. `name` is for errors. */
+  /** Reads a value that holds; a copy if the caller could change it later. `name` is for errors. */
   read(value: T, name: string): Read;
 }
 /** A check for each option, which is read as it is given. */
@@ -107,7 +107,7 @@ export function record<C extends AnyChecks, O extends AnyChecks = Record<never, 
   });
 }
 
-/** Copies the options that are set, each checked; a name nobody knows is an error, since it is mostly a misspelled one. */
+/** Copies the options that are set, each checked; an unknown name is an error, because it is usually misspelled. */
 export function readOptions<C extends AnyChecks>(options: unknown, checks: C, where: string): ReadOf<C> {
   if (options === undefined) return {};
   if (!isObject(options)) {
@@ -155,7 +155,7 @@ function unknownOption(name: string, known: readonly string[], where: string): L
 
 const MAX_SHOWN = 80;
 
-/** A bad value as a message prints it: on one line, cut where it is long. */
+/** A bad value as a message prints it: on one line, cut if it is long. */
 export function show(value: unknown): string {
   const text = showWhole(value);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 3)}...` : text;

@@ -17,7 +17,7 @@ export const isJsonObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 interface Fallback<T> {
-  /** What an absent or null field stands for; without it the field is required. */
+  /** The value of an absent or null field; without it the field is required. */
   fallback?: T;
 }
 
@@ -50,7 +50,7 @@ export class JsonFields {
     return this.object[name] !== undefined && this.object[name] !== null;
   }
 
-  /** Reads the field where it is there. */
+  /** Reads the field if it is present. */
   maybe<T>(name: string, read: (name: string) => T): T | undefined {
     return this.has(name) ? read(name) : undefined;
   }
@@ -99,7 +99,7 @@ export class JsonFields {
     throw this.error(name, expected, value === undefined ? this.context.code : 'ERR_MODEL_UNSUPPORTED');
   }
 
-  /** The object in this field; an empty one where the field is absent. */
+  /** The object in this field; an empty one if the field is absent. */
   child(name: string): JsonFields {
     const value = this.object[name] ?? {};
     if (!isJsonObject(value)) throw this.error(name, 'an object');
@@ -113,7 +113,7 @@ export class JsonFields {
 
 const MAX_NESTING = 500; // far above any of these files, and far below what ends the stack of code that recurses
 
-/** Told by the text, which for a tokenizer of 128,000 tokens takes a sixth of the time that its values would. */
+/** Scans the text, which for a tokenizer of 128,000 tokens takes a sixth of the time of walking its values. */
 function isNestedTooDeep(text: string): boolean {
   let depth = 0;
   for (let at = 0; at < text.length && depth <= MAX_NESTING; at++) {
@@ -149,7 +149,7 @@ export function parseJsonObject(text: string, context: JsonContext): JsonFields 
   throw new LLMError(context.code, `${context.file} holds ${show(value)}; expected a JSON object. ${context.fix}`);
 }
 
-/** The text of a file, or undefined where there is no such file. */
+/** The text of a file, or undefined if it does not exist. */
 export async function readTextIfThere(file: string, code: ErrorCode): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
@@ -161,7 +161,7 @@ export async function readTextIfThere(file: string, code: ErrorCode): Promise<st
   }
 }
 
-/** The object a JSON file holds, or undefined where there is no such file. */
+/** The object that a JSON file holds, or undefined if the file does not exist. */
 export async function readJsonIfThere(context: JsonContext): Promise<JsonFields | undefined> {
   const text = await readTextIfThere(context.file, context.code);
   return text === undefined ? undefined : parseJsonObject(text, context);

@@ -35,7 +35,7 @@ export interface TokenLogprob {
   top?: { token: number; text: string; logprob: number }[];
 }
 
-/** The new part of one output since the last chunk was read; steps that nobody read are merged into one chunk. */
+/** The new part of one output since the last chunk was read; unread steps are merged into one chunk. */
 export interface Chunk {
   /** Which of the request's outputs this continues. */
   index: number;

@@ -6,7 +6,7 @@ import { unavailable } from './unavailable.js';
 export interface CudaHeaders {
   /** The first holds cuda_fp16.h, the others what that includes. */
   includeDirs: readonly string[];
-  /** As "12.9"; undefined where no header tells. */
+  /** As "12.9"; undefined if no header has it. */
   version: string | undefined;
 }
 

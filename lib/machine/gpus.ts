@@ -1,6 +1,6 @@
 import { runProgram } from './programs.js';
 
-/** A GPU as nvidia-smi tells it. */
+/** A GPU, as nvidia-smi reports it. */
 export interface Gpu {
   /** nvidia-smi's number, in the order of the PCI bus. */
   index: number;
@@ -20,7 +20,7 @@ export interface Gpus {
 
 const FIELDS = 'index,name,compute_cap,memory.total,memory.free,driver_version';
 
-/** What nvidia-smi tells; a text saying why it tells nothing. */
+/** What nvidia-smi reports, or a text that says why it reports nothing. */
 export async function findGpus(): Promise<Gpus | string> {
   const [listed, summary] = await Promise.all([
     runProgram('nvidia-smi', [`--query-gpu=${FIELDS}`, '--format=csv,noheader,nounits']),

@@ -5,16 +5,16 @@ export interface Mpi {
   /** The first line of `mpirun --version`. */
   name: string;
   isOpenMpi: boolean;
-  /** Open MPI's daemon, which starts workers from a process that mpirun did not start; undefined where it is not on PATH. */
+  /** Open MPI's daemon, which starts workers from a process that mpirun did not start; undefined if it is not on PATH. */
   daemon: string | undefined;
 }
 
-/** Undefined where there is no mpirun. */
+/** Undefined if there is no mpirun. */
 export async function findMpi(): Promise<Mpi | undefined> {
   const ran = await runProgram('mpirun', ['--version']);
   if (!ran) return undefined;
   const lines = ran.output.trim().split('\n');
-  const version = lines.find((line) => /^\s*Version:/.test(line)); // MPICH's launcher tells it on a line of its own
+  const version = lines.find((line) => /^\s*Version:/.test(line)); // MPICH's launcher prints it on a line of its own
   return {
     name: [lines[0]?.trim(), version?.trim()].filter(Boolean).join(' '),
     isOpenMpi: ran.output.includes('Open MPI'),

@@ -20,11 +20,11 @@ export interface RunOptions {
   timeoutMs?: number;
   /** Ends it when it aborts; then its reason is thrown. */
   signal?: AbortSignal | undefined;
-  /** Told what it writes, as it comes. */
+  /** Called with what the program writes, as it arrives. */
   onOutput?: ((text: string) => void) | undefined;
 }
 
-/** Runs a program to its end. Undefined where there is none of that name. */
+/** Runs a program to its end. Undefined if it could not be started. */
 export async function runProgram(
   program: string,
   args: readonly string[],

@@ -2,7 +2,7 @@ import { type Ran, runProgram } from './programs.js';
 
 /** Where `python3` keeps its packages. */
 export interface PythonPackages {
-  /** The directory of the package tensorrt_llm; undefined where it is not installed. */
+  /** The directory of the package tensorrt_llm; undefined if it is not installed. */
   tensorrtLlm: string | undefined;
   /** The Python they are of. */
   prefix: string;
@@ -12,7 +12,7 @@ export interface PythonPackages {
   libDir: string | undefined;
 }
 
-// find_spec of a package at the top imports nothing. The working directory, which -c puts first, is no place of packages.
+// find_spec of a package at the top imports nothing. The working directory, which -c puts first, is removed: it must not be searched.
 const QUERY = `
 import importlib.util, json, sys, sysconfig
 sys.path = [dir for dir in sys.path if dir]
@@ -21,7 +21,7 @@ found = spec.submodule_search_locations if spec and spec.origin else []
 print(json.dumps([list(found)[:1], sys.prefix, sys.path, sysconfig.get_config_var("LIBDIR")]))
 `;
 
-/** Undefined where there is no `python3`, or it does not answer. */
+/** Undefined if there is no `python3`, or if it fails. */
 export async function findPythonPackages(): Promise<PythonPackages | undefined> {
   const ran = await runProgram('python3', ['-c', QUERY]);
   return ran && read(ran);

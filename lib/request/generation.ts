@@ -100,14 +100,14 @@ export class RequestGeneration implements Generation {
       if (this.#request.outcome) settle();
       else this.#request.onOutcome = settle;
     });
-    promise.catch(() => {}); // the iterator tells the failure too, and a reader may have chosen that
+    promise.catch(() => {}); // not unhandled: a reader of the iterator gets the failure from it
     return promise;
   }
 }
 
 /** The reader's end of one request. wake() runs no user code: settling a promise only queues a microtask. */
 class ChunkReader implements AsyncIterator<Chunk, undefined> {
-  readonly #generation: Generation; // so that who holds the reader holds the Generation
+  readonly #generation: Generation; // so that holding the reader keeps the Generation
   readonly #request: RunningRequest;
   #left = false;
 
@@ -132,7 +132,7 @@ class ChunkReader implements AsyncIterator<Chunk, undefined> {
     });
   }
 
-  /** The loop was left: the request is cancelled, and whoever still waits is at the end. */
+  /** The loop was left: cancels the request, and ends a `next()` that still waits. */
   return(): Promise<Step> {
     this.#left = true;
     this.wake();

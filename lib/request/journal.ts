@@ -1,28 +1,28 @@
-/** Tokens: where one more would not fit, the journal is emptied. */
+/** In tokens: when the next would not fit, the journal is emptied. */
 const CAPACITY = 4096;
 const FIELDS = 4;
 
-/** Whose tokens the journal keeps. */
+/** The request whose tokens the journal keeps. */
 export interface JournalOwner {
-  /** The owner's number in the journal; -1 where the journal has nothing of it. The journal's to set. */
+  /** The owner's number in the journal; -1 if the journal has none of its tokens. Set by the journal. */
   journalNumber: number;
   /** Takes tokens that its reader has already, and their text. */
   addRead(tokens: readonly number[], text: string): void;
 }
 
 /**
- * Tokens that went straight to their readers, of all requests, in the order they came. The results get them later, many
- * steps at once: what a result is kept in goes cold from step to step, where this is written to one place after the other.
+ * Tokens that readers have received, of all requests, in order. The results get them later, many steps at once: writing to
+ * each result in each step would touch memory that has left the processor's caches, where the journal writes in sequence.
  */
 export class Journal {
   readonly #owners: JournalOwner[] = [];
-  /** Of the steps that are in it. */
+  /** [steps] */
   readonly #texts: string[] = [];
   #lastText: string | undefined;
   #count = 0;
-  /** [tokens]: the owner's number, the token, and where its text begins and ends in that of its step. */
+  /** [tokens]: the owner's number, the token, and where its text begins and ends in the step's. */
   readonly #tokens = new Int32Array(CAPACITY * FIELDS);
-  /** [steps]: tokens before the end of each. */
+  /** [steps]: how many tokens the journal has up to the end of each. */
   readonly #stepEnds = new Int32Array(CAPACITY);
 
   add(owner: JournalOwner, token: number, stepText: string, begin: number, end: number): void {
@@ -40,7 +40,7 @@ export class Journal {
     this.#stepEnds[this.#texts.length - 1] = ++this.#count;
   }
 
-  /** Gives the owners what is theirs. */
+  /** Gives the owners their tokens. */
   empty(): void {
     const owners = this.#owners.map((owner) => ({ owner, tokens: [] as number[], texts: [] as string[] }));
     let at = 0;

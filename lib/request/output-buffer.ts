@@ -6,8 +6,8 @@ export class OutputBuffer {
   /** The output's place in the result. */
   index: number;
   readonly #nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined;
-  // What is kept is kept in few objects and outside of V8's heap where it can be: what survives a scavenge costs time, and
-  // makes V8 enlarge the memory that it allocates from until that is no longer in the processor's cache.
+  // Few objects, and tokens outside of V8's heap: what survives a scavenge costs time, and makes V8 enlarge the space that it
+  // allocates from until it no longer fits in the processor's cache.
   readonly #readText: string[] = [];
   #unreadText = '';
   readonly #tokens = new TokenList();
@@ -46,7 +46,7 @@ export class OutputBuffer {
     this.#tokens.add(token);
   }
 
-  /** Adds what its reader has already. */
+  /** Adds what its reader has received already. */
   addRead(tokens: readonly number[], text: string): void {
     for (const token of tokens) this.#tokens.add(token);
     this.#readTokens = this.#tokens.length;
@@ -140,7 +140,7 @@ class TokenList {
     return this.#tokens[index] as number;
   }
 
-  /** Token by token: there are mostly too few for a bulk copy to pay. */
+  /** Copies token by token: mostly there are too few for a bulk copy to be faster. */
   from(first: number): Int32Array {
     const tokens = new Int32Array(this.length - first);
     for (let i = 0; i < tokens.length; i++) tokens[i] = this.#tokens[first + i] as number;

@@ -22,7 +22,7 @@ export interface AnswerOptions {
   readonly maxLogitsBytes: number;
 }
 
-/** The logits of a request come to more than it may have. */
+/** The logits of a request take more than `maxLogitsBytes`. */
 export const logitsLimit = (bytes: number, maxLogitsBytes: number, details: ErrorDetails): LLMError =>
   new LLMError(
     'ERR_LOGITS_LIMIT',
@@ -91,7 +91,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
     this.#submittedAt = performance.now();
   }
 
-  /** What nobody has read yet; undefined if there is nothing. */
+  /** What has not been read yet; undefined if there is nothing. */
   take(): Chunk | undefined {
     if (!this.#hasUnread || this.#silent || (this.#isChoosing && !this.outcome)) return undefined;
     for (let i = 0; i < this.#outputs.length; i++) {
@@ -202,12 +202,12 @@ export class RunningRequest implements RequestSink, JournalOwner {
     this.#end(() => ({ error: reason }));
   }
 
-  /** Ends it with what its readers get thrown, behind what has come. */
+  /** Ends it with an error, which its readers get after everything that has arrived. */
   fail(makeError: (partial: Result) => LLMError): void {
     this.#end(() => ({ error: makeError(this.#result()) }));
   }
 
-  /** Ends the request where the logits come to more than it may have. */
+  /** Ends the request if its logits take more than `maxLogitsBytes`; then false. */
   #takesLogits({ data }: Logits): boolean {
     this.#logitsBytes += data.byteLength;
     if (this.#logitsBytes <= this.#options.maxLogitsBytes) return true;

@@ -25,7 +25,7 @@ export const architectureOf = (computeCapability: string): Architecture | undefi
 const order = ([major = 0, minor = 0]: readonly number[]): number => major * 1000 + minor;
 const shown = (version: readonly number[]): string => version.join('.');
 
-/** Why this version of TensorRT-LLM does not run on GPUs of this compute capability; undefined where it does. */
+/** Why this version of TensorRT-LLM does not run on GPUs of this compute capability; undefined if it does. */
 export function whyNotOn(computeCapability: string, version: string): string | undefined {
   const architecture = architectureOf(computeCapability);
   const { name, versions } = architecture ?? { name: `compute capability ${computeCapability}`, versions: undefined };

@@ -52,7 +52,7 @@ export interface BuildInputs extends Compilable {
   root: string;
   libraryDir: string;
   cudaIncludeDirs: readonly string[];
-  /** Libraries that the executor library is to name, since the loader does not find them by itself. */
+  /** Libraries to link into the executor library, because the loader does not find them by itself. */
   needs: readonly string[];
 }
 

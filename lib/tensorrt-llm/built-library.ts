@@ -22,7 +22,7 @@ export interface BuiltLibrary {
 
 export const factsPath = (dir: string): string => join(dir, FACTS);
 
-/** Undefined where there is no such file, as beside a library that CMake built by hand, or it is damaged. */
+/** Undefined if the file is missing, as beside a library that was built by hand with CMake, or damaged. */
 export function readBuiltLibrary(dir: string): BuiltLibrary | undefined {
   try {
     return JSON.parse(readFileSync(factsPath(dir), 'utf8')) as BuiltLibrary;

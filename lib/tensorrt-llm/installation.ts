@@ -24,13 +24,13 @@ export interface Installation {
   version: string | undefined;
   /** Holds libtensorrt_llm.so. */
   libraryDir: string;
-  /** Undefined where there are none, as in the wheel of 0.13. */
+  /** Undefined if there are none, as in the wheel of 0.13. */
   headers: Headers | undefined;
   /** libnvinfer_plugin_tensorrt_llm.so, without which no engine runs. */
   plugin: string | undefined;
   /** What orchestrator mode starts for each GPU. */
   worker: string | undefined;
-  /** Places of packages that may hold what TensorRT-LLM needs. */
+  /** Package directories that may hold what TensorRT-LLM needs. */
   packageDirs: readonly string[];
   /** Holds libpython. */
   pythonLibraryDir: string | undefined;
@@ -105,7 +105,7 @@ export interface Compilable {
 
 /**
  * The headers, of the version that the library has.
- * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` where there are none, their version is unknown, or it is another than the wheel's.
+ * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` if there are none, or if their version is unknown or not the wheel's.
  */
 export function requireHeaders({ root, version, headers }: Installation, include: string | undefined): Compilable {
   const checkout = (tag: string): string =>

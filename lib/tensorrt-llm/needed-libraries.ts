@@ -17,7 +17,7 @@ export interface NeededLibraries {
 /** The driver brings it, so a machine without a GPU lacks it, and an image is often built on one. */
 export const DRIVER_LIBRARY = 'libcuda.so.1';
 
-/** Asks the loader, in a process of its own that runs none of their code. Undefined where there is no ldd to ask with. */
+/** Asks the loader, in a process of its own that runs none of their code. Undefined if there is no ldd. */
 export async function findNeededLibraries(installation: Installation): Promise<NeededLibraries | undefined> {
   const dirs = await searchedDirs(installation);
   const { libraryDir, plugin } = installation;

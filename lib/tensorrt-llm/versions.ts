@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 /** Where the headers say of which version they are. */
 export const VERSION_HEADER = 'tensorrt_llm/executor/version.h';
 
-/** The version of a directory of headers; undefined where it has no version.h, as a checkout has none. */
+/** The version of a directory of headers; undefined if it has no version.h, like a checkout. */
 export const versionOfHeaders = (includeDir: string): string | undefined =>
   quoted(join(includeDir, VERSION_HEADER), /kTensorRtLlmVersion\s*=\s*"([^"]+)"/);
 
@@ -32,7 +32,7 @@ function quoted(file: string, pattern: RegExp): string | undefined {
   }
 }
 
-/** What is to be said of a version that native/tensorrt_llm was not written for; undefined for one it was. */
+/** A warning about a version that native/tensorrt_llm was not written for; undefined for the others. */
 export function doubtOf(version: string): string | undefined {
   const [major = Number.NaN, minor = Number.NaN] = version.split('.').map(Number);
   const number = major * 1000 + minor;

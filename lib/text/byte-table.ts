@@ -6,7 +6,7 @@ export interface ByteTable {
   readonly bytes: Uint8Array;
   /** `[vocabSize + 1]`: token t is `bytes[offsets[t]]` up to `bytes[offsets[t + 1]]`. */
   readonly offsets: Uint32Array;
-  /** `[vocabSize]`: 1 where the token is no text (an end or role mark). */
+  /** `[vocabSize]`: 1 if the token is not text (an end or role mark). */
   readonly special: Uint8Array;
   /** Whether a space that comes first in a text is dropped: SentencePiece puts one there. */
   readonly stripLeadingSpace: boolean;
@@ -20,7 +20,7 @@ export interface AddedToken {
 
 /** The parts of `tokenizer.json` that say what a token is in bytes. */
 export interface Vocabulary {
-  /** What the model's tokens are called, by id; ids nobody has are holes. */
+  /** What the model's tokens are called, by id; unused ids are holes. */
   names: (string | undefined)[];
   addedTokens: AddedToken[];
   decoder: unknown;
@@ -95,7 +95,7 @@ const BYTE_OF_CHARACTER: Int16Array = (() => {
 
 const UTF8 = new TextEncoder();
 
-/** Each writes what `text` stands for into `out`, from its start, and returns how many bytes that is. */
+/** Each writes the bytes of `text` to the start of `out`, and returns their number. */
 const WRITE: Record<DecodeRules['spelling'], (text: string, out: Uint8Array) => number> = {
   text: (text, out) => UTF8.encodeInto(text, out).written,
   'byte-level': (text, out) => {
@@ -117,7 +117,7 @@ const WRITE: Record<DecodeRules['spelling'], (text: string, out: Uint8Array) => 
 /**
  * Blocks the calling thread: about 50 ms for a vocabulary of 128,000.
  * @param file named in errors.
- * @throws {LLMError} `ERR_TOKENIZER_INVALID` where the decoder is no map from tokens to bytes.
+ * @throws {LLMError} `ERR_TOKENIZER_INVALID` if the decoder does not map tokens to bytes.
  */
 export const buildByteTable = ({ names, addedTokens, decoder }: Vocabulary, file: string): ByteTable => {
   const rules = decodeRules(decoder, file);

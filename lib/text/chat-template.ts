@@ -56,7 +56,7 @@ export class ChatTemplate {
       throw new LLMError('ERR_INVALID_INPUT', `templateVars is ${show(templateVars)}; expected an object.`);
     }
     try {
-      // The library's own strftime_now speaks the language of the process, transformers' always English.
+      // The library's own strftime_now uses the language of the process; that of transformers is always English.
       this.#compiled ??= new Template(`{% set strftime_now = english_strftime_now %}\n${this.source}`);
       return this.#compiled.render({
         ...this.specialTokens,

@@ -23,7 +23,7 @@ namespace addon {
 
 struct Sequence {
   bool ended = false;
-  std::optional<text::TextStream> text;  // none where there is no tokenizer
+  std::optional<text::TextStream> text;  // none without a tokenizer
 };
 
 // Where the events of a request go: to the sink of the environment that made it.
@@ -35,8 +35,8 @@ struct Route {
 };
 
 struct SessionCounters {
-  uint64_t discarded_tokens;  // came after their request had ended for its reader
-  uint64_t unknown_rows;      // were for no request that is known
+  uint64_t discarded_tokens;  // arrived after their request had ended for its reader
+  uint64_t unknown_rows;      // of unknown requests
 };
 
 // Where the executor runs.
@@ -98,7 +98,7 @@ class ExecutorSession {
 
   std::shared_mutex intake_;  // shared by calls into the executor, exclusive to end them
   bool closed_ = false;       // under intake_
-  std::mutex close_mutex_;    // held by the one who closes
+  std::mutex close_mutex_;    // held while closing
 
   std::mutex routes_mutex_;  // taken after intake_
   std::unordered_map<uint64_t, Route> routes_;

@@ -132,7 +132,7 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
       } catch (const std::exception& unexpected) {
         failed.emplace(EXECUTOR_INTERNAL, unexpected.what());
       }
-      // Moved, so that whoever closes the session holds the last reference.
+      // Moved, so that the closing thread holds the last reference.
       EventLoopQueue::Job settle = [task, deferred, session = std::move(session), failed](Napi::Env loop_env,
                                                                                           Napi::Function) mutable {
         if (failed) {

@@ -32,7 +32,7 @@ class EventsBySink {
 
 namespace {
 
-// Long: a wait ends by itself when there are rows, and by interrupt when the session closes.
+// Long, because a wait ends as soon as there are rows, and interrupt ends it when the session closes.
 constexpr uint32_t kWaitMs = 60'000;
 
 void AddMatrix(const ExecutorTensor& tensor, uint32_t rows, Events* events) {
@@ -90,7 +90,7 @@ void AddStart(uint64_t id, const ExecutorRowDetails& details, Events* events) {
                           static_cast<double>(details.cached_tokens), timed ? details.queue_ms : 0.0});
 }
 
-// Posts one row of a sequence that has not ended. Answers whether a stop string ended it here.
+// Posts one row of a sequence that has not ended. Returns whether a stop string ended it.
 bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* events) {
   const uint64_t id = batch.request_ids[row];
   const uint32_t sequence = batch.sequences[row];
@@ -112,7 +112,7 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* even
   }
   if (details != nullptr && details->prompt_logprobs != nullptr) AddPromptLogprobs(id, *details, events);
   if (details != nullptr && details->additional_output_count > 0) AddAdditionalOutputs(id, sequence, *details, events);
-  // A beam can still become another one: its tokens count when it has ended.
+  // A beam's tokens can still be replaced until it has ended.
   if ((batch.flags[row] & ROW_REPLACES_TOKENS) && batch.finish[row] == FINISH_NONE) return false;
   const size_t text_begin = events->text.size();
   bool stopped = false;
@@ -171,7 +171,7 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
   std::vector<uint64_t> stopped;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
-    // What a row needs went cold since the last step. Looked up for all rows ahead of its use, it comes together.
+    // The routes have left the CPU's caches since the last step. Looking all of them up first overlaps the cache misses.
     found_.clear();
     for (uint32_t row = 0; row < batch.row_count; ++row) {
       const auto found = routes_.find(batch.request_ids[row]);
@@ -222,7 +222,7 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
   CancelInExecutor(stopped);
 }
 
-// The executor is at its end: every request ends with what it said, and Submit says it again.
+// The executor has failed: every request ends with its error, and so does every later Submit.
 void ExecutorSession::FailAll(const executor::Failure& failure) {
   EventsBySink outgoing;
   {

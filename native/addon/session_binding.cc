@@ -11,7 +11,7 @@
 namespace addon {
 namespace {
 
-// For a session that nobody closed.
+// For a session that was not closed explicitly.
 constexpr auto kCloseDeadline = std::chrono::seconds(5);
 
 std::chrono::milliseconds Milliseconds(const Napi::Value& value) {

@@ -1,5 +1,5 @@
-// The blocks of the paged KV cache (arXiv:2309.06180): which are free, and who holds the others. Their memory is the
-// model runner's.
+// The blocks of the paged KV cache (arXiv:2309.06180): which are free, and how often the others are held. Their memory
+// belongs to the model runner.
 #ifndef EMBEDDED_KV_BLOCKS_H_
 #define EMBEDDED_KV_BLOCKS_H_
 
@@ -9,8 +9,8 @@
 
 namespace embedded {
 
-// Which blocks are free, and how many block tables hold each of the others. Last freed, first used: its memory is warm,
-// and what was never used is never touched.
+// Which blocks are free, and how many block tables hold each of the others. Last freed, first used: it is likely
+// still in a CPU cache, and memory that was never needed stays untouched.
 class BlockPool {
  public:
   BlockPool(int blocks, int tokens_per_block) : blocks_(blocks), tokens_per_block_(tokens_per_block) {}

@@ -51,14 +51,14 @@ class ModelRunner {
 
   virtual const RunnerInfo& info() const = 0;
 
-  // Whether a token can be drawn so while the one before it is on the device only. Where not, a step with the sequence
-  // is submitted only when all its tokens are known. Any thread may ask.
+  // Whether a token can be drawn this way while the one before it is only on the device. If not, a step with the sequence
+  // is submitted only when all its tokens are known. Any thread may call it.
   virtual bool DrawsAhead(const SamplingParams& sampling) const = 0;
 
   // Takes a step whose entries are RequestSequences, at most max_steps_in_flight before one is collected. What the step
   // and its requests hold is read during the call only, but for Request::prompt_output, which the runner shares until
-  // the step is collected. A runner that computes within the call gives up when `abandon` becomes true. Throws when
-  // nothing can run any more.
+  // the step is collected. A runner that computes within the call stops when `abandon` becomes true. Throws when no
+  // step can run any more.
   virtual void Submit(const Step& step, const std::atomic<bool>& abandon) = 0;
 
   // Waits for the oldest step that is not collected. No results where it was abandoned. Throws like Submit.
@@ -71,7 +71,7 @@ struct RunnerOptions {
   std::string engine_dir;
   ModelConfig model;
   Limits limits;
-  std::function<bool(double)> on_progress;  // 0 to 1; false gives the load up with EXECUTOR_LOAD_ABORTED
+  std::function<bool(double)> on_progress;  // 0 to 1; false aborts the load with EXECUTOR_LOAD_ABORTED
 };
 
 // A kind of device that the embedded executor runs on.

@@ -3,8 +3,8 @@
 //
 // The rules of the boundary:
 //  1. Only plain data crosses it: no C++ type, no exception, no ownership of memory.
-//  2. A struct that starts with `size` holds sizeof(the struct) where whoever fills it was compiled. Fields are only
-//     ever added at the end; a reader takes what lies past `size` as unset.
+//  2. A struct that starts with `size` holds sizeof(the struct) as the code that fills it was compiled. Fields are only
+//     ever added at the end; a reader treats fields beyond `size` as unset.
 //  3. `set` is a presence bit mask: a field whose bit is clear is unset, and the executor's own default holds. Fields
 //     without a bit always hold. A null group is a group with nothing set.
 //  4. What a caller passes is read during the call only. What `wait` gives is valid until the next `wait`, what
@@ -110,7 +110,7 @@ typedef struct ExecutorTable {
   void (*destroy)(Executor* executor);
 } ExecutorTable;
 
-// What a shared library of an executor exports. Null if it does not speak abi_version.
+// What a shared library of an executor exports. Returns null if it does not support abi_version.
 typedef const ExecutorTable* (*ExecutorTableFunction)(uint32_t abi_version);
 #define EXECUTOR_TABLE_SYMBOL "executor_table"
 

@@ -8,8 +8,8 @@
 
 namespace executors {
 
-// `path` is that of a shared library, or empty for the CPU executor. A library stays open for good: its threads may outlive
-// whoever asked for it. Throws executor::Failure with EXECUTOR_UNAVAILABLE.
+// `path` is that of a shared library, or empty for the CPU executor. A library is never closed, because its threads may run
+// longer than the environment that opened it. Throws executor::Failure with EXECUTOR_UNAVAILABLE.
 const ExecutorTable* OpenExecutor(const std::string& path);
 
 }  // namespace executors

@@ -4,9 +4,9 @@
 
 namespace adapter {
 
-// While one lives, a process that its thread forks has no standard input, and its output goes to this process's standard error.
-// Node.js keeps its own three streams from the programs it starts. Open MPI's daemon would open something else of its own
-// under their numbers, read and write it for them, and hang as soon as a worker writes.
+// While one exists, a process that its thread forks has no standard input, and its output goes to this process's standard
+// error. Node.js marks its three standard streams close-on-exec, so Open MPI's daemon would open other files under
+// their numbers, use those as its streams, and hang as soon as a worker writes.
 class DaemonStreams {
  public:
   DaemonStreams();

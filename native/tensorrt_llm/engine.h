@@ -26,7 +26,7 @@ struct Engine {
   bool gather_context_logits;
   bool gather_generation_logits;
   bool paged_context_fmha;  // what chunked context and block reuse need
-  bool runs_adapters;       // others take LoRA adapters too, ignore them, and say nothing
+  bool runs_adapters;       // other engines accept LoRA adapters, but ignore them
 
   int world_size() const { return tensor_parallel_size * pipeline_parallel_size * context_parallel_size; }
   // Columns of logits: the head's rows are filled up so that they split evenly between the ranks.

@@ -23,8 +23,8 @@ namespace adapter {
 
 using Log = std::function<void(ExecutorLogLevel, const std::string&)>;
 
-// The table's functions as members; they throw executor::Failure. Responses are heard by whoever waits: there is no thread
-// of the adapter's own.
+// The table's functions as members; they throw executor::Failure. The adapter has no thread of its own: the thread in Wait
+// receives the responses.
 class TensorRtLlmExecutor {
  public:
   explicit TensorRtLlmExecutor(const ExecutorConfig& config);
@@ -55,9 +55,9 @@ class TensorRtLlmExecutor {
   void EndAllWithFailure();
   void CancelInLibrary(const Pending& pending) noexcept;
 
-  // With mutex_ held. Nothing more comes then.
+  // With mutex_ held. If so, no response can come any more.
   bool HasWorkerEnded();
-  // The library's own shutdown, with listening_ and mutex_ held. It need not return where workers are gone.
+  // The library's own shutdown, with listening_ and mutex_ held. It may never return if workers have ended.
   void StopLibrary(std::chrono::steady_clock::time_point deadline);
 
   Engine engine_;
@@ -67,7 +67,7 @@ class TensorRtLlmExecutor {
   std::string device_;
   std::shared_ptr<tle::Executor> executor_;
   std::shared_ptr<Workers> workers_;  // null: there are none
-  bool leads_ = false;                // a rank that only follows takes no requests
+  bool leads_ = false;                // other ranks take no requests
   size_t max_queue_size_;
 
   std::mutex listening_;  // one thread at a time awaits responses; taken before mutex_
@@ -76,7 +76,7 @@ class TensorRtLlmExecutor {
   std::condition_variable changed_;
   Ids ids_{0};
   executor::BatchBuilder batch_builder_;
-  executor::BatchBuilder reading_;  // what the last wait gave
+  executor::BatchBuilder reading_;  // what the last wait returned
   adapter::Stats stats_;
   uint64_t completed_requests_ = 0;
   uint64_t step_ = 0;  // how often responses have come
@@ -86,7 +86,7 @@ class TensorRtLlmExecutor {
   bool has_stopped_ = false;  // and so have the workers
   bool closing_ = false;
   bool shut_down_ = false;
-  std::optional<executor::Failure> failure_;  // nothing runs any more
+  std::optional<executor::Failure> failure_;  // no request can run any more
 };
 
 }  // namespace adapter

@@ -17,7 +17,7 @@ using executor::Failure;
 constexpr char kSetUp[] = "Rebuild the executor: npx node-tensorrt-llm setup";
 constexpr int kSignals[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
 
-std::mutex* const handlers_mutex = new std::mutex;  // never destroyed: threads may outlive static destructors
+std::mutex* const handlers_mutex = new std::mutex;  // never destroyed: threads may still run after static destructors
 int scopes = 0;                                     // of SavedSignalHandlers, that have not ended
 struct sigaction saved_handlers[std::size(kSignals)];
 
@@ -41,7 +41,7 @@ void CheckLibraryVersion() {
 }
 
 void LoadPlugins(const std::string& library_dir) {
-  static std::mutex* const mutex = new std::mutex;  // never destroyed: threads may outlive static destructors
+  static std::mutex* const mutex = new std::mutex;  // never destroyed: threads may still run after static destructors
   static bool loaded = false;
   const std::lock_guard<std::mutex> lock(*mutex);
   if (loaded) return;

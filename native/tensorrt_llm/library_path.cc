@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kVariable[] = "LD_LIBRARY_PATH";
 
-// Every program looks there by itself.
+// Every program searches these anyway.
 bool IsOfTheSystem(const std::string& directory) {
   return directory.rfind("/lib", 0) == 0 || directory.rfind("/usr/lib", 0) == 0;
 }

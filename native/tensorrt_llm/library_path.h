@@ -7,9 +7,9 @@
 
 namespace adapter {
 
-// While one lives, LD_LIBRARY_PATH names the directories too that this process has its own libraries from, behind those of the
-// user. The executor library finds TensorRT-LLM and what that needs by its search path, which a program of TensorRT-LLM's
-// own, such as executorWorker, does not have.
+// While one exists, LD_LIBRARY_PATH also has the directories of the libraries that this process has loaded, after the user's.
+// The executor library finds TensorRT-LLM and its dependencies by its own search path, which TensorRT-LLM's programs, such as
+// executorWorker, do not have.
 class SharedLibraryPath {
  public:
   SharedLibraryPath();

@@ -16,10 +16,10 @@ struct Loaded {
   std::shared_ptr<Workers> workers;  // null: the ranks run in this process, or mpirun started them
 };
 
-// Blocks for as long as the library loads, minutes for a large model. `on_progress` is told every 100 ms how much of the rank
-// files was read, up to 0.95, and 1 at the end; where it answers false, the load is left to itself, and what it makes is
-// destroyed at its end.
-// Throws executor::Failure, with EXECUTOR_LOAD_ABORTED then, and with EXECUTOR_UNAVAILABLE where a worker ends.
+// Blocks until the engine is loaded, minutes for a large model. Calls `on_progress` every 100 ms with the fraction of the rank
+// files that was read, up to 0.95, and with 1 at the end; if it returns false, the load goes on in the background and its
+// result is destroyed.
+// Throws executor::Failure: EXECUTOR_LOAD_ABORTED in that case, EXECUTOR_UNAVAILABLE if a worker ends.
 Loaded Load(const Engine& engine, const tle::ExecutorConfig& config, const std::function<bool(double)>& on_progress);
 
 }  // namespace adapter

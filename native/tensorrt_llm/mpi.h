@@ -1,4 +1,4 @@
-// MPI in this process. TensorRT-LLM starts it for every engine, one that has a single rank included.
+// MPI in this process. TensorRT-LLM starts it for every engine, even one of a single rank.
 #ifndef ADAPTER_MPI_H_
 #define ADAPTER_MPI_H_
 
@@ -10,18 +10,18 @@ namespace adapter {
 int MpirunProcesses();
 // How many of them run on this machine, this one among them.
 int MpirunProcessesHere();
-// Which of them this is; 0 where mpirun has not started it.
+// Which of them this is; 0 if mpirun has not started it.
 int MpirunRank();
 
 enum class Spawning { kNever, kStartsRanks };
 
-// Starts MPI where the library links it and nobody has yet: Open MPI's variables first, each that the user has not set. Whoever
-// starts MPI ends it: the library would take over SIGABRT and SIGSEGV, and end MPI at exit under executors that still run.
-// Throws executor::Failure with EXECUTOR_UNAVAILABLE for another MPI than Open MPI, and where ranks are to be started and
-// the programs that Open MPI starts them by are missing: without them it would end this process.
+// Starts MPI if the library links it and it is not running yet, after setting those of Open MPI's variables that the user has
+// not set. TensorRT-LLM must not start it: it would take over SIGABRT and SIGSEGV, and end MPI at exit while executors still run.
+// Throws executor::Failure with EXECUTOR_UNAVAILABLE for another MPI than Open MPI, and if ranks must be started but the
+// programs that Open MPI starts them with are missing: without them it would end this process.
 void StartMpi(Spawning spawning);
 
-// Counts an executor as alive: while one is, MPI is not ended at exit.
+// While one exists, MPI is not ended at exit.
 class LiveExecutor {
  public:
   LiveExecutor();

@@ -12,7 +12,7 @@
 
 namespace adapter {
 
-// What requests are held to, beyond the engine's own.
+// Limits of requests, besides those of the engine.
 struct RequestLimits {
   int max_seq_len;
   int max_input_len;

@@ -14,9 +14,8 @@ namespace adapter {
 
 using executor::BatchRow;
 
-// One row for each sequence the result speaks of; none for one that has ended before. `cancelled` is given since others
-// write pending->cancelled meanwhile. Throws executor::Failure, which ends
-// the request, for output that cannot be given as asked.
+// One row for each sequence of the result that has not ended yet. `cancelled` is a parameter because other threads write
+// pending->cancelled. Throws executor::Failure, which ends the request, for output that TensorRT-LLM did not return as asked.
 std::vector<BatchRow> RowsOf(const tle::Result& result, const Engine& engine, bool cancelled, Pending* pending);
 
 // The row that ends a request with an error.

@@ -6,8 +6,8 @@
 
 namespace adapter {
 
-// `given`, or where a wheel has it: beside the directory of libtensorrt_llm.so. Throws executor::Failure with
-// EXECUTOR_UNAVAILABLE if it cannot be run, or lacks a shared library: MPI would wait for it for good.
+// `given`, or the program of the wheel, beside the directory of libtensorrt_llm.so. Throws executor::Failure with
+// EXECUTOR_UNAVAILABLE if it cannot be run or lacks a shared library, because MPI would wait for it forever.
 std::string FindWorkerProgram(const char* given, const std::string& library_dir);
 
 }  // namespace adapter

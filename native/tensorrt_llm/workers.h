@@ -1,5 +1,5 @@
 // The processes in which orchestrator mode runs the ranks on this machine. MPI starts them, as grandchildren of this process,
-// and tells nobody of their end: who waits for their responses would wait for good.
+// and does not report their end: awaitResponses would wait for them forever.
 #ifndef ADAPTER_WORKERS_H_
 #define ADAPTER_WORKERS_H_
 
@@ -13,7 +13,7 @@
 
 namespace adapter {
 
-// A process by its id and when it started, in ticks: ids are given again.
+// A process by its id and when it started, in ticks: ids are reused.
 struct Process {
   pid_t pid;
   uint64_t start;
@@ -26,15 +26,15 @@ class Workers {
   // run on other machines.
   Workers(std::string program, size_t count);
 
-  // Looks for those that have started, and how much each has read. Answers whether one of those seen before has ended.
+  // Finds those that have started, and how much each has read. Returns whether one found earlier has ended.
   bool Look();
-  // Of those that Look has found. Answers whether one has ended.
+  // Returns whether one that Look has found has ended.
   bool HasOneEnded() const;
   // By all of them.
   uint64_t BytesRead() const;
   std::vector<pid_t> pids() const;
-  // Where a worker of any engine has ended by itself, Open MPI ends all others of this process, and may leave a request for new
-  // ones unanswered meanwhile. Waits for that, for a few seconds at most.
+  // After a worker of any engine has crashed, Open MPI ends all other workers of this process, and may not answer a request
+  // for new ones until then. Waits for that, a few seconds at most.
   void AwaitOthersEnd() const;
 
  private:

@@ -15,8 +15,8 @@ TextStream::TextStream(std::shared_ptr<const Vocabulary> vocabulary, std::shared
 }
 
 std::optional<StopMatch> TextStream::Push(const int32_t* tokens, size_t count, std::string* out) {
-  // What is held back lies in the matcher, as the start of a stop string. It goes out first and its new end comes back,
-  // so that `out` is the only buffer.
+  // The matcher holds back text that may be the start of a stop string. Append it first, and give its new end back to the
+  // matcher afterwards, so that `out` is the only buffer.
   if (matcher_) out->append(matcher_->held());
   for (size_t i = 0; i < count; ++i) {
     const size_t begin = out->size();

@@ -75,7 +75,7 @@ async function publish(temporary: string, out: string): Promise<void> {
   }
 }
 
-/** Gives `out` the place of nothing or of an empty directory; false where there is more. */
+/** Renames to `out`, which must be missing or an empty directory; else returns false. */
 async function renamed(temporary: string, out: string): Promise<boolean> {
   try {
     await rename(temporary, out);

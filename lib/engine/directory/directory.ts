@@ -25,14 +25,14 @@ export interface EngineDirectory {
   readonly rankFiles: readonly string[];
   /** Undefined for a directory that another tool made. */
   readonly manifest: Manifest | undefined;
-  /** Absolute path of tokenizer.json; undefined where there is none, and the engine takes and gives tokens only. */
+  /** Absolute path of tokenizer.json; undefined if there is none; then the engine takes and returns only tokens. */
   readonly tokenizerPath: string | undefined;
-  /** Jinja source; undefined where there is none. */
+  /** Jinja source; undefined if there is none. */
   readonly chatTemplate: string | undefined;
   /** The tokens' own text, as a chat template takes it. */
   readonly bosToken: string | undefined;
   readonly eosToken: string | undefined;
-  /** Tokens that end an output; empty where no file names one. */
+  /** Tokens that end an output; empty if no file has one. */
   readonly endIds: readonly number[];
   readonly bosId: number | undefined;
   readonly padId: number | undefined;
@@ -40,11 +40,11 @@ export interface EngineDirectory {
 }
 
 /**
- * Reads and checks an engine directory; the weights themselves are the executor's to check, and so is all of a TensorRT
- * engine's config.json that is not used here.
- * @param needed what the executor runs; by default engines where there are some, else the checkpoint.
+ * Reads and checks an engine directory. The executor checks the weights, and what is not used here of a TensorRT engine's
+ * config.json.
+ * @param needed what the executor runs; by default engines if there are any, else the checkpoint.
  * @throws {LLMError} `ERR_ENGINE_NOT_FOUND`, `ERR_ENGINE_CONFIG`, `ERR_ENGINE_RANKS`, `ERR_ENGINE_WEIGHTS` for a rank file of
- *   another size than the manifest says, `ERR_EXECUTOR_UNAVAILABLE` where there are only weights of the other kind,
+ *   another size than the manifest says, `ERR_EXECUTOR_UNAVAILABLE` if there are only weights of the other kind,
  *   `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_INVALID` for a damaged tokenizer_config.json.
  */
 export async function openEngine(dir: string | URL, needed?: Weights): Promise<EngineDirectory> {

@@ -7,7 +7,7 @@ import { isJsonObject, type JsonFields, readJsonIfThere } from '../../base/json.
 export const MANIFEST_FILE = 'manifest.json';
 const FORMAT = 'node-tensorrt-llm engine 1';
 
-/** `manifest.json`: what made an engine directory, and what lies in it. */
+/** `manifest.json`: what made an engine directory, and what is in it. */
 export interface Manifest {
   /** Names the layout of the directory; a later, different one gets another number. */
   readonly format: typeof FORMAT;
@@ -43,7 +43,7 @@ export const makeManifest = (facts: Omit<Manifest, 'format' | 'version' | 'execu
   ...facts,
 });
 
-/** The manifest of an engine directory, or undefined where it has none, as with engines made by other tools. */
+/** The manifest of an engine directory, or undefined if it has none, as engines made by other tools. */
 export async function readManifest(dir: string): Promise<Manifest | undefined> {
   const file = join(dir, MANIFEST_FILE);
   const fields = await readJsonIfThere({

@@ -13,7 +13,7 @@ export type RotaryScaling =
 
 const LLAMA3_FIELDS = ['low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'];
 
-/** Reads a `rope_scaling`, `rope_parameters` or `rotary_scaling` object. Its type stands in `rope_type`, in older files in `type`. */
+/** Reads a `rope_scaling`, `rope_parameters` or `rotary_scaling` object. Its type is in `rope_type`, in older files in `type`. */
 export function parseRotaryScaling(rope: JsonFields): RotaryScaling | null {
   const name = rope.has('rope_type') ? 'rope_type' : 'type';
   const type = rope.oneOf(name, ['default', 'linear', 'llama3'], { fallback: 'default' });

@@ -90,7 +90,7 @@ const LAYER_NAMES = new Map([
   ['ffn_down', 'mlp.down_proj'],
 ]);
 
-/** A tensor whose name stands for nothing in Llama keeps it, so that the message that refuses it names it. */
+/** An unknown tensor keeps its name, so that the error message has it. */
 function huggingFaceName(name: string): string {
   const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? [];
   if (layer !== undefined && part !== undefined) {

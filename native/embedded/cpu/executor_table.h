@@ -5,7 +5,7 @@
 
 namespace embedded::cpu {
 
-// The embedded CPU executor; all there is to it for whoever links it.
+// The embedded CPU executor, for code that links it.
 const ExecutorTable* CpuExecutorTable();
 
 }  // namespace embedded::cpu

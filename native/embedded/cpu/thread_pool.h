@@ -16,8 +16,8 @@ int UsableCpus();
 // Run is called by one thread at a time; that thread takes part. A thread without work spins for tens of microseconds,
 // long enough for the next layer's job, and then sleeps in the kernel: an idle pool uses no CPU.
 //
-// A run of pieces is taken by one compare-and-swap of a ticket that holds the job's number and how far it is, so a
-// worker that the kernel keeps away from its CPU delays nobody: the others do its share.
+// A run of pieces is taken by one compare-and-swap of a ticket that holds the job's number and how far it is, so
+// the other threads do the share of a worker that the kernel does not run.
 class ThreadPool {
  public:
   // `threads` counts the caller of Run; at least 1.

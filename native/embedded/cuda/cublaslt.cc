@@ -131,7 +131,7 @@ std::vector<std::string> CublasLtCandidates() {
 }
 
 const CublasLt& OpenCublasLt() {
-  static std::mutex* const mutex = new std::mutex;  // never destroyed: threads may outlive static destructors
+  static std::mutex* const mutex = new std::mutex;  // never destroyed: threads may still run after static destructors
   static const CublasLt* library = nullptr;
   const std::lock_guard<std::mutex> lock(*mutex);
   if (library == nullptr) library = new CublasLt(Open());  // a failure is not kept: the next load may find it

@@ -1,5 +1,5 @@
 // cuBLASLt, opened at run time: half a gigabyte that is not shipped with this package. The types below are the part of its C
-// interface that is used, the same in versions 12 and 13; cublaslt_abi_test.cc compares them with NVIDIA's header where that is.
+// interface that is used, the same in versions 12 and 13; cublaslt_test.cc compares them with NVIDIA's header if it is installed.
 #ifndef EMBEDDED_CUDA_CUBLASLT_H_
 #define EMBEDDED_CUDA_CUBLASLT_H_
 

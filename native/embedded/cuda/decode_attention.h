@@ -2,7 +2,7 @@
 //   out[s, h] = sum over t < context_length[s] of softmax_t(scale * dot(q[s, h], k[t, g])) * v[t, g],
 //   g = h / (heads / kv_heads)
 // The work is cut into tiles of 64 tokens, and every thread block takes an equal run of them, across the ends of
-// sequences; a piece that shares a sequence and head with others is merged by whoever finishes last, in a fixed order.
+// sequences; a piece that shares a sequence and head with others is merged by the block that finishes last, in a fixed order.
 // Which block takes what is computed on the device from context_length (PlanDecodeAttention, once a step, before the
 // first layer). So the host need not know the lengths, and a captured graph stays right whatever they become.
 //

@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kThreads) ProcessLogitsKernel(LogitsProcessorS
 
   if (row.repetition_penalty != 1) {
     for (int i = thread; i < tokens; i += kThreads) {
-      if (atomicAdd(&counts[history[i]], 1u) > 0) continue;  // whoever comes first does it for all
+      if (atomicAdd(&counts[history[i]], 1u) > 0) continue;  // the first thread does it for all
       float& logit = logits[history[i]];
       logit = logit > 0 ? __fdiv_rn(logit, row.repetition_penalty) : __fmul_rn(logit, row.repetition_penalty);
     }

@@ -1,7 +1,7 @@
 // What a request changes about its logits before a token is drawn from them, on the device: bias, repetition penalty,
 // presence and frequency penalties, n-grams, bad words, least length, in the order and with the roundings of
-// embedded/logits_processors.h. Only requests that ask for it pay: a row without processors is not copied.
-// A sequence's history (its tokens so far, the prompt included) lies in device memory, so the last token need not have
+// cpu/logits_processors.h. Only requests that ask for it pay: a row without processors is not copied.
+// A sequence's history (its tokens so far, the prompt included) is in device memory, so the last token need not have
 // been read by the host.
 #ifndef EMBEDDED_CUDA_LOGITS_PROCESSORS_H_
 #define EMBEDDED_CUDA_LOGITS_PROCESSORS_H_

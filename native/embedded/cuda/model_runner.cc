@@ -53,7 +53,7 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const Device& dev
               "copies of KV blocks"),
       prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts"),
       buffers_{StepBuffers(BufferLimits(memory_, model_)), StepBuffers(BufferLimits(memory_, model_))} {
-  // Attention skips what lies past a sequence's end by weight 0, which a NaN would outlive.
+  // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
   Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
   Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
   Check(cudaDeviceSynchronize(), "loading the model");

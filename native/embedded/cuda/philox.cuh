@@ -22,7 +22,7 @@ __device__ __forceinline__ uint4 Philox(uint4 counter, uint2 key) {
   return counter;
 }
 
-// Uniform in [0, 1), 53 bits: a function of who draws what.
+// Uniform in [0, 1), 53 bits: a function of the seed, the sequence and the position.
 __device__ __forceinline__ double Uniform(uint64_t seed, uint32_t sequence, uint64_t position) {
   const uint4 bits =
       Philox(make_uint4(static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), sequence, 0),

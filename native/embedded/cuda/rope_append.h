@@ -1,5 +1,5 @@
 // Rotary position embedding of queries and keys, and the keys and values into the paged cache, for one layer.
-//   (x[i], x[i + half]) of every query and key head by the angle of (position, i), in fp32: embedded/rope.h
+//   (x[i], x[i + half]) of every query and key head by the angle of (position, i), in fp32: cpu/rope.h
 //   queries are rotated in place; rotated keys and the values go to block block_table[sequence, position /
 //   tokens_per_block], row position % tokens_per_block
 // Floor: tokens * (2 * heads + 4 * kv_heads) * head_dim * 2 bytes over the memory bandwidth. Source: arXiv:2104.09864.
@@ -35,7 +35,7 @@ struct RopeAppendBuffers {
 void RopeAppend(const RopeAppendShape& shape, const RopeAppendBuffers& buffers, cudaStream_t stream);
 
 // (cos, sin) of positions [0, positions), [positions, frequencies]: computed on the host as the CPU executor computes
-// them (embedded/rope.h), from Rope::frequencies().
+// them (cpu/rope.h), from RopeFrequencies().
 std::vector<float2> AngleTable(const std::vector<float>& frequencies, int positions);
 
 }  // namespace embedded::cuda

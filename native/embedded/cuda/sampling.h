@@ -1,4 +1,4 @@
-// From logits to the next token, on the device, as embedded/sampler.h defines it: temperature, top-k, top-p and min-p,
+// From logits to the next token, on the device, as cpu/sampler.h defines it: temperature, top-k, top-p and min-p,
 // each on what the one before left; among equal logits the lower token id counts as the likelier; the draw is keyed by
 // (seed, sequence, position). Equal logits give the CPU executor's token: weights are equal bit for bit, sums are in
 // fp64 in an order of their own, so a draw that falls within 1e-15 of the border of two tokens may go to the other.

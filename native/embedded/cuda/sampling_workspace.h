@@ -8,7 +8,7 @@
 namespace embedded::cuda {
 
 constexpr int kChunk = 4096;     // logits that one block of the first kernels reads
-constexpr int kSumTokens = 256;  // weights in one sum, as in embedded/sampler.cc
+constexpr int kSumTokens = 256;  // weights in one sum, as in cpu/sampler.cc
 
 struct ChunkMaximum {
   uint64_t key;      // of the largest logit: MaximumKey

@@ -1,4 +1,4 @@
-// The host's side of one step on the GPU: what it uploads, what it brings back, and who asked for it.
+// The host's side of one step on the GPU: what it uploads and downloads, and for which requests.
 #ifndef EMBEDDED_CUDA_STEP_BUFFERS_H_
 #define EMBEDDED_CUDA_STEP_BUFFERS_H_
 
@@ -51,7 +51,7 @@ class StepBuffers {
   PinnedBuffer* processors() { return &processors_; }
   static int MaxCopies(int max_sequences) { return 4 * max_sequences; }
 
-  // Notes who asked for the step's draws, and which rows of its logits must come to the host: those it returns.
+  // Records which requests the step draws for. Returns the rows of its logits that must come to the host.
   std::vector<int> Expect(const StepPlan& plan, size_t entries, int top_width);
   // Room for so many rows of logits.
   float* HostLogits(size_t rows);

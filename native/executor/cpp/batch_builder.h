@@ -1,4 +1,4 @@
-// C++ only: rows between who adds them and the reader, who takes all there are at once.
+// C++ only: collects rows until the reader takes all of them at once.
 #ifndef NODE_TENSORRT_LLM_EXECUTOR_BATCH_BUILDER_H_
 #define NODE_TENSORRT_LLM_EXECUTOR_BATCH_BUILDER_H_
 

@@ -7,24 +7,17 @@
 #include <utility>
 
 #include "native/embedded/cpu/dispatch.h"
+#include "native/embedded/draw_failures.h"
 #include "native/embedded/process_memory.h"
 #include "native/embedded/random.h"
 
 namespace embedded::cpu {
 namespace {
 
-using executor::Failure;
-
 constexpr uint32_t kMaxThreads = 1024;
 // A step of many prompt tokens keeps those in decode waiting, and a CPU gains nothing from more rows than this.
 // Half of the memory is left to what else the machine does.
 constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512, /*kv_memory_fraction=*/0.5};
-
-Failure OutOfMemory(uint64_t id) {
-  return Failure(
-      EXECUTOR_OUT_OF_MEMORY,
-      "No memory is left for the outputs of request " + std::to_string(id) + ". Ask for fewer logits or logprobs.", id);
-}
 
 RunnerInfo InfoOf(const RunnerOptions& options, int threads, const Kernels& kernels) {
   RunnerInfo info{};
@@ -79,7 +72,7 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
     try {
       GatherPromptOutput(entry, row);
     } catch (const std::bad_alloc&) {
-      results_[i].push_back({{}, OutOfMemory(sequence.request->id)});
+      results_[i].push_back({{}, OutOfOutputMemory(sequence.request->id)});
       continue;
     }
     if (entry.draws == 0) continue;
@@ -114,7 +107,7 @@ void CpuModelRunner::Sample(const std::vector<Draw>& draws) {
       *draw.result = SampleOne(*draw.sequence, draw.index, draw.logits, &processors_[static_cast<size_t>(thread)],
                                &samplers_[static_cast<size_t>(thread)]);
     } catch (const std::bad_alloc&) {
-      draw.result->failure = OutOfMemory(draw.sequence->request->id);
+      draw.result->failure = OutOfOutputMemory(draw.sequence->request->id);
     }
   });
 }
@@ -128,19 +121,11 @@ DrawResult CpuModelRunner::SampleOne(const RequestSequence& sequence, uint32_t i
   const float* processed = processors->Apply(logits, request.sampling.processors, sequence.tokens);
   const int32_t token = sampler->Sample(processed, request.sampling, uniform);
   if (token < 0 && sampler->Sample(logits, request.sampling, uniform) >= 0) {
-    result.failure = Failure(EXECUTOR_INVALID_OPTION,
-                             "No token can be drawn for position " + std::to_string(position) +
-                                 ": bad words, the n-gram rule, the minimum length, bias and penalties together "
-                                 "leave no token with a finite logit. Relax them.",
-                             request.id);
+    result.failure = NothingLeftToDraw(request.id, position);
     return result;
   }
   if (token < 0) {
-    result.failure = Failure(EXECUTOR_ENGINE_WEIGHTS,
-                             "The model's logits for position " + std::to_string(position) +
-                                 " are not finite: its weights are damaged, or too large for " + model_.dtype +
-                                 ". Convert the model again.",
-                             request.id);
+    result.failure = NoFiniteLogit(request.id, position, model_.dtype);
     return result;
   }
   result.output.tokens.push_back(token);

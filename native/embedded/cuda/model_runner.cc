@@ -9,6 +9,7 @@
 #include "native/embedded/cuda/launch.h"
 #include "native/embedded/cuda/matmul_choices.h"
 #include "native/embedded/cuda/prompt_output.h"
+#include "native/embedded/draw_failures.h"
 #include "native/executor/cpp/copy_sized.h"
 
 namespace embedded::cuda {
@@ -172,7 +173,7 @@ void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan,
         NotePromptLogits(sequence, entry.first + first, rows.size(), logits.data(), vocab_size);
       }
     } catch (const std::bad_alloc&) {
-      buffers->FailEntry(i, OutOfHostMemory(request.id));
+      buffers->FailEntry(i, OutOfOutputMemory(request.id));
     }
     // A step of decode rows alone has its logits where these went.
     if (plan.decode_only()) {

@@ -3,34 +3,17 @@
 #include <algorithm>
 #include <new>
 
+#include "native/embedded/draw_failures.h"
 #include "native/executor/cpp/logprobs.h"
 
 namespace embedded::cuda {
 namespace {
-
-using executor::Failure;
 
 // The waiting thread sleeps: with two steps in flight nothing is late for it, and the process has other work.
 Event MakeSleepingEvent() {
   cudaEvent_t event = nullptr;
   Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "making an event");
   return Event(event);
-}
-
-Failure NothingLeft(const DrawOnItsWay& draw) {
-  return Failure(EXECUTOR_INVALID_OPTION,
-                 "No token can be drawn for position " + std::to_string(draw.position) +
-                     ": bad words, the n-gram rule, the minimum length, bias and penalties together "
-                     "leave no token with a finite logit. Relax them.",
-                 draw.request_id);
-}
-
-Failure NoFiniteLogit(const DrawOnItsWay& draw, const std::string& dtype) {
-  return Failure(EXECUTOR_ENGINE_WEIGHTS,
-                 "The model's logits for position " + std::to_string(draw.position) +
-                     " are not finite: its weights are damaged, or too large for " + dtype +
-                     ". Convert the model again.",
-                 draw.request_id);
 }
 
 }  // namespace
@@ -80,7 +63,7 @@ StepResults StepBuffers::Results(const std::string& dtype) const {
     try {
       of_entry[draw.place] = ResultOf(draw, row, dtype);
     } catch (const std::bad_alloc&) {
-      of_entry[draw.place].failure = OutOfHostMemory(draw.request_id);
+      of_entry[draw.place].failure = OutOfOutputMemory(draw.request_id);
     }
   }
   for (const FailedEntry& failed : failed_) {
@@ -93,8 +76,9 @@ StepResults StepBuffers::Results(const std::string& dtype) const {
 DrawResult StepBuffers::ResultOf(const DrawOnItsWay& draw, size_t row, const std::string& dtype) const {
   DrawResult result;
   const DrawnToken& drawn = this->drawn()[row];
-  if (drawn.status == SamplingStatus::kNothingLeft) result.failure = NothingLeft(draw);
-  if (drawn.status == SamplingStatus::kNoFiniteLogit) result.failure = NoFiniteLogit(draw, dtype);
+  if (drawn.status == SamplingStatus::kNothingLeft) result.failure = NothingLeftToDraw(draw.request_id, draw.position);
+  if (drawn.status == SamplingStatus::kNoFiniteLogit)
+    result.failure = NoFiniteLogit(draw.request_id, draw.position, dtype);
   if (result.failure) return result;
   result.output.tokens.push_back(drawn.token);
   if (draw.wants_logprob) result.output.logprobs.push_back(drawn.logprob);
@@ -114,13 +98,6 @@ DrawResult StepBuffers::ResultOf(const DrawOnItsWay& draw, size_t row, const std
   }
   if (draw.wants_logits) result.output.logits.assign(logits, logits + vocab_size);
   return result;
-}
-
-Failure OutOfHostMemory(uint64_t request_id) {
-  return Failure(EXECUTOR_OUT_OF_MEMORY,
-                 "No memory is left for the outputs of request " + std::to_string(request_id) +
-                     ". Ask for fewer logits or logprobs.",
-                 request_id);
 }
 
 }  // namespace embedded::cuda

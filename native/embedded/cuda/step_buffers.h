@@ -36,8 +36,6 @@ struct StepBufferLimits {
   int vocab_size;
 };
 
-executor::Failure OutOfHostMemory(uint64_t request_id);
-
 // Pinned memory of a step in flight.
 class StepBuffers {
  public:

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <thread>
 
+#include "native/executor/cpp/failure.h"
 #include "table_client.h"
 
 namespace embedded {
@@ -341,6 +342,7 @@ TEST(Executor, ShutdownEndsWhatRunsAndRefusesMore) {
   ASSERT_EQ(client.table().shutdown(client.executor(), 10000, nullptr), EXECUTOR_OK);
   client.WaitForEnds(2);
   EXPECT_EQ(client.Submit(TestRequest(3)), EXECUTOR_CLOSED);
+  EXPECT_EQ(client.message(), executor::kClosedMessage);
 }
 
 TEST(Executor, DestroyIsSafeWithRequestsInEveryStage) {

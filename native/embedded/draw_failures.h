@@ -1,0 +1,38 @@
+// Failures of a single request in a step; the other requests go on.
+#ifndef EMBEDDED_DRAW_FAILURES_H_
+#define EMBEDDED_DRAW_FAILURES_H_
+
+#include <cstdint>
+#include <string>
+
+#include "native/executor/cpp/failure.h"
+
+namespace embedded {
+
+inline executor::Failure NothingLeftToDraw(uint64_t request_id, size_t position) {
+  return executor::Failure(
+      EXECUTOR_INVALID_OPTION,
+      "No token can be drawn for position " + std::to_string(position) +
+          "; expected one with a finite logit after bad words, the n-gram rule, the minimum length, bias and "
+          "penalties. Relax them.",
+      request_id);
+}
+
+inline executor::Failure NoFiniteLogit(uint64_t request_id, size_t position, const std::string& dtype) {
+  return executor::Failure(EXECUTOR_ENGINE_WEIGHTS,
+                           "The model's logits for position " + std::to_string(position) +
+                               " are not finite; expected finite ones, but its weights are damaged, or too large for " +
+                               dtype + ". Convert the model again.",
+                           request_id);
+}
+
+inline executor::Failure OutOfOutputMemory(uint64_t request_id) {
+  return executor::Failure(EXECUTOR_OUT_OF_MEMORY,
+                           "No memory is left for the outputs of request " + std::to_string(request_id) +
+                               ". Ask for fewer logits or logprobs.",
+                           request_id);
+}
+
+}  // namespace embedded
+
+#endif  // EMBEDDED_DRAW_FAILURES_H_

@@ -111,7 +111,7 @@ test('an installed package builds the executor for 1.2, and a program loads it b
   assert.match(older, /^wrong +engine .*version is 1\.0\.0; expected 1\.2\.1/m);
   useEnvironment({ CUDA_HOME: cuda, STAND_IN_GPUS: '7.5 Tesla T4' });
   const turing = await failureOf(command('doctor', '--engine', engine));
-  assert.match(turing, /^wrong +engine .*GPU 0 is Tesla T4 of compute capability 7\.5.* 0\.14 is the last/m);
+  assert.match(turing, /^wrong +engine .*GPU 0 is Tesla T4 of compute capability 7\.5.* 0\.14, the last/m);
   useEnvironment({ CUDA_HOME: cuda });
 
   // The same again is opened and kept, and needs no --root: what was built for is known.

@@ -2,20 +2,22 @@
 //   npm run build:cuda                      # for every architecture that is shipped
 //   npm run build:cuda -- --arch 90a        # for one; name more with commas
 //   npm run build:cuda -- --arch 90a --tests   # its tests and kernel benchmark too, into build/cuda/bin
-// --wheels takes the pinned compiler even where the machine has one. Needs no GPU.
+// --wheels takes the pinned compiler even where the machine has one; then the licences of what is compiled in are written beside the
+// library. Needs no GPU.
 import { spawnSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { NOTICES, SHIPPED } from './cuda-library.mjs';
+import { cudaNotices } from './cuda-notices.mjs';
 import { cudaToolchain } from './cuda-toolchain.mjs';
 
 const root = path.join(import.meta.dirname, '..');
-// Machine code for what each generation has; 90-virtual is PTX, which the driver compiles for newer GPUs.
-const SHIPPED = '75,80,86,89,90a,90-virtual';
 
 const { values } = parseArgs({
   options: {
-    arch: { type: 'string', default: SHIPPED },
+    arch: { type: 'string', default: SHIPPED.join() },
     jobs: { type: 'string', default: String(Math.min(availableParallelism(), 8)) },
     tests: { type: 'boolean', default: false },
     wheels: { type: 'boolean', default: false },
@@ -37,13 +39,14 @@ const toolchain = (() => {
   }
 })();
 const build = path.join(root, 'build', 'cuda');
+const release = path.join(root, 'build', 'Release');
 const settings = {
   CUDA_EXECUTOR: 'ON',
   CUDA_TESTS: values.tests ? 'ON' : 'OFF',
   CUDA_ARCHS: values.arch.replaceAll(',', ';'),
   CUDA_HEADERS: toolchain.includes.join(';'),
   CMAKE_CUDA_COMPILER: toolchain.nvcc,
-  CMAKE_LIBRARY_OUTPUT_DIRECTORY: path.join(root, 'build', 'Release'),
+  CMAKE_LIBRARY_OUTPUT_DIRECTORY: release,
   CMAKE_BUILD_TYPE: 'Release',
 };
 const definitions = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
@@ -52,3 +55,7 @@ const targets = values.tests
   ? ['executor_cuda', 'embedded_cuda_test', 'gpu_kernels', 'gpu_small_kernels']
   : ['executor_cuda'];
 run('cmake', '--build', build, '-j', values.jobs, '--target', ...targets);
+const notices = cudaNotices(toolchain);
+const file = path.join(release, NOTICES);
+if (notices === undefined) rmSync(file, { force: true });
+else writeFileSync(file, notices);

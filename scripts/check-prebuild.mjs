@@ -1,9 +1,11 @@
-// Fails if an addon or its host program needs more of a machine than Ubuntu 22.04 and RHEL 9 have, or is not fit to be published:
+// Fails if an addon, its host program or the CUDA executor's library needs more of a machine than Ubuntu 22.04 and RHEL 9 have, or is
+// not fit to be published:
 //
 //   node scripts/check-prebuild.mjs [FILE ...]      without a FILE, those in prebuilds/linux-x64
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { architecturesIn, LIBRARY, whyNotPublished } from './cuda-library.mjs';
 
 // The newest version of each family: glibc 2.34 and GCC 11 (libstdc++ has two families) are RHEL 9's, which are the older ones.
 const NEWEST = { GLIBC: '2.34', GLIBCXX: '3.4.29', CXXABI: '1.3.13', GCC: '7.0.0' };
@@ -18,6 +20,7 @@ const LIBRARIES = [
   'ld-linux-x86-64.so.2',
 ];
 const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
+const LIBRARY_EXPORTS = ['executor_table'];
 const HOST = 'node_tensorrt_llm_host';
 
 /** One sentence for each thing that is wrong with the shared library or program. */
@@ -54,6 +57,12 @@ function problems(file) {
     if (imported.length > 0) found.push(`It needs symbols that no library has: ${namesOf(imported)}.`);
     if (exported.length > 0) found.push(`It exports something: ${namesOf(exported)}.`);
     if ((statSync(file).mode & 0o111) !== 0o111) found.push('It is not executable.');
+  } else if (path.basename(file) === LIBRARY) {
+    if (imported.length > 0) found.push(`It needs symbols that no library has: ${namesOf(imported)}.`);
+    const further = exported.filter(({ name }) => !LIBRARY_EXPORTS.includes(name));
+    if (further.length > 0) found.push(`It exports more than ${LIBRARY_EXPORTS.join(' and ')}: ${namesOf(further)}.`);
+    const reason = whyNotPublished(path.dirname(file));
+    if (reason !== undefined) found.push(reason);
   } else {
     // Node also exports its own OpenSSL, zlib, libuv and V8, which are others in each of its versions.
     const foreign = imported.filter(({ name }) => !/^(napi|node_api)_/.test(name));
@@ -83,12 +92,17 @@ if (files.length === 0) {
     console.error(`${prebuilds} lacks the addon or ${HOST}; make them: npm run prebuildify`);
     process.exitCode = 1;
   } else {
-    files.push(...[...addons, HOST].map((name) => path.join(prebuilds, name)));
+    const library = names.includes(LIBRARY) ? [LIBRARY] : [];
+    files.push(...[...addons, HOST, ...library].map((name) => path.join(prebuilds, name)));
+    if (library.length === 0) console.log(`${prebuilds} holds no CUDA executor; a release has it`);
   }
 }
 for (const file of files) {
   const found = problems(file);
   for (const problem of found) console.error(`${file}: ${problem}`);
   if (found.length > 0) process.exitCode = 1;
-  else console.log(`${file} runs on Ubuntu 22.04, RHEL 9 and newer`);
+  else {
+    const code = path.basename(file) === LIBRARY ? `, for ${architecturesIn(file).join(', ')}` : '';
+    console.log(`${file} runs on Ubuntu 22.04, RHEL 9 and newer${code}`);
+  }
 }

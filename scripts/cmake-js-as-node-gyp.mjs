@@ -4,10 +4,15 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import path from 'node:path';
+import { LIBRARY } from './cuda-library.mjs';
 
 const root = path.join(import.meta.dirname, '..');
 const { status, error } = spawnSync('npm', ['run', 'build:native'], { cwd: root, stdio: 'inherit' });
 if (error) console.error(`npm could not be run: ${error.message}`);
 if (status !== 0) process.exit(status ?? 1);
-// The working directory is prebuildify's; it takes a library of an executor along if one lies beside the addon.
-cpSync(path.join(root, 'build', 'Release'), path.join('build', 'Release'), { recursive: true });
+// The working directory is prebuildify's; it takes a library of an executor along if one lies beside the addon. The CUDA executor's
+// must hold more than a developer's has: scripts/cuda-library.mjs takes it along.
+cpSync(path.join(root, 'build', 'Release'), path.join('build', 'Release'), {
+  recursive: true,
+  filter: (file) => path.basename(file) !== LIBRARY,
+});

@@ -66,25 +66,28 @@ function machineCuda() {
 /**
  * Finds or installs the toolchain.
  * @returns `nvcc`, a path; `cuda`, the folder with bin, include and lib or lib64 that it belongs to; `includes`, the folders of
- *   CCCL and FlashInfer, to be named with -isystem before CUDA's own.
+ *   CCCL and FlashInfer, to be named with -isystem before CUDA's own; `packages`, where the wheels of headers and of the compiler lie,
+ *   the latter undefined where the machine's CUDA is taken.
  */
 export function cudaToolchain({ wheels = false } = {}) {
   const dir = path.resolve(process.env.CUDA_TOOLCHAIN_DIR ?? path.join(root, 'build', 'cuda-toolchain'));
   let cuda = wheels ? undefined : machineCuda();
-  if (cuda === undefined) {
-    installWheels(path.join(dir, 'compiler'), COMPILER_WHEELS);
-    cuda = path.join(dir, 'compiler', 'nvidia', 'cu13');
+  const compiler = cuda === undefined ? path.join(dir, 'compiler') : undefined;
+  if (compiler !== undefined) {
+    installWheels(compiler, COMPILER_WHEELS);
+    cuda = path.join(compiler, 'nvidia', 'cu13');
     // The wheels say lib, their nvcc looks in lib64.
     if (!existsSync(path.join(cuda, 'lib64'))) symlinkSync('lib', path.join(cuda, 'lib64'));
   }
-  installWheels(path.join(dir, 'headers'), HEADER_WHEELS);
-  const flashinfer = path.join(dir, 'headers', 'flashinfer', 'data');
+  const headers = path.join(dir, 'headers');
+  installWheels(headers, HEADER_WHEELS);
+  const flashinfer = path.join(headers, 'flashinfer', 'data');
   const includes = [
-    path.join(dir, 'headers', 'nvidia', 'cu13', 'include', 'cccl'),
+    path.join(headers, 'nvidia', 'cu13', 'include', 'cccl'),
     path.join(flashinfer, 'include'),
     path.join(flashinfer, 'cutlass', 'include'),
   ];
-  return { nvcc: path.join(cuda, 'bin', 'nvcc'), cuda, includes };
+  return { nvcc: path.join(cuda, 'bin', 'nvcc'), cuda, includes, packages: { compiler, headers } };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,5 +1,6 @@
 // Makes prebuilds/linux-x64: node-tensorrt-llm.glibc.node, the addon, and node_tensorrt_llm_host, its host program, as they are
-// published: what `npm run build:native` builds, stripped.
+// published: what `npm run build:native` builds, stripped. The CUDA executor of build/Release is taken along if it is fit to be
+// published.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -27,7 +28,13 @@ if (error) console.error(`prebuildify could not be run: ${error.message}`);
 if (status !== 0) process.exit(status ?? 1);
 // prebuildify takes addons and shared libraries along, and no programs.
 const host = 'node_tensorrt_llm_host';
-const published = path.join(root, 'prebuilds', 'linux-x64', host);
-const stripped = spawnSync('strip', ['-o', published, path.join(cwd, 'build', 'Release', host)], { stdio: 'inherit' });
+const prebuilds = path.join(root, 'prebuilds', 'linux-x64');
+const built = path.join(cwd, 'build', 'Release', host);
+const stripped = spawnSync('strip', ['-o', path.join(prebuilds, host), built], { stdio: 'inherit' });
 if (stripped.error) console.error(`strip could not be run: ${stripped.error.message}`);
-process.exit(stripped.status ?? 1);
+if (stripped.status !== 0) process.exit(stripped.status ?? 1);
+const cudaLibrary = path.join(import.meta.dirname, 'cuda-library.mjs');
+const taken = spawnSync(process.execPath, [cudaLibrary, path.join(root, 'build', 'Release'), prebuilds], {
+  stdio: 'inherit',
+});
+process.exit(taken.status ?? 1);

@@ -29,7 +29,7 @@ export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
   const fix =
     name === 'tensorrt-llm'
       ? 'Build it on the machine that has TensorRT-LLM: npx node-tensorrt-llm setup (npx node-tensorrt-llm doctor lists what is missing)'
-      : "The npm package does not include it yet; in a clone, build it: npm run build:cuda. Or use executor: 'cpu'.";
+      : "Reinstall the package, or build it in a clone: npm run build:cuda. Or use executor: 'cpu'.";
   throw new LLMError(
     'ERR_EXECUTOR_UNAVAILABLE',
     `The executor '${name}' needs ${library}, which does not exist. ${fix}`,

@@ -27,7 +27,7 @@ const CODES = {
   ERR_EXECUTOR_UNAVAILABLE: {
     meaning: 'The executor is not installed, or cannot run on this machine.',
     causes:
-      "`executor: 'cuda'` without its library, which the npm package does not include yet (in a clone: `npm run build:cuda`), or without cuBLASLt. `'tensorrt-llm'` before `npx node-tensorrt-llm setup`, or after TensorRT-LLM was updated, moved or only partly installed; no GPU, or one it does not support; an NVIDIA driver that is too old. A checkpoint loaded with TensorRT-LLM, or its engines on the CPU. A `{ library }` that does not exist, misses a library it needs, or was built for another version of `native/executor`.",
+      "`executor: 'cuda'` in a clone before `npm run build:cuda`, or without cuBLASLt. `'tensorrt-llm'` before `npx node-tensorrt-llm setup`, or after TensorRT-LLM was updated, moved or only partly installed; no GPU, or one it does not support; an NVIDIA driver that is too old. A checkpoint loaded with TensorRT-LLM, or its engines on the CPU. A `{ library }` that does not exist, misses a library it needs, or was built for another version of `native/executor`.",
     fix: "For TensorRT-LLM, `npx node-tensorrt-llm doctor` lists what is missing; `setup` rebuilds the executor. For a library of your own, `ldd PATH` lists what it misses; build it with this version's headers. Without a GPU, use `executor: 'cpu'` with a checkpoint.",
   },
   ERR_SOURCE_NOT_FOUND: {

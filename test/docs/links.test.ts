@@ -12,7 +12,7 @@ const anchorOf = (title: string): string =>
     .replaceAll(/[^\w\- ]/g, '')
     .replaceAll(' ', '-');
 
-const DOCS = ['api', 'architecture', 'several-gpus', 'tensorrt-llm', 'troubleshooting'].map(
+const DOCS = ['api', 'architecture', 'cuda', 'several-gpus', 'tensorrt-llm', 'troubleshooting'].map(
   (name) => `docs/${name}.md`,
 );
 for (const file of ['README.md', 'CONTRIBUTING.md', ...DOCS]) {

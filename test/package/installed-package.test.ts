@@ -15,9 +15,10 @@ import { installPackage, type Packed, run } from './install.js';
 // compiles. About a third more.
 const PACKED_BYTES_MAX = 1_080_000;
 const UNPACKED_BYTES_MAX = 2_670_000;
-// The CUDA executor's library, where it was packed too, as a release does.
-const CUDA_PACKED_BYTES_MAX = 25_000_000;
-const CUDA_UNPACKED_BYTES_MAX = 100_000_000;
+// The CUDA executor's library and its notices, where they were packed too, as for a release. Measured 2026-11-29: 7,213 KB packed,
+// 8,553 KB on disk. About a third more.
+const CUDA_PACKED_BYTES_MAX = 9_600_000;
+const CUDA_UNPACKED_BYTES_MAX = 11_400_000;
 
 const binary = (name: string): string => join(PROJECT_ROOT, 'node_modules/.bin', name);
 

@@ -2,8 +2,8 @@
 //   npm run build:cuda                      # for every architecture that is shipped
 //   npm run build:cuda -- --arch 90a        # for one; name more with commas
 //   npm run build:cuda -- --arch 90a --tests   # its tests and kernel benchmark too, into build/cuda/bin
-// --wheels takes the pinned compiler even where the machine has one; then the licences of what is compiled in are written beside the
-// library. Needs no GPU.
+// --out DIR puts the library elsewhere. --wheels takes the pinned compiler even where the machine has one. The licences of what is
+// compiled in are written beside the library if the pinned compiler was taken. Needs no GPU.
 import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -18,6 +18,7 @@ const root = path.join(import.meta.dirname, '..');
 const { values } = parseArgs({
   options: {
     arch: { type: 'string', default: SHIPPED.join() },
+    out: { type: 'string', default: path.join(root, 'build', 'Release') },
     jobs: { type: 'string', default: String(Math.min(availableParallelism(), 8)) },
     tests: { type: 'boolean', default: false },
     wheels: { type: 'boolean', default: false },
@@ -39,14 +40,13 @@ const toolchain = (() => {
   }
 })();
 const build = path.join(root, 'build', 'cuda');
-const release = path.join(root, 'build', 'Release');
 const settings = {
   CUDA_EXECUTOR: 'ON',
   CUDA_TESTS: values.tests ? 'ON' : 'OFF',
   CUDA_ARCHS: values.arch.replaceAll(',', ';'),
   CUDA_HEADERS: toolchain.includes.join(';'),
   CMAKE_CUDA_COMPILER: toolchain.nvcc,
-  CMAKE_LIBRARY_OUTPUT_DIRECTORY: release,
+  CMAKE_LIBRARY_OUTPUT_DIRECTORY: path.resolve(values.out),
   CMAKE_BUILD_TYPE: 'Release',
 };
 const definitions = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
@@ -56,6 +56,6 @@ const targets = values.tests
   : ['executor_cuda'];
 run('cmake', '--build', build, '-j', values.jobs, '--target', ...targets);
 const notices = cudaNotices(toolchain);
-const file = path.join(release, NOTICES);
+const file = path.join(values.out, NOTICES);
 if (notices === undefined) rmSync(file, { force: true });
 else writeFileSync(file, notices);

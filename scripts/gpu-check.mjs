@@ -4,13 +4,14 @@
 // for a next run. Steps that need PyTorch and transformers take python3's. It runs in a checkout after `npm ci && npm run build:cuda
 // -- --tests`, or in a copy of one with dist, dist-test, build/Release, build/cuda/bin, node_modules, scripts, bench and package.json.
 // Ends with 1 if a step fails.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { architecturesIn, LIBRARY } from './cuda-library.mjs';
+import { firstGpu } from './gpu.mjs';
 
 const root = path.join(import.meta.dirname, '..');
 const library = path.join(root, 'build', 'Release', LIBRARY);
@@ -88,7 +89,7 @@ if (values.list) {
   for (const [name, { title }] of Object.entries(steps)) console.log(`${name.padEnd(12)} ${title}`);
   process.exit(0);
 }
-const gpu = theGpu();
+const gpu = firstGpu();
 if (gpu === undefined) {
   console.error('nvidia-smi shows no GPU; expected a machine with an NVIDIA GPU and its driver.');
   process.exit(2);
@@ -97,6 +98,13 @@ const work = values.work ?? mkdtempSync(path.join(tmpdir(), 'gpu-check-'));
 mkdirSync(work, { recursive: true });
 
 let output = ''; // of the step that runs
+let running; // its process
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
+  process.once(signal, () => {
+    if (running) endGroup(running);
+    process.exit(code);
+  });
+}
 const results = [];
 for (const [name, { title, run }] of Object.entries(steps)) {
   if (listed(values.only)?.includes(name) === false || listed(values.skip).includes(name)) continue;
@@ -129,14 +137,13 @@ for (const { name, outcome, seconds, reason = '' } of results)
   console.log(`${outcome.padEnd(8)} ${name.padEnd(12)} ${String(seconds).padStart(7)} s  ${reason.split('\n')[0]}`);
 process.exitCode = results.some(({ outcome }) => outcome === 'FAIL') ? 1 : 0;
 
-/** The first GPU; undefined if there is none. */
-function theGpu() {
-  const query = ['--query-gpu=name,driver_version,compute_cap', '--format=csv,noheader'];
-  const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' });
-  const [name, driver, capability] = status === 0 ? (stdout.split('\n')[0]?.split(', ') ?? []) : [];
-  return capability === undefined
-    ? undefined
-    : { name, driver, capability: Number(capability.trim().replace('.', '')) };
+/** Ends the process with all that it started. */
+function endGroup(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
 }
 
 /** Runs a program, its output shown and kept. Throws Failed unless it ends with 0 within `seconds`. */
@@ -147,7 +154,8 @@ async function run(seconds, program, args, env = {}) {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const started = once(child, 'close');
+  running = child;
+  const ended = once(child, 'close');
   for (const [stream, to] of [
     [child.stdout, process.stdout],
     [child.stderr, process.stderr],
@@ -160,13 +168,16 @@ async function run(seconds, program, args, env = {}) {
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    process.kill(-child.pid, 'SIGKILL');
+    endGroup(child);
   }, seconds * 1000);
-  const [code, signal] = await started
+  const [code, signal] = await ended
     .catch((error) => {
       throw new Failed(`${program} could not be run: ${error.message}`);
     })
-    .finally(() => clearTimeout(timer));
+    .finally(() => {
+      clearTimeout(timer);
+      running = undefined;
+    });
   if (isLate) {
     const [last] = output.match(/\[ RUN {6}\] .+/g)?.slice(-1) ?? [];
     throw new Failed(`it did not end within ${seconds} s${last ? `; last seen: ${last}` : ''}`);
@@ -198,8 +209,7 @@ async function smolEngine() {
 
 async function takeLibrary() {
   if (!existsSync(library) || !existsSync(values.tests)) {
-    const arch = gpu.capability === 90 ? '90a' : String(gpu.capability);
-    await node(3600, 'scripts/build-cuda.mjs', '--arch', arch, '--tests');
+    await node(3600, 'scripts/build-cuda.mjs', '--arch', gpu.arch, '--tests');
   }
   const found = architecturesIn(library);
   console.log(`${library} holds ${found.join(', ')}; this GPU is sm_${gpu.capability}`);

@@ -12,7 +12,7 @@ import { type EngineDirectory, openEngine } from './engine/directory/directory.j
 import { executorLibrary, hostProgram, libraryOf, WEIGHTS } from './executors.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
-import { type LoadOptions, readLoadOptions } from './options/load.js';
+import { DUMMY, type LoadOptions, readLoadOptions } from './options/load.js';
 import type { Generation } from './request/generation.js';
 import { Requests } from './request/requests.js';
 import { Tokenizer } from './text/tokenizer.js';
@@ -100,7 +100,10 @@ export class LLM implements AsyncDisposable {
     signal?.throwIfAborted();
     const addon = loadAddon();
     const named = libraryOf(executor);
-    const directory = await openEngine(dir, typeof executor === 'string' ? WEIGHTS[executor] : undefined);
+    const directory = await openEngine(dir, {
+      weights: typeof executor === 'string' ? WEIGHTS[executor] : undefined,
+      files: config.loadFormat === DUMMY ? 'not-needed' : 'needed',
+    });
     const library = executor === 'auto' && directory.weights === 'tensorrt' ? executorLibrary('tensorrt-llm') : named;
     const { tokenizerPath } = directory;
     const tokenizer = tokenizerPath === undefined ? undefined : await Tokenizer.load({ ...directory, tokenizerPath });

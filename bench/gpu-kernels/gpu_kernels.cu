@@ -50,7 +50,7 @@ class Buffers {
         angles_(Bytes(kTokensPerBlock, model.head_dim / 2, sizeof(float2)), "angles"),
         rows_(Bytes(2, kMaxTokens, sizeof(int32_t)), "rows") {
     const auto fill = [](const DeviceBuffer& buffer, float center, float amplitude) {
-      FillDummyWeights({Element::kBfloat16, buffer.bytes() / kElementBytes, 1, 1, center, amplitude}, buffer.data(),
+      FillDummyWeights({1, center, amplitude}, Element::kBfloat16, buffer.bytes() / kElementBytes, buffer.data(),
                        nullptr);
     };
     fill(weights_, 0, 0.03f);

@@ -45,7 +45,7 @@ class Memory {
   }
   // Random numbers near 0, in the element type.
   Memory& Randomize() {
-    FillDummyWeights({kElement, bytes_ / 2, 1, 1, 0, 1.7f}, data_, nullptr);
+    FillDummyWeights({1, 0, 1.7f}, kElement, bytes_ / 2, data_, nullptr);
     Check(cudaDeviceSynchronize());
     return *this;
   }

@@ -2,6 +2,7 @@ import {
   boolean,
   callback,
   check,
+  enumerator,
   fraction,
   integer,
   listOf,
@@ -52,6 +53,12 @@ export interface LoadOptions {
    * run. Default: `'none'`.
    */
   isolation?: 'none' | 'process' | undefined;
+  /**
+   * Where the weights come from. `'auto'` reads those of the engine directory. `'dummy'` makes random ones, the same at every
+   * load, for sizing and benchmarks: the directory needs only its config.json, and a tokenizer where text is used. On the CPU
+   * and CUDA executors. Default: `'auto'`.
+   */
+  loadFormat?: 'auto' | 'dummy' | undefined;
   /** Number of CPU threads, 1 to 1024. Default: one per core this process may use. */
   threads?: number | undefined;
   /**
@@ -145,8 +152,13 @@ function isLogger(value: unknown): value is Logger {
   return ['error', 'warn', 'info', 'debug'].every((name) => typeof methods[name] === 'function');
 }
 
+/** By their numbers in native/executor/config.h. */
+const LOAD_FORMATS = ['auto', 'dummy'] as const;
+export const DUMMY = LOAD_FORMATS.indexOf('dummy');
+
 /** Options that go to the executor as they are read. */
 const configChecks = {
+  loadFormat: enumerator(LOAD_FORMATS),
   threads: integer(1, 1024),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),

@@ -48,7 +48,10 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
       limits_(ResolveLimits(config, engine_, device.defaults)),
       batch_builder_(engine_.model.vocab_size),
       reading_(engine_.model.vocab_size) {
-  runner_ = device.make_runner({config, config.engine_dir, engine_.model, limits_, [&](double done) {
+  std::optional<std::string> weights_file;
+  if (!(config.set & CONFIG_LOAD_FORMAT) || config.load_format == LOAD_FORMAT_AUTO)
+    weights_file = std::string(config.engine_dir) + "/rank0.safetensors";
+  runner_ = device.make_runner({config, weights_file, engine_.model, limits_, [&](double done) {
                                   return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
                                 }});
   const RunnerInfo& runner = runner_->info();

@@ -67,8 +67,8 @@ class ModelRunner {
 
 // What a runner is made from.
 struct RunnerOptions {
-  const ExecutorConfig& config;  // for what the device alone knows
-  std::string engine_dir;
+  const ExecutorConfig& config;             // for what the device alone knows
+  std::optional<std::string> weights_file;  // none: dummy weights (dummy_weights.h)
   ModelConfig model;
   Limits limits;
   std::function<bool(double)> on_progress;  // 0 to 1; false aborts the load with EXECUTOR_LOAD_ABORTED

@@ -207,6 +207,11 @@ typedef struct ExecutorTransceiverConfig {
 
 typedef enum ExecutorLogLevel { LOG_ERROR = 0, LOG_WARNING = 1, LOG_INFO = 2, LOG_DEBUG = 3 } ExecutorLogLevel;
 
+typedef enum ExecutorLoadFormat {
+  LOAD_FORMAT_AUTO = 0,   // what the engine directory has
+  LOAD_FORMAT_DUMMY = 1,  // random weights, made where they are used; no weight file is read
+} ExecutorLoadFormat;
+
 enum {
   CONFIG_MAX_BATCH_SIZE = 1u << 0,
   CONFIG_MAX_NUM_TOKENS = 1u << 1,
@@ -224,6 +229,7 @@ enum {
   CONFIG_ITERATION_STATS = 1u << 13,
   CONFIG_REQUEST_STATS = 1u << 14,
   CONFIG_TENSOR_PARALLEL_SIZE = 1u << 15,
+  CONFIG_LOAD_FORMAT = 1u << 16,
 };
 typedef struct ExecutorConfig {
   uint32_t size;
@@ -261,6 +267,8 @@ typedef struct ExecutorConfig {
   // Called from any thread until destroy returns. Null: nothing is logged.
   void (*on_log)(void* context, ExecutorLogLevel level, const char* message);
   void* context;
+  ExecutorLoadFormat load_format;
+  uint32_t reserved;
 } ExecutorConfig;
 
 #ifdef __cplusplus

@@ -15,7 +15,7 @@ static_assert(sizeof(ExecutorDecodingConfig) == 56);
 static_assert(sizeof(ExecutorGuidedDecodingConfig) == 40);
 static_assert(sizeof(ExecutorPerfConfig) == 36);
 static_assert(sizeof(ExecutorTransceiverConfig) == 24);
-static_assert(sizeof(ExecutorConfig) == 192);
+static_assert(sizeof(ExecutorConfig) == 200);
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorSchedulerConfig& scheduler) {
@@ -85,7 +85,7 @@ void Fields(Wire& wire, ExecutorConfig& config) {
               config.max_queue_size, config.threads, config.chunked_context, config.normalize_logprobs,
               config.gpu_weights_fraction, config.receive_poll_period_ms, config.max_sequence_idle_ms,
               config.gather_generation_logits, config.fail_fast_on_attention_window, config.iteration_stats,
-              config.request_stats, config.tensor_parallel_size, config.additional_output_count);
+              config.request_stats, config.tensor_parallel_size, config.additional_output_count, config.load_format);
   wire.Text(config.engine_dir);
   wire.Texts(config.additional_outputs, config.additional_output_count);
   wire.Array(config.additional_output_context, config.additional_output_count);

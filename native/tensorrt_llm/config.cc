@@ -201,6 +201,11 @@ void CheckSizes(const ExecutorConfig& given, const Engine& engine) {
   if (given.set & CONFIG_THREADS)
     throw OptionFailure(EXECUTOR_UNSUPPORTED, "threads",
                         " is set; expected it unset, because TensorRT-LLM computes on the GPU. Remove it.");
+  if (given.set & CONFIG_LOAD_FORMAT && given.load_format != LOAD_FORMAT_AUTO)
+    throw OptionFailure(
+        EXECUTOR_UNSUPPORTED, "load_format",
+        " is 'dummy'; expected 'auto', because a TensorRT engine holds its weights. Remove it, or load a "
+        "checkpoint with executor: 'cpu' or 'cuda'.");
   const auto check = [&](uint32_t bit, const char* field, uint32_t value, int largest) {
     if (given.set & bit && (value < 1 || value > static_cast<uint32_t>(largest)))
       throw OptionFailure(EXECUTOR_INVALID_OPTION, field,

@@ -13,9 +13,9 @@ import {
 
 /**
  * What an executor is and no capability says. 'a model': its tokens follow from the prompt and the options of sampling.
- * 'batch invariance': what runs beside a request changes no bit of it.
+ * 'batch invariance': what runs beside a request changes no bit of it. 'dummy weights': it makes weights of its own.
  */
-export type Trait = 'a model' | 'batch invariance';
+export type Trait = 'a model' | 'batch invariance' | 'dummy weights';
 
 export interface ExecutorUnderTest {
   /** What LLM.load takes for it. */
@@ -41,15 +41,19 @@ const overStandIn = (version: StandInVersion, options: LoadOptions = {}): Execut
 
 /** By the names that `npm run conformance -- --executor` takes. */
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
-  cpu: { options: { executor: 'cpu' }, traits: ['a model', 'batch invariance'], engine: tinyEngine },
+  cpu: { options: { executor: 'cpu' }, traits: ['a model', 'batch invariance', 'dummy weights'], engine: tinyEngine },
   'cpu-isolated': {
     options: { executor: 'cpu', isolation: 'process' },
-    traits: ['a model', 'batch invariance'],
+    traits: ['a model', 'batch invariance', 'dummy weights'],
     engine: tinyEngine,
   },
   // On a GPU a row's logits differ in their last bits with the rows beside it.
-  cuda: { options: { executor: 'cuda' }, traits: ['a model'], engine: tinyEngine },
-  'cuda-isolated': { options: { executor: 'cuda', isolation: 'process' }, traits: ['a model'], engine: tinyEngine },
+  cuda: { options: { executor: 'cuda' }, traits: ['a model', 'dummy weights'], engine: tinyEngine },
+  'cuda-isolated': {
+    options: { executor: 'cuda', isolation: 'process' },
+    traits: ['a model', 'dummy weights'],
+    engine: tinyEngine,
+  },
   scripted: {
     options: { executor: { library: SCRIPTED_LIBRARY } },
     traits: ['batch invariance'],

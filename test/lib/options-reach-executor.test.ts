@@ -157,6 +157,7 @@ const toldRequest = {
 const config: Required<
   Omit<LoadOptions, 'executor' | 'isolation' | 'signal' | 'onProgress' | 'logger' | 'loadTimeoutMs'>
 > = {
+  loadFormat: 'dummy',
   threads: 3,
   maxBatchSize: 16,
   maxNumTokens: 512,
@@ -238,7 +239,8 @@ const config: Required<
 };
 
 const toldConfig = {
-  set: 2 ** 16 - 1 - (1 << 13) - (1 << 14), // all but those of statistics
+  set: 2 ** 17 - 1 - (1 << 13) - (1 << 14), // all but those of statistics
+  load_format: 1,
   threads: 3,
   max_batch_size: 16,
   max_num_tokens: 512,
@@ -416,6 +418,7 @@ for (const [group, prefix, options, told] of GROUPS) {
 
 test('each presence bit of a load, a draw and an Eagle config is that of its own field', async () => {
   const loads = [
+    'loadFormat',
     'threads',
     'maxBatchSize',
     'maxNumTokens',

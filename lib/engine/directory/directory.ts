@@ -21,7 +21,7 @@ export interface EngineDirectory {
   readonly architecture: string;
   readonly vocabSize: number;
   readonly weights: Weights;
-  /** Absolute paths, in the order of ranks. */
+  /** Absolute paths, in the order of ranks; none where the weights are not read. */
   readonly rankFiles: readonly string[];
   /** Undefined for a directory that another tool made. */
   readonly manifest: Manifest | undefined;
@@ -39,22 +39,29 @@ export interface EngineDirectory {
   readonly generation: GenerationDefaults;
 }
 
+export interface EngineNeeds {
+  /** What the executor runs. Default: engines where there are some, else the checkpoint. */
+  readonly weights?: Weights | undefined;
+  /** Whether a checkpoint's weights are read; without, the directory need not hold them. Default: `'needed'`. */
+  readonly files?: 'needed' | 'not-needed' | undefined;
+}
+
 /**
  * Reads and checks an engine directory. The executor checks the weights, and what is not used here of a TensorRT engine's
  * config.json.
- * @param needed what the executor runs; by default engines if there are any, else the checkpoint.
  * @throws {LLMError} `ERR_ENGINE_NOT_FOUND`, `ERR_ENGINE_CONFIG`, `ERR_ENGINE_RANKS`, `ERR_ENGINE_WEIGHTS` for a rank file of
  *   another size than the manifest says, `ERR_EXECUTOR_UNAVAILABLE` if there are only weights of the other kind,
  *   `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_INVALID` for a damaged tokenizer_config.json.
  */
-export async function openEngine(dir: string | URL, needed?: Weights): Promise<EngineDirectory> {
+export async function openEngine(dir: string | URL, needs: EngineNeeds = {}): Promise<EngineDirectory> {
   const path = pathOf('dir', dir);
   const names = await listEngine(path);
-  const weights = needed ?? (hasWeights(names, 'tensorrt') ? 'tensorrt' : 'checkpoint');
+  const weights = needs.weights ?? (hasWeights(names, 'tensorrt') ? 'tensorrt' : 'checkpoint');
   const [config, manifest] = await Promise.all([readConfig(path, weights), readManifest(path)]);
-  checkWeights(path, names, weights);
+  const reads = weights === 'tensorrt' || needs.files !== 'not-needed';
+  if (reads) checkWeights(path, names, weights);
   const model = weights === 'tensorrt' ? readTensorRtConfig(config) : readCheckpointConfig(config);
-  const files = rankFiles(path, names, weights, model.worldSize);
+  const files = reads ? rankFiles(path, names, weights, model.worldSize) : [];
   if (manifest) await checkSizes(path, files, manifest);
   const tokenizerPath = names.includes('tokenizer.json') ? join(path, 'tokenizer.json') : undefined;
   const text = await readTokenizerText(path);

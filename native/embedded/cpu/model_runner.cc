@@ -40,7 +40,7 @@ CpuModelRunner::CpuModelRunner(const RunnerOptions& options)
       kernels_(SelectKernels()),
       pool_(ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus())),
       info_(InfoOf(options, pool_.threads(), kernels_)),
-      weights_(LoadWeights(options.engine_dir + "/rank0.safetensors", model_, &pool_, options.on_progress)),
+      weights_(LoadWeights(options.weights_file, model_, &pool_, options.on_progress)),
       kv_memory_(model_, info_.kv_blocks),
       llama_(model_, weights_, kv_memory_, kernels_, &pool_, options.limits.max_num_tokens),
       processors_(static_cast<size_t>(pool_.threads()), LogitsProcessors(model_.vocab_size)),

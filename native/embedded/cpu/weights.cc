@@ -6,6 +6,7 @@
 
 #include "native/embedded/checkpoint/safetensors.h"
 #include "native/embedded/cpu/float16.h"
+#include "native/embedded/dummy_weights.h"
 #include "native/executor/cpp/failure.h"
 
 namespace embedded::cpu {
@@ -28,37 +29,57 @@ void PackPanel(const void* rows, int row_count, int depth, void* panel) {
     for (int r = 0; r < row_count; ++r) to[size_t{kPanelWidth} * d + r] = from[static_cast<size_t>(r) * depth + d];
 }
 
+WeightType TypeOf(const ModelConfig& model) {
+  if (model.dtype == "float32") return WeightType::kFloat32;
+  return model.dtype == "float16" ? WeightType::kFloat16 : WeightType::kBfloat16;
+}
+
+// As many dummy weights of `tensor` from `first` on as there are in `floats`.
+void WriteDummyWeights(const DummyTensor& tensor, size_t first, WeightType type, std::vector<float>* floats,
+                       std::byte* out) {
+  if (type == WeightType::kFloat32)
+    return FillDummyWeights(tensor, first, floats->size(), reinterpret_cast<float*>(out));
+  FillDummyWeights(tensor, first, floats->size(), floats->data());
+  auto* const halves = reinterpret_cast<uint16_t*>(out);
+  for (size_t i = 0; i < floats->size(); ++i)
+    halves[i] = type == WeightType::kFloat16 ? FloatToFloat16((*floats)[i]) : FloatToBfloat16((*floats)[i]);
+}
+
 struct MatrixTensor {
   Matrix* matrix;
-  const TensorEntry* tensor;
+  const TensorEntry* tensor;  // null: dummy weights
+  DummyTensor dummy;
 };
 
 class Loader {
  public:
-  Loader(const std::string& path, const ModelConfig& model, ThreadPool* pool,
+  Loader(const std::optional<std::string>& path, const ModelConfig& model, ThreadPool* pool,
          const std::function<bool(double)>& on_progress)
-      : file_(path), model_(model), pool_(pool), on_progress_(on_progress) {}
+      : model_(model), pool_(pool), on_progress_(on_progress) {
+    if (path) file_.emplace(*path);
+  }
 
   LlamaWeights Load() {
     LlamaWeights weights;
     weights.layers.resize(static_cast<size_t>(model_.layers));
     Describe(&weights);
     size_t bytes = 0;
-    for (const auto& [matrix, tensor] : matrices_) bytes += matrix->bytes();
+    for (const MatrixTensor& each : matrices_) bytes += each.matrix->bytes();
     weights.memory = PagedMemory(bytes, PageSize::kHuge);
     weights.bytes = bytes;
     auto* next = static_cast<std::byte*>(weights.memory.data());
-    for (const auto& [matrix, tensor] : matrices_) {
-      matrix->data = next;
-      next += matrix->bytes();
+    for (const MatrixTensor& each : matrices_) {
+      each.matrix->data = next;
+      next += each.matrix->bytes();
     }
     uint64_t read = 0;
-    for (const auto& [matrix, tensor] : matrices_) {
-      const int step = std::max(1, static_cast<int>(kProgressBytes / matrix->panel_bytes()));
-      for (int panel = 0; panel < matrix->panels(); panel += step) {
-        const int count = std::min(step, matrix->panels() - panel);
-        LoadPanels(*matrix, *tensor, panel, count);
-        read += count * matrix->panel_bytes();
+    for (const MatrixTensor& each : matrices_) {
+      const Matrix& matrix = *each.matrix;
+      const int step = std::max(1, static_cast<int>(kProgressBytes / matrix.panel_bytes()));
+      for (int panel = 0; panel < matrix.panels(); panel += step) {
+        const int count = std::min(step, matrix.panels() - panel);
+        LoadPanels(each, panel, count);
+        read += count * matrix.panel_bytes();
         if (!on_progress_(static_cast<double>(read) / static_cast<double>(bytes)))
           throw executor::Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
       }
@@ -88,26 +109,33 @@ class Loader {
   }
 
   void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix) {
-    const TensorEntry& tensor = file_.Find(name, {outputs, depth});
-    *matrix = {nullptr, SafetensorsFile::TypeOf(tensor), outputs, depth};
-    matrices_.push_back({matrix, &tensor});
+    const TensorEntry* const tensor = file_ ? &file_->Find(name, {outputs, depth}) : nullptr;
+    *matrix = {nullptr, tensor != nullptr ? SafetensorsFile::TypeOf(*tensor) : TypeOf(model_), outputs, depth};
+    matrices_.push_back({matrix, tensor, DummyMatrix(tensors_++, depth)});
   }
 
   std::vector<float> ReadVector(const std::string& name) {
-    const TensorEntry& tensor = file_.Find(name, {model_.hidden_size});
-    std::vector<std::byte> bytes(tensor.bytes);
-    file_.Read(tensor, 0, tensor.bytes, bytes.data());
+    const uint32_t number = tensors_++;
     std::vector<float> values(static_cast<size_t>(model_.hidden_size));
-    for (size_t i = 0; i < values.size(); ++i) values[i] = ToFloat(bytes.data(), SafetensorsFile::TypeOf(tensor), i);
+    WeightType type = TypeOf(model_);
+    std::vector<std::byte> bytes(values.size() * sizeof(float));
+    if (file_) {
+      const TensorEntry& tensor = file_->Find(name, {model_.hidden_size});
+      type = SafetensorsFile::TypeOf(tensor);
+      file_->Read(tensor, 0, tensor.bytes, bytes.data());
+    } else {
+      WriteDummyWeights(DummyNorm(number), 0, type, &values, bytes.data());
+    }
+    for (size_t i = 0; i < values.size(); ++i) values[i] = ToFloat(bytes.data(), type, i);
     return values;
   }
 
-  void LoadPanels(const Matrix& matrix, const TensorEntry& tensor, int first, int count) {
+  void LoadPanels(const MatrixTensor& source, int first, int count) {
     std::mutex mutex;
     std::exception_ptr failure;
     pool_->Run(count, [&](int piece, int) {
       try {
-        LoadPanel(matrix, tensor, first + piece);
+        LoadPanel(source, first + piece);
       } catch (...) {
         const std::lock_guard<std::mutex> lock(mutex);
         failure = std::current_exception();
@@ -116,21 +144,29 @@ class Loader {
     if (failure) std::rethrow_exception(failure);
   }
 
-  void LoadPanel(const Matrix& matrix, const TensorEntry& tensor, int panel) {
+  void LoadPanel(const MatrixTensor& source, int panel) {
+    const Matrix& matrix = *source.matrix;
     const int rows = std::min(kPanelWidth, matrix.outputs - panel * kPanelWidth);
-    std::vector<std::byte> buffer(size_t(rows) * matrix.depth * matrix.element_bytes());
-    file_.Read(tensor, panel * matrix.panel_bytes(), buffer.size(), buffer.data());
+    const size_t count = static_cast<size_t>(rows) * matrix.depth;
+    std::vector<std::byte> buffer(count * matrix.element_bytes());
+    if (source.tensor != nullptr) {
+      file_->Read(*source.tensor, panel * matrix.panel_bytes(), buffer.size(), buffer.data());
+    } else {
+      std::vector<float> floats(count);
+      WriteDummyWeights(source.dummy, size_t{kPanelWidth} * panel * matrix.depth, matrix.type, &floats, buffer.data());
+    }
     if (matrix.type == WeightType::kFloat32)
       PackPanel<uint32_t>(buffer.data(), rows, matrix.depth, matrix.panel(panel));
     else
       PackPanel<uint16_t>(buffer.data(), rows, matrix.depth, matrix.panel(panel));
   }
 
-  SafetensorsFile file_;
+  std::optional<SafetensorsFile> file_;
   const ModelConfig& model_;
   ThreadPool* pool_;
   const std::function<bool(double)>& on_progress_;
   std::vector<MatrixTensor> matrices_;
+  uint32_t tensors_ = 0;  // described so far, norms included
 };
 
 }  // namespace
@@ -140,7 +176,7 @@ void Matrix::Row(int output, float* out) const {
   for (int d = 0; d < depth; ++d) out[d] = ToFloat(columns, type, size_t{kPanelWidth} * d + output % kPanelWidth);
 }
 
-LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, ThreadPool* pool,
+LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, ThreadPool* pool,
                          const std::function<bool(double)>& on_progress) {
   return Loader(path, model, pool, on_progress).Load();
 }

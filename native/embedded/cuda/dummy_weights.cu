@@ -11,36 +11,36 @@ constexpr int kThreads = 256;
 constexpr size_t kMaxBlocks = 4096;
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) FillDummyWeightsKernel(DummyWeights weights, T* out) {
+__global__ void __launch_bounds__(kThreads) FillDummyWeightsKernel(DummyTensor tensor, size_t count, T* out) {
   WaitForPredecessor();
-  const uint2 key = make_uint2(static_cast<uint32_t>(weights.seed), static_cast<uint32_t>(weights.seed >> 32));
+  const uint2 key = make_uint2(static_cast<uint32_t>(kDummySeed), static_cast<uint32_t>(kDummySeed >> 32));
   const size_t stride = static_cast<size_t>(gridDim.x) * kThreads;
-  for (size_t i = static_cast<size_t>(blockIdx.x) * kThreads + threadIdx.x; i * 4 < weights.count; i += stride) {
+  for (size_t i = static_cast<size_t>(blockIdx.x) * kThreads + threadIdx.x; i * 4 < count; i += stride) {
     const uint4 bits =
-        Philox(make_uint4(static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), weights.tensor, 1), key);
+        Philox(make_uint4(static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), tensor.tensor, 1), key);
     const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
     T values[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const float uniform = __fsub_rn(static_cast<float>(words[j] >> 8) * 0x1p-23f, 1.0f);
-      values[j] = FromFloat<T>(__fmaf_rn(weights.amplitude, uniform, weights.center));
+      values[j] = FromFloat<T>(__fmaf_rn(tensor.amplitude, uniform, tensor.center));
     }
-    if (i * 4 + 4 <= weights.count) {
+    if (i * 4 + 4 <= count) {
       reinterpret_cast<uint2*>(out)[i] = *reinterpret_cast<const uint2*>(values);
     } else {
-      for (size_t j = 0; i * 4 + j < weights.count; ++j) out[i * 4 + j] = values[j];
+      for (size_t j = 0; i * 4 + j < count; ++j) out[i * 4 + j] = values[j];
     }
   }
 }
 
 }  // namespace
 
-void FillDummyWeights(const DummyWeights& weights, void* out, cudaStream_t stream) {
-  WithElement(weights.element, [&](auto element) {
+void FillDummyWeights(const DummyTensor& tensor, Element type, size_t count, void* out, cudaStream_t stream) {
+  WithElement(type, [&](auto element) {
     using T = decltype(element);
-    const size_t blocks = std::min(kMaxBlocks, (weights.count + 4 * kThreads - 1) / (4 * kThreads));
+    const size_t blocks = std::min(kMaxBlocks, (count + 4 * kThreads - 1) / (4 * kThreads));
     Launch("FillDummyWeights", FillDummyWeightsKernel<T>, {dim3(static_cast<unsigned>(blocks)), dim3(kThreads)}, stream,
-           weights, static_cast<T*>(out));
+           tensor, count, static_cast<T*>(out));
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include "native/embedded/checkpoint/safetensors.h"
 #include "native/embedded/cuda/convert.h"
+#include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/linear.h"
 
 namespace embedded::cuda {
@@ -156,6 +157,37 @@ class Loader {
   std::vector<std::byte> unconverted_;
 };
 
+void Report(double done, const std::function<bool(double)>& on_progress) {
+  if (!on_progress(done)) throw Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
+}
+
+// In the layout's order, which numbers the tensors.
+void MakeDummyWeights(const Layout& layout, Element element, const std::function<bool(double)>& on_progress,
+                      std::byte* memory, cudaStream_t stream) {
+  constexpr char kMaking[] = "making dummy weights";
+  DeviceBuffer rows;  // of a tensor that is padded: without the padding
+  for (size_t i = 0; i < layout.parts.size(); ++i) {
+    const Part& part = layout.parts[i];
+    const uint32_t number = static_cast<uint32_t>(i);
+    const bool is_vector = part.shape.size() == 1;
+    const DummyTensor tensor = is_vector ? DummyNorm(number) : DummyMatrix(number, static_cast<int>(part.width));
+    std::byte* const to = memory + part.offset;
+    if (part.width == part.pitch) {
+      FillDummyWeights(tensor, element, part.count, to, stream);
+    } else {
+      const size_t bytes = part.count * kElementBytes;
+      if (rows.bytes() < bytes) rows = DeviceBuffer(bytes, "dummy weights");
+      FillDummyWeights(tensor, element, part.count, rows.data(), stream);
+      Check(cudaMemcpy2DAsync(to, part.pitch * kElementBytes, rows.data(), part.width * kElementBytes,
+                              part.width * kElementBytes, part.count / part.width, cudaMemcpyDeviceToDevice, stream),
+            kMaking);
+    }
+    Check(cudaStreamSynchronize(stream), kMaking);
+    Report(static_cast<double>(part.offset + part.count * kElementBytes) / static_cast<double>(layout.bytes),
+           on_progress);
+  }
+}
+
 }  // namespace
 
 Element ElementOf(const ModelConfig& model, const Device& device) {
@@ -173,11 +205,16 @@ uint64_t WeightBytes(const ModelConfig& model) {
   return LayOut(model, &nowhere).bytes;
 }
 
-LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, Element element,
+LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, Element element,
                          const std::function<bool(double)>& on_progress, cudaStream_t stream) {
-  Loader loader(path, element, stream);
   LlamaWeights weights;
   const Layout layout = LayOut(model, &weights);
+  if (!path) {
+    Allocate(layout, model, &weights);
+    MakeDummyWeights(layout, element, on_progress, weights.memory.as<std::byte>(), stream);
+    return weights;
+  }
+  Loader loader(*path, element, stream);
   std::vector<const TensorEntry*> tensors;  // all are looked at before memory is taken for any
   for (const Part& part : layout.parts) tensors.push_back(&loader.file().Find(part.name, part.shape));
   Allocate(layout, model, &weights);
@@ -190,8 +227,7 @@ LlamaWeights LoadWeights(const std::string& path, const ModelConfig& model, Elem
       const size_t offset = part.offset + (is_contiguous ? first : first / part.width * part.pitch) * kElementBytes;
       loader.Copy(*tensors[i], first, count, is_contiguous ? count : part.width, is_contiguous ? count : part.pitch,
                   weights.memory.as<std::byte>() + offset);
-      const double done = static_cast<double>(offset + count * kElementBytes) / static_cast<double>(layout.bytes);
-      if (!on_progress(done)) throw Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
+      Report(static_cast<double>(offset + count * kElementBytes) / static_cast<double>(layout.bytes), on_progress);
     }
   }
   Check(cudaStreamSynchronize(stream), "copying the weights to the GPU");

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { LLM } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
 import { follow, GREEDY, LONG, onlyOutput, PROMPT, started, tokensOf, until } from '../requests.js';
 import { conformance } from '../suite.js';
@@ -25,6 +26,17 @@ conformance(
       assert.ok(failsWith('ERR_PROMPT_TOO_LONG', '31')(thrown));
       assert.equal(rejected, thrown);
     }
+  },
+);
+
+conformance(
+  ['dummy weights'],
+  "loadFormat 'dummy' gives other tokens than the engine's, the same ones at each load",
+  async ({ llm, load }) => {
+    const tokens = async (of: LLM) => tokensOf(await of.generate({ tokens: [1, 2, 3] }, { ...GREEDY, maxTokens: 12 }));
+    const [first, again] = await Promise.all([1, 2].map(async () => tokens(await load({ loadFormat: 'dummy' }))));
+    assert.deepEqual(again, first);
+    assert.notDeepEqual(await tokens(llm), first);
   },
 );
 

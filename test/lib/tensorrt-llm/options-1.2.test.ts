@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GenerateOptions, LLM, LoadOptions } from 'node-tensorrt-llm';
 import { testBeamSearch } from '../../tools/beam-search.js';
-import { failsWith } from '../../tools/fails-with.js';
+import { failsAbout, failsWith } from '../../tools/fails-with.js';
 import { lettersOf } from '../../tools/scripted.js';
 import { withStandIn } from '../../tools/stand-in.js';
 
@@ -24,6 +24,16 @@ test('guided is refused where the engine was loaded without guidedDecoding, whic
     const guided = llm.generate({ tokens: [1] }, { guided: { json: true } });
     await assert.rejects(guided, failsWith('ERR_UNSUPPORTED', /^guided needs .*load the engine with guidedDecoding/));
   }));
+
+test("loadFormat 'dummy' is refused, and 'auto' taken", async () => {
+  const nothing = () => Promise.resolve();
+  const loading = withStandIn('1.2', nothing, { loadFormat: 'dummy' });
+  await assert.rejects(
+    loading,
+    failsAbout('loadFormat', 'ERR_UNSUPPORTED', /^loadFormat is 'dummy'; expected 'auto', .*Remove it/),
+  );
+  await withStandIn('1.2', nothing, { loadFormat: 'auto' });
+});
 
 test('what the engine cannot run ends in the words of the library, with the fix', () =>
   withStandIn(

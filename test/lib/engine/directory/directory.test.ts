@@ -270,19 +270,19 @@ test('a directory with both kinds of weights opens as either, and by default as 
   const dir = await engine(t);
   await writeFile(join(dir, 'rank0.engine'), 'a plan');
   assert.equal((await openEngine(dir)).weights, 'tensorrt');
-  assert.deepEqual((await openEngine(dir, 'tensorrt')).rankFiles, [join(dir, 'rank0.engine')]);
-  assert.deepEqual((await openEngine(dir, 'checkpoint')).rankFiles, [join(dir, 'rank0.safetensors')]);
+  assert.deepEqual((await openEngine(dir, { weights: 'tensorrt' })).rankFiles, [join(dir, 'rank0.engine')]);
+  assert.deepEqual((await openEngine(dir, { weights: 'checkpoint' })).rankFiles, [join(dir, 'rank0.safetensors')]);
 });
 
 test('weights of the other kind alone are refused, naming what runs them', async (t) => {
   const checkpoint = await engine(t);
   await assert.rejects(
-    openEngine(checkpoint, 'tensorrt'),
+    openEngine(checkpoint, { weights: 'tensorrt' }),
     failsWith('ERR_EXECUTOR_UNAVAILABLE', `trtllm-build --checkpoint_dir ${checkpoint}`, "'cpu'"),
   );
   const engines = await tensorRtEngine(t);
   await assert.rejects(
-    openEngine(engines, 'checkpoint'),
+    openEngine(engines, { weights: 'checkpoint' }),
     failsWith('ERR_EXECUTOR_UNAVAILABLE', `${engines} holds a TensorRT engine`, "'tensorrt-llm'"),
   );
 });

@@ -195,17 +195,16 @@ TEST_P(Elementwise, CopyKvBlocksCopiesAllLayersAndNothingElse) {
   }
 }
 
-TEST_P(Elementwise, DummyWeightsAreTheKeyedNumbersOfTheirFormula) {
-  const DummyWeights weights{GetParam(), 4099, 77, 5, 1.0f, 0.25f};
-  DeviceArray<uint16_t> out(weights.count + 1);
-  FillDummyWeights(weights, out.get(), nullptr);
+TEST_P(Elementwise, DummyWeightsAreThoseOfThePlainTwin) {
+  constexpr size_t kCount = 4099;
+  const DummyTensor tensor{5, 1.0f, 0.25f};
+  DeviceArray<uint16_t> out(kCount + 1);
+  FillDummyWeights(tensor, GetParam(), kCount, out.get(), nullptr);
   const std::vector<uint16_t> got = out.Read();
-  for (size_t i = 0; i < weights.count; ++i) {
-    const std::array<uint32_t, 4> bits = Philox({static_cast<uint32_t>(i / 4), 0, 5, 1}, {77, 0});
-    const float uniform = static_cast<float>(bits[i % 4] >> 8) * 0x1p-23f - 1.0f;
-    ASSERT_EQ(got[i], ToBits(GetParam(), std::fma(0.25f, uniform, 1.0f))) << i;
-  }
-  EXPECT_EQ(got[weights.count], 0xFFFF);
+  std::vector<float> expected(kCount);
+  embedded::FillDummyWeights(tensor, 0, kCount, expected.data());
+  for (size_t i = 0; i < kCount; ++i) ASSERT_EQ(got[i], ToBits(GetParam(), expected[i])) << i;
+  EXPECT_EQ(got[kCount], 0xFFFF);
 }
 
 }  // namespace

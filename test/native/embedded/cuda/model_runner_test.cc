@@ -295,6 +295,26 @@ TEST_F(ModelRunner, ACancelLeavesTheOthersAsTheyAre) {
   EXPECT_EQ(both.cuda().stats().kv_blocks_used, 0u);
 }
 
+TEST_F(ModelRunner, DummyWeightsAreThoseOfTheCpu) {
+  for (const Shape& shape : {kHalf, Shape{"padded", "bfloat16", 128, 4, 2, 64, 250, 503, false}}) {
+    TemporaryDirectory directory;
+    WriteFile(directory.path() + "/config.json", ModelOf(shape).ConfigJson());
+    const auto with_dummy_weights = [](ExecutorConfig* config) {
+      config->set |= CONFIG_LOAD_FORMAT;
+      config->load_format = LOAD_FORMAT_DUMMY;
+    };
+    TableClient cpu(directory.path(), cpu::CpuExecutorTable(), with_dummy_weights);
+    TableClient cuda(directory.path(), CudaTable(), with_dummy_weights);
+    ASSERT_EQ(cuda.code(), EXECUTOR_OK) << cuda.message();
+    TestRequest request(1, RandomPrompt(100, shape.vocab_size, 3), 1);
+    request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
+    const std::vector<float> expected = cpu.Run(request).context_logits, got = cuda.Run(request).context_logits;
+    ASSERT_EQ(got.size(), expected.size());
+    EXPECT_LT(WorstError(got, expected, static_cast<size_t>(shape.vocab_size)), shape.dtype[0] == 'f' ? 0.025 : 0.2)
+        << shape.name;
+  }
+}
+
 TEST_F(ModelRunner, AMissingDeviceIsNamed) {
   TemporaryDirectory directory;
   ModelOf(kHalf).Write(directory.path());

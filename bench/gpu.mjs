@@ -1,13 +1,21 @@
-// Decode and prefill of the CUDA executor through `for await`: node bench/gpu.mjs DIR [--executor cuda] [--json].
-// DIR is an engine directory; bench/random_checkpoint.py makes one of random weights. Decode is the time between two lengths of
-// output, so that prefill is not in it; each figure is the median of three runs.
+// Decode and prefill of the CUDA executor through `for await`:
+//   node bench/gpu.mjs [--shape 8b]     # the table, over dummy weights
+//   node bench/gpu.mjs --shape 70b      # one request of 3,072 tokens and 1,024 more, which is what fits beside the weights on an H200
+//   node bench/gpu.mjs DIR              # the table, over the weights of an engine directory (bench/random_checkpoint.py)
+// Decode is the time between two lengths of output, so that prefill is not in it; each figure of the table is the median of three
+// runs. --executor cpu and --json do what they say.
 import { parseArgs } from 'node:util';
 import { LLM } from 'node-tensorrt-llm';
 import { median } from './report.mjs';
+import { shapeDirectory } from './shapes.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { executor: { type: 'string', default: 'cuda' }, json: { type: 'boolean', default: false } },
+  options: {
+    shape: { type: 'string', default: '8b' },
+    executor: { type: 'string', default: 'cuda' },
+    json: { type: 'boolean', default: false },
+  },
 });
 const DECODE = [
   { streams: 1, prompt: 128 },
@@ -18,9 +26,17 @@ const DECODE = [
 ];
 const PREFILL = [512, 2048, 8192];
 const [SHORT, LONG, RUNS] = [32, 128, 3];
+/** The one request of a model that leaves no room for more. */
+const ALONE = { prompt: 3072, output: 1024 };
 
+const [dir] = positionals;
+const isAlone = dir === undefined && flags.shape === '70b';
 const loadStart = performance.now();
-const llm = await LLM.load(positionals[0] ?? '', { executor: flags.executor, kvCache: { freeMemoryFraction: 0.8 } });
+const llm = await LLM.load(dir ?? shapeDirectory(flags.shape), {
+  executor: flags.executor,
+  loadFormat: dir === undefined ? 'dummy' : 'auto',
+  ...(isAlone ? { maxBatchSize: 1, maxSeqLen: ALONE.prompt + ALONE.output } : { kvCache: { freeMemoryFraction: 0.8 } }),
+});
 const loadSeconds = (performance.now() - loadStart) / 1000;
 const { device, weightBytes, kvCacheBytes, vocabSize } = llm.info;
 const figures = { device, weightBytes, kvCacheBytes, loadSeconds: Number(loadSeconds.toFixed(1)) };
@@ -33,36 +49,54 @@ const randomTokens = (count) =>
     return seed % vocabSize;
   });
 
-/** Milliseconds until all streams have ended. */
+/** Milliseconds until all streams have begun, and until all have ended. */
 async function run(streams, prompt, maxTokens) {
   const options = { maxTokens, temperature: 0, ignoreEos: true };
   const start = performance.now();
+  let begun = 0;
   await Promise.all(
     Array.from({ length: streams }, async () => {
       let tokens = 0;
-      for await (const chunk of llm.stream({ tokens: randomTokens(prompt) }, options)) tokens += chunk.tokens.length;
+      for await (const chunk of llm.stream({ tokens: randomTokens(prompt) }, options)) {
+        if (tokens === 0) begun = performance.now() - start;
+        tokens += chunk.tokens.length;
+      }
       if (tokens !== maxTokens) throw new Error(`a stream has ${tokens} tokens, not ${maxTokens}`);
     }),
   );
-  return performance.now() - start;
+  return { begun, ended: performance.now() - start };
 }
 
-for (const { streams, prompt } of DECODE) {
-  await run(streams, prompt, 8);
-  const rates = [];
-  for (let i = 0; i < RUNS; i++) {
-    const short = await run(streams, prompt, SHORT);
-    const long = await run(streams, prompt, LONG);
-    rates.push((streams * (LONG - SHORT) * 1000) / (long - short));
+async function table() {
+  for (const { streams, prompt } of DECODE) {
+    await run(streams, prompt, 8);
+    const rates = [];
+    for (let i = 0; i < RUNS; i++) {
+      const short = await run(streams, prompt, SHORT);
+      const long = await run(streams, prompt, LONG);
+      rates.push((streams * (LONG - SHORT) * 1000) / (long.ended - short.ended));
+    }
+    figures[`decode, ${streams} of ${prompt} tokens, tok/s`] = Math.round(median(rates));
   }
-  figures[`decode, ${streams} of ${prompt} tokens, tok/s`] = Math.round(median(rates));
+  for (const prompt of PREFILL) {
+    await run(1, prompt, 1);
+    const rates = [];
+    for (let i = 0; i < RUNS; i++) rates.push((prompt * 1000) / (await run(1, prompt, 1)).ended);
+    figures[`prefill of ${prompt}, tok/s`] = Math.round(median(rates));
+  }
 }
-for (const prompt of PREFILL) {
-  await run(1, prompt, 1);
-  const rates = [];
-  for (let i = 0; i < RUNS; i++) rates.push((prompt * 1000) / (await run(1, prompt, 1)));
-  figures[`prefill of ${prompt}, tok/s`] = Math.round(median(rates));
+
+async function alone() {
+  const { prompt, output } = ALONE;
+  await run(1, prompt, SHORT);
+  const { begun, ended } = await run(1, prompt, output);
+  const rate = (tokens, ms) => Number(((tokens * 1000) / ms).toFixed(2));
+  figures[`prefill of ${prompt}, tok/s`] = Math.round((prompt * 1000) / begun);
+  figures[`decode of ${output} after it, tok/s`] = rate(output - 1, ended - begun);
+  figures[`${output} tokens from the call on, tok/s`] = rate(output, ended);
 }
+
+await (isAlone ? alone() : table());
 await llm.close();
 if (flags.json) console.log(JSON.stringify(figures));
 else console.table(figures);

@@ -164,7 +164,8 @@ void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths
   kv.layers = static_cast<int>(std::clamp<size_t>(size_t{2} << 30, kv.bytes(), kv.bytes() * 32) / kv.bytes());
   Memory cache(kv.bytes()), qkv(lengths.size() * (kHeads + 2 * kKvHeads) * kHeadDim * 2),
       out(lengths.size() * kHeads * kHeadDim * 2), device_table(table.size() * 4), device_lengths(lengths.size() * 4),
-      device_positions(lengths.size() * 4), workspace(DecodeAttentionWorkspaceBytes(kv, kHeads, sequences)),
+      device_positions(lengths.size() * 4),
+      workspace(DecodeAttentionWorkspaceBytes(kv, kHeads, sequences, CurrentDeviceTraits())),
       angles(static_cast<size_t>(longest) * kHeadDim / 2 * 8);
   cache.Randomize();
   qkv.Randomize();
@@ -211,7 +212,8 @@ void BenchPrefill(int sequences, int query_tokens, int context_tokens) {
   const int rows = sequences * query_tokens;
   const PrefillLimits limits{sequences, rows, kv.blocks};
   Memory cache(kv.bytes()), qkv(static_cast<size_t>(rows) * kWidth * 2),
-      out(static_cast<size_t>(rows) * kHeads * kHeadDim * 2), device_memory(PrefillAttention::DeviceBytes(limits));
+      out(static_cast<size_t>(rows) * kHeads * kHeadDim * 2),
+      device_memory(PrefillAttention::DeviceBytes(kv, kHeads, limits, CurrentDeviceTraits()));
   cache.Randomize();
   qkv.Randomize();
   void* pinned = nullptr;

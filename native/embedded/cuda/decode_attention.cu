@@ -35,8 +35,7 @@ void WithVariant(int head_dim, int shared_memory, int merge_heads, Body body) {
 int UnitsPerKvHead(const KvLayout& kv, int heads) { return CeilDivide(heads / kv.kv_heads, kUnitHeads); }
 
 // The grid is the same for every step, so that a graph can hold it: what fits on the device at once.
-int GridBlocks(const KvLayout& kv, int heads) {
-  const DeviceTraits& traits = CurrentDeviceTraits();
+int GridBlocks(const KvLayout& kv, int heads, const DeviceTraits& traits) {
   const int merge_heads = std::min(heads / kv.kv_heads, kUnitHeads);
   int blocks = 0;
   WithVariant(kv.head_dim, traits.shared_memory_per_block, merge_heads, [&](auto variant) {
@@ -58,8 +57,8 @@ int PaddedDim(const KvLayout& kv) {
 struct Workspace {
   size_t starts, tiles_per_block, tile_ends, arrivals, partial_softmax, partial_sums, bytes;
 
-  Workspace(const KvLayout& kv, int heads, int sequences) {
-    const size_t grid = static_cast<size_t>(GridBlocks(kv, heads));
+  Workspace(const KvLayout& kv, int heads, int sequences, const DeviceTraits& traits) {
+    const size_t grid = static_cast<size_t>(GridBlocks(kv, heads, traits));
     const size_t units = static_cast<size_t>(kv.kv_heads) * static_cast<size_t>(UnitsPerKvHead(kv, heads));
     size_t end = 0;
     const auto take = [&end](size_t count) { return std::exchange(end, (end + count + 255) / 256 * 256); };
@@ -137,21 +136,23 @@ bool CanDecodeAttention(const KvLayout& kv) {
          kv.tokens_per_block % kWarpTokens == 0;
 }
 
-size_t DecodeAttentionWorkspaceBytes(const KvLayout& kv, int heads, int sequences) {
-  return Workspace(kv, heads, sequences).bytes;
+size_t DecodeAttentionWorkspaceBytes(const KvLayout& kv, int heads, int sequences, const DeviceTraits& traits) {
+  return Workspace(kv, heads, sequences, traits).bytes;
 }
 
 void PlanDecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentionBuffers& b, cudaStream_t stream) {
-  const Workspace at(shape.kv, shape.heads, shape.sequences);
+  const DeviceTraits& traits = CurrentDeviceTraits();
+  const Workspace at(shape.kv, shape.heads, shape.sequences, traits);
   Launch("PlanDecodeAttention", PlanKernel, {dim3(1), dim3(kPlanThreads)}, stream, b.context_lengths, shape.sequences,
-         shape.kv.kv_heads * UnitsPerKvHead(shape.kv, shape.heads), GridBlocks(shape.kv, shape.heads),
+         shape.kv.kv_heads * UnitsPerKvHead(shape.kv, shape.heads), GridBlocks(shape.kv, shape.heads, traits),
          At<DecodeStart>(b.workspace, at.starts), At<int>(b.workspace, at.tiles_per_block),
          At<int>(b.workspace, at.tile_ends), At<int>(b.workspace, at.arrivals));
 }
 
 void DecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentionBuffers& b, cudaStream_t stream) {
   const KvLayout& kv = shape.kv;
-  const Workspace at(kv, shape.heads, shape.sequences);
+  const DeviceTraits& traits = CurrentDeviceTraits();
+  const Workspace at(kv, shape.heads, shape.sequences, traits);
   DecodeArguments arguments{};
   arguments.sequences = shape.sequences;
   arguments.units_per_kv_head = UnitsPerKvHead(kv, shape.heads);
@@ -179,9 +180,9 @@ void DecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentionBuf
       const size_t bytes = DecodeRingBytes(V::dim, V::stages) + DecodeMergeBytes(V::dim, merge_heads);
       AllowSharedMemory(kernel, bytes);
       Launch("DecodeAttention", kernel,
-             {dim3(static_cast<unsigned>(GridBlocks(kv, shape.heads))), dim3(kDecodeThreads), bytes}, stream, arguments,
-             static_cast<const T*>(b.queries), static_cast<const T*>(b.keys), static_cast<const T*>(b.values),
-             static_cast<T*>(b.out));
+             {dim3(static_cast<unsigned>(GridBlocks(kv, shape.heads, traits))), dim3(kDecodeThreads), bytes}, stream,
+             arguments, static_cast<const T*>(b.queries), static_cast<const T*>(b.keys),
+             static_cast<const T*>(b.values), static_cast<T*>(b.out));
     });
   });
 }

@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 
@@ -44,8 +45,8 @@ struct DecodeAttentionBuffers {
 // Whether the current device and the shape fit; else PlainAttention serves.
 bool CanDecodeAttention(const KvLayout& kv);
 
-// Enough for every shape with at most `sequences` sequences.
-size_t DecodeAttentionWorkspaceBytes(const KvLayout& kv, int heads, int sequences);
+// Enough for every shape with at most `sequences` sequences, on a device like this.
+size_t DecodeAttentionWorkspaceBytes(const KvLayout& kv, int heads, int sequences, const DeviceTraits& traits);
 
 // Once a step, and again whenever the shape or context_lengths change.
 void PlanDecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentionBuffers& buffers, cudaStream_t stream);

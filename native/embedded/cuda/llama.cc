@@ -18,7 +18,7 @@ namespace {
 struct BufferSizes {
   size_t angles, hidden, normed, queries, ffn, scratch, decode_workspace, prefill_device, prefill_pinned;
 
-  BufferSizes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits) {
+  BufferSizes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits, const DeviceTraits& traits) {
     const size_t tokens = static_cast<size_t>(limits.max_tokens);
     const size_t hidden_size = static_cast<size_t>(model.hidden_size);
     angles = sizeof(float2) * static_cast<size_t>(limits.max_positions) * static_cast<size_t>(model.head_dim / 2);
@@ -27,9 +27,9 @@ struct BufferSizes {
     queries = kElementBytes * tokens * static_cast<size_t>(model.heads * model.head_dim);
     ffn = kElementBytes * tokens * static_cast<size_t>(PaddedIntermediate(model));
     scratch = kElementBytes * tokens * static_cast<size_t>(std::max(model.qkv_size(), 2 * PaddedIntermediate(model)));
-    decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences);
+    decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences, traits);
     const PrefillLimits prefill = PrefillLimitsOf(kv, limits);
-    prefill_device = PrefillAttention::DeviceBytes(prefill);
+    prefill_device = PrefillAttention::DeviceBytes(kv, model.heads, prefill, traits);
     prefill_pinned = PrefillAttention::PinnedBytes(prefill);
   }
 
@@ -48,8 +48,9 @@ void* Row(const DeviceBuffer& buffer, int row, int size) {
 
 }  // namespace
 
-size_t Llama::DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits) {
-  return BufferSizes(model, kv, limits).device_bytes();
+size_t Llama::DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits,
+                          const DeviceTraits& traits) {
+  return BufferSizes(model, kv, limits, traits).device_bytes();
 }
 
 Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
@@ -62,7 +63,7 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
       limits_(limits),
       scale_(1 / std::sqrt(static_cast<float>(model.head_dim))),
       has_decode_attention_(CanDecodeAttention(kv)) {
-  const BufferSizes sizes(model, kv, limits);
+  const BufferSizes sizes(model, kv, limits, CurrentDeviceTraits());
   angles_ = DeviceBuffer(sizes.angles, "rotary positions");
   hidden_ = DeviceBuffer(sizes.hidden, "hidden states");
   normed_ = DeviceBuffer(sizes.normed, "hidden states");

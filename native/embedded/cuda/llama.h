@@ -39,8 +39,9 @@ struct LlamaStep {
 // One step at a time, all on one stream. Borrows weights, cache and `linear`.
 class Llama {
  public:
-  // Everything it takes of the GPU, for a cache of so many blocks.
-  static size_t DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits);
+  // Everything it takes of a GPU like this, for a cache of so many blocks.
+  static size_t DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits,
+                            const DeviceTraits& traits);
 
   Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
         const LinearLayers* linear, const LlamaLimits& limits);

@@ -39,7 +39,8 @@ std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " M
 
 }  // namespace
 
-MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device) {
+MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const DeviceTraits& traits,
+                      uint64_t free_bytes) {
   const ModelConfig& model = options.model;
   const Limits& limits = options.limits;
   CheckShape(model);
@@ -52,17 +53,19 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device) {
   plan.weight_bytes = WeightBytes(model);
   plan.kv = {plan.element, model.layers, 1, model.kv_heads, kTokensPerBlock, model.head_dim};
   const int sequence_blocks = (limits.max_seq_len + kTokensPerBlock - 1) / kTokensPerBlock;
-  plan.limits = {PaddedTokens(std::max(limits.max_num_tokens, limits.max_batch_size)), limits.max_batch_size,
-                 limits.max_seq_len, sequence_blocks};
+  // A step takes no more of a sequence than there is.
+  const int step_tokens =
+      static_cast<int>(std::min<int64_t>(limits.max_num_tokens, int64_t{limits.max_batch_size} * limits.max_seq_len));
+  plan.limits = {PaddedTokens(std::max(step_tokens, limits.max_batch_size)), limits.max_batch_size, limits.max_seq_len,
+                 sequence_blocks};
   const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_batch_size) * sequence_blocks;
   const auto work_bytes = [&](int blocks) {
     KvLayout kv = plan.kv;
     kv.blocks = blocks;
-    return Llama::DeviceBytes(model, kv, plan.limits) +
+    return Llama::DeviceBytes(model, kv, plan.limits, traits) +
            StepSampler::DeviceBytes(limits.max_batch_size, model.vocab_size) +
            StepArrays(nullptr, plan.limits.max_tokens, limits.max_batch_size).bytes + table_bytes + kReservedBytes;
   };
-  const uint64_t free_bytes = DeviceMemory().free_bytes;
   const uint64_t block_bytes = plan.kv.bytes_per_block();
   const uint64_t most_blocks = std::min<uint64_t>(free_bytes / block_bytes + 1, std::numeric_limits<int>::max());
   const uint64_t needed = plan.weight_bytes + work_bytes(static_cast<int>(most_blocks));
@@ -72,7 +75,7 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device) {
                       " for the weights, " + Mebibytes(needed - plan.weight_bytes) + " to work in and at least " +
                       Mebibytes(block_bytes + (1 << 20) - 1) +
                       " for the KV cache. Stop what else uses the GPU, use another one (parallel.deviceIds), or lower "
-                      "maxNumTokens or maxBatchSize.");
+                      "maxNumTokens, maxBatchSize or maxSeqLen.");
   plan.kv.blocks =
       ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, free_bytes - needed, kKvMemoryFraction});
   if (plan.kv.bytes() >

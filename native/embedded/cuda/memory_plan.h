@@ -6,6 +6,7 @@
 
 #include "native/embedded/cuda/device.h"
 #include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/launch.h"
 #include "native/embedded/cuda/llama.h"
 #include "native/embedded/model_runner.h"
 
@@ -21,9 +22,10 @@ struct MemoryPlan {
   uint64_t bytes() const { return weight_bytes + work_bytes + kv.bytes(); }
 };
 
-// For the calling thread's device. Throws executor::Failure: EXECUTOR_MODEL_UNSUPPORTED where the kernels have no such
+// Of a device of which so much is free. Throws executor::Failure: EXECUTOR_MODEL_UNSUPPORTED where the kernels have no such
 // shape, EXECUTOR_INVALID_OPTION for a step they cannot launch, EXECUTOR_OUT_OF_MEMORY with what is needed and free.
-MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device);
+MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const DeviceTraits& traits,
+                      uint64_t free_bytes);
 
 constexpr double kKvMemoryFraction = 0.9;  // of what weights and work leave
 

@@ -37,7 +37,7 @@ StepBufferLimits BufferLimits(const MemoryPlan& memory, const ModelConfig& model
 CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const Device& device)
     : device_(device),
       model_(options.model),
-      memory_(PlanMemory(options, device)),
+      memory_(PlanMemory(options, device, CurrentDeviceTraits(), DeviceMemory().free_bytes)),
       stream_(MakeStream()),
       matmul_(device, DefaultMatmulChoicesDir()),
       linear_(&matmul_),

@@ -12,9 +12,18 @@
 namespace embedded::cuda {
 namespace {
 
-constexpr size_t kIntBytes = size_t{8} << 20;      // FlashInfer's plan; it throws if a step should need more
-constexpr size_t kFloatBytes = size_t{128} << 20;  // its partial results: two tiles for each multiprocessor
+constexpr size_t kIntBytes = size_t{8} << 20;  // FlashInfer's plan; it throws if a step should need more
 constexpr int kFa3Tokens = 512;
+
+// FlashInfer's partial results, where it splits a history: it cuts the step into two pieces for each multiprocessor at
+// most, takes room for a whole tile of every query head in each, and throws where that is more than it was given.
+size_t FloatBytes(const KvLayout& kv, int heads, const DeviceTraits& traits) {
+  const size_t tile_tokens = kv.head_dim < 256 ? 128 : 64;
+  const size_t pieces = static_cast<size_t>(std::max(2 * traits.multiprocessors / kv.kv_heads, 1));
+  const size_t bytes =
+      static_cast<size_t>(heads) * pieces * tile_tokens * (static_cast<size_t>(kv.head_dim) + 1) * sizeof(float);
+  return (bytes + 256 + 255) / 256 * 256;  // each of its two arrays is aligned
+}
 
 bool HasFa2(const KvLayout& kv) {
   const int capability = CurrentDeviceTraits().compute_capability;
@@ -59,8 +68,9 @@ size_t PrefillAttention::Arrays::Bytes(const PrefillLimits& limits) {
           static_cast<size_t>(limits.max_blocks) + 64);
 }
 
-size_t PrefillAttention::DeviceBytes(const PrefillLimits& limits) {
-  return kFloatBytes + kIntBytes + Arrays::Bytes(limits);
+size_t PrefillAttention::DeviceBytes(const KvLayout& kv, int heads, const PrefillLimits& limits,
+                                     const DeviceTraits& traits) {
+  return FloatBytes(kv, heads, traits) + kIntBytes + Arrays::Bytes(limits);
 }
 size_t PrefillAttention::PinnedBytes(const PrefillLimits& limits) {
   return 2 * (kIntBytes + (Arrays::Bytes(limits) + 255) / 256 * 256);
@@ -72,6 +82,7 @@ PrefillAttention::PrefillAttention(const KvLayout& kv, int heads, float scale, c
       heads_(heads),
       scale_(scale),
       limits_(limits),
+      float_bytes_(FloatBytes(kv, heads, CurrentDeviceTraits())),
       device_(static_cast<uint8_t*>(device_memory)),
       pinned_(static_cast<uint8_t*>(pinned_memory)) {
   for (cudaEvent_t& event : copied_)
@@ -83,7 +94,7 @@ PrefillAttention::~PrefillAttention() {
 }
 
 FlashInferWorkspace PrefillAttention::Workspace() const {
-  return {device_, kFloatBytes, device_ + kFloatBytes,
+  return {device_, float_bytes_, device_ + float_bytes_,
           pinned_ + static_cast<size_t>(slot_) * (PinnedBytes(limits_) / 2), kIntBytes};
 }
 

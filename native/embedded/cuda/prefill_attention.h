@@ -16,6 +16,7 @@
 
 #include "native/embedded/cuda/flashinfer/flashinfer.h"
 #include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/launch.h"
 
 namespace embedded::cuda {
 
@@ -44,9 +45,9 @@ struct PrefillLayer {
 
 class PrefillAttention {
  public:
-  // The memory the object works in: the caller's, who keeps it as long as the object. Pinned host memory for two plans,
+  // The memory the object works in, on a device like this: the caller's, who keeps it as long as the object. Pinned host memory for two plans,
   // so that one can be made while the copy of the last is still under way.
-  static size_t DeviceBytes(const PrefillLimits& limits);
+  static size_t DeviceBytes(const KvLayout& kv, int heads, const PrefillLimits& limits, const DeviceTraits& traits);
   static size_t PinnedBytes(const PrefillLimits& limits);
 
   PrefillAttention(const KvLayout& kv, int heads, float scale, const PrefillLimits& limits, void* device_memory,
@@ -77,6 +78,7 @@ class PrefillAttention {
   int heads_;
   float scale_;
   PrefillLimits limits_;
+  size_t float_bytes_;
   uint8_t* device_;
   uint8_t* pinned_;
   cudaEvent_t copied_[2] = {};  // by slot of pinned memory

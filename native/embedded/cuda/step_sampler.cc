@@ -8,6 +8,11 @@ namespace {
 // Rows with logits processors are drawn so many at a time: each needs a copy of its logits and as many counters.
 constexpr int kProcessedRows = 16;
 
+// Room for as many of those as there can be; `bytes` for each of the vocabulary.
+size_t ProcessedBytes(size_t bytes, int max_rows, int vocab_size) {
+  return bytes * static_cast<size_t>(std::min(kProcessedRows, max_rows)) * static_cast<size_t>(vocab_size);
+}
+
 }  // namespace
 
 SamplingRow SamplingRowOf(const PlannedDraw& draw, int32_t* newest) {
@@ -33,7 +38,7 @@ size_t StepSampler::DeviceBytes(int max_rows, int vocab_size) {
   return sizeof(float) * rows * vocabulary +
          rows * (sizeof(DrawnToken) + 2 * sizeof(int32_t) + sizeof(TopLogprob) * kMaxTopLogprobs) +
          SamplingWorkspaceBytes(max_rows, vocab_size) +
-         (sizeof(uint32_t) + sizeof(float)) * kProcessedRows * vocabulary;
+         ProcessedBytes(sizeof(uint32_t) + sizeof(float), max_rows, vocab_size);
 }
 
 StepSampler::StepSampler(int max_rows, int vocab_size)
@@ -44,8 +49,8 @@ StepSampler::StepSampler(int max_rows, int vocab_size)
       top_(sizeof(TopLogprob) * static_cast<size_t>(max_rows) * kMaxTopLogprobs, "likely tokens"),
       newest_(sizeof(int32_t) * static_cast<size_t>(max_rows), "drawn tokens"),
       workspace_(SamplingWorkspaceBytes(max_rows, vocab_size), "sampling"),
-      counts_(sizeof(uint32_t) * kProcessedRows * static_cast<size_t>(vocab_size), "logits processors"),
-      processed_(sizeof(float) * kProcessedRows * static_cast<size_t>(vocab_size), "logits processors") {
+      counts_(ProcessedBytes(sizeof(uint32_t), max_rows, vocab_size), "logits processors"),
+      processed_(ProcessedBytes(sizeof(float), max_rows, vocab_size), "logits processors") {
   // A sequence whose token could not be drawn may be in the next step already: it reads a token, whatever it is.
   Check(cudaMemset(newest_.data(), 0, newest_.bytes()), "clearing drawn tokens");
   Check(cudaMemset(counts_.data(), 0, counts_.bytes()), "clearing the counters of logits processors");

@@ -45,8 +45,8 @@ class StepSampler {
   DeviceBuffer top_;
   DeviceBuffer newest_;
   DeviceBuffer workspace_;
-  DeviceBuffer counts_;     // [kProcessedRows, vocab_size]
-  DeviceBuffer processed_;  // [kProcessedRows, vocab_size]
+  DeviceBuffer counts_;     // [kProcessedRows or max_rows, vocab_size]
+  DeviceBuffer processed_;  // likewise
   DeviceBuffer uploaded_;   // what the processors read
 
   // Of the planned step.

@@ -63,7 +63,8 @@ class DecodeAttentionTest : public GpuTestWith<Case> {
           queries(RandomElements(c.element, c.lengths.size() * Width(c), 3)),
           device_queries(queries),
           out(queries.size()),
-          workspace(DecodeAttentionWorkspaceBytes(cache.kv, c.kv_heads * c.group, static_cast<int>(c.lengths.size()))),
+          workspace(DecodeAttentionWorkspaceBytes(cache.kv, c.kv_heads * c.group, static_cast<int>(c.lengths.size()),
+                                                  CurrentDeviceTraits())),
           shape{cache.kv,         static_cast<int>(c.lengths.size()), c.kv_heads * c.group,
                 cache.max_blocks, static_cast<int>(Width(c)),         1 / std::sqrt(static_cast<float>(c.head_dim))},
           buffers{
@@ -129,7 +130,7 @@ TEST_F(DecodeAttentionGraph, ACapturedStepStaysRightWhenTheLengthsChange) {
   PagedCache cache(longest.element, 2, 64, 16, longest.lengths);
   const std::vector<uint16_t> queries = RandomElements(longest.element, 3 * 8 * 64, 3);
   DeviceArray<uint16_t> device_queries(queries), out(queries.size());
-  DeviceArray<uint8_t> workspace(DecodeAttentionWorkspaceBytes(cache.kv, 8, 3));
+  DeviceArray<uint8_t> workspace(DecodeAttentionWorkspaceBytes(cache.kv, 8, 3, CurrentDeviceTraits()));
   const DecodeAttentionShape shape{cache.kv, 3, 8, cache.max_blocks, 8 * 64, 0.125f};
   const DecodeAttentionBuffers buffers{
       device_queries.get(),     cache.kv.Keys(cache.device.get(), 0), cache.kv.Values(cache.device.get(), 0),

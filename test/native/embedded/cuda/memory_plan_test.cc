@@ -1,23 +1,77 @@
-// What is refused before the GPU is asked for its memory; none of these tests needs a GPU.
+// How a GPU's memory is shared out; none of these tests needs one.
 #include "native/embedded/cuda/memory_plan.h"
+
+#include <gtest/gtest.h>
 
 #include "expect_failure.h"
 
 namespace embedded::cuda {
 namespace {
 
-TEST(MemoryPlan, ForAStepThatIsTooLargeNamesItsOption) {
-  const ExecutorConfig config{};
+constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+// What an H200 has free once the driver and a context have theirs.
+constexpr uint64_t kFreeBytes = uint64_t{142500} * kMebibyte;
+constexpr DeviceTraits kH200{90, 132, 227 * 1024, 228 * 1024};
+
+Device H200() {
+  Device device;
+  device.name = "NVIDIA H200";
+  device.architecture = 90;
+  device.multiprocessors = 132;
+  return device;
+}
+
+ModelConfig Llama70B() {
   ModelConfig model{};
-  model.hidden_size = model.head_dim = 64;
-  model.heads = 1;
+  model.dtype = "bfloat16";
+  model.hidden_size = 8192;
+  model.layers = 80;
+  model.heads = 64;
+  model.kv_heads = 8;
+  model.head_dim = 128;
+  model.intermediate_size = 28672;
+  model.vocab_size = 128256;
+  model.max_positions = 131072;
+  return model;
+}
+
+MemoryPlan Plan(const ModelConfig& model, const Limits& limits, uint64_t free_bytes = kFreeBytes) {
+  ExecutorConfig config{};
+  config.size = sizeof(config);
+  return PlanMemory({config, std::nullopt, model, limits, {}}, H200(), kH200, free_bytes);
+}
+
+Limits LimitsOf(int max_batch_size, int max_num_tokens, int max_seq_len) {
   Limits limits{};
-  limits.max_num_tokens = 65536;
-  ExpectFailure(
-      [&] {
-        PlanMemory({config, "", model, limits, nullptr}, Device());
-      },
-      EXECUTOR_INVALID_OPTION, "maxNumTokens is 65536; expected at most 65472.", "max_num_tokens");
+  limits.max_batch_size = max_batch_size;
+  limits.max_num_tokens = max_num_tokens;
+  limits.max_input_len = max_seq_len - 1;
+  limits.max_seq_len = max_seq_len;
+  return limits;
+}
+
+TEST(MemoryPlan, SeventyBillionParametersAndASequenceOf4096TokensFitAnH200) {
+  const MemoryPlan plan = Plan(Llama70B(), LimitsOf(1, 8192, 4096));
+  EXPECT_EQ(plan.weight_bytes / kMebibyte, 134570u);
+  EXPECT_EQ(plan.kv.blocks, 64) << "the whole sequence, and no more";
+  EXPECT_LE(plan.work_bytes, 1500 * kMebibyte);
+  EXPECT_LE(plan.bytes(), kFreeBytes);
+}
+
+TEST(MemoryPlan, AStepHasRoomForNoMoreThanItsSequencesHave) {
+  EXPECT_EQ(Plan(Llama70B(), LimitsOf(1, 8192, 1000)).limits.max_tokens, 1024) << "padded";
+  EXPECT_EQ(Plan(Llama70B(), LimitsOf(4, 8192, 1024)).limits.max_tokens, 4096);
+  EXPECT_EQ(Plan(Llama70B(), LimitsOf(64, 2048, 4096)).limits.max_tokens, 2048);
+}
+
+TEST(MemoryPlan, WhatIsNeededAndFreeIsNamedWhereItDoesNotFit) {
+  ExpectFailure([] { Plan(Llama70B(), LimitsOf(1, 8192, 4096), 135000 * kMebibyte); }, EXECUTOR_OUT_OF_MEMORY,
+                "NVIDIA H200 has 135000 MiB free; expected 134570 MiB for the weights, ");
+}
+
+TEST(MemoryPlan, ForAStepThatIsTooLargeNamesItsOption) {
+  ExpectFailure([] { Plan(Llama70B(), LimitsOf(1, 65536, 4096)); }, EXECUTOR_INVALID_OPTION,
+                "maxNumTokens is 65536; expected at most 65472.", "max_num_tokens");
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ TEST_P(PrefillAttentionTest, EqualsThePlainTwin) {
   DeviceArray<uint16_t> device_queries(queries), out(static_cast<size_t>(rows * heads * c.head_dim)),
       expected(out.size());
   const PrefillLimits limits{static_cast<int>(c.chunks.size()), rows, cache.kv.blocks};
-  DeviceArray<uint8_t> device_memory(PrefillAttention::DeviceBytes(limits));
+  DeviceArray<uint8_t> device_memory(PrefillAttention::DeviceBytes(cache.kv, heads, limits, CurrentDeviceTraits()));
   const PinnedMemory pinned(PrefillAttention::PinnedBytes(limits));
   PrefillAttention attention(cache.kv, heads, 1 / std::sqrt(static_cast<float>(c.head_dim)), limits,
                              device_memory.get(), pinned.get());
@@ -95,6 +95,8 @@ std::vector<Case> Cases() {
     }
     for (const int group : {1, 3, 5, 7, 8}) cases.push_back({PrefillKernel::kFa2, element, 2, group, 128, 32, kChunks});
     for (const int group : {1, 3, 4, 7, 8}) cases.push_back({PrefillKernel::kFa3, element, 2, group, 128, 32, kChunks});
+    // As many query heads for each of keys as Llama 70B has: what is split takes the most room.
+    cases.push_back({PrefillKernel::kFa2, element, 8, 8, 128, 64, {{16, 4000}}});
     for (const int tokens_per_block : {16, 64}) {
       cases.push_back({PrefillKernel::kFa3, element, 8, 4, 128, tokens_per_block, full});
       cases.push_back({PrefillKernel::kFa3, element, 2, 4, 128, tokens_per_block, with_history});
@@ -113,7 +115,7 @@ TEST_F(PrefillDefinition, ThePlainTwinSeesEachRowsPastAndNothingElse) {
   const std::vector<uint16_t> queries = RandomElements(Element::kFloat16, 6 * 2 * 6, 3);
   DeviceArray<uint16_t> device_queries(queries), out(queries.size());
   const PrefillLimits limits{3, 6, cache.kv.blocks};
-  DeviceArray<uint8_t> device_memory(PrefillAttention::DeviceBytes(limits));
+  DeviceArray<uint8_t> device_memory(PrefillAttention::DeviceBytes(cache.kv, 2, limits, CurrentDeviceTraits()));
   const PinnedMemory pinned(PrefillAttention::PinnedBytes(limits));
   PrefillAttention attention(cache.kv, 2, 0.5f, limits, device_memory.get(), pinned.get());
   std::vector<PrefillSequence> sequences;

@@ -10,8 +10,8 @@ DecodeGraphs::DecodeGraphs() {
   enabled_ = variable == nullptr || std::string(variable) != "0";
 }
 
-void DecodeGraphs::Run(int rows, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch) {
-  const auto [graph, is_first] = graphs_.try_emplace(rows);
+void DecodeGraphs::Run(int rows, int variant, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch) {
+  const auto [graph, is_first] = graphs_.try_emplace({rows, variant});
   if (!enabled_ || is_first) return launch(stream);
   if (!graph->second) graph->second = CaptureGraph(stream, launch);
   Check(cudaGraphLaunch(graph->second.get(), stream), "launching a decode step");

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <utility>
 
 #include "native/embedded/cuda/resources.h"
 
@@ -18,11 +19,12 @@ class DecodeGraphs {
   // NODE_TENSORRT_LLM_CUDA_GRAPHS=0 launches kernel by kernel always: to find out what a profiler shows.
   DecodeGraphs();
 
-  void Run(int rows, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch);
+  // `variant` tells graphs of one size apart that were recorded of different launches.
+  void Run(int rows, int variant, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch);
 
  private:
   bool enabled_;
-  std::map<int, GraphExec> graphs_;  // by rows; empty until it is recorded
+  std::map<std::pair<int, int>, GraphExec> graphs_;  // by rows and variant; empty until it is recorded
 };
 
 }  // namespace embedded::cuda

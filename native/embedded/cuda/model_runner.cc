@@ -52,7 +52,8 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const Device& dev
       copies_(sizeof(KvBlockCopy) * static_cast<size_t>(StepBuffers::MaxCopies(memory_.limits.max_sequences)),
               "copies of KV blocks"),
       prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts"),
-      buffers_{StepBuffers(BufferLimits(memory_, model_)), StepBuffers(BufferLimits(memory_, model_))} {
+      buffers_{StepBuffers(BufferLimits(memory_, model_)), StepBuffers(BufferLimits(memory_, model_))},
+      gaps_(StepGaps::FromEnvironment()) {
   // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
   Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
   Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
@@ -80,6 +81,7 @@ void CudaModelRunner::Submit(const Step& step, const std::atomic<bool>&) {
 StepResults CudaModelRunner::Collect() {
   StepBuffers& buffers = buffers_[collected_++ % kStepsInFlight];
   Check(cudaEventSynchronize(buffers.done().get()), "computing a step");
+  if (gaps_) gaps_->Collect();
   return buffers.Results(model_.dtype);
 }
 
@@ -91,6 +93,7 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   sampler_.Plan(plan, arrays.sampling);
   const std::vector<int> host_logits = buffers.Expect(plan, step.entries.size(), sampler_.top_width());
 
+  if (gaps_) gaps_->Submit(plan.decode_only() ? plan.decode_rows : 0);
   CopyBlocks(step.copies, &buffers);
   Upload(plan, longest_table, buffers);
   Compute(step, plan);
@@ -139,7 +142,8 @@ void CudaModelRunner::Compute(const Step& step, const StepPlan& plan) {
     llama_.PlanPrefill(PrefillSequencesOf(step, plan), stream_.get());
     return llama_.Forward(on_device, stream_.get());
   }
-  graphs_.Run(plan.decode_rows, stream_.get(), [&](cudaStream_t stream) {
+  graphs_.Run(plan.decode_rows, gaps_ ? gaps_->graph() : 0, stream_.get(), [&](cudaStream_t stream) {
+    if (gaps_) gaps_->RecordStart(stream);
     llama_.Forward(on_device, stream);
     llama_.Logits(arrays.logits_rows, plan.logits_rows, sampler_.logits(), stream);
   });
@@ -190,6 +194,7 @@ void CudaModelRunner::Draw(const StepPlan& plan, const std::vector<int>& host_lo
   cudaStream_t const stream = stream_.get();
   if (!plan.decode_only()) llama_.Logits(arrays.logits_rows, plan.logits_rows, sampler_.logits(), stream);
   sampler_.Run(arrays.sampling, buffers->processors(), stream);
+  if (gaps_) gaps_->RecordEnd(stream);
   Check(cudaMemcpyAsync(buffers->drawn(), sampler_.drawn(), sizeof(DrawnToken) * plan.draws.size(),
                         cudaMemcpyDeviceToHost, stream),
         kCopying);

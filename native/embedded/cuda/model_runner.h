@@ -19,6 +19,7 @@
 #include "native/embedded/cuda/memory_plan.h"
 #include "native/embedded/cuda/resources.h"
 #include "native/embedded/cuda/step_buffers.h"
+#include "native/embedded/cuda/step_gaps.h"
 #include "native/embedded/cuda/step_plan.h"
 #include "native/embedded/cuda/step_sampler.h"
 #include "native/embedded/cuda/weights.h"
@@ -66,6 +67,7 @@ class CudaModelRunner : public ModelRunner {
   DeviceBuffer copies_;
   DeviceBuffer prompt_rows_;  // [max_batch_size] tokens of a prompt that logits are wanted of
   std::array<StepBuffers, kStepsInFlight> buffers_;
+  std::unique_ptr<StepGaps> gaps_;  // null: they are not measured
   uint64_t submitted_ = 0;
   uint64_t collected_ = 0;
   RunnerInfo info_{};

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <set>
 #include <vector>
@@ -313,6 +315,25 @@ TEST_F(ModelRunner, DummyWeightsAreThoseOfTheCpu) {
     EXPECT_LT(WorstError(got, expected, static_cast<size_t>(shape.vocab_size)), shape.dtype[0] == 'f' ? 0.025 : 0.2)
         << shape.name;
   }
+}
+
+TEST_F(ModelRunner, TheGapBeforeEachDecodeStepIsWrittenWhereItIsAskedFor) {
+  TemporaryDirectory directory;
+  const std::string path = directory.path() + "/gaps";
+  setenv("NODE_TENSORRT_LLM_CUDA_STEP_GAPS", path.c_str(), 1);
+  {
+    Both both(kHalf);
+    RunAndExpectGreedy(&both, SeveralRequests(2, both.vocab_size(), 50));
+  }
+  unsetenv("NODE_TENSORRT_LLM_CUDA_STEP_GAPS");
+  std::ifstream file(path);
+  int steps = 0, rows = 0;
+  for (double gap_us = 0, work_us = 0; file >> rows >> gap_us >> work_us; ++steps) {
+    EXPECT_TRUE(rows == 1 || rows == 2) << rows;
+    EXPECT_GE(gap_us, 0);
+    EXPECT_GT(work_us, 0);
+  }
+  EXPECT_GE(steps, 40);
 }
 
 TEST_F(ModelRunner, AMissingDeviceIsNamed) {

@@ -32,6 +32,8 @@ class LinearLayers {
   // What call.output and scratch point to is overwritten. Waits for the GPU. Worth it for each batch size of decode: machines of one
   // kind differ in which kernel wins.
   void Tune(const LinearCall& call, const std::vector<const void*>& weights, void* scratch, cudaStream_t stream);
+  // Likewise, by the file of choices; false where that does not know.
+  bool TakeKnown(const LinearCall& call);
   // `scratch` is elements [tokens, outputs], used between cuBLASLt and what it cannot do itself. The input must be ElementsInput unless
   // FusesNorm.
   void Run(const LinearCall& call, void* scratch, cudaStream_t stream) const;

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "native/embedded/cuda/decode_attention.h"
+#include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/embedding.h"
 #include "native/embedded/cuda/plain_attention.h"
 #include "native/embedded/cuda/rms_norm.h"
@@ -78,7 +79,11 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
                                                 prefill_memory_.data(), prefill_pinned_.data());
   const std::vector<float2> angles = AngleTable(RopeFrequencies(model), limits.max_positions);
   Check(cudaMemcpy(angles_.data(), angles.data(), sizes.angles, cudaMemcpyHostToDevice), "copying rotary positions");
-  // Padding is computed too, from whatever is there: it must be no NaN that a later addition keeps.
+  ClearStates();
+}
+
+// Padding is computed too, from whatever is there: it must be no NaN that a later addition keeps.
+void Llama::ClearStates() {
   for (const DeviceBuffer* buffer : {&hidden_, &normed_, &queries_, &attended_, &ffn_})
     Check(cudaMemset(buffer->data(), 0, buffer->bytes()), "clearing hidden states");
 }
@@ -91,11 +96,8 @@ void Llama::PlanPrefill(const std::vector<PrefillSequence>& sequences, cudaStrea
 
 void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
   const StepArrays& arrays = step.arrays;
-  const Element element = kv_.element;
-  const int hidden_size = model_.hidden_size;
   const int attended_size = model_.heads * model_.head_dim;
-  const bool has_prefill = step.tokens > step.decode_rows;
-  GatherEmbeddings({element, Residual::kFloat32, step.tokens, hidden_size},
+  GatherEmbeddings({kv_.element, Residual::kFloat32, step.tokens, model_.hidden_size},
                    {arrays.tokens, step.newest, arrays.newest_slots, weights_.embedding, hidden_.data()}, stream);
   if (step.decode_rows > 0 && has_decode_attention_)
     PlanDecodeAttention(
@@ -105,35 +107,99 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
   for (int i = 0; i < model_.layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
-    const RopeAppendOutput rotated{queries_.data(),      kv_.Keys(cache_, i), kv_.Values(cache_, i),
-                                   angles_.as<float2>(), arrays.positions,    has_prefill ? arrays.table_rows : nullptr,
-                                   step.block_table,     limits_.max_blocks,  model_.heads,
-                                   model_.kv_heads,      model_.head_dim,     kv_.tokens_per_block};
-    RunNormalized({{element, model_.qkv_size(), hidden_size}, layer.qkv, step.tokens, {}, rotated}, layer.input_norm,
-                  stream);
+    RunNormalized(Qkv(step, i), layer.input_norm, stream);
     Attend(step, i, stream);
-    const HiddenOutput to_hidden{hidden_.as<float>()};
-    linear_.Run(
-        {{element, hidden_size, attended_size}, layer.dense, step.tokens, ElementsInput{attended_.data()}, to_hidden},
-        scratch_.data(), stream);
+    linear_.Run(Dense(step, i), scratch_.data(), stream);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
-    RunNormalized({{element, 2 * PaddedIntermediate(model_), hidden_size},
-                   layer.fc_gate,
-                   step.tokens,
-                   {},
-                   SiluOutput{ffn_.data()}},
-                  layer.post_norm, stream);
-    linear_.Run({{element, hidden_size, PaddedIntermediate(model_)},
-                 layer.proj,
-                 step.tokens,
-                 ElementsInput{ffn_.data()},
-                 to_hidden},
-                scratch_.data(), stream);
+    RunNormalized(FcGate(step, i), layer.post_norm, stream);
+    linear_.Run(Proj(step, i), scratch_.data(), stream);
   }
 }
 
+LinearCall Llama::Qkv(const LlamaStep& step, int layer) const {
+  const bool has_prefill = step.tokens > step.decode_rows;
+  const RopeAppendOutput rotated{
+      queries_.data(),      kv_.Keys(cache_, layer), kv_.Values(cache_, layer),
+      angles_.as<float2>(), step.arrays.positions,   has_prefill ? step.arrays.table_rows : nullptr,
+      step.block_table,     limits_.max_blocks,      model_.heads,
+      model_.kv_heads,      model_.head_dim,         kv_.tokens_per_block};
+  return {{kv_.element, model_.qkv_size(), model_.hidden_size},
+          weights_.layers[static_cast<size_t>(layer)].qkv,
+          step.tokens,
+          {},
+          rotated};
+}
+
+LinearCall Llama::Dense(const LlamaStep& step, int layer) const {
+  return {{kv_.element, model_.hidden_size, model_.heads * model_.head_dim},
+          weights_.layers[static_cast<size_t>(layer)].dense,
+          step.tokens,
+          ElementsInput{attended_.data()},
+          HiddenOutput{hidden_.as<float>()}};
+}
+
+LinearCall Llama::FcGate(const LlamaStep& step, int layer) const {
+  return {{kv_.element, 2 * PaddedIntermediate(model_), model_.hidden_size},
+          weights_.layers[static_cast<size_t>(layer)].fc_gate,
+          step.tokens,
+          {},
+          SiluOutput{ffn_.data()}};
+}
+
+LinearCall Llama::Proj(const LlamaStep& step, int layer) const {
+  return {{kv_.element, model_.hidden_size, PaddedIntermediate(model_)},
+          weights_.layers[static_cast<size_t>(layer)].proj,
+          step.tokens,
+          ElementsInput{ffn_.data()},
+          HiddenOutput{hidden_.as<float>()}};
+}
+
+LinearCall Llama::Head(int count, float* out) const {
+  return {{kv_.element, model_.vocab_size, model_.hidden_size},
+          weights_.head,
+          count,
+          ElementsInput{normed_.data()},
+          FloatsOutput{out}};
+}
+
+NormalizedInput Llama::Normalized(const void* norm_weight) const {
+  return {hidden_.as<float>(), norm_weight, model_.norm_epsilon};
+}
+
+void Llama::Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
+                 std::chrono::steady_clock::time_point deadline, LinearLayers* linear, cudaStream_t stream) {
+  constexpr size_t kLeastWeightBytes = size_t{1} << 20;  // below it a launch takes as long as the product
+  // Products of zeros run faster than a model's.
+  for (const DeviceBuffer* buffer : {&normed_, &attended_, &ffn_})
+    FillDummyWeights({0, 0, 1}, kv_.element, buffer->bytes() / kElementBytes, buffer->data(), stream);
+  const auto tune = [&](auto call_of_layer, int layers) {
+    LinearCall call = call_of_layer(0);
+    if (call.shape.weight_bytes() < kLeastWeightBytes) return;
+    if (linear->TakeKnown(call) || std::chrono::steady_clock::now() > deadline) return;
+    std::vector<const void*> weights;
+    for (int layer = 0; layer < layers; ++layer) weights.push_back(call_of_layer(layer).weights);
+    linear->Tune(call, weights, scratch_.data(), stream);
+  };
+  const auto normalized = [&](LinearCall call, const void* norm_weight) {
+    call.input = Normalized(norm_weight);
+    if (!linear->FusesNorm(call)) call.input = ElementsInput{normed_.data()};
+    return call;
+  };
+  const LayerWeights& first = weights_.layers.front();
+  for (const int rows : sizes) {
+    step.tokens = step.decode_rows = rows;
+    tune([&](int layer) { return normalized(Qkv(step, layer), first.input_norm); }, model_.layers);
+    tune([&](int layer) { return Dense(step, layer); }, model_.layers);
+    tune([&](int layer) { return normalized(FcGate(step, layer), first.post_norm); }, model_.layers);
+    tune([&](int layer) { return Proj(step, layer); }, model_.layers);
+    tune([&](int) { return Head(rows, logits); }, 1);
+  }
+  Check(cudaStreamSynchronize(stream), "measuring kernels");
+  ClearStates();
+}
+
 void Llama::RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t stream) {
-  call.input = NormalizedInput{hidden_.as<float>(), norm_weight, model_.norm_epsilon};
+  call.input = Normalized(norm_weight);
   if (!linear_.FusesNorm(call)) {
     RmsNorm({call.shape.element, Residual::kFloat32, call.tokens, model_.hidden_size, model_.norm_epsilon},
             {hidden_.data(), nullptr, nullptr, norm_weight, normed_.data()}, stream);
@@ -163,12 +229,7 @@ void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
 void Llama::Logits(const int32_t* rows, int count, float* out, cudaStream_t stream) {
   RmsNorm({kv_.element, Residual::kFloat32, count, model_.hidden_size, model_.norm_epsilon},
           {hidden_.data(), nullptr, rows, weights_.final_norm, normed_.data()}, stream);
-  linear_.Run({{kv_.element, model_.vocab_size, model_.hidden_size},
-               weights_.head,
-               count,
-               ElementsInput{normed_.data()},
-               FloatsOutput{out}},
-              scratch_.data(), stream);
+  linear_.Run(Head(count, out), scratch_.data(), stream);
 }
 
 }  // namespace embedded::cuda

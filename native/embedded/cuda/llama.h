@@ -7,6 +7,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -46,6 +47,12 @@ class Llama {
   Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
         const LinearLayers* linear, const LlamaLimits& limits);
 
+  // Has `linear`, the one it borrows, measure what decode steps of these sizes launch, until `deadline`; what its file of
+  // choices knows takes no time. The positions of `step` are all below 0, and `logits` has room for its rows. Ends with
+  // work on the default stream.
+  void Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
+            std::chrono::steady_clock::time_point deadline, LinearLayers* linear, cudaStream_t stream);
+
   // Before Forward, where a step has rows behind the decode rows.
   void PlanPrefill(const std::vector<PrefillSequence>& sequences, cudaStream_t stream);
 
@@ -58,6 +65,16 @@ class Llama {
   void Logits(const int32_t* rows, int count, float* out, cudaStream_t stream);
 
  private:
+  // The linear layers of a step. Those over the norm of the hidden states get their input from RunNormalized.
+  LinearCall Qkv(const LlamaStep& step, int layer) const;
+  LinearCall Dense(const LlamaStep& step, int layer) const;
+  LinearCall FcGate(const LlamaStep& step, int layer) const;
+  LinearCall Proj(const LlamaStep& step, int layer) const;
+  LinearCall Head(int count, float* out) const;
+  NormalizedInput Normalized(const void* norm_weight) const;
+
+  // Clears what padding is computed from.
+  void ClearStates();
   void Attend(const LlamaStep& step, int layer, cudaStream_t stream);
   // Runs `call` over the norm of the hidden states.
   void RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t stream);

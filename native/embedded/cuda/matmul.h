@@ -30,10 +30,11 @@ class Matmul {
   bool HasAlgorithm(const MatmulProblem& problem);
 
   // Measures cuBLASLt's candidates for `problem` over `weights`, matrices of its shape that are read in turn so that the L2 does not
-  // hold them, and keeps the fastest; nothing if a choice is known from the file. Worth it from 32 to 256 tokens, where the first
-  // candidate is up to 5 % slower. Waits for the GPU.
-  void Tune(const MatmulProblem& problem, const std::vector<const void*>& weights, cudaStream_t stream);
-  void SaveChoices() { choices_.Save(); }
+  // hold them, and keeps the fastest; nothing if a choice is known from the file. x and y are as for Run; products of zeros run
+  // faster than a model's. Worth it from 32 to 256 tokens, where the first candidate is up to 5 % slower. Waits for the GPU.
+  void Tune(const MatmulProblem& problem, const std::vector<const void*>& weights, const void* x, void* y,
+            cudaStream_t stream);
+  MatmulChoices& choices() { return choices_; }
 
   const CublasLt& library() const { return library_; }
 

@@ -13,7 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kFirstLine[] = "node-tensorrt-llm matmul choices 1";
+constexpr char kKernel[] = "kernel";  // the first word of a line about one
+constexpr char kFirstLine[] = "node-tensorrt-llm matmul choices 2";
 
 const char* NameOf(Element element) { return element == Element::kFloat16 ? "float16" : "bfloat16"; }
 
@@ -88,12 +89,28 @@ void MatmulChoices::Set(const MatmulProblem& problem, const lt::Algorithm& algor
   unsaved_ = true;
 }
 
+std::optional<std::string> MatmulChoices::FindKernel(const std::string& layer) const {
+  const auto found = kernels_.find(layer);
+  return found == kernels_.end() ? std::nullopt : std::optional<std::string>(found->second);
+}
+
+void MatmulChoices::SetKernel(const std::string& layer, const std::string& kernel) {
+  kernels_.insert_or_assign(layer, kernel);
+  unsaved_ = true;
+}
+
 void MatmulChoices::Read() {
   std::ifstream file(path_);
   std::string line;
   if (!std::getline(file, line) || line != kFirstLine) return;
-  while (std::getline(file, line))
-    if (const auto choice = ReadLine(line)) algorithms_.insert(*choice);  // what this process set stays
+  while (std::getline(file, line)) {  // what this process set stays
+    std::istringstream words(line);
+    std::string kind, layer, kernel;
+    if (words >> kind >> layer >> kernel && kind == kKernel)
+      kernels_.try_emplace(layer, kernel);
+    else if (const auto choice = ReadLine(line))
+      algorithms_.insert(*choice);
+  }
 }
 
 void MatmulChoices::Save() {
@@ -106,6 +123,7 @@ void MatmulChoices::Save() {
     std::ofstream file(unfinished);
     file << kFirstLine << '\n';
     for (const auto& [problem, algorithm] : algorithms_) file << LineOf(problem, algorithm) << '\n';
+    for (const auto& [layer, kernel] : kernels_) file << kKernel << ' ' << layer << ' ' << kernel << '\n';
     if (!file.flush()) {
       fs::remove(unfinished, error);
       return;

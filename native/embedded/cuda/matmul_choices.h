@@ -1,4 +1,5 @@
-// Which of cuBLASLt's algorithms was measured fastest for a matrix product, kept in a file between loads.
+// Which of cuBLASLt's algorithms was measured fastest for a matrix product, and which kernel for a linear layer, kept in a file
+// between loads.
 #ifndef EMBEDDED_CUDA_MATMUL_CHOICES_H_
 #define EMBEDDED_CUDA_MATMUL_CHOICES_H_
 
@@ -34,6 +35,9 @@ class MatmulChoices {
 
   std::optional<lt::Algorithm> Find(const MatmulProblem& problem) const;
   void Set(const MatmulProblem& problem, const lt::Algorithm& algorithm);
+  // Likewise for kernels: a layer and a kernel are words without spaces.
+  std::optional<std::string> FindKernel(const std::string& layer) const;
+  void SetKernel(const std::string& layer, const std::string& kernel);
   // Writes what was set since the last time, beside what other processes wrote. Without it nothing but time is lost, so a file that
   // cannot be written is no failure.
   void Save();
@@ -44,6 +48,7 @@ class MatmulChoices {
   std::string path_;
   bool unsaved_ = false;
   std::map<MatmulProblem, lt::Algorithm> algorithms_;
+  std::map<std::string, std::string> kernels_;  // by layer
 };
 
 // $XDG_CACHE_HOME/node-tensorrt-llm/matmul or ~/.cache/node-tensorrt-llm/matmul; empty where neither is known.

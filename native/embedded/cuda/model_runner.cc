@@ -1,6 +1,7 @@
 #include "native/embedded/cuda/model_runner.h"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <numeric>
 #include <stdexcept>
@@ -57,6 +58,7 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const Device& dev
   // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
   Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
   Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
+  Tune();
   Check(cudaDeviceSynchronize(), "loading the model");
   info_.device = device.name;
   info_.tokens_per_block = memory_.kv.tokens_per_block;
@@ -65,6 +67,20 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const Device& dev
   info_.kv_cache_bytes = memory_.kv.bytes();
   info_.device_memory_bytes = memory_.bytes();
   info_.max_steps_in_flight = static_cast<int>(kStepsInFlight);
+}
+
+void CudaModelRunner::Tune() {
+  constexpr auto kMostTime = std::chrono::milliseconds(1500);
+  const auto deadline = std::chrono::steady_clock::now() + kMostTime;
+  // All positions below 0: nothing is stored in the cache.
+  Check(cudaMemset(arrays_.data(), 0xFF, arrays_.bytes()), "clearing a step's input");
+  Check(cudaDeviceSynchronize(), "clearing a step's input");
+  const StepArrays arrays(arrays_.data(), memory_.limits.max_sequences, memory_.limits.max_sequences);
+  std::vector<int> sizes = DecodeBuckets(memory_.limits.max_sequences);
+  std::reverse(sizes.begin(), sizes.end());  // what is chosen without measuring is the worst for the largest
+  llama_.Tune({arrays, block_table_.as<int32_t>(), sampler_.newest(), 0, 0}, sizes, sampler_.logits(), deadline,
+              &linear_, stream_.get());
+  matmul_.choices().Save();
 }
 
 // The members' memory may still be in use.

@@ -42,6 +42,8 @@ class CudaModelRunner : public ModelRunner {
  private:
   static constexpr size_t kStepsInFlight = 2;
 
+  // Has the kernels of decode steps chosen by measuring, for a short time: the next load goes on where this one ends.
+  void Tune();
   void SubmitStep(const Step& step);
   // Together as many as the step has, in launches that each may be made in any order.
   void CopyBlocks(const std::vector<BlockCopy>& copies, StepBuffers* buffers);

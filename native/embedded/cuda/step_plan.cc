@@ -10,6 +10,12 @@ int DecodeBucket(int rows, int max_rows) {
   return std::min(bucket, max_rows);
 }
 
+std::vector<int> DecodeBuckets(int max_rows) {
+  std::vector<int> buckets{1};
+  while (buckets.back() < max_rows) buckets.push_back(DecodeBucket(buckets.back() + 1, max_rows));
+  return buckets;
+}
+
 int PaddedTokens(int tokens) {
   const int multiple = tokens <= 64 ? 8 : tokens <= 512 ? 16 : 64;
   return (tokens + multiple - 1) / multiple * multiple;

@@ -42,6 +42,7 @@ struct StepPlan {
 
 // The sizes that steps of decode rows alone are padded to: `rows` rounded up, at most max_rows.
 int DecodeBucket(int rows, int max_rows);
+std::vector<int> DecodeBuckets(int max_rows);  // all of them, the smallest first
 // Likewise for other steps; a multiple of 64 is its own.
 int PaddedTokens(int tokens);
 

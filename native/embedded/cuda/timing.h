@@ -6,8 +6,9 @@
 
 namespace embedded::cuda {
 
-// The median of a few replays after one that warms up, in milliseconds. Waits for the GPU.
-float MedianReplayMs(const GraphExec& graph, cudaStream_t stream);
+// The median of a few replays after one that warms up, in milliseconds. Waits for the GPU. Where the first alone shows
+// that `fastest` is out of reach, it is not replayed again.
+float MedianReplayMs(const GraphExec& graph, float fastest, cudaStream_t stream);
 
 // How often to launch a kernel that reads `bytes`: often enough that one launch starting late does not show.
 inline int LaunchesToTime(size_t bytes) {

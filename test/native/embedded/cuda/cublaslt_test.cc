@@ -115,15 +115,34 @@ TEST_F(CublasLtTest, TwoProcessesKeepEachOthersChoices) {
   EXPECT_TRUE(both.Find(Problem(2)));
 }
 
+TEST_F(CublasLtTest, KernelsOfOneLoadAreFoundByTheNext) {
+  MatmulChoices first(dir_.string(), H200(), 130002);
+  first.SetKernel("bfloat16/4096/1024/64/elements/floats", "block-ring");
+  first.Set(Problem(64), {});
+  first.Save();
+  const MatmulChoices second(dir_.string(), H200(), 130002);
+  EXPECT_EQ(second.FindKernel("bfloat16/4096/1024/64/elements/floats"), "block-ring");
+  EXPECT_FALSE(second.FindKernel("bfloat16/4096/1024/32/elements/floats"));
+  EXPECT_TRUE(second.Find(Problem(64)));
+}
+
+TEST_F(CublasLtTest, ADirectoryThatCannotBeWrittenIsNoFailure) {
+  MatmulChoices choices("/proc/nowhere/matmul", H200(), 130002);
+  choices.Set(Problem(64), {});
+  choices.Save();
+  EXPECT_TRUE(choices.Find(Problem(64)));
+}
+
 TEST_F(CublasLtTest, ADamagedFileOfChoicesIsPassedOver) {
   MatmulChoices first(dir_.string(), H200(), 130002);
   first.Set(Problem(64), {});
   first.Save();
   const fs::path file = fs::directory_iterator(dir_)->path();
-  std::ofstream(file, std::ios::app) << "bfloat16 4096 1024 32 floats 1 2 3\nnonsense\n";
+  std::ofstream(file, std::ios::app) << "bfloat16 4096 1024 32 floats 1 2 3\nnonsense\nkernel\nkernel alone\n";
   const MatmulChoices second(dir_.string(), H200(), 130002);
   EXPECT_TRUE(second.Find(Problem(64)));
   EXPECT_FALSE(second.Find(Problem(32)));
+  EXPECT_FALSE(second.FindKernel("alone"));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 
+#include "../tiny_checkpoint.h"
 #include "linear_case.h"
 #include "native/embedded/cuda/linear_layers.h"
 
@@ -181,10 +182,30 @@ TEST_F(MatmulTest, GivesTheSameAfterTuning) {
   const Case c{Element::kBfloat16, 4096, 1024, 48, In::kElements, Out::kFloats};
   const LinearCase test(c);
   const LinearCall call = test.Call();
-  matmul_->Tune(ProblemOf(call), {call.weights}, stream_.get());
+  matmul_->Tune(ProblemOf(call), {call.weights}, std::get<ElementsInput>(call.input).x,
+                std::get<FloatsOutput>(call.output).y, stream_.get());
   const LinearLayers layers(matmul_.get());
   ExpectRight(test, test.Expected(), Tolerance(c), "tuned",
               [&](const LinearCall& tuned) { layers.RunWith(LinearKernel::kMatmul, tuned, nullptr, stream_.get()); });
+}
+
+TEST_F(MatmulTest, WhatOneLoadMeasuredTheNextTakes) {
+  const embedded::TemporaryDirectory directory;
+  const LinearCase test({Element::kFloat16, 1024, 1024, 4, In::kElements, Out::kSilu});
+  const DeviceBuffer scratch(size_t{4} * 1024 * kElementBytes, "a test");
+  LinearKernel measured = LinearKernel::kPlain;
+  {
+    Matmul matmul(OpenDevice(0), directory.path());
+    LinearLayers layers(&matmul);
+    EXPECT_FALSE(layers.TakeKnown(test.Call()));
+    layers.Tune(test.Call(), {test.Call().weights}, scratch.data(), stream_.get());
+    measured = layers.Choose(test.Call());
+    matmul.choices().Save();
+  }
+  Matmul matmul(OpenDevice(0), directory.path());
+  LinearLayers layers(&matmul);
+  EXPECT_TRUE(layers.TakeKnown(test.Call()));
+  EXPECT_EQ(layers.Choose(test.Call()), measured);
 }
 
 TEST_F(MatmulTest, TuningChoosesAKernelThatIsRight) {

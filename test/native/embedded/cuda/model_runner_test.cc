@@ -5,8 +5,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -334,6 +337,54 @@ TEST_F(ModelRunner, TheGapBeforeEachDecodeStepIsWrittenWhereItIsAskedFor) {
     EXPECT_GT(work_us, 0);
   }
   EXPECT_GE(steps, 40);
+}
+
+class TunedModelRunner : public ModelRunner {
+ protected:
+  void SetUp() override {
+    ModelRunner::SetUp();
+    if (const char* cache = std::getenv("XDG_CACHE_HOME")) cache_ = cache;
+    setenv("XDG_CACHE_HOME", directory_.path().c_str(), 1);
+  }
+  void TearDown() override {
+    cache_ ? setenv("XDG_CACHE_HOME", cache_->c_str(), 1) : unsetenv("XDG_CACHE_HOME");
+    ModelRunner::TearDown();
+  }
+  void ExpectRight() {
+    Both both({"wide", "float16", 128, 4, 2, 64, 256, 6000, true});  // its head is large enough to be measured
+    RunAndExpectGreedy(&both, SeveralRequests(9, both.vocab_size(), 20));
+  }
+  std::filesystem::path File() const {
+    return *std::filesystem::directory_iterator(directory_.path() + "/node-tensorrt-llm/matmul");
+  }
+
+  TemporaryDirectory directory_;
+  std::optional<std::string> cache_;
+};
+
+TEST_F(TunedModelRunner, KeepsWhatItMeasuredAndTakesItAtTheNextLoad) {
+  ExpectRight();
+  std::ifstream file(File());
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (const char* layer : {"float16/6000/128/1/elements/floats", "float16/6000/128/32/elements/floats"})
+    EXPECT_NE(text.find(layer), std::string::npos) << text;
+  const auto written = std::filesystem::last_write_time(File());
+  ExpectRight();
+  EXPECT_EQ(std::filesystem::last_write_time(File()), written) << "nothing was measured again";
+}
+
+TEST_F(TunedModelRunner, LoadsWithADamagedFileOfChoices) {
+  ExpectRight();
+  std::ifstream file(File());
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (size_t at = text.find('\n'); at < text.size(); at += 7) text[at + 1 < text.size() ? at + 1 : at] = 'x';
+  std::ofstream(File()) << text;
+  ExpectRight();
+}
+
+TEST_F(TunedModelRunner, LoadsWhereNothingCanBeKept) {
+  setenv("XDG_CACHE_HOME", "/proc/nowhere", 1);
+  ExpectRight();
 }
 
 TEST_F(ModelRunner, AMissingDeviceIsNamed) {

@@ -45,6 +45,8 @@ TEST(DecodeBucket, HoldsTheRowsAndIsNoLargerThanTheBatch) {
     EXPECT_LE(DecodeBucket(rows, 200), 200);
     EXPECT_EQ(DecodeBucket(DecodeBucket(rows, 200), 200), DecodeBucket(rows, 200));
   }
+  EXPECT_EQ(DecodeBuckets(1), std::vector<int>{1});
+  EXPECT_EQ(DecodeBuckets(20), (std::vector<int>{1, 2, 4, 8, 16, 20}));
   EXPECT_EQ(DecodeBucket(1, 256), 1);
   EXPECT_EQ(DecodeBucket(3, 256), 4);
   EXPECT_EQ(DecodeBucket(9, 256), 16);

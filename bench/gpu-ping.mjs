@@ -1,9 +1,11 @@
 // What a server beside the CUDA executor feels: latency of GET /ping while 64 streams generate, and without a model.
-//   node bench/gpu-ping.mjs DIR
+//   node bench/gpu-ping.mjs         # Llama-3.1-8B's shape, dummy weights
+//   node bench/gpu-ping.mjs DIR     # an engine directory
 import { once } from 'node:events';
 import http from 'node:http';
 import { Worker } from 'node:worker_threads';
 import { LLM } from 'node-tensorrt-llm';
+import { shapeDirectory } from './shapes.mjs';
 
 const STREAMS = 64;
 const SECONDS = 8;
@@ -43,7 +45,11 @@ async function measure() {
 }
 
 const control = await measure();
-const llm = await LLM.load(process.argv[2] ?? '', { executor: 'cuda' });
+const [, , dir] = process.argv;
+const llm = await LLM.load(dir ?? shapeDirectory('8b'), {
+  executor: 'cuda',
+  loadFormat: dir === undefined ? 'dummy' : 'auto',
+});
 let running = true;
 const readers = Array.from({ length: STREAMS }, async (_, i) => {
   while (running) {

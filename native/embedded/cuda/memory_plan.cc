@@ -74,8 +74,8 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const 
                   device.name + " has " + Mebibytes(free_bytes) + " free; expected " + Mebibytes(plan.weight_bytes) +
                       " for the weights, " + Mebibytes(needed - plan.weight_bytes) + " to work in and at least " +
                       Mebibytes(block_bytes + (1 << 20) - 1) +
-                      " for the KV cache. Stop what else uses the GPU, use another one (parallel.deviceIds), or lower "
-                      "maxNumTokens, maxBatchSize or maxSeqLen.");
+                      " for the KV cache. Stop what else uses the GPU, use another one (parallel.deviceIds), lower "
+                      "maxNumTokens, maxBatchSize or maxSeqLen, or use executor: 'cpu'.");
   plan.kv.blocks =
       ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, free_bytes - needed, kKvMemoryFraction});
   if (plan.kv.bytes() >

@@ -22,7 +22,7 @@ struct MemoryPlan {
   uint64_t bytes() const { return weight_bytes + work_bytes + kv.bytes(); }
 };
 
-// Of a device of which so much is free. Throws executor::Failure: EXECUTOR_MODEL_UNSUPPORTED where the kernels have no such
+// For a device of which so much memory is free. Throws executor::Failure: EXECUTOR_MODEL_UNSUPPORTED where the kernels have no such
 // shape, EXECUTOR_INVALID_OPTION for a step they cannot launch, EXECUTOR_OUT_OF_MEMORY with what is needed and free.
 MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const DeviceTraits& traits,
                       uint64_t free_bytes);

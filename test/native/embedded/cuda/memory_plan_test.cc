@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "expect_failure.h"
+#include "native/embedded/cuda/convert.h"
+#include "native/embedded/cuda/weights.h"
 
 namespace embedded::cuda {
 namespace {
@@ -35,9 +37,11 @@ ModelConfig Llama70B() {
   return model;
 }
 
-MemoryPlan Plan(const ModelConfig& model, const Limits& limits, uint64_t free_bytes = kFreeBytes) {
+MemoryPlan Plan(const ModelConfig& model, const Limits& limits, uint64_t free_bytes = kFreeBytes,
+                const ExecutorKvCacheConfig* kv_cache = nullptr) {
   ExecutorConfig config{};
   config.size = sizeof(config);
+  config.kv_cache = kv_cache;
   return PlanMemory({config, std::nullopt, model, limits, {}}, H200(), kH200, free_bytes);
 }
 
@@ -67,11 +71,39 @@ TEST(MemoryPlan, AStepHasRoomForNoMoreThanItsSequencesHave) {
 TEST(MemoryPlan, WhatIsNeededAndFreeIsNamedWhereItDoesNotFit) {
   ExpectFailure([] { Plan(Llama70B(), LimitsOf(1, 8192, 4096), 135000 * kMebibyte); }, EXECUTOR_OUT_OF_MEMORY,
                 "NVIDIA H200 has 135000 MiB free; expected 134570 MiB for the weights, ");
+  ExpectFailure([] { Plan(Llama70B(), LimitsOf(1, 8192, 4096), 135000 * kMebibyte); }, EXECUTOR_OUT_OF_MEMORY,
+                "or use executor: 'cpu'.");
+}
+
+TEST(MemoryPlan, WhatACacheOfSoManyTokensTakesIsNamed) {
+  ExecutorKvCacheConfig kv_cache{};
+  kv_cache.size = sizeof(kv_cache);
+  kv_cache.set = KV_CACHE_MAX_TOKENS;
+  kv_cache.max_tokens = 64 * 1000;
+  ExpectFailure([&] { Plan(Llama70B(), LimitsOf(1, 8192, 4096), kFreeBytes, &kv_cache); }, EXECUTOR_OUT_OF_MEMORY,
+                "kvCache needs 20000 MiB for 1000 blocks of 64 tokens; expected at most ", "kv_cache");
 }
 
 TEST(MemoryPlan, ForAStepThatIsTooLargeNamesItsOption) {
   ExpectFailure([] { Plan(Llama70B(), LimitsOf(1, 65536, 4096)); }, EXECUTOR_INVALID_OPTION,
                 "maxNumTokens is 65536; expected at most 65472.", "max_num_tokens");
+}
+
+TEST(Weights, OfBfloat16AreComputedInFloat16OnTuring) {
+  Device turing;
+  turing.architecture = 75;
+  ModelConfig model = Llama70B();
+  EXPECT_EQ(ElementOf(model, H200()), Element::kBfloat16);
+  EXPECT_EQ(ElementOf(model, turing), Element::kFloat16);
+  model.dtype = "float16";
+  EXPECT_EQ(ElementOf(model, H200()), Element::kFloat16);
+}
+
+TEST(Weights, ThatFloat16CannotHoldAreNotConverted) {
+  const uint16_t largest_float16 = 0x4780 - 1, twice_as_much = 0x4800;  // as bfloat16: 65,280 and 131,072
+  uint16_t out = 0;
+  EXPECT_TRUE(ConvertElements(WeightType::kBfloat16, &largest_float16, Element::kFloat16, 1, &out));
+  EXPECT_FALSE(ConvertElements(WeightType::kBfloat16, &twice_as_much, Element::kFloat16, 1, &out));
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
 
 #include "native/embedded/cuda/check.h"
 #include "native/embedded/cuda/driver.h"
@@ -13,33 +15,15 @@ namespace {
 
 using executor::Failure;
 
-constexpr int kOldestArchitecture = 75;          // Turing, the oldest that CUDA 13 compiles for
-constexpr int kOldestBfloat16Architecture = 80;  // Ampere
+constexpr int kOldestArchitecture = 75;  // Turing, the oldest that CUDA 13 compiles for
 
-// "GPU-" or "MIG-", then 8-4-4-4-12 hexadecimal digits.
-std::string UuidText(const cudaUUID_t& uuid, bool mig) {
-  std::string text = mig ? "MIG" : "GPU";
-  for (int i = 0; i < 16; ++i) {
-    char digits[4];
-    std::snprintf(digits, sizeof(digits), "%02x", static_cast<unsigned char>(uuid.bytes[i]));
-    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += digits;
-  }
-  return text;
-}
-
-Device Describe(int id) {
-  cudaDeviceProp properties;
-  Check(cudaGetDeviceProperties(&properties, id), "reading a GPU's properties");
-  Device device;
-  device.id = id;
-  device.name = properties.name;
-  device.uuid = UuidText(properties.uuid, device.is_mig());
-  device.architecture = 10 * properties.major + properties.minor;
-  device.multiprocessors = properties.multiProcessorCount;
-  device.memory_bytes = properties.totalGlobalMem;
-  Check(cudaDriverGetVersion(&device.driver_cuda), "reading the driver's version");
-  return device;
+// Machine code runs on later GPUs of its generation, PTX on all later ones; what ends in a letter is for one architecture alone.
+bool RunsOn(const std::string& compiled, int architecture) {
+  char* suffix = nullptr;
+  const int compiled_for = static_cast<int>(std::strtol(compiled.c_str(), &suffix, 10));
+  if (*suffix == 'a') return architecture == compiled_for;
+  const bool is_ptx = *suffix == '-';
+  return architecture >= compiled_for && (is_ptx || architecture / 10 == compiled_for / 10);
 }
 
 }  // namespace
@@ -49,12 +33,9 @@ std::string Device::architecture_text() const {
 }
 
 std::vector<Device> FindDevices() {
-  CheckDriver(AskDriver());
-  int count = 0;
-  Check(cudaGetDeviceCount(&count), "counting GPUs");
-  std::vector<Device> devices;
-  for (int id = 0; id < count; ++id) devices.push_back(Describe(id));
-  return devices;
+  DriverAnswers answers = AskDriver();
+  CheckDriver(answers);
+  return std::move(answers.devices);
 }
 
 const Device& DeviceOf(const std::vector<Device>& devices, int id) {
@@ -72,21 +53,30 @@ const Device& DeviceOf(const std::vector<Device>& devices, int id) {
 Device OpenDevice(int id) {
   const std::vector<Device> devices = FindDevices();
   const Device& device = DeviceOf(devices, id);
-  CheckDevice(device, Element::kFloat16);
+  CheckDevice(device);
   Check(cudaSetDevice(id), "opening the GPU");
   Check(ProbeKernel(), "looking for machine code for this GPU");
   return device;
 }
 
-void CheckDevice(const Device& device, Element type) {
+std::vector<std::string> CompiledArchitectures() {
+  std::vector<std::string> architectures;
+  std::istringstream list(COMPILED_ARCHITECTURES);
+  for (std::string each; std::getline(list, each, ',');) architectures.push_back(each);
+  return architectures;
+}
+
+void CheckDevice(const Device& device, const std::vector<std::string>& compiled) {
   const std::string found = device.name + " (" + device.uuid + ") has compute capability " + device.architecture_text();
   if (device.architecture < kOldestArchitecture)
     throw Failure(EXECUTOR_UNAVAILABLE,
                   found + "; expected 7.5 or newer. Use another GPU (parallel.deviceIds), or executor: 'cpu'.");
-  if (type == Element::kBfloat16 && device.architecture < kOldestBfloat16Architecture)
-    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, found +
-                                                  ", and the engine's data type is bfloat16; expected 8.0 or newer. " +
-                                                  "Convert the model again with dtype: 'float16'.");
+  const auto runs = [&](const std::string& each) { return RunsOn(each, device.architecture); };
+  if (std::any_of(compiled.begin(), compiled.end(), runs)) return;
+  std::string names;
+  for (const std::string& each : compiled) names += (names.empty() ? "" : ", ") + each;
+  throw Failure(EXECUTOR_UNAVAILABLE, found + ", for which this library has no code; it was built for " + names +
+                                          ". Build it for all GPUs: npm run build:cuda. Or use executor: 'cpu'.");
 }
 
 MemoryInfo DeviceMemory() {

@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "native/embedded/cuda/element.h"
-
 namespace embedded::cuda {
 
 struct Device {
@@ -23,7 +21,7 @@ struct Device {
   std::string architecture_text() const;  // "9.0"
 };
 
-// All of them, in CUDA's order. Asks the driver first and throws as CheckDriver does. Makes no CUDA context.
+// All of them, in CUDA's order. Throws as CheckDriver does. Makes no CUDA context.
 std::vector<Device> FindDevices();
 
 // The device `id`. Throws executor::Failure with EXECUTOR_INVALID_OPTION, about parallel.device_ids, if there is none.
@@ -32,9 +30,12 @@ const Device& DeviceOf(const std::vector<Device>& devices, int id);
 // Makes device `id` the calling thread's, and creates its context. Throws executor::Failure as DeviceOf and CheckDevice do.
 Device OpenDevice(int id);
 
-// Throws executor::Failure: EXECUTOR_UNAVAILABLE if the GPU is older than any that this library is built for,
-// EXECUTOR_MODEL_UNSUPPORTED if it cannot compute in `type`.
-void CheckDevice(const Device& device, Element type);
+// What this library was compiled for: "80", "90a" for machine code, "90-virtual" for PTX.
+std::vector<std::string> CompiledArchitectures();
+
+// Throws executor::Failure with EXECUTOR_UNAVAILABLE where the GPU is older than any this library is made for, or where none of
+// what it was `compiled` for runs on it.
+void CheckDevice(const Device& device, const std::vector<std::string>& compiled = CompiledArchitectures());
 
 struct MemoryInfo {
   size_t free_bytes;

@@ -2,6 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <array>
+#include <cstdio>
+
 #include "native/executor/cpp/failure.h"
 
 namespace embedded::cuda {
@@ -12,16 +15,77 @@ constexpr int kDriverMismatch = 803;  // CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
 constexpr char kDriverLibrary[] = "libcuda.so.1";
 constexpr char kInstallDriver[] = "Install NVIDIA's driver 580 or newer. In a container, run it with GPU access.";
 
-std::string VersionText(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+constexpr int kMultiprocessors = 16;  // CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
+constexpr int kCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+constexpr int kCapabilityMinor = 76;
+
+struct Refusal {
+  std::string function;
+  int result;
+};
+
+// The numbers and types of CUDA's driver interface, which do not change; nothing of CUDA is compiled in.
+class Driver {
+ public:
+  explicit Driver(void* library) : library_(library) {}
+
+  // The arguments must have the very types of the function's parameters.
+  template <typename... Arguments>
+  void Call(const char* function, Arguments... arguments) const {
+    constexpr int kNotFound = 500;  // CUDA_ERROR_NOT_FOUND
+    const auto call = reinterpret_cast<int (*)(Arguments...)>(dlsym(library_, function));
+    const int result = call == nullptr ? kNotFound : call(arguments...);
+    if (result != 0) throw Refusal{function, result};
+  }
+  int Attribute(int attribute, int handle) const {
+    int value = 0;
+    Call("cuDeviceGetAttribute", &value, attribute, handle);
+    return value;
+  }
+  std::string NameOf(int result) const {
+    const auto name = reinterpret_cast<int (*)(int, const char**)>(dlsym(library_, "cuGetErrorName"));
+    const char* text = nullptr;
+    return name != nullptr && name(result, &text) == 0 && text != nullptr ? text : std::to_string(result);
+  }
+
+ private:
+  void* library_;
+};
+
+// "GPU-" or "MIG-", then 8-4-4-4-12 hexadecimal digits.
+std::string UuidText(const std::array<unsigned char, 16>& uuid, bool mig) {
+  std::string text = mig ? "MIG" : "GPU";
+  for (size_t i = 0; i < uuid.size(); ++i) {
+    char digits[4];
+    std::snprintf(digits, sizeof(digits), "%02x", uuid[i]);
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += digits;
+  }
+  return text;
 }
 
-template <typename Function>
-Function Find(void* library, const char* name) {
-  return reinterpret_cast<Function>(dlsym(library, name));
+Device Describe(const Driver& driver, int id) {
+  Device device;
+  device.id = id;
+  int handle = 0;
+  driver.Call("cuDeviceGet", &handle, id);
+  std::array<char, 256> name{};
+  driver.Call("cuDeviceGetName", name.data(), static_cast<int>(name.size()), handle);
+  device.name = name.data();
+  std::array<unsigned char, 16> uuid{};
+  driver.Call("cuDeviceGetUuid_v2", static_cast<void*>(uuid.data()), handle);
+  device.uuid = UuidText(uuid, device.is_mig());
+  device.architecture = 10 * driver.Attribute(kCapabilityMajor, handle) + driver.Attribute(kCapabilityMinor, handle);
+  device.multiprocessors = driver.Attribute(kMultiprocessors, handle);
+  driver.Call("cuDeviceTotalMem_v2", &device.memory_bytes, handle);
+  return device;
 }
 
 }  // namespace
+
+std::string CudaVersionText(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 DriverAnswers AskDriver() {
   DriverAnswers answers;
@@ -31,22 +95,21 @@ DriverAnswers AskDriver() {
     answers.open_error = error == nullptr ? "unknown error" : error;
     return answers;
   }
-  const auto init = Find<int (*)(unsigned)>(library, "cuInit");
-  const auto version = Find<int (*)(int*)>(library, "cuDriverGetVersion");
-  const auto count = Find<int (*)(int*)>(library, "cuDeviceGetCount");
-  const auto name = Find<int (*)(int, const char**)>(library, "cuGetErrorName");
-  if (init == nullptr || version == nullptr || count == nullptr || name == nullptr) {
-    answers.open_error = std::string(kDriverLibrary) + " lacks functions of CUDA's driver";
-    return answers;
+  const Driver driver(library);
+  try {
+    driver.Call("cuDriverGetVersion", &answers.cuda_version);
+    if (answers.cuda_version < kOldestDriverCuda) return answers;
+    driver.Call("cuInit", 0u);
+    int count = 0;
+    driver.Call("cuDeviceGetCount", &count);
+    for (int id = 0; id < count; ++id) {
+      answers.devices.push_back(Describe(driver, id));
+      answers.devices.back().driver_cuda = answers.cuda_version;
+    }
+  } catch (const Refusal& refusal) {
+    answers.result = refusal.result;
+    answers.error = refusal.function + ": " + driver.NameOf(refusal.result);
   }
-  version(&answers.cuda_version);
-  answers.init_result = init(0);
-  if (answers.init_result != 0) {
-    const char* text = nullptr;
-    answers.init_error = name(answers.init_result, &text) == 0 && text != nullptr ? text : "unknown";
-    return answers;
-  }
-  count(&answers.devices);
   return answers;
 }
 
@@ -55,19 +118,19 @@ void CheckDriver(const DriverAnswers& answers) {
   if (answers.open_error)
     throw unavailable("NVIDIA's driver library could not be opened (" + *answers.open_error + "); expected " +
                       kDriverLibrary + ". " + kInstallDriver);
-  if (answers.cuda_version > 0 && answers.cuda_version < kOldestDriverCuda)
-    throw unavailable("NVIDIA's driver runs CUDA up to " + VersionText(answers.cuda_version) + "; expected " +
-                      VersionText(kOldestDriverCuda) + " or newer. " + kInstallDriver);
-  if (answers.init_result == kDriverMismatch)
+  if (answers.result == 0 && answers.cuda_version < kOldestDriverCuda)
+    throw unavailable("NVIDIA's driver runs CUDA up to " + CudaVersionText(answers.cuda_version) + "; expected " +
+                      CudaVersionText(kOldestDriverCuda) + " or newer. " + kInstallDriver);
+  if (answers.result == kDriverMismatch)
     throw unavailable(
         "NVIDIA's driver library and kernel module have different versions; expected the same. Restart the machine "
         "after the driver was updated.");
-  const bool none = answers.init_result == kNoDevice || (answers.init_result == 0 && answers.devices == 0);
+  const bool none = answers.result == kNoDevice || (answers.result == 0 && answers.devices.empty());
   if (none)
     throw unavailable(
         "NVIDIA's driver finds no GPU; expected at least one. Check nvidia-smi and CUDA_VISIBLE_DEVICES.");
-  if (answers.init_result != 0)
-    throw unavailable("NVIDIA's driver could not start (cuInit: " + answers.init_error + "); expected success. " +
+  if (answers.result != 0)
+    throw unavailable("NVIDIA's driver could not start (" + answers.error + "); expected success. " +
                       "Check nvidia-smi; if it fails too, restart the machine or install the driver again.");
 }
 

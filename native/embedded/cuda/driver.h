@@ -4,6 +4,9 @@
 
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "native/embedded/cuda/device.h"
 
 namespace embedded::cuda {
 
@@ -12,10 +15,10 @@ constexpr int kOldestDriverCuda = 13000;  // as cuDriverGetVersion counts: 1000 
 // What libcuda.so.1 answered.
 struct DriverAnswers {
   std::optional<std::string> open_error;  // why the library could not be opened
-  int init_result = 0;                    // of cuInit; 0 is success
-  std::string init_error;                 // its name
-  int cuda_version = 0;                   // the newest CUDA that the driver runs
-  int devices = 0;
+  int cuda_version = 0;                   // the newest CUDA that the driver runs; of one too old, nothing else is asked
+  int result = 0;                         // of the first call that failed; 0 is success
+  std::string error;                      // "cuInit: CUDA_ERROR_UNKNOWN"
+  std::vector<Device> devices;            // in the driver's order, which is the runtime's
 };
 
 // Opens the library, which stays open. Makes no CUDA context.
@@ -23,6 +26,8 @@ DriverAnswers AskDriver();
 
 // Throws executor::Failure with EXECUTOR_UNAVAILABLE where these answers mean that CUDA 13 cannot run.
 void CheckDriver(const DriverAnswers& answers);
+
+std::string CudaVersionText(int version);  // "13.0"
 
 }  // namespace embedded::cuda
 

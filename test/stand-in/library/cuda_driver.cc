@@ -1,5 +1,6 @@
 // libcuda.so.1: the part of NVIDIA's driver that is asked which GPUs there are. STAND_IN_GPUS names others than eight H100s:
-// "7.5 Tesla T4, 8.0 A100" by compute capability and name; each has 80 GB. STAND_IN_CUDA_ERROR is what cuInit fails with.
+// "7.5 Tesla T4, 8.0 A100" by compute capability and name; each has 80 GB. STAND_IN_CUDA_ERROR is what cuInit fails with, or
+// "abort". STAND_IN_CUDA_VERSION is the newest CUDA that it runs, as 12040 for 12.4.
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -34,9 +35,21 @@ std::vector<Gpu> Gpus() {
 
 extern "C" {
 
+int cuDriverGetVersion(int* version) {
+  const char* const given = std::getenv("STAND_IN_CUDA_VERSION");
+  *version = given == nullptr ? 13000 : std::atoi(given);
+  return 0;
+}
+
 int cuInit(unsigned) {
   const char* const error = std::getenv("STAND_IN_CUDA_ERROR");
+  if (error != nullptr && std::string(error) == "abort") std::abort();
   return error == nullptr ? 0 : std::atoi(error);
+}
+
+int cuGetErrorName(int, const char** name) {
+  *name = "CUDA_ERROR_STAND_IN";
+  return 0;
 }
 
 int cuDeviceGetCount(int* count) {
@@ -54,14 +67,20 @@ int cuDeviceGetName(char* name, int size, int device) {
   return 0;
 }
 
+int cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
+  for (int i = 0; i < 16; ++i) uuid[i] = static_cast<unsigned char>(device);
+  return 0;
+}
+
 int cuDeviceTotalMem_v2(size_t* bytes, int) {
   *bytes = 80'000'000'000;
   return 0;
 }
 
 int cuDeviceGetAttribute(int* value, int attribute, int device) {
+  constexpr int kMultiprocessors = 16, kMajor = 75;
   const Gpu gpu = Gpus().at(device);
-  *value = attribute == 75 ? gpu.major : gpu.minor;
+  *value = attribute == kMultiprocessors ? 132 : attribute == kMajor ? gpu.major : gpu.minor;
   return 0;
 }
 

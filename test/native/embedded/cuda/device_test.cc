@@ -13,7 +13,7 @@ namespace {
 DriverAnswers WorkingDriver() {
   DriverAnswers answers;
   answers.cuda_version = 13000;
-  answers.devices = 1;
+  answers.devices.resize(1);
   return answers;
 }
 
@@ -41,30 +41,59 @@ TEST(Driver, ThatIsTooOldIsToldWithBothVersions) {
 
 TEST(Driver, WithoutAGpuIsToldApartFromOneThatFails) {
   DriverAnswers answers = WorkingDriver();
-  answers.devices = 0;
+  answers.devices.clear();
   ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "finds no GPU");
-  answers.init_result = 100;
+  answers.result = 100;
   ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "finds no GPU");
-  answers.init_result = 999;
-  answers.init_error = "CUDA_ERROR_UNKNOWN";
+  answers.result = 999;
+  answers.error = "cuInit: CUDA_ERROR_UNKNOWN";
   ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "cuInit: CUDA_ERROR_UNKNOWN");
 }
 
 TEST(Driver, UpdatedUnderARunningKernelIsToldAsThat) {
   DriverAnswers answers = WorkingDriver();
-  answers.init_result = 803;
+  answers.result = 803;
   ExpectFailure([&] { CheckDriver(answers); }, EXECUTOR_UNAVAILABLE, "Restart the machine");
 }
 
 TEST(Device, OlderThanTuringIsRefusedByName) {
-  ExpectFailure([] { CheckDevice(Named("Tesla V100", 70), Element::kFloat16); }, EXECUTOR_UNAVAILABLE,
+  ExpectFailure([] { CheckDevice(Named("Tesla V100", 70), {"70"}); }, EXECUTOR_UNAVAILABLE,
                 "Tesla V100 (GPU-0) has compute capability 7.0; expected 7.5");
 }
 
-TEST(Device, OfTuringRunsFloat16ButNoBfloat16) {
-  EXPECT_NO_THROW(CheckDevice(Named("Tesla T4", 75), Element::kFloat16));
-  ExpectFailure([] { CheckDevice(Named("Tesla T4", 75), Element::kBfloat16); }, EXECUTOR_MODEL_UNSUPPORTED,
-                "dtype: 'float16'");
+TEST(Device, RunsMachineCodeOfItsOwnAndPtxOfOlderGenerations) {
+  const auto runs = [](int architecture, const std::vector<std::string>& compiled) {
+    try {
+      CheckDevice(Named("GPU", architecture), compiled);
+      return true;
+    } catch (const executor::Failure& failure) {
+      EXPECT_EQ(failure.code(), EXECUTOR_UNAVAILABLE);
+      return false;
+    }
+  };
+  EXPECT_TRUE(runs(80, {"75", "80"}));
+  EXPECT_TRUE(runs(86, {"80"})) << "a later GPU of one generation";
+  EXPECT_FALSE(runs(80, {"86"}));
+  EXPECT_FALSE(runs(90, {"80", "89"})) << "another generation";
+  EXPECT_TRUE(runs(90, {"90a"}));
+  EXPECT_FALSE(runs(100, {"90a"})) << "code of 90a is for 9.0 alone";
+  EXPECT_TRUE(runs(120, {"90a", "90-virtual"})) << "PTX is for all that come later";
+  EXPECT_FALSE(runs(89, {"90-virtual"}));
+}
+
+TEST(Device, WithoutCodeInThisLibraryIsToldWhatItWasBuiltFor) {
+  ExpectFailure(
+      [] {
+        CheckDevice(Named("NVIDIA A10", 86), {"75", "90a"});
+      },
+      EXECUTOR_UNAVAILABLE,
+      "NVIDIA A10 (GPU-0) has compute capability 8.6, for which this library has no code; it was built for 75, "
+      "90a. Build it for all GPUs: npm run build:cuda.");
+}
+
+TEST(Device, IsComparedWithWhatThisLibraryWasCompiledFor) {
+  ASSERT_FALSE(CompiledArchitectures().empty());
+  for (const std::string& each : CompiledArchitectures()) EXPECT_GE(std::stoi(each), 75) << each;
 }
 
 TEST(Device, ThatDoesNotExistNamesItsOptionAndTheOthers) {

@@ -114,6 +114,11 @@ typedef struct ExecutorTable {
 typedef const ExecutorTable* (*ExecutorTableFunction)(uint32_t abi_version);
 #define EXECUTOR_TABLE_SYMBOL "executor_table"
 
+// What a library may export besides: what it finds on this machine, as JSON whose fields are the executor's own, valid as long as
+// the process. It may start drivers and take seconds, so ask in a process of its own: node_tensorrt_llm_host --machine LIBRARY.
+typedef const char* (*ExecutorMachineFunction)(void);
+#define EXECUTOR_MACHINE_SYMBOL "executor_machine"
+
 #ifdef __cplusplus
 }
 #endif

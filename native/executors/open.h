@@ -12,6 +12,9 @@ namespace executors {
 // longer than the environment that opened it. Throws executor::Failure with EXECUTOR_UNAVAILABLE.
 const ExecutorTable* OpenExecutor(const std::string& path);
 
+// What the library finds on this machine: ExecutorMachineFunction. Throws executor::Failure with EXECUTOR_UNAVAILABLE.
+std::string DescribeMachine(const std::string& path);
+
 }  // namespace executors
 
 #endif  // NATIVE_EXECUTORS_OPEN_H_

@@ -153,11 +153,21 @@ void IgnoreSignals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &nothing, nullptr);
 }
 
+// For lib/machine/cuda.ts: what an executor's library finds on this machine. What its drivers leave behind ends with this process.
+[[noreturn]] void PrintMachine(const char* library) {
+  ExecutorError error = executor::EmptyError();
+  const ExecutorCode code = executor::Guarded(&error, [&] { std::puts(executors::DescribeMachine(library).c_str()); });
+  if (code != EXECUTOR_OK) std::fputs(error.message, stderr);
+  std::fflush(stdout);
+  _exit(code == EXECUTOR_OK ? 0 : 1);  // past the exit handlers of what was opened
+}
+
 }  // namespace
 }  // namespace isolation
 
-int main() {
+int main(int count, char** arguments) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (count == 3 && std::string(arguments[1]) == "--machine") isolation::PrintMachine(arguments[2]);
   isolation::IgnoreSignals();
   if (fcntl(isolation::kHostSocket, F_SETFD, FD_CLOEXEC) != 0) {
     std::fputs(

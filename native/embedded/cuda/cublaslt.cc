@@ -107,11 +107,13 @@ CublasLt Open() {
 
 }  // namespace
 
+std::string CublasLt::version_text() const { return VersionText(version); }
+
 void CublasLt::Check(lt::Status status, const char* what) const {
   if (status == lt::kSuccess) return;
-  throw Failure(EXECUTOR_FAILED,
-                std::string("cuBLASLt ") + VersionText(version) + " answered " + GetStatusString(status) + " while " +
-                    what + "; expected success. Try another version of it: " + kVariable + " names the file.");
+  throw Failure(EXECUTOR_FAILED, std::string("cuBLASLt ") + version_text() + " answered " + GetStatusString(status) +
+                                     " while " + what + "; expected success. Try another version of it: " + kVariable +
+                                     " names the file.");
 }
 
 std::vector<std::string> CublasLtCandidates() {

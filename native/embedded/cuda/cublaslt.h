@@ -46,6 +46,8 @@ struct CublasLt {
   std::string path;
   size_t version;
 
+  std::string version_text() const;  // "13.0.2"
+
   size_t (*GetVersion)();
   const char* (*GetStatusString)(lt::Status);
   lt::Status (*Create)(lt::Handle*);

@@ -6,6 +6,7 @@
 #include "expect_failure.h"
 #include "native/embedded/cuda/check.h"
 #include "native/embedded/cuda/driver.h"
+#include "native/embedded/cuda/machine.h"
 
 namespace embedded::cuda {
 namespace {
@@ -108,6 +109,12 @@ TEST(Device, ThatDoesNotExistNamesItsOptionAndTheOthers) {
 TEST(Device, ThatIsPartOfAGpuIsKnownByItsName) {
   EXPECT_TRUE(Named("NVIDIA H200 MIG 1g.18gb", 90).is_mig());
   EXPECT_FALSE(Named("NVIDIA H200", 90).is_mig());
+}
+
+TEST(Driver, OfThisMachineIsDescribedAsJson) {
+  const std::string machine = DescribeMachine();
+  EXPECT_EQ(machine.substr(0, 12), "{\"driver\": {");
+  EXPECT_NE(machine.find("\"cublasLt\": {\"path\": "), std::string::npos) << machine;
 }
 
 TEST(Cuda, OutOfMemoryIsToldApartFromALostGpu) {

@@ -5,7 +5,7 @@ import { before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { LLM, type LoadOptions, type Logger } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine, tinyEngine, tinyEngineWith } from '../../tools/engines.js';
-import { failsWith } from '../../tools/fails-with.js';
+import { failsAbout, failsWith } from '../../tools/fails-with.js';
 import { ended, hostPid, hostsOf } from '../../tools/hosts.js';
 import { lettersOf, type Script, startAll, withScript } from '../../tools/scripted.js';
 
@@ -209,6 +209,11 @@ describe('an isolated executor', () => {
     withIsolatedScript({ throw_in: 'stats' }, async (llm) => {
       assert.throws(() => llm.stats(), failsWith('ERR_INTERNAL', /in stats/));
     }));
+
+  test('that refuses an option says which', async () => {
+    const loading = LLM.load(engine, { ...ISOLATED, executor: 'cpu', kvCache: { blockReuse: true } });
+    await assert.rejects(loading, failsAbout('kvCache.blockReuse', 'ERR_UNSUPPORTED'));
+  });
 
   test('whose library is missing is refused by name', async () => {
     const loading = LLM.load(engine, { ...ISOLATED, executor: { library: '/no/such/library.so' } });

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { addonDirectory } from './addon/addon.js';
-import { LLMError } from './base/errors.js';
+import { LLMError, messageOf } from './base/errors.js';
 import type { Weights } from './engine/directory/directory.js';
+import { askCuda, cudaProblem } from './machine/cuda.js';
 import type { ExecutorName, LoadOptions } from './options/load.js';
 import { checkBuiltLibrary } from './tensorrt-llm/built-library.js';
 
@@ -20,10 +21,9 @@ export const WEIGHTS: Readonly<Record<ExecutorName, Weights | undefined>> = {
  *   throws.
  */
 export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
-  const dir = addonDirectory();
-  const library = join(dir, `libexecutor_${name.replace('-', '_')}.so`);
+  const library = libraryPath(name);
   if (existsSync(library)) {
-    if (name === 'tensorrt-llm') checkBuiltLibrary(dir);
+    if (name === 'tensorrt-llm') checkBuiltLibrary(addonDirectory());
     return library;
   }
   const fix =
@@ -36,6 +36,10 @@ export function executorLibrary(name: 'cuda' | 'tensorrt-llm'): string {
   );
 }
 
+/** Where the library of an executor that is not linked in is looked for. */
+export const libraryPath = (name: 'cuda' | 'tensorrt-llm'): string =>
+  join(addonDirectory(), `libexecutor_${name.replace('-', '_')}.so`);
+
 /**
  * The shared library to open; undefined for the CPU executor.
  * @throws {LLMError} `ERR_EXECUTOR_UNAVAILABLE` for one that this version does not include.
@@ -46,6 +50,44 @@ export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | 
     return resolve(library);
   }
   return executor === 'auto' || executor === 'cpu' ? undefined : executorLibrary(executor);
+}
+
+/** What `executor: 'auto'` takes. */
+export interface Choice {
+  executor: 'cpu' | 'cuda' | 'tensorrt-llm';
+  /** For people: "GPU 0 is NVIDIA H200 (compute capability 9.0)". */
+  reason: string;
+  /** Whether the machine has NVIDIA's driver, but 'cuda' cannot run: most likely not what its owner expects. */
+  isDowngrade?: boolean;
+}
+
+/**
+ * What `executor: 'auto'` takes: TensorRT-LLM for its engines; for a checkpoint the first GPU if it is usable, else the CPU.
+ * Whether the model fits into the GPU's memory plays no part: a service that is suddenly many times slower is worse than an error.
+ * @param namesGpu whether an option names a GPU; then there is no falling back.
+ * @throws {LLMError} what loadAddon throws; the signal's reason.
+ */
+export async function chooseExecutor(
+  weights: Weights,
+  options: { namesGpu?: boolean; signal?: AbortSignal | undefined } = {},
+): Promise<Choice> {
+  if (weights === 'tensorrt') return { executor: 'tensorrt-llm', reason: 'the directory holds rankN.engine' };
+  const { namesGpu = false, signal } = options;
+  if (namesGpu) return { executor: 'cuda', reason: 'parallel.deviceIds names a GPU' };
+  const library = libraryPath('cuda');
+  if (!existsSync(library)) return { executor: 'cpu', reason: `${library} does not exist` };
+  try {
+    const machine = await askCuda(hostProgram(), library, signal);
+    const problem = cudaProblem(machine);
+    if (problem === undefined) {
+      const { name, computeCapability } = machine.devices[0] ?? {};
+      return { executor: 'cuda', reason: `GPU 0 is ${name} (compute capability ${computeCapability})` };
+    }
+    return { executor: 'cpu', reason: problem, isDowngrade: machine.driver.cuda !== null };
+  } catch (error) {
+    if (!LLMError.is(error)) throw error;
+    return { executor: 'cpu', reason: messageOf(error), isDowngrade: true };
+  }
 }
 
 /**

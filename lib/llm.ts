@@ -9,7 +9,7 @@ import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
 import { LLMError } from './base/errors.js';
 import type { Input, Result } from './base/types.js';
 import { type EngineDirectory, openEngine } from './engine/directory/directory.js';
-import { executorLibrary, hostProgram, libraryOf, WEIGHTS } from './executors.js';
+import { chooseExecutor, hostProgram, libraryOf, WEIGHTS } from './executors.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
 import { DUMMY, type LoadOptions, readLoadOptions } from './options/load.js';
@@ -25,6 +25,8 @@ export interface EngineInfo extends Omit<NativeInfo, 'capabilities'> {
   architecture: string;
   /** Ids of the tokens that end an output. */
   endIds: readonly number[];
+  /** Why `executor: 'auto'` took this executor, for people; undefined if the executor was named. */
+  executorReason: string | undefined;
 }
 
 /** How to close an LLM. */
@@ -51,7 +53,12 @@ export class LLM implements AsyncDisposable {
   readonly #requests: Requests;
   #closed: Promise<void> | undefined;
 
-  private constructor(directory: EngineDirectory, tokenizer: Tokenizer | undefined, loaded: LoadedSession) {
+  private constructor(
+    directory: EngineDirectory,
+    executorReason: string | undefined,
+    tokenizer: Tokenizer | undefined,
+    loaded: LoadedSession,
+  ) {
     const sinks = new Map<number, RequestSink>();
     const session = bind(loadAddon(), loaded, makeEventDecoder(sinks));
     const { capabilities, ...facts } = session.info();
@@ -59,10 +66,11 @@ export class LLM implements AsyncDisposable {
       dir: directory.path,
       architecture: directory.architecture,
       endIds: directory.endIds,
+      executorReason,
       ...facts,
     };
     this.capabilities = capabilitiesOf(capabilities);
-    this.handle = makeHandle(session.shareId(), directory);
+    this.handle = makeHandle(session.shareId(), directory, executorReason);
     this.#directory = directory;
     this.#tokenizer = tokenizer;
     this.#session = session;
@@ -104,7 +112,15 @@ export class LLM implements AsyncDisposable {
       weights: typeof executor === 'string' ? WEIGHTS[executor] : undefined,
       files: config.loadFormat === DUMMY ? 'not-needed' : 'needed',
     });
-    const library = executor === 'auto' && directory.weights === 'tensorrt' ? executorLibrary('tensorrt-llm') : named;
+    const choice =
+      executor === 'auto'
+        ? await chooseExecutor(directory.weights, { namesGpu: config.parallel?.deviceIds !== undefined, signal })
+        : undefined;
+    const library = choice ? libraryOf(choice.executor) : named;
+    if (choice) {
+      const { executor: chosen, reason, isDowngrade } = choice;
+      logger?.[isDowngrade ? 'warn' : 'info'](`executor: 'auto' takes '${chosen}': ${reason}`);
+    }
     const { tokenizerPath } = directory;
     const tokenizer = tokenizerPath === undefined ? undefined : await Tokenizer.load({ ...directory, tokenizerPath });
     const guided = guidedDecoding === undefined ? undefined : await guidedConfig(guidedDecoding, directory);
@@ -145,7 +161,7 @@ export class LLM implements AsyncDisposable {
         ignoreSignal?.();
         clearTimeout(timer);
       });
-    const llm = new LLM(directory, tokenizer, loaded);
+    const llm = new LLM(directory, choice?.reason, tokenizer, loaded);
     if (stopped) {
       await llm.close();
       throw stopped.reason;
@@ -159,7 +175,7 @@ export class LLM implements AsyncDisposable {
    * @throws {LLMError} `ERR_CLOSED` if the engine is closed, `ERR_INVALID_INPUT` if `handle` is not a handle of this process.
    */
   static attach(handle: LLMHandle): LLM {
-    const { sessionId, directory } = readHandle(handle);
+    const { sessionId, directory, executorReason } = readHandle(handle);
     const addon = loadAddon();
     let loaded: LoadedSession;
     try {
@@ -167,7 +183,7 @@ export class LLM implements AsyncDisposable {
     } catch (error) {
       throw fromNative(error);
     }
-    return new LLM(directory as EngineDirectory, undefined, loaded);
+    return new LLM(directory as EngineDirectory, executorReason, undefined, loaded);
   }
 
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING` if the engine directory has none. */

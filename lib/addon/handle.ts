@@ -6,17 +6,20 @@ export interface LLMHandle {
   readonly sessionId: number;
   /** Internal: what was read of the engine directory. */
   readonly directory: object;
+  /** Internal: EngineInfo's. */
+  readonly executorReason: string | undefined;
 }
 
-export const makeHandle = (sessionId: number, directory: object): LLMHandle => ({
+export const makeHandle = (sessionId: number, directory: object, executorReason: string | undefined): LLMHandle => ({
   processId: process.pid,
   sessionId,
   directory,
+  executorReason,
 });
 
 /** @throws {LLMError} `ERR_INVALID_INPUT`. */
-export function readHandle(handle: unknown): { sessionId: number; directory: object } {
-  const { processId, sessionId, directory } = Object(handle) as Partial<LLMHandle>;
+export function readHandle(handle: unknown): Omit<LLMHandle, 'processId'> {
+  const { processId, sessionId, directory, executorReason } = Object(handle) as Partial<LLMHandle>;
   if (
     typeof processId !== 'number' ||
     typeof sessionId !== 'number' ||
@@ -34,5 +37,5 @@ export function readHandle(handle: unknown): { sessionId: number; directory: obj
       `The LLM handle is of process ${processId}; expected one of this process, ${process.pid}. Load the engine here with LLM.load().`,
     );
   }
-  return { sessionId, directory };
+  return { sessionId, directory, executorReason };
 }

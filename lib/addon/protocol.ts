@@ -65,7 +65,7 @@ export interface NativeRequest {
 }
 
 export interface NativeInfo {
-  /** `'cpu'`, or the name that an executor of your own gives itself. */
+  /** `'cpu'`, `'cuda'`, `'tensorrt-llm'`, or the name that an executor of your own gives itself. */
   executor: string;
   /** Version of the library behind the executor. */
   executorVersion: string;

@@ -27,8 +27,8 @@ const CODES = {
   ERR_EXECUTOR_UNAVAILABLE: {
     meaning: 'The executor is not installed, or cannot run on this machine.',
     causes:
-      "`executor: 'cuda'` in a clone before `npm run build:cuda`, or without cuBLASLt. `'tensorrt-llm'` before `npx node-tensorrt-llm setup`, or after TensorRT-LLM was updated, moved or only partly installed; no GPU, or one it does not support; an NVIDIA driver that is too old. A checkpoint loaded with TensorRT-LLM, or its engines on the CPU. A `{ library }` that does not exist, misses a library it needs, or was built for another version of `native/executor`.",
-    fix: "For TensorRT-LLM, `npx node-tensorrt-llm doctor` lists what is missing; `setup` rebuilds the executor. For a library of your own, `ldd PATH` lists what it misses; build it with this version's headers. Without a GPU, use `executor: 'cpu'` with a checkpoint.",
+      "`executor: 'cuda'` in a clone before `npm run build:cuda`, built for other GPUs than this one, or without cuBLASLt. `'tensorrt-llm'` before `npx node-tensorrt-llm setup`, or after TensorRT-LLM was updated, moved or only partly installed; no GPU, or one it does not support; an NVIDIA driver that is too old. A checkpoint loaded with TensorRT-LLM, or its engines on the CPU. A `{ library }` that does not exist, misses a library it needs, or was built for another version of `native/executor`.",
+    fix: "`npx node-tensorrt-llm doctor` lists what is missing. For TensorRT-LLM, `setup` rebuilds the executor. For a library of your own, `ldd PATH` lists what it misses; build it with this version's headers. Without a GPU, use `executor: 'cpu'` with a checkpoint.",
   },
   ERR_SOURCE_NOT_FOUND: {
     meaning: 'The checkpoint to convert, or the model to download, was not found.',
@@ -152,8 +152,8 @@ const CODES = {
   ERR_OUT_OF_MEMORY: {
     meaning: 'There is not enough memory for the weights, the KV cache or the request.',
     causes:
-      "Other processes on the machine or the GPU, or a container's limit; logits of a long prompt (`returnContextLogits`); an engine whose rank is larger than its GPU.",
-    fix: 'Free memory, or lower `kvCache.maxTokens`, `maxSeqLen` or `maxBatchSize` of `LLM.load`. `llm.info` has the sizes in bytes.',
+      "Other processes on the machine or the GPU, or a container's limit; logits of a long prompt (`returnContextLogits`); an engine whose rank is larger than its GPU, which `executor: 'auto'` may have taken.",
+    fix: "Free memory, or lower `kvCache.maxTokens`, `maxSeqLen` or `maxBatchSize` of `LLM.load`. `llm.info` has the sizes in bytes. On a GPU that is too small for the model, use `executor: 'cpu'`.",
   },
   ERR_ALREADY_READ: {
     meaning: 'This Generation was already iterated; it can be iterated once.',

@@ -3,20 +3,14 @@ import { executorLibrary } from '../executors.js';
 import { findGpus } from '../machine/gpus.js';
 import { findMpi } from '../machine/mpi.js';
 import { tryEngine } from '../tensorrt-llm/try-library.js';
+import { checkAuto, checkCuda } from './cuda.js';
 import { type Diagnosis, type Finding, missing, ok, wrongBy } from './finding.js';
 import { checkCpuExecutor, checkPlatform, checkSharedMemory } from './machine.js';
-import {
-  checkBuildTools,
-  checkCudaExecutor,
-  checkGpus,
-  checkInstallation,
-  checkMpi,
-  checkTensorrtLlmExecutor,
-} from './nvidia.js';
+import { checkBuildTools, checkGpus, checkInstallation, checkMpi, checkTensorrtLlmExecutor } from './nvidia.js';
 
 /** What doctor() does, with the engine directory to look at. */
 export async function diagnose(dir: string | undefined): Promise<Diagnosis> {
-  const [platform, installation, gpus, mpi, sharedMemory, buildTools, tensorrtLlm, cuda] = await Promise.all([
+  const [platform, installation, gpus, mpi, sharedMemory, buildTools, tensorrtLlm, cuda, auto] = await Promise.all([
     checkPlatform(),
     checkInstallation(),
     findGpus(),
@@ -24,13 +18,15 @@ export async function diagnose(dir: string | undefined): Promise<Diagnosis> {
     checkSharedMemory(),
     checkBuildTools(),
     checkTensorrtLlmExecutor(),
-    checkCudaExecutor(),
+    checkCuda(),
+    checkAuto(),
   ]);
   const cpu = checkCpuExecutor();
   const findings = [
     ...platform,
+    auto.finding,
     cpu,
-    cuda,
+    ...cuda,
     tensorrtLlm,
     ...checkGpus(gpus, installation.version),
     ...installation.findings,
@@ -40,7 +36,7 @@ export async function diagnose(dir: string | undefined): Promise<Diagnosis> {
   ];
   const works = [...platform, cpu].every(isOk);
   if (dir === undefined) return { ok: works, findings };
-  const checked = await checkEngine(dir, isOk(tensorrtLlm));
+  const checked = await checkEngine(dir, isOk(tensorrtLlm), auto.executor);
   const executor = checked.weights === 'tensorrt' ? tensorrtLlm : cpu;
   return { ok: works && isOk(executor) && isOk(checked.finding), findings: [...findings, checked.finding] };
 }
@@ -51,6 +47,7 @@ const isOk = ({ state }: Finding): boolean => state === 'ok';
 async function checkEngine(
   dir: string,
   hasTensorrtLlm: boolean,
+  auto: string,
 ): Promise<{ weights: Weights | undefined; finding: Finding }> {
   const name = 'engine';
   let weights: Weights | undefined;
@@ -59,7 +56,7 @@ async function checkEngine(
     ({ weights } = directory);
     const { path, rankFiles } = directory;
     if (weights === 'checkpoint')
-      return { weights, finding: ok(name, `${path} is a checkpoint, which executor 'cpu' runs`) };
+      return { weights, finding: ok(name, `${path} is a checkpoint, which executor '${auto}' runs`) };
     const engine = `${path} is a TensorRT engine of ${rankFiles.length} ${rankFiles.length === 1 ? 'rank' : 'ranks'}`;
     if (!hasTensorrtLlm) {
       const found = `${engine}; only the executor 'tensorrt-llm' can tell whether it fits this machine`;

@@ -16,7 +16,7 @@ const checks: Checks<DoctorOptions> = {
 };
 
 /**
- * Checks what the executors need on this machine. It changes nothing, uses no GPU, and runs a few programs for some seconds.
+ * Checks what the executors need on this machine. It changes nothing, takes no GPU memory, and runs a few programs for some seconds.
  * @throws {LLMError} `ERR_INVALID_OPTION`; problems of the machine or the engine are findings.
  */
 export async function doctor(options: DoctorOptions = {}): Promise<Diagnosis> {

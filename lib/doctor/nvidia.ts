@@ -29,19 +29,6 @@ export async function checkTensorrtLlmExecutor(): Promise<Finding> {
   }
 }
 
-export async function checkCudaExecutor(): Promise<Finding> {
-  const name = "executor 'cuda'";
-  try {
-    const path = join(addonDirectory(), 'libexecutor_cuda.so');
-    if (!existsSync(path))
-      return missing(name, `${path} does not exist`, "use executor: 'cpu', or build it in a clone: npm run build:cuda");
-    await tryLibrary(path);
-    return ok(name, `${path} opens`);
-  } catch (error) {
-    return wrongBy(name, error);
-  }
-}
-
 /** One finding a GPU, and the driver. */
 export function checkGpus(gpus: Gpus | string, tensorrtLlm: string | undefined): Finding[] {
   if (typeof gpus === 'string') {
@@ -88,7 +75,7 @@ export async function checkInstallation(): Promise<{ findings: Finding[]; versio
           )
         : ok('executorWorker', worker),
       ...(await checkNeeded(installation)),
-      checkCuda(installation),
+      checkCudaHeaders(installation),
     ],
   };
 }
@@ -111,7 +98,7 @@ function checkHeaders(installation: Installation): Finding {
   }
 }
 
-function checkCuda({ packageDirs }: Installation): Finding {
+function checkCudaHeaders({ packageDirs }: Installation): Finding {
   try {
     const { version, includeDirs } = findCudaHeaders(packageDirs);
     return ok('CUDA headers', `${version ?? 'of unknown version'} in ${includeDirs[0]}`);

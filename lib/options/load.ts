@@ -23,7 +23,10 @@ import { type PerfOptions, perf } from './perf.js';
 import { type SchedulerOptions, scheduler } from './scheduler.js';
 import { type DecodingOptions, decoding } from './speculative.js';
 
-/** Name of an executor; `'auto'` uses `'tensorrt-llm'` for an engine built by trtllm-build (rankN.engine), else `'cpu'`. */
+/**
+ * Name of an executor. `'auto'` uses `'tensorrt-llm'` for an engine built by trtllm-build (rankN.engine); for a checkpoint
+ * `'cuda'` if the first GPU is usable, else `'cpu'`.
+ */
 export type ExecutorName = 'auto' | 'cpu' | 'cuda' | 'tensorrt-llm';
 
 /** An executor of your own: a shared library that exports the table of `native/executor/executor.h`. */
@@ -43,8 +46,8 @@ export interface Logger {
 /** How to load an engine. */
 export interface LoadOptions {
   /**
-   * Which executor runs the model. `'auto'` uses `'tensorrt-llm'` if the directory holds rankN.engine files, else `'cpu'`.
-   * Default: `'auto'`.
+   * Which executor runs the model. `'auto'` uses `'tensorrt-llm'` if the directory holds rankN.engine files, else `'cuda'` if
+   * the first GPU is usable, else `'cpu'`; `llm.info` and `logger` say which and why. Default: `'auto'`.
    */
   executor?: ExecutorName | ExecutorLibrary | undefined;
   /**

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
 import { failsWith } from '../tools/fails-with.js';
+import { packageWith } from '../tools/package-copy.js';
 import { engineWithConfig, TENSORRT_LLM_LIBRARY } from '../tools/tensorrt-llm.js';
 
 const root = join(createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'), '..');
@@ -14,11 +15,12 @@ const unavailable = (words: RegExp) => failsWith('ERR_EXECUTOR_UNAVAILABLE', wor
 
 test('an executor this version comes without is one error that names the file it needs', async () => {
   const engine = await tinyEngine();
+  const bare = await packageWith();
   await assert.rejects(
-    LLM.load(engine, { executor: 'cuda' }),
+    bare.LLM.load(engine, { executor: 'cuda' }),
     unavailable(/libexecutor_cuda\.so.* Reinstall .* npm run build:cuda\. .*'cpu'/),
   );
-  const tensorrt = LLM.load(engine, { executor: 'tensorrt-llm' });
+  const tensorrt = bare.LLM.load(engine, { executor: 'tensorrt-llm' });
   await assert.rejects(tensorrt, unavailable(/libexecutor_tensorrt_llm\.so/));
 });
 

@@ -381,7 +381,7 @@ describe('load and close', () => {
     const lines: string[] = [];
     const line = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
     const logger = { error: line('error'), warn: line('warn'), info: line('info'), debug: line('debug') };
-    const llm = await LLM.load(await tinyEngine(), { kvCache: { maxTokens: 64 }, logger });
+    const llm = await LLM.load(await tinyEngine(), { executor: 'cpu', kvCache: { maxTokens: 64 }, logger });
     assert.match(lines.join(), /^info .* weights, \d+ threads?, .* for 64 tokens$/);
     await llm.generate({ tokens: [1] }, { ...GREEDY, n: 2, maxTokens: 60 }); // two outputs at once, of two blocks each
     await llm.close();

@@ -3,11 +3,14 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
-import { type Diagnosis, doctor, type Finding } from 'node-tensorrt-llm';
+import type { Diagnosis, Finding } from 'node-tensorrt-llm';
 import { tinyEngine } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
 import { directoryOf, type Files, useEnvironment, wheelFiles } from '../../tools/fake-tensorrt-llm.js';
-import { PROJECT_ROOT } from '../../tools/project.js';
+import { packageWith } from '../../tools/package-copy.js';
+
+// What this machine has built beside the addon plays no part.
+const { doctor, dir } = await packageWith();
 
 const script = (...lines: string[]): string => ['#!/bin/sh', ...lines, ''].join('\n');
 /** An nvidia-smi that tells these rows. */
@@ -111,7 +114,7 @@ test('an option nobody knows, or an engine that is no path, is refused', async (
   await assert.rejects(doctor({ engine: 3 } as object), failsWith('ERR_INVALID_OPTION', 'engine is 3'));
 });
 
-const main = join(PROJECT_ROOT, 'dist/cli/main.js');
+const main = join(dir, 'dist/cli/main.js');
 
 test('the command prints a line for each finding, and its fix below', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [main, 'doctor']);

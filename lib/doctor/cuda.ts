@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs';
+import { addonDirectory } from '../addon/addon.js';
+import { chooseExecutor, hostProgram, libraryPath } from '../executors.js';
+import { askCuda, type CudaDevice, type CudaMachine, cudaProblem } from '../machine/cuda.js';
+import { type Finding, missing, ok, wrong, wrongBy } from './finding.js';
+
+const NAME = "executor 'cuda'";
+
+/** The executor, and what its library finds on this machine: GPUs as CUDA counts them, cuBLASLt. */
+export async function checkCuda(): Promise<Finding[]> {
+  try {
+    addonDirectory();
+  } catch (error) {
+    return [wrongBy(NAME, error)];
+  }
+  const library = libraryPath('cuda');
+  if (!existsSync(library)) {
+    const fix = "use executor: 'cpu', or build it in a clone: npm run build:cuda";
+    return [missing(NAME, `${library} does not exist`, fix)];
+  }
+  try {
+    const machine = await askCuda(hostProgram(), library);
+    const lt = machine.cublasLt;
+    return [
+      checkExecutor(machine, library),
+      ...machine.devices.map(checkDevice),
+      lt.problem === null ? ok('cuBLASLt', `${lt.version} in ${lt.path}`) : missing('cuBLASLt', lt.problem),
+    ];
+  } catch (error) {
+    return [wrongBy(NAME, error)];
+  }
+}
+
+function checkExecutor(machine: CudaMachine, library: string): Finding {
+  const problem = cudaProblem(machine);
+  if (problem !== undefined) return (machine.driver.cuda === null ? missing : wrong)(NAME, problem);
+  const driver = machine.driver.version === null ? '' : ` ${machine.driver.version}`;
+  return ok(NAME, `${library}, with code for ${machine.architectures.join(', ')}; the driver${driver} runs it`);
+}
+
+function checkDevice(device: CudaDevice, id: number): Finding {
+  const { name, uuid, computeCapability, memoryBytes, freeBytes, isMig, problem } = device;
+  const total = gigabytes(memoryBytes);
+  const memory = freeBytes === null ? `${total} GB` : `${gigabytes(freeBytes)} of ${total} GB free`;
+  const part = isMig ? ', a part of a GPU (MIG)' : '';
+  const found = `${name}${part}, ${uuid}, compute capability ${computeCapability}, ${memory}`;
+  return problem === null ? ok(`CUDA device ${id}`, found) : wrong(`CUDA device ${id}`, `${found}. ${problem}`);
+}
+
+const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
+
+/** What LLM.load takes for a checkpoint where no executor is named. */
+export async function checkAuto(): Promise<{ finding: Finding; executor: string }> {
+  const name = "executor 'auto'";
+  try {
+    const { executor, reason } = await chooseExecutor('checkpoint');
+    return { finding: ok(name, `takes '${executor}' for a checkpoint: ${reason}`), executor };
+  } catch (error) {
+    return { finding: wrongBy(name, error), executor: 'cpu' };
+  }
+}

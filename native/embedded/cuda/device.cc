@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "native/embedded/cuda/check.h"
+#include "native/embedded/cuda/cublaslt.h"
 #include "native/embedded/cuda/driver.h"
 #include "native/embedded/cuda/probe.h"
 
@@ -54,6 +55,7 @@ Device OpenDevice(int id) {
   const std::vector<Device> devices = FindDevices();
   const Device& device = DeviceOf(devices, id);
   CheckDevice(device);
+  OpenCublasLt();  // where it is missing, no context is made
   Check(cudaSetDevice(id), "opening the GPU");
   Check(ProbeKernel(), "looking for machine code for this GPU");
   return device;

@@ -27,7 +27,8 @@ std::vector<Device> FindDevices();
 // The device `id`. Throws executor::Failure with EXECUTOR_INVALID_OPTION, about parallel.device_ids, if there is none.
 const Device& DeviceOf(const std::vector<Device>& devices, int id);
 
-// Makes device `id` the calling thread's, and creates its context. Throws executor::Failure as DeviceOf and CheckDevice do.
+// Makes device `id` the calling thread's, and creates its context. Throws executor::Failure as DeviceOf, CheckDevice and
+// OpenCublasLt do.
 Device OpenDevice(int id);
 
 // What this library was compiled for: "80", "90a" for machine code, "90-virtual" for PTX.

@@ -25,8 +25,8 @@ Failure CudaFailure(cudaError_t error, const char* what) {
       return Failure(EXECUTOR_UNAVAILABLE, found + "Install a driver for CUDA 13 (580 or newer) on this machine.");
     default:
       return Failure(EXECUTOR_FAILED, found +
-                                          "The GPU is lost to this process: start a new one, or load with "
-                                          "isolation: 'process', which does so by itself.");
+                                          "The GPU is lost to this process: start a new one. With isolation: 'process' "
+                                          "that is done for you.");
   }
 }
 

@@ -30,6 +30,7 @@ struct LateRunnerScript {
   std::optional<uint64_t> failing_request;  // of which the third token cannot be drawn
   int throws_at_submit = -1;                // which step
   int throws_at_collect = -1;
+  executor::Failure thrown_at_collect{EXECUTOR_FAILED, "The device is lost. Restart it."};
   int holds_at_collect = -1;  // until it is released
 
   std::mutex mutex;
@@ -89,8 +90,7 @@ class LateRunner : public ModelRunner {
       std::unique_lock<std::mutex> lock(script->mutex);
       script->changed.wait(lock, [] { return script->released; });
     }
-    if (collected_++ == script->throws_at_collect)
-      throw executor::Failure(EXECUTOR_FAILED, "The device is lost. Restart it.");
+    if (collected_++ == script->throws_at_collect) throw script->thrown_at_collect;
     const Copied step = std::move(steps_.front());
     steps_.pop_front();
     for (const BlockCopy& copy : step.copies)

@@ -133,6 +133,8 @@ TEST_P(LateRunnerTest, AFailedDrawEndsItsRequestAlone) {
 TEST_P(LateRunnerTest, ALostDeviceEndsAllRequestsAndTakesNoMore) {
   for (const bool at_submit : {true, false}) {
     SCOPED_TRACE(at_submit ? "at submit" : "at collect");
+    const std::string lost = at_submit ? "A step failed: the device is lost. Load the engine again."
+                                       : "A step failed: The device is lost. Restart it.";
     (at_submit ? script_.throws_at_submit : script_.throws_at_collect) = 4;
     const auto client = Open();
     TestRequest first = Seeded(1, {1, 2, 3}, 30), second = Seeded(2, {4, 5, 6}, 30, 2);
@@ -142,14 +144,34 @@ TEST_P(LateRunnerTest, ALostDeviceEndsAllRequestsAndTakesNoMore) {
       const TestResult& result = client->results[id];
       ASSERT_TRUE(result.error.has_value());
       EXPECT_EQ(result.error->code, EXECUTOR_FAILED);
-      EXPECT_STREQ(result.error->message, at_submit ? "A step failed: the device is lost. Load the engine again."
-                                                    : "A step failed: The device is lost. Restart it.");
+      EXPECT_EQ(result.error->message, lost);
+      EXPECT_EQ(result.finals, 1);
       for (const auto& [index, sequence] : result.sequences)
         EXPECT_EQ(sequence.tokens, TextOf(*request, index, sequence.tokens.size()));
     }
     EXPECT_EQ(client->Submit(Seeded(3, {1}, 5)), EXECUTOR_FAILED);
+    EXPECT_EQ(client->message(), lost);
+    EXPECT_EQ(client->WaitOnce(), EXECUTOR_FAILED);
+    EXPECT_EQ(client->message(), lost);
+    EXPECT_EQ(client->stats().active_requests, 0u);
+    EXPECT_EQ(client->table().shutdown(client->executor(), /*deadline_ms=*/1000, nullptr), EXECUTOR_OK);
     script_.throws_at_submit = script_.throws_at_collect = -1;
   }
+}
+
+TEST_P(LateRunnerTest, MemoryThatRunsOutInAStepEndsAllRequestsToo) {
+  script_.throws_at_collect = 4;
+  script_.thrown_at_collect = executor::Failure(EXECUTOR_OUT_OF_MEMORY, "No memory is left. Use a smaller batch.");
+  const auto client = Open();
+  TestRequest first = Seeded(1, {1, 2, 3}, 30), waits = Seeded(2, {4, 5, 6}, 30, 16);
+  ASSERT_EQ(client->Submit({&first, &waits}), EXECUTOR_OK);
+  client->WaitForEnds(2);
+  for (const uint64_t id : {1, 2}) {
+    ASSERT_TRUE(client->results[id].error.has_value());
+    EXPECT_EQ(client->results[id].error->code, EXECUTOR_FAILED) << "none of them runs again";
+    EXPECT_STREQ(client->results[id].error->message, "A step failed: No memory is left. Use a smaller batch.");
+  }
+  EXPECT_EQ(client->Submit(Seeded(3, {1}, 5)), EXECUTOR_FAILED);
 }
 
 TEST_P(LateRunnerTest, ShutdownEndsWhatIsInFlight) {

@@ -52,7 +52,7 @@ const settings = {
 const definitions = Object.entries(settings).map(([name, value]) => `-D${name}=${value}`);
 run('cmake', '-S', root, '-B', build, ...definitions, '-Wno-dev');
 const targets = values.tests
-  ? ['executor_cuda', 'embedded_cuda_test', 'gpu_kernels', 'gpu_small_kernels']
+  ? ['executor_cuda', 'embedded_cuda_test', 'executor_cuda_trapping', 'gpu_kernels', 'gpu_small_kernels']
   : ['executor_cuda'];
 run('cmake', '--build', build, '-j', values.jobs, '--target', ...targets);
 const notices = cudaNotices(toolchain);

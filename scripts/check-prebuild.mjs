@@ -20,7 +20,7 @@ const LIBRARIES = [
   'ld-linux-x86-64.so.2',
 ];
 const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
-const LIBRARY_EXPORTS = ['executor_table'];
+const LIBRARY_EXPORTS = ['executor_table', 'executor_machine'];
 const HOST = 'node_tensorrt_llm_host';
 
 /** One sentence for each thing that is wrong with the shared library or program. */

@@ -67,6 +67,10 @@ const steps = {
     title: 'conformance suite, in process and isolated',
     run: () => node(600, 'scripts/conformance.mjs', '--executor', 'cuda', '--executor', 'cuda-isolated'),
   },
+  engines: {
+    title: 'several engines and processes on the GPU, and a GPU that is lost',
+    run: () => node(300, 'scripts/test-js.mjs', 'gpu/'),
+  },
   soak: {
     title: '20,000 requests of mixed kinds',
     run: async () => node(600, 'scripts/gpu-soak.mjs', await randomEngine('llama-1b'), '20000'),

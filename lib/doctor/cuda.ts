@@ -15,7 +15,7 @@ export async function checkCuda(): Promise<Finding[]> {
   }
   const library = libraryPath('cuda');
   if (!existsSync(library)) {
-    const fix = "use executor: 'cpu', or build it in a clone: npm run build:cuda";
+    const fix = "reinstall the package, build it in a clone: npm run build:cuda, or use executor: 'cpu'";
     return [missing(NAME, `${library} does not exist`, fix)];
   }
   try {

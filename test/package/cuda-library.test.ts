@@ -75,6 +75,6 @@ test('a CUDA library without the notices of what is compiled into it is left out
 test('a CUDA library that exports more than its table, or is not stripped, is refused', async () => {
   const { status, stderr } = check(join(await built(SHIPPED, 'extern "C" void leaked() {}'), LIBRARY));
   assert.equal(status, 1);
-  assert.match(stderr, /It exports more than executor_table: leaked\./);
+  assert.match(stderr, /It exports more than executor_table and executor_machine: leaked\./);
   assert.match(stderr, /It is not stripped\./);
 });

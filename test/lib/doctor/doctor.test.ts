@@ -119,7 +119,7 @@ const main = join(dir, 'dist/cli/main.js');
 test('the command prints a line for each finding, and its fix below', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [main, 'doctor']);
   assert.match(stdout, /^ok {6} Node\.js +\d/m);
-  assert.match(stdout, /^missing {2}executor 'cuda' .*\n +-> use executor: 'cpu'/m);
+  assert.match(stdout, /^missing {2}executor 'cuda' .*\n +-> reinstall .* executor: 'cpu'/m);
 });
 
 test('the command prints one object with --json, and ends with status 1 where the engine does not fit', async () => {

@@ -76,11 +76,11 @@ Layout LayOut(const ModelConfig& model, LlamaWeights* weights) {
   return layout;
 }
 
-// Takes the memory and sets the pointers.
-void Allocate(const Layout& layout, const ModelConfig& model, LlamaWeights* weights) {
+// Takes the memory and sets the pointers. What is between the tensors is 0 when the stream gets there.
+void Allocate(const Layout& layout, const ModelConfig& model, LlamaWeights* weights, cudaStream_t stream) {
   weights->memory = DeviceBuffer(layout.bytes, "the weights");
   if (PaddedIntermediate(model) != model.intermediate_size)
-    Check(cudaMemset(weights->memory.data(), 0, layout.bytes), "clearing the weights");
+    Check(cudaMemsetAsync(weights->memory.data(), 0, layout.bytes, stream), "clearing the weights");
   for (const Part& part : layout.parts)
     if (part.pointer != nullptr) *part.pointer = weights->memory.as<std::byte>() + part.offset;
   if (model.tied_head) weights->head = weights->embedding;
@@ -210,14 +210,14 @@ LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConf
   LlamaWeights weights;
   const Layout layout = LayOut(model, &weights);
   if (!path) {
-    Allocate(layout, model, &weights);
+    Allocate(layout, model, &weights, stream);
     MakeDummyWeights(layout, element, on_progress, weights.memory.as<std::byte>(), stream);
     return weights;
   }
   Loader loader(*path, element, stream);
   std::vector<const TensorEntry*> tensors;  // all are looked at before memory is taken for any
   for (const Part& part : layout.parts) tensors.push_back(&loader.file().Find(part.name, part.shape));
-  Allocate(layout, model, &weights);
+  Allocate(layout, model, &weights, stream);
   for (size_t i = 0; i < layout.parts.size(); ++i) {
     const Part& part = layout.parts[i];
     const bool is_contiguous = part.width == part.pitch;

@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "expect_failure.h"
-#include "native/embedded/cuda/convert.h"
-#include "native/embedded/cuda/weights.h"
 
 namespace embedded::cuda {
 namespace {
@@ -87,23 +85,6 @@ TEST(MemoryPlan, WhatACacheOfSoManyTokensTakesIsNamed) {
 TEST(MemoryPlan, ForAStepThatIsTooLargeNamesItsOption) {
   ExpectFailure([] { Plan(Llama70B(), LimitsOf(1, 65536, 4096)); }, EXECUTOR_INVALID_OPTION,
                 "maxNumTokens is 65536; expected at most 65472.", "max_num_tokens");
-}
-
-TEST(Weights, OfBfloat16AreComputedInFloat16OnTuring) {
-  Device turing;
-  turing.architecture = 75;
-  ModelConfig model = Llama70B();
-  EXPECT_EQ(ElementOf(model, H200()), Element::kBfloat16);
-  EXPECT_EQ(ElementOf(model, turing), Element::kFloat16);
-  model.dtype = "float16";
-  EXPECT_EQ(ElementOf(model, H200()), Element::kFloat16);
-}
-
-TEST(Weights, ThatFloat16CannotHoldAreNotConverted) {
-  const uint16_t largest_float16 = 0x4780 - 1, twice_as_much = 0x4800;  // as bfloat16: 65,280 and 131,072
-  uint16_t out = 0;
-  EXPECT_TRUE(ConvertElements(WeightType::kBfloat16, &largest_float16, Element::kFloat16, 1, &out));
-  EXPECT_FALSE(ConvertElements(WeightType::kBfloat16, &twice_as_much, Element::kFloat16, 1, &out));
 }
 
 }  // namespace

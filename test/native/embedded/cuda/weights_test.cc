@@ -1,0 +1,72 @@
+#include "native/embedded/cuda/weights.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "gpu_test.h"
+#include "native/embedded/cuda/check.h"
+#include "native/embedded/cuda/convert.h"
+
+namespace embedded::cuda {
+namespace {
+
+ModelConfig PaddedModel() {
+  ModelConfig model{};
+  model.dtype = "bfloat16";
+  model.hidden_size = 64;
+  model.layers = 2;
+  model.heads = 2;
+  model.kv_heads = 1;
+  model.head_dim = 32;
+  model.intermediate_size = 100;  // not a multiple of 8
+  model.vocab_size = 128;
+  model.max_positions = 64;
+  return model;
+}
+
+class WeightsTest : public GpuTest {};
+
+// Streams of the runner do not wait for the default stream, so what clears the padding must not run there: behind other work on the
+// GPU it would clear what had been loaded by then.
+TEST_F(WeightsTest, AreThereHoweverBusyTheDefaultStreamIs) {
+  const Stream stream = MakeStream();
+  const auto hold = [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };
+  Check(cudaLaunchHostFunc(nullptr, hold, nullptr), "a test");
+  const LlamaWeights weights = LoadWeights(
+      std::nullopt, PaddedModel(), Element::kBfloat16, [](double) { return true; }, stream.get());
+  Check(cudaDeviceSynchronize(), "a test");
+  std::vector<uint16_t> row(64);
+  for (const LayerWeights& layer : weights.layers) {
+    for (const void* matrix : {layer.qkv, layer.dense, layer.fc_gate}) {
+      Check(cudaMemcpy(row.data(), matrix, row.size() * sizeof(uint16_t), cudaMemcpyDeviceToHost), "a test");
+      EXPECT_GT(std::count_if(row.begin(), row.end(), [](uint16_t bits) { return bits != 0; }), 32);
+    }
+  }
+}
+
+TEST(Weights, OfBfloat16AreComputedInFloat16OnTuring) {
+  Device turing;
+  turing.architecture = 75;
+  Device hopper;
+  hopper.architecture = 90;
+  ModelConfig model = PaddedModel();
+  EXPECT_EQ(ElementOf(model, hopper), Element::kBfloat16);
+  EXPECT_EQ(ElementOf(model, turing), Element::kFloat16);
+  model.dtype = "float16";
+  EXPECT_EQ(ElementOf(model, hopper), Element::kFloat16);
+}
+
+TEST(Weights, ThatFloat16CannotHoldAreNotConverted) {
+  const uint16_t largest_float16 = 0x4780 - 1, twice_as_much = 0x4800;  // as bfloat16: 65,280 and 131,072
+  uint16_t out = 0;
+  EXPECT_TRUE(ConvertElements(WeightType::kBfloat16, &largest_float16, Element::kFloat16, 1, &out));
+  EXPECT_FALSE(ConvertElements(WeightType::kBfloat16, &twice_as_much, Element::kFloat16, 1, &out));
+}
+
+}  // namespace
+}  // namespace embedded::cuda

@@ -57,7 +57,9 @@ test('end-early.mjs ends a request by a time limit, by leaving the loop and by a
 });
 
 test('request-log.mjs logs what was loaded, and the events of a request that ends and of one that fails', async () => {
-  const [loaded, ...events] = (await run('request-log.mjs')).map((line) => JSON.parse(line) as Record<string, unknown>);
+  const lines = (await run('request-log.mjs')).map((line) => JSON.parse(line) as Record<string, unknown>);
+  const [choice, loaded, ...events] = lines;
+  assert.match(String(choice?.message), /^executor: 'auto' takes/);
   assert.equal(loaded?.event, 'info');
   assert.match(String(loaded?.message), /weights/);
   assert.deepEqual(

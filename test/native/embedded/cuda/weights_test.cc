@@ -35,6 +35,11 @@ class WeightsTest : public GpuTest {};
 // GPU it would clear what had been loaded by then.
 TEST_F(WeightsTest, AreThereHoweverBusyTheDefaultStreamIs) {
   const Stream stream = MakeStream();
+  const auto load = [&] {
+    return LoadWeights(
+        std::nullopt, PaddedModel(), Element::kBfloat16, [](double) { return true; }, stream.get());
+  };
+  load();  // the first launch of a kernel waits for the whole GPU
   const auto hold = [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };
   Check(cudaLaunchHostFunc(nullptr, hold, nullptr), "a test");
   const LlamaWeights weights = LoadWeights(

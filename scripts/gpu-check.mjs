@@ -73,19 +73,15 @@ const steps = {
   },
   soak: {
     title: '20,000 requests of mixed kinds',
-    run: async () => node(600, 'scripts/gpu-soak.mjs', await randomEngine('llama-1b'), '20000'),
+    run: () => node(600, 'scripts/gpu-soak.mjs', '20000'),
   },
   memcheck: { title: "compute-sanitizer's memcheck", run: () => sanitize('memcheck') },
   racecheck: { title: "compute-sanitizer's racecheck", run: () => sanitize('racecheck') },
   initcheck: { title: "compute-sanitizer's initcheck", run: () => sanitize('initcheck') },
-  bench: {
-    title: 'decode and prefill',
-    run: async () => node(600, 'bench/gpu.mjs', await randomEngine('llama-8b')),
-  },
-  ping: {
-    title: '/ping beside 64 streams',
-    run: async () => node(180, 'bench/gpu-ping.mjs', await randomEngine('llama-8b')),
-  },
+  bench: { title: "decode and prefill of 8B's shape", run: () => node(300, 'bench/gpu.mjs') },
+  'bench-70b': { title: "one request on 70B's shape", run: () => node(300, 'bench/gpu.mjs', '--shape', '70b') },
+  gaps: { title: 'the time on the GPU between two decode steps', run: () => node(120, 'bench/gpu-gaps.mjs') },
+  ping: { title: '/ping beside 64 streams', run: () => node(180, 'bench/gpu-ping.mjs') },
 };
 
 const listed = (names) => names?.split(',').filter((name) => name !== '');
@@ -196,15 +192,6 @@ async function run(seconds, program, args, env = {}) {
 
 async function node(seconds, script, ...args) {
   await run(seconds, process.execPath, [path.join(root, script), ...args]);
-}
-
-/** The engine directory of a shape of bench/random_checkpoint.py. */
-async function randomEngine(shape) {
-  const dir = path.join(work, shape);
-  if (!existsSync(path.join(dir, 'config.json'))) {
-    await run(300, 'python3', [path.join(root, 'bench', 'random_checkpoint.py'), dir, '--shape', shape]);
-  }
-  return dir;
 }
 
 /** SmolLM2's engine directory; undefined without --model. */

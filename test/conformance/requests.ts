@@ -65,8 +65,12 @@ export async function started(generation: Generation): Promise<AsyncIterator<Chu
 
 /** Waits until the executor runs nothing. */
 export async function idle(llm: LLM): Promise<void> {
-  await until(() => llm.stats().activeRequests + llm.stats().queuedRequests === 0);
-  if (!llm.capabilities.blockReuse) assert.equal(llm.stats().kvBlocksUsed, 0, 'KV blocks of no request');
+  let stats = llm.stats(); // one snapshot: between two a request can go from the queue to where it runs
+  await until(() => {
+    stats = llm.stats();
+    return stats.activeRequests + stats.queuedRequests === 0;
+  });
+  if (!llm.capabilities.blockReuse) assert.equal(stats.kvBlocksUsed, 0, 'KV blocks of no request');
 }
 
 /** A case in which it never holds runs into its time limit. */

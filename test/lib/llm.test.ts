@@ -478,8 +478,10 @@ function outputOf({ text, outputs }: Result): { text: string; tokens: number[] }
 
 /** Waits until the executor runs nothing; the test's own time-out catches one that never gets there. */
 async function idle(llm: LLM): Promise<void> {
-  while (llm.stats().activeRequests + llm.stats().queuedRequests > 0) {
+  let stats = llm.stats(); // one snapshot: between two a request can go from the queue to where it runs
+  while (stats.activeRequests + stats.queuedRequests > 0) {
     await new Promise((resolve) => setTimeout(resolve, 1));
+    stats = llm.stats();
   }
-  assert.equal(llm.stats().kvBlocksUsed, 0);
+  assert.equal(stats.kvBlocksUsed, 0);
 }

@@ -22,7 +22,8 @@ struct Script {
   uint64_t capabilities = 1 << 12;  // CAN_SEVERAL_SEQUENCES
   bool log = false;                 // a line of each level at the start of create, and one of LOG_INFO in destroy
   std::string throw_in;             // the table function that throws, by its name in ExecutorTable
-  uint64_t throw_at_call = 1;       // and at which call of it; calls count from 1
+  uint64_t throw_at_call = 1;       // and at which call of it; calls count from 1,
+  uint64_t throw_at_requests = 0;   // once so many requests have been submitted
 };
 
 // Throws executor::Failure where the file is there and no script.

@@ -207,7 +207,8 @@ class ScriptedExecutor {
     if (waiting_.size() + count > max_queue_size_)
       throw executor::OptionFailure(EXECUTOR_QUEUE_FULL, "max_queue_size", " is " + std::to_string(max_queue_size_));
     for (uint32_t i = 0; i < count; ++i) {
-      made[i].fails = script_.fail_every > 0 && ++submitted_ % script_.fail_every == 0;
+      const uint64_t number = ++submitted_;
+      made[i].fails = script_.fail_every > 0 && number % script_.fail_every == 0;
       requests_[requests[i]->id] = std::move(made[i]);
       waiting_.push_back(requests[i]->id);
     }
@@ -280,7 +281,7 @@ class ScriptedExecutor {
 
   // Counts the call of a table function, and throws where the script says so.
   void Enter(const std::string& function) {
-    if (function != script_.throw_in) return;
+    if (function != script_.throw_in || submitted_ < script_.throw_at_requests) return;
     if (++calls_ == script_.throw_at_call) throw std::runtime_error("scripted throw in " + function);
   }
 
@@ -410,7 +411,7 @@ class ScriptedExecutor {
   std::deque<uint64_t> waiting_;  // of them, those that no step has had
   uint64_t running_sequences_ = 0;
   std::vector<std::pair<RowKey, uint32_t>> ended_;  // what late and doubled rows come for, with its flags
-  uint64_t submitted_ = 0;
+  std::atomic<uint64_t> submitted_{0};
   uint64_t completed_ = 0;
   uint64_t steps_ = 0;
   bool interrupted_ = false;

@@ -26,7 +26,7 @@ describe('a throw in the table function', () => {
     }));
 
   test('wait rejects every request that runs, and all that come after', () =>
-    withScript({ throw_in: 'wait', throw_at_call: 4, step_ms: 5 }, async (llm) => {
+    withScript({ throw_in: 'wait', throw_at_requests: 20, throw_at_call: 4, step_ms: 5 }, async (llm) => {
       const settled = await Promise.allSettled(startAll(llm, 20, () => 1000));
       for (const each of settled) {
         assert.ok(each.status === 'rejected' && failsWith('ERR_INTERNAL', /in wait/)(each.reason));

@@ -183,7 +183,7 @@ describe('an isolated executor', () => {
     }));
 
   test('that fails as a whole is started again, and what it said is in the error', () =>
-    withIsolatedScript({ throw_in: 'wait', throw_at_call: 4, step_ms: 5 }, async (llm) => {
+    withIsolatedScript({ throw_in: 'wait', throw_at_requests: 20, throw_at_call: 4, step_ms: 5 }, async (llm) => {
       const settled = await Promise.allSettled(startAll(llm, 20, () => 1000));
       for (const each of settled) {
         assert.ok(each.status === 'rejected' && failsWith('ERR_EXECUTOR_FAILED', /in wait/)(each.reason));

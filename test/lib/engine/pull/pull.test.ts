@@ -92,17 +92,26 @@ function setEnvironment(t: TestContext, name: string, value: string): void {
   });
 }
 
-/** Sends the first half of the weights; then the connection breaks, or hangs. */
-const halfOf = (end: 'break' | 'hang'): Hub['misbehave'] => {
-  let done = false;
-  return (name, _request, response) => {
-    if (name !== WEIGHTS || done) return false;
-    done = true;
-    response.writeHead(200, { 'content-length': weightsBytes() });
-    response.write(FILES.get(WEIGHTS)?.subarray(0, weightsBytes() / 2), () => {
-      if (end === 'break') setImmediate(() => response.destroy());
-    });
-    return true;
+/** Sends the first half of the weights, once; what is to come then keeps it waiting. */
+function halfOfWeights(): { misbehave: Hub['misbehave']; breakOff: () => void } {
+  let half: ServerResponse | undefined;
+  return {
+    misbehave: (name, _request, response) => {
+      if (name !== WEIGHTS || half) return false;
+      half = response;
+      response.writeHead(200, { 'content-length': weightsBytes() });
+      response.write(FILES.get(WEIGHTS)?.subarray(0, weightsBytes() / 2));
+      return true;
+    },
+    breakOff: () => half?.destroy(),
+  };
+}
+
+/** Calls `act` when the other files and half of the weights have come. */
+const whenHalfCame = (act: () => void): PullOptions['onProgress'] => {
+  const small = [...FILES].reduce((sum, [name, bytes]) => sum + (name === WEIGHTS ? 0 : bytes.length), 0);
+  return ({ done }) => {
+    if (done >= small + weightsBytes() / 2) act();
   };
 };
 
@@ -135,21 +144,20 @@ test('out says where the engine goes, and is asked before anything is fetched ag
 
 test('a transfer that breaks off goes on where it stopped', async (t) => {
   const hub = await startHub(t);
-  hub.misbehave = halfOf('break');
-  await openEngine(await pullModel(model, { source: 'hub', cacheDir: await temporaryDirectory(t) }));
+  const { misbehave, breakOff } = halfOfWeights();
+  hub.misbehave = misbehave;
+  const cacheDir = await temporaryDirectory(t);
+  await openEngine(await pullModel(model, { source: 'hub', cacheDir, onProgress: whenHalfCame(breakOff) }));
   assert.equal(hub.requests.at(-1), `${WEIGHTS} bytes=${weightsBytes() / 2}-`);
 });
 
 test('a transfer that was aborted throws the reason, and the next call goes on where it stopped', async (t) => {
   const hub = await startHub(t);
-  hub.misbehave = halfOf('hang');
+  hub.misbehave = halfOfWeights().misbehave;
   const cacheDir = await temporaryDirectory(t);
   const controller = new AbortController();
   const reason = new Error('enough');
-  const small = [...FILES].reduce((sum, [name, bytes]) => sum + (name === WEIGHTS ? 0 : bytes.length), 0);
-  const onProgress: PullOptions['onProgress'] = ({ done }) => {
-    if (done >= small + weightsBytes() / 2) controller.abort(reason);
-  };
+  const onProgress = whenHalfCame(() => controller.abort(reason));
   await assert.rejects(pullModel(model, { source: 'hub', cacheDir, signal: controller.signal, onProgress }), reason);
   await openEngine(await pullModel(model, { source: 'hub', cacheDir }));
   assert.equal(hub.requests.at(-1), `${WEIGHTS} bytes=${weightsBytes() / 2}-`);
@@ -157,12 +165,13 @@ test('a transfer that was aborted throws the reason, and the next call goes on w
 
 test('a server that knows no ranges is asked for the whole again', async (t) => {
   const hub = await startHub(t);
-  const breakOnce = halfOf('break');
+  const { misbehave, breakOff } = halfOfWeights();
   hub.misbehave = (name, request, response) => {
     delete request.headers.range;
-    return breakOnce(name, request, response);
+    return misbehave(name, request, response);
   };
-  await openEngine(await pullModel(model, { source: 'hub', cacheDir: await temporaryDirectory(t) }));
+  const cacheDir = await temporaryDirectory(t);
+  await openEngine(await pullModel(model, { source: 'hub', cacheDir, onProgress: whenHalfCame(breakOff) }));
 });
 
 test('a file of another content is refused by its hash, nothing of it is kept, and the next call can succeed', async (t) => {

@@ -39,7 +39,7 @@ export function packageVersion(): string {
 export const makeManifest = (facts: Omit<Manifest, 'format' | 'version' | 'executors'>): Manifest => ({
   format: FORMAT,
   version: packageVersion(),
-  executors: ['cpu'],
+  executors: ['cpu', 'cuda'],
   ...facts,
 });
 

@@ -34,7 +34,7 @@ test('an engine says where its files are, what ends a text, and how it was made'
   assert.match(opened.chatTemplate ?? '', /im_start/);
   assert.ok(opened.endIds.length > 0);
   assert.equal(opened.manifest?.dtype, 'bfloat16');
-  assert.deepEqual(opened.manifest?.executors, ['cpu']);
+  assert.deepEqual(opened.manifest?.executors, ['cpu', 'cuda']);
 });
 
 test('a directory of tokens only opens without tokenizer, template, generation config and manifest', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type ErrorCode, LLM, type LLMError, type Result } from 'node-tensorrt-llm';
+import { idle } from '../conformance/requests.js';
 import { tinyEngine, tinyEngineWith } from '../tools/engines.js';
 import { failsWith } from '../tools/fails-with.js';
 
@@ -474,14 +475,4 @@ describe('load and close', () => {
 
 function outputOf({ text, outputs }: Result): { text: string; tokens: number[] } {
   return { text, tokens: [...(outputs[0]?.tokens ?? [])] };
-}
-
-/** Waits until the executor runs nothing; the test's own time-out catches one that never gets there. */
-async function idle(llm: LLM): Promise<void> {
-  let stats = llm.stats(); // one snapshot: between two a request can go from the queue to where it runs
-  while (stats.activeRequests + stats.queuedRequests > 0) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    stats = llm.stats();
-  }
-  assert.equal(stats.kvBlocksUsed, 0);
 }

@@ -16,7 +16,10 @@ export interface RequestSink {
   onError(executorCode: number, message: string, option: string | undefined): void;
 }
 
-/** What one step brought for one output, where it is more than onToken says. The object and its arrays are reused: valid during the call only. */
+/**
+ * What one step brought for one output, if it is more than one plain token. The object and its arrays are reused: valid
+ * during the call only.
+ */
 export interface TextPart {
   index: number;
   text: string;
@@ -146,9 +149,9 @@ class EventCursor {
 
   /** Hands out one event, or one run of tokens. */
   next(): void {
-    const kind = this.#next();
-    if (kind === TOKENS) this.#tokenRun(this.#next());
-    else this.#event(kind, this.#sinks.get(this.#next()));
+    const kind = this.#number();
+    if (kind === TOKENS) this.#tokenRun(this.#number());
+    else this.#event(kind, this.#sinks.get(this.#number()));
   }
 
   /** What a sink needs went cold since the last step. Looked up for all of a run before its use, it comes together. */
@@ -174,23 +177,23 @@ class EventCursor {
       const part = this.#nextPart();
       sink?.onText(part);
     } else if (kind === START) {
-      const [promptTokens, cachedTokens, queueMs] = [this.#next(), this.#next(), this.#next()];
+      const [promptTokens, cachedTokens, queueMs] = [this.#number(), this.#number(), this.#number()];
       sink?.onStart(promptTokens, cachedTokens, queueMs);
     } else if (kind === CONTEXT_LOGITS) {
       const contextLogits = this.#nextLogits();
       sink?.onContextLogits(contextLogits);
     } else if (kind === PROMPT_LOGPROBS) {
-      const promptLogprobs = this.#nextLogprobs(this.#next());
+      const promptLogprobs = this.#nextLogprobs(this.#number());
       sink?.onPromptLogprobs(promptLogprobs);
     } else if (kind === ADDITIONAL_OUTPUTS) {
-      const [index, count] = [this.#next(), this.#next()];
+      const [index, count] = [this.#number(), this.#number()];
       const outputs = Array.from({ length: count }, () => this.#nextTensor());
       sink?.onAdditionalOutputs(index, outputs);
     } else if (kind === END) {
       sink?.onEnd();
     } else if (kind === ERROR) {
-      const code = this.#next();
-      const [messageLength, optionLength] = [this.#next(), this.#next()];
+      const code = this.#number();
+      const [messageLength, optionLength] = [this.#number(), this.#number()];
       const message = this.#nextText(messageLength);
       const option = this.#nextText(optionLength);
       sink?.onError(code, message, option === '' ? undefined : option);
@@ -199,24 +202,24 @@ class EventCursor {
 
   #nextPart(): TextPart {
     const { part } = this.#reused;
-    part.index = this.#next();
-    part.text = this.#nextText(this.#next());
-    const tokenCount = this.#next();
+    part.index = this.#number();
+    part.text = this.#nextText(this.#number());
+    const tokenCount = this.#number();
     part.tokens = this.#tokens;
     part.tokensBegin = this.#tokensAt;
     this.#tokensAt += tokenCount;
     part.tokensEnd = this.#tokensAt;
-    part.finishReason = FINISH_REASONS[this.#next()];
-    const stopKind = this.#next();
-    const stopValue = this.#next();
+    part.finishReason = FINISH_REASONS[this.#number()];
+    const stopKind = this.#number();
+    const stopValue = this.#number();
     part.stopString = stopKind === STOP_STRING ? stopValue : undefined;
     part.stopToken = stopKind === STOP_TOKEN ? stopValue : undefined;
-    part.logprobs = this.#next() === 1 ? this.#nextLogprobs(tokenCount) : undefined;
-    part.logits = this.#next() === 1 ? this.#nextLogits() : undefined;
+    part.logprobs = this.#number() === 1 ? this.#nextLogprobs(tokenCount) : undefined;
+    part.logits = this.#number() === 1 ? this.#nextLogits() : undefined;
     return part;
   }
 
-  #next(): number {
+  #number(): number {
     return this.#numbers[this.at++] as number;
   }
 

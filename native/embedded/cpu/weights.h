@@ -52,8 +52,8 @@ struct LlamaWeights {
 };
 
 // Reads `path`, a rank of the unified checkpoint, into huge pages; without one it makes dummy weights of the model's type.
-// The file is read piece by piece, so the weights are in memory once. `on_progress` gets 0 to 1 on the calling thread; where it answers false the load is given up with
-// EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
+// The file is read piece by piece, so the weights are in memory once. `on_progress` gets 0 to 1 on the calling thread; if it
+// returns false, the load is aborted with EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
 LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, ThreadPool* pool,
                          const std::function<bool(double)>& on_progress);
 

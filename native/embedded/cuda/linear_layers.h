@@ -19,8 +19,8 @@ const char* NameOf(LinearKernel kernel);  // as NODE_TENSORRT_LLM_CUDA_LINEAR ta
 
 class LinearLayers {
  public:
-  // For the current device; borrows `matmul`. NODE_TENSORRT_LLM_CUDA_LINEAR names a kernel to be taken wherever it can do a call; throws executor::Failure with
-  // EXECUTOR_INVALID_OPTION if it names none.
+  // For the current device; borrows `matmul`. NODE_TENSORRT_LLM_CUDA_LINEAR names a kernel to be taken wherever it can do a
+  // call; throws executor::Failure with EXECUTOR_INVALID_OPTION if it names none.
   explicit LinearLayers(Matmul* matmul);
 
   // Whether Run takes `call` with its RMSNorm in it. If not, the caller normalizes first: with more than one token that is cheaper

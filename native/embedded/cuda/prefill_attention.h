@@ -45,8 +45,8 @@ struct PrefillLayer {
 
 class PrefillAttention {
  public:
-  // The memory the object works in, on a device like this: the caller's, who keeps it as long as the object. Pinned host memory for two plans,
-  // so that one can be made while the copy of the last is still under way.
+  // The memory the object works in, on a device like this: the caller's, who keeps it as long as the object. Pinned host
+  // memory for two plans, so that one can be made while the copy of the last is still under way.
   static size_t DeviceBytes(const KvLayout& kv, int heads, const PrefillLimits& limits, const DeviceTraits& traits);
   static size_t PinnedBytes(const PrefillLimits& limits);
 

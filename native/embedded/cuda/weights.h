@@ -46,9 +46,8 @@ int PaddedIntermediate(const ModelConfig& model);
 uint64_t WeightBytes(const ModelConfig& model);
 
 // Reads `path`, a rank of the unified checkpoint, through pinned memory, converting on the way; without one it makes dummy
-// weights. They are there when the
-// call returns: kernels may read them without waiting for the stream. `on_progress` gets 0 to 1; where it answers false
-// the load is given up with EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
+// weights. When the call returns, kernels may read them without waiting for the stream. `on_progress` gets 0 to 1; if it
+// returns false, the load is aborted with EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
 LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, Element element,
                          const std::function<bool(double)>& on_progress, cudaStream_t stream);
 

@@ -1,4 +1,4 @@
-// Loses the GPU while requests run, and tells what comes of them, of later ones, of close(), and of another load.
+// Loses the GPU while requests run, and reports how they end, and what a later request, close() and another load do.
 import { LLM, LLMError } from 'node-tensorrt-llm';
 import { TRAP, TRAPPING_LIBRARY } from '../../tools/gpu.js';
 import { given, hasChunk, LONG, tell } from '../../tools/program.js';

@@ -15,7 +15,7 @@ import type { GenerateOptions } from './options/generate.js';
 import { DUMMY, type LoadOptions, readLoadOptions } from './options/load.js';
 import type { Generation } from './request/generation.js';
 import { Requests } from './request/requests.js';
-import { Tokenizer } from './text/tokenizer.js';
+import { Tokenizer, type TokenizerOptions } from './text/tokenizer.js';
 
 /** What is loaded, and its sizes. */
 export interface EngineInfo extends Omit<NativeInfo, 'capabilities'> {
@@ -37,6 +37,9 @@ export interface CloseOptions {
 
 const closeChecks: Checks<CloseOptions> = { drainMs: integer(0, MAX_COUNT) };
 
+/** What an LLM that attaches to the engine from another thread gets to know of it. */
+type LoadedDirectory = EngineDirectory & Pick<TokenizerOptions, 'chatTemplateLimits'>;
+
 // For the executor to end cancelled requests, which takes a step or two.
 const SHUTDOWN_DEADLINE_MS = 10_000;
 
@@ -48,13 +51,13 @@ export class LLM implements AsyncDisposable {
   /** Send it to a worker thread with `postMessage`, and `LLM.attach` it there. */
   readonly handle: LLMHandle;
   readonly #session: NativeSession;
-  readonly #directory: EngineDirectory;
+  readonly #directory: LoadedDirectory;
   #tokenizer: Tokenizer | undefined;
   readonly #requests: Requests;
   #closed: Promise<void> | undefined;
 
   private constructor(
-    directory: EngineDirectory,
+    directory: LoadedDirectory,
     executorReason: string | undefined,
     tokenizer: Tokenizer | undefined,
     loaded: LoadedSession,
@@ -103,15 +106,17 @@ export class LLM implements AsyncDisposable {
       executor = 'auto',
       isolation = 'none',
       guidedDecoding,
+      chatTemplateLimits,
       ...config
     } = readLoadOptions(options);
     signal?.throwIfAborted();
     const addon = loadAddon();
     const named = libraryOf(executor);
-    const directory = await openEngine(dir, {
+    const opened = await openEngine(dir, {
       weights: typeof executor === 'string' ? WEIGHTS[executor] : undefined,
       files: config.loadFormat === DUMMY ? 'not-needed' : 'needed',
     });
+    const directory: LoadedDirectory = { ...opened, chatTemplateLimits };
     const choice =
       executor === 'auto'
         ? await chooseExecutor(directory.weights, { namesGpu: config.parallel?.deviceIds !== undefined, signal })
@@ -183,7 +188,7 @@ export class LLM implements AsyncDisposable {
     } catch (error) {
       throw fromNative(error);
     }
-    return new LLM(directory as EngineDirectory, executorReason, undefined, loaded);
+    return new LLM(directory as LoadedDirectory, executorReason, undefined, loaded);
   }
 
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING` if the engine directory has none. */

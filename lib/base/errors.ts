@@ -226,4 +226,10 @@ export class LLMError extends Error {
 }
 
 /** The text of whatever was thrown, for use inside another message. */
-export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something without a text was thrown';
+  }
+}

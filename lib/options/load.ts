@@ -1,3 +1,4 @@
+import { type ChatTemplateLimits, chatTemplateLimits } from '../base/chat-template-limits.js';
 import {
   boolean,
   callback,
@@ -97,6 +98,8 @@ export interface LoadOptions {
   decoding?: DecodingOptions | undefined;
   /** Backend that enforces `guided`; the engine needs a tokenizer. Default: none, and requests with `guided` fail. */
   guidedDecoding?: 'xgrammar' | 'llguidance' | undefined;
+  /** What the chat template may use for one request; beyond it the request fails with `ERR_CHAT_TEMPLATE`. Default: see its options. */
+  chatTemplateLimits?: ChatTemplateLimits | undefined;
   /**
    * Keep the logits of output tokens, for `topLogprobs` and `returnGenerationLogits`. Default: the executor's: true on the
    * CPU.
@@ -194,6 +197,7 @@ const checks = {
   onProgress: callback<NonNullable<LoadOptions['onProgress']>>(),
   logger: check('an object with the methods error, warn, info and debug', isLogger),
   guidedDecoding: guidedBackend,
+  chatTemplateLimits,
 } satisfies Readers<LoadOptions>;
 
 /** The executor's options, as the addon takes them. */

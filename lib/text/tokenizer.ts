@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Tokenizer as Encoder } from 'tokenizers';
+import type { ChatTemplateLimits } from '../base/chat-template-limits.js';
 import { show } from '../base/checks.js';
 import { LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
@@ -18,6 +19,8 @@ export interface TokenizerOptions {
   bosToken?: string | undefined;
   /** Given to the chat template as `eos_token`. */
   eosToken?: string | undefined;
+  /** What the chat template may use. */
+  chatTemplateLimits?: ChatTemplateLimits | undefined;
 }
 
 /** How text becomes tokens. */
@@ -69,7 +72,8 @@ export class Tokenizer {
     return Tokenizer.#parse(text, options);
   }
 
-  static #parse(text: string, { tokenizerPath, chatTemplate, bosToken, eosToken }: TokenizerOptions): Tokenizer {
+  static #parse(text: string, options: TokenizerOptions): Tokenizer {
+    const { tokenizerPath, chatTemplate, bosToken, eosToken, chatTemplateLimits } = options;
     const vocabulary = parseTokenizerJson(text, tokenizerPath);
     const byteTable = buildByteTable(vocabulary, tokenizerPath);
     const encoder = createEncoder(text, tokenizerPath);
@@ -86,7 +90,8 @@ export class Tokenizer {
       ...(bosToken === undefined ? {} : { bos_token: bosToken }),
       ...(eosToken === undefined ? {} : { eos_token: eosToken }),
     };
-    const template = chatTemplate === undefined ? undefined : new ChatTemplate(chatTemplate, specialTokens);
+    const template =
+      chatTemplate === undefined ? undefined : new ChatTemplate(chatTemplate, specialTokens, chatTemplateLimits);
     return new Tokenizer(encoder, byteTable, template);
   }
 
@@ -146,8 +151,8 @@ export class Tokenizer {
   /**
    * A conversation as the text that the model was trained on, special tokens included. Encode it with
    * `addSpecialTokens: false`, or use `encodeChat` for both.
-   * @throws {LLMError} `ERR_CHAT_TEMPLATE` if there is no template or it rejects the messages; `ERR_INVALID_INPUT` if a field
-   *   of `messages` is wrong, which the message names.
+   * @throws {LLMError} `ERR_CHAT_TEMPLATE` if there is no template, it rejects the messages, or it takes more than
+   *   `chatTemplateLimits`; `ERR_INVALID_INPUT` if a field of `messages` is wrong, which the message names.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string {
     if (this.#chatTemplate) return this.#chatTemplate.render(messages, options);

@@ -155,7 +155,10 @@ const toldRequest = {
 };
 
 const config: Required<
-  Omit<LoadOptions, 'executor' | 'isolation' | 'signal' | 'onProgress' | 'logger' | 'loadTimeoutMs'>
+  Omit<
+    LoadOptions,
+    'executor' | 'isolation' | 'signal' | 'onProgress' | 'logger' | 'loadTimeoutMs' | 'chatTemplateLimits'
+  >
 > = {
   loadFormat: 'dummy',
   threads: 3,

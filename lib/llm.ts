@@ -6,7 +6,7 @@ import { type LLMHandle, makeHandle, readHandle } from './addon/handle.js';
 import type { LoadedSession, NativeInfo, NativeSession, Stats } from './addon/protocol.js';
 import { whenAborted } from './base/abort.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
-import { LLMError } from './base/errors.js';
+import { LLMError, messageOf } from './base/errors.js';
 import type { Input, Result } from './base/types.js';
 import { type EngineDirectory, openEngine } from './engine/directory/directory.js';
 import { chooseExecutor, hostProgram, libraryOf, WEIGHTS } from './executors.js';
@@ -132,14 +132,13 @@ export class LLM implements AsyncDisposable {
     signal?.throwIfAborted();
     let stopped: { readonly reason: unknown } | undefined;
     const pending = addon.load(
-      {
+      Object.assign(config, {
         library,
         hostProgram: isolation === 'process' ? hostProgram() : undefined,
         engineDir: directory.path,
         vocabulary: tokenizer?.byteTable,
         guidedDecoding: guided,
-        ...config,
-      },
+      }),
       (done) => {
         try {
           onProgress?.(done);
@@ -215,8 +214,14 @@ export class LLM implements AsyncDisposable {
   generate(input: Input, options?: GenerateOptions): Promise<Result>;
   generate(inputs: readonly Input[], options?: GenerateOptions): Promise<Result[]>;
   generate(input: Input | readonly Input[], options: GenerateOptions = {}): Promise<Result | Result[]> {
-    if (!isList(input)) return this.stream(input, options).result;
-    const generations = input.map((each) => this.stream(each, options));
+    let inputs: readonly Input[] | undefined;
+    try {
+      inputs = copyList(input);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (!inputs) return this.stream(input as Input, options).result;
+    const generations = inputs.map((each) => this.stream(each, options));
     return Promise.all(generations.map(({ result }) => result)).catch((error: unknown) => {
       for (const generation of generations) generation.abort();
       throw error;
@@ -272,4 +277,19 @@ const loadTimeout = (dir: string, timeoutMs: number, isolation: 'none' | 'proces
 /** By the numbers of ExecutorLogLevel in native/executor/config.h. */
 const LOG_METHODS = ['error', 'warn', 'info', 'debug'] as const;
 
-const isList = (input: Input | readonly Input[]): input is readonly Input[] => Array.isArray(input);
+/** A list of inputs, or undefined for what is none. */
+function copyList(input: unknown): Input[] | undefined {
+  try {
+    if (!Array.isArray(input)) return undefined;
+    const copy: Input[] = [];
+    for (let i = 0; i < input.length; i++) {
+      if (!Object.hasOwn(input, i))
+        throw new LLMError('ERR_INVALID_INPUT', `inputs[${i}] is missing; expected an input.`);
+      copy.push(input[i]);
+    }
+    return copy;
+  } catch (cause) {
+    if (LLMError.is(cause)) throw cause;
+    throw new LLMError('ERR_INVALID_INPUT', `The input cannot be read: ${messageOf(cause)}.`, { cause });
+  }
+}

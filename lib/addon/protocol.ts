@@ -1,5 +1,6 @@
 import type { RequestExtras } from '../options/generate.js';
 import type { ConfigOptions } from '../options/load.js';
+import type { NativeLogitBias } from '../options/sampling.js';
 import type { NativeTokenLists } from '../options/token-lists.js';
 import type { ByteTable } from '../text/byte-table.js';
 import type { OnEvents } from './events.js';
@@ -24,12 +25,6 @@ export interface NativeGuidedConfig {
   /** The text of tokenizer.json. */
   tokenizerJson: string;
   stopTokens: Int32Array;
-}
-
-/** `values[i]` is added to the logit of `tokens[i]`. */
-export interface NativeLogitBias {
-  tokens: Int32Array;
-  values: Float32Array;
 }
 
 /** What submit() reads. Undefined means not asked for. */

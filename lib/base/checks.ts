@@ -1,4 +1,4 @@
-import { LLMError } from './errors.js';
+import { LLMError, messageOf } from './errors.js';
 
 /** What a value must be: in words for the error, as a test, and what it is read as. */
 export interface Check<T, Read = T> {
@@ -22,7 +22,10 @@ export function check<T>(expected: string, holds: (value: unknown) => value is T
   return { expected, holds, read: (value) => value };
 }
 /** The same values, read as something else. */
-export function readAs<T, Read>({ expected, holds }: Check<T>, read: (value: T, name: string) => Read): Check<T, Read> {
+export function readAs<T, Read>(
+  { expected, holds }: Pick<Check<T>, 'expected' | 'holds'>,
+  read: (value: T, name: string) => Read,
+): Check<T, Read> {
   return { expected, holds, read };
 }
 
@@ -66,17 +69,36 @@ export function enumerator<const Name extends string>(names: readonly Name[]): C
 const isArrayLike = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 
-export function integers(min: number, max: number): Check<ArrayLike<number>, Int32Array> {
+const MAX_INTEGERS = 65_536;
+const MAX_ITEMS = 1024; // of a list of anything else
+
+/** The length of a list, read once and before anything is copied. */
+export function boundedLength({ length }: ArrayLike<unknown>, max: number, name: string): number {
+  if (length <= max) return length;
+  throw invalidOption(name, `has ${length} items; expected at most ${max}.`);
+}
+/** An item of a list, or undefined for a hole, even if `Array.prototype` or `Object.prototype` has something in its place. */
+export const ownItem = (list: ArrayLike<unknown>, index: number): unknown =>
+  Object.hasOwn(list, index) ? list[index] : undefined;
+
+export function integers(min: number, max: number, maxLength = MAX_INTEGERS): Check<ArrayLike<number>, Int32Array> {
   const holds = (value: unknown): value is ArrayLike<number> => isArrayLike(value) && value.length > 0;
   const item = integer(min, max);
-  return readAs(check(`a non-empty array of integers from ${min} to ${max}`, holds), (values, name) =>
-    Int32Array.from(values, (value, i) => readValue(value, item, `${name}[${i}]`)),
-  );
+  return readAs(check(`a non-empty array of integers from ${min} to ${max}`, holds), (values, name) => {
+    const read = new Int32Array(boundedLength(values, maxLength, name));
+    for (let i = 0; i < read.length; i++) {
+      const value = ownItem(values, i);
+      read[i] = item.holds(value) ? value : fail(`${name}[${i}]`, show(value), item);
+    }
+    return read;
+  });
 }
 export function listOf<T, Read>(item: Check<T, Read>, words: string): Check<readonly T[], Read[]> {
   const holds = (value: unknown): value is readonly T[] => Array.isArray(value) && value.length > 0;
   return readAs(check(`a non-empty array of ${words}`, holds), (values, name) =>
-    values.map((value, i) => readValue(value, item, `${name}[${i}]`)),
+    Array.from({ length: boundedLength(values, MAX_ITEMS, name) }, (_, i) =>
+      readValue(ownItem(values, i), item, `${name}[${i}]`),
+    ),
   );
 }
 
@@ -109,19 +131,24 @@ export function record<C extends AnyChecks, O extends AnyChecks = Record<never, 
 
 /** Copies the options that are set, each checked; an unknown name is an error, because it is usually misspelled. */
 export function readOptions<C extends AnyChecks>(options: unknown, checks: C, where: string): ReadOf<C> {
-  if (options === undefined) return {};
-  if (!isObject(options)) {
-    throw new LLMError('ERR_INVALID_OPTION', `The options of ${where} are ${show(options)}; expected an object.`);
+  if (options === undefined) return Object.create(null);
+  try {
+    if (isObject(options)) return readFields(options, checks, '', where);
+  } catch (cause) {
+    if (LLMError.is(cause)) throw cause; // else a getter or a proxy threw
+    const message = `The options of ${where} cannot be read: ${messageOf(cause)}; expected plain values.`;
+    throw new LLMError('ERR_INVALID_OPTION', message, { cause });
   }
-  return readFields(options, checks, '', where);
+  throw new LLMError('ERR_INVALID_OPTION', `The options of ${where} are ${show(options)}; expected an object.`);
 }
 
 function readFields<C extends AnyChecks>(options: object, checks: C, prefix: string, where: string): ReadOf<C> {
   const known: AnyChecks = checks;
-  const read: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
+  const read: Record<string, unknown> = Object.create(null); // what is not set stays so, whatever Object.prototype has
+  for (const name of Object.keys(options)) {
     const check = Object.hasOwn(known, name) ? known[name] : undefined;
     if (!check) throw unknownOption(name, Object.keys(known), where);
+    const value = (options as Readonly<Record<string, unknown>>)[name];
     if (value === undefined) continue;
     const readHere = readValue(value, check, prefix + name);
     if (readHere !== undefined) read[name] = readHere;
@@ -133,7 +160,7 @@ function readValue<T, Read>(value: unknown, check: Check<T, Read>, name: string)
   return check.holds(value) ? check.read(value, name) : fail(name, show(value), check);
 }
 
-function fail(name: string, found: string, { expected }: Check<unknown, unknown>): never {
+export function fail(name: string, found: string, { expected }: { readonly expected: string }): never {
   throw invalidOption(name, `is ${found}; expected ${expected}.`);
 }
 

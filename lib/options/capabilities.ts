@@ -51,7 +51,7 @@ const ASKS: readonly [
   ['presencePenalty', 'outputPenalties', ({ presencePenalty }) => presencePenalty !== 0],
   ['frequencyPenalty', 'outputPenalties', ({ frequencyPenalty }) => frequencyPenalty !== 0],
   ['noRepeatNgramSize', 'noRepeatNgramSize', ({ noRepeatNgramSize }) => noRepeatNgramSize > 0],
-  ['logitBias', 'logitBias', ({ logitBias }) => logitBias.size > 0],
+  ['logitBias', 'logitBias', ({ logitBias }) => logitBias !== undefined],
   ['stopTokens', 'stopTokens', ({ stopTokens }) => stopTokens.length > 0],
   ['badWords', 'badTokens', ({ badWords }) => badWords.length > 0],
   ['badTokens', 'badTokens', ({ badTokens }) => badTokens.length > 0],

@@ -6,7 +6,7 @@ import { cacheSalt, type KvRetentionOptions, kvRetention } from './kv-cache.js';
 import { type LengthOptions, lengthChecks } from './length.js';
 import { type Lora, lora } from './lora.js';
 import { type OutputOptions, outputChecks } from './outputs.js';
-import { type SamplingOptions, samplingChecks } from './sampling.js';
+import { type NativeLogitBias, type SamplingOptions, samplingChecks } from './sampling.js';
 import { type DraftTokens, draft, type EagleOptions, eagle, type Lookahead, lookahead } from './speculative.js';
 
 /**
@@ -80,7 +80,7 @@ export interface RequestOptions {
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
   readonly noRepeatNgramSize: number;
-  readonly logitBias: ReadonlyMap<number, number>;
+  readonly logitBias: NativeLogitBias | undefined;
   readonly stop: readonly string[];
   readonly stopTokens: readonly (readonly number[])[];
   readonly badWords: readonly string[];
@@ -133,7 +133,7 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
     presencePenalty: given.presencePenalty ?? 0,
     frequencyPenalty: given.frequencyPenalty ?? 0,
     noRepeatNgramSize: given.noRepeatNgramSize ?? defaults.noRepeatNgramSize ?? 0,
-    logitBias: given.logitBias ?? new Map(),
+    logitBias: given.logitBias,
     stop: given.stop ?? [],
     stopTokens: given.stopTokens ?? [],
     badWords: given.badWords ?? [],
@@ -157,7 +157,7 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
   };
 }
 
-const NO_EXTRAS: RequestExtras = {};
+const NO_EXTRAS: RequestExtras = Object.create(null);
 
 /** Copying them takes as long as all the rest, so only requests that set one pay for it. */
 function readExtras(given: ReadOf<typeof checks>, n: number): RequestExtras {

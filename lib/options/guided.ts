@@ -1,4 +1,5 @@
 import { check, enumerator, group, invalidOption, type Readers, readAs, text } from '../base/checks.js';
+import { messageOf } from '../base/errors.js';
 
 /** What the output must be. Set exactly one. */
 export interface GuidedOptions {
@@ -23,9 +24,13 @@ export interface NativeGuide {
 
 const isJson = (value: unknown): value is string | Readonly<Record<string, unknown>> =>
   (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null && !Array.isArray(value));
-const json = readAs(check('an object, or its JSON text', isJson), (value) =>
-  typeof value === 'string' ? value : JSON.stringify(value),
-);
+const json = readAs(check('an object, or its JSON text', isJson), (value, name) => {
+  try {
+    return typeof value === 'string' ? value : JSON.stringify(value);
+  } catch (cause) {
+    throw invalidOption(name, `has no JSON text (${messageOf(cause)}); expected an object that JSON can write.`);
+  }
+});
 
 /** By the numbers of ExecutorGuide in native/executor/request.h. */
 const guideChecks = {

@@ -105,8 +105,9 @@ const range = record(
 const orderedRange: typeof range = {
   ...range,
   read: (given, name) => {
-    const { start, end } = given;
-    if (end === undefined || end > start) return range.read(given, name);
+    const read = range.read(given, name);
+    const { start, end } = read;
+    if (end === undefined || end > start) return read;
     throw invalidOption(`${name}.end`, `is ${end}; expected more than its start, ${start}.`);
   },
 };

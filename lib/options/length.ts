@@ -13,9 +13,15 @@ export interface LengthOptions {
    * else 0.
    */
   minTokens?: number | undefined;
-  /** Text that ends the output; it is not part of the output. Default: none. */
+  /**
+   * Text that ends the output; it is not part of the output. At most 4096 texts, of 262,144 characters in all. Default:
+   * none.
+   */
   stop?: string | readonly string[] | undefined;
-  /** Tokens, or runs of tokens, that end the output; they are its last tokens and part of its text. Default: none. */
+  /**
+   * Tokens, or runs of tokens, that end the output; they are its last tokens and part of its text. At most 300,000 tokens.
+   * Default: none.
+   */
   stopTokens?: readonly TokenRun[] | undefined;
   /** Continue past end tokens, up to `maxTokens`. Default: false. */
   ignoreEos?: boolean | undefined;

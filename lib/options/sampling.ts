@@ -1,5 +1,17 @@
-import { check, fraction, integer, MAX_COUNT, number, positiveFraction, type Readers, readAs } from '../base/checks.js';
-import { isTokenId } from './token-lists.js';
+import {
+  boundedLength,
+  check,
+  fraction,
+  integer,
+  invalidOption,
+  MAX_COUNT,
+  number,
+  positiveFraction,
+  type Readers,
+  readAs,
+  show,
+} from '../base/checks.js';
+import { isTokenId, MAX_TOKENS } from './token-lists.js';
 import { type TokenRun, texts, tokenRuns } from './token-runs.js';
 
 /** How the next token is chosen. */
@@ -37,18 +49,22 @@ export interface SamplingOptions {
   frequencyPenalty?: number | undefined;
   /** Never repeat an n-gram of this size, prompt included; 0 disables it. Default: the model's, else 0. */
   noRepeatNgramSize?: number | undefined;
-  /** Added to the logits of these token ids. Default: none. */
+  /** Added to the logits of these token ids, at most 300,000. Default: none. */
   logitBias?: Readonly<Record<number, number>> | undefined;
   /**
    * Words that must not appear: the tokens of the word, with and without a space before it, never come in a row. Other
-   * tokens can still spell the same letters. Default: none.
+   * tokens can still spell the same letters. At most 4096 words, of 262,144 characters in all. Default: none.
    */
   badWords?: string | readonly string[] | undefined;
-  /** Tokens, or runs of tokens, that must not appear. Default: none. */
+  /** Tokens, or runs of tokens, that must not appear; at most 300,000 tokens. Default: none. */
   badTokens?: readonly TokenRun[] | undefined;
 }
 
 const penalty = number('', () => true);
+
+const isObject = (value: unknown): value is Readonly<Record<number, number>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const biases = check('an object of numbers by token id', isObject);
 
 export const samplingChecks = {
   temperature: number('at least 0', (value) => value >= 0),
@@ -63,17 +79,32 @@ export const samplingChecks = {
   presencePenalty: penalty,
   frequencyPenalty: penalty,
   noRepeatNgramSize: integer(0, MAX_COUNT),
-  logitBias: readAs(
-    check('an object of numbers by token id', isLogitBias),
-    (biases) => new Map(Object.entries(biases).map(([token, bias]) => [Number(token), Number(bias)])),
-  ),
+  logitBias: readAs(biases, readLogitBias),
   badWords: texts,
   badTokens: tokenRuns,
 } satisfies Readers<SamplingOptions>;
 
-function isLogitBias(value: unknown): value is Readonly<Record<number, number>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.entries(value).every(
-    ([token, bias]) => /^\d+$/.test(token) && isTokenId(Number(token)) && Number.isFinite(bias),
-  );
+/** As the addon takes it: `values[i]` is added to the logit of `tokens[i]`. */
+export interface NativeLogitBias {
+  tokens: Int32Array;
+  values: Float32Array;
 }
+
+function readLogitBias(given: Readonly<Record<string, number>>, name: string): NativeLogitBias | undefined {
+  const keys = Object.keys(given);
+  const length = boundedLength(keys, MAX_TOKENS, name);
+  if (length === 0) return undefined;
+  const read = { tokens: new Int32Array(length), values: new Float32Array(length) };
+  for (const [i, key] of keys.entries()) {
+    const token = Number(key);
+    const bias = given[key];
+    if (!/^\d+$/.test(key) || !isTokenId(token) || !isFiniteNumber(bias)) {
+      throw invalidOption(name, `is ${show(key)}: ${show(bias)}; expected ${biases.expected}.`);
+    }
+    read.tokens[i] = token;
+    read.values[i] = bias;
+  }
+  return read;
+}
+
+const isFiniteNumber = (value: unknown): value is number => Number.isFinite(value);

@@ -1,4 +1,16 @@
-import { boolean, check, enumerator, group, integer, MAX_COUNT, type Readers, readAs } from '../base/checks.js';
+import {
+  boolean,
+  check,
+  enumerator,
+  group,
+  integer,
+  integers,
+  listOf,
+  MAX_COUNT,
+  type Readers,
+  readAs,
+} from '../base/checks.js';
+import { packLists } from './token-lists.js';
 
 /** Which requests run in a step. */
 export interface SchedulerOptions {
@@ -26,11 +38,10 @@ export interface SchedulerOptions {
   batchSizeTable?: readonly (readonly [limit: number, batchSize: number])[] | undefined;
 }
 
-const isCount = integer(1, MAX_COUNT).holds;
-const isTable = (value: unknown): value is readonly (readonly [number, number])[] =>
-  Array.isArray(value) &&
-  value.length > 0 &&
-  value.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isCount));
+const limitAndSize = integers(1, MAX_COUNT, 2);
+const isPair = (value: unknown): value is readonly [number, number] => Array.isArray(value) && value.length === 2;
+const pair = readAs(check('a pair of integers from 1', isPair), (given, name) => limitAndSize.read(given, name));
+const table = listOf(pair, 'pairs of integers from 1');
 
 export const scheduler = group({
   capacityPolicy: enumerator(['max-utilization', 'guaranteed-no-evict', 'static-batch']),
@@ -38,7 +49,5 @@ export const scheduler = group({
   batchSizeTuning: boolean(),
   maxNumTokensTuning: boolean(),
   movingAverageWindow: integer(1, MAX_COUNT),
-  batchSizeTable: readAs(check('an array of pairs of integers from 1', isTable), (table) =>
-    Int32Array.from(table.flat()),
-  ),
+  batchSizeTable: readAs(table, (given, name) => packLists(table.read(given, name)).tokens),
 } satisfies Readers<SchedulerOptions>);

@@ -1,4 +1,15 @@
-import { check, invalidOption, oneOf, record } from '../base/checks.js';
+import {
+  boundedLength,
+  check,
+  fail,
+  integer,
+  invalidOption,
+  oneOf,
+  ownItem,
+  readAs,
+  record,
+  show,
+} from '../base/checks.js';
 import type { DataType, Tensor, TensorData } from '../base/types.js';
 
 /** What the addon takes and gives. */
@@ -27,15 +38,18 @@ const MAX_RANK = 4;
 
 const isData = (value: unknown): value is TensorData => DATA_TYPES.some(([, array]) => value instanceof array);
 const isShape = (value: unknown): value is readonly number[] =>
-  Array.isArray(value) &&
-  value.length >= 1 &&
-  value.length <= MAX_RANK &&
-  value.every((size) => Number.isSafeInteger(size) && Number(size) >= 0);
+  Array.isArray(value) && value.length >= 1 && value.length <= MAX_RANK;
+const size = integer(0, Number.MAX_SAFE_INTEGER);
 
 const parts = record(
   {
     data: check('a Float32Array, Uint16Array, BigInt64Array, Int32Array, Int8Array or Uint8Array', isData),
-    shape: check('an array of one to four sizes', isShape),
+    shape: readAs(check('an array of one to four sizes', isShape), (sizes, name) =>
+      Array.from({ length: boundedLength(sizes, MAX_RANK, name) }, (_, i) => {
+        const each = ownItem(sizes, i);
+        return size.holds(each) ? each : fail(`${name}[${i}]`, show(each), size);
+      }),
+    ),
   },
   { dataType: oneOf(DATA_TYPES.map(([name]) => name)) },
 );
@@ -44,7 +58,9 @@ const parts = record(
 export const tensor = {
   ...parts,
   read: (given: Tensor, name: string): NativeTensor => {
-    const { data, shape, dataType } = parts.read(given, name);
+    const { data: own, shape, dataType } = parts.read(given, name);
+    const [, array] = DATA_TYPES.find(([, each]) => own instanceof each) as (typeof DATA_TYPES)[number];
+    const data = new (array as unknown as new (elements: TensorData) => TensorData)(own); // slice() could be the caller's
     const elements = shape.reduce((product, size) => product * size, 1);
     if (elements !== data.length) {
       throw invalidOption(
@@ -60,6 +76,6 @@ export const tensor = {
         `is '${type}'; expected ${fitting.map((each) => `'${each}'`).join(' or ')} for a ${data.constructor.name}.`,
       );
     }
-    return { data: data.slice(), shape: [...shape], dataType: DATA_TYPES.findIndex(([each]) => each === type) };
+    return { data, shape, dataType: DATA_TYPES.findIndex(([each]) => each === type) };
   },
 };

@@ -1,26 +1,49 @@
-import { check, readAs } from '../base/checks.js';
-import { isTokenId } from './token-lists.js';
+import { boundedLength, check, fail, invalidOption, ownItem, readAs, show } from '../base/checks.js';
+import { isTokenId, MAX_TOKENS } from './token-lists.js';
 
 /** A run of token ids; one id alone is a run of one. */
 export type TokenRun = number | readonly number[];
 
-export const tokenRuns = readAs(
-  check('an array of token ids and of non-empty arrays of token ids', isTokenRuns),
-  (runs) => runs.map((run) => (typeof run === 'number' ? [run] : [...run])),
-);
+const isArray = (value: unknown): value is readonly TokenRun[] => Array.isArray(value);
+const runs = check('an array of token ids and of non-empty arrays of token ids', isArray);
+
+export const tokenRuns = readAs(runs, (given, name): number[][] => {
+  const length = boundedLength(given, MAX_TOKENS, name);
+  let left = MAX_TOKENS;
+  const read: number[][] = [];
+  for (let i = 0; i < length; i++) {
+    const run = ownItem(given, i);
+    const items: readonly unknown[] = Array.isArray(run) ? run : [run];
+    left -= items.length;
+    if (left < 0) throw invalidOption(name, `has more than ${MAX_TOKENS} tokens; expected at most ${MAX_TOKENS}.`);
+    const copy: number[] = [];
+    for (let j = 0; j < items.length; j++) {
+      const token = ownItem(items, j);
+      copy.push(isTokenId(token) ? token : fail(name, show(given), runs));
+    }
+    read.push(copy.length > 0 ? copy : fail(name, show(given), runs));
+  }
+  return read;
+});
+
+const MAX_TEXTS = 4096;
+const MAX_TEXTS_LENGTH = 262_144; // of all together, in UTF-16 code units
+
+const isTexts = (value: unknown): value is string | readonly string[] =>
+  typeof value === 'string' || Array.isArray(value);
+const textOrTexts = check('a non-empty string, or an array of non-empty strings', isTexts);
 
 /** One string or several. */
-export const texts = readAs(check('a non-empty string, or an array of non-empty strings', isTexts), (value) =>
-  typeof value === 'string' ? [value] : [...value],
-);
-
-function isTexts(value: unknown): value is string | readonly string[] {
-  const isText = (each: unknown): each is string => typeof each === 'string' && each !== '';
-  return Array.isArray(value) ? value.every(isText) : isText(value);
-}
-
-function isTokenRuns(value: unknown): value is readonly TokenRun[] {
-  const isRun = (run: unknown): boolean =>
-    isTokenId(run) || (Array.isArray(run) && run.length > 0 && run.every(isTokenId));
-  return Array.isArray(value) && value.every(isRun);
-}
+export const texts = readAs(textOrTexts, (given, name): string[] => {
+  const list: readonly unknown[] = typeof given === 'string' ? [given] : given;
+  const length = boundedLength(list, MAX_TEXTS, name);
+  let left = MAX_TEXTS_LENGTH;
+  return Array.from({ length }, (_, i) => {
+    const text = ownItem(list, i);
+    if (typeof text !== 'string' || text === '') fail(name, show(given), textOrTexts);
+    left -= text.length;
+    if (left >= 0) return text;
+    const expected = `expected at most ${MAX_TEXTS_LENGTH}`;
+    throw invalidOption(name, `has more than ${MAX_TEXTS_LENGTH} characters in all; ${expected}.`);
+  });
+});

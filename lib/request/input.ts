@@ -1,5 +1,5 @@
-import { show } from '../base/checks.js';
-import { LLMError } from '../base/errors.js';
+import { ownItem, show } from '../base/checks.js';
+import { LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
 import type { RequestOptions } from '../options/generate.js';
 import { isTokenId } from '../options/token-lists.js';
@@ -15,16 +15,24 @@ export interface Prompt {
   badTokens: readonly ArrayLike<number>[];
 }
 
+type ChatInput = { messages: readonly ChatMessage[] } & ChatTemplateOptions;
+
+/** What a prompt is read by. */
+interface PromptContext {
+  readonly tokenizer: () => Tokenizer;
+  readonly maxSeqLen: number;
+}
+
 /**
  * The tokens of a request, copied, so that the caller may change its input at once. Text is encoded off the event loop.
- * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_CHAT_TEMPLATE`, and what `tokenizer` throws.
+ * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_PROMPT_TOO_LONG`, `ERR_CHAT_TEMPLATE`, and what `tokenizer` throws.
  */
 export function readPrompt(
   input: unknown,
   options: RequestOptions,
-  tokenizer: () => Tokenizer,
+  { tokenizer, maxSeqLen }: PromptContext,
 ): Prompt | Promise<Prompt> {
-  const tokens = readInput(input, options, tokenizer);
+  const tokens = readInput(input, options, { tokenizer, maxSeqLen });
   const { badTokens, badWords } = options;
   if (tokens instanceof Int32Array && badWords.length === 0) return { tokens, badTokens };
   // A word has one run of tokens at the start of a text and another behind a space.
@@ -39,23 +47,33 @@ export function readPrompt(
 function readInput(
   input: unknown,
   { addSpecialTokens }: RequestOptions,
-  tokenizer: () => Tokenizer,
+  { tokenizer, maxSeqLen }: PromptContext,
 ): Int32Array | Promise<Int32Array> {
   if (typeof input === 'string') return tokenizer().encode(input, { addSpecialTokens });
   if (typeof input !== 'object' || input === null) {
     throw new LLMError('ERR_INVALID_INPUT', `The input is ${show(input)}; ${EXPECTED}.`);
   }
-  const fields = Object.keys(input);
-  if ('tokens' in input) {
+  const fields = readable(() => Object.keys(input)); // own ones: a field of Object.prototype is no input
+  if (fields.includes('tokens')) {
     refuseOthers(fields, ['tokens']);
-    return copyTokens(input.tokens);
+    return readable(() => copyTokens((input as { tokens: unknown }).tokens, maxSeqLen));
   }
-  if ('messages' in input) {
+  if (fields.includes('messages')) {
     refuseOthers(fields, ['messages', 'tools', 'addGenerationPrompt', 'templateVars']);
-    const { messages, ...options } = input as { messages: readonly ChatMessage[] } & ChatTemplateOptions;
+    const { messages, ...options } = readable(() => ({ ...(input as ChatInput) }));
     return tokenizer().encodeChat(messages, options);
   }
   throw new LLMError('ERR_INVALID_INPUT', `The input is an object without tokens or messages; ${EXPECTED}.`);
+}
+
+/** What of an input a getter, a proxy or an array that lost its memory does not let be read is the caller's error. */
+function readable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (LLMError.is(cause)) throw cause;
+    throw new LLMError('ERR_INVALID_INPUT', `The input cannot be read: ${messageOf(cause)}; ${EXPECTED}.`, { cause });
+  }
 }
 
 function refuseOthers(fields: readonly string[], known: readonly string[]): void {
@@ -67,18 +85,35 @@ function refuseOthers(fields: readonly string[], known: readonly string[]): void
   );
 }
 
-function copyTokens(tokens: unknown): Int32Array {
-  const isArrayLike = (value: unknown): value is ArrayLike<unknown> =>
-    typeof value === 'object' && value !== null && 'length' in value && Number.isSafeInteger(value.length);
-  if (!isArrayLike(tokens)) {
+function copyTokens(tokens: unknown, maxSeqLen: number): Int32Array {
+  const length = typeof tokens === 'object' && tokens !== null && 'length' in tokens ? tokens.length : undefined;
+  if (!isLength(length)) {
+    const found = length === undefined ? show(tokens) : `of length ${show(length)}`;
     throw new LLMError(
       'ERR_INVALID_INPUT',
-      `tokens is ${show(tokens)}; expected an array of token ids, as from tokenizer.encode().`,
+      `tokens is ${found}; expected an array of token ids, as from tokenizer.encode().`,
     );
   }
-  return Int32Array.from(tokens, (token, index) => {
-    if (isTokenId(token)) return token;
-    const expected = 'expected a token id of the model, an integer from 0.';
-    throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${show(token)}; ${expected}`);
-  });
+  if (length > maxSeqLen) {
+    throw new LLMError(
+      'ERR_PROMPT_TOO_LONG',
+      `The prompt has ${length} tokens; expected at most ${maxSeqLen - 1} (maxSeqLen is ${maxSeqLen}, and one new token must fit). Shorten it, or raise maxSeqLen up to what the engine was converted for.`,
+    );
+  }
+  const list = tokens as ArrayLike<unknown>;
+  if (ArrayBuffer.isView(list)) Int32Array.prototype.values.call(list); // throws if its memory is gone
+  const copy = new Int32Array(length);
+  for (let i = 0; i < length; i++) {
+    const token = ownItem(list, i);
+    if (!isTokenId(token)) {
+      const expected = 'expected a token id of the model, an integer from 0.';
+      throw new LLMError('ERR_INVALID_INPUT', `tokens[${i}] is ${show(token)}; ${expected}`);
+    }
+    copy[i] = token;
+  }
+  return copy;
 }
+
+const MAX_LENGTH = 2 ** 32 - 1; // of any array
+const isLength = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_LENGTH;

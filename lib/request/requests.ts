@@ -1,6 +1,6 @@
 import type { RequestSink } from '../addon/events.js';
 import { fromNative } from '../addon/executor-error.js';
-import type { NativeLogitBias, NativeSession } from '../addon/protocol.js';
+import type { NativeSession } from '../addon/protocol.js';
 import { whenAborted } from '../base/abort.js';
 import { LLMError } from '../base/errors.js';
 import type { GenerationDefaults } from '../base/generation-defaults.js';
@@ -114,7 +114,7 @@ export class Requests {
   }
 
   #draft(input: unknown, options: unknown): Draft {
-    const { session, directory, capabilities, executor, tokenizer } = this.#context;
+    const { session, directory, capabilities, executor, tokenizer, maxSeqLen } = this.#context;
     const id = session.nextId();
     if (this.#closed) {
       const message = 'This LLM is closed. Load the engine again with LLM.load().';
@@ -124,7 +124,7 @@ export class Requests {
       const checked = readGenerateOptions(options, directory.generation);
       requireCapabilities(checked, capabilities, executor);
       if (checked.stop.length > 0) tokenizer(); // stop strings are looked for in text
-      return { id, options: checked, prompt: readPrompt(input, checked, tokenizer) };
+      return { id, options: checked, prompt: readPrompt(input, checked, { tokenizer, maxSeqLen }) };
     } catch (error) {
       return { id, error: fromUser(error, id) };
     }
@@ -164,7 +164,7 @@ export class Requests {
         presencePenalty: given(options.presencePenalty, 0),
         frequencyPenalty: given(options.frequencyPenalty, 0),
         noRepeatNgramSize: given(options.noRepeatNgramSize, 0),
-        logitBias: logitBias(options.logitBias),
+        logitBias: options.logitBias,
         n: extras.beamWidth === undefined ? given(options.n, 1) : options.n,
         bestOf: given(options.bestOf, options.n),
         logprobs: options.logprobs || options.bestOf > options.n,
@@ -217,11 +217,6 @@ const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>
     `The request did not start within ${queueTimeoutMs} ms (queueTimeoutMs). Try again later, or raise queueTimeoutMs.`,
     { requestId },
   );
-
-const logitBias = (biases: ReadonlyMap<number, number>): NativeLogitBias | undefined =>
-  biases.size === 0
-    ? undefined
-    : { tokens: Int32Array.from(biases.keys()), values: Float32Array.from(biases.values()) };
 
 const tokenLists = (runs: readonly ArrayLike<number>[]): NativeTokenLists | undefined =>
   runs.length === 0 ? undefined : packLists(runs);

@@ -90,7 +90,10 @@ test('minTokens above maxTokens is refused', () => {
 
 test('token runs may be single ids, and what is no run or no bias is refused by name', () => {
   assert.deepEqual(readGenerateOptions({ stopTokens: [7, [1, 2]] }, NONE).stopTokens, [[7], [1, 2]]);
-  assert.deepEqual([...readGenerateOptions({ logitBias: { 5: -1 } }, NONE).logitBias], [[5, -1]]);
+  assert.deepEqual(readGenerateOptions({ logitBias: { 5: -1 } }, NONE).logitBias, {
+    tokens: Int32Array.of(5),
+    values: Float32Array.of(-1),
+  });
   for (const [name, value] of [
     ['stopTokens', [[]]],
     ['badTokens', [-1]],
@@ -133,7 +136,7 @@ test('a wrong value in a group is refused by its whole name, with what it is and
     ],
     [{ lora: { id: 1, weights: { data: [1], shape: [1] } } }, /^lora\.weights\.data is \[1\]; expected a Float32Array/],
     [{ lookahead: { window: 4, ngram: 3 } }, /^lookahead\.verificationSet is missing/],
-    [{ eagle: { choices: [[1], []] } }, /^eagle\.choices is .*; expected a non-empty array of non-empty arrays/],
+    [{ eagle: { choices: [[1], []] } }, /^eagle\.choices\[1\] is \[\]; expected a non-empty array of integers/],
     [{ draft: { tokens: [1, 1.5] } }, /^draft\.tokens\[1\] is 1\.5; expected an integer/],
     [{ draft: { tokens: [] } }, /^draft\.tokens is \[\]; expected a non-empty array of integers/],
     [
@@ -154,7 +157,10 @@ test('a wrong option of a load is refused by its whole name', () => {
   const cases: readonly [options: object, words: RegExp][] = [
     [{ kvCache: { maxTokens: 0 } }, /^kvCache\.maxTokens is 0; expected an integer from 1/],
     [{ kvCache: { freeMemoryFraction: 0 } }, /^kvCache\.freeMemoryFraction is 0; expected a number above 0/],
-    [{ scheduler: { batchSizeTable: [[1, 2, 3]] } }, /^scheduler\.batchSizeTable is .*; expected an array of pairs/],
+    [
+      { scheduler: { batchSizeTable: [[1, 2, 3]] } },
+      /^scheduler\.batchSizeTable\[0\] is .*; expected a pair of integers/,
+    ],
     [
       { scheduler: { capacityPolicy: 'fair' } },
       /^scheduler\.capacityPolicy is "fair"; expected one of 'max-utilization'/,
@@ -172,7 +178,7 @@ test('a wrong option of a load is refused by its whole name', () => {
 });
 
 test('a group with nothing in it is the same as none', () => {
-  assert.deepEqual(readLoadOptions({ perf: {}, kvCache: { maxTokens: undefined }, scheduler: {} }), {});
+  assert.deepEqual({ ...readLoadOptions({ perf: {}, kvCache: { maxTokens: undefined }, scheduler: {} }) }, {});
   assert.equal(readGenerateOptions({ kvRetention: {}, eagle: {} }, NONE).extras.kvRetention, undefined);
 });
 
@@ -231,4 +237,87 @@ test('each way to guide an output is read as its kind and its text', () => {
       { kind: 4, guide: '{"type":"structural_tag"}' },
     ],
   );
+});
+
+test('a list longer than its maximum is refused before it is copied', () => {
+  const endless = new Array(4_294_967_295);
+  for (const [options, words] of [
+    [{ stop: endless }, /^stop has 4294967295 items; expected at most 4096/],
+    [{ badWords: ['x'.repeat(300_000)] }, /^badWords has more than 262144 characters/],
+    [{ stopTokens: endless }, /^stopTokens has 4294967295 items; expected at most 300000/],
+    [{ badTokens: [[1], endless] }, /^badTokens has more than 300000 tokens/],
+    [{ additionalOutputs: endless }, /^additionalOutputs has 4294967295 items; expected at most 1024/],
+    [{ beamWidths: endless }, /^beamWidths has 4294967295 items; expected at most 65536/],
+    [{ draft: { tokens: endless } }, /^draft\.tokens has 4294967295 items; expected at most 65536/],
+    [{ eagle: { choices: endless } }, /^eagle\.choices has 4294967295 items; expected at most 1024/],
+    [{ eagle: { choices: [endless] } }, /^eagle\.choices\[0\] has 4294967295 items; expected at most 64/],
+    [{ kvRetention: { ranges: endless } }, /^kvRetention\.ranges has 4294967295 items; expected at most 1024/],
+    [
+      { logitBias: Object.fromEntries(Array.from({ length: 300_001 }, (_, i) => [i, 1])) },
+      /^logitBias has 300001 items/,
+    ],
+  ] as const) {
+    assert.throws(() => readGenerateOptions(options, NONE), failsWith('ERR_INVALID_OPTION', words));
+  }
+});
+
+test('holes, and what Object.prototype has, are no items and no options', () => {
+  const hole = new Array(1);
+  Object.assign(Object.prototype, { 0: 5, maxTokens: 3, json: true });
+  try {
+    for (const options of [
+      { draft: { tokens: hole } },
+      { beamWidth: 2, beamWidths: hole },
+      { kvRetention: { ranges: hole } },
+      { lora: { id: 1, config: { data: new Int32Array(5), shape: hole } } },
+    ]) {
+      assert.throws(() => readGenerateOptions(options, NONE), failsWith('ERR_INVALID_OPTION', /\[0\]/));
+    }
+    for (const options of [{ stopTokens: hole }, { badTokens: [hole] }, { stop: hole }]) {
+      assert.throws(() => readGenerateOptions(options, NONE), failsWith('ERR_INVALID_OPTION', / is \[/));
+    }
+    for (const none of [{}, undefined]) {
+      assert.equal(readGenerateOptions(none, Object.create(null)).maxTokens, undefined);
+    }
+    assert.throws(() => readGenerateOptions({ guided: {} }, NONE), failsWith('ERR_INVALID_OPTION', /nothing set/));
+  } finally {
+    for (const name of ['0', 'maxTokens', 'json']) Reflect.deleteProperty(Object.prototype, name);
+  }
+});
+
+test('what throws when it is read is ERR_INVALID_OPTION', () => {
+  const detached = new Float32Array(4);
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const cyclic: Record<string, unknown> = {};
+  cyclic.self = cyclic;
+  const thrower = {
+    get maxTokens(): number {
+      throw new Error('no');
+    },
+  };
+  for (const options of [
+    thrower,
+    revoked.proxy,
+    { stop: revoked.proxy },
+    { stopTokens: Object.create(Float32Array.prototype) },
+    { lora: { id: 1, weights: { data: Object.create(Float32Array.prototype), shape: [0] } } },
+    { lora: { id: 1, weights: { data: detached, shape: [4] }, config: { data: detached, shape: [0] } } },
+    { guided: { jsonSchema: cyclic } },
+    { guided: { jsonSchema: { big: 1n } } },
+  ]) {
+    assert.throws(() => readGenerateOptions(options, NONE), { code: 'ERR_INVALID_OPTION' });
+  }
+});
+
+test('a tensor is copied by its own type, whatever its slice() does', () => {
+  class Sliced extends Int32Array {
+    override slice(): Int32Array<ArrayBuffer> {
+      return new Int32Array(1000);
+    }
+  }
+  const tensor = { data: Sliced.of(1, 2), shape: [2] };
+  const { lora } = readGenerateOptions({ lora: { id: 1, weights: tensor, config: tensor } }, NONE).extras;
+  assert.deepEqual(lora?.weights?.data, Int32Array.of(1, 2));
 });

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { show } from './checks.js';
 import { type ErrorCode, LLMError, messageOf } from './errors.js';
 import { isNotFound } from './file-errors.js';
@@ -112,17 +113,27 @@ export class JsonFields {
 }
 
 const MAX_NESTING = 500; // far above any of these files, and far below what ends the stack of code that recurses
+/** An empty list takes 3 bytes of text and ten times as much memory. The largest tokenizer.json has two million values. */
+const MAX_VALUES = 4_000_000;
 
-/** Scans the text, which for a tokenizer of 128,000 tokens takes a sixth of the time of walking its values. */
-function isNestedTooDeep(text: string): boolean {
+/**
+ * What of the text is too much to parse, if anything is. Scans it, which for a tokenizer of 128,000 tokens takes a sixth of
+ * the time of walking its values.
+ */
+function findExcess(text: string): string | undefined {
   let depth = 0;
-  for (let at = 0; at < text.length && depth <= MAX_NESTING; at++) {
+  let values = 0;
+  for (let at = 0; at < text.length; at++) {
     const char = text[at];
     if (char === '"') at = endOfString(text, at);
-    else if (char === '[' || char === '{') depth++;
+    else if (char === ',') values++;
     else if (char === ']' || char === '}') depth--;
+    else if (char === '[' || char === '{') {
+      values++;
+      if (++depth > MAX_NESTING) return `is nested deeper than ${MAX_NESTING} levels`;
+    }
   }
-  return depth > MAX_NESTING;
+  return values > MAX_VALUES ? `has more than ${MAX_VALUES} values` : undefined;
 }
 
 /** Where the string ends that starts at `start`, both at their quotes; the end of the text if it does not end. */
@@ -134,9 +145,8 @@ export function endOfString(text: string, start: number): number {
 
 /** Parses text that must be one JSON object. */
 export function parseJsonObject(text: string, context: JsonContext): JsonFields {
-  if (isNestedTooDeep(text)) {
-    throw new LLMError(context.code, `${context.file} is nested deeper than ${MAX_NESTING} levels. ${context.fix}`);
-  }
+  const excess = findExcess(text);
+  if (excess !== undefined) throw new LLMError(context.code, `${context.file} ${excess}. ${context.fix}`);
   let value: unknown;
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows put a byte order mark first
@@ -149,11 +159,28 @@ export function parseJsonObject(text: string, context: JsonContext): JsonFields 
   throw new LLMError(context.code, `${context.file} holds ${show(value)}; expected a JSON object. ${context.fix}`);
 }
 
-/** The text of a file, or undefined if it does not exist. */
-export async function readTextIfThere(file: string, code: ErrorCode): Promise<string | undefined> {
+const MAX_BYTES = 8 << 20; // of a file of settings; far above the largest there are
+
+/** The text of a file, or undefined if it does not exist. Its size is checked before it is read. */
+export async function readTextIfThere(
+  file: string,
+  code: ErrorCode,
+  maxBytes = MAX_BYTES,
+): Promise<string | undefined> {
   try {
-    return await readFile(file, 'utf8');
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe without a writer opens too
+    try {
+      const stat = await handle.stat();
+      if (!stat.isFile())
+        throw new LLMError(code, `${file} is no regular file; expected one. Copy the file itself there.`);
+      if (stat.size <= maxBytes) return await handle.readFile('utf8');
+      const fix = 'Check that it is the right file.';
+      throw new LLMError(code, `${file} has ${stat.size} bytes; expected at most ${maxBytes}. ${fix}`);
+    } finally {
+      await handle.close();
+    }
   } catch (cause) {
+    if (LLMError.is(cause)) throw cause;
     if (isNotFound(cause)) return undefined;
     throw new LLMError(code, `${file} cannot be read: ${messageOf(cause)}. Check the file and its permissions.`, {
       cause,
@@ -162,7 +189,7 @@ export async function readTextIfThere(file: string, code: ErrorCode): Promise<st
 }
 
 /** The object that a JSON file holds, or undefined if the file does not exist. */
-export async function readJsonIfThere(context: JsonContext): Promise<JsonFields | undefined> {
-  const text = await readTextIfThere(context.file, context.code);
+export async function readJsonIfThere(context: JsonContext, maxBytes?: number): Promise<JsonFields | undefined> {
+  const text = await readTextIfThere(context.file, context.code, maxBytes);
   return text === undefined ? undefined : parseJsonObject(text, context);
 }

@@ -20,7 +20,8 @@ type ChatInput = { messages: readonly ChatMessage[] } & ChatTemplateOptions;
 /** What a prompt is read by. */
 interface PromptContext {
   readonly tokenizer: () => Tokenizer;
-  readonly maxSeqLen: number;
+  /** What the executor can take, the output included. */
+  readonly maxTokens: number;
 }
 
 /**
@@ -30,9 +31,9 @@ interface PromptContext {
 export function readPrompt(
   input: unknown,
   options: RequestOptions,
-  { tokenizer, maxSeqLen }: PromptContext,
+  { tokenizer, maxTokens }: PromptContext,
 ): Prompt | Promise<Prompt> {
-  const tokens = readInput(input, options, { tokenizer, maxSeqLen });
+  const tokens = readInput(input, options, { tokenizer, maxTokens });
   const { badTokens, badWords } = options;
   if (tokens instanceof Int32Array && badWords.length === 0) return { tokens, badTokens };
   // A word has one run of tokens at the start of a text and another behind a space.
@@ -47,7 +48,7 @@ export function readPrompt(
 function readInput(
   input: unknown,
   { addSpecialTokens }: RequestOptions,
-  { tokenizer, maxSeqLen }: PromptContext,
+  { tokenizer, maxTokens }: PromptContext,
 ): Int32Array | Promise<Int32Array> {
   if (typeof input === 'string') return tokenizer().encode(input, { addSpecialTokens });
   if (typeof input !== 'object' || input === null) {
@@ -56,7 +57,7 @@ function readInput(
   const fields = readable(() => Object.keys(input)); // own ones: a field of Object.prototype is no input
   if (fields.includes('tokens')) {
     refuseOthers(fields, ['tokens']);
-    return readable(() => copyTokens((input as { tokens: unknown }).tokens, maxSeqLen));
+    return readable(() => copyTokens((input as { tokens: unknown }).tokens, maxTokens));
   }
   if (fields.includes('messages')) {
     refuseOthers(fields, ['messages', 'tools', 'addGenerationPrompt', 'templateVars']);
@@ -85,7 +86,7 @@ function refuseOthers(fields: readonly string[], known: readonly string[]): void
   );
 }
 
-function copyTokens(tokens: unknown, maxSeqLen: number): Int32Array {
+function copyTokens(tokens: unknown, maxTokens: number): Int32Array {
   const length = typeof tokens === 'object' && tokens !== null && 'length' in tokens ? tokens.length : undefined;
   if (!isLength(length)) {
     const found = length === undefined ? show(tokens) : `of length ${show(length)}`;
@@ -94,10 +95,10 @@ function copyTokens(tokens: unknown, maxSeqLen: number): Int32Array {
       `tokens is ${found}; expected an array of token ids, as from tokenizer.encode().`,
     );
   }
-  if (length > maxSeqLen) {
+  if (length > maxTokens) {
     throw new LLMError(
       'ERR_PROMPT_TOO_LONG',
-      `The prompt has ${length} tokens; expected at most ${maxSeqLen - 1} (maxSeqLen is ${maxSeqLen}, and one new token must fit). Shorten it, or raise maxSeqLen up to what the engine was converted for.`,
+      `The prompt has ${length} tokens; expected at most ${maxTokens - 1} (maxSeqLen is ${maxTokens}, and one new token must fit). Shorten it, or raise maxSeqLen up to what the engine was converted for.`,
     );
   }
   const list = tokens as ArrayLike<unknown>;

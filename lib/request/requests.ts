@@ -114,7 +114,7 @@ export class Requests {
   }
 
   #draft(input: unknown, options: unknown): Draft {
-    const { session, directory, capabilities, executor, tokenizer, maxSeqLen } = this.#context;
+    const { session, directory, capabilities, executor, maxSeqLen, tokenizer } = this.#context;
     const id = session.nextId();
     if (this.#closed) {
       const message = 'This LLM is closed. Load the engine again with LLM.load().';
@@ -124,7 +124,7 @@ export class Requests {
       const checked = readGenerateOptions(options, directory.generation);
       requireCapabilities(checked, capabilities, executor);
       if (checked.stop.length > 0) tokenizer(); // stop strings are looked for in text
-      return { id, options: checked, prompt: readPrompt(input, checked, { tokenizer, maxSeqLen }) };
+      return { id, options: checked, prompt: readPrompt(input, checked, { tokenizer, maxTokens: maxSeqLen }) };
     } catch (error) {
       return { id, error: fromUser(error, id) };
     }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FileHandle } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { show } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
@@ -52,6 +53,13 @@ export interface GgufFile extends GgufHeader {
 
 const FIRST_READ_BYTES = 8 << 20; // holds the metadata of most models
 const MAX_HEADER_BYTES = 256 << 20;
+const MAX_TENSORS = 100_000;
+/** What the metadata may take in memory: values take more there than in a file, and an empty list most of all. */
+const MAX_METADATA_BYTES = 128 << 20;
+const BYTES_OF_STRING = 40; // beside its characters
+const BYTES_OF_LIST = 200;
+const SLICE_MS = 5; // of the event loop at a time
+const VALUES_PER_LOOK = 256;
 
 /**
  * Opens a GGUF file and checks its header; the caller closes `handle`. No length in the file is believed before it is checked.
@@ -64,7 +72,7 @@ export async function openGgufFile(path: string): Promise<GgufFile> {
     // Only parsing shows where the header ends: read more and parse again until it is complete.
     for (let length = FIRST_READ_BYTES; ; length *= 4) {
       const bytes = await readExactly(handle, path, 0, Math.min(length, size, MAX_HEADER_BYTES));
-      const header = new GgufReader(path, bytes, size).header();
+      const header = await new GgufReader(path, bytes, size).header();
       if (header) return { path, handle, ...header };
     }
   } catch (error) {
@@ -96,8 +104,10 @@ const MAX_DIMENSIONS = 4;
 /** Thrown if the header is longer than the bytes read so far. */
 const NEED_MORE = Symbol('the header goes on');
 
+/** Reads the header. Where it may take long it is a generator, which stops now and then so that others get the event loop. */
 class GgufReader {
   #at = 0;
+  #bytesLeft = MAX_METADATA_BYTES;
   readonly #view: DataView;
 
   constructor(
@@ -109,9 +119,17 @@ class GgufReader {
   }
 
   /** The header, or undefined if it is longer than the bytes given. */
-  header(): GgufHeader | undefined {
+  async header(): Promise<GgufHeader | undefined> {
     try {
-      return this.#readHeader();
+      const reading = this.#readHeader();
+      let sliceEnd = performance.now() + SLICE_MS;
+      for (;;) {
+        const { done, value } = reading.next();
+        if (done) return value;
+        if (performance.now() < sliceEnd) continue;
+        await setImmediate();
+        sliceEnd = performance.now() + SLICE_MS;
+      }
     } catch (error) {
       if (error === NEED_MORE) return undefined;
       throw error;
@@ -125,21 +143,29 @@ class GgufReader {
     );
   }
 
-  #readHeader(): GgufHeader {
+  *#readHeader(): Generator<void, GgufHeader> {
     if (this.fileSize < 24) throw this.#invalid(`the file has ${this.fileSize} bytes; a GGUF header alone has 24`);
     const magic = this.#take(4, 'the magic number');
     if (String.fromCharCode(...magic) !== 'GGUF') throw this.#invalid('the file does not start with "GGUF"');
     const version = this.#uint32('the version');
     if (version !== 2 && version !== 3) throw this.#unsupportedVersion(version);
     const tensorCount = this.#count('the tensor count', 24);
+    if (tensorCount > MAX_TENSORS)
+      throw this.#invalid(`it has ${tensorCount} tensors; expected at most ${MAX_TENSORS}`);
     const metadataCount = this.#count('the metadata count', 13);
     const metadata = new Map<string, GgufValue>();
     for (let i = 0; i < metadataCount; i++) {
+      if (i % VALUES_PER_LOOK === 0) yield;
       const key = this.#string(`metadata key ${i}`);
       if (metadata.has(key)) throw this.#invalid(`metadata ${key} occurs twice`);
-      metadata.set(key, this.#value(this.#uint32(`the type of ${key}`), key, 0));
+      metadata.set(key, yield* this.#value(this.#uint32(`the type of ${key}`), key, 0));
+      this.#keep(BYTES_OF_LIST);
     }
-    const described = Array.from({ length: tensorCount }, (_, i) => this.#tensor(i));
+    const described: Description[] = [];
+    for (let i = 0; i < tensorCount; i++) {
+      if (i % VALUES_PER_LOOK === 0) yield;
+      described.push(this.#tensor(i));
+    }
     const alignment = this.#alignment(metadata);
     return { metadata, tensors: this.#place(described, Math.ceil(this.#at / alignment) * alignment, alignment) };
   }
@@ -213,9 +239,9 @@ class GgufReader {
     throw this.#invalid(`general.alignment is ${show(alignment)}; expected a multiple of 8`);
   }
 
-  #value(type: number, key: string, nesting: number): GgufValue {
+  *#value(type: number, key: string, nesting: number): Generator<void, GgufValue> {
     if (type === STRING) return this.#string(key);
-    if (type === ARRAY) return this.#array(key, nesting);
+    if (type === ARRAY) return yield* this.#array(key, nesting);
     if (!isNumeric(type)) throw this.#invalid(`${key} has the unknown type ${type}`);
     const value = this.#numbers(type, 1, key)[0];
     if (type === BOOL) return value !== 0;
@@ -225,25 +251,40 @@ class GgufReader {
     return exact;
   }
 
-  #array(key: string, nesting: number): GgufValue {
+  *#array(key: string, nesting: number): Generator<void, GgufValue> {
+    this.#keep(BYTES_OF_LIST);
     const type = this.#uint32(`the element type of ${key}`);
     if (isNumeric(type)) {
       return this.#numbers(type, this.#count(`the length of ${key}`, NUMERIC_ARRAYS[type].BYTES_PER_ELEMENT), key);
     }
     if (nesting === MAX_NESTING) throw this.#invalid(`${key} has arrays nested deeper than ${MAX_NESTING}`);
-    if (type === STRING) return Array.from({ length: this.#count(`the length of ${key}`, 8) }, () => this.#string(key));
-    if (type !== ARRAY) throw this.#invalid(`${key} has elements of the unknown type ${type}`);
-    return Array.from({ length: this.#count(`the length of ${key}`, 12) }, () => this.#array(key, nesting + 1));
+    if (type !== STRING && type !== ARRAY) throw this.#invalid(`${key} has elements of the unknown type ${type}`);
+    const count = this.#count(`the length of ${key}`, type === STRING ? 8 : 12);
+    const items: GgufValue[] = [];
+    for (let i = 0; i < count; i++) {
+      if (i % VALUES_PER_LOOK === 0) yield;
+      items.push(type === STRING ? this.#string(key) : yield* this.#array(key, nesting + 1));
+    }
+    return items;
+  }
+
+  /** Counts what a value takes in memory, before it is made. */
+  #keep(bytes: number): void {
+    this.#bytesLeft -= bytes;
+    if (this.#bytesLeft >= 0) return;
+    throw this.#invalid(`the metadata takes more than ${MAX_METADATA_BYTES >> 20} MiB of memory`);
   }
 
   #numbers(type: keyof typeof NUMERIC_ARRAYS, count: number, key: string): NumericArray {
     const NumbersOf = NUMERIC_ARRAYS[type];
+    this.#keep(count * NumbersOf.BYTES_PER_ELEMENT);
     const { buffer } = this.#take(count * NumbersOf.BYTES_PER_ELEMENT, key).slice(); // a copy is aligned
     return new NumbersOf(buffer);
   }
 
   #string(what: string): string {
     const bytes = this.#take(this.#count(`the length of ${what}`, 1), what);
+    this.#keep(BYTES_OF_STRING + bytes.length);
     if (!isUtf8(bytes)) throw this.#invalid(`${what} is not UTF-8`);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   }

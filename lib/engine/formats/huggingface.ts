@@ -10,6 +10,7 @@ import { convertBytes, type LlamaModel, readExactly, type SourceCheckpoint, type
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
+const MAX_INDEX_BYTES = 64 << 20; // that of a model of 100,000 tensors has 10 MB
 const TEXT_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
@@ -115,7 +116,7 @@ function checkTokenizer(dir: string, names: readonly string[]): void {
 
 async function openFiles(dir: string, names: readonly string[]): Promise<SafetensorsFile[]> {
   if (names.includes(SINGLE_FILE)) return [await SafetensorsFile.open(join(dir, SINGLE_FILE))];
-  const index = await readJsonIfThere(contextOf(dir, INDEX_FILE));
+  const index = await readJsonIfThere(contextOf(dir, INDEX_FILE), MAX_INDEX_BYTES);
   if (!index) {
     const fix = 'Save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)';
     throw new LLMError('ERR_SOURCE_INVALID', `${dir} has neither ${SINGLE_FILE} nor ${INDEX_FILE}. ${fix}`);

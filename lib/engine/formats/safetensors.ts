@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { show } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { endOfString, isJsonObject, type JsonFields, parseJsonObject } from '../../base/json.js';
 import type { Dtype } from '../directory/checkpoint-config.js';
@@ -8,7 +10,11 @@ import { BYTES_PER_VALUE } from './numeric.js';
 import { openSource, readExactly } from './source.js';
 
 // Format: https://github.com/huggingface/safetensors#format. A header's length as uint64, the header in JSON, the values.
-const MAX_HEADER_BYTES = 100_000_000;
+// The bounds are far above what files of weights have; a header in memory takes several times its bytes in the file.
+const MAX_HEADER_BYTES = 32 << 20;
+const MAX_TENSORS = 100_000;
+const MAX_VALUES = 10_000; // of a field: a tensor's sizes, or a file's own notes
+const SLICE_MS = 5; // of the event loop at a time
 const METADATA = '__metadata__';
 const BYTES_PER_ELEMENT: Readonly<Record<string, number>> = {
   BOOL: 1,
@@ -85,16 +91,68 @@ async function readHeader(handle: FileHandle, path: string): Promise<Map<string,
   } catch {
     throw invalid(path, 'the header is not UTF-8');
   }
-  checkShapeOfJson(text, path);
-  const header = parseJsonObject(text, { file: path, code: 'ERR_SOURCE_INVALID', fix: FIX });
-  return checkEntries(header, 8 + Number(length), size);
+  const dataStart = 8 + Number(length);
+  const entries: [name: string, entry: SafetensorsEntry][] = [];
+  let sliceEnd = performance.now() + SLICE_MS;
+  for (const field of fieldsOf(text, path)) {
+    const [name] = Object.keys(field.object) as [string];
+    if (name !== METADATA || !isMetadata(field)) entries.push([name, checkEntry(field, name, dataStart)]);
+    if (entries.length > MAX_TENSORS) throw invalid(path, `the header has more than ${MAX_TENSORS} tensors`);
+    if (performance.now() < sliceEnd) continue;
+    await setImmediate();
+    sliceEnd = performance.now() + SLICE_MS;
+  }
+  checkPlaces(entries, path, { dataStart, fileSize: size });
+  return new Map(entries);
 }
 
-/** What `JSON.parse` would not tell or would not survive: a name given twice, and deep nesting. No regular expression: the text may be long. */
-function checkShapeOfJson(text: string, path: string): void {
+/** The fields of the header, each as an object of its own: parsed as a whole, a long header would hold up the event loop. */
+function* fieldsOf(text: string, path: string): Generator<JsonFields> {
+  const context = { file: path, code: 'ERR_SOURCE_INVALID', fix: FIX } as const;
+  const expect = (at: number, characters: string): string => {
+    const char = text[at] ?? 'nothing';
+    if (characters.includes(char)) return char;
+    throw invalid(path, `the header is not valid JSON: it has ${show(char)} at ${at}; expected one of ${characters}`);
+  };
+  const names = new Set<string>();
+  let at = skipSpace(text, 0);
+  if (text[at] !== '{') throw invalid(path, 'the header is not a JSON object');
+  at = skipSpace(text, at + 1);
+  for (let char = expect(at, '"}'); char !== '}'; ) {
+    const nameEnd = endOfString(text, at) + 1;
+    const colon = skipSpace(text, nameEnd);
+    expect(colon, ':');
+    const valueEnd = endOfValue(text, colon + 1, path);
+    const field = parseJsonObject(`{${text.slice(at, valueEnd)}}`, context);
+    const [name] = Object.keys(field.object) as [string];
+    if (names.has(name)) throw invalid(path, `the header has "${name}" twice`);
+    names.add(name);
+    yield field;
+    at = skipSpace(text, valueEnd);
+    char = expect(at, ',}');
+    if (char === '}') break;
+    at = skipSpace(text, at + 1);
+    expect(at, '"');
+  }
+  at = skipSpace(text, at + 1);
+  if (at < text.length) throw invalid(path, `the header is not valid JSON: it goes on after its end, at ${at}`);
+}
+
+function skipSpace(text: string, from: number): number {
+  let at = from;
+  while (text[at] === ' ' || text[at] === '\n' || text[at] === '\r' || text[at] === '\t') at++;
+  return at;
+}
+
+/**
+ * Where a field's value ends: before a comma or a bracket that is not its own. Refuses what `JSON.parse` would not tell or
+ * what takes much more memory than text: a name given twice, deep nesting, and many values.
+ */
+function endOfValue(text: string, start: number, path: string): number {
   const names: Set<string>[] = [];
+  let values = 0;
   let lastString = '';
-  for (let at = 0; at < text.length; at++) {
+  for (let at = start; at < text.length; at++) {
     const char = text[at];
     if (char === '"') {
       const end = endOfString(text, at);
@@ -105,11 +163,16 @@ function checkShapeOfJson(text: string, path: string): void {
       if (names.at(-1)?.has(name)) throw invalid(path, `the header has "${name}" twice`);
       names.at(-1)?.add(name);
     } else if (char === '{' || char === '[') {
-      if (names.push(new Set()) > 3) throw invalid(path, 'the header is nested too deep for tensors');
+      if (names.push(new Set()) > 2) throw invalid(path, 'the header is nested too deep for tensors');
     } else if (char === '}' || char === ']') {
+      if (names.length === 0) return at;
       names.pop();
+    } else if (char === ',') {
+      if (names.length === 0) return at;
+      if (++values > MAX_VALUES) throw invalid(path, `a field of the header has more than ${MAX_VALUES} values`);
     }
   }
+  return text.length;
 }
 
 /** Escapes resolved, so that "a" and "\u0061" are one name; a bad escape is left to JSON.parse of the whole. */
@@ -121,12 +184,13 @@ function decodedString(string: string): string {
   }
 }
 
-function checkEntries(header: JsonFields, dataStart: number, fileSize: number): Map<string, SafetensorsEntry> {
-  const { file } = header.context;
-  const entries = Object.keys(header.object)
-    .filter((name) => name !== METADATA || !isMetadata(header))
-    .map((name): [string, SafetensorsEntry] => [name, checkEntry(header, name, dataStart)])
-    .sort(([, a], [, b]) => a.position - b.position || a.bytes - b.bytes);
+/** Checks that the tensors lie one behind the other, up to the end of the file, and sorts them by their places. */
+function checkPlaces(
+  entries: [name: string, entry: SafetensorsEntry][],
+  file: string,
+  { dataStart, fileSize }: { dataStart: number; fileSize: number },
+): void {
+  entries.sort(([, a], [, b]) => a.position - b.position || a.bytes - b.bytes);
   let end = dataStart;
   for (const [name, { position, bytes }] of entries) {
     if (position < end) {
@@ -140,7 +204,6 @@ function checkEntries(header: JsonFields, dataStart: number, fileSize: number): 
     if (end > fileSize) throw invalid(file, `tensor ${name} ends at byte ${end}, but the file has ${fileSize}`);
   }
   if (end !== fileSize) throw invalid(file, `the tensors end at byte ${end}, but the file has ${fileSize}`);
-  return new Map(entries);
 }
 
 function isMetadata(header: JsonFields): boolean {

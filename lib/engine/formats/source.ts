@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { LLMError, messageOf } from '../../base/errors.js';
 import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js';
@@ -58,10 +59,15 @@ export function convertValues(values: Float32Array, dtype: Dtype, tensor: string
 export const convertBytes = (bytes: Uint8Array, from: Dtype, to: Dtype, tensor: string): Uint8Array =>
   from === to ? bytes : convertValues(decodeValues(bytes, from), to, tensor);
 
+/** Opens a file of weights. A pipe or a device is refused, which might never answer. */
 export async function openSource(path: string): Promise<FileHandle> {
+  let handle: FileHandle | undefined;
   try {
-    return await open(path, 'r');
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if ((await handle.stat()).isFile()) return handle;
+    throw new Error('it is no regular file');
   } catch (cause) {
+    await handle?.close();
     throw new LLMError(
       'ERR_SOURCE_NOT_FOUND',
       `${path} cannot be opened: ${messageOf(cause)}. Check the path and its permissions.`,

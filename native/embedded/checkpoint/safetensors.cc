@@ -22,7 +22,10 @@ using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::object;
 
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
+// Far above what files of weights have; a header in memory takes several times its bytes in the file.
+constexpr uint64_t kMaxHeaderBytes = 32 << 20;
+constexpr size_t kMaxTensors = 100'000;
+constexpr size_t kMaxDimensions = 64;
 
 std::optional<uint64_t> ElementBits(std::string_view dtype) {
   for (const std::string_view name : {"F64", "I64", "U64"})
@@ -77,6 +80,8 @@ class EntryReader {
   uint64_t ReadShape(const object& fields, TensorEntry* entry) const {
     array shape;
     if (fields["shape"].get_array().get(shape)) Fail("has no shape");
+    if (shape.size() > kMaxDimensions)
+      Fail("has " + std::to_string(shape.size()) + " dimensions; expected at most " + std::to_string(kMaxDimensions));
     uint64_t elements = 1;
     for (const element& size : shape) {
       int64_t value;
@@ -142,6 +147,7 @@ void SafetensorsFile::ReadHeader() {
   const uint64_t data_start = sizeof(header_bytes) + header_bytes;
   for (const auto& [name, value] : entries) {
     if (name == "__metadata__") continue;
+    if (tensors_.size() == kMaxTensors) Fail("has more than " + std::to_string(kMaxTensors) + " tensors");
     const TensorEntry entry = EntryReader(path_, name).Read(value, data_start, file_bytes_);
     if (!tensors_.emplace(name, entry).second) Fail("has two tensors named " + std::string(name));
   }

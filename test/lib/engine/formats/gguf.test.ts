@@ -43,6 +43,17 @@ const HOSTILE: [string, Buffer, ...string[]][] = [
   ['a value of an unknown type', value(u32(99), Buffer.alloc(8)), 'key', '99'],
   ['an array of an unknown type', value(u32(GGUF.ARRAY), u32(99), u64(0)), 'key', '99'],
   ['arrays nested deep', value(u32(GGUF.ARRAY), nested(50), u32(GGUF.UINT8), u64(0)), 'key', 'nested deeper'],
+  [
+    'five million lists without items',
+    value(u32(GGUF.ARRAY), u32(GGUF.ARRAY), u64(5_000_000), Buffer.alloc(60_000_000)),
+    'more than 128 MiB of memory',
+  ],
+  [
+    'seven million strings without characters',
+    value(u32(GGUF.ARRAY), u32(GGUF.STRING), u64(7_000_000), Buffer.alloc(56_000_000)),
+    'more than 128 MiB of memory',
+  ],
+  ['more tensors than any model', header(100_001n, 0n, Buffer.alloc(24 * 100_001)), '100001 tensors', 'at most 100000'],
   ['a number past 2^53', value(typed({ u64: (1n << 60n) + 1n })), 'key', '1152921504606846977'],
   ['metadata given twice', header(0n, 2n, string('key'), typed(true), string('key'), typed(true)), 'key', 'twice'],
   ['an end inside the metadata', header(0n, 1n, string('key'), u32(GGUF.UINT32), Buffer.of(1)), 'ends inside', 'key'],
@@ -150,4 +161,31 @@ test('a header longer than the first read is read whole', async (t) => {
   assert.equal(metadata.get('long'), long);
   assert.equal(metadata.get('last'), true);
   assert.ok(tensors.has('w'));
+});
+
+test('a long header leaves the event loop to others while it is read', async (t) => {
+  const path = join(await temporaryDirectory(t), 'vocabulary.gguf');
+  const tokens = Array.from({ length: 300_000 }, (_, i) => `token ${i}`);
+  await writeFile(path, ggufBytes({ tokens }, [tensor()]));
+  let turns = 0;
+  let isReading = true;
+  const count = (): void => {
+    turns++;
+    if (isReading) setImmediate(count);
+  };
+  // Each look at the clock finds that time is up; what comes before the first is reading, which takes turns too.
+  const { now } = performance;
+  let ms = 0;
+  performance.now = () => {
+    if (ms === 0) setImmediate(count);
+    ms += 10;
+    return ms;
+  };
+  try {
+    assert.deepEqual((await open(path)).metadata.get('tokens'), tokens);
+  } finally {
+    isReading = false;
+    performance.now = now;
+  }
+  assert.ok(turns > 1000, `${turns} turns`);
 });

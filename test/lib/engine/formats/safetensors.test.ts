@@ -27,7 +27,31 @@ const HOSTILE: [string, Buffer, ...string[]][] = [
   ['a header that is no UTF-8', Buffer.concat([lengthOnly(2n), Buffer.of(0xff, 0xfe)]), 'not UTF-8'],
   ['a header that is an array', safetensorsBytes('[]', 0), 'a JSON object'],
   ['a name of 20 MB that does not end', safetensorsBytes(`{"${'\\n'.repeat(10_000_000)}`, 0), 'not valid JSON'],
-  ['a header nested deep', safetensorsBytes('['.repeat(100_000), 0), 'nested'],
+  ['a header nested deep', safetensorsBytes(`{"a":${'['.repeat(100_000)}`, 0), 'nested'],
+  ['a header of 60 MB', lengthOnly(60_000_000n, ' '.repeat(60_000_000)), '60000000', 'at most 33554432'],
+  [
+    '500,000 tensors',
+    safetensorsBytes(
+      `{${Array.from({ length: 500_000 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`)}}`,
+      0,
+    ),
+    'more than 100000 tensors',
+  ],
+  [
+    'a shape of ten million sizes',
+    safetensorsBytes({ a: F32(0, 0, new Array(10_000_000).fill(0)) }, 0),
+    'more than 10000 values',
+  ],
+  [
+    'a million names of metadata',
+    safetensorsBytes(`{"__metadata__":{${Array.from({ length: 1_000_000 }, (_, i) => `"${i}":""`)}}}`, 0),
+    'more than 10000 values',
+  ],
+  ['text after its end', safetensorsBytes('{}x', 0), 'not valid JSON'],
+  ['a comma at its end', safetensorsBytes('{"__metadata__":{},}', 0), 'not valid JSON'],
+  ['no comma between tensors', safetensorsBytes('{"a":{} "b":{}}', 0), 'not valid JSON'],
+  ['two values of one name', safetensorsBytes('{"a":{}{}}', 0), 'not valid JSON'],
+  ['no value of a name', safetensorsBytes('{"a":}', 0), 'not valid JSON'],
   [
     'a tensor given twice',
     safetensorsBytes(

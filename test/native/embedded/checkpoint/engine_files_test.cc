@@ -111,6 +111,10 @@ TEST(EngineFiles, EachDamageToTheWeightsIsNamed) {
     return std::string(reinterpret_cast<const char*>(&size), 8) + good.substr(8);
   };
   // Tensors come in the order of their names: lm_head, transformer.layers, ln_f, vocab_embedding.
+  std::string many, ones;
+  for (int i = 0; i < 100'001; ++i)
+    many += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}";
+  for (int i = 0; i < 100; ++i) ones += "1,";
   const size_t at = header.find("\"transformer.ln_f.weight\"");
   const std::string entry = header.substr(at, header.find('}', at) + 1 - at);
   const std::string offsets = entry.substr(entry.find("[", entry.find("data_offsets")));
@@ -122,7 +126,11 @@ TEST(EngineFiles, EachDamageToTheWeightsIsNamed) {
       {"empty", "", {"0 bytes"}},
       {"shorter than a header's size", "1234", {"4 bytes"}},
       {"a huge header", with_size(uint64_t{1} << 60), {"header"}},
-      {"a header over 100 MB", with_size(100'000'001), {"100000001"}},
+      {"a header over 32 MiB", with_size((32 << 20) + 1), {"33554433", "at most 33554432"}},
+      {"more tensors than any model", with_header("{" + many + "}"), {"more than 100000 tensors"}},
+      {"a shape of many sizes",
+       with_header(Replaced(header, entry, "\"a\": {\"dtype\": \"U8\", \"shape\": [" + ones + "1]}")),
+       {"tensor a has 101 dimensions; expected at most 64"}},
       {"a header longer than the file", with_size(good.size()), {"cut off"}},
       {"a header that is no JSON", with_header("{\"a\": "), {"JSON"}},
       {"a header that is a list", with_header("[]"), {"not a JSON object"}},

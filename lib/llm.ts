@@ -59,6 +59,7 @@ export class LLM implements AsyncDisposable {
   private constructor(
     directory: LoadedDirectory,
     executorReason: string | undefined,
+    maxQueueSize: number | undefined,
     tokenizer: Tokenizer | undefined,
     loaded: LoadedSession,
   ) {
@@ -73,7 +74,7 @@ export class LLM implements AsyncDisposable {
       ...facts,
     };
     this.capabilities = capabilitiesOf(capabilities);
-    this.handle = makeHandle(session.shareId(), directory, executorReason);
+    this.handle = makeHandle(session.shareId(), directory, { executorReason, maxQueueSize });
     this.#directory = directory;
     this.#tokenizer = tokenizer;
     this.#session = session;
@@ -84,6 +85,8 @@ export class LLM implements AsyncDisposable {
         executor: facts.executor,
         capabilities: this.capabilities,
         maxSeqLen: facts.maxSeqLen,
+        maxQueueSize,
+        maxRunning: facts.maxBatchSize * Math.max(directory.rankFiles.length, 1), // pipeline stages multiply it
         vocabSize: facts.vocabSize,
         tokenizer: () => this.tokenizer,
       },
@@ -165,7 +168,7 @@ export class LLM implements AsyncDisposable {
         ignoreSignal?.();
         clearTimeout(timer);
       });
-    const llm = new LLM(directory, choice?.reason, tokenizer, loaded);
+    const llm = new LLM(directory, choice?.reason, config.maxQueueSize, tokenizer, loaded);
     if (stopped) {
       await llm.close();
       throw stopped.reason;
@@ -179,7 +182,7 @@ export class LLM implements AsyncDisposable {
    * @throws {LLMError} `ERR_CLOSED` if the engine is closed, `ERR_INVALID_INPUT` if `handle` is not a handle of this process.
    */
   static attach(handle: LLMHandle): LLM {
-    const { sessionId, directory, executorReason } = readHandle(handle);
+    const { sessionId, directory, executorReason, maxQueueSize } = readHandle(handle);
     const addon = loadAddon();
     let loaded: LoadedSession;
     try {
@@ -187,7 +190,7 @@ export class LLM implements AsyncDisposable {
     } catch (error) {
       throw fromNative(error);
     }
-    return new LLM(directory as LoadedDirectory, executorReason, undefined, loaded);
+    return new LLM(directory as LoadedDirectory, executorReason, maxQueueSize, undefined, loaded);
   }
 
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING` if the engine directory has none. */
@@ -235,6 +238,7 @@ export class LLM implements AsyncDisposable {
 
   /** A snapshot; it does not wait for the executor. */
   stats(): Stats {
+    this.#requests.cancelSome();
     try {
       return this.#session.stats();
     } catch (error) {

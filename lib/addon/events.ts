@@ -1,3 +1,4 @@
+import { arrivals } from '../base/turns.js';
 import type { FinishReason, Logits, NamedTensor } from '../base/types.js';
 import { DATA_TYPES, type NativeTensor } from '../options/tensor.js';
 
@@ -49,6 +50,7 @@ export type OnEvents = (
   numberCount: number,
   text: string,
   tokens: Int32Array,
+  tokenCount: number,
   logprobs: Float64Array | undefined,
   logits: Logits[] | undefined,
   tensors: NativeTensors | undefined,
@@ -65,6 +67,10 @@ const ADDITIONAL_OUTPUTS = 6;
 const TOKENS = 7;
 const STOP_STRING = 1;
 const STOP_TOKEN = 2;
+
+/** So that looking at the clock costs little beside them. */
+const EVENTS_A_STEP = 16;
+const TOKENS_A_STEP = 1024;
 
 /** By the numbers of ExecutorFinish in native/executor/response.h. */
 const FINISH_REASONS: readonly (FinishReason | undefined)[] = [
@@ -96,9 +102,10 @@ export function makeEventDecoder(sinks: ReadonlyMap<number, RequestSink>): OnEve
       logits: undefined,
     },
   };
-  return (numbers, numberCount, text, tokens, logprobs, logits, tensors) => {
-    const cursor = new EventCursor(sinks, reused, numbers, text, tokens, logprobs, logits, tensors);
-    while (cursor.at < numberCount) cursor.next();
+  return (numbers, numberCount, text, tokens, tokenCount, logprobs, logits, tensors) => {
+    const cursor = new EventCursor(sinks, reused, numbers, numberCount, text, tokens, logprobs, logits, tensors);
+    const isDone = arrivals.do(() => cursor.next());
+    if (!isDone) cursor.keep(tokenCount);
   };
 }
 
@@ -115,10 +122,13 @@ class EventCursor {
   at = 0;
   readonly #sinks: ReadonlyMap<number, RequestSink>;
   readonly #reused: Reused;
-  readonly #numbers: Float64Array;
+  #numbers: Float64Array;
+  #end: number;
+  /** Tokens of the run that `at` stands in. */
+  #runLeft = 0;
   readonly #text: string;
   #textAt = 0;
-  readonly #tokens: Int32Array;
+  #tokens: Int32Array;
   #tokensAt = 0;
   readonly #logprobs: Float64Array | undefined;
   #logprobsAt = 0;
@@ -131,6 +141,7 @@ class EventCursor {
     sinks: ReadonlyMap<number, RequestSink>,
     reused: Reused,
     numbers: Float64Array,
+    end: number,
     text: string,
     tokens: Int32Array,
     logprobs: Float64Array | undefined,
@@ -140,6 +151,7 @@ class EventCursor {
     this.#sinks = sinks;
     this.#reused = reused;
     this.#numbers = numbers;
+    this.#end = end;
     this.#text = text;
     this.#tokens = tokens;
     this.#logprobs = logprobs;
@@ -147,11 +159,30 @@ class EventCursor {
     this.#tensors = tensors;
   }
 
-  /** Hands out one event, or one run of tokens. */
-  next(): void {
-    const kind = this.#number();
-    if (kind === TOKENS) this.#tokenRun(this.#number());
-    else this.#event(kind, this.#sinks.get(this.#number()));
+  /** Hands out a run of tokens, or a few events; returns whether there are more. */
+  next(): boolean {
+    for (let i = 0; i < EVENTS_A_STEP && this.at < this.#end; i++) {
+      const kind = this.#runLeft > 0 ? TOKENS : this.#number();
+      if (kind !== TOKENS) {
+        this.#event(kind, this.#sinks.get(this.#number()));
+        continue;
+      }
+      if (this.#runLeft === 0) this.#runLeft = this.#number();
+      const count = Math.min(this.#runLeft, TOKENS_A_STEP);
+      this.#tokenRun(count);
+      this.#runLeft -= count;
+      break;
+    }
+    return this.at < this.#end;
+  }
+
+  /** Copies what the addon writes over in its next call. */
+  keep(tokenCount: number): void {
+    this.#numbers = this.#numbers.slice(this.at, this.#end);
+    this.#end -= this.at;
+    this.at = 0;
+    this.#tokens = this.#tokens.slice(this.#tokensAt, tokenCount);
+    this.#tokensAt = 0;
   }
 
   /** What a sink needs went cold since the last step. Looked up for all of a run before its use, it comes together. */

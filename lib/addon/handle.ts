@@ -8,18 +8,19 @@ export interface LLMHandle {
   readonly directory: object;
   /** Internal: EngineInfo's. */
   readonly executorReason: string | undefined;
+  /** Internal: the option it was loaded with. */
+  readonly maxQueueSize: number | undefined;
 }
 
-export const makeHandle = (sessionId: number, directory: object, executorReason: string | undefined): LLMHandle => ({
-  processId: process.pid,
-  sessionId,
-  directory,
-  executorReason,
-});
+export const makeHandle = (
+  sessionId: number,
+  directory: object,
+  loaded: Pick<LLMHandle, 'executorReason' | 'maxQueueSize'>,
+): LLMHandle => ({ processId: process.pid, sessionId, directory, ...loaded });
 
 /** @throws {LLMError} `ERR_INVALID_INPUT`. */
 export function readHandle(handle: unknown): Omit<LLMHandle, 'processId'> {
-  const { processId, sessionId, directory, executorReason } = Object(handle) as Partial<LLMHandle>;
+  const { processId, sessionId, directory, executorReason, maxQueueSize } = Object(handle) as Partial<LLMHandle>;
   if (
     typeof processId !== 'number' ||
     typeof sessionId !== 'number' ||
@@ -37,5 +38,5 @@ export function readHandle(handle: unknown): Omit<LLMHandle, 'processId'> {
       `The LLM handle is of process ${processId}; expected one of this process, ${process.pid}. Load the engine here with LLM.load().`,
     );
   }
-  return { sessionId, directory, executorReason };
+  return { sessionId, directory, executorReason, maxQueueSize };
 }

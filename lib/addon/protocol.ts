@@ -131,7 +131,7 @@ export interface NativeSession {
   /** Unique in the process; it works after close() too. */
   nextId(): number;
   submit(id: number, tokens: Int32Array, request: NativeRequest): void;
-  cancel(id: number): void;
+  cancel(ids: Float64Array): void;
   /** From now on events keep the event loop alive, as for a timer. */
   ref(): void;
   /** From now on they do not. */

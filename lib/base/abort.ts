@@ -1,3 +1,5 @@
+import { endings } from './turns.js';
+
 // One listener a signal, however many requests share it: Node warns at the eleventh.
 interface Waiting {
   readonly callbacks: Set<() => void>;
@@ -5,7 +7,7 @@ interface Waiting {
 }
 const waiting = new WeakMap<AbortSignal, Waiting>();
 
-/** Calls `onAbort` if the signal aborts. The function it returns takes it back, and the last one takes the listener off. */
+/** Calls `onAbort`, which must not throw, if the signal aborts: at once, or soon if many do. The function it returns takes it back, and the last one takes the listener off. */
 export function whenAborted(signal: AbortSignal, onAbort: () => void): () => void {
   const { callbacks, listener } = waiting.get(signal) ?? listen(signal);
   callbacks.add(onAbort);
@@ -19,7 +21,12 @@ export function whenAborted(signal: AbortSignal, onAbort: () => void): () => voi
 function listen(signal: AbortSignal): Waiting {
   const callbacks = new Set<() => void>();
   const listener = (): void => {
-    for (const callback of callbacks) callback();
+    const each = callbacks.values();
+    endings.do(() => {
+      const { done, value } = each.next();
+      value?.();
+      return !done;
+    });
   };
   const entry = { callbacks, listener };
   waiting.set(signal, entry);

@@ -77,7 +77,7 @@ export interface LoadOptions {
   maxNumTokens?: number | undefined;
   /** Maximum length of a sequence in tokens, prompt and output; from 2 to the engine's. Default: the engine's `max_seq_len`. */
   maxSeqLen?: number | undefined;
-  /** Maximum number of requests waiting to run; any more fail with `ERR_QUEUE_FULL`. Default: no limit. */
+  /** Maximum number of requests waiting to run; any more fail with `ERR_QUEUE_FULL`, before their text is encoded. Default: no limit. */
   maxQueueSize?: number | undefined;
   /** Maximum `beamWidth` of a request; at most the engine's. Default: the engine's. */
   maxBeamWidth?: number | undefined;

@@ -1,4 +1,5 @@
 import { LLMError } from '../base/errors.js';
+import { endings } from '../base/turns.js';
 import type { Chunk, Result } from '../base/types.js';
 import type { Outcome } from './outcome.js';
 import type { RunningRequest, Step } from './running-request.js';
@@ -23,7 +24,12 @@ export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
 const DONE: Step = { done: true, value: undefined };
 
 // A request is known to its engine, so it would run on for a reader that is gone.
-const dropped = new FinalizationRegistry<RunningRequest>((request) => request.cancel());
+const dropped = new FinalizationRegistry<RunningRequest>((request) => {
+  endings.do(() => {
+    request.cancel();
+    return false;
+  });
+});
 
 /** The request has ended. Watched on, it would be held, and with it whatever its error or result leads to: its Generation too. */
 export function stopWatching(request: RunningRequest): void {

@@ -5,6 +5,7 @@ import type { RequestOptions } from '../options/generate.js';
 import { isTokenId } from '../options/token-lists.js';
 import type { ChatTemplateOptions } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import type { PendingPrompt } from './submission-queue.js';
 
 const EXPECTED = "expected a string, { tokens } or { messages: [{ role: 'user', content: '...' }] }";
 
@@ -20,37 +21,56 @@ type ChatInput = { messages: readonly ChatMessage[] } & ChatTemplateOptions;
 /** What a prompt is read by. */
 interface PromptContext {
   readonly tokenizer: () => Tokenizer;
-  /** What the executor can take, the output included. */
+  /** What the executor can take, the output included; encoding a text of more may fail early. */
   readonly maxTokens: number;
 }
 
+/** In UTF-16 units: a prompt of at most so much text keeps its place among the others of that kind. */
+export const SHORT_TEXT = 4096;
+
 /**
- * The tokens of a request, copied, so that the caller may change its input at once. Text is encoded off the event loop.
+ * The tokens of a request, copied, so that the caller may change its input at once; a text is yet to be encoded.
  * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_PROMPT_TOO_LONG`, `ERR_CHAT_TEMPLATE`, and what `tokenizer` throws.
  */
 export function readPrompt(
   input: unknown,
   options: RequestOptions,
   { tokenizer, maxTokens }: PromptContext,
-): Prompt | Promise<Prompt> {
-  const tokens = readInput(input, options, { tokenizer, maxTokens });
+): Prompt | PendingPrompt<Prompt> {
+  const read = readInput(input, options, { tokenizer, maxTokens });
   const { badTokens, badWords } = options;
-  if (tokens instanceof Int32Array && badWords.length === 0) return { tokens, badTokens };
+  if (read instanceof Int32Array && badWords.length === 0) return { tokens: read, badTokens };
   // A word has one run of tokens at the start of a text and another behind a space.
   const words = badWords.flatMap((word) => [word, ` ${word}`]);
-  const encodedWords = words.map((word) => tokenizer().encode(word, { addSpecialTokens: false }));
-  return Promise.all([tokens, Promise.all(encodedWords)]).then(([encoded, runs]) => ({
-    tokens: encoded,
-    badTokens: [...badTokens, ...runs.filter((run) => run.length > 0)],
-  }));
+  let size = 0;
+  for (const word of words) size += word.length;
+  if (!(read instanceof Int32Array)) size += read.text.length;
+  const encoder = tokenizer();
+  const encode = async (signal: AbortSignal | undefined): Promise<Prompt> => {
+    const bounds = { signal, maxTokens };
+    const [tokens, ...runs] = await Promise.all([
+      read instanceof Int32Array
+        ? read
+        : encoder.encode(read.text, { addSpecialTokens: read.addSpecialTokens, ...bounds }),
+      ...words.map((word) => encoder.encode(word, { addSpecialTokens: false, ...bounds })),
+    ]);
+    return { tokens, badTokens: [...badTokens, ...runs.filter((run) => run.length > 0)] };
+  };
+  return { encode, isShort: size <= SHORT_TEXT };
+}
+
+/** A text and how it becomes tokens. */
+interface PromptText {
+  readonly text: string;
+  readonly addSpecialTokens: boolean;
 }
 
 function readInput(
   input: unknown,
   { addSpecialTokens }: RequestOptions,
   { tokenizer, maxTokens }: PromptContext,
-): Int32Array | Promise<Int32Array> {
-  if (typeof input === 'string') return tokenizer().encode(input, { addSpecialTokens });
+): Int32Array | PromptText {
+  if (typeof input === 'string') return { text: input, addSpecialTokens };
   if (typeof input !== 'object' || input === null) {
     throw new LLMError('ERR_INVALID_INPUT', `The input is ${show(input)}; ${EXPECTED}.`);
   }
@@ -62,7 +82,7 @@ function readInput(
   if (fields.includes('messages')) {
     refuseOthers(fields, ['messages', 'tools', 'addGenerationPrompt', 'templateVars']);
     const { messages, ...options } = readable(() => ({ ...(input as ChatInput) }));
-    return tokenizer().encodeChat(messages, options);
+    return { text: tokenizer().applyChatTemplate(messages, options), addSpecialTokens: false }; // the template has them
   }
   throw new LLMError('ERR_INVALID_INPUT', `The input is an object without tokens or messages; ${EXPECTED}.`);
 }

@@ -4,6 +4,7 @@ import type { NativeSession } from '../addon/protocol.js';
 import { whenAborted } from '../base/abort.js';
 import { LLMError } from '../base/errors.js';
 import type { GenerationDefaults } from '../base/generation-defaults.js';
+import { endings } from '../base/turns.js';
 import type { Result } from '../base/types.js';
 import { type Capabilities, requireCapabilities } from '../options/capabilities.js';
 import { type RequestOptions, readGenerateOptions } from '../options/generate.js';
@@ -13,7 +14,7 @@ import { requestStarted } from './diagnostics.js';
 import { type Generation, RequestGeneration, stopWatching } from './generation.js';
 import { type Prompt, readPrompt } from './input.js';
 import { logitsLimit, RunningRequest } from './running-request.js';
-import { SubmissionQueue } from './submission-queue.js';
+import { type PendingPrompt, SubmissionQueue } from './submission-queue.js';
 
 /** What requests need of the engine directory. */
 interface EngineFacts {
@@ -30,6 +31,10 @@ export interface RequestContext {
   readonly executor: string;
   readonly capabilities: Capabilities;
   readonly maxSeqLen: number;
+  /** Undefined: any number may wait. */
+  readonly maxQueueSize: number | undefined;
+  /** Sequences that run at once, at most. */
+  readonly maxRunning: number;
   /** Columns of logits. */
   readonly vocabSize: number;
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING`. */
@@ -43,6 +48,8 @@ export class Requests {
   readonly #sinks: Map<number, RequestSink>;
   readonly #submissions = new SubmissionQueue<Prompt>();
   readonly #running = new Set<RunningRequest>();
+  /** Ids that the executor does not know of yet to have ended for their readers. */
+  readonly #cancelled: number[] = [];
   #onIdle: (() => void) | undefined;
   #closed = false;
 
@@ -57,6 +64,7 @@ export class Requests {
     let ignoreSignal: (() => void) | undefined;
     let timer: NodeJS.Timeout | undefined;
     let queueTimer: NodeJS.Timeout | undefined;
+    let leaveQueue: (() => void) | undefined;
     const answer = 'options' in draft ? draft.options : NO_ANSWER;
     const request = new RunningRequest(draft.id, answer, (token) => this.#tokenText(token), {
       onStart: () => clearTimeout(queueTimer),
@@ -64,6 +72,7 @@ export class Requests {
         ignoreSignal?.();
         clearTimeout(timer);
         clearTimeout(queueTimer);
+        leaveQueue?.();
         stopWatching(request);
         this.#forget(request);
       },
@@ -83,11 +92,12 @@ export class Requests {
       return generation;
     }
     if (signal) ignoreSignal = whenAborted(signal, () => request.abort(signal.reason));
-    if (timeoutMs !== undefined) timer = setTimeout(() => request.timeOut(), timeoutMs);
+    if (timeoutMs !== undefined) timer = setTimeout(endLater, timeoutMs, () => request.timeOut());
     if (queueTimeoutMs !== undefined) {
-      queueTimer = setTimeout(() => request.fail(() => queueTimeout(request.id, queueTimeoutMs)), queueTimeoutMs);
+      const fail = (): void => request.fail(() => queueTimeout(request.id, queueTimeoutMs));
+      queueTimer = setTimeout(endLater, queueTimeoutMs, fail);
     }
-    this.#submissions.add(draft.prompt, {
+    leaveQueue = this.#submissions.add(draft.prompt, {
       submit: (prompt) => this.#submit(request, prompt, draft.options),
       fail: (error) => request.fail((partial) => sameError(error, request.id, partial)),
     });
@@ -108,9 +118,15 @@ export class Requests {
     }
     const message =
       'The LLM was closed before this request ended. Await running requests before close(), or set drainMs.';
-    for (const request of this.#running) {
-      request.fail((partial) => new LLMError('ERR_CLOSED', message, { requestId: request.id, partial }));
-    }
+    const running = this.#running.values();
+    await new Promise<void>((resolve) => {
+      endings.do(() => {
+        const { done, value: request } = running.next();
+        request?.fail((partial) => new LLMError('ERR_CLOSED', message, { requestId: request.id, partial }));
+        if (done) resolve();
+        return !done;
+      });
+    });
   }
 
   #draft(input: unknown, options: unknown): Draft {
@@ -120,6 +136,8 @@ export class Requests {
       const message = 'This LLM is closed. Load the engine again with LLM.load().';
       return { id, error: new LLMError('ERR_CLOSED', message, { requestId: id }) };
     }
+    const { maxQueueSize = Number.POSITIVE_INFINITY, maxRunning } = this.#context;
+    if (this.#running.size >= maxQueueSize + maxRunning) return { id, error: queueFull(id, maxQueueSize) };
     try {
       const checked = readGenerateOptions(options, directory.generation);
       requireCapabilities(checked, capabilities, executor);
@@ -142,6 +160,7 @@ export class Requests {
       request.fail((partial) => logitsLimit(contextLogitsBytes, maxLogitsBytes, { requestId: request.id, partial }));
       return;
     }
+    this.cancelSome();
     request.submitted(tokens);
     this.#sinks.set(request.id, request);
     if (this.#sinks.size === 1) this.#context.session.ref();
@@ -181,6 +200,16 @@ export class Requests {
     }
   }
 
+  /**
+   * Tells the executor which requests have ended for their readers: many at a time, because its steps wait meanwhile. Called
+   * before what they could be in the way of. Returns whether there are more.
+   */
+  cancelSome(): boolean {
+    if (this.#cancelled.length === 0) return false;
+    this.#context.session.cancel(Float64Array.from(this.#cancelled.splice(-CANCELS_A_CALL)));
+    return this.#cancelled.length > 0;
+  }
+
   #tokenText(token: number): string {
     const { directory, tokenizer } = this.#context;
     return directory.tokenizerPath === undefined ? '' : tokenizer().tokenText(token);
@@ -190,7 +219,7 @@ export class Requests {
   #forget(request: RunningRequest): void {
     this.#running.delete(request);
     if (this.#sinks.delete(request.id)) {
-      this.#context.session.cancel(request.id);
+      if (this.#cancelled.push(request.id) === 1) setImmediate(() => endings.do(() => this.cancelSome()));
       if (this.#sinks.size === 0) this.#context.session.unref();
     }
     if (this.#running.size === 0) this.#onIdle?.();
@@ -199,8 +228,17 @@ export class Requests {
 
 /** A request before it has its tokens. */
 type Draft =
-  | { readonly id: number; readonly options: RequestOptions; readonly prompt: Prompt | Promise<Prompt> }
+  | { readonly id: number; readonly options: RequestOptions; readonly prompt: Prompt | PendingPrompt<Prompt> }
   | { readonly id: number; readonly error: LLMError };
+
+const CANCELS_A_CALL = 512;
+
+const endLater = (end: () => void): void => {
+  endings.do(() => {
+    end();
+    return false;
+  });
+};
 
 /** Of a request that never was one. */
 const NO_ANSWER = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [], maxLogitsBytes: 0 };
@@ -210,6 +248,14 @@ const fromUser = (error: unknown, requestId: number): LLMError =>
 
 const sameError = (cause: LLMError, requestId: number, partial?: Result): LLMError =>
   new LLMError(cause.code, cause.message, { option: cause.option, requestId, partial, cause });
+
+/** The executor would say so too, but not before the prompt is encoded. */
+const queueFull = (requestId: number, maxQueueSize: number): LLMError =>
+  new LLMError(
+    'ERR_QUEUE_FULL',
+    `${maxQueueSize + 1} requests would wait; expected at most maxQueueSize, ${maxQueueSize}. Try again later, or raise maxQueueSize.`,
+    { option: 'maxQueueSize', requestId },
+  );
 
 const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>
   new LLMError(

@@ -106,6 +106,7 @@ void EventEncoder::Send(Napi::Env env, const Napi::Function& on_events, Events* 
       Napi::Number::New(env, static_cast<double>(events->numbers.size())),
       ToJavaScript(env, events->text),
       tokens_.Fill(env, events->tokens),
+      Napi::Number::New(env, static_cast<double>(events->tokens.size())),
       events->logprobs.empty() ? none : ToJavaScript(env, events->logprobs),
       events->logits.empty() ? none : ToJavaScript(env, events->logits),
       events->tensors.empty() ? none : ToJavaScript(env, events->tensors),

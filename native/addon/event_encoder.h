@@ -14,8 +14,9 @@ namespace addon {
 
 class EventEncoder {
  public:
-  // Calls onEvents(numbers, numberCount, text, tokens, logprobs, logits, tensors). `numbers` and `tokens` are the same two
-  // arrays at every call while they are large enough; their contents are valid during the call. Clears the events.
+  // Calls onEvents(numbers, numberCount, text, tokens, tokenCount, logprobs, logits, tensors). `numbers` and `tokens` are
+  // the same two arrays at every call while they are large enough; their contents are valid during the call. Clears the
+  // events.
   void Send(Napi::Env env, const Napi::Function& on_events, Events* events);
 
  private:

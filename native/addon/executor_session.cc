@@ -77,16 +77,20 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   ThrowOnFailure(code, error);
 }
 
-void ExecutorSession::Cancel(uint64_t id) {
+void ExecutorSession::Cancel(const std::vector<uint64_t>& ids) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) return;
+  std::vector<uint64_t> known;
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
-    const auto route = routes_.find(id);
-    if (route == routes_.end()) return;
-    route->second.sink.reset();
+    for (const uint64_t id : ids) {
+      const auto route = routes_.find(id);
+      if (route == routes_.end()) continue;
+      route->second.sink.reset();
+      known.push_back(id);
+    }
   }
-  CancelInExecutor({id});
+  CancelInExecutor(known);
 }
 
 void ExecutorSession::CancelAll(const EnvironmentSink* sink) {
@@ -106,9 +110,13 @@ void ExecutorSession::CancelAll(const EnvironmentSink* sink) {
 
 // A failure is not reported: either the executor has failed, which its rows and the next wait tell, or the id has ended.
 void ExecutorSession::CancelInExecutor(const std::vector<uint64_t>& ids) {
-  if (ids.empty()) return;
-  ExecutorError error = EmptyError();
-  table_->cancel(executor_, ids.data(), static_cast<uint32_t>(ids.size()), &error);
+  // The executor has its lock for one call, in which its steps and a submit wait.
+  constexpr size_t kMostAtOnce = 1024;
+  for (size_t first = 0; first < ids.size(); first += kMostAtOnce) {
+    ExecutorError error = EmptyError();
+    const size_t count = std::min(ids.size() - first, kMostAtOnce);
+    table_->cancel(executor_, ids.data() + first, static_cast<uint32_t>(count), &error);
+  }
 }
 
 void ExecutorSession::Stats(ExecutorStats* stats) {

@@ -67,8 +67,8 @@ class ExecutorSession {
   // Registers the request, then submits it: no row comes before its reader. Throws executor::Failure.
   void Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
               text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink);
-  // The reader is done with this request: nothing more is posted for it, and the executor is asked to end it.
-  void Cancel(uint64_t id);
+  // The readers are done with these requests: nothing more is posted for them, and the executor is asked to end them.
+  void Cancel(const std::vector<uint64_t>& ids);
   // The same for all requests of an environment.
   void CancelAll(const EnvironmentSink* sink);
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "native/addon/failure.h"
 #include "native/addon/request_reader.h"
@@ -13,6 +14,13 @@ namespace {
 
 // For a session that was not closed explicitly.
 constexpr auto kCloseDeadline = std::chrono::seconds(5);
+
+// Many requests may be left, so where the event loop goes on this runs on another thread.
+void CancelAndRelease(std::shared_ptr<ExecutorSession> session, const EnvironmentSink* sink,
+                      std::chrono::milliseconds deadline) {
+  session->CancelAll(sink);
+  Release(std::move(session), deadline);
+}
 
 std::chrono::milliseconds Milliseconds(const Napi::Value& value) {
   return std::chrono::milliseconds(value.As<Napi::Number>().Int64Value());
@@ -56,21 +64,23 @@ SessionBinding::~SessionBinding() {
   napi_remove_env_cleanup_hook(Env(), EnvironmentEnds, this);
   // Garbage collection must not wait for an executor.
   if (session != nullptr) {
-    std::thread([last = std::move(session)]() mutable { Release(std::move(last), kCloseDeadline); }).detach();
+    std::thread([last = std::move(session), sink = sink_]() mutable {
+      CancelAndRelease(std::move(last), sink.get(), kCloseDeadline);
+    }).detach();
   }
 }
 
 // A worker that ends, or a natural exit: the last environment to leave closes the session, here and now.
 void SessionBinding::EnvironmentEnds(void* binding) {
-  std::shared_ptr<ExecutorSession> session = static_cast<SessionBinding*>(binding)->Leave();
-  if (session != nullptr) Release(std::move(session), kCloseDeadline);
+  auto* const self = static_cast<SessionBinding*>(binding);
+  std::shared_ptr<ExecutorSession> session = self->Leave();
+  if (session != nullptr) CancelAndRelease(std::move(session), self->sink_.get(), kCloseDeadline);
 }
 
 std::shared_ptr<ExecutorSession> SessionBinding::Leave() {
   if (session_ == nullptr) return nullptr;
   queue_->Close();
   sink_->Close();
-  session_->CancelAll(sink_.get());
   return std::exchange(session_, nullptr);
 }
 
@@ -94,8 +104,13 @@ void SessionBinding::Submit(const Napi::CallbackInfo& info) {
   });
 }
 
+// cancel(ids)
 void SessionBinding::Cancel(const Napi::CallbackInfo& info) {
-  if (session_ != nullptr) session_->Cancel(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+  Guarded(info.Env(), [&] {
+    if (session_ == nullptr) return;
+    const auto ids = info[0].As<Napi::Float64Array>();
+    session_->Cancel(std::vector<uint64_t>(ids.Data(), ids.Data() + ids.ElementLength()));
+  });
 }
 
 void SessionBinding::RefLoop(const Napi::CallbackInfo& info) { queue_->Ref(info.Env()); }
@@ -172,8 +187,9 @@ Napi::Value SessionBinding::Close(const Napi::CallbackInfo& info) {
   }
   const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
   std::shared_ptr<EventLoopQueue> queue = EventLoopQueue::Open(env, nothing, "node-tensorrt-llm close");
-  std::thread([session = std::move(session), queue, deferred, deadline = Milliseconds(info[0])]() mutable {
-    Release(std::move(session), deadline);
+  std::thread([session = std::move(session), sink = sink_, queue, deferred,
+               deadline = Milliseconds(info[0])]() mutable {
+    CancelAndRelease(std::move(session), sink.get(), deadline);
     queue->Post([queue, deferred](Napi::Env loop_env, Napi::Function) {
       deferred.Resolve(loop_env.Undefined());
       queue->Close();
@@ -189,7 +205,7 @@ void SessionBinding::CloseNow(const Napi::CallbackInfo& info) {
   if (session == nullptr) return;
   const auto deadline = Milliseconds(info[0]);
   if (info[1].As<Napi::String>().Utf8Value() == "process") session->Close(deadline);
-  Release(std::move(session), deadline);
+  CancelAndRelease(std::move(session), sink_.get(), deadline);
 }
 
 }  // namespace addon

@@ -35,7 +35,7 @@ class SessionBinding : public Napi::ObjectWrap<SessionBinding> {
 
   static void EnvironmentEnds(void* binding);
   ExecutorSession& session();
-  // Ends this environment's part in the session: its requests are cancelled and it gets no more events.
+  // This environment gets no more events. Who takes the session cancels the requests that it still has.
   std::shared_ptr<ExecutorSession> Leave();
 
   std::shared_ptr<ExecutorSession> session_;  // null once closed

@@ -46,8 +46,8 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
         return ReadEngineConfig(config.engine_dir);
       }()),
       limits_(ResolveLimits(config, engine_, device.defaults)),
-      batch_builder_(engine_.model.vocab_size),
-      reading_(engine_.model.vocab_size) {
+      reading_(engine_.model.vocab_size),
+      batch_builder_(engine_.model.vocab_size) {
   std::optional<std::string> weights_file;
   if (!(config.set & CONFIG_LOAD_FORMAT) || config.load_format == LOAD_FORMAT_AUTO)
     weights_file = std::string(config.engine_dir) + "/rank0.safetensors";
@@ -155,12 +155,14 @@ void EmbeddedExecutor::Cancel(const uint64_t* ids, uint32_t count) {
 }
 
 const ExecutorBatch* EmbeddedExecutor::Wait(std::chrono::milliseconds timeout) {
-  Lock lock(mutex_);
-  reading_.Clear();
-  rows_.wait_for(lock, timeout, [&] { return !batch_builder_.empty() || interrupted_ || failure_; });
-  if (batch_builder_.empty() && failure_ && !interrupted_) throw Failure(EXECUTOR_FAILED, *failure_);
-  interrupted_ = false;
-  std::swap(batch_builder_, reading_);
+  reading_.Clear();  // the reader's own, so nobody waits while many rows are freed
+  {
+    Lock lock(mutex_);
+    rows_.wait_for(lock, timeout, [&] { return !batch_builder_.empty() || interrupted_ || failure_; });
+    if (batch_builder_.empty() && failure_ && !interrupted_) throw Failure(EXECUTOR_FAILED, *failure_);
+    interrupted_ = false;
+    std::swap(batch_builder_, reading_);
+  }
   return reading_.Batch();
 }
 

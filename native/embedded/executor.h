@@ -84,6 +84,7 @@ class EmbeddedExecutor {
   std::unique_ptr<ModelRunner> runner_;  // used by the step thread alone
   std::deque<StepInFlight> in_flight_;   // likewise; oldest first
   std::atomic<bool> stopping_{false};
+  executor::BatchBuilder reading_;  // what the last wait gave; used by the thread in wait alone
 
   std::mutex mutex_;                 // of everything below
   std::condition_variable work_;     // the step thread sleeps on it
@@ -93,7 +94,6 @@ class EmbeddedExecutor {
   std::optional<Scheduler> scheduler_;
   std::vector<std::shared_ptr<Request>> ending_;  // cancelled or failed while a step ran that they may be part of
   executor::BatchBuilder batch_builder_;
-  executor::BatchBuilder reading_;  // what the last wait gave
   Statistics statistics_;
   bool interrupted_ = false;
   bool thread_ended_ = false;

@@ -18,8 +18,10 @@ Scheduler::Scheduler(SchedulerLimits limits, BlockPool blocks) : limits_(limits)
 }
 
 void Scheduler::Remove(Sequence* sequence) {
-  running_.erase(std::remove(running_.begin(), running_.end(), sequence), running_.end());
-  waiting_.erase(std::remove(waiting_.begin(), waiting_.end(), sequence), waiting_.end());
+  if (sequence->waits_at)
+    waiting_.erase(*std::exchange(sequence->waits_at, std::nullopt));
+  else
+    running_.erase(std::remove(running_.begin(), running_.end(), sequence), running_.end());
   blocks_.Free(&sequence->block_table);
   GiveSlotBack(sequence);
 }
@@ -49,7 +51,7 @@ Step Scheduler::PlanStep() {
     slots -= next->forks.size() + 1;
     TakeSlot(next);
     running_.push_back(next);
-    waiting_.pop_front();
+    waiting_.erase(*std::exchange(next->waits_at, std::nullopt));
     schedule(next);
   }
   for (const StepEntry& entry : step.entries)
@@ -86,7 +88,7 @@ void Scheduler::PreemptYoungest() {
   blocks_.Free(&youngest->block_table);
   GiveSlotBack(youngest);
   youngest->computed_tokens = 0;
-  waiting_.push_front(youngest);
+  youngest->waits_at = waiting_.insert(waiting_.begin(), youngest);
   ++preemptions_;
 }
 

@@ -4,8 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <limits>
+#include <list>
+#include <optional>
 #include <vector>
 
 #include "native/embedded/kv_blocks.h"
@@ -24,6 +25,7 @@ struct Sequence {
   int slot = kNoSlot;            // while it runs: a number of its own, below max_sequences
   size_t max_length = std::numeric_limits<size_t>::max();  // tokens, at which it ends
   bool planned_ahead = true;                               // its next step may be planned while tokens are pending
+  std::optional<std::list<Sequence*>::iterator> waits_at;  // while it waits: its place, which the scheduler keeps
 
   size_t length() const { return tokens.size() + pending_tokens; }
   size_t tokens_to_compute() const { return length() - computed_tokens; }
@@ -67,8 +69,8 @@ class Scheduler {
 
   // The sequence may never outgrow the whole cache, nor it and its forks max_sequences: then no step is empty while one
   // is left that has no pending token.
-  void Add(Sequence* sequence) { waiting_.push_back(sequence); }
-  // Gives its blocks back, wherever it is.
+  void Add(Sequence* sequence) { sequence->waits_at = waiting_.insert(waiting_.end(), sequence); }
+  // Gives its blocks back, wherever it is. One that waits costs the same however many others do.
   void Remove(Sequence* sequence);
   // A step is one token for each sequence in decode and a chunk of the prompt for those in prefill. When blocks run out
   // the youngest gives its blocks back, waits, and is computed again later, sharing nothing.
@@ -77,7 +79,7 @@ class Scheduler {
   // Of max_sequences: those of the running sequences and those kept for their forks.
   size_t TakenSlots() const;
   const std::vector<Sequence*>& running() const { return running_; }
-  const std::deque<Sequence*>& waiting() const { return waiting_; }
+  const std::list<Sequence*>& waiting() const { return waiting_; }
   const BlockPool& blocks() const { return blocks_; }
   uint64_t preemptions() const { return preemptions_; }
 
@@ -92,7 +94,7 @@ class Scheduler {
   BlockPool blocks_;
   std::vector<int> free_slots_;
   std::vector<Sequence*> running_;  // oldest first, sequences of one fork side by side
-  std::deque<Sequence*> waiting_;
+  std::list<Sequence*> waiting_;
   uint64_t preemptions_ = 0;
 };
 

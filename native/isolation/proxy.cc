@@ -128,20 +128,17 @@ void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
 }
 
 void Proxy::Cancel(const uint64_t* ids, uint32_t count) {
+  const std::unordered_set<uint64_t> cancelled(ids, ids + count);
   std::vector<uint64_t> running;
   std::vector<uint64_t> waited;
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (uint32_t i = 0; i < count; ++i) {
-    if (running_.count(ids[i]) > 0) {
-      running.push_back(ids[i]);
-      continue;
-    }
-    const auto found = std::find_if(waiting_.begin(), waiting_.end(),
-                                    [id = ids[i]](const Waiting& waiting) { return waiting.id == id; });
-    if (found == waiting_.end()) continue;
-    waiting_.erase(found);
-    waited.push_back(ids[i]);
-  }
+  for (const uint64_t id : cancelled)
+    if (running_.count(id) > 0) running.push_back(id);
+  // One pass, however many of those that wait are cancelled.
+  const auto kept = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                          [&](const Waiting& waiting) { return cancelled.count(waiting.id) == 0; });
+  for (auto each = kept; each != waiting_.end(); ++each) waited.push_back(each->id);
+  waiting_.erase(kept, waiting_.end());
   if (!running.empty()) {
     const IdList list = {running.data(), static_cast<uint32_t>(running.size())};
     outgoing_.push_back(Encode(MessageType::kCancel, list));

@@ -198,7 +198,7 @@ void TensorRtLlmExecutor::Cancel(const uint64_t* ids, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) {
     Pending* const pending = ids_.Find(ids[i]);
     if (pending == nullptr) continue;
-    pending->cancelled = true;
+    ids_.Cancel(pending);
     CancelInLibrary(*pending);
   }
 }
@@ -364,7 +364,7 @@ void TensorRtLlmExecutor::Shutdown(milliseconds deadline) {
     const Lock lock(mutex_);
     closing_ = true;
     ids_.ForEach([&](Pending* pending) {
-      pending->cancelled = true;
+      ids_.Cancel(pending);
       CancelInLibrary(*pending);
     });
   }

@@ -1,6 +1,5 @@
 #include "native/tensorrt_llm/ids.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -25,11 +24,6 @@ Pending* Ids::FindLibraryId(uint64_t library_id) {
   return library_id - first_id < pending->library_ids ? pending : nullptr;
 }
 
-size_t Ids::CountQueued() const {
-  return static_cast<size_t>(
-      std::count_if(waiting_.begin(), waiting_.end(), [](const auto& entry) { return !entry.second->cancelled; }));
-}
-
 size_t Ids::CountQueuedWith(const std::vector<Pending>& more) const {
   size_t queued = CountQueued(), free_places = waiting_.empty() ? free_places_ : 0;
   for (const Pending& pending : more) {
@@ -48,11 +42,23 @@ void Ids::Add(Pending pending) {
   Pending& added = by_id_.insert_or_assign(id, std::move(pending)).first->second;
   by_library_id_[added.library_id] = &added;
   waiting_[added.library_id] = &added;
+  if (!added.cancelled) ++queued_;
   GivePlaces();
 }
 
+void Ids::Cancel(Pending* pending) {
+  if (std::exchange(pending->cancelled, true)) return;
+  if (waiting_.count(pending->library_id) > 0) --queued_;
+}
+
+bool Ids::StopWaiting(const Pending& pending) {
+  if (waiting_.erase(pending.library_id) == 0) return false;
+  if (!pending.cancelled) --queued_;
+  return true;
+}
+
 void Ids::Remove(const Pending* pending) {
-  if (waiting_.erase(pending->library_id) == 0) free_places_ += pending->library_ids;
+  if (!StopWaiting(*pending)) free_places_ += pending->library_ids;
   by_library_id_.erase(pending->library_id);
   by_id_.erase(pending->id);
   GivePlaces();
@@ -67,7 +73,7 @@ void Ids::GivePlaces() {
     Pending* const next = waiting_.begin()->second;
     next->placed = Pending::Clock::now();
     free_places_ -= next->library_ids;
-    waiting_.erase(waiting_.begin());
+    StopWaiting(*next);
   }
 }
 

@@ -22,7 +22,7 @@ class Ids {
   size_t size() const { return by_id_.size(); }
   size_t active() const { return by_id_.size() - waiting_.size(); }
   // Requests that wait for a place, the cancelled left out: TensorRT-LLM keeps those in its queue too.
-  size_t CountQueued() const;
+  size_t CountQueued() const { return queued_; }
   // The same if these came too.
   size_t CountQueuedWith(const std::vector<Pending>& more) const;
   // Null: none runs under this id.
@@ -32,6 +32,8 @@ class Ids {
   Pending* FindFor(const tle::Response& response);
   Pending* FindLibraryId(uint64_t library_id);
   void Add(Pending pending);
+  // Marks it; it still ends by its last response.
+  void Cancel(Pending* pending);
   void Remove(const Pending* pending);
   void Clear();
   template <typename Visit>
@@ -41,10 +43,13 @@ class Ids {
 
  private:
   void GivePlaces();
+  // Takes it out of those that wait. Returns whether it was one.
+  bool StopWaiting(const Pending& pending);
 
   std::unordered_map<uint64_t, Pending> by_id_;  // pointers to its values stay
   std::map<uint64_t, Pending*> by_library_id_;
   std::map<uint64_t, Pending*> waiting_;  // for a place, by its ids: in the order they came
+  size_t queued_ = 0;                     // of them, those that are not cancelled
   size_t free_places_;
 };
 

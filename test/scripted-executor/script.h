@@ -18,7 +18,8 @@ struct Script {
   bool unknown_rows = false;     // every step has a row of a request that never was
   bool deaf = false;             // cancel does nothing
   bool endless_logits = false;   // the first row of a request has logits that no memory can hold
-  bool tell = false;  // a line of LOG_DEBUG with the config, and one with each request, as tell.h writes them
+  // A line of LOG_DEBUG with the config, and one with each request, as tell.h writes them; one with each cancel: of how many.
+  bool tell = false;
   uint64_t capabilities = 1 << 12;  // CAN_SEVERAL_SEQUENCES
   bool log = false;                 // a line of each level at the start of create, and one of LOG_INFO in destroy
   std::string throw_in;             // the table function that throws, by its name in ExecutorTable

@@ -217,6 +217,7 @@ class ScriptedExecutor {
 
   void Cancel(const uint64_t* ids, uint32_t count) {
     Enter("cancel");
+    if (script_.tell && on_log_ != nullptr) on_log_(context_, LOG_DEBUG, ("cancel " + std::to_string(count)).c_str());
     const std::lock_guard<std::mutex> lock(mutex_);
     for (uint32_t i = 0; i < count && !script_.deaf; ++i) {
       if (const auto found = requests_.find(ids[i]); found != requests_.end()) found->second.cancelled = true;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { makeEventDecoder, type RequestSink } from '#lib/addon/events.js';
+import { endings } from '#lib/base/turns.js';
 
 // The layout is that of native/addon/events.h.
 const TEXT = 0;
@@ -52,6 +54,7 @@ test('one call is taken apart by request, with text cut by UTF-16 length', () =>
     numbers.length,
     '😀ax好ofullmaxQueueSizeno',
     Int32Array.of(5, 6, 7, 8, 9),
+    5,
     undefined,
     undefined,
     undefined,
@@ -82,6 +85,7 @@ test('log-probabilities and logits go with the part they belong to, also where n
     numbers.length,
     '',
     Int32Array.of(1, 2, 3),
+    3,
     Float64Array.from(logprobs),
     logits,
     undefined,
@@ -124,7 +128,7 @@ test('tensors go with the request and output they are of, also where nobody list
     shape: [2],
     dataType,
   }));
-  onEvents(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), undefined, undefined, tensors);
+  onEvents(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), 0, undefined, undefined, tensors);
   const expected = { data: new Uint16Array(2), shape: [2] };
   const given = [
     { ...expected, name: 't2', dataType: 'bfloat16' },
@@ -142,7 +146,7 @@ test('a run of tokens goes to its requests one by one, between other events', ()
     ...[TOKENS, 2, 1, 1, 2, 1],
     ...[END, 1],
   ];
-  onEvents(Float64Array.from(numbers), numbers.length, '😀xabc', Int32Array.of(5, 6, 7, 8, 9, 4), ...none);
+  onEvents(Float64Array.from(numbers), numbers.length, '😀xabc', Int32Array.of(5, 6, 7, 8, 9, 4), 6, ...none);
   assert.deepEqual(log, [
     ['1', 5, '😀'],
     ['2', 7, ''],
@@ -151,4 +155,52 @@ test('a run of tokens goes to its requests one by one, between other events', ()
     ['2', 4, 'c'],
     ['1', 'end'],
   ]);
+});
+
+test('what a turn of the event loop has no time for comes later, in order, and the arrays may be written over', async () => {
+  await setImmediate();
+  const log: unknown[] = [];
+  const onEvents = makeEventDecoder(new Map([1, 2].map((id) => [id, recorder(log, `${id}`)])));
+  const end = performance.now() + 12;
+  endings.do(() => performance.now() < end);
+  const numbers = Float64Array.of(TOKENS, 2, 1, 1, 2, 1, END, 1);
+  const tokens = Int32Array.of(5, 6);
+  onEvents(numbers, 8, 'ab', tokens, 2, ...none);
+  numbers.set([TOKENS, 1, 2, 1, END, 2]);
+  tokens[0] = 7;
+  onEvents(numbers, 6, 'c', tokens, 1, ...none);
+  numbers.fill(0);
+  tokens.fill(0);
+  assert.deepEqual(log, []);
+  while (log.length < 5) await setImmediate();
+  assert.deepEqual(log, [
+    ['1', 5, 'a'],
+    ['2', 6, 'b'],
+    ['1', 'end'],
+    ['2', 7, 'c'],
+    ['2', 'end'],
+  ]);
+});
+
+test('a run of very many tokens is handed out over several turns', async () => {
+  await setImmediate();
+  const COUNT = 3000;
+  let seen = 0;
+  const onToken = (token: number): void => {
+    assert.equal(token, seen++);
+    const end = performance.now() + (token % 1024 === 0 ? 12 : 0);
+    while (performance.now() < end);
+  };
+  const onEvents = makeEventDecoder(new Map([[1, { ...recorder([], ''), onToken }]]));
+  const numbers = Float64Array.from([TOKENS, COUNT, ...Array.from({ length: COUNT }, () => [1, 0]).flat()]);
+  onEvents(
+    numbers,
+    numbers.length,
+    '',
+    Int32Array.from({ length: COUNT }, (_, i) => i),
+    COUNT,
+    ...none,
+  );
+  assert.equal(seen, 1024);
+  while (seen < COUNT) await setImmediate();
 });

@@ -1,54 +1,90 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { LLMError } from 'node-tensorrt-llm';
-import { SubmissionQueue } from '#lib/request/submission-queue.js';
+import { type PendingPrompt, SubmissionQueue } from '#lib/request/submission-queue.js';
 
-const later = async (ms: number, tokens: number[]): Promise<Int32Array> => {
-  await new Promise((resolve) => setTimeout(resolve, ms));
-  return Int32Array.from(tokens);
-};
+/** A prompt that becomes tokens when the test says so. */
+class Text implements PendingPrompt<Int32Array> {
+  signal: AbortSignal | undefined;
+  resolve!: (tokens: Int32Array) => void;
+  reject!: (error: unknown) => void;
+  constructor(readonly isShort: boolean) {}
 
-test('requests are submitted in the order they were added, whatever encoding takes', async () => {
+  encode(signal: AbortSignal | undefined): Promise<Int32Array> {
+    this.signal = signal;
+    return new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+function recordingQueue() {
   const queue = new SubmissionQueue<Int32Array>();
-  const order: string[] = [];
-  const done = new Promise<void>((resolve) => {
-    const add = (name: string, tokens: Int32Array | Promise<Int32Array>) =>
-      queue.add(tokens, {
-        submit: ([first]) => {
-          order.push(`${name}${first}`);
-          if (order.length === 4) resolve();
-        },
-        fail: ({ code }) => order.push(`${name} ${code}`),
-      });
-    add('a', later(20, [1]));
-    add('b', Promise.reject(new LLMError('ERR_CHAT_TEMPLATE', 'no')));
-    add('c', Int32Array.of(3));
-    add('d', later(1, [4]));
-  });
-  assert.deepEqual(order, []);
-  await done;
-  assert.deepEqual(order, ['a1', 'b ERR_CHAT_TEMPLATE', 'c3', 'd4']);
+  const seen: string[] = [];
+  const add = (name: string, prompt: Int32Array | Text): (() => void) =>
+    queue.add(prompt, { submit: () => seen.push(name), fail: ({ code }) => seen.push(`${name} ${code}`) });
+  return { seen, add };
+}
+
+const TOKENS = Int32Array.of(1);
+
+test('short texts are submitted in the order they were added, whatever encoding takes', async () => {
+  const { seen, add } = recordingQueue();
+  const texts = Array.from({ length: 3 }, () => new Text(true)) as [Text, Text, Text];
+  for (const [i, text] of texts.entries()) add(`${i}`, text);
+  texts[2].resolve(TOKENS);
+  texts[1].reject(new LLMError('ERR_CHAT_TEMPLATE', 'no'));
+  await setImmediate();
+  assert.deepEqual(seen, []);
+  texts[0].resolve(TOKENS);
+  await setImmediate();
+  assert.deepEqual(seen, ['0', '1 ERR_CHAT_TEMPLATE', '2']);
 });
 
-test('tokens are submitted at once where nothing waits before them', () => {
-  const queue = new SubmissionQueue<Int32Array>();
-  let submitted = false;
-  queue.add(Int32Array.of(1), {
-    submit: () => {
-      submitted = true;
-    },
-    fail: assert.fail,
-  });
-  assert.ok(submitted);
+test('nothing waits for a long text, and tokens wait for no text', async () => {
+  const { seen, add } = recordingQueue();
+  const [long, first, second] = [new Text(false), new Text(true), new Text(true)];
+  add('long', long);
+  add('first', first);
+  add('second', second);
+  add('tokens', TOKENS);
+  assert.deepEqual(seen, ['tokens']);
+  first.resolve(TOKENS);
+  second.resolve(TOKENS);
+  await setImmediate();
+  assert.deepEqual(seen, ['tokens', 'first', 'second']);
+  long.resolve(TOKENS);
+  await setImmediate();
+  assert.deepEqual(seen, ['tokens', 'first', 'second', 'long']);
+});
+
+test('a request that leaves stops its encoding, keeps nobody waiting and is not submitted', async () => {
+  const { seen, add } = recordingQueue();
+  const [long, first, second] = [new Text(false), new Text(true), new Text(true)];
+  const leaveLong = add('long', long);
+  const leaveFirst = add('first', first);
+  add('second', second);
+  second.resolve(TOKENS);
+  leaveLong();
+  assert.ok(long.signal?.aborted);
+  leaveFirst();
+  await setImmediate();
+  assert.deepEqual(seen, ['second']);
+  long.resolve(TOKENS);
+  first.reject(new Error('too late'));
+  await setImmediate();
+  assert.deepEqual(seen, ['second']);
 });
 
 test('what encoding throws that is no LLMError becomes one', async () => {
-  const error = await new Promise<LLMError>((resolve) => {
-    new SubmissionQueue<Int32Array>().add(Promise.reject(new Error('odd')), {
-      submit: () => assert.fail(),
-      fail: resolve,
-    });
-  });
-  assert.equal(error.code, 'ERR_INTERNAL');
-  assert.match(error.message, /odd/);
+  for (const isShort of [true, false]) {
+    const { seen, add } = recordingQueue();
+    const text = new Text(isShort);
+    add('odd', text);
+    text.reject(new Error('odd'));
+    await setImmediate();
+    assert.deepEqual(seen, ['odd ERR_INTERNAL']);
+  }
 });

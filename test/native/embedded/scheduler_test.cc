@@ -119,8 +119,30 @@ TEST(Scheduler, APreemptedSequenceComesBeforeThoseThatNeverRan) {
   scheduler.Add(&late);
   Compute(scheduler.PlanStep());
   ASSERT_EQ(scheduler.waiting().size(), 2u);
-  EXPECT_EQ(scheduler.waiting()[0], &youngest);
-  EXPECT_EQ(scheduler.waiting()[1], &late);
+  EXPECT_EQ(scheduler.waiting().front(), &youngest);
+  EXPECT_EQ(scheduler.waiting().back(), &late);
+}
+
+TEST(Scheduler, ThoseThatWaitKeepTheirOrderWhenOthersAreRemoved) {
+  Sequence running = Prompt(2), first = Prompt(2), second = Prompt(2), third = Prompt(2);
+  Scheduler scheduler = SchedulerOf({16, 1}, kManyBlocks, {&running, &first, &second, &third});
+  Compute(scheduler.PlanStep());
+  scheduler.Remove(&second);
+  scheduler.Remove(&running);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 2}}));
+  scheduler.Remove(&first);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&third, 2}}));
+  EXPECT_TRUE(scheduler.waiting().empty());
+}
+
+// If each removal went through those that wait, this would take 10^12 steps: hours.
+TEST(Scheduler, AMillionSequencesThatWaitAreRemovedOneByOne) {
+  std::deque<Sequence> sequences(1'000'000);
+  Scheduler scheduler = SchedulerOf({16, 1}, 1, {});
+  for (Sequence& sequence : sequences) scheduler.Add(&sequence);
+  for (size_t i = 1; i < sequences.size(); i += 2) scheduler.Remove(&sequences[i]);  // from the middle too
+  for (size_t i = sequences.size(); i > 0; i -= 2) scheduler.Remove(&sequences[i - 2]);
+  EXPECT_TRUE(scheduler.waiting().empty());
 }
 
 TEST(Scheduler, RemoveGivesTheBlocksBackWhereverTheSequenceIs) {

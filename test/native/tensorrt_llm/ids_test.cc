@@ -31,9 +31,25 @@ TEST(Ids, CountNoCancelledRequestAsQueued) {
   ids.Add(Request(1));
   ids.Add(Request(2));
   EXPECT_EQ(ids.CountQueued(), 1u);
-  ids.Find(2)->cancelled = true;
+  ids.Cancel(ids.Find(2));
   EXPECT_EQ(ids.CountQueued(), 0u);
   EXPECT_EQ(ids.active(), 1u);
+}
+
+TEST(Ids, CountACancelledRequestNeverAgain) {
+  Ids ids(1);
+  for (const uint64_t id : {1, 2, 3}) ids.Add(Request(id));
+  for (int i = 0; i < 2; ++i) ids.Cancel(ids.Find(2));
+  ids.Cancel(ids.Find(1));  // it has a place
+  EXPECT_EQ(ids.CountQueued(), 1u);
+  ids.Remove(ids.Find(1));  // its place goes to the cancelled one
+  EXPECT_EQ(ids.CountQueued(), 1u);
+  ids.Remove(ids.Find(2));
+  EXPECT_EQ(ids.CountQueued(), 0u);
+  ids.Add(Request(4));
+  EXPECT_EQ(ids.CountQueued(), 1u);
+  ids.Remove(ids.Find(4));
+  EXPECT_EQ(ids.CountQueued(), 0u);
 }
 
 TEST(Ids, CountWhatComesAgainstThePlacesThatAreFree) {

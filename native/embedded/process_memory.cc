@@ -1,39 +1,195 @@
 #include "native/embedded/process_memory.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <fstream>
-#include <limits>
-#include <string>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 namespace embedded {
 namespace {
 
-// The number behind `key` of a file such as /proc/meminfo, or `otherwise`.
-uint64_t ReadNumber(const char* path, const std::string& key, uint64_t otherwise) {
-  std::ifstream file(path);
-  for (std::string word; file >> word;) {
-    uint64_t value;
-    if (word == key && file >> value) return value;
-  }
-  return otherwise;
+constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
+
+// None for "max", "unlimited", or what is no number at all.
+std::optional<uint64_t> Number(const std::string& word) {
+  if (word.empty() || word.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  return std::strtoull(word.c_str(), nullptr, 10);  // the largest number where it is larger
 }
 
-uint64_t ReadNumber(const char* path, uint64_t otherwise) {
+std::optional<uint64_t> ReadNumber(const std::string& path) {
   std::ifstream file(path);
-  uint64_t value;
-  return file >> value ? value : otherwise;  // a control group without a limit says "max"
+  std::string word;
+  file >> word;
+  return Number(word);
+}
+
+// A file of lines that each are a key and a number: /proc/meminfo, memory.stat.
+class Table {
+ public:
+  explicit Table(const std::string& path) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+      std::istringstream words(line);
+      std::string key, value;
+      words >> key >> value;
+      if (const auto number = Number(value)) numbers_.emplace(key, *number);
+    }
+  }
+  std::optional<uint64_t> Find(const std::string& key) const {
+    const auto found = numbers_.find(key);
+    return found == numbers_.end() ? std::nullopt : std::make_optional(found->second);
+  }
+  uint64_t Get(const std::string& key) const { return Find(key).value_or(0); }
+
+ private:
+  std::unordered_map<std::string, uint64_t> numbers_;
+};
+
+uint64_t Bytes(std::optional<uint64_t> kib) { return kib && *kib < kNoLimit >> 10 ? *kib << 10 : kNoLimit; }
+uint64_t Difference(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+uint64_t Sum(uint64_t a, uint64_t b) { return a < kNoLimit - b ? a + b : kNoLimit; }
+
+void Apply(uint64_t limit, uint64_t used, HostMemory* memory) {
+  if (limit > kNoLimit / 4) return;  // version 1 writes "no limit" as a huge number
+  memory->limit = std::min(memory->limit, limit);
+  memory->available = std::min(memory->available, Difference(limit, used));
+}
+
+void ApplyMachine(const std::string& root, HostMemory* memory) {
+  const Table table(root + "/proc/meminfo");
+  memory->limit = std::min(memory->limit, Bytes(table.Find("MemTotal:")));
+  memory->available = std::min(memory->available, Bytes(table.Find("MemAvailable:")));
+}
+
+enum class Version { k1, k2 };
+
+// A mounted hierarchy of control groups that has the memory controller.
+struct Hierarchy {
+  Version version;
+  std::string group;  // of this process, as the kernel names it
+  std::string shown;  // the group that the mount shows as its top
+  std::string mount;
+};
+
+bool Lists(const std::string& list, std::string_view name) {
+  std::istringstream items(list);
+  for (std::string item; std::getline(items, item, ',');)
+    if (item == name) return true;
+  return false;
+}
+
+// The mount of one version, where there is one.
+void FindMount(const std::string& root, Hierarchy* hierarchy) {
+  std::ifstream file(root + "/proc/self/mountinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t separator = line.find(" - ");
+    if (separator == std::string::npos) continue;
+    std::istringstream before(line), after(line.substr(separator + 3));
+    std::string skipped, shown, mount, type, source, options;
+    before >> skipped >> skipped >> skipped >> shown >> mount;
+    after >> type >> source >> options;
+    const bool fits =
+        hierarchy->version == Version::k2 ? type == "cgroup2" : type == "cgroup" && Lists(options, "memory");
+    if (!fits) continue;
+    hierarchy->shown = shown;
+    hierarchy->mount = mount;
+    return;
+  }
+}
+
+std::vector<Hierarchy> FindHierarchies(const std::string& root) {
+  std::vector<Hierarchy> hierarchies;
+  std::ifstream file(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {  // ID:CONTROLLERS:GROUP
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool is_v2 = controllers.empty();
+    if (!is_v2 && !Lists(controllers, "memory")) continue;
+    Hierarchy found{is_v2 ? Version::k2 : Version::k1, line.substr(second + 1), "/",
+                    is_v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory"};
+    FindMount(root, &found);
+    hierarchies.push_back(std::move(found));
+  }
+  return hierarchies;
+}
+
+// Page cache is in one of the two lists of files; what some process maps is in use.
+uint64_t Reclaimable(const Table& stat, Version version) {
+  const std::string prefix = version == Version::k2 ? "" : "total_";  // the others leave out the groups below
+  const char* const mapped = version == Version::k2 ? "file_mapped" : "total_mapped_file";
+  const uint64_t files = Sum(stat.Get(prefix + "inactive_file"), stat.Get(prefix + "active_file"));
+  return Sum(Difference(files, stat.Get(mapped)), stat.Get("slab_reclaimable"));  // version 1 does not know the last
+}
+
+void ApplyGroup(const std::string& directory, Version version, HostMemory* memory) {
+  const Table stat(directory + "/memory.stat");
+  uint64_t limit = kNoLimit;
+  if (version == Version::k2) {
+    for (const char* name : {"/memory.max", "/memory.high"})  // above the second the kernel slows the process to a halt
+      limit = std::min(limit, ReadNumber(directory + name).value_or(kNoLimit));
+  } else {
+    limit = std::min(ReadNumber(directory + "/memory.limit_in_bytes").value_or(kNoLimit),
+                     stat.Find("hierarchical_memory_limit").value_or(kNoLimit));
+  }
+  const char* const usage = version == Version::k2 ? "/memory.current" : "/memory.usage_in_bytes";
+  const uint64_t used = ReadNumber(directory + usage).value_or(0);
+  Apply(limit, Difference(used, Reclaimable(stat, version)), memory);
+}
+
+// The group below the mount, "" for the top. A group of another namespace ("/../..") is not there to be seen.
+std::string Below(const Hierarchy& hierarchy) {
+  std::string below = hierarchy.group;
+  if (hierarchy.shown != "/") {
+    const bool is_below = below.rfind(hierarchy.shown, 0) == 0 &&
+                          (below.size() == hierarchy.shown.size() || below[hierarchy.shown.size()] == '/');
+    below = is_below ? below.substr(hierarchy.shown.size()) : "";
+  }
+  if (below.find("/..") != std::string::npos) return "";
+  while (!below.empty() && below.back() == '/') below.pop_back();
+  return below;
+}
+
+void ApplyGroups(const std::string& root, HostMemory* memory) {
+  for (const Hierarchy& hierarchy : FindHierarchies(root)) {
+    for (std::string below = Below(hierarchy);; below.resize(below.rfind('/'))) {
+      ApplyGroup(root + hierarchy.mount + below, hierarchy.version, memory);
+      if (below.empty()) break;
+    }
+  }
+}
+
+// ulimit -v and -d.
+void ApplyProcess(const std::string& root, HostMemory* memory) {
+  const Table status(root + "/proc/self/status");
+  std::ifstream file(root + "/proc/self/limits");
+  for (std::string line; std::getline(file, line);) {
+    for (const auto& [name, key] : {std::pair("Max address space", "VmSize:"), std::pair("Max data size", "VmData:")}) {
+      if (line.rfind(name, 0) != 0) continue;
+      std::istringstream words(line.substr(std::string_view(name).size()));
+      std::string soft;
+      words >> soft;
+      if (const auto limit = Number(soft)) Apply(*limit, Bytes(status.Find(key).value_or(0)), memory);
+    }
+  }
 }
 
 }  // namespace
 
-uint64_t AvailableMemoryBytes() {
-  constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
-  const uint64_t machine_kib = ReadNumber("/proc/meminfo", "MemAvailable:", kNoLimit >> 10);
-  const uint64_t limit = ReadNumber("/sys/fs/cgroup/memory.max", kNoLimit);
-  const uint64_t used = ReadNumber("/sys/fs/cgroup/memory.current", 0);
-  return std::min(machine_kib << 10, limit > used ? limit - used : 0);
+HostMemory ReadHostMemory(const std::string& root) {
+  HostMemory memory;
+  ApplyMachine(root, &memory);
+  ApplyGroups(root, &memory);
+  ApplyProcess(root, &memory);
+  return memory;
 }
 
-uint64_t ResidentMemoryBytes() { return ReadNumber("/proc/self/status", "VmRSS:", 0) << 10; }
+uint64_t ResidentMemoryBytes() { return Table("/proc/self/status").Get("VmRSS:") << 10; }
 
 }  // namespace embedded

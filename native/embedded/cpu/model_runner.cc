@@ -26,7 +26,7 @@ RunnerInfo InfoOf(const RunnerOptions& options, int threads, const Kernels& kern
   const uint64_t block_bytes = KvMemory::BytesPerBlock(options.model);
   info.kv_blocks =
       ResolveKvBlocks(options.config, options.limits,
-                      {block_bytes, kTokensPerBlock, AvailableMemoryBytes(), kDefaults.kv_memory_fraction});
+                      {block_bytes, kTokensPerBlock, ReadHostMemory().available, kDefaults.kv_memory_fraction});
   info.kv_cache_bytes = block_bytes * static_cast<uint64_t>(info.kv_blocks);
   info.max_steps_in_flight = 1;
   return info;
@@ -39,8 +39,8 @@ CpuModelRunner::CpuModelRunner(const RunnerOptions& options)
       max_logits_rows_(options.limits.max_batch_size),
       kernels_(SelectKernels()),
       pool_(ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus())),
-      info_(InfoOf(options, pool_.threads(), kernels_)),
       weights_(LoadWeights(options.weights_file, model_, &pool_, options.on_progress)),
+      info_(InfoOf(options, pool_.threads(), kernels_)),
       kv_memory_(model_, info_.kv_blocks),
       llama_(model_, weights_, kv_memory_, kernels_, &pool_, options.limits.max_num_tokens),
       processors_(static_cast<size_t>(pool_.threads()), LogitsProcessors(model_.vocab_size)),

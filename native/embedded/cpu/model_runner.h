@@ -43,8 +43,8 @@ class CpuModelRunner : public ModelRunner {
   int max_logits_rows_;
   const Kernels& kernels_;
   ThreadPool pool_;
-  RunnerInfo info_;
   LlamaWeights weights_;
+  RunnerInfo info_;  // made after the weights: the KV cache is a part of the memory that they leave
   KvMemory kv_memory_;
   Llama llama_;
   std::vector<LogitsProcessors> processors_;  // by thread

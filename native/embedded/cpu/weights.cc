@@ -7,6 +7,7 @@
 #include "native/embedded/checkpoint/safetensors.h"
 #include "native/embedded/cpu/float16.h"
 #include "native/embedded/dummy_weights.h"
+#include "native/embedded/process_memory.h"
 #include "native/executor/cpp/failure.h"
 
 namespace embedded::cpu {
@@ -65,6 +66,7 @@ class Loader {
     Describe(&weights);
     size_t bytes = 0;
     for (const MatrixTensor& each : matrices_) bytes += each.matrix->bytes();
+    CheckFits(bytes);
     weights.memory = PagedMemory(bytes, PageSize::kHuge);
     weights.bytes = bytes;
     auto* next = static_cast<std::byte*>(weights.memory.data());
@@ -106,6 +108,17 @@ class Loader {
     }
     weights->final_norm = ReadVector("transformer.ln_f.weight");
     if (!model_.tied_head) AddMatrix("lm_head.weight", model_.vocab_size, hidden, &weights->head);
+  }
+
+  // Where they do not fit at all, the kernel would end the process in the middle of the load.
+  void CheckFits(uint64_t bytes) {
+    const HostMemory memory = ReadHostMemory();
+    if (bytes <= memory.limit) return;
+    throw executor::Failure(EXECUTOR_OUT_OF_MEMORY,
+                            "The weights need " + std::to_string(bytes) + " bytes; expected at most " +
+                                std::to_string(memory.limit) +
+                                ", the memory that this process may have. Raise the limit of its container or its "
+                                "ulimit, or use a smaller model.");
   }
 
   void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix) {

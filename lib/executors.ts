@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { addonDirectory } from './addon/addon.js';
 import { LLMError, messageOf } from './base/errors.js';
+import { pathOf } from './base/paths.js';
 import type { Weights } from './engine/directory/directory.js';
 import { askCuda, cudaProblem } from './machine/cuda.js';
 import type { ExecutorName, LoadOptions } from './options/load.js';
@@ -47,7 +48,7 @@ export const libraryPath = (name: 'cuda' | 'tensorrt-llm'): string =>
 export function libraryOf(executor: LoadOptions['executor'] = 'auto'): string | undefined {
   if (typeof executor === 'object') {
     const { library } = executor;
-    return resolve(library);
+    return pathOf('executor.library', library);
   }
   return executor === 'auto' || executor === 'cpu' ? undefined : executorLibrary(executor);
 }

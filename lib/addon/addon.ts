@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { LLMError, messageOf } from '../base/errors.js';
@@ -37,24 +37,44 @@ function open(): { addon: Addon; dir: string } {
   }
   const root = fileURLToPath(new URL('../..', import.meta.url));
   const require = createRequire(import.meta.url);
+  const file = PLACES.map((place) => join(root, place)).find(exists) ?? join(root, PLACES[0]);
   try {
-    const { resolve } = require('node-gyp-build') as { resolve(dir: string): string };
-    const file = resolve(root);
     return { addon: require(file) as Addon, dir: dirname(file) };
   } catch (cause) {
-    if (existsSync('/etc/alpine-release')) {
+    if (exists('/etc/alpine-release')) {
       throw new LLMError(
         'ERR_PLATFORM_UNSUPPORTED',
         'This is Alpine, which uses musl; expected Linux x64 with glibc. Use an image with glibc, such as node:22-bookworm-slim.',
         { cause },
       );
     }
-    throw new LLMError(
-      'ERR_ADDON_LOAD',
-      `The native addon could not be loaded from ${root}: ${messageOf(cause)}. Reinstall the package, or run npm install in a clone.`,
-      { cause },
-    );
+    const message = `The native addon could not be loaded from ${root}: ${messageOf(cause).replace(/\.$/, '')}. ${fixOf(cause)}`;
+    throw new LLMError('ERR_ADDON_LOAD', message, { cause });
   }
+}
+
+/** In a clone the addon is built, in a package it is prebuilt. */
+const PLACES = ['build/Release/node_tensorrt_llm.node', 'prebuilds/linux-x64/node-tensorrt-llm.glibc.node'] as const;
+
+/** Unlike existsSync() of some versions of Node.js, this does not throw where Node.js may not look. */
+function exists(file: string): boolean {
+  try {
+    return existsSync(file);
+  } catch {
+    return false;
+  }
+}
+
+function fixOf(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code === 'ERR_DLOPEN_DISABLED') {
+    return "Run node without --no-addons, and under Node's permission model with --allow-addons.";
+  }
+  if (code === 'ERR_ACCESS_DENIED') return 'Allow it, or run node without its permission model.';
+  if (/EMFILE|ENFILE|too many open files|cannot allocate memory|cannot map/i.test(messageOf(cause))) {
+    return 'Raise the limits of this process: ulimit -n (open files) and -v (memory).';
+  }
+  return 'Reinstall the package, or run npm install in a clone.';
 }
 
 // Node runs no environment clean-up at process.exit(), and the pumps' threads must not run into the end of the process.

@@ -228,8 +228,25 @@ export class LLMError extends Error {
 /** The text of whatever was thrown, for use inside another message. */
 export function messageOf(thrown: unknown): string {
   try {
-    return String(thrown instanceof Error ? thrown.message : thrown);
+    if (!(thrown instanceof Error)) return String(thrown);
+    return isDenied(thrown)
+      ? `${thrown.message} (Node's permission model: ${flagFor(thrown)})`
+      : String(thrown.message);
   } catch {
     return 'something without a text was thrown';
   }
+}
+
+/** What Node.js throws where its permission model does not allow something. */
+interface Denied extends Error {
+  permission: string;
+  resource: string;
+}
+const isDenied = (error: Error): error is Denied => 'code' in error && error.code === 'ERR_ACCESS_DENIED';
+
+function flagFor({ permission, resource }: Denied): string {
+  if (permission === 'FileSystemRead') return `--allow-fs-read=${resource} allows it`;
+  if (permission === 'FileSystemWrite') return `--allow-fs-write=${resource} allows it`;
+  if (permission === 'ChildProcess') return '--allow-child-process allows it';
+  return `${permission} is not allowed`;
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../base/errors.js';
 import { runProgram } from './programs.js';
 import { unavailable } from './unavailable.js';
 
@@ -40,14 +41,21 @@ const LIMIT_MS = 60_000;
  */
 export async function askCuda(host: string, library: string, signal?: AbortSignal): Promise<CudaMachine> {
   const limit = AbortSignal.timeout(LIMIT_MS);
+  let failure: unknown;
   const ran = await runProgram(host, ['--machine', library], {
     timeoutMs: LIMIT_MS,
+    onFailure: (error) => {
+      failure = error;
+    },
     signal: signal ? AbortSignal.any([signal, limit]) : limit,
   }).catch((thrown: unknown) => {
     signal?.throwIfAborted();
     throw limit.aborted ? unavailable(`NVIDIA's driver did not answer ${library} within ${LIMIT_MS} ms`) : thrown;
   });
-  if (!ran) throw unavailable(`${host}, which asks NVIDIA's driver, cannot be started. Reinstall the package.`);
+  if (!ran)
+    throw unavailable(
+      `${host}, which asks NVIDIA's driver, cannot be started: ${messageOf(failure)}. ${fixOf(failure)}`,
+    );
   if (ran.status === 1) throw unavailable(ran.output.trim());
   try {
     return JSON.parse(ran.stdout) as CudaMachine;
@@ -62,3 +70,11 @@ export async function askCuda(host: string, library: string, signal?: AbortSigna
 /** Why the executor 'cuda' cannot run on the GPU that it takes by default; undefined where it can. */
 export const cudaProblem = ({ driver, devices, cublasLt }: CudaMachine): string | undefined =>
   driver.problem ?? devices[0]?.problem ?? cublasLt.problem ?? undefined;
+
+function fixOf(failure: unknown): string {
+  const code = failure instanceof Error && 'code' in failure ? failure.code : undefined;
+  if (code === 'ENOENT' || code === 'EACCES') return 'Reinstall the package.';
+  if (code === 'EMFILE' || code === 'ENFILE') return 'Raise the number of open files: ulimit -n.';
+  if (code === 'EAGAIN') return 'Raise the number of processes: ulimit -u, or the pids limit of the container.';
+  return "Or use executor: 'cpu'.";
+}

@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import type { Readable } from 'node:stream';
 
 /** How a program ended and what it wrote. */
 export interface Ran {
@@ -22,16 +23,24 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /** Called with what the program writes, as it arrives. */
   onOutput?: ((text: string) => void) | undefined;
+  /** Called with why the program could not be started. */
+  onFailure?: ((error: unknown) => void) | undefined;
 }
 
 /** Runs a program to its end. Undefined if it could not be started. */
 export async function runProgram(
   program: string,
   args: readonly string[],
-  { env = process.env, timeoutMs = 20_000, signal, onOutput }: RunOptions = {},
+  { env = process.env, timeoutMs = 20_000, signal, onOutput, onFailure }: RunOptions = {},
 ): Promise<Ran | undefined> {
   signal?.throwIfAborted();
-  const child = spawn(program, args, { env, timeout: timeoutMs, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+  let child: ChildProcessByStdio<null, Readable, Readable>;
+  try {
+    child = spawn(program, args, { env, timeout: timeoutMs, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (error) {
+    onFailure?.(error); // Node's permission model throws at once
+    return undefined;
+  }
   let stdout = '';
   let output = '';
   const add = (text: string): void => {
@@ -46,9 +55,10 @@ export async function runProgram(
   try {
     const [status, ended] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
     return { status, signal: ended, stdout, output };
-  } catch {
+  } catch (error) {
     signal?.throwIfAborted();
-    return undefined; // it could not be started
+    onFailure?.(error);
+    return undefined;
   }
 }
 

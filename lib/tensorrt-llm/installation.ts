@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { pathOf } from '../base/paths.js';
 import { isExecutable } from '../machine/programs.js';
 import { findPythonPackages, type PythonPackages } from '../machine/python-packages.js';
 import { unavailable } from '../machine/unavailable.js';
@@ -74,7 +75,7 @@ export async function findInstallation(options: SearchOptions = {}): Promise<Ins
 }
 
 function chooseRoot(options: SearchOptions, python: PythonPackages | undefined): { root: string; foundBy: string } {
-  if (options.root !== undefined) return { root: resolve(options.root), foundBy: '--root' };
+  if (options.root !== undefined) return { root: pathOf('root', options.root), foundBy: '--root' };
   const variable = process.env.TENSORRT_LLM_ROOT;
   if (variable) return { root: resolve(variable), foundBy: 'TENSORRT_LLM_ROOT' };
   if (python?.tensorrtLlm !== undefined) return { root: python.tensorrtLlm, foundBy: 'python3' };
@@ -88,7 +89,8 @@ function chooseRoot(options: SearchOptions, python: PythonPackages | undefined):
 
 function findHeaders(root: string, { include, last }: SearchOptions): Headers | undefined {
   const before = last?.root === root ? [last.includeDir] : [];
-  const dirs = include === undefined ? [join(root, 'include'), CONTAINER_INCLUDE, ...before] : [resolve(include)];
+  const dirs =
+    include === undefined ? [join(root, 'include'), CONTAINER_INCLUDE, ...before] : [pathOf('include', include)];
   const includeDir = dirs.find((dir) => existsSync(join(dir, 'tensorrt_llm/executor/executor.h')));
   if (includeDir === undefined) return undefined;
   const version = versionOfHeaders(includeDir);

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
-import { asWriteError, isNotFound, isSystemError } from '../../base/file-errors.js';
+import { asWriteError, isNotFound, isSystemError, listDirectory, requirePermission } from '../../base/file-errors.js';
 import { readManifest } from '../directory/manifest.js';
 
 /**
@@ -36,6 +36,7 @@ async function checkReplaceable(out: string): Promise<void> {
 
 async function inodeOf(out: string): Promise<number | undefined> {
   try {
+    requirePermission('fs.read', out);
     return (await stat(out)).ino;
   } catch (cause) {
     if (isNotFound(cause)) return undefined;
@@ -45,7 +46,7 @@ async function inodeOf(out: string): Promise<number | undefined> {
 
 async function isEmpty(out: string): Promise<boolean> {
   try {
-    return (await readdir(out)).length === 0;
+    return (await listDirectory(out)).length === 0;
   } catch (cause) {
     if (isNotFound(cause)) return true;
     throw asWriteError(cause, out);
@@ -57,8 +58,9 @@ const isOurEngine = async (dir: string): Promise<boolean> =>
 
 async function makeTemporary(out: string): Promise<string> {
   try {
-    await mkdir(dirname(out), { recursive: true });
     const temporary = join(dirname(out), `.${basename(out)}.part-${randomUUID()}`);
+    for (const path of [dirname(out), temporary]) requirePermission('fs.write', path);
+    await mkdir(dirname(out), { recursive: true });
     await mkdir(temporary);
     return temporary;
   } catch (error) {

@@ -2,7 +2,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../../base/checks.js';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound, isSystemError } from '../../base/file-errors.js';
+import { isNotFound, isSystemError, requirePermission } from '../../base/file-errors.js';
 import { JsonFields } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
@@ -86,6 +86,7 @@ const writeJson = (file: string, value: unknown): Promise<void> =>
 async function openSource(path: string): Promise<SourceCheckpoint> {
   let found = 'is neither a directory nor a .gguf file';
   try {
+    requirePermission('fs.read', path);
     const facts = await stat(path);
     if (facts.isDirectory()) return await openHuggingFace(path);
     if (facts.isFile() && path.endsWith('.gguf')) return await openGguf(path);

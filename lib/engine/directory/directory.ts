@@ -1,7 +1,7 @@
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound } from '../../base/file-errors.js';
+import { isNotFound, listDirectory } from '../../base/file-errors.js';
 import type { GenerationDefaults } from '../../base/generation-defaults.js';
 import { type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
@@ -81,7 +81,7 @@ export async function openEngine(dir: string | URL, needs: EngineNeeds = {}): Pr
 
 async function listEngine(path: string): Promise<string[]> {
   try {
-    return await readdir(path);
+    return await listDirectory(path);
   } catch (cause) {
     const found = isNotFound(cause) ? 'is not a directory' : `cannot be read: ${messageOf(cause)}`;
     const fix = 'Pass an engine directory; npx node-tensorrt-llm pull makes one and prints its path.';

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
+import { NODE_VERSIONS } from '../../tools/node-versions.js';
+import { type ProgramOptions, runProgram } from '../../tools/programs.js';
+import { PROJECT_ROOT } from '../../tools/project.js';
+import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
+import type { Work } from './programs/load-here.js';
+
+async function told(work: Work, options: ProgramOptions): Promise<unknown> {
+  const { status, told, err } = await runProgram(new URL('./programs/load-here.js', import.meta.url), work, options);
+  assert.equal(status, 0, err);
+  assert.equal(told.length, 1, err);
+  return told[0];
+}
+
+for (const { major, node } of NODE_VERSIONS) {
+  const permission = major < 22 ? '--experimental-permission' : '--permission';
+  const flags = [permission, '--no-warnings', `--allow-fs-read=${PROJECT_ROOT}/*`];
+
+  test(`under the permission model of Node.js ${major} an engine loads with its files and addons allowed`, async () => {
+    const engine = await tinyEngine();
+    const allowed = { node, flags: [...flags, '--allow-addons', `--allow-fs-read=${engine}/*`] };
+    for (const isolation of ['none', 'process'] as const) {
+      assert.equal(await told({ load: engine, options: { executor: 'cpu', isolation } }, allowed), 2);
+    }
+    assert.equal(await told({ load: engine }, allowed), 2);
+  });
+
+  test(`what Node.js ${major} does not permit is an error of its own, and names the flag that permits it`, async () => {
+    const engine = await tinyEngine();
+    const source = join(await temporaryDirectory(), 'source');
+    const out = join(await temporaryDirectory(), 'engine');
+    await writeTinyLlama(source, TINY_LLAMAS.text);
+    const cases: [work: Work, flags: string[], message: RegExp][] = [
+      [{ load: engine }, [`--allow-fs-read=${engine}/*`], /^ERR_ADDON_LOAD: .* --allow-addons\.$/],
+      [{ load: engine }, ['--allow-addons'], /^ERR_ENGINE_NOT_FOUND: .* --allow-fs-read=/],
+      [{ convert: [source, out] }, [], /^ERR_SOURCE_NOT_FOUND: .* --allow-fs-read=/],
+      [
+        { convert: [source, out] },
+        [`--allow-fs-read=${source}/*`, `--allow-fs-read=${out}`],
+        /^ERR_NOT_WRITABLE: .* --allow-fs-write=/,
+      ],
+      [{ askCuda: [process.execPath, out] }, [], /^ERR_EXECUTOR_UNAVAILABLE: .* --allow-child-process /],
+    ];
+    for (const [work, more, message] of cases)
+      assert.match(String(await told(work, { node, flags: [...flags, ...more] })), message);
+  });
+}
+
+test('without addons the error says so, and not that the package is damaged', async () => {
+  const message = await told({ load: await tinyEngine() }, { flags: ['--no-addons'] });
+  assert.match(String(message), /^ERR_ADDON_LOAD: .* Run node without --no-addons/);
+});
+
+test('in a directory that is gone an absolute path loads, and a relative one is an error that says why', async () => {
+  const options = { executor: 'cpu' } as const;
+  assert.equal(await told({ removedDirectory: await temporaryDirectory(), load: await tinyEngine(), options }, {}), 2);
+  for (const work of [
+    { load: 'engine', options },
+    { load: await tinyEngine(), options: { executor: { library: 'library.so' } } },
+    { convert: ['source', '/tmp/out'] },
+  ] satisfies Work[]) {
+    const message = await told({ removedDirectory: await temporaryDirectory(), ...work }, {});
+    assert.match(String(message), /^ERR_INVALID_OPTION: .*current directory.*absolute path/);
+  }
+});

@@ -28,6 +28,7 @@ interface NumberRule extends Fallback<number> {
 }
 
 const INT32_MAX = 2 ** 31 - 1;
+const FLOAT32_MAX = 2 ** 128 - 2 ** 104; // what executors take
 
 /** One object of a JSON file, read field by field; an absent field and null are the same. */
 export class JsonFields {
@@ -71,8 +72,8 @@ export class JsonFields {
 
   positive(name: string, { fallback }: Fallback<number> = {}): number {
     const value = this.#valueOr(name, fallback);
-    if (typeof value === 'number' && value > 0 && Number.isFinite(value)) return value;
-    throw this.error(name, 'a number above 0');
+    if (typeof value === 'number' && value > 0 && value <= FLOAT32_MAX) return value;
+    throw this.error(name, 'a number above 0 that fits in float32');
   }
 
   boolean(name: string, { fallback }: Fallback<boolean> = {}): boolean {

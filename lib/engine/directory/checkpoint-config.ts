@@ -61,6 +61,10 @@ export interface BuildConfig {
   };
 }
 
+/** The largest sizes that executors take: kLargestSize of native/json/config_file.h, and kMostLayers. */
+export const MAX_SIZE = 2 ** 27;
+const MAX_LAYERS = 10_000;
+
 const DEFAULT_MAX_BATCH_SIZE = 64;
 const DEFAULT_MAX_NUM_TOKENS = 512;
 const DEFAULT_TOKENS_PER_BLOCK = 32;
@@ -81,7 +85,7 @@ export function parseEngineConfig(config: JsonFields): EngineConfig {
 export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
   const architecture = fields.oneOf('architecture', ['LlamaForCausalLM']);
   const size = (name: string, fallback?: number): number =>
-    fields.integer(name, fallback === undefined ? { min: 1 } : { min: 1, fallback });
+    fields.integer(name, { min: 1, max: MAX_SIZE, ...(fallback === undefined ? {} : { fallback }) });
   const hidden_size = size('hidden_size');
   const num_attention_heads = size('num_attention_heads');
   const num_key_value_heads = size('num_key_value_heads', num_attention_heads);
@@ -89,6 +93,9 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     throw fields.error('num_key_value_heads', `a divisor of num_attention_heads (${num_attention_heads})`);
   }
   const head_size = size('head_size', hidden_size / num_attention_heads);
+  if ((num_attention_heads + 2 * num_key_value_heads) * head_size > MAX_SIZE) {
+    throw fields.error('head_size', 'a number small enough for its number of heads');
+  }
   if (head_size % 2 !== 0) throw fields.error('head_size', 'an even number: rotary embedding turns pairs');
   for (const flag of ['qk_layernorm', 'residual_mlp']) fields.oneOf(flag, [false], { fallback: false }); // no field here says them
   return {
@@ -98,7 +105,7 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     vocab_size: size('vocab_size'),
     hidden_size,
     intermediate_size: size('intermediate_size', 4 * hidden_size),
-    num_hidden_layers: size('num_hidden_layers'),
+    num_hidden_layers: fields.integer('num_hidden_layers', { min: 1, max: MAX_LAYERS }),
     num_attention_heads,
     num_key_value_heads,
     head_size,
@@ -148,11 +155,11 @@ export function parseBuildConfig(fields: JsonFields, maxPositionEmbeddings: numb
   });
   const plugins = fields.child('plugin_config');
   return {
-    max_batch_size: fields.integer('max_batch_size', { min: 1, fallback: DEFAULT_MAX_BATCH_SIZE }),
+    max_batch_size: fields.integer('max_batch_size', { min: 1, max: MAX_SIZE, fallback: DEFAULT_MAX_BATCH_SIZE }),
     max_beam_width: fields.oneOf('max_beam_width', [1], { fallback: 1 }),
     max_input_len: fields.integer('max_input_len', { min: 1, max: max_seq_len, fallback: max_seq_len - 1 }),
     max_seq_len,
-    max_num_tokens: fields.integer('max_num_tokens', { min: 1, fallback: DEFAULT_MAX_NUM_TOKENS }),
+    max_num_tokens: fields.integer('max_num_tokens', { min: 1, max: MAX_SIZE, fallback: DEFAULT_MAX_NUM_TOKENS }),
     plugin_config: {
       paged_kv_cache: plugins.oneOf('paged_kv_cache', [true], { fallback: true }),
       remove_input_padding: plugins.oneOf('remove_input_padding', [true], { fallback: true }),

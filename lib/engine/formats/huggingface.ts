@@ -1,15 +1,24 @@
-import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
+import { listDirectory } from '../../base/file-errors.js';
 import { type JsonContext, type JsonFields, readJsonIfThere } from '../../base/json.js';
-import { DTYPES, type Dtype } from '../directory/checkpoint-config.js';
+import { DTYPES, type Dtype, MAX_SIZE } from '../directory/checkpoint-config.js';
 import { parseRotaryScaling } from '../directory/rope.js';
 import { BYTES_PER_VALUE } from './numeric.js';
 import { dtypeOfName, type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
-import { convertBytes, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import {
+  convertBytes,
+  type LlamaModel,
+  openSource,
+  readExactly,
+  type SourceCheckpoint,
+  type SourceTensor,
+} from './source.js';
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
+const MAX_TEXT_BYTES = 256 << 20; // the largest tokenizer.json has 35 MB
 const MAX_INDEX_BYTES = 64 << 20; // that of a model of 100,000 tensors has 10 MB
 const TEXT_FILES = [
   'tokenizer.json',
@@ -21,7 +30,7 @@ const TEXT_FILES = [
 
 /** Opens a Hugging Face directory: `config.json` of transformers 4 or 5, and safetensors, in one file or in shards. */
 export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
-  const names = await readdir(dir);
+  const names = await listDirectory(dir);
   const config = await readJsonIfThere(contextOf(dir, 'config.json'));
   if (!config) {
     const fix = 'Pass a Hugging Face model directory or a .gguf file.';
@@ -29,6 +38,8 @@ export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
   }
   const model = parseLlama(config);
   checkTokenizer(dir, names);
+  const copied = TEXT_FILES.filter((name) => names.includes(name));
+  for (const name of copied) await checkText(join(dir, name)); // before the weights are converted, and by its own name
   const files = await openFiles(dir, names);
   const close = async (): Promise<void> => {
     await Promise.all(files.map((file) => file.close()));
@@ -37,7 +48,6 @@ export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
     const tensors = new Map(
       files.flatMap((file) => [...file.entries].map(([name, entry]) => [name, tensorOf(file, name, entry)] as const)),
     );
-    const copied = TEXT_FILES.filter((name) => names.includes(name));
     const writeTexts = async (out: string): Promise<void> => {
       for (const name of copied) await copyFile(join(dir, name), join(out, name));
       if (!copied.includes('generation_config.json')) await writeGenerationConfig(config, out);
@@ -47,6 +57,14 @@ export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
     await close();
     throw error;
   }
+}
+
+async function checkText(file: string): Promise<void> {
+  const handle = await openSource(file);
+  const { size } = await handle.stat().finally(() => handle.close());
+  if (size <= MAX_TEXT_BYTES) return;
+  const fix = 'Check that it is the right file.';
+  throw new LLMError('ERR_SOURCE_INVALID', `${file} has ${size} bytes; expected at most ${MAX_TEXT_BYTES}. ${fix}`);
 }
 
 const contextOf = (dir: string, name: string): JsonContext => ({
@@ -68,7 +86,7 @@ function parseLlama(config: JsonFields): LlamaModel {
   if (config.has('quantization_config')) {
     throw config.error('quantization_config', 'none: quantized checkpoints are not read', 'ERR_MODEL_UNSUPPORTED');
   }
-  const size = (name: string): number => config.integer(name, { min: 1 });
+  const size = (name: string): number => config.integer(name, { min: 1, max: MAX_SIZE });
   const hidden_size = size('hidden_size');
   const num_attention_heads = size('num_attention_heads');
   return {

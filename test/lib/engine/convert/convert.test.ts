@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { LLM } from 'node-tensorrt-llm';
+import type { ErrorCode } from '#lib/base/errors.js';
 import { type ConvertOptions, convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import { decodeValues, fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '#lib/engine/formats/numeric.js';
@@ -362,4 +364,48 @@ test('a source that is missing, or neither a directory nor a .gguf file, is refu
     convert(join(dir, 'model.bin'), join(dir, 'out')),
     failsWith('ERR_SOURCE_NOT_FOUND', 'model.bin', '.gguf'),
   );
+});
+
+test('a text file of the source that cannot be read is refused by its own name, before the weights are read', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const hf = join(dir, 'hf');
+  await writeTinyLlama(hf, TINY_LLAMAS.text);
+  const tokenizer = join(hf, 'tokenizer.json');
+  const refused = (code: ErrorCode, ...words: string[]) =>
+    assert.rejects(convert(hf, join(dir, 'out')), failsWith(code, ...words));
+  await rm(tokenizer);
+  await symlink(join(dir, 'nowhere'), tokenizer);
+  await refused('ERR_SOURCE_NOT_FOUND', `${tokenizer} cannot be opened`);
+  await rm(tokenizer);
+  await mkdir(tokenizer);
+  await refused('ERR_SOURCE_NOT_FOUND', `${tokenizer} cannot be opened`, 'no regular file');
+  await rm(tokenizer, { recursive: true });
+  await writeFile(tokenizer, '');
+  await truncate(tokenizer, 2 ** 30);
+  await refused('ERR_SOURCE_INVALID', tokenizer, '1073741824 bytes; expected at most 268435456');
+  assert.deepEqual(await readdir(dir), ['hf']);
+});
+
+test('numbers of config.json that no executor takes are refused, and the largest that one takes load', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const hf = join(dir, 'hf');
+  await writeTinyLlama(hf, SPEC);
+  const largest = { max_position_embeddings: 2 ** 27, rms_norm_eps: 3.4e38, rope_theta: 3.4e38 };
+  await editJson(join(hf, 'config.json'), largest);
+  const out = await convert(hf, join(dir, 'out'), { maxSeqLen: 64 });
+  await (await LLM.load(out, { executor: 'cpu' })).close();
+  for (const [name, value] of Object.entries({
+    max_position_embeddings: 2 ** 27 + 1,
+    vocab_size: 2 ** 27 + 1,
+    hidden_size: 2 ** 27 + 2,
+    intermediate_size: 2 ** 27 + 1,
+    num_hidden_layers: 10_001,
+    head_dim: 2 ** 26,
+    rms_norm_eps: 1e39,
+    rope_theta: 1e39,
+  })) {
+    await writeTinyLlama(hf, SPEC);
+    await editJson(join(hf, 'config.json'), { [name]: value });
+    await assert.rejects(convert(hf, join(dir, 'out')), failsWith('ERR_SOURCE_INVALID', String(value)), name);
+  }
 });

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { LLMError, messageOf } from '../base/errors.js';
+import { fixOf as systemFixOf } from '../base/file-errors.js';
 import type { OnEvents } from './events.js';
 import type { Addon, LoadedSession, NativeSession } from './protocol.js';
 
@@ -70,11 +71,10 @@ function fixOf(cause: unknown): string {
   if (code === 'ERR_DLOPEN_DISABLED') {
     return "Run node without --no-addons, and under Node's permission model with --allow-addons.";
   }
-  if (code === 'ERR_ACCESS_DENIED') return 'Allow it, or run node without its permission model.';
-  if (/EMFILE|ENFILE|too many open files|cannot allocate memory|cannot map/i.test(messageOf(cause))) {
+  if (/too many open files|cannot allocate memory|failed to map/i.test(messageOf(cause))) {
     return 'Raise the limits of this process: ulimit -n (open files) and -v (memory).';
   }
-  return 'Reinstall the package, or run npm install in a clone.';
+  return systemFixOf(cause, 'Reinstall the package, or run npm install in a clone.');
 }
 
 // Node runs no environment clean-up at process.exit(), and the pumps' threads must not run into the end of the process.

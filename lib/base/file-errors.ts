@@ -34,9 +34,21 @@ export async function listDirectory(dir: string): Promise<string[]> {
   return readdir(dir);
 }
 
+const FIXES: Readonly<Record<string, string>> = {
+  EMFILE: 'Raise the limit of open files: ulimit -n.',
+  ENFILE: 'Raise the limit of open files: fs.file-max.',
+  EAGAIN: 'Raise the limit of processes: ulimit -u, or the pids limit of the container.',
+  ENOMEM: 'Free memory, or raise its limit.',
+  ERR_ACCESS_DENIED: 'Allow it, or run node without its permission model.',
+};
+
+/** How to fix what a system call failed of: by its code if this has one cause, else `otherwise`. */
+export const fixOf = (cause: unknown, otherwise: string): string =>
+  (cause instanceof Error && 'code' in cause ? FIXES[String(cause.code)] : undefined) ?? otherwise;
+
 /** An error of the file system as one that a user can fix; any other as it is. */
 export function asWriteError(cause: unknown, out: string): unknown {
   if (!isSystemError(cause)) return cause;
-  const fix = 'Free space there, or choose another directory.';
+  const fix = fixOf(cause, 'Free space there, or choose another directory.');
   return new LLMError('ERR_NOT_WRITABLE', `${out} cannot be written: ${messageOf(cause)}. ${fix}`, { cause });
 }

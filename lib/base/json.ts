@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { show } from './checks.js';
 import { type ErrorCode, LLMError, messageOf } from './errors.js';
-import { isNotFound } from './file-errors.js';
+import { fixOf, isNotFound } from './file-errors.js';
 
 /** Whose JSON is read, and what a field of the wrong type throws. */
 export interface JsonContext {
@@ -183,9 +183,8 @@ export async function readTextIfThere(
   } catch (cause) {
     if (LLMError.is(cause)) throw cause;
     if (isNotFound(cause)) return undefined;
-    throw new LLMError(code, `${file} cannot be read: ${messageOf(cause)}. Check the file and its permissions.`, {
-      cause,
-    });
+    const fix = fixOf(cause, 'Check the file and its permissions.');
+    throw new LLMError(code, `${file} cannot be read: ${messageOf(cause)}. ${fix}`, { cause });
   }
 }
 

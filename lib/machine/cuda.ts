@@ -1,4 +1,5 @@
 import { messageOf } from '../base/errors.js';
+import { fixOf } from '../base/file-errors.js';
 import { runProgram } from './programs.js';
 import { unavailable } from './unavailable.js';
 
@@ -54,7 +55,7 @@ export async function askCuda(host: string, library: string, signal?: AbortSigna
   });
   if (!ran)
     throw unavailable(
-      `${host}, which asks NVIDIA's driver, cannot be started: ${messageOf(failure)}. ${fixOf(failure)}`,
+      `${host}, which asks NVIDIA's driver, cannot be started: ${messageOf(failure)}. ${fixOf(failure, 'Reinstall the package.')}`,
     );
   if (ran.status === 1) throw unavailable(ran.output.trim());
   try {
@@ -70,11 +71,3 @@ export async function askCuda(host: string, library: string, signal?: AbortSigna
 /** Why the executor 'cuda' cannot run on the GPU that it takes by default; undefined where it can. */
 export const cudaProblem = ({ driver, devices, cublasLt }: CudaMachine): string | undefined =>
   driver.problem ?? devices[0]?.problem ?? cublasLt.problem ?? undefined;
-
-function fixOf(failure: unknown): string {
-  const code = failure instanceof Error && 'code' in failure ? failure.code : undefined;
-  if (code === 'ENOENT' || code === 'EACCES') return 'Reinstall the package.';
-  if (code === 'EMFILE' || code === 'ENFILE') return 'Raise the number of open files: ulimit -n.';
-  if (code === 'EAGAIN') return 'Raise the number of processes: ulimit -u, or the pids limit of the container.';
-  return "Or use executor: 'cpu'.";
-}

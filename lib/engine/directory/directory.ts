@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound, listDirectory } from '../../base/file-errors.js';
+import { fixOf, isNotFound, listDirectory } from '../../base/file-errors.js';
 import type { GenerationDefaults } from '../../base/generation-defaults.js';
 import { type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
@@ -84,7 +84,7 @@ async function listEngine(path: string): Promise<string[]> {
     return await listDirectory(path);
   } catch (cause) {
     const found = isNotFound(cause) ? 'is not a directory' : `cannot be read: ${messageOf(cause)}`;
-    const fix = 'Pass an engine directory; npx node-tensorrt-llm pull makes one and prints its path.';
+    const fix = fixOf(cause, 'Pass an engine directory; npx node-tensorrt-llm pull makes one and prints its path.');
     throw new LLMError('ERR_ENGINE_NOT_FOUND', `${path} ${found}. ${fix}`, { cause });
   }
 }

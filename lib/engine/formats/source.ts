@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { LLMError, messageOf } from '../../base/errors.js';
+import { fixOf } from '../../base/file-errors.js';
 import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js';
 import type { SourceKind } from '../directory/manifest.js';
 import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
@@ -70,7 +71,7 @@ export async function openSource(path: string): Promise<FileHandle> {
     await handle?.close();
     throw new LLMError(
       'ERR_SOURCE_NOT_FOUND',
-      `${path} cannot be opened: ${messageOf(cause)}. Check the path and its permissions.`,
+      `${path} cannot be opened: ${messageOf(cause)}. ${fixOf(cause, 'Check the path and its permissions.')}`,
       { cause },
     );
   }

@@ -49,6 +49,20 @@ for (const { major, node } of NODE_VERSIONS) {
   });
 }
 
+test('where no more files can be opened an engine loads, or the error says to raise the limit', async () => {
+  // A shell lowers the limit, high enough to import the package, and the program uses up all but some.
+  const launcher = ['sh', '-c', 'ulimit -n 256 && exec "$0" "$@"'];
+  const load = await tinyEngine();
+  for (const options of [{ executor: 'cpu' }, { executor: 'cpu', isolation: 'process' }] as const) {
+    for (const openFiles of [1, 2, 12]) {
+      const outcome = await told({ openFiles, load, options }, { launcher });
+      if (openFiles === 1) assert.match(String(outcome), /Raise the limit of open files: ulimit -n/);
+      if (openFiles === 12 || outcome === 2) assert.equal(outcome, 2);
+      else assert.match(String(outcome), /^ERR_[A-Z_]+: .*[Tt]oo many open files/);
+    }
+  }
+});
+
 test('without addons the error says so, and not that the package is damaged', async () => {
   const message = await told({ load: await tinyEngine() }, { flags: ['--no-addons'] });
   assert.match(String(message), /^ERR_ADDON_LOAD: .* Run node without --no-addons/);

@@ -184,14 +184,25 @@ const MAX_SHOWN = 80;
 
 /** A bad value as a message prints it: on one line, cut if it is long. */
 export function show(value: unknown): string {
-  const text = showWhole(value);
+  let text: string;
+  try {
+    text = showWhole(value, 0);
+  } catch {
+    text = 'a value that cannot be read'; // a proxy
+  }
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 3)}...` : text;
 }
 
-function showWhole(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
+function showWhole(value: unknown, depth: number): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, MAX_SHOWN));
   if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) {
+    if (depth === 2) return 'an array';
+    return `[${value
+      .slice(0, MAX_SHOWN / 2)
+      .map((each) => showWhole(each, depth + 1))
+      .join(', ')}]`;
+  }
   if (value instanceof URL) return value.href;
-  if (Array.isArray(value)) return `[${value.slice(0, MAX_SHOWN).map(show).join(', ')}]`;
   return isObject(value) ? 'an object' : String(value);
 }

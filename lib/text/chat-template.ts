@@ -38,6 +38,8 @@ export class ChatTemplate {
    * `ERR_CHAT_TEMPLATE` with the template's own words where it refuses the messages, and where it exceeds its limits.
    */
   render(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string {
+    // At first use: a model whose template is broken still takes text and tokens.
+    this.#parsed ??= parseOnce(this.source);
     const meter = new TemplateMeter(this.limits);
     let scope: Environment;
     try {
@@ -46,8 +48,6 @@ export class ChatTemplate {
       if (LLMError.is(cause)) throw cause;
       throw invalid('The input', `cannot be read: ${messageOf(cause)}`, 'plain data', cause);
     }
-    // At first use: a model whose template is broken still takes text and tokens.
-    this.#parsed ??= parseOnce(this.source);
     if ('error' in this.#parsed) throw this.#parsed.error;
     try {
       return String(new BoundedInterpreter(scope, meter).run(this.#parsed.program).value);

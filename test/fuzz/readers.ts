@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ErrorCode } from '#lib/base/errors.js';
 import { convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import { SafetensorsFile } from '#lib/engine/formats/safetensors.js';
@@ -12,25 +11,11 @@ import { ggufBytes } from '../lib/engine/formats/gguf-bytes.js';
 import { safetensorsBytes } from '../lib/engine/helpers.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../tools/tiny-llama.js';
 import { damageBytes, damageFile, damageGguf, type GgufContents } from './damage.js';
-import type { Random } from './random.js';
-
-/** What lies in a directory, by name. */
-export type Files = Readonly<Record<string, Buffer>>;
-
-interface Input {
-  readonly valid: Files;
-  damaged(random: Random): Files;
-}
-
-export interface Reader {
-  /** What it may throw: what its docstring says. */
-  readonly codes: readonly ErrorCode[];
-  prepare(): Promise<Input>;
-  /** Reads the files in `dir`, and asserts what holds for all that was read. */
-  read(dir: string): Promise<void>;
-}
+import type { Files, Input, Reader } from './reader.js';
+import { REQUEST_READERS } from './request-readers.js';
 
 export const READERS: Readonly<Record<string, Reader>> = {
+  ...REQUEST_READERS,
   safetensors: {
     codes: ['ERR_SOURCE_INVALID', 'ERR_MODEL_UNSUPPORTED'],
     async prepare() {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DataType, GuidedOptions, Tensor } from 'node-tensorrt-llm';
+import { show } from '#lib/base/checks.js';
 import { readGenerateOptions } from '#lib/options/generate.js';
 import { readLoadOptions } from '#lib/options/load.js';
 import { failsWith } from '../../tools/fails-with.js';
@@ -320,4 +321,18 @@ test('a tensor is copied by its own type, whatever its slice() does', () => {
   const tensor = { data: Sliced.of(1, 2), shape: [2] };
   const { lora } = readGenerateOptions({ lora: { id: 1, weights: tensor, config: tensor } }, NONE).extras;
   assert.deepEqual(lora?.weights?.data, Int32Array.of(1, 2));
+});
+
+test('a bad value is shown in one short line, however deep, wide or broken it is', () => {
+  const cyclic: unknown[] = [];
+  cyclic.push(cyclic, cyclic);
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  let wide: unknown = 1;
+  for (let i = 0; i < 50; i++) wide = new Array(50).fill(wide);
+  for (const value of [cyclic, wide, revoked.proxy, [revoked.proxy], 'x'.repeat(50_000_000), Symbol('s'), 1n]) {
+    const found = show(value);
+    assert.ok(found.length <= 80 && !found.includes('\n'), found);
+  }
+  assert.equal(show([[[1]], 'a', null]), '[[an array], "a", null]');
 });

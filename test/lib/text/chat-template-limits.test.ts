@@ -7,7 +7,7 @@ import { ChatTemplate, type ChatTemplateOptions } from '#lib/text/chat-template.
 
 const USER = { role: 'user', content: 'hello' };
 const render = (source: string, messages: unknown = [USER], options: ChatTemplateOptions = {}): string =>
-  new ChatTemplate(source, {}).render(messages as ChatMessage[], options);
+  new ChatTemplate(source, {}, { timeMs: 60_000 }).render(messages as ChatMessage[], options);
 
 /** A text of 2^doublings times `unit` in `ns.s`, and what is done with it. */
 const withText = (doublings: number, rest: string, unit = 'a'): string =>

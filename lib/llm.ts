@@ -7,8 +7,10 @@ import type { LoadedSession, NativeInfo, NativeSession, Stats } from './addon/pr
 import { whenAborted } from './base/abort.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
 import { LLMError, messageOf } from './base/errors.js';
+import { pathOf } from './base/paths.js';
+import { Stopping } from './base/stopping.js';
 import type { Input, Result } from './base/types.js';
-import { type EngineDirectory, openEngine } from './engine/directory/directory.js';
+import { type EngineDirectory, type EngineNeeds, openEngine } from './engine/directory/directory.js';
 import { chooseExecutor, hostProgram, libraryOf, WEIGHTS } from './executors.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
@@ -42,6 +44,9 @@ type LoadedDirectory = EngineDirectory & Pick<TokenizerOptions, 'chatTemplateLim
 
 // For the executor to end cancelled requests, which takes a step or two.
 const SHUTDOWN_DEADLINE_MS = 10_000;
+
+// For an executor to end a load that was given up; one that reads from a file system that hangs never does.
+const GIVE_UP_MS = 1000;
 
 /** A loaded engine. Requests run together, so start as many as you like. */
 export class LLM implements AsyncDisposable {
@@ -113,67 +118,76 @@ export class LLM implements AsyncDisposable {
       ...config
     } = readLoadOptions(options);
     signal?.throwIfAborted();
-    const addon = loadAddon();
-    const named = libraryOf(executor);
-    const opened = await openEngine(dir, {
-      weights: typeof executor === 'string' ? WEIGHTS[executor] : undefined,
-      files: config.loadFormat === DUMMY ? 'not-needed' : 'needed',
-    });
-    const directory: LoadedDirectory = { ...opened, chatTemplateLimits };
-    const choice =
-      executor === 'auto'
-        ? await chooseExecutor(directory.weights, { namesGpu: config.parallel?.deviceIds !== undefined, signal })
-        : undefined;
-    const library = choice ? libraryOf(choice.executor) : named;
-    if (choice) {
-      const { executor: chosen, reason, isDowngrade } = choice;
-      logger?.[isDowngrade ? 'warn' : 'info'](`executor: 'auto' takes '${chosen}': ${reason}`);
-    }
-    const { tokenizerPath } = directory;
-    const tokenizer = tokenizerPath === undefined ? undefined : await Tokenizer.load({ ...directory, tokenizerPath });
-    const guided = guidedDecoding === undefined ? undefined : await guidedConfig(guidedDecoding, directory);
-    signal?.throwIfAborted();
-    let stopped: { readonly reason: unknown } | undefined;
-    const pending = addon.load(
-      Object.assign(config, {
-        library,
-        hostProgram: isolation === 'process' ? hostProgram() : undefined,
-        engineDir: directory.path,
-        vocabulary: tokenizer?.byteTable,
-        guidedDecoding: guided,
-      }),
-      (done) => {
-        try {
-          onProgress?.(done);
-        } catch (thrown) {
-          stop(thrown);
-        }
-      },
-      logger && ((level, message) => logger[LOG_METHODS[level] ?? 'debug'](message)),
-    );
-    const stop = (reason: unknown): void => {
-      stopped ??= { reason };
-      pending.abort();
-    };
-    const ignoreSignal = signal && whenAborted(signal, () => stop(signal.reason));
+    const path = pathOf('dir', dir);
+    const stopping = new Stopping();
+    const ignoreSignal = signal && whenAborted(signal, () => stopping.stop(signal.reason));
     const timer =
       loadTimeoutMs === undefined
         ? undefined
-        : setTimeout(() => stop(loadTimeout(directory.path, loadTimeoutMs, isolation)), loadTimeoutMs);
-    const loaded = await pending.promise
-      .catch((thrown: unknown) => {
-        throw stopped ? stopped.reason : fromNative(thrown);
-      })
-      .finally(() => {
-        ignoreSignal?.();
-        clearTimeout(timer);
-      });
-    const llm = new LLM(directory, choice?.reason, config.maxQueueSize, tokenizer, loaded);
-    if (stopped) {
-      await llm.close();
-      throw stopped.reason;
+        : setTimeout(() => stopping.stop(loadTimeout(path, loadTimeoutMs, isolation)), loadTimeoutMs);
+    try {
+      const addon = loadAddon();
+      const named = libraryOf(executor);
+      const needs: EngineNeeds = {
+        weights: typeof executor === 'string' ? WEIGHTS[executor] : undefined,
+        files: config.loadFormat === DUMMY ? 'not-needed' : 'needed',
+      };
+      const opened = await stopping.orStopped(openEngine(path, needs));
+      const directory: LoadedDirectory = { ...opened, chatTemplateLimits };
+      const namesGpu = config.parallel?.deviceIds !== undefined;
+      const choice =
+        executor === 'auto'
+          ? await stopping.orStopped(chooseExecutor(directory.weights, { namesGpu, signal }))
+          : undefined;
+      const library = choice ? libraryOf(choice.executor) : named;
+      if (choice) {
+        const { executor: chosen, reason, isDowngrade } = choice;
+        logger?.[isDowngrade ? 'warn' : 'info'](`executor: 'auto' takes '${chosen}': ${reason}`);
+      }
+      const { tokenizerPath } = directory;
+      const tokenizer =
+        tokenizerPath === undefined
+          ? undefined
+          : await stopping.orStopped(Tokenizer.load({ ...directory, tokenizerPath }));
+      const guided =
+        guidedDecoding === undefined ? undefined : await stopping.orStopped(guidedConfig(guidedDecoding, directory));
+      stopping.throwIfStopped();
+      const pending = addon.load(
+        Object.assign(config, {
+          library,
+          hostProgram: isolation === 'process' ? hostProgram() : undefined,
+          engineDir: directory.path,
+          vocabulary: tokenizer?.byteTable,
+          guidedDecoding: guided,
+        }),
+        (done) => {
+          if (stopping.isStopped) return;
+          try {
+            onProgress?.(done);
+          } catch (thrown) {
+            stopping.stop(thrown);
+          }
+        },
+        logger && ((level, message) => logger[LOG_METHODS[level] ?? 'debug'](message)),
+      );
+      stopping.whenStopped(() => pending.abort());
+      const loading = pending.promise.then(
+        async (loaded) => {
+          const llm = new LLM(directory, choice?.reason, config.maxQueueSize, tokenizer, loaded);
+          if (stopping.isStopped) await llm.close();
+          stopping.throwIfStopped();
+          return llm;
+        },
+        (thrown: unknown) => {
+          stopping.throwIfStopped();
+          throw fromNative(thrown);
+        },
+      );
+      return await stopping.orStopped(loading, GIVE_UP_MS, () => pending.leave());
+    } finally {
+      ignoreSignal?.();
+      clearTimeout(timer);
     }
-    return llm;
   }
 
   /**

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { LLMError } from '../base/errors.js';
+import { readText } from '../base/files.js';
 import { parseTokenizerJson } from '../text/tokenizer-json.js';
 import type { NativeGuidedConfig } from './protocol.js';
 
@@ -24,7 +24,7 @@ export async function guidedConfig(
       `${path} has no tokenizer.json; expected one, because guidedDecoding is set. Copy it from the model, or remove guidedDecoding.`,
     );
   }
-  const tokenizerJson = await readFile(tokenizerPath, 'utf8');
+  const tokenizerJson = await readText(tokenizerPath);
   const { names, addedTokens } = parseTokenizerJson(tokenizerJson, tokenizerPath);
   for (const { id, content } of addedTokens) names[id] = content;
   const vocabulary = Array.from(names, (name) => name ?? ''); // an id that no token has keeps its place

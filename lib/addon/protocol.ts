@@ -158,7 +158,12 @@ export interface Addon {
     options: NativeLoadOptions,
     onProgress: (done: number) => void,
     onLog: ((level: number, message: string) => void) | undefined,
-  ): { promise: Promise<LoadedSession>; abort(): void };
+  ): {
+    promise: Promise<LoadedSession>;
+    abort(): void;
+    /** It keeps the process no longer. */
+    leave(): void;
+  };
   attach(shareId: number): LoadedSession;
   NativeSession: new (loaded: LoadedSession, onEvents: OnEvents) => NativeSession;
 }

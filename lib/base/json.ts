@@ -1,8 +1,7 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { show } from './checks.js';
 import { type ErrorCode, LLMError, messageOf } from './errors.js';
 import { fixOf, isNotFound } from './file-errors.js';
+import { openFile } from './files.js';
 
 /** Whose JSON is read, and what a field of the wrong type throws. */
 export interface JsonContext {
@@ -169,14 +168,12 @@ export async function readTextIfThere(
   maxBytes = MAX_BYTES,
 ): Promise<string | undefined> {
   try {
-    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe without a writer opens too
+    const handle = await openFile(file);
     try {
-      const stat = await handle.stat();
-      if (!stat.isFile())
-        throw new LLMError(code, `${file} is no regular file; expected one. Copy the file itself there.`);
-      if (stat.size <= maxBytes) return await handle.readFile('utf8');
+      const { size } = await handle.stat();
+      if (size <= maxBytes) return await handle.readFile('utf8');
       const fix = 'Check that it is the right file.';
-      throw new LLMError(code, `${file} has ${stat.size} bytes; expected at most ${maxBytes}. ${fix}`);
+      throw new LLMError(code, `${file} has ${size} bytes; expected at most ${maxBytes}. ${fix}`);
     } finally {
       await handle.close();
     }

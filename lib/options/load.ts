@@ -122,7 +122,7 @@ export interface LoadOptions {
   /** Fail to load if the KV cache cannot hold one full attention window; otherwise the window is reduced. Default: false. */
   failFastOnAttentionWindow?: boolean | undefined;
   /**
-   * How long the load may take, in ms; after that it fails with `ERR_LOAD_TIMEOUT`. The workers of a multi-GPU engine can
+   * How long the load may take, in ms from the call; after that it fails with `ERR_LOAD_TIMEOUT`. The workers of a multi-GPU engine can
    * wait for each other forever. Default: none.
    */
   loadTimeoutMs?: number | undefined;

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Tokenizer as Encoder } from 'tokenizers';
 import type { ChatTemplateLimits } from '../base/chat-template-limits.js';
 import { show } from '../base/checks.js';
 import { LLMError, messageOf } from '../base/errors.js';
+import { readText, readTextNow } from '../base/files.js';
 import type { ChatMessage } from '../base/types.js';
 import { type ByteTable, buildByteTable } from './byte-table.js';
 import { ChatTemplate, type ChatTemplateOptions } from './chat-template.js';
@@ -55,7 +54,7 @@ export class Tokenizer {
    * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file; `ERR_PLATFORM_UNSUPPORTED` where `tokenizers` has no build.
    */
   static async load(options: TokenizerOptions): Promise<Tokenizer> {
-    const text = await readFile(options.tokenizerPath, 'utf8').catch((cause: unknown) => {
+    const text = await readText(options.tokenizerPath).catch((cause: unknown) => {
       throw unreadable(options.tokenizerPath, cause);
     });
     return Tokenizer.#parse(text, options);
@@ -65,7 +64,7 @@ export class Tokenizer {
   static loadNow(options: TokenizerOptions): Tokenizer {
     let text: string;
     try {
-      text = readFileSync(options.tokenizerPath, 'utf8');
+      text = readTextNow(options.tokenizerPath);
     } catch (cause) {
       throw unreadable(options.tokenizerPath, cause);
     }

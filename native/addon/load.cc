@@ -157,6 +157,9 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     pending["abort"] = Napi::Function::New(env, [weak = std::weak_ptr(task)](const Napi::CallbackInfo&) {
       if (const auto loading = weak.lock()) loading->aborted = true;
     });
+    pending["leave"] = Napi::Function::New(env, [weak = std::weak_ptr(task)](const Napi::CallbackInfo& call) {
+      if (const auto loading = weak.lock()) loading->queue->Unref(call.Env());
+    });
     return pending;
   });
 }

@@ -1,5 +1,7 @@
 #include "native/json/config_file.h"
 
+#include <sys/stat.h>
+
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -110,6 +112,9 @@ Fields ReadConfigFile(const std::string& path, const ConfigFileWords& words) {
   file->path = path;
   file->fix = words.fix;
   element root;
+  struct stat status;
+  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))  // reading a pipe would wait for its writer
+    throw Failure(EXECUTOR_ENGINE_CONFIG, path + " is not a regular file. " + words.fix);
   if (const auto error = file->parser.load(path).get(root)) {
     if (error == simdjson::IO_ERROR) throw Failure(EXECUTOR_ENGINE_NOT_FOUND, path + " " + words.missing);
     throw Failure(EXECUTOR_ENGINE_CONFIG,

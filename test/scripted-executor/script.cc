@@ -22,13 +22,14 @@ Script ReadScript(const std::string& engine_dir) {
       throw executor::Failure(EXECUTOR_ENGINE_CONFIG, file + ": " + std::string(name) + " has another type");
     };
     std::string_view throw_in;
-    const bool known = read("load_ms", &script.load_ms) || read("memory_mb", &script.memory_mb) ||
-                       read("step_ms", &script.step_ms) || read("tokens_per_step", &script.tokens_per_step) ||
-                       read("fail_every", &script.fail_every) || read("late_rows", &script.late_rows) ||
-                       read("doubled_finals", &script.doubled_finals) || read("unknown_rows", &script.unknown_rows) ||
-                       read("deaf", &script.deaf) || read("endless_logits", &script.endless_logits) ||
-                       read("tell", &script.tell) || read("capabilities", &script.capabilities) ||
-                       read("log", &script.log) || read("throw_at_call", &script.throw_at_call) ||
+    const bool known = read("load_ms", &script.load_ms) || read("silent_ms", &script.silent_ms) ||
+                       read("memory_mb", &script.memory_mb) || read("step_ms", &script.step_ms) ||
+                       read("tokens_per_step", &script.tokens_per_step) || read("fail_every", &script.fail_every) ||
+                       read("late_rows", &script.late_rows) || read("doubled_finals", &script.doubled_finals) ||
+                       read("unknown_rows", &script.unknown_rows) || read("deaf", &script.deaf) ||
+                       read("endless_logits", &script.endless_logits) || read("tell", &script.tell) ||
+                       read("capabilities", &script.capabilities) || read("log", &script.log) ||
+                       read("throw_at_call", &script.throw_at_call) ||
                        read("throw_at_requests", &script.throw_at_requests) || read("throw_in", &throw_in);
     if (!known) throw executor::Failure(EXECUTOR_ENGINE_CONFIG, file + ": there is no " + std::string(key));
     if (!throw_in.empty()) script.throw_in = throw_in;

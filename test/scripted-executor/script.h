@@ -9,6 +9,7 @@ namespace scripted {
 
 struct Script {
   uint64_t load_ms = 0;          // create takes this long, and tells its progress every millisecond
+  uint64_t silent_ms = 0;        // and before that so long, in which it tells nothing and cannot be aborted
   uint64_t memory_mb = 0;        // create takes this much memory, and destroy gives it back
   uint64_t step_ms = 0;          // from one step to the next; 0: as fast as wait is called
   uint64_t tokens_per_step = 1;  // of each request, in one row

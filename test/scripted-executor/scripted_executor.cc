@@ -261,6 +261,7 @@ class ScriptedExecutor {
   void Load() {
     for (const ExecutorLogLevel level : {LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG}) Log(level, "scripted create");
     Enter("create");
+    std::this_thread::sleep_for(std::chrono::milliseconds(script_.silent_ms));
     memory_.assign(script_.memory_mb << 20, 1);
     for (uint64_t ms = 0; ms < script_.load_ms; ++ms) {
       const double done = static_cast<double>(ms) / static_cast<double>(script_.load_ms);

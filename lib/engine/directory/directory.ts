@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
 import { fixOf, isNotFound, listDirectory } from '../../base/file-errors.js';
+import { checkFile } from '../../base/files.js';
 import type { GenerationDefaults } from '../../base/generation-defaults.js';
 import { type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
@@ -62,6 +63,7 @@ export async function openEngine(dir: string | URL, needs: EngineNeeds = {}): Pr
   if (reads) checkWeights(path, names, weights);
   const model = weights === 'tensorrt' ? readTensorRtConfig(config) : readCheckpointConfig(config);
   const files = reads ? rankFiles(path, names, weights, model.worldSize) : [];
+  await Promise.all(files.map((name) => checkRankFile(join(path, name))));
   if (manifest) await checkSizes(path, files, manifest);
   const tokenizerPath = names.includes('tokenizer.json') ? join(path, 'tokenizer.json') : undefined;
   const text = await readTokenizerText(path);
@@ -152,6 +154,16 @@ function rankFiles(path: string, names: readonly string[], weights: Weights, wor
     `${path} holds ${found.join(', ')}; expected ${needed.join(', ')}, by its config.json (tp_size * pp_size * cp_size). ` +
       `Copy the missing files into it and remove those of another engine, or ${makeAgain(path, weights)}`,
   );
+}
+
+async function checkRankFile(file: string): Promise<void> {
+  await checkFile(file).catch((cause: unknown) => {
+    throw new LLMError(
+      'ERR_ENGINE_WEIGHTS',
+      `${file} cannot be read: ${messageOf(cause)}; expected the weights. Check the file and its permissions.`,
+      { cause },
+    );
+  });
 }
 
 async function checkSizes(path: string, files: readonly string[], manifest: Manifest): Promise<void> {

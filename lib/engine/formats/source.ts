@@ -1,7 +1,7 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { LLMError, messageOf } from '../../base/errors.js';
 import { fixOf } from '../../base/file-errors.js';
+import { openFile } from '../../base/files.js';
 import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js';
 import type { SourceKind } from '../directory/manifest.js';
 import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
@@ -62,13 +62,9 @@ export const convertBytes = (bytes: Uint8Array, from: Dtype, to: Dtype, tensor: 
 
 /** Opens a file of weights. A pipe or a device is refused, which might never answer. */
 export async function openSource(path: string): Promise<FileHandle> {
-  let handle: FileHandle | undefined;
   try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if ((await handle.stat()).isFile()) return handle;
-    throw new Error('it is no regular file');
+    return await openFile(path);
   } catch (cause) {
-    await handle?.close();
     throw new LLMError(
       'ERR_SOURCE_NOT_FOUND',
       `${path} cannot be opened: ${messageOf(cause)}. ${fixOf(cause, 'Check the path and its permissions.')}`,

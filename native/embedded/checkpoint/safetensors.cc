@@ -106,7 +106,8 @@ class EntryReader {
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::string& path)
-    : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    // Without O_NONBLOCK the open of a pipe waits for its writer.
+    : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (descriptor_ < 0)
     throw Failure(EXECUTOR_ENGINE_RANKS, path + " cannot be opened: " + std::strerror(errno) +
                                              ". Convert the model again: npx node-tensorrt-llm convert SOURCE DIR");

@@ -1,6 +1,7 @@
 #include "native/json/config_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <fstream>
@@ -65,6 +66,9 @@ TEST_F(ConfigFile, SaysWhatIsWrongWithTheFileItself) {
   const auto missing = FailureOf([&] { ReadConfigFile(path_, kWords); });
   EXPECT_EQ(missing.code(), EXECUTOR_ENGINE_NOT_FOUND);
   EXPECT_EQ(missing.what(), path_ + " is missing; expected a file. Make one.");
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(FailureOf([&] { ReadConfigFile(path_, kWords); }).what(), path_ + " is not a regular file. Make it again.");
+  std::remove(path_.c_str());
   EXPECT_EQ(FailureOf([&] { Read("{"); }).code(), EXECUTOR_ENGINE_CONFIG);
   EXPECT_EQ(FailureOf([&] { Read("[1]"); }).what(), path_ + " holds [1]; expected an object. Make it again.");
 }

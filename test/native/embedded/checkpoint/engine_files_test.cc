@@ -1,6 +1,8 @@
 // Engine directories that are wrong: each corruption is a failure with its code that names what is wrong.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
@@ -32,6 +34,18 @@ TEST(EngineFiles, AMissingRankFileIsNamed) {
   const TemporaryDirectory directory;
   WriteFile(directory.path() + "/config.json", TinyModel().ConfigJson());
   ExpectFailure(directory.path(), EXECUTOR_ENGINE_RANKS, {"rank0.safetensors"});
+}
+
+TEST(EngineFiles, APipeThatNobodyWritesToIsNoFile) {
+  for (const char* name : {"config.json", "rank0.safetensors"}) {
+    const TemporaryDirectory directory;
+    TinyModel().Fill().Write(directory.path());
+    const std::string file = directory.path() + "/" + name;
+    std::remove(file.c_str());
+    ASSERT_EQ(mkfifo(file.c_str(), 0600), 0);
+    ExpectFailure(directory.path(), name[0] == 'c' ? EXECUTOR_ENGINE_CONFIG : EXECUTOR_ENGINE_WEIGHTS,
+                  {file + " is not a regular file"});
+  }
 }
 
 TEST(EngineFiles, EachWrongFieldOfTheConfigIsNamed) {

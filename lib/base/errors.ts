@@ -33,7 +33,7 @@ const CODES = {
   ERR_SOURCE_NOT_FOUND: {
     meaning: 'The checkpoint to convert, or the model to download, was not found.',
     causes: 'A misspelled path, or a name that `pull` does not know.',
-    fix: 'Give `convert` a Hugging Face directory or a `.gguf` file. `npx node-tensorrt-llm pull --help` lists the models that `pull` knows; download others yourself and convert them.',
+    fix: 'Give `convert` a Hugging Face directory, a `.gguf` file or an engine directory. `npx node-tensorrt-llm pull --help` lists the models that `pull` knows; download others yourself and convert them.',
   },
   ERR_SOURCE_INVALID: {
     meaning: 'A file of the source checkpoint is damaged or contradicts another.',
@@ -91,7 +91,7 @@ const CODES = {
     meaning: 'The engine has no tokenizer, so it takes and returns tokens only.',
     causes:
       'Text, `messages`, `stop`, `badWords` or `llm.tokenizer` with an engine directory that has no `tokenizer.json`; or such a model given to `convert`.',
-    fix: "Copy the model's `tokenizer.json` and `tokenizer_config.json` into the directory, or pass `{ tokens }`.",
+    fix: "Copy the model's `tokenizer.json` and `tokenizer_config.json` into the directory, or pass `{ tokens }`. For `convert`, name their directory with `tokenizer` (`--tokenizer DIR`).",
   },
   ERR_TOKENIZER_INVALID: {
     meaning: 'The tokenizer cannot be read, or does not fit the model.',

@@ -1,5 +1,5 @@
 import { type ConvertOptions, convert as convertModel } from '../index.js';
-import { type Command, choice, number, positionals, printJson } from './command.js';
+import { type Command, choice, number, positionals, printJson, text } from './command.js';
 import { progressBar } from './progress-bar.js';
 
 const TYPES = ['auto', 'float32', 'float16', 'bfloat16'] as const satisfies readonly ConvertOptions['dtype'][];
@@ -10,12 +10,13 @@ export const convert: Command = {
   summary: 'make an engine directory from a checkpoint',
   help: `Usage: node-tensorrt-llm convert SOURCE OUT [OPTIONS]
 
-Converts SOURCE, a Hugging Face directory with safetensors files or a .gguf file, to the engine directory OUT.
+Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory with safetensors files, a .gguf file, or another engine directory.
 
   --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32 and GGUF)
   --max-seq-len N       maximum length of a sequence, prompt and output (default: what the model was trained for)
   --max-batch-size N    maximum number of sequences in a step (default: 64)
   --max-num-tokens N    maximum number of tokens in a step, over all sequences (default: 512)
+  --tokenizer DIR       directory with tokenizer.json, used instead of SOURCE's own (default: SOURCE's)
   --json                print {"type":"engine","path"}
 `,
   options: {
@@ -23,6 +24,7 @@ Converts SOURCE, a Hugging Face directory with safetensors files or a .gguf file
     'max-seq-len': { type: 'string' },
     'max-batch-size': { type: 'string' },
     'max-num-tokens': { type: 'string' },
+    tokenizer: { type: 'string' },
     json: { type: 'boolean' },
   },
   async run(args, signal) {
@@ -33,6 +35,7 @@ Converts SOURCE, a Hugging Face directory with safetensors files or a .gguf file
       maxSeqLen: number(values, 'max-seq-len'),
       maxBatchSize: number(values, 'max-batch-size'),
       maxNumTokens: number(values, 'max-num-tokens'),
+      tokenizer: text(values, 'tokenizer'),
     };
     const path = await convertModel(source, out, { ...options, signal, onProgress: progressBar() });
     if (values.json) printJson({ type: 'engine', path });

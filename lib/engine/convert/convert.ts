@@ -1,15 +1,13 @@
-import { stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../../base/checks.js';
-import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound, isSystemError, requirePermission } from '../../base/file-errors.js';
+import { LLMError } from '../../base/errors.js';
 import { JsonFields } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
 import { DTYPES, type EngineConfig, parseBuildConfig, parsePretrainedConfig } from '../directory/checkpoint-config.js';
 import { type FileFacts, factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../directory/manifest.js';
-import { openGguf } from '../formats/gguf-checkpoint.js';
-import { openHuggingFace } from '../formats/huggingface.js';
+import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { SafetensorsWriter } from '../formats/safetensors.js';
 import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory } from './build-directory.js';
@@ -28,6 +26,10 @@ export interface ConvertOptions {
   maxBatchSize?: number | undefined;
   /** Maximum number of tokens in a step, over all sequences; `LLM.load` can set another. Default: 512. */
   maxNumTokens?: number | undefined;
+  /**
+   * Directory with tokenizer.json and related files, such as tokenizer_config.json, to use instead of the source's own. Default: the source's own.
+   */
+  tokenizer?: string | URL | undefined;
   /** Name of the source in the manifest. Default: the name of the file or directory. */
   sourceName?: string | undefined;
   /** Stops the conversion when it aborts; nothing is left behind. Default: none. */
@@ -41,24 +43,28 @@ const checks: Checks<ConvertOptions> = {
   maxSeqLen: integer(2, MAX_COUNT),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
+  tokenizer: check('a path or a file: URL', (value) => typeof value === 'string' || value instanceof URL),
   sourceName: check('a string', (value): value is string => typeof value === 'string'),
   signal: signal(),
   onProgress: callback(),
 };
 
 /**
- * Converts a model, a Hugging Face directory or a .gguf file, to an engine directory. It is written beside `out` and renamed, so
- * `out` is complete or not there; an engine that this package wrote there before is replaced. It takes about 100 MB of memory for a
- * model of any size, and runs on the event loop in slices of about 30 ms.
+ * Converts a model to an engine directory: a Hugging Face directory, a .gguf file or another engine directory. It
+ * is written beside `out` and renamed, so `out` is complete or not there; an engine that this package wrote there before is replaced.
+ * It takes about 100 MB of memory for a model of any size, and runs on the event loop in slices of about 30 ms.
  * @returns the absolute path of `out`.
- * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`, `ERR_NOT_WRITABLE`,
- *   `ERR_INVALID_OPTION`; an abort throws the signal's reason.
+ * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`,
+ *   `ERR_TOKENIZER_INVALID`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws the signal's reason.
  */
 export async function convert(source: string | URL, out: string | URL, given: ConvertOptions = {}): Promise<string> {
   const options = readOptions(given, checks, 'convert()');
   options.signal?.throwIfAborted();
   const target = pathOf('out', out);
-  const checkpoint = await openSource(pathOf('source', source));
+  const checkpoint = await openCheckpoint(
+    pathOf('source', source),
+    options.tokenizer === undefined ? undefined : pathOf('tokenizer', options.tokenizer),
+  );
   try {
     const config = makeConfig(checkpoint, options);
     const plan = planTensors(checkpoint, config.pretrained_config);
@@ -82,20 +88,6 @@ export async function convert(source: string | URL, out: string | URL, given: Co
 
 const writeJson = (file: string, value: unknown): Promise<void> =>
   writeFile(file, `${JSON.stringify(value, null, 2)}\n`);
-
-async function openSource(path: string): Promise<SourceCheckpoint> {
-  let found = 'is neither a directory nor a .gguf file';
-  try {
-    requirePermission('fs.read', path);
-    const facts = await stat(path);
-    if (facts.isDirectory()) return await openHuggingFace(path);
-    if (facts.isFile() && path.endsWith('.gguf')) return await openGguf(path);
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    found = isNotFound(error) ? 'does not exist' : `cannot be read: ${messageOf(error)}`;
-  }
-  throw new LLMError('ERR_SOURCE_NOT_FOUND', `${path} ${found}. Pass a Hugging Face model directory or a .gguf file.`);
-}
 
 function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOptions): EngineConfig {
   const { dtype: asked = 'auto', maxSeqLen, maxBatchSize, maxNumTokens } = options;

@@ -21,7 +21,8 @@ export interface Manifest {
   readonly files: Readonly<Record<string, FileFacts>>;
 }
 
-export type SourceKind = 'huggingface' | 'gguf';
+const SOURCE_KINDS = ['huggingface', 'gguf', 'checkpoint'] as const;
+export type SourceKind = (typeof SOURCE_KINDS)[number];
 
 export interface FileFacts {
   readonly bytes: number;
@@ -57,8 +58,8 @@ export async function readManifest(dir: string): Promise<Manifest | undefined> {
 function parseManifest(fields: JsonFields): Manifest {
   if (fields.object.format !== FORMAT) throw fields.error('format', `"${FORMAT}"`);
   const source = fields.child('source');
-  const kind = source.string('kind');
-  if (kind !== 'huggingface' && kind !== 'gguf') throw source.error('kind', '"huggingface" or "gguf"');
+  const kind = SOURCE_KINDS.find((each) => each === source.object.kind);
+  if (!kind) throw source.error('kind', SOURCE_KINDS.map((each) => `"${each}"`).join(' or '));
   const { executors } = fields.object;
   if (!Array.isArray(executors) || !executors.every((name) => typeof name === 'string')) {
     throw fields.error('executors', 'a list of names');

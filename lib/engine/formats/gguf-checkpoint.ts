@@ -7,19 +7,24 @@ import { GgufMetadata } from './gguf-metadata.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
 import { tokenizerFiles } from './gguf-tokenizer.js';
 import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import type { TextFiles } from './text-files.js';
 
-/** Opens a GGUF file of the `llama` architecture. Weights become float16 unless the user says otherwise. */
-export async function openGguf(path: string): Promise<SourceCheckpoint> {
+/**
+ * Opens a GGUF file of the `llama` architecture. Weights become float16 unless the user says otherwise.
+ * @param given the tokenizer and what goes with it, instead of the file's own.
+ */
+export async function openGguf(path: string, given?: TextFiles): Promise<SourceCheckpoint> {
   const gguf = await openGgufFile(path);
   const close = (): Promise<void> => gguf.handle.close();
   try {
     const metadata = new GgufMetadata(gguf);
     const model = parseLlama(gguf, metadata);
-    const texts = tokenizerFiles(metadata, model);
+    const texts = given ? new Map<string, string>() : tokenizerFiles(metadata, model);
     const tensors = new Map(
       [...gguf.tensors].map(([name, tensor]) => [huggingFaceName(name), tensorOf(gguf, name, tensor, model)]),
     );
     const writeTexts = async (out: string): Promise<void> => {
+      await given?.writeTo(out);
       for (const [name, text] of texts) await writeFile(join(out, name), text);
     };
     return { kind: 'gguf', path, model, dtype: 'float16', tensors, writeTexts, close };

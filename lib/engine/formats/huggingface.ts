@@ -15,21 +15,18 @@ import {
   type SourceCheckpoint,
   type SourceTensor,
 } from './source.js';
+import { TEXT_FILES, type TextFiles } from './text-files.js';
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
 const MAX_TEXT_BYTES = 256 << 20; // the largest tokenizer.json has 35 MB
 const MAX_INDEX_BYTES = 64 << 20; // that of a model of 100,000 tensors has 10 MB
-const TEXT_FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'chat_template.jinja',
-  'generation_config.json',
-];
 
-/** Opens a Hugging Face directory: `config.json` of transformers 4 or 5, and safetensors, in one file or in shards. */
-export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
+/**
+ * Opens a Hugging Face directory: `config.json` of transformers 4 or 5, and safetensors, in one file or in shards.
+ * @param texts the tokenizer and what goes with it, instead of the directory's own.
+ */
+export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<SourceCheckpoint> {
   const names = await listDirectory(dir);
   const config = await readJsonIfThere(contextOf(dir, 'config.json'));
   if (!config) {
@@ -37,19 +34,23 @@ export async function openHuggingFace(dir: string): Promise<SourceCheckpoint> {
     throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${fix}`);
   }
   const model = parseLlama(config);
-  checkTokenizer(dir, names);
-  const copied = TEXT_FILES.filter((name) => names.includes(name));
-  for (const name of copied) await checkText(join(dir, name)); // before the weights are converted, and by its own name
+  if (!texts) checkTokenizer(dir, names);
+  const copied = texts?.names ?? TEXT_FILES.filter((name) => names.includes(name));
+  // Before the weights are converted, and by their own names.
+  if (!texts) for (const name of copied) await checkText(join(dir, name));
   const files = await openFiles(dir, names);
   const close = async (): Promise<void> => {
     await Promise.all(files.map((file) => file.close()));
   };
   try {
     const tensors = new Map(
-      files.flatMap((file) => [...file.entries].map(([name, entry]) => [name, tensorOf(file, name, entry)] as const)),
+      files.flatMap((file) =>
+        [...file.entries].map(([name, entry]) => [name, safetensorsTensor(file, name, entry)] as const),
+      ),
     );
     const writeTexts = async (out: string): Promise<void> => {
-      for (const name of copied) await copyFile(join(dir, name), join(out, name));
+      if (texts) await texts.writeTo(out);
+      else for (const name of copied) await copyFile(join(dir, name), join(out, name));
       if (!copied.includes('generation_config.json')) await writeGenerationConfig(config, out);
     };
     return { kind: 'huggingface', path: dir, model, dtype: autoDtype(config, files), tensors, writeTexts, close };
@@ -168,7 +169,7 @@ async function openShards(dir: string, map: JsonFields): Promise<SafetensorsFile
   }
 }
 
-function tensorOf(file: SafetensorsFile, name: string, entry: SafetensorsEntry): SourceTensor {
+export function safetensorsTensor(file: SafetensorsFile, name: string, entry: SafetensorsEntry): SourceTensor {
   const dtype = dtypeOfName(entry.dtype);
   const columns = entry.shape.at(-1) ?? 1;
   return {

@@ -1,0 +1,84 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LLMError, messageOf } from '../../base/errors.js';
+import { isNotFound } from '../../base/file-errors.js';
+import { isJsonObject, parseJsonObject } from '../../base/json.js';
+import { openDirectoryFiles, type SourceFiles } from './source-files.js';
+
+/** The tokenizer and what goes with it, by Hugging Face's names. */
+export const TEXT_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'generation_config.json',
+];
+const MAX_TEXT_BYTES = 256 << 20;
+
+/** The text files of a model that do not lie beside its weights, or are in the archive with them. */
+export interface TextFiles {
+  /** How messages name where they are. */
+  readonly label: string;
+  /** Those of {@link TEXT_FILES} that there are. */
+  readonly names: readonly string[];
+  /** Tokens that tokenizer.json has: one more than its highest id. */
+  readonly tokens: number;
+  writeTo(dir: string): Promise<void>;
+}
+
+/** Opens the directory that `tokenizer` of `convert` names. */
+export async function openTokenizerDirectory(dir: string): Promise<TextFiles> {
+  const names = await readdir(dir).catch((cause: unknown) => {
+    const found = isNotFound(cause) ? 'is not a directory' : `cannot be read: ${messageOf(cause)}`;
+    throw new LLMError('ERR_TOKENIZER_MISSING', `tokenizer: ${dir} ${found}; expected one that holds tokenizer.json.`, {
+      cause,
+      option: 'tokenizer',
+    });
+  });
+  if (names.includes('tokenizer.json')) {
+    const files = await openDirectoryFiles(dir, []);
+    return openTexts(files, new Map(TEXT_FILES.map((name) => [name, name])));
+  }
+  throw new LLMError(
+    'ERR_TOKENIZER_MISSING',
+    `tokenizer: ${dir} has no tokenizer.json. Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`,
+    { option: 'tokenizer' },
+  );
+}
+
+/** Text files among `files`; `sources` says where each lies, by its name. tokenizer.json must be among them. */
+export async function openTexts(files: SourceFiles, sources: ReadonlyMap<string, string>): Promise<TextFiles> {
+  const there = [...sources].filter(([, source]) => files.names.has(source));
+  const read = async (source: string): Promise<Uint8Array> => {
+    const size = await files.size(source);
+    if (size <= MAX_TEXT_BYTES) return files.read(source, 0, size);
+    throw new LLMError(
+      'ERR_SOURCE_INVALID',
+      `${files.label(source)} has ${size} bytes; expected at most ${MAX_TEXT_BYTES}. Use the model's own file.`,
+    );
+  };
+  const tokenizer = sources.get('tokenizer.json') as string;
+  return {
+    label: files.label(tokenizer),
+    names: there.map(([name]) => name),
+    tokens: countTokens(Buffer.from(await read(tokenizer)).toString('utf8'), files.label(tokenizer)),
+    async writeTo(dir) {
+      for (const [name, source] of there) await writeFile(join(dir, name), await read(source));
+    },
+  };
+}
+
+function countTokens(text: string, file: string): number {
+  const fix = "Copy the model's own file again.";
+  const json = parseJsonObject(text, { file, code: 'ERR_SOURCE_INVALID', fix });
+  const { vocab } = json.child('model').object;
+  const { added_tokens: added } = json.object;
+  let highest = Array.isArray(vocab) ? vocab.length - 1 : -1;
+  const ids = isJsonObject(vocab) ? Object.values(vocab) : [];
+  for (const id of ids) if (typeof id === 'number' && id > highest) highest = id;
+  for (const token of Array.isArray(added) ? added : []) {
+    if (isJsonObject(token) && typeof token.id === 'number' && token.id > highest) highest = token.id;
+  }
+  if (Number.isSafeInteger(highest) && highest >= 0) return highest + 1;
+  throw new LLMError('ERR_SOURCE_INVALID', `${file} has no vocabulary; expected one in model.vocab. ${fix}`);
+}

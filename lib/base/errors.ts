@@ -33,7 +33,7 @@ const CODES = {
   ERR_SOURCE_NOT_FOUND: {
     meaning: 'The checkpoint to convert, or the model to download, was not found.',
     causes: 'A misspelled path, or a name that `pull` does not know.',
-    fix: 'Give `convert` a Hugging Face directory, a `.gguf` file or an engine directory. `npx node-tensorrt-llm pull --help` lists the models that `pull` knows; download others yourself and convert them.',
+    fix: 'Give `convert` a Hugging Face directory, a NeMo checkpoint, a `.gguf` file or an engine directory. `npx node-tensorrt-llm pull --help` lists the models that `pull` knows; download others yourself and convert them.',
   },
   ERR_SOURCE_INVALID: {
     meaning: 'A file of the source checkpoint is damaged or contradicts another.',

@@ -10,13 +10,14 @@ export const convert: Command = {
   summary: 'make an engine directory from a checkpoint',
   help: `Usage: node-tensorrt-llm convert SOURCE OUT [OPTIONS]
 
-Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory with safetensors files, a .gguf file, or another engine directory.
+Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory with safetensors files, a NeMo checkpoint (a
+.nemo file or its directory), a .gguf file, or another engine directory.
 
   --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32 and GGUF)
   --max-seq-len N       maximum length of a sequence, prompt and output (default: what the model was trained for)
   --max-batch-size N    maximum number of sequences in a step (default: 64)
   --max-num-tokens N    maximum number of tokens in a step, over all sequences (default: 512)
-  --tokenizer DIR       directory with tokenizer.json, used instead of SOURCE's own (default: SOURCE's)
+  --tokenizer DIR       directory with tokenizer.json, used instead of SOURCE's own (default: SOURCE's; most .nemo files have none)
   --json                print {"type":"engine","path"}
 `,
   options: {

@@ -8,8 +8,10 @@ import { openEngine } from '#lib/engine/directory/directory.js';
 import { SafetensorsFile } from '#lib/engine/formats/safetensors.js';
 import { Tokenizer } from '#lib/text/tokenizer.js';
 import { ggufBytes } from '../lib/engine/formats/gguf-bytes.js';
+import { paxHeader, type TarMemberSpec, tarBytes } from '../lib/engine/formats/tar-bytes.js';
 import { safetensorsBytes } from '../lib/engine/helpers.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../tools/tiny-llama.js';
+import { nemoMembers, writeTinyNemo } from '../tools/tiny-nemo.js';
 import { damageBytes, damageFile, damageGguf, type GgufContents } from './damage.js';
 import type { Files, Input, Reader } from './reader.js';
 import { REQUEST_READERS } from './request-readers.js';
@@ -55,6 +57,28 @@ export const READERS: Readonly<Record<string, Reader>> = {
     prepare: async () => damaging(await sharded(await seedDirectory('source'))),
     async read(dir) {
       await converted(dir, '.');
+    },
+  },
+  nemo: {
+    codes: [
+      'ERR_SOURCE_INVALID',
+      'ERR_SOURCE_NOT_FOUND',
+      'ERR_MODEL_UNSUPPORTED',
+      'ERR_TOKENIZER_MISSING',
+      'ERR_TOKENIZER_INVALID',
+    ],
+    async prepare() {
+      const members = await nemoSeed();
+      return {
+        valid: { 'x.nemo': tarBytes(members) },
+        damaged(random) {
+          const bytes = tarBytes(random.oneIn(8) ? members : damageMembers(members, random));
+          return { 'x.nemo': random.oneIn(3) ? damageBytes(bytes, random) : bytes };
+        },
+      };
+    },
+    async read(dir) {
+      await openEngine(await converted(dir, 'x.nemo'));
     },
   },
   engine: {
@@ -118,8 +142,7 @@ async function converted(dir: string, source: string): Promise<string> {
 async function seedDirectory(kind: 'source' | 'engine'): Promise<Record<string, Buffer>> {
   const dir = await mkdtemp(join(tmpdir(), 'seed-'));
   try {
-    const small = { hiddenSize: 8, intermediateSize: 12, layers: 1, heads: 2, kvHeads: 1, headDim: 4 };
-    await writeTinyLlama(join(dir, 'source'), { ...TINY_LLAMAS.text, ...small });
+    await writeTinyLlama(join(dir, 'source'), { ...TINY_LLAMAS.text, ...SMALL });
     if (kind === 'engine') await convert(join(dir, 'source'), join(dir, 'engine'));
     const files: Record<string, Buffer> = {};
     for (const name of await readdir(join(dir, kind))) files[name] = await readFile(join(dir, kind, name));
@@ -127,6 +150,46 @@ async function seedDirectory(kind: 'source' | 'engine'): Promise<Record<string, 
   } finally {
     await rm(dir, { recursive: true });
   }
+}
+
+const SMALL = { hiddenSize: 8, intermediateSize: 12, layers: 1, heads: 2, kvHeads: 1, headDim: 4 };
+
+async function nemoSeed(): Promise<TarMemberSpec[]> {
+  const dir = await mkdtemp(join(tmpdir(), 'seed-'));
+  try {
+    await writeTinyNemo(dir, { ...TINY_LLAMAS.text, ...SMALL });
+    const { 'tokenizer.json': tokenizer } = await seedDirectory('source');
+    assert.ok(tokenizer);
+    return [...(await nemoMembers(dir)), { name: './tokenizer.json', data: tokenizer }];
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+/** One to three members damaged by what they are, left out, given twice or in other words. */
+function damageMembers(members: readonly TarMemberSpec[], random: Random): TarMemberSpec[] {
+  const damaged = [...members];
+  for (let left = 1 + random.below(3); left > 0; left--) {
+    const at = random.below(damaged.length);
+    const member = damaged[at] as TarMemberSpec;
+    const data = Buffer.from(member.data ?? []);
+    const kind = member.name.endsWith('.zarray') ? 'x.json' : member.name;
+    random.pick<() => unknown>([
+      () => damaged.splice(at, 1),
+      () => damaged.push(member),
+      () => damaged.splice(at, 1, { ...member, data: damageFile(kind, data, random) }),
+      () => damaged.splice(at, 1, { ...member, data: damageFile(kind, data, random) }),
+      () => damaged.splice(at, 1, { ...member, type: String(random.below(8)) }),
+      () => damaged.splice(at, 1, { ...member, name: random.pick(['../x', '/x', '', 'x'.repeat(100)]) }),
+      () =>
+        damaged.splice(
+          at,
+          0,
+          paxHeader({ [random.pick(['path', 'size', 'x'])]: random.pick(['', '1', '9e9', '../x']) }),
+        ),
+    ])();
+  }
+  return damaged;
 }
 
 /** The same model with an index in front of its one safetensors file. */

@@ -27,7 +27,8 @@ export interface ConvertOptions {
   /** Maximum number of tokens in a step, over all sequences; `LLM.load` can set another. Default: 512. */
   maxNumTokens?: number | undefined;
   /**
-   * Directory with tokenizer.json and related files, such as tokenizer_config.json, to use instead of the source's own. Default: the source's own.
+   * Directory with tokenizer.json and related files, such as tokenizer_config.json, to use instead of the source's own. Most NeMo
+   * checkpoints have none. Default: the source's own.
    */
   tokenizer?: string | URL | undefined;
   /** Name of the source in the manifest. Default: the name of the file or directory. */
@@ -50,7 +51,7 @@ const checks: Checks<ConvertOptions> = {
 };
 
 /**
- * Converts a model to an engine directory: a Hugging Face directory, a .gguf file or another engine directory. It
+ * Converts a model to an engine directory: a Hugging Face directory, a NeMo checkpoint, a .gguf file or another engine directory. It
  * is written beside `out` and renamed, so `out` is complete or not there; an engine that this package wrote there before is replaced.
  * It takes about 100 MB of memory for a model of any size, and runs on the event loop in slices of about 30 ms.
  * @returns the absolute path of `out`.

@@ -21,7 +21,7 @@ export interface Manifest {
   readonly files: Readonly<Record<string, FileFacts>>;
 }
 
-const SOURCE_KINDS = ['huggingface', 'gguf', 'checkpoint'] as const;
+const SOURCE_KINDS = ['huggingface', 'gguf', 'nemo', 'checkpoint'] as const;
 export type SourceKind = (typeof SOURCE_KINDS)[number];
 
 export interface FileFacts {

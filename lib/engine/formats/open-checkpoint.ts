@@ -6,12 +6,16 @@ import { isNotFound, requirePermission } from '../../base/file-errors.js';
 import { readJsonIfThere } from '../../base/json.js';
 import { openGguf } from './gguf-checkpoint.js';
 import { openHuggingFace } from './huggingface.js';
+import { NEMO_TO_HUGGING_FACE, NEMO_WEIGHTS, openNemo } from './nemo.js';
+import { NEMO_CONFIG } from './nemo-config.js';
 import { openSource, readExactly, type SourceCheckpoint } from './source.js';
-import { checkLink } from './source-files.js';
+import { checkLink, openDirectoryFiles, openTarFiles, type SourceFiles } from './source-files.js';
+import { isTarHeader } from './tar.js';
 import { openTokenizerDirectory, type TextFiles } from './text-files.js';
 import { openUnifiedCheckpoint } from './unified-checkpoint.js';
 
-const READ = 'a Hugging Face directory, a .gguf file, or an engine directory';
+const READ =
+  'a Hugging Face directory, a NeMo checkpoint (.nemo, or its directory), a .gguf file, or an engine directory';
 
 /**
  * Opens a checkpoint of any supported kind; its content decides which, not its name. Pickles are never read, because reading one
@@ -64,11 +68,14 @@ async function openDirectory(dir: string, texts: TextFiles | undefined): Promise
   const refusal = refusalOf(dir, names);
   const hasSafetensors = names.some((name) => name.endsWith('.safetensors'));
   if (config && (hasSafetensors || !refusal)) return openHuggingFace(dir, texts);
+  if (names.includes(NEMO_CONFIG) && (names.includes(NEMO_WEIGHTS) || !refusal)) {
+    return openNemoFiles(await openDirectoryFiles(dir, [NEMO_WEIGHTS]), texts);
+  }
   throw (
     refusal ??
     new LLMError(
       'ERR_SOURCE_NOT_FOUND',
-      `${dir} holds ${listed(names)}; expected ${READ}: config.json with .safetensors files. Check the path.`,
+      `${dir} holds ${listed(names)}; expected ${READ}: config.json with .safetensors files, or ${NEMO_CONFIG} with ${NEMO_WEIGHTS}. Check the path.`,
     )
   );
 }
@@ -79,6 +86,20 @@ const listed = (names: readonly string[]): string =>
   names.length === 0
     ? 'nothing'
     : names.slice(0, 8).join(', ') + (names.length > 8 ? `, and ${names.length - 8} more` : '');
+
+async function openNemoFiles(files: SourceFiles, texts: TextFiles | undefined): Promise<SourceCheckpoint> {
+  try {
+    if (files.names.has(NEMO_CONFIG)) return await openNemo(files, texts);
+    throw new LLMError(
+      'ERR_SOURCE_NOT_FOUND',
+      `${files.path} is a tar archive of ${listed([...files.names])}; expected a NeMo checkpoint, with ${NEMO_CONFIG}. ` +
+        'Unpack it if it holds a model of another kind, and pass its directory.',
+    );
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
+}
 
 /** For formats that are recognized by the names in their directory, but not read: what was found, and the way around. */
 function refusalOf(dir: string, names: readonly string[]): LLMError | undefined {
@@ -95,6 +116,18 @@ function refusalOf(dir: string, names: readonly string[]): LLMError | undefined 
         `${maker === 'Meta' ? 'llama' : 'mistral'}_weights_to_hf.py.`,
     );
   }
+  const distributed = find(/\.distcp$/);
+  if (distributed !== undefined) {
+    return unsupported(`holds ${distributed}, a checkpoint in the format torch_dist`, NEMO_TO_HUGGING_FACE);
+  }
+  if (names.includes('context') && names.includes('weights')) {
+    return unsupported(
+      'holds context and weights, a checkpoint of NeMo 2 in the format torch_dist',
+      'Export it in Python, nemo.collections.llm.export_ckpt(DIR, target="hf"), and pass what that writes.',
+    );
+  }
+  const rank = find(/^(mp_rank|tp_rank)_\d+/) ?? find(/\.ckpt$/);
+  if (rank !== undefined) return unsupported(`holds ${rank}, weights as pickles`, NEMO_TO_HUGGING_FACE);
   const pickle = find(/\.(bin|pt|pth)$/);
   if (pickle !== undefined) {
     return unsupported(
@@ -110,8 +143,12 @@ function refusalOf(dir: string, names: readonly string[]): LLMError | undefined 
       `a snapshot of it: ${join(dir, 'snapshots', 'REVISION')}`,
     );
   }
-  const file = find(/\.gguf$/);
-  return file === undefined ? undefined : lookIn(file, `the file: ${join(dir, file)}`);
+  const file = find(/\.(nemo|gguf)$/);
+  if (file !== undefined && !names.includes(NEMO_CONFIG)) return lookIn(file, `the file: ${join(dir, file)}`);
+  const tensor = find(/^model\..*word_embeddings\.weight$/);
+  return tensor === undefined
+    ? undefined
+    : lookIn(`${tensor}, the weights of a NeMo checkpoint`, `the directory with ${NEMO_CONFIG}`);
 }
 
 const HEAD_BYTES = 512;
@@ -121,8 +158,15 @@ async function openFile(path: string, texts: TextFiles | undefined): Promise<Sou
   const head = await readHead(path);
   const startsWith = (...bytes: number[]): boolean => bytes.every((byte, i) => head[i] === byte);
   if (startsWith(0x47, 0x47, 0x55, 0x46)) return openGguf(path, texts);
+  if (isTarHeader(head)) return openNemoFiles(await openTarFiles(path), texts);
   const unsupported = (found: string, fix: string): LLMError =>
     new LLMError('ERR_MODEL_UNSUPPORTED', `${path} is ${found}; expected ${READ}. ${fix}`);
+  if (startsWith(0x1f, 0x8b)) {
+    throw unsupported(
+      'compressed with gzip, which cannot be read in place',
+      `Unpack it, tar -xzf ${path} -C DIR, and pass DIR.`,
+    );
+  }
   if (startsWith(0x50, 0x4b, 3, 4) || (startsWith(0x80) && PICKLE_PROTOCOLS.includes(head[1] ?? 0))) {
     throw unsupported(
       'a PyTorch file (a pickle), which is never read because it can run code',

@@ -7,13 +7,14 @@ import type { ErrorCode } from '#lib/base/errors.js';
 import { convert } from '#lib/engine/convert/convert.js';
 import { failsWith } from '../../../tools/fails-with.js';
 import { TINY_LLAMAS, type TinyLlamaSpec, writeTinyLlama } from '../../../tools/tiny-llama.js';
+import { packNemo, writeTinyNemo } from '../../../tools/tiny-nemo.js';
 import { editJson, readEngineConfig, safetensorsBytes, temporaryDirectory } from '../helpers.js';
 
 const SPEC: TinyLlamaSpec = TINY_LLAMAS.text;
 
 /** Files and directories (names that end in a slash), the code, and what the message must name. */
 const DIRECTORIES: Record<string, [string[], ErrorCode, ...string[]]> = {
-  nothing: [[], 'ERR_SOURCE_NOT_FOUND', 'nothing', '.gguf', 'config.json'],
+  nothing: [[], 'ERR_SOURCE_NOT_FOUND', 'nothing', '.nemo', '.gguf', 'config.json'],
   'something else': [['photo.jpg', 'notes.txt'], 'ERR_SOURCE_NOT_FOUND', 'notes.txt, photo.jpg'],
   "Meta's weights": [
     ['params.json', 'consolidated.00.pth', 'consolidated.01.pth', 'tokenizer.model'],
@@ -39,11 +40,30 @@ const DIRECTORIES: Record<string, [string[], ErrorCode, ...string[]]> = {
     'ERR_MODEL_UNSUPPORTED',
     'pytorch_model-00001-of-00002.bin',
   ],
+  torch_dist: [['.metadata', '__0_0.distcp', 'metadata.json'], 'ERR_MODEL_UNSUPPORTED', 'torch_dist'],
+  'NeMo 2': [['context/', 'weights/'], 'ERR_MODEL_UNSUPPORTED', 'export_ckpt'],
+  'one directory for each rank of NeMo': [
+    ['model_config.yaml', 'mp_rank_00/', 'mp_rank_01/'],
+    'ERR_MODEL_UNSUPPORTED',
+    'mp_rank_00',
+  ],
+  'one directory for each rank': [['mp_rank_00/', 'mp_rank_01/'], 'ERR_MODEL_UNSUPPORTED', 'mp_rank_00'],
+  'one directory for each rank and stage': [
+    ['tp_rank_00_pp_rank_000/'],
+    'ERR_MODEL_UNSUPPORTED',
+    'tp_rank_00_pp_rank_000',
+  ],
+  'a file to pass': [['README.md', 'x.nemo'], 'ERR_SOURCE_NOT_FOUND', join('dir', 'x.nemo')],
   'a GGUF file to pass': [['README.md', 'x.gguf'], 'ERR_SOURCE_NOT_FOUND', join('dir', 'x.gguf')],
   'a repository of the cache': [
     ['blobs/', 'refs/', 'snapshots/'],
     'ERR_SOURCE_NOT_FOUND',
     join('snapshots', 'REVISION'),
+  ],
+  "a NeMo checkpoint's weights alone": [
+    ['metadata.json', 'model.embedding.word_embeddings.weight/'],
+    'ERR_SOURCE_NOT_FOUND',
+    'model_config.yaml',
   ],
 };
 
@@ -73,6 +93,7 @@ const FILES: Record<string, [Buffer, ErrorCode, ...string[]]> = {
     'ERR_SOURCE_INVALID',
     'git lfs pull',
   ],
+  'gzip in it': [Buffer.from([0x1f, 0x8b, 8]), 'ERR_MODEL_UNSUPPORTED', 'tar -xzf'],
 };
 
 for (const [what, [bytes, code, ...named]] of Object.entries(FILES)) {
@@ -89,6 +110,21 @@ test('a pipe is refused, and not read until someone writes to it', async (t) => 
   const dir = await temporaryDirectory(t);
   assert.equal(spawnSync('mkfifo', [join(dir, 'x.gguf')]).status, 0);
   await assert.rejects(convert(join(dir, 'x.gguf'), join(dir, 'out')), failsWith('ERR_SOURCE_NOT_FOUND', 'x.gguf'));
+});
+
+test('a file or directory is what it holds, whatever it is called', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'x.nemo'), SPEC);
+  await writeTinyNemo(join(dir, 'x.gguf'), SPEC);
+  await packNemo(join(dir, 'x.gguf'), join(dir, 'x.safetensors'));
+  const options = { tokenizer: join(dir, 'x.nemo') };
+  const engines = ['x.nemo', 'x.gguf', 'x.safetensors'].map((name) =>
+    convert(join(dir, name), join(dir, `${name}-out`), options),
+  );
+  const [first, ...others] = await Promise.all(
+    (await Promise.all(engines)).map((out) => readFile(join(out, 'rank0.safetensors'))),
+  );
+  for (const other of others) assert.ok(first?.equals(other));
 });
 
 /** The layout of the Hugging Face hub's cache: blobs by their hashes, and a snapshot of links to them. */
@@ -110,12 +146,17 @@ async function intoCache(model: string, cache: string): Promise<string> {
 test("snapshots of the hub's cache, whose files are links to blobs, load, also where the cache is reached by a link", async (t) => {
   const dir = await temporaryDirectory(t);
   await writeTinyLlama(join(dir, 'hf'), SPEC);
+  await writeTinyNemo(join(dir, 'nemo'), SPEC);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    await cp(join(dir, 'hf', name), join(dir, 'nemo', name));
   const expected = await readFile(join(await convert(join(dir, 'hf'), join(dir, 'plain')), 'rank0.safetensors'));
-  const snapshot = await intoCache(join(dir, 'hf'), join(dir, 'hf-cache'));
-  await symlink(join(dir, 'hf-cache'), join(dir, 'hf-link'));
-  for (const source of [snapshot, snapshot.replace('-cache', '-link')]) {
-    const out = await convert(source, join(dir, 'out'));
-    assert.ok(expected.equals(await readFile(join(out, 'rank0.safetensors'))));
+  for (const kind of ['hf', 'nemo']) {
+    const snapshot = await intoCache(join(dir, kind), join(dir, `${kind}-cache`));
+    await symlink(join(dir, `${kind}-cache`), join(dir, `${kind}-link`));
+    for (const source of [snapshot, snapshot.replace('-cache', '-link')]) {
+      const out = await convert(source, join(dir, 'out'));
+      assert.ok(expected.equals(await readFile(join(out, 'rank0.safetensors'))));
+    }
   }
 });
 
@@ -140,6 +181,15 @@ test('a link out of the directory, or to nothing, is refused, one within it is n
     convert(hf, join(dir, 'out')),
     failsWith('ERR_SOURCE_NOT_FOUND', join(hf, 'chat_template.jinja'), 'leads nowhere'),
   );
+});
+
+test('a link out of a NeMo checkpoint is refused, its chunks included', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyNemo(join(dir, 'nemo'), SPEC);
+  const chunk = join(dir, 'nemo', 'model_weights', 'model.decoder.final_layernorm.weight', '0');
+  await rename(chunk, join(dir, 'chunk'));
+  await symlink(join(dir, 'chunk'), chunk);
+  await assert.rejects(convert(join(dir, 'nemo'), join(dir, 'out')), failsWith('ERR_SOURCE_INVALID', chunk));
 });
 
 test('an engine directory is a source: the same again, or in another type, by way of another place', async (t) => {

@@ -13,6 +13,7 @@ import { safetensorsBytes } from '../lib/engine/helpers.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../tools/tiny-llama.js';
 import { nemoMembers, writeTinyNemo } from '../tools/tiny-nemo.js';
 import { damageBytes, damageFile, damageGguf, type GgufContents } from './damage.js';
+import type { Random } from './random.js';
 import type { Files, Input, Reader } from './reader.js';
 import { REQUEST_READERS } from './request-readers.js';
 

@@ -60,6 +60,8 @@ function readEndIds(fields: JsonFields, vocabSize: number): number[] | undefined
   return [...new Set(ids)];
 }
 
+const MAX_TOKENIZER_BYTES = 256 << 20; // that of Llama 3 has 9 to 17 MB, the largest some 40 MB
+
 async function lookUpEndId(
   vocabSize: number,
   { tokenizerPath, eosToken }: { tokenizerPath: string | undefined; eosToken: string | undefined },
@@ -70,7 +72,7 @@ async function lookUpEndId(
     code: 'ERR_TOKENIZER_INVALID',
     fix: 'Copy it from the model again.',
   } as const;
-  const fields = await readJsonIfThere(context);
+  const fields = await readJsonIfThere(context, MAX_TOKENIZER_BYTES);
   const added = fields?.object.added_tokens;
   const found: unknown = Array.isArray(added)
     ? added.find((token) => isJsonObject(token) && token.content === eosToken)

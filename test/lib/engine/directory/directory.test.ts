@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -368,6 +368,8 @@ test('where no config names an end id, that of the end token in tokenizer.json i
   const { endIds, eosToken } = await openEngine(dir);
   assert.equal(eosToken, '<|im_end|>');
   assert.deepEqual(endIds, [258]);
+  await appendFile(join(dir, 'tokenizer.json'), ' '.repeat(17 << 20)); // as long as that of Llama 3
+  assert.deepEqual((await openEngine(dir)).endIds, [258]);
 });
 
 test('an end token whose id in tokenizer.json is no token of the model is refused', async (t) => {

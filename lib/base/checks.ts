@@ -47,8 +47,16 @@ export function integer(min: number, max: number): Check<number> {
 export function boolean(): Check<boolean> {
   return check('a boolean', (value): value is boolean => typeof value === 'boolean');
 }
-export function text(): Check<string> {
-  return check('a non-empty string', (value): value is string => typeof value === 'string' && value !== '');
+export function text(maxLength = MAX_TEXT_LENGTH): Check<string> {
+  const holds = (value: unknown): value is string => typeof value === 'string' && value !== '';
+  return readAs(check('a non-empty string', holds), (value, name) => boundedText(value, maxLength, name));
+}
+
+const MAX_TEXT_LENGTH = 65_536; // in UTF-16 code units
+
+export function boundedText(value: string, max: number, name: string): string {
+  if (value.length <= max) return value;
+  throw invalidOption(name, `has ${value.length} characters; expected at most ${max}.`);
 }
 
 export function signal(): Check<AbortSignal> {

@@ -24,8 +24,8 @@ export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputO
   /** Requests with a higher priority leave the queue first; 0 to 1. Default: 0.5. */
   priority?: number | undefined;
   /**
-   * Only requests with the same salt share KV blocks, so that response times do not reveal other users' prompts. Any text;
-   * the first 64 bits of its SHA-256 count. Default: none; requests without a salt share blocks.
+   * Only requests with the same salt share KV blocks, so that response times do not reveal other users' prompts. Any text of
+   * at most 65,536 characters; the first 64 bits of its SHA-256 count. Default: none; requests without a salt share blocks.
    */
   cacheSalt?: string | undefined;
   /** How long the request's KV blocks stay in the cache. Default: the executor's. */

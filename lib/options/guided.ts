@@ -1,7 +1,7 @@
-import { check, enumerator, group, invalidOption, type Readers, readAs, text } from '../base/checks.js';
-import { messageOf } from '../base/errors.js';
+import { boundedText, check, enumerator, group, invalidOption, type Readers, readAs, text } from '../base/checks.js';
+import { LLMError, messageOf } from '../base/errors.js';
 
-/** What the output must be. Set exactly one. */
+/** What the output must be. Set exactly one; its text has at most 1,048,576 characters. */
 export interface GuidedOptions {
   /** Any JSON. Default: none. */
   json?: true | undefined;
@@ -15,6 +15,8 @@ export interface GuidedOptions {
   structuralTag?: string | Readonly<Record<string, unknown>> | undefined;
 }
 
+const MAX_LENGTH = 1_048_576; // in UTF-16 code units
+
 /** As the addon takes it. */
 export interface NativeGuide {
   /** An ExecutorGuide. */
@@ -26,8 +28,9 @@ const isJson = (value: unknown): value is string | Readonly<Record<string, unkno
   (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null && !Array.isArray(value));
 const json = readAs(check('an object, or its JSON text', isJson), (value, name) => {
   try {
-    return typeof value === 'string' ? value : JSON.stringify(value);
+    return boundedText(typeof value === 'string' ? value : JSON.stringify(value), MAX_LENGTH, name);
   } catch (cause) {
+    if (LLMError.is(cause)) throw cause;
     throw invalidOption(name, `has no JSON text (${messageOf(cause)}); expected an object that JSON can write.`);
   }
 });
@@ -36,8 +39,8 @@ const json = readAs(check('an object, or its JSON text', isJson), (value, name) 
 const guideChecks = {
   json: check('true', (value): value is true => value === true),
   jsonSchema: json,
-  regex: text(),
-  grammar: text(),
+  regex: text(MAX_LENGTH),
+  grammar: text(MAX_LENGTH),
   structuralTag: json,
 } satisfies Readers<GuidedOptions>;
 

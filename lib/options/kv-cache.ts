@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
   boolean,
+  boundedText,
   enumerator,
   group,
   integer,
@@ -120,5 +121,10 @@ export const kvRetention = group({
   directory: text(),
 } satisfies Readers<KvRetentionOptions>);
 
+const MAX_SALT_LENGTH = 65_536; // in UTF-16 code units
+
 /** Any text as the 64 bits that the executor takes: the first 8 bytes of its SHA-256, the first of them the highest. */
-export const cacheSalt = readAs(text(), (salt) => createHash('sha256').update(salt).digest().readBigUInt64BE());
+export const cacheSalt = readAs(text(), (given, name) => {
+  const salt = boundedText(given, MAX_SALT_LENGTH, name);
+  return createHash('sha256').update(salt).digest().readBigUInt64BE();
+});

@@ -243,6 +243,9 @@ test('each way to guide an output is read as its kind and its text', () => {
 test('a list longer than its maximum is refused before it is copied', () => {
   const endless = new Array(4_294_967_295);
   for (const [options, words] of [
+    [{ cacheSalt: 'x'.repeat(65_537) }, /^cacheSalt has 65537 characters; expected at most 65536/],
+    [{ guided: { regex: 'x'.repeat(1_048_577) } }, /^guided\.regex has 1048577 characters/],
+    [{ guided: { jsonSchema: { a: 'x'.repeat(1_048_577) } } }, /^guided\.jsonSchema has \d+ characters/],
     [{ stop: endless }, /^stop has 4294967295 items; expected at most 4096/],
     [{ badWords: ['x'.repeat(300_000)] }, /^badWords has more than 262144 characters/],
     [{ stopTokens: endless }, /^stopTokens has 4294967295 items; expected at most 300000/],

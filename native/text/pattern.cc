@@ -1,30 +1,23 @@
 #include "native/text/pattern.h"
 
-#include <algorithm>
-
+#include "native/text/pattern_matcher.h"
+#include "native/text/pattern_parser.h"
+#include "native/text/pattern_program.h"
 #include "native/text/unicode.h"
 
 namespace text {
 
 struct Pattern::Program {
-  std::string literal;
+  PatternProgram program;
 };
 
-Pattern::Pattern(std::string_view source) : program_(new Program{std::string(source)}) {
-  const size_t special = source.find_first_of("\\[](){}|?*+.^$");
-  if (special != source.npos) throw PatternError("Not supported yet.", special);
-}
+Pattern::Pattern(std::string_view source) : program_(new Program{CompilePattern(ParsePattern(source))}) {}
 Pattern::Pattern(Pattern&&) noexcept = default;
 Pattern& Pattern::operator=(Pattern&&) noexcept = default;
 Pattern::~Pattern() = default;
 
 std::optional<Pattern::Match> Pattern::Find(std::string_view utf8, size_t from, StepBudget* budget) const {
-  const size_t begin = utf8.find(program_->literal, from);
-  const uint64_t steps = std::min(begin, utf8.size()) - from + 1;
-  if (budget->left < steps) throw StepLimitReached("The search for a pattern took too many steps.");
-  budget->left -= steps;
-  if (begin == utf8.npos) return std::nullopt;
-  return Match{begin, begin + program_->literal.size()};
+  return PatternMatcher(program_->program, utf8, budget).Find(from);
 }
 
 std::optional<Pattern::Match> PatternMatches::Next() {

@@ -1,7 +1,6 @@
 #include "native/text/pattern_parser.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -707,15 +706,13 @@ class Parser {
     std::string_view name = source_.substr(at_ + 1, end - at_ - 1);
     const bool is_negated = !name.empty() && name[0] == '^';
     if (is_negated) name.remove_prefix(1);
-    constexpr std::array<std::string_view, 14> kNames = {"alnum", "alpha", "blank", "cntrl", "digit",  "graph", "lower",
-                                                         "print", "punct", "space", "upper", "xdigit", "ascii", "word"};
-    if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
+    const std::optional<CharSet> set = CharactersOfPosixClass(name);
+    if (!set) {
       if (name.size() > 20 || name.find_first_of("[]\\") != name.npos) return std::nullopt;
       FailAt("An unknown POSIX class is not a pattern", offset);
     }
     at_ = end + 2;
-    const CharSet& set = Named(std::string(name), offset);
-    return is_negated ? set.Complement() : set;
+    return is_negated ? set->Complement() : set;
   }
 
   // Characters whose case is ignored become sets, one run of them after another.

@@ -187,11 +187,7 @@ class Compiler {
       case NodeKind::kRepeat:
         return CompileRepeat(node, follow);
       case NodeKind::kAtomic: {
-        const uint32_t begin = Emit({Op::kAtomic});
-        CompileNode(*node.children[0], {follow.first, /*can_fail=*/false});
-        Instruction end{Op::kAtomicEnd};
-        end.a = begin;
-        Emit(end);
+        CompileAtomic([&](const Follow& inner) { CompileNode(*node.children[0], inner); });
         return;
       }
       case NodeKind::kLookahead:
@@ -205,6 +201,16 @@ class Compiler {
         return;
       }
     }
+  }
+
+  // What follows the group makes no difference in it: that it cannot follow must not turn its choices.
+  template <typename Body>
+  void CompileAtomic(Body body) {
+    const uint32_t begin = Emit({Op::kAtomic});
+    body(Follow{FirstBytes::All(), /*can_fail=*/false});
+    Instruction end{Op::kAtomicEnd};
+    end.a = begin;
+    Emit(end);
   }
 
   void NeedWordSet() {
@@ -329,11 +335,7 @@ class Compiler {
       return;
     }
     if (node.greed == Greed::kPossessive) {
-      const uint32_t begin = Emit({Op::kAtomic});
-      CompileCounted(node, body, {follow.first, /*can_fail=*/false});
-      Instruction end{Op::kAtomicEnd};
-      end.a = begin;
-      Emit(end);
+      CompileAtomic([&](const Follow& inner) { CompileCounted(node, body, inner); });
       return;
     }
     CompileCounted(node, body, follow);
@@ -477,12 +479,8 @@ SetTable::SetTable(const CharSet& set) {
     word_of_[i] = found->second;
   }
   for (int byte = 0; byte < 256; ++byte) {
-    if (byte < 0x80) {
-      of_byte_[byte] = has_some[byte] ? Answer::kIn : Answer::kOut;
-    } else {
-      // A byte that starts no character is asked about too: text may turn out not to be UTF-8.
-      of_byte_[byte] = has_some[byte] ? Answer::kDependsOnRest : Answer::kOut;
-    }
+    const bool starts_character = byte < 0x80 || byte >= 0xC2;
+    if (has_some[byte] && starts_character) of_byte_[byte] = byte < 0x80 ? Answer::kIn : Answer::kDependsOnRest;
   }
 }
 

@@ -69,29 +69,6 @@ std::optional<CharSet> CharactersOfProperty(std::string_view name) {
 
 CharSet Categories(std::string_view name) { return CharactersOfCategories(CategoriesOf(name)); }
 
-std::optional<CharSet> CharactersOfPosixClass(std::string_view name) {
-  const auto property = [](std::string_view property_name) { return *CharactersOfProperty(property_name); };
-  if (name == "alnum") return property("alphabetic").Union(Categories("nd"));
-  if (name == "alpha") return property("alphabetic");
-  if (name == "ascii") return CharSet({{0, 0x7F}});
-  if (name == "blank") return Categories("zs").Union(CharSet::Of('\t'));
-  if (name == "cntrl") return Categories("cc");
-  if (name == "digit") return Categories("nd");
-  if (name == "graph" || name == "print") {
-    const CharSet graph =
-        property("whitespace").Union(Categories("cc")).Union(Categories("cn")).Union(Categories("cs"));
-    return name == "graph" ? graph.Complement() : graph.Complement().Union(Categories("zs"));
-  }
-  if (name == "lower") return property("lowercase");
-  if (name == "punct") return Categories("p").Union(Categories("s"));
-  if (name == "space") return property("whitespace");
-  if (name == "upper") return property("uppercase");
-  if (name == "xdigit") return CharSet({{'0', '9'}, {'A', 'F'}, {'a', 'f'}});
-  if (name == "word")
-    return property("alphabetic").Union(Categories("m")).Union(Categories("nd")).Union(Categories("pc"));
-  return std::nullopt;
-}
-
 template <size_t size>
 bool Contains(const CharRange (&ranges)[size], char32_t code) {
   const CharRange* after = std::upper_bound(
@@ -144,12 +121,36 @@ bool IsNumeric(char32_t code) { return code < 0x80 ? code >= '0' && code <= '9' 
 bool IsPunctuation(char32_t code) { return Contains(kPunctuation, code); }
 bool IsWord(char32_t code) { return Contains(kWord, code); }
 
+std::optional<CharSet> CharactersOfPosixClass(std::string_view name) {
+  const auto property = [](std::string_view property_name) { return *CharactersOfProperty(property_name); };
+  if (name == "alnum") return property("alphabetic").Union(Categories("nd"));
+  if (name == "alpha") return property("alphabetic");
+  if (name == "ascii") return CharSet({{0, 0x7F}});
+  if (name == "blank") return Categories("zs").Union(CharSet::Of('\t'));
+  if (name == "cntrl") return Categories("cc");
+  if (name == "digit") return Categories("nd");
+  if (name == "graph" || name == "print") {
+    const CharSet graph =
+        property("whitespace").Union(Categories("cc")).Union(Categories("cn")).Union(Categories("cs"));
+    return name == "graph" ? graph.Complement() : graph.Complement().Union(Categories("zs"));
+  }
+  if (name == "lower") return property("lowercase");
+  if (name == "punct") return Categories("p").Union(Categories("s"));
+  if (name == "space") return property("whitespace");
+  if (name == "upper") return property("uppercase");
+  if (name == "xdigit") return CharSet({{'0', '9'}, {'A', 'F'}, {'a', 'f'}});
+  if (name == "word")
+    return property("alphabetic").Union(Categories("m")).Union(Categories("nd")).Union(Categories("pc"));
+  return std::nullopt;
+}
+
 std::optional<CharSet> CharactersOf(std::string_view name) {
   std::string plain;
   for (const char c : name)
     if (c != ' ' && c != '-' && c != '_') plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
   if (plain == "any") return CharSet::All();
   if (plain == "assigned") return Categories("cn").Complement();
+  if (plain == "punct") return Categories("p");
   if (std::optional<CharSet> posix = CharactersOfPosixClass(plain)) return posix;
   if (const uint32_t categories = CategoriesOf(plain)) return CharactersOfCategories(categories);
   return CharactersOfProperty(plain);

@@ -37,9 +37,12 @@ bool IsNumeric(char32_t code);      // char::is_numeric: the pre-tokenizer Digit
 bool IsPunctuation(char32_t code);  // the pre-tokenizer Punctuation
 bool IsWord(char32_t code);         // \w of the crate regex: the pre-tokenizer Whitespace
 
-// The characters of \p{name} and, by the same names, of POSIX brackets, as Oniguruma has them: general categories,
-// scripts, POSIX classes, and some binary properties. Case, spaces, - and _ make no difference in a name.
+// The characters of \p{name} as Oniguruma has them: general categories, scripts, POSIX classes, and some binary
+// properties. Case, spaces, - and _ make no difference in a name.
 std::optional<CharSet> CharactersOf(std::string_view name);
+
+// The characters of [:name:], which are those of \p{name} but for punct: that has symbols too.
+std::optional<CharSet> CharactersOfPosixClass(std::string_view name);
 
 // The characters that a set matches where case is ignored: those that fold to the same as one of the set.
 CharSet CloseOverCase(const CharSet& set);

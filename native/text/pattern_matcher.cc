@@ -6,6 +6,7 @@
 namespace text {
 namespace {
 
+constexpr size_t kNowhere = SIZE_MAX;
 constexpr size_t kMaxEntries = 1 << 20;  // 24 MB
 
 unsigned LowestBit(uint64_t bits) { return static_cast<unsigned>(__builtin_ctzll(bits)); }
@@ -14,29 +15,29 @@ bool IsContinuation(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) == 0
 
 }  // namespace
 
+void PatternMatcher::OutOfSteps() {
+  budget_->left = 0;
+  throw StepLimitReached("The search for a pattern took too many steps.");
+}
+
 void PatternMatcher::Spend(uint64_t steps) {
-  if (budget_->left < steps) {
-    budget_->left = 0;
-    throw StepLimitReached("The search for a pattern took too many steps.");
-  }
+  if (budget_->left < steps) OutOfSteps();
   budget_->left -= steps;
 }
 
-void PatternMatcher::Push(const Entry& entry) {
-  if (count_ == capacity_) {
-    if (count_ == kMaxEntries) throw StepLimitReached("The search for a pattern took too much memory.");
-    if (heap_.empty()) heap_.assign(inline_, inline_ + count_);
-    heap_.resize(capacity_ * 4);
-    entries_ = heap_.data();
-    capacity_ = heap_.size();
-  }
-  entries_[count_++] = entry;
+void PatternMatcher::Grow() {
+  if (count_ == kMaxEntries) throw StepLimitReached("The search for a pattern took too much memory.");
+  if (heap_.empty()) heap_.assign(inline_, inline_ + count_);
+  heap_.resize(std::min(capacity_ * 4, kMaxEntries));
+  entries_ = heap_.data();
+  capacity_ = heap_.size();
 }
 
 size_t PatternMatcher::PreviousCharacter(size_t at) const {
+  const size_t lowest = at > 4 ? at - 4 : 0;  // no character is longer
   do {
     --at;
-  } while (at > 0 && IsContinuation(text_[at]));
+  } while (at > lowest && IsContinuation(text_[at]));
   return at;
 }
 
@@ -70,54 +71,38 @@ bool PatternMatcher::HoldsAnchor(Anchor anchor, size_t at) const {
   return false;
 }
 
-size_t PatternMatcher::Last(uint32_t pc) {
+size_t PatternMatcher::Last(uint32_t pc) const {
   size_t i = count_;
   do {
     --i;
   } while (entries_[i].pc != pc || (entries_[i].kind != EntryKind::kMark && entries_[i].kind != EntryKind::kDenied));
-  Spend(count_ - i);
   return i;
 }
 
-bool PatternMatcher::Loop(const Instruction& loop, uint32_t pc, size_t* at) {
-  using Answer = SetTable::Answer;
+// Where the set of a loop ends, at most `wanted` characters on. `least` is where it has taken `min`; kNowhere if it has not.
+size_t PatternMatcher::EndOfLoop(const Instruction& loop, uint32_t wanted, size_t begin, size_t* least) const {
   const SetTable& set = program_.sets[loop.a];
-  const size_t begin = *at;
   const size_t end = text_.size();
-  const uint32_t wanted = loop.loop == LoopKind::kLazy ? loop.min : loop.max;
   size_t place = begin;
-  size_t least = begin;  // the place where it has taken `min`
   uint32_t taken = 0;
-  const auto is_in = [&](size_t i) { return set.OfFirstByte(static_cast<uint8_t>(text_[i])) == Answer::kIn; };
-  while (taken < wanted && place < end) {
-    if (taken == loop.min) {
-      least = place;
-      if (wanted == kUnlimited) {  // the rest needs no counting
-        while (true) {
-          while (place < end && is_in(place)) ++place;
-          const size_t size = place < end ? set.Match(text_, place) : 0;
-          if (size == 0) break;
-          place += size;
-        }
-        taken = kUnlimited;
-        break;
-      }
+  *least = loop.min == 0 ? begin : kNowhere;
+  while (taken < wanted && (taken < loop.min || wanted != kUnlimited)) {
+    const size_t size = place < end ? set.Match(text_, place) : 0;
+    if (size == 0) return place;
+    place += size;
+    if (++taken == loop.min) *least = place;
+  }
+  if (wanted != kUnlimited) return place;
+  while (place < end) {  // the rest needs no counting
+    if (set.OfFirstByte(static_cast<uint8_t>(text_[place])) == SetTable::Answer::kIn) {
+      ++place;
+      continue;
     }
     const size_t size = set.Match(text_, place);
     if (size == 0) break;
     place += size;
-    ++taken;
   }
-  if (taken == loop.min) least = place;
-  Spend((place - begin) / 8);
-  if (taken < loop.min) return false;
-  *at = place;
-  if (loop.loop == LoopKind::kGreedy) {
-    if (place > least) Push({pc, EntryKind::kLoop, place, least});
-  } else if (loop.loop == LoopKind::kLazy && loop.max > loop.min) {
-    Push({pc, EntryKind::kLazyLoop, place, loop.max == kUnlimited ? UINT64_MAX : loop.max - loop.min});
-  }
-  return true;
+  return place;
 }
 
 // Goes back until it is `taken` characters, and leaves a way to go on.
@@ -153,16 +138,17 @@ bool PatternMatcher::GoBack(uint32_t* pc, size_t* at) {
       }
       case EntryKind::kLoop: {
         const size_t from = entry.at;
+        const size_t least = entry.more;
         size_t place = from;
         do {
           place = PreviousCharacter(place);
-        } while (place > entry.more && !MayFollow(made_by.b, place));
+        } while (place > least && !MayFollow(made_by.b, place));
         Spend((from - place) / 4);
         *pc = entry.pc + 1;
         *at = place;
         entry.at = place;
-        if (place == entry.more) --count_;
-        if (!MayFollow(made_by.b, place)) break;
+        if (place <= least) --count_;
+        if (place < least || !MayFollow(made_by.b, place)) break;
         return true;
       }
       case EntryKind::kLazyLoop: {
@@ -213,37 +199,57 @@ std::optional<size_t> PatternMatcher::Match(size_t begin) {
   count_ = 0;
   size_t at = begin;
   uint32_t pc = 0;
+  uint64_t left = budget_->left;  // kept here, since counting in memory would take longer than most instructions
+  const auto spend = [&](uint64_t steps) {
+    if (left < steps) OutOfSteps();
+    left -= steps;
+  };
+  const Instruction* const code = program_.code.data();
+  const size_t end = text_.size();
   while (true) {
-    Spend(1);
-    const Instruction& instruction = program_.code[pc];
+    spend(1);
+    const Instruction& instruction = code[pc];
     // Each case goes on with `continue` where it matches, and leaves the switch where it does not.
     switch (instruction.op) {
       case Op::kMatch:
+        budget_->left = left;
         return at;
       case Op::kByte:
-        if (at == text_.size() || static_cast<uint8_t>(text_[at]) != instruction.a) break;
+        if (at == end || static_cast<uint8_t>(text_[at]) != instruction.a) break;
         ++at;
         ++pc;
         continue;
       case Op::kString:
-        if (text_.size() - at < instruction.b ||
+        spend(instruction.b / 32);
+        if (end - at < instruction.b ||
             std::memcmp(text_.data() + at, program_.strings.data() + instruction.a, instruction.b) != 0)
           break;
-        Spend(instruction.b / 8);
         at += instruction.b;
         ++pc;
         continue;
       case Op::kSet: {
-        const size_t size = at < text_.size() ? program_.sets[instruction.a].Match(text_, at) : 0;
+        const size_t size = at < end ? program_.sets[instruction.a].Match(text_, at) : 0;
         if (size == 0) break;
         at += size;
         ++pc;
         continue;
       }
-      case Op::kLoop:
-        if (!Loop(instruction, pc, &at)) break;
+      case Op::kLoop: {
+        const bool is_lazy = instruction.loop == LoopKind::kLazy;
+        size_t least = at;
+        const size_t place = EndOfLoop(instruction, is_lazy ? instruction.min : instruction.max, at, &least);
+        spend((place - at) / 8);
+        if (least == kNowhere) break;
+        at = place;
+        if (is_lazy) {
+          const uint64_t more = instruction.max == kUnlimited ? UINT64_MAX : instruction.max - instruction.min;
+          if (more > 0) Push({pc, EntryKind::kLazyLoop, at, more});
+        } else if (instruction.loop == LoopKind::kGreedy && at > least) {
+          Push({pc, EntryKind::kLoop, at, least});
+        }
         ++pc;
         continue;
+      }
       case Op::kSplit: {
         const bool may_next = MayFollow(instruction.c, at);
         const bool may_other = MayFollow(instruction.d, at);
@@ -254,7 +260,7 @@ std::optional<size_t> PatternMatcher::Match(size_t begin) {
       }
       case Op::kChoice: {
         const Choice& choice = program_.choices[instruction.a];
-        const uint64_t possible = choice.possible[at < text_.size() ? static_cast<uint8_t>(text_[at]) : 256];
+        const uint64_t possible = choice.possible[at < end ? static_cast<uint8_t>(text_[at]) : 256];
         if (possible == 0) break;
         const uint64_t others = possible & (possible - 1);
         if (others != 0) Push({pc, EntryKind::kChoice, at, others});
@@ -271,7 +277,7 @@ std::optional<size_t> PatternMatcher::Match(size_t begin) {
       case Op::kSetAhead:
       case Op::kSetBehind: {
         const bool is_ahead = instruction.op == Op::kSetAhead;
-        const bool has_one = is_ahead ? at < text_.size() : at > 0;
+        const bool has_one = is_ahead ? at < end : at > 0;
         const size_t place = is_ahead || !has_one ? at : PreviousCharacter(at);
         const bool is_in = has_one && program_.sets[instruction.a].Match(text_, place) > 0;
         if (is_in != (instruction.sense == Sense::kPositive)) break;
@@ -289,6 +295,7 @@ std::optional<size_t> PatternMatcher::Match(size_t begin) {
       case Op::kLookEnd:
       case Op::kBehindEnd: {
         const size_t mark = Last(instruction.a);
+        spend(count_ - mark);
         if (instruction.op == Op::kBehindEnd && at != entries_[mark].at) break;
         at = entries_[mark].at;
         count_ = mark;
@@ -301,15 +308,23 @@ std::optional<size_t> PatternMatcher::Match(size_t begin) {
         Push({pc, EntryKind::kMark, at, 0});
         ++pc;
         continue;
-      case Op::kAtomicEnd:
-        count_ = Last(instruction.a);
+      case Op::kAtomicEnd: {
+        const size_t mark = Last(instruction.a);
+        spend(count_ - mark);
+        count_ = mark;
         ++pc;
         continue;
-      case Op::kIterationEnd:
-        pc = entries_[Last(instruction.a)].at == at ? instruction.b : pc + 1;
+      }
+      case Op::kIterationEnd: {
+        const size_t mark = Last(instruction.a);
+        spend(count_ - mark);
+        pc = entries_[mark].at == at ? instruction.b : pc + 1;
         continue;
+      }
     }
+    budget_->left = left;
     if (!GoBack(&pc, &at)) return std::nullopt;
+    left = budget_->left;
   }
 }
 

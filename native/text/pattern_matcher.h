@@ -39,18 +39,22 @@ class PatternMatcher {
 
   std::optional<size_t> Match(size_t begin);
   bool GoBack(uint32_t* pc, size_t* at);
-  bool Loop(const Instruction& loop, uint32_t pc, size_t* at);
+  size_t EndOfLoop(const Instruction& loop, uint32_t wanted, size_t begin, size_t* least) const;
   bool StepBack(const Instruction& behind, uint32_t pc, uint64_t taken, size_t* at);
   bool HoldsAnchor(Anchor anchor, size_t at) const;
   bool IsWordBefore(size_t at) const;
   bool IsWordAt(size_t at) const;
   size_t PreviousCharacter(size_t at) const;
   bool MayFollow(uint32_t first, size_t at) const;
-  // The entry of a kind that `pc` made last, counted from the bottom.
-  size_t Last(uint32_t pc);
+  size_t Last(uint32_t pc) const;  // the mark that `pc` made last, by its place on the stack
 
-  void Push(const Entry& entry);
+  void Push(const Entry& entry) {
+    if (count_ == capacity_) Grow();
+    entries_[count_++] = entry;
+  }
+  void Grow();
   void Spend(uint64_t steps);
+  [[noreturn]] void OutOfSteps();
 
   const PatternProgram& program_;
   const std::string_view text_;

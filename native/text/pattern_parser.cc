@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kMaxPatternBytes = 32768;
 constexpr int kMaxDepth = 64;
 constexpr int kMaxQuantifiers = 4;  // of one another, as in a{2}{3}
+constexpr size_t kMaxNodes = 100000;
 constexpr uint32_t kMaxRepeat = 100000;
 constexpr size_t kMaxSets = 1000;
 
@@ -29,19 +30,6 @@ struct Flags {
 };
 
 using NodePtr = std::unique_ptr<Node>;
-
-NodePtr MakeNode(NodeKind kind, size_t offset) {
-  NodePtr node = std::make_unique<Node>();
-  node->kind = kind;
-  node->offset = offset;
-  return node;
-}
-
-NodePtr MakeParent(NodeKind kind, size_t offset, NodePtr child) {
-  NodePtr node = MakeNode(kind, offset);
-  node->children.push_back(std::move(child));
-  return node;
-}
 
 bool IsOneCharacter(const Node& node) { return node.kind == NodeKind::kCharacter || node.kind == NodeKind::kSet; }
 
@@ -80,6 +68,20 @@ class Parser {
         FailAt("The pattern is not UTF-8", at);
       at += size;
     }
+  }
+
+  NodePtr MakeNode(NodeKind kind, size_t offset) {
+    if (++nodes_ > kMaxNodes)
+      FailAt("A pattern of more than " + std::to_string(kMaxNodes) + " parts is not supported", offset);
+    NodePtr node = std::make_unique<Node>();
+    node->kind = kind;
+    node->offset = offset;
+    return node;
+  }
+  NodePtr MakeParent(NodeKind kind, size_t offset, NodePtr child) {
+    NodePtr node = MakeNode(kind, offset);
+    node->children.push_back(std::move(child));
+    return node;
   }
 
   char32_t Peek() const { return at_ < source_.size() ? CharacterAt(source_, at_).code : kEnd; }
@@ -505,6 +507,7 @@ class Parser {
   // Behind the backslash.
   char32_t ParseCharacterEscape(size_t offset, bool in_class) {
     const char32_t next = Next();
+    if ((next == 'x' || next == 'u') && at_ == source_.size()) return next;
     switch (next) {
       case kEnd:
         FailAt("A \\ at the end is not a pattern", offset);
@@ -772,6 +775,7 @@ class Parser {
 
   std::string_view source_;
   size_t at_ = 0;
+  size_t nodes_ = 0;
   bool is_class_ = false;  // the last item was one, whose case is closed over already or never
   std::vector<CharSet> sets_;
   std::map<std::u32string, uint32_t> set_indices_;

@@ -52,7 +52,9 @@ class Compiler {
     program_.first = FirstWith(facts, FirstBytes::All());
     program_.at_begin_only = BeginsAtTextBegin(*tree_.root);
     CompileNode(*tree_.root, {FirstBytes::All(), /*can_fail=*/false});
-    Emit({Op::kMatch});
+    const uint32_t match = Emit({Op::kMatch});
+    for (Instruction& instruction : program_.code)
+      if (instruction.op == Op::kJump && instruction.b == match) instruction.op = Op::kMatch;
     return std::move(program_);
   }
 

@@ -28,6 +28,12 @@ const NATIVE_SEEDS = {
   safetensors: [
     '{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BF16","shape":[2,2],"data_offsets":[16,24]}}\x18',
   ],
+  // The pattern ends at a backslash with another character than a backslash behind it; \\ is a backslash of it.
+  pattern: [
+    "'s|'t| ?\\\\p{L}+| ?[^\\\\s\\\\p{N}]+|\\\\s+(?!\\\\S)|\\\\s+\\.it's  1 \n",
+    "(?i:'S|'ll)|[a-z&&[^b-d]]{1,3}?(?>ab|c)*+(?<=a|bc)(?<!x)$|^\\\\b[[:alpha:]]\\.abc'LL",
+  ],
+  normalize: ['e\xCC\x81\xCC\xA3\xE1\x84\x80\xE1\x85\xA1\xE1\x86\xA8\xEF\xB7\xBA\xEF\xBE\x9E'],
   stop_strings: [],
   text_stream: [],
 };

@@ -595,7 +595,7 @@ class Parser {
     CharSet set = ParseBrackets(offset, 0, &is_negated);
     if (!flags.ignore_case) return MakeSet(is_negated ? set.Complement() : set, offset);
     const CharSet& closed = Closed(set);
-    if (is_negated || flags.in_lookbehind) return MakeSet(is_negated ? closed.Complement() : closed, offset);
+    if (is_negated) return MakeSet(closed.Complement(), offset);
     NodePtr either = MakeParent(NodeKind::kAlternatives, offset, MakeSet(closed, offset));
     for (const char32_t code : CharactersWithMultiCaseFold())
       if (closed.Contains(code)) either->children.push_back(FoldedText(MultiCaseFold(code), offset));

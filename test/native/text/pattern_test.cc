@@ -195,6 +195,8 @@ TEST(Pattern, OneCharacterMayEqualSeveralWhereCaseIsIgnored) {
   EXPECT_EQ(Matches("(?i:strasse)", "Stra\u00DFe STRA\u1E9EE strasse").size(), 3u);
   EXPECT_EQ(Matches("(?i:\u00DF)", "ss \u1E9E"), (Strings{"ss", "\u1E9E"}));
   EXPECT_EQ(Matches("(?i:[\u00DF])", "sS"), (Strings{"sS"}));
+  EXPECT_EQ(Matches("(?i:(?<=[\u00DF])x)", "ssx \u00DFx"), (Strings{"x", "x"}));
+  EXPECT_EQ(Matches("(?i:(?<=\u00DF)x)", "ssx \u1E9Ex"), (Strings{"x"})) << "as text only one character does here";
   EXPECT_EQ(Matches("(?i:ffi)", "\uFB03 FFI"), (Strings{"\uFB03", "FFI"}));
   EXPECT_EQ(Matches("(?i:ffi)", "\uFB00i"), (Strings{})) << "of ffi the longest is taken";
 }

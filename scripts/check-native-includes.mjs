@@ -30,7 +30,7 @@ const FILES = {
 /** Headers of others, by how their names begin, and the rooms that may include them. */
 const OTHERS = [
   [/^napi\.h|^node_api/, ['addon']],
-  [/^simdjson/, ['json', 'embedded/checkpoint']],
+  [/^simdjson/, ['json', 'embedded/checkpoint', 'text']],
   [/^tensorrt_llm\//, ['tensorrt_llm']],
   [/^(cuda|cublas|nccl)/, ['embedded/cuda', 'tensorrt_llm']],
   [/^(cub|cute|cutlass|flashinfer|thrust)\//, ['embedded/cuda']],

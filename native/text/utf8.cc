@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "native/text/unicode.h"
+
 namespace text {
 namespace {
 
@@ -65,6 +67,21 @@ void Utf8Decoder::AppendByte(uint8_t byte, std::string* out) {
 void Utf8Decoder::Finish(std::string* out) {
   if (missing_ > 0) out->append(kReplacement);
   missing_ = 0;
+}
+
+void AppendUtf16(std::u16string_view utf16, std::string* out) {
+  for (size_t i = 0; i < utf16.size(); ++i) {
+    const char32_t unit = utf16[i];
+    if (unit < 0x80) {
+      out->push_back(static_cast<char>(unit));
+    } else if (unit < 0xD800 || unit > 0xDFFF) {
+      AppendUtf8(unit, out);
+    } else if (unit < 0xDC00 && i + 1 < utf16.size() && utf16[i + 1] >= 0xDC00 && utf16[i + 1] <= 0xDFFF) {
+      AppendUtf8(0x10000 + ((unit - 0xD800) << 10) + (utf16[++i] - 0xDC00), out);
+    } else {
+      out->append(kReplacement);
+    }
+  }
 }
 
 size_t Utf16Length(std::string_view utf8) {

@@ -28,6 +28,9 @@ class Utf8Decoder {
   uint8_t highest_ = 0xBF;
 };
 
+// Appends UTF-16 as UTF-8; a surrogate without its other half becomes U+FFFD.
+void AppendUtf16(std::u16string_view utf16, std::string* out);
+
 // How many UTF-16 code units, JavaScript's unit of length, valid UTF-8 text has.
 size_t Utf16Length(std::string_view utf8);
 

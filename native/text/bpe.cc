@@ -1,0 +1,325 @@
+#include "native/text/bpe.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "native/text/byte_level.h"
+#include "native/text/hash.h"
+#include "native/text/tokenizer_error.h"
+#include "native/text/unicode.h"
+
+namespace text {
+
+Bpe::Bpe(const Settings& settings, TokenIds ids, const std::vector<Merge>& merges)
+    : settings_(settings), ids_(std::move(ids)), multiplier_(HashSeed()) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char character = static_cast<char>(byte);
+    const bool is_symbol = settings_.alphabet == Alphabet::kBytes || byte < 0x80;
+    bytes_[byte] = is_symbol ? ids_.Find({&character, 1}).value_or(-1) : -1;
+    char name[7];
+    std::snprintf(name, sizeof(name), "<0x%02X>", byte);
+    fallback_[byte] = settings_.byte_fallback ? ids_.Find(name).value_or(-1) : -1;
+  }
+  if (settings_.alphabet == Alphabet::kCharacters) {
+    characters_.assign(0x10000, -1);
+    ids_.ForEach([&](std::string_view name, int32_t id) {
+      if (name.empty()) return;
+      const Utf8Character character = CharacterAt(name, 0);
+      if (character.size == name.size() && character.code < characters_.size()) characters_[character.code] = id;
+    });
+  }
+  if (!settings_.unk_token.empty()) unk_ = ids_.Find(settings_.unk_token);
+
+  size_t slots = 4;
+  for (; slots < 2 * merges.size(); slots *= 2) --slot_shift_;
+  slots_.assign(slots, kEmpty);
+  joined_.reserve(merges.size());
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    const auto [left, right, joined] = merges[rank];
+    const uint64_t pair = PairOf(left, right);
+    size_t slot = SlotOf(pair);
+    while (slots_[slot] != kEmpty && slots_[slot] >> 22 != pair) slot = (slot + 1) & (slots - 1);
+    slots_[slot] = pair << 22 | rank;
+    joined_.push_back(joined);
+  }
+  MarkJoints(merges);
+}
+
+// A token's edges are the symbols that its name begins and ends with. Only symbols that no character of a name stands for,
+// unk_token and the bytes of a fallback, are joined at other edges, and no real file has such merges.
+void Bpe::MarkJoints(const std::vector<Merge>& merges) {
+  struct Edges {
+    int32_t first = -1, last = -1;
+  };
+  int32_t largest = 0;
+  ids_.ForEach([&](std::string_view, int32_t id) { largest = std::max(largest, id); });
+  std::vector<Edges> edges(static_cast<size_t>(largest) + 1);
+  std::vector<bool> is_odd(edges.size());
+  ids_.ForEach([&](std::string_view name, int32_t id) {
+    if (name.empty()) return;
+    const bool is_bytes = settings_.alphabet == Alphabet::kBytes;
+    size_t last = name.size() - 1;
+    while (!is_bytes && last > 0 && (name[last] & 0xC0) == 0x80) --last;
+    edges[id] = {SymbolOf(name.substr(0, is_bytes ? 1 : CharacterAt(name, 0).size)), SymbolOf(name.substr(last))};
+  });
+  if (unk_) is_odd[*unk_] = true;
+  for (const int32_t id : fallback_)
+    if (id >= 0) is_odd[id] = true;
+  joints_.assign((size_t{1} << kJointBits) / 64, 0);
+  for (const Merge& merge : merges) {
+    if (is_odd[merge.left] || is_odd[merge.right]) {
+      std::fill(joints_.begin(), joints_.end(), UINT64_MAX);
+      return;
+    }
+    const int32_t left = edges[merge.left].last, right = edges[merge.right].first;
+    if (left < 0 || right < 0) continue;  // no text has symbols for such a token
+    const size_t joint = Joint(left, right);
+    joints_[joint / 64] |= uint64_t{1} << joint % 64;
+  }
+}
+
+int32_t Bpe::SymbolOf(std::string_view character) const {
+  const auto first = static_cast<uint8_t>(character[0]);
+  if (settings_.alphabet == Alphabet::kBytes || first < 0x80) return bytes_[first];
+  const char32_t code = CharacterAt(character, 0).code;
+  if (code < characters_.size()) return characters_[code];
+  return ids_.Find(character).value_or(-1);
+}
+
+bool Bpe::MayShrink() const {
+  const auto are_all_there = [](const std::array<int32_t, 256>& ids) {
+    return std::find(ids.begin(), ids.end(), -1) == ids.end();
+  };
+  if (settings_.alphabet == Alphabet::kBytes && are_all_there(bytes_)) return false;
+  if (settings_.byte_fallback && are_all_there(fallback_)) return false;
+  return settings_.unk_token.empty() || settings_.fuse_unk;
+}
+
+WordCache::WordCache() : seed_(HashSeed()), entries_(size_t{1} << 13) {}
+
+size_t WordCache::Place(std::string_view word, Kind kind) const {
+  return (Hash(word, seed_) + static_cast<size_t>(kind)) % entries_.size();
+}
+
+bool WordCache::Find(std::string_view word, Kind kind, std::vector<int32_t>* tokens) const {
+  const Entry& entry = entries_[Place(word, kind)];
+  if (entry.kind != kind || entry.size != word.size() || std::memcmp(entry.bytes, word.data(), word.size()) != 0)
+    return false;
+  tokens->insert(tokens->end(), entry.tokens, entry.tokens + entry.count);
+  return true;
+}
+
+void WordCache::Add(std::string_view word, Kind kind, const std::vector<int32_t>& tokens, size_t first) {
+  const size_t count = tokens.size() - first;
+  if (count > kMaxTokens) return;
+  Entry& entry = entries_[Place(word, kind)];
+  entry.kind = kind;
+  entry.size = static_cast<uint8_t>(word.size());
+  entry.count = static_cast<uint8_t>(count);
+  std::memcpy(entry.bytes, word.data(), word.size());
+  std::copy(tokens.begin() + static_cast<ptrdiff_t>(first), tokens.end(), entry.tokens);
+}
+
+BpeEncoder::BpeEncoder(const Bpe& bpe)
+    : bpe_(bpe), part_(bpe.settings_.ignore_merges ? WordCache::Kind::kPart : WordCache::Kind::kPiece) {}
+
+void BpeEncoder::Begin(std::string_view piece) {
+  piece_ = piece;
+  phase_ = Phase::kPiece;
+  at_ = 0;
+  next_.clear();
+  next_at_ = 0;
+  unk_waits_ = false;
+  word_.clear();
+  previous_.clear();
+  following_.clear();
+}
+
+BpeEncoder::State BpeEncoder::Continue(WordCache* cache, Slice* slice, size_t limit, std::vector<int32_t>* tokens) {
+  const auto over_limit = [&] { return tokens->size() > limit; };
+  if (phase_ == Phase::kPiece) {
+    first_token_ = tokens->size();
+    phase_ = Phase::kDone;
+    if (bpe_.settings_.ignore_merges) {
+      if (const auto id = bpe_.ids_.Find(piece_)) {
+        tokens->push_back(*id);
+        return over_limit() ? State::kFull : State::kDone;
+      }
+    }
+    if (piece_.size() <= WordCache::kMaxBytes && cache->Find(piece_, WordCache::Kind::kPiece, tokens))
+      return over_limit() ? State::kFull : State::kDone;
+    phase_ = Phase::kSymbols;
+  }
+  while (phase_ != Phase::kDone) {
+    if (over_limit()) return State::kFull;
+    if (phase_ == Phase::kStartLong) {
+      if (!StartLong(slice)) return State::kPending;
+    } else if (phase_ == Phase::kMergeLong) {
+      if (!MergeLong(slice)) return State::kPending;
+    } else if (phase_ == Phase::kCollectLong) {
+      if (!CollectLong(slice, tokens)) return State::kPending;
+    } else if (next_at_ < next_.size()) {
+      if (Append(next_[next_at_], Source::kOther, cache, tokens) && ++next_at_ == next_.size())
+        next_.clear(), next_at_ = 0;
+    } else if (at_ < piece_.size()) {
+      const auto first = static_cast<uint8_t>(piece_[at_]);
+      const bool is_byte = bpe_.settings_.alphabet == Bpe::Alphabet::kBytes || first < 0x80;
+      const std::string_view character = piece_.substr(at_, is_byte ? 1 : CharacterAt(piece_, at_).size);
+      const int32_t symbol = bpe_.SymbolOf(character);
+      if (symbol < 0 || unk_waits_) {
+        ReadOdd(symbol, character);
+      } else if (!Append(symbol, Source::kCharacter, cache, tokens)) {
+        continue;
+      }
+      at_ += character.size();
+      if (next_.empty()) word_end_ = at_;
+      if (slice->IsOver(character.size())) return over_limit() ? State::kFull : State::kPending;
+    } else if (unk_waits_) {
+      unk_waits_ = false;
+      next_.assign(1, *bpe_.unk_);
+      next_at_ = 0;
+    } else if (word_.empty() || EndWord(cache, tokens)) {
+      phase_ = Phase::kDone;
+    }
+  }
+  if (over_limit()) return State::kFull;
+  if (piece_.size() <= WordCache::kMaxBytes) cache->Add(piece_, WordCache::Kind::kPiece, *tokens, first_token_);
+  return State::kDone;
+}
+
+bool BpeEncoder::Append(int32_t symbol, Source source, WordCache* cache, std::vector<int32_t>* tokens) {
+  if (!word_.empty() && !bpe_.MayJoin(word_.back(), symbol) && !EndWord(cache, tokens)) return false;
+  if (word_.empty()) {
+    word_begin_ = at_;
+    word_is_text_ = true;
+  }
+  word_is_text_ = word_is_text_ && source == Source::kCharacter;
+  word_.push_back(symbol);
+  return true;
+}
+
+// The order is that of Hugging Face tokenizers: bytes of a fallback overtake an unk_token that waits to be fused.
+void BpeEncoder::ReadOdd(int32_t symbol, std::string_view character) {
+  next_.clear();
+  next_at_ = 0;
+  if (symbol >= 0) {
+    next_.push_back(*bpe_.unk_);
+    next_.push_back(symbol);
+    unk_waits_ = false;
+    return;
+  }
+  std::string name(character);
+  if (bpe_.settings_.alphabet == Bpe::Alphabet::kBytes) {
+    name.clear();
+    AppendUtf8(ByteLevelCharacter(static_cast<uint8_t>(character[0])), &name);
+  }
+  for (const char byte : name) next_.push_back(bpe_.fallback_[static_cast<uint8_t>(byte)]);
+  if (std::find(next_.begin(), next_.end(), -1) == next_.end()) return;
+  next_.clear();
+  if (bpe_.settings_.unk_token.empty()) return;
+  if (!bpe_.unk_)
+    throw TokenizerError(TokenizerErrorKind::kFile, "model.unk_token is \"" + bpe_.settings_.unk_token +
+                                                        "\"; expected a token of model.vocab, because the text has a "
+                                                        "character that no token stands for.");
+  if (unk_waits_ && !bpe_.settings_.fuse_unk) next_.push_back(*bpe_.unk_);
+  unk_waits_ = true;
+}
+
+bool BpeEncoder::EndWord(WordCache* cache, std::vector<int32_t>* tokens) {
+  if (word_.size() > kShortWord) {
+    phase_ = Phase::kStartLong;
+    return false;
+  }
+  const std::string_view bytes = word_is_text_ ? piece_.substr(word_begin_, word_end_ - word_begin_) : "";
+  const bool is_cached =
+      word_is_text_ && word_.size() > 2 && bytes.size() <= WordCache::kMaxBytes && bytes.size() < piece_.size();
+  if (!is_cached || !cache->Find(bytes, part_, tokens)) {
+    const size_t from = tokens->size();
+    MergeShort(tokens);
+    if (is_cached) cache->Add(bytes, part_, *tokens, from);
+  }
+  word_.clear();
+  return true;
+}
+
+void BpeEncoder::MergeShort(std::vector<int32_t>* tokens) {
+  uint32_t ranks[kShortWord];  // of a symbol with the one behind it
+  size_t count = word_.size();
+  for (size_t i = 0; i + 1 < count; ++i) ranks[i] = bpe_.RankOf(word_[i], word_[i + 1]);
+  while (count > 1) {
+    const size_t best = static_cast<size_t>(std::min_element(ranks, ranks + count - 1) - ranks);
+    if (ranks[best] == Bpe::kNoRank) break;
+    word_[best] = bpe_.joined_[ranks[best]];
+    --count;
+    std::memmove(&word_[best + 1], &word_[best + 2], (count - best - 1) * sizeof(word_[0]));
+    std::memmove(&ranks[best], &ranks[best + 1], (count - best - 1) * sizeof(ranks[0]));
+    if (best > 0) ranks[best - 1] = bpe_.RankOf(word_[best - 1], word_[best]);
+    if (best + 1 < count) ranks[best] = bpe_.RankOf(word_[best], word_[best + 1]);
+  }
+  tokens->insert(tokens->end(), word_.begin(), word_.begin() + static_cast<ptrdiff_t>(count));
+}
+
+void BpeEncoder::PushLong(uint32_t at) {
+  if (following_[at] == word_.size()) return;
+  const uint32_t rank = bpe_.RankOf(word_[at], word_[following_[at]]);
+  if (rank == Bpe::kNoRank) return;
+  heap_.push_back(static_cast<uint64_t>(rank) << 32 | at);
+  std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+}
+
+bool BpeEncoder::StartLong(Slice* slice) {
+  if (previous_.empty()) heap_.clear();
+  while (previous_.size() < word_.size()) {
+    const auto at = static_cast<uint32_t>(previous_.size());
+    previous_.push_back(at - 1);  // that of the first one is not looked at
+    following_.push_back(at + 1);
+    PushLong(at);
+    if (slice->IsOver(1)) return false;
+  }
+  phase_ = Phase::kMergeLong;
+  return true;
+}
+
+bool BpeEncoder::MergeLong(Slice* slice) {
+  while (!heap_.empty()) {
+    if (slice->IsOver(4)) return false;
+    const uint64_t top = heap_.front();
+    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+    heap_.pop_back();
+    const auto at = static_cast<uint32_t>(top);
+    const auto rank = static_cast<uint32_t>(top >> 32);
+    if (word_[at] < 0 || following_[at] == word_.size()) continue;
+    const uint32_t right = following_[at];
+    const uint32_t now = bpe_.RankOf(word_[at], word_[right]);
+    if (now == Bpe::kNoRank || bpe_.joined_[now] != bpe_.joined_[rank]) continue;  // one of the two is another by now
+    word_[at] = bpe_.joined_[rank];
+    word_[right] = -1;
+    following_[at] = following_[right];
+    if (following_[at] < word_.size()) previous_[following_[at]] = at;
+    if (at > 0) PushLong(previous_[at]);
+    PushLong(at);
+  }
+  phase_ = Phase::kCollectLong;
+  long_at_ = 0;
+  return true;
+}
+
+bool BpeEncoder::CollectLong(Slice* slice, std::vector<int32_t>* tokens) {
+  while (long_at_ < word_.size()) {
+    if (word_[long_at_] >= 0) tokens->push_back(word_[long_at_]);
+    ++long_at_;
+    if (slice->IsOver(1)) return false;
+  }
+  // A long word's memory is as large as its text many times over.
+  word_ = {};
+  previous_ = {};
+  following_ = {};
+  heap_ = {};
+  phase_ = Phase::kSymbols;
+  return true;
+}
+
+}  // namespace text

@@ -1,0 +1,523 @@
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "native/text/byte_level.h"
+#include "native/text/decoder.h"
+#include "native/text/json_reader.h"
+#include "native/text/tokenizer.h"
+#include "native/text/tokenizer_error.h"
+#include "native/text/unicode.h"
+
+namespace text {
+namespace {
+
+using simdjson::dom::array;
+using simdjson::dom::element;
+using simdjson::dom::object;
+
+constexpr size_t kMaxSteps = 64;                     // of a normalizer or pre-tokenizer, nested ones counted
+constexpr size_t kMaxSpecialTokens = 64;             // that post_processor adds
+constexpr size_t kMaxNormalized = size_t{64} << 20;  // bytes of added tokens
+constexpr char kGpt2Words[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+// Reads one tokenizer.json. Everything that names a place in it says where.
+class FileReader {
+ public:
+  FileReader(const std::string& path, std::string_view json) : json_(path, json), root_(json_.Root()) {}
+
+  TokenizerParts Read() {
+    if (const auto version = json_.Find(root_, "version"); version && json_.Shown(*version) != "\"1.0\"")
+      json_.Reject("version", *version, "\"1.0\"");
+    ReadAddedTokens();
+    ReadPreTokenizer();
+    Normalizer normalizer;
+    if (const auto step = json_.Find(root_, "normalizer")) ReadNormalizer(*step, "normalizer", &normalizer);
+    Bpe model = ReadModel();
+    auto [plain, normalized] = MakeAddedTokens(normalizer);
+    if (const auto step = json_.Find(root_, "post_processor")) ReadPostProcessor(*step, "post_processor");
+    return {json_.path(),        std::move(model), std::move(normalizer), std::move(pre_tokenizer_),
+            pieces_are_spelled_, std::move(plain), std::move(normalized), std::move(before_),
+            std::move(after_),   longest_token_,   MakeVocabulary()};
+  }
+
+ private:
+  struct Added {
+    int32_t id;
+    std::string_view content;
+    bool single_word, lstrip, rstrip, normalized, special;
+    std::optional<int32_t> id_in_model;
+  };
+
+  int32_t Id(std::string_view token, const element& id) const {
+    uint64_t number = 0;
+    if (id.get_uint64().get(number) || number > static_cast<uint64_t>(kMaxTokenId))
+      json_.Fail("the id of token " + Quoted(token) + " is " + json_.Shown(id) + "; expected an integer from 0 to " +
+                 std::to_string(kMaxTokenId));
+    return static_cast<int32_t>(number);
+  }
+
+  void ReadAddedTokens() {
+    const auto list = json_.Find(root_, "added_tokens");
+    array entries;
+    if (!list) {
+      added_by_name_.emplace(0, 0);
+      return;
+    }
+    if (list->get_array().get(entries)) json_.Reject("added_tokens", *list, "a list");
+    for (const element entry : entries) {
+      object fields;
+      std::string_view content;
+      element id;
+      if (entry.get_object().get(fields) || fields["content"].get_string().get(content) || fields["id"].get(id))
+        json_.Reject("added_tokens", *list, "objects with an id and a content");
+      const std::string where = "added_tokens " + Quoted(content);
+      if (content.empty()) json_.Fail(where + " is empty; expected a text");
+      const auto flag = [&](const char* name) { return json_.Flag(fields, where + " ", name, false); };
+      added_.push_back({Id(content, id), content, flag("single_word"), flag("lstrip"), flag("rstrip"),
+                        flag("normalized"), flag("special"), std::nullopt});
+    }
+    size_t bytes = 0;
+    for (const Added& added : added_) bytes += added.content.size();
+    added_by_name_.emplace(added_.size(), bytes);
+    for (size_t i = 0; i < added_.size(); ++i)
+      if (!added_by_name_->Add(added_[i].content, static_cast<int32_t>(i)))
+        json_.Fail("added_tokens has " + Quoted(added_[i].content) + " twice; expected each token once");
+  }
+
+  // The fields of a step and its type.
+  std::pair<object, std::string_view> Step(const element& step, const std::string& where) const {
+    object fields;
+    std::string_view type;
+    if (step.get_object().get(fields) || fields["type"].get_string().get(type))
+      json_.Reject(where, step, "an object with a type");
+    return {fields, type};
+  }
+
+  template <typename Visit>
+  void ForEach(const object& fields, const std::string& where, const char* name, Visit visit) const {
+    array items;
+    if (fields[name].get_array().get(items)) json_.Reject(where + "." + name, json_.Find(fields, name), "a list");
+    size_t index = 0;
+    for (const element item : items) visit(item, where + "." + name + "[" + std::to_string(index++) + "]");
+  }
+
+  [[noreturn]] void Unsupported(const std::string& where, std::string_view type, const char* supported) const {
+    json_.FailUnsupported(where + ".type is " + Quoted(type) + "; expected " + supported);
+  }
+
+  template <typename Steps>
+  void CheckCount(const std::string& where, const Steps& steps) const {
+    if (steps.size() > kMaxSteps)
+      json_.Fail(where + " is one step too many; expected at most " + std::to_string(kMaxSteps));
+  }
+
+  Finder ReadPattern(const object& fields, const std::string& where) const {
+    object pattern;
+    std::string_view text;
+    if (!fields["pattern"].get_object().get(pattern)) {
+      if (!pattern["String"].get_string().get(text)) {
+        if (text.empty() || text.size() > Finder::kMaxString)
+          json_.Fail(where + ".pattern.String has " + std::to_string(text.size()) + " bytes; expected 1 to " +
+                     std::to_string(Finder::kMaxString));
+        return Finder(std::string(text));
+      }
+      if (!pattern["Regex"].get_string().get(text)) return Finder(Compile(text, where + ".pattern.Regex"));
+    }
+    json_.Reject(where + ".pattern", json_.Find(fields, "pattern"), "an object with a String or a Regex");
+  }
+
+  Pattern Compile(std::string_view source, const std::string& where) const {
+    try {
+      return Pattern(source);
+    } catch (const PatternError& error) {
+      json_.Fail(where + " is " + Quoted(source) + ": " + error.what() + " At byte " + std::to_string(error.offset()) +
+                 "; expected a regular expression of Oniguruma's syntax");
+    }
+  }
+
+  void ReadNormalizer(const element& step, const std::string& where, Normalizer* normalizer) const {
+    const auto [fields, type] = Step(step, where);
+    auto& steps = normalizer->steps;
+    if (type == "Sequence") {
+      ForEach(fields, where, "normalizers",
+              [&](const element& item, const std::string& place) { ReadNormalizer(item, place, normalizer); });
+      return;
+    }
+    CheckCount(where, steps);
+    if (type == "NFC") {
+      steps.emplace_back(NormalizationForm::kNfc);
+    } else if (type == "NFD") {
+      steps.emplace_back(NormalizationForm::kNfd);
+    } else if (type == "NFKC") {
+      steps.emplace_back(NormalizationForm::kNfkc);
+    } else if (type == "NFKD") {
+      steps.emplace_back(NormalizationForm::kNfkd);
+    } else if (type == "Prepend") {
+      steps.emplace_back(PrependStep{json_.Text(fields, where + ".", "prepend", JsonReader::kNotEmpty)});
+    } else if (type == "Replace") {
+      std::string content = json_.Text(fields, where + ".", "content", JsonReader::kMaybeEmpty);
+      std::string_view pattern;
+      const bool is_text = !fields.at_pointer("/pattern/String").get_string().get(pattern);
+      const bool may_shrink = !is_text || content.size() < pattern.size();
+      steps.emplace_back(ReplaceStep{ReadPattern(fields, where), std::move(content), may_shrink});
+    } else if (type == "Strip") {
+      steps.emplace_back(StripStep{json_.Flag(fields, where + ".", "strip_left", std::nullopt),
+                                   json_.Flag(fields, where + ".", "strip_right", std::nullopt)});
+    } else {
+      Unsupported(where, type, "NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip or a Sequence of these");
+    }
+  }
+
+  SplitBehavior Behavior(const object& fields, const std::string& where, std::optional<SplitBehavior> fallback) const {
+    constexpr std::array<std::pair<const char*, SplitBehavior>, 5> kNames{
+        {{"Removed", SplitBehavior::kRemoved},
+         {"Isolated", SplitBehavior::kIsolated},
+         {"MergedWithPrevious", SplitBehavior::kMergedWithPrevious},
+         {"MergedWithNext", SplitBehavior::kMergedWithNext},
+         {"Contiguous", SplitBehavior::kContiguous}}};
+    const auto value = json_.Find(fields, "behavior");
+    if (!value && fallback) return *fallback;
+    std::string_view given;
+    if (value && !value->get_string().get(given))
+      for (const auto& [name, behavior] : kNames)
+        if (given == name) return behavior;
+    json_.Reject(where + ".behavior", value, "Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
+  }
+
+  void ReadPreTokenizer() {
+    if (const auto step = json_.Find(root_, "pre_tokenizer")) ReadPreTokenizer(*step, "pre_tokenizer");
+    auto& steps = pre_tokenizer_.steps;
+    if (!is_byte_level_) return;
+    auto* last = std::get_if<ByteLevelStep>(&steps.back());
+    pieces_are_spelled_ = last == nullptr;
+    if (last == nullptr) return;
+    last->is_last = true;
+    if (!last->add_prefix_space && !last->split) steps.pop_back();
+  }
+
+  void ReadPreTokenizer(const element& step, const std::string& where) {
+    const auto [fields, type] = Step(step, where);
+    auto& steps = pre_tokenizer_.steps;
+    if (type == "Sequence") {
+      ForEach(fields, where, "pretokenizers",
+              [&](const element& item, const std::string& place) { ReadPreTokenizer(item, place); });
+      return;
+    }
+    CheckCount(where, steps);
+    if (is_byte_level_ && (type == "ByteLevel" || type == "Metaspace"))
+      json_.FailUnsupported(where + ".type is " + Quoted(type) +
+                            " behind a ByteLevel; expected a step that only splits");
+    if (type == "ByteLevel") {
+      is_byte_level_ = true;
+      ByteLevelStep bytes{json_.Flag(fields, where + ".", "add_prefix_space", true), std::nullopt, false};
+      if (json_.Flag(fields, where + ".", "use_regex", true))
+        bytes.split = SplitStep{Finder(Pattern(kGpt2Words)), SplitBehavior::kIsolated, false};
+      steps.emplace_back(std::move(bytes));
+    } else if (type == "Split") {
+      steps.emplace_back(SplitStep{ReadPattern(fields, where), Behavior(fields, where, std::nullopt),
+                                   json_.Flag(fields, where + ".", "invert", false)});
+    } else if (type == "Digits") {
+      const bool single = json_.Flag(fields, where + ".", "individual_digits", false);
+      steps.emplace_back(SplitStep{Finder(Finder::Characters::kNumeric),
+                                   single ? SplitBehavior::kIsolated : SplitBehavior::kContiguous, false});
+    } else if (type == "Punctuation") {
+      steps.emplace_back(SplitStep{Finder(Finder::Characters::kPunctuation),
+                                   Behavior(fields, where, SplitBehavior::kIsolated), false});
+    } else if (type == "WhitespaceSplit") {
+      steps.emplace_back(SplitStep{Finder(Finder::Characters::kWhitespace), SplitBehavior::kRemoved, false});
+    } else if (type == "Whitespace") {
+      steps.emplace_back(SplitStep{Finder(Finder::Words()), SplitBehavior::kRemoved, true});
+    } else if (type == "Metaspace") {
+      steps.emplace_back(ReadMetaspace(fields, where));
+    } else {
+      Unsupported(
+          where, type,
+          "ByteLevel, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, Metaspace or a Sequence of these");
+    }
+  }
+
+  MetaspaceStep ReadMetaspace(const object& fields, const std::string& where) const {
+    using Prepend = MetaspaceStep::Prepend;
+    MetaspaceStep step{json_.Text(fields, where + ".", "replacement", JsonReader::kNotEmpty), Prepend::kAlways,
+                       std::nullopt};
+    if (CharacterAt(step.replacement, 0).size != step.replacement.size())
+      json_.Reject(where + ".replacement", json_.Find(fields, "replacement"), "one character");
+    const auto scheme = json_.Find(fields, "prepend_scheme");
+    std::string_view name = "always";
+    if (scheme && scheme->get_string().get(name)) name = "";
+    if (name == "first") {
+      step.prepend = Prepend::kFirst;
+    } else if (name == "never") {
+      step.prepend = Prepend::kNever;
+    } else if (name != "always") {
+      json_.Reject(where + ".prepend_scheme", scheme, "always, first or never");
+    }
+    // The older spelling of "never".
+    if (!json_.Flag(fields, where + ".", "add_prefix_space", true)) {
+      if (scheme && step.prepend != Prepend::kNever)
+        json_.Reject(where + ".prepend_scheme", scheme, "never, because add_prefix_space is false");
+      step.prepend = Prepend::kNever;
+    }
+    if (json_.Flag(fields, where + ".", "split", true))
+      step.split = SplitStep{Finder(step.replacement), SplitBehavior::kMergedWithNext, false};
+    return step;
+  }
+
+  Bpe ReadModel() {
+    object model;
+    const auto given = json_.Find(root_, "model");
+    if (!given || given->get_object().get(model)) json_.Reject("model", given, "an object");
+    const auto type = json_.Find(model, "type");
+    std::string_view name = "BPE";
+    if (type && type->get_string().get(name)) json_.Reject("model.type", type, "\"BPE\"");
+    if (name != "BPE") Unsupported("model", name, "\"BPE\"");
+    double dropout = 0;
+    if (const auto value = json_.Find(model, "dropout"); value && (value->get_double().get(dropout) || dropout != 0))
+      json_.FailUnsupported("model.dropout is " + JsonReader::Shown(*value) + "; expected null");
+    for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+      std::string_view text;
+      if (const auto value = json_.Find(model, affix); value && (value->get_string().get(text) || !text.empty()))
+        json_.FailUnsupported("model." + std::string(affix) + " is " + JsonReader::Shown(*value) + "; expected null");
+    }
+
+    Bpe::Settings settings;
+    settings.alphabet = is_byte_level_ ? Bpe::Alphabet::kBytes : Bpe::Alphabet::kCharacters;
+    if (json_.Find(model, "unk_token"))
+      settings.unk_token = json_.Text(model, "model.", "unk_token", JsonReader::kNotEmpty);
+    settings.fuse_unk = json_.Flag(model, "model.", "fuse_unk", false);
+    settings.byte_fallback = json_.Flag(model, "model.", "byte_fallback", false);
+    settings.ignore_merges = json_.Flag(model, "model.", "ignore_merges", false);
+    TokenIds ids = ReadVocab(model);
+    const std::vector<Bpe::Merge> merges = ReadMerges(model, ids);
+    return Bpe(settings, std::move(ids), merges);
+  }
+
+  // By the names that the model's pieces have.
+  TokenIds ReadVocab(const object& model) {
+    object vocab;
+    const auto given = json_.Find(model, "vocab");
+    if (!given || given->get_object().get(vocab))
+      json_.Reject("model.vocab", given, "an object of tokens and their ids");
+    size_t bytes = 0;
+    for (const auto [name, id] : vocab) {
+      bytes += name.size();
+      ++model_size_;
+      names_.resize(std::max(names_.size(), static_cast<size_t>(Id(name, id)) + 1));
+    }
+    TokenIds ids(model_size_, bytes);
+    std::vector<bool> is_taken(names_.size());
+    for (const auto [name, value] : vocab) {
+      const int32_t id = Id(name, value);
+      if (is_taken[id])
+        json_.Fail("the id of token " + Quoted(name) + " is " + std::to_string(id) + ", as that of " +
+                   Quoted(names_[id]) + "; expected ids of their own");
+      is_taken[id] = true;
+      names_[id] = name;
+      if (const auto added = added_by_name_->Find(name)) added_[*added].id_in_model = id;
+      std::optional<std::string> spelled;
+      if (is_byte_level_) spelled = FromByteLevel(name);
+      if (is_byte_level_ && !spelled) continue;  // no text is spelled so
+      if (!ids.Add(spelled ? *spelled : name, id))
+        json_.Fail("model.vocab has " + Quoted(name) + " twice; expected each token once");
+      longest_token_ = std::max(longest_token_, spelled ? spelled->size() : name.size());
+    }
+    return ids;
+  }
+
+  std::vector<Bpe::Merge> ReadMerges(const object& model, const TokenIds& ids) const {
+    array list;
+    const auto given = json_.Find(model, "merges");
+    if (!given || given->get_array().get(list)) json_.Reject("model.merges", given, "a list");
+    std::vector<Bpe::Merge> merges;
+    merges.reserve(std::min(list.size(), kMaxMerges));
+    std::string joined, spelled_left, spelled_right;
+    size_t index = 0;
+    for (const element item : list) {
+      const auto [left, right] = MergeOf(item, index);
+      ++index;
+      if (left.empty() && right.empty()) continue;
+      std::string_view first = left, second = right;
+      if (is_byte_level_) {
+        auto spelled = FromByteLevel(left), spelled_next = FromByteLevel(right);
+        if (!spelled || !spelled_next) continue;  // no text is spelled so
+        spelled_left = std::move(*spelled);
+        spelled_right = std::move(*spelled_next);
+        first = spelled_left;
+        second = spelled_right;
+      }
+      joined.assign(first).append(second);
+      const auto first_id = ids.Find(first), second_id = ids.Find(second), joined_id = ids.Find(joined);
+      if (!first_id || !second_id || !joined_id)
+        json_.Fail("model.merges[" + std::to_string(index - 1) + "] is " + json_.Shown(item) +
+                   "; expected two tokens of model.vocab that make a third");
+      if (merges.size() == kMaxMerges)
+        json_.Fail("model.merges has " + std::to_string(list.size()) + " merges; expected at most " +
+                   std::to_string(kMaxMerges));
+      merges.push_back({*first_id, *second_id, *joined_id});
+    }
+    return merges;
+  }
+
+  std::pair<std::string_view, std::string_view> MergeOf(const element& item, size_t index) const {
+    std::string_view left, right;
+    array pair;
+    if (!item.get_array().get(pair)) {
+      if (pair.size() == 2 && !pair.at(0).get_string().get(left) && !pair.at(1).get_string().get(right))
+        return {left, right};
+    } else if (!item.get_string().get(left)) {
+      if (left.substr(0, 8) == "#version") return {};
+      const size_t space = left.find(' ');
+      if (space != left.npos && left.find(' ', space + 1) == left.npos)
+        return {left.substr(0, space), left.substr(space + 1)};
+    }
+    json_.Reject("model.merges[" + std::to_string(index) + "]", item, "two tokens");
+  }
+
+  // Tokens are added as Hugging Face tokenizers does it, which overlooks the id in the file.
+  std::pair<AddedTokens, AddedTokens> MakeAddedTokens(const Normalizer& normalizer) {
+    std::vector<AddedToken> plain, normalized;
+    size_t bytes = 0;
+    for (const Added& added : added_) bytes += added.content.size();
+    StepBudget budget{10'000'000 + 1000 * bytes};
+    NormalizerRun run(normalizer, &budget);
+    TokenIds texts(added_.size(), bytes);
+    size_t normalized_bytes = 0;
+    auto next = static_cast<int32_t>(model_size_);
+    for (const Added& added : added_) {
+      const int32_t id = added.id_in_model ? *added.id_in_model : next++;
+      if (id != added.id)
+        json_.Fail("added_tokens gives " + Quoted(added.content) + " the id " + std::to_string(added.id) +
+                   ", but it is encoded as " + std::to_string(id) +
+                   "; expected the ids of the names in model.vocab, or ids that follow it without gaps");
+      std::string text(added.content);
+      if (added.normalized) {
+        Slice endless(Slice::Clock::time_point::max());
+        try {
+          run.Begin(added.content);
+          run.Continue(&endless);
+        } catch (const StepLimitReached&) {
+          json_.Fail("normalizer takes too many steps for " + Quoted(added.content) + "; expected a simpler pattern");
+        } catch (const TokenizerError& error) {
+          json_.Fail(std::string(error.what()) + " The text is " + Quoted(added.content));
+        }
+        text = run.text();
+        if (text.empty())
+          json_.Fail("added_tokens " + Quoted(added.content) + " is empty once normalized; expected a text");
+        normalized_bytes += text.size();
+        if (normalized_bytes > kMaxNormalized)
+          json_.Fail("normalizer makes more than " + std::to_string(kMaxNormalized) +
+                     " bytes of added_tokens; expected fewer");
+        if (!texts.Add(text, id))
+          json_.Fail("added_tokens " + Quoted(added.content) +
+                     " is another one too once normalized; expected texts that differ");
+      }
+      longest_token_ = std::max(longest_token_, text.size());
+      (added.normalized ? normalized : plain)
+          .push_back({id, std::move(text), added.single_word, added.lstrip, added.rstrip});
+    }
+    try {
+      return {AddedTokens(std::move(plain)), AddedTokens(std::move(normalized))};
+    } catch (const TokenizerError& error) {
+      json_.Fail(error.what());
+    }
+  }
+
+  void AddAround(const std::string& where, std::vector<int32_t> before, std::vector<int32_t> after) {
+    if (!before_.empty() || !after_.empty())
+      json_.FailUnsupported(where + " adds special tokens, as a step before it does; expected one such step");
+    if (before.size() + after.size() > kMaxSpecialTokens)
+      json_.Fail(where + " adds " + std::to_string(before.size() + after.size()) +
+                 " special tokens; expected at most " + std::to_string(kMaxSpecialTokens));
+    before_ = std::move(before);
+    after_ = std::move(after);
+  }
+
+  void ReadPostProcessor(const element& step, const std::string& where) {
+    const auto [fields, type] = Step(step, where);
+    if (type == "ByteLevel") return;  // it is about offsets
+    if (type == "Sequence") {
+      ForEach(fields, where, "processors",
+              [&](const element& item, const std::string& place) { ReadPostProcessor(item, place); });
+    } else if (type == "TemplateProcessing") {
+      ReadTemplate(fields, where);
+    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+      AddAround(where, {NamedId(fields, where, "cls")}, {NamedId(fields, where, "sep")});
+    } else {
+      Unsupported(where, type,
+                  "ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing or a Sequence of these");
+    }
+  }
+
+  int32_t NamedId(const object& fields, const std::string& where, const char* name) const {
+    array pair;
+    std::string_view token;
+    if (fields[name].get_array().get(pair) || pair.size() != 2 || pair.at(0).get_string().get(token))
+      json_.Reject(where + "." + name, json_.Find(fields, name), "a token and its id");
+    return Id(token, pair.at(1).value_unsafe());
+  }
+
+  void ReadTemplate(const object& fields, const std::string& where) {
+    std::vector<int32_t> before, after;
+    size_t texts = 0, items = 0;
+    ForEach(fields, where, "single", [&](const element& item, const std::string& place) {
+      if (++items > kMaxSpecialTokens)
+        json_.Fail(place + " is one too many; expected at most " + std::to_string(kMaxSpecialTokens));
+      std::string_view id;
+      if (!item.at_pointer("/Sequence/id").get_string().get(id)) {
+        if (id != "A" || ++texts > 1) json_.Reject(place, item, "one Sequence, A");
+        return;
+      }
+      if (item.at_pointer("/SpecialToken/id").get_string().get(id))
+        json_.Reject(place, item, "a Sequence or a SpecialToken");
+      object tokens, token;
+      array ids;
+      if (fields["special_tokens"].get_object().get(tokens) || tokens[id].get_object().get(token) ||
+          token["ids"].get_array().get(ids))
+        json_.Reject(place, item, "a token of special_tokens");
+      std::vector<int32_t>& added = texts == 0 ? before : after;
+      for (const element one : ids) {
+        if (added.size() > kMaxSpecialTokens) break;
+        added.push_back(Id(id, one));
+      }
+    });
+    if (texts == 0) json_.Reject(where + ".single", json_.Find(fields, "single"), "a list with the Sequence A in it");
+    AddAround(where, std::move(before), std::move(after));
+  }
+
+  std::shared_ptr<const Vocabulary> MakeVocabulary() {
+    std::vector<uint8_t> special(names_.size());
+    for (const Added& added : added_) {
+      const auto id = static_cast<size_t>(added.id);
+      if (id >= names_.size()) {
+        names_.resize(id + 1);
+        special.resize(id + 1);
+      }
+      names_[id] = added.content;
+      special[id] = added.special ? 1 : 0;
+    }
+    return DecodedVocabulary(json_, json_.Find(root_, "decoder"), names_, std::move(special));
+  }
+
+  JsonReader json_;
+  object root_;
+  std::vector<Added> added_;
+  std::optional<TokenIds> added_by_name_;  // places in added_
+  PreTokenizer pre_tokenizer_;
+  bool is_byte_level_ = false;
+  bool pieces_are_spelled_ = false;
+  std::vector<std::string_view> names_;  // by id
+  size_t model_size_ = 0;
+  size_t longest_token_ = 1;
+  std::vector<int32_t> before_, after_;
+};
+
+}  // namespace
+
+TokenizerParts ReadTokenizerFile(const std::string& path, std::string_view json) {
+  return FileReader(path, json).Read();
+}
+
+}  // namespace text

@@ -100,7 +100,7 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * Loads an engine directory: the weights on a separate thread, the tokenizer on the event loop (see Tokenizer.load).
+   * Loads an engine directory: the weights on a separate thread, the tokenizer on libuv's thread pool.
    * @throws {LLMError} if something is wrong with the directory, the options or the platform: `ERR_ENGINE_*`, `ERR_TOKENIZER_INVALID`,
    *   `ERR_MODEL_UNSUPPORTED`, `ERR_INVALID_OPTION`, `ERR_EXECUTOR_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`,
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_LOAD_TIMEOUT`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
@@ -148,7 +148,7 @@ export class LLM implements AsyncDisposable {
       const tokenizer =
         tokenizerPath === undefined
           ? undefined
-          : await stopping.orStopped(Tokenizer.load({ ...directory, tokenizerPath }));
+          : await stopping.orStopped(Tokenizer.load(addon, { ...directory, tokenizerPath }));
       const guided =
         guidedDecoding === undefined ? undefined : await stopping.orStopped(guidedConfig(guidedDecoding, directory));
       stopping.throwIfStopped();
@@ -157,7 +157,7 @@ export class LLM implements AsyncDisposable {
           library,
           hostProgram: isolation === 'process' ? hostProgram() : undefined,
           engineDir: directory.path,
-          vocabulary: tokenizer?.byteTable,
+          tokenizer: tokenizer?.native,
           guidedDecoding: guided,
         }),
         (done) => {
@@ -192,7 +192,7 @@ export class LLM implements AsyncDisposable {
 
   /**
    * Uses the engine of another LLM in this process from this thread. Each LLM is closed on its own, and the last one frees
-   * the engine; when this thread ends, only its own requests end. The tokenizer is loaded at its first use, on the event loop.
+   * the engine; when this thread ends, only its own requests end. The tokenizer is read at its first use, unless another LLM of the engine has it.
    * @throws {LLMError} `ERR_CLOSED` if the engine is closed, `ERR_INVALID_INPUT` if `handle` is not a handle of this process.
    */
   static attach(handle: LLMHandle): LLM {
@@ -218,7 +218,7 @@ export class LLM implements AsyncDisposable {
           "Copy the model's tokenizer.json and tokenizer_config.json into it, or use tokens only: generate({ tokens }).",
       );
     }
-    this.#tokenizer = Tokenizer.loadNow({ ...this.#directory, tokenizerPath });
+    this.#tokenizer = Tokenizer.loadNow(loadAddon(), { ...this.#directory, tokenizerPath });
     return this.#tokenizer;
   }
 

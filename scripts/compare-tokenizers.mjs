@@ -8,7 +8,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Tokenizer } from 'tokenizers';
+import { loadAddon } from '#lib/addon/addon.js';
+import { Tokenizer } from '#lib/text/tokenizer.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -85,13 +86,13 @@ const strings = ['  17 cats', ' ', 'a', ...Array.from({ length: Number(flags.cou
 const { getLlama, LlamaLogLevel } = await import(flags.llama);
 const llama = await getLlama({ build: 'never', gpu: false, logLevel: LlamaLogLevel.error });
 const model = await llama.loadModel({ modelPath, vocabOnly: true });
-const ours = Tokenizer.fromFile(join(engineDir, 'tokenizer.json'));
+const ours = await Tokenizer.load(loadAddon(), { tokenizerPath: join(engineDir, 'tokenizer.json') });
 
 const rows = [];
 let differing = 0;
 for (const text of strings) {
   const expected = Array.from(model.tokenize(text, true));
-  const ids = (await ours.encode(text, null, { addSpecialTokens: false })).getIds();
+  const ids = await ours.encode(text, { addSpecialTokens: false });
   if (rows.length < 200) rows.push({ text, ids: expected });
   if (ids.join() === expected.join()) continue;
   differing++;

@@ -2,7 +2,7 @@ import type { RequestExtras } from '../options/generate.js';
 import type { ConfigOptions } from '../options/load.js';
 import type { NativeLogitBias } from '../options/sampling.js';
 import type { NativeTokenLists } from '../options/token-lists.js';
-import type { ByteTable } from '../text/byte-table.js';
+import type { NativeTokenizer, TokenizerAddon } from '../text/native-tokenizer.js';
 import type { OnEvents } from './events.js';
 
 /** What the addon's load() reads. The executor chooses the sizes that are not given. */
@@ -12,7 +12,7 @@ export interface NativeLoadOptions extends ConfigOptions {
   /** The program that runs the executor in a process of its own; undefined for this one. */
   hostProgram: string | undefined;
   engineDir: string;
-  vocabulary: ByteTable | undefined;
+  tokenizer: NativeTokenizer | undefined;
   guidedDecoding?: NativeGuidedConfig | undefined;
 }
 
@@ -152,7 +152,7 @@ export interface LoadedSession {
 }
 
 /** What the addon exports. */
-export interface Addon {
+export interface Addon extends TokenizerAddon {
   /** `onLog` gets an ExecutorLogLevel and a line. */
   load(
     options: NativeLoadOptions,

@@ -96,8 +96,8 @@ const CODES = {
   ERR_TOKENIZER_INVALID: {
     meaning: 'The tokenizer cannot be read, or does not fit the model.',
     causes:
-      'A `tokenizer.json` that is damaged, belongs to another model, or is of a kind that Hugging Face `tokenizers` rejects.',
-    fix: 'Copy `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` from the model again.',
+      'A `tokenizer.json` that is damaged or belongs to another model; one of a kind that is not supported, such as `Unigram`; a pattern in it that takes too long for a text.',
+    fix: 'The message names the field. Copy `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` from the model again, or use another model.',
   },
   ERR_CHAT_TEMPLATE: {
     meaning: 'The engine has no chat template, or the template rejected the messages.',
@@ -122,7 +122,7 @@ const CODES = {
     fix: 'Pass at least one token.',
   },
   ERR_PROMPT_TOO_LONG: {
-    meaning: 'There is no room for a new token after the prompt.',
+    meaning: 'There is no room for a new token after the prompt, or a text has more tokens than `maxTokens`.',
     causes:
       'A long conversation or document; an engine loaded or converted with a small `maxSeqLen`; a small KV cache.',
     fix: 'Shorten it: `llm.tokenizer.count(text)` counts its tokens, and `llm.info.maxInputLen` is the limit. Or raise `maxSeqLen` of `LLM.load` or `convert`, or `kvCache.maxTokens`.',

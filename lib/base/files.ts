@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
 /** Opening a pipe waits for its writer, and a thread of libuv's pool that waits keeps the process: not with this flag. */
@@ -25,17 +25,6 @@ export async function readText(path: string): Promise<string> {
     return await handle.readFile('utf8');
   } finally {
     await handle.close();
-  }
-}
-
-/** The same, at once. */
-export function readTextNow(path: string): string {
-  const descriptor = openSync(path, FLAGS);
-  try {
-    if (fstatSync(descriptor).isFile()) return readFileSync(descriptor, 'utf8');
-    throw notRegular();
-  } finally {
-    closeSync(descriptor);
   }
 }
 

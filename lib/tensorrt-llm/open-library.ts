@@ -12,7 +12,7 @@ const isGivenUp = (thrown: unknown): boolean =>
   thrown instanceof Error && 'executorCode' in thrown && thrown.executorCode === LOAD_ABORTED;
 
 const [library = '', engineDir = ''] = process.argv.slice(2);
-const options = { library, hostProgram: undefined, engineDir, vocabulary: undefined };
+const options = { library, hostProgram: undefined, engineDir, tokenizer: undefined };
 const pending = loadAddon().load(options, () => {}, undefined);
 // Whether it is to go on, the executor asks when it has checked everything, and before it loads.
 pending.abort();

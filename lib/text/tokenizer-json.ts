@@ -1,7 +1,18 @@
 import { show } from '../base/checks.js';
 import { LLMError } from '../base/errors.js';
 import { isJsonObject, type JsonContext, parseJsonObject } from '../base/json.js';
-import type { AddedToken, Vocabulary } from './byte-table.js';
+
+interface AddedToken {
+  id: number;
+  content: string;
+}
+
+/** What the tokens of `tokenizer.json` are called. */
+interface Vocabulary {
+  /** The model's, by id; unused ids are holes. */
+  names: (string | undefined)[];
+  addedTokens: AddedToken[];
+}
 
 const MAX_ID = 2 ** 21; // far above any vocabulary; for a file of one token, a table up to it takes some 60 MB
 
@@ -42,7 +53,7 @@ export const parseTokenizerJson = (text: string, file: string): Vocabulary => {
     if (!isJsonObject(entry) || typeof entry.content !== 'string') {
       throw fields.error('added_tokens', 'objects with an id and a content');
     }
-    return { id: checkedId(entry.id, entry.content), content: entry.content, special: entry.special === true };
+    return { id: checkedId(entry.id, entry.content), content: entry.content };
   });
-  return { names, addedTokens, decoder: fields.object.decoder };
+  return { names, addedTokens };
 };

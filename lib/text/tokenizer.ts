@@ -1,13 +1,10 @@
-import { createRequire } from 'node:module';
-import type { Tokenizer as Encoder } from 'tokenizers';
+import { whenAborted } from '../base/abort.js';
 import type { ChatTemplateLimits } from '../base/chat-template-limits.js';
 import { show } from '../base/checks.js';
-import { LLMError, messageOf } from '../base/errors.js';
-import { readText, readTextNow } from '../base/files.js';
+import { type ErrorCode, LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
-import { type ByteTable, buildByteTable } from './byte-table.js';
 import { ChatTemplate, type ChatTemplateOptions } from './chat-template.js';
-import { parseTokenizerJson } from './tokenizer-json.js';
+import type { Encoding, NativeTokenizer, TokenizerAddon } from './native-tokenizer.js';
 
 export interface TokenizerOptions {
   /** Path of `tokenizer.json`. */
@@ -26,6 +23,10 @@ export interface TokenizerOptions {
 export interface EncodeOptions {
   /** Add the special tokens that the model expects around the text, usually one at the start. Default: true. */
   addSpecialTokens?: boolean | undefined;
+  /** The longest text in tokens, special ones included. A longer one is refused without encoding it all. Default: no limit. */
+  maxTokens?: number | undefined;
+  /** Stops the encoding when it aborts; the promise rejects with its reason. Default: none. */
+  signal?: AbortSignal | undefined;
 }
 
 /** How tokens become text. */
@@ -36,86 +37,66 @@ export interface DecodeOptions {
 
 /** A model's tokenizer and chat template. */
 export class Tokenizer {
-  readonly #encoder: Encoder;
   readonly #chatTemplate: ChatTemplate | undefined;
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true }); // true keeps a U+FEFF that comes first
-  /** Internal: what the addon makes text from. */
-  readonly byteTable: ByteTable;
+  /** Internal: what the addon makes text with. */
+  readonly native: NativeTokenizer;
+  /** All ids are below this. The model's own vocabulary can be larger, padded with ids that have no text. */
+  readonly vocabSize: number;
 
-  private constructor(encoder: Encoder, byteTable: ByteTable, chatTemplate: ChatTemplate | undefined) {
-    this.#encoder = encoder;
-    this.byteTable = byteTable;
-    this.#chatTemplate = chatTemplate;
-  }
-
-  /**
-   * Blocks the event loop while the vocabulary is parsed: half a second for 128,000 tokens, two thirds of it in the
-   * `tokenizers` package, which has no asynchronous load.
-   * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file; `ERR_PLATFORM_UNSUPPORTED` where `tokenizers` has no build.
-   */
-  static async load(options: TokenizerOptions): Promise<Tokenizer> {
-    const text = await readText(options.tokenizerPath).catch((cause: unknown) => {
-      throw unreadable(options.tokenizerPath, cause);
-    });
-    return Tokenizer.#parse(text, options);
-  }
-
-  /** Internal: the same, with the file read at once too. */
-  static loadNow(options: TokenizerOptions): Tokenizer {
-    let text: string;
-    try {
-      text = readTextNow(options.tokenizerPath);
-    } catch (cause) {
-      throw unreadable(options.tokenizerPath, cause);
-    }
-    return Tokenizer.#parse(text, options);
-  }
-
-  static #parse(text: string, options: TokenizerOptions): Tokenizer {
-    const { tokenizerPath, chatTemplate, bosToken, eosToken, chatTemplateLimits } = options;
-    const vocabulary = parseTokenizerJson(text, tokenizerPath);
-    const byteTable = buildByteTable(vocabulary, tokenizerPath);
-    const encoder = createEncoder(text, tokenizerPath);
-    for (const { id, content } of vocabulary.addedTokens) {
-      const encoded = encoder.tokenToId(content);
-      if (encoded === id) continue;
-      throw new LLMError(
-        'ERR_TOKENIZER_INVALID',
-        `added_tokens in ${tokenizerPath} gives ${JSON.stringify(content)} the id ${id}, but it is encoded as ${encoded}: ` +
-          'added tokens must have the ids of their names in the vocabulary, or follow it without gaps.',
-      );
-    }
+  private constructor(native: NativeTokenizer, options: TokenizerOptions) {
+    const { chatTemplate, bosToken, eosToken, chatTemplateLimits } = options;
     const specialTokens = {
       ...(bosToken === undefined ? {} : { bos_token: bosToken }),
       ...(eosToken === undefined ? {} : { eos_token: eosToken }),
     };
-    const template =
+    this.#chatTemplate =
       chatTemplate === undefined ? undefined : new ChatTemplate(chatTemplate, specialTokens, chatTemplateLimits);
-    return new Tokenizer(encoder, byteTable, template);
-  }
-
-  /** All ids are below this. The model's own vocabulary can be larger, padded with ids that have no text. */
-  get vocabSize(): number {
-    return this.byteTable.special.length;
+    this.native = native;
+    this.vocabSize = native.vocabSize();
   }
 
   /**
-   * Encodes on libuv's thread pool. Encodings that run at the same time can end in any order.
-   * A lone surrogate counts as U+FFFD.
-   * @throws {LLMError} `ERR_INVALID_INPUT` if `text` is not a string.
+   * Internal: the file is read on libuv's thread pool.
+   * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file.
    */
-  async encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Promise<Int32Array> {
+  static async load(addon: TokenizerAddon, options: TokenizerOptions): Promise<Tokenizer> {
+    const opened = await addon.openTokenizer(options.tokenizerPath).catch((thrown: unknown) => {
+      throw fromNative(thrown);
+    });
+    return new Tokenizer(new addon.NativeTokenizer(opened), options);
+  }
+
+  /** Internal: the same, at once. Blocks, for long only if no other tokenizer of the file is in use. */
+  static loadNow(addon: TokenizerAddon, options: TokenizerOptions): Tokenizer {
+    try {
+      return new Tokenizer(new addon.NativeTokenizer(addon.openTokenizerNow(options.tokenizerPath)), options);
+    } catch (thrown) {
+      throw fromNative(thrown);
+    }
+  }
+
+  /**
+   * Encodes a long text on libuv's thread pool. Encodings that run at the same time can end in any order.
+   * A lone surrogate counts as U+FFFD.
+   * @throws {LLMError} `ERR_INVALID_INPUT` if `text` is not a string, `ERR_INVALID_OPTION` if `maxTokens` is not a whole number,
+   *   `ERR_PROMPT_TOO_LONG` if there are more than `maxTokens`, `ERR_OUT_OF_MEMORY`, `ERR_TOKENIZER_INVALID` if a pattern of
+   *   tokenizer.json takes too long for this text.
+   */
+  async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
+    const { addSpecialTokens = true, maxTokens, signal } = options;
     if (typeof text !== 'string') {
       throw new LLMError('ERR_INVALID_INPUT', `The text to encode is ${show(text)}; expected a string.`);
     }
-    const encoding = await this.#encoder.encode(text, null, { addSpecialTokens }).catch((cause: unknown) => {
-      throw new LLMError(
-        'ERR_TOKENIZER_INVALID',
-        `The tokenizer failed on this text: ${messageOf(cause)}. Copy tokenizer.json from the model again.`,
-        { cause },
-      );
-    });
-    return Int32Array.from(encoding.getIds());
+    if (maxTokens !== undefined && !(Number.isSafeInteger(maxTokens) && maxTokens >= 0)) {
+      throw new LLMError('ERR_INVALID_OPTION', `maxTokens is ${show(maxTokens)}; expected a whole number from 0.`);
+    }
+    signal?.throwIfAborted();
+    try {
+      const encoding = this.native.encode(text, addSpecialTokens, maxTokens);
+      return encoding instanceof Int32Array ? encoding : await untilAborted(encoding, signal);
+    } catch (thrown) {
+      throw signal?.aborted && thrown === signal.reason ? thrown : fromNative(thrown);
+    }
   }
 
   /**
@@ -137,14 +118,12 @@ export class Tokenizer {
    * @throws {LLMError} `ERR_INVALID_INPUT` if `tokens` is not an array, or an id is not an integer.
    */
   decode(tokens: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
-    const bytes = this.#bytes(tokens, { skipSpecialTokens });
-    const strip = this.byteTable.stripLeadingSpace && bytes[0] === 0x20;
-    return this.#decoder.decode(strip ? bytes.subarray(1) : bytes);
+    return this.native.decode(copyIds(tokens), skipSpecialTokens);
   }
 
   /** The text of one token, or the name of a special token; bytes of an incomplete character become U+FFFD. */
   tokenText(id: number): string {
-    return this.#decoder.decode(this.#bytes([id], { skipSpecialTokens: false }));
+    return this.native.tokenText(copyIds([id])[0] as number);
   }
 
   /**
@@ -160,73 +139,34 @@ export class Tokenizer {
       'This model has no chat template; expected one, because messages were passed. Put it beside tokenizer.json as chat_template.jinja, or pass text or tokens.',
     );
   }
-
-  #bytes(tokens: ArrayLike<number>, { skipSpecialTokens }: { skipSpecialTokens: boolean }): Uint8Array {
-    if (typeof tokens !== 'object' || tokens === null || !Number.isInteger(tokens.length)) {
-      throw new LLMError(
-        'ERR_INVALID_INPUT',
-        `The tokens to decode are ${show(tokens)}; expected an array of integers.`,
-      );
-    }
-    const { bytes, offsets, special } = this.byteTable;
-    const wanted = (id: number): boolean => id >= 0 && id < special.length && !(skipSpecialTokens && special[id] === 1);
-    let size = 0;
-    for (let i = 0; i < tokens.length; i++) {
-      const id = tokens[i] as number;
-      if (!Number.isInteger(id)) {
-        throw new LLMError('ERR_INVALID_INPUT', `tokens[${i}] is ${show(id)}; expected an integer.`);
-      }
-      if (wanted(id)) size += (offsets[id + 1] as number) - (offsets[id] as number);
-    }
-    const out = new Uint8Array(size);
-    let end = 0;
-    for (let i = 0; i < tokens.length; i++) {
-      const id = tokens[i] as number;
-      if (!wanted(id)) continue;
-      // Byte by byte: a token is too short for subarray() and set() to pay.
-      for (let at = offsets[id] as number; at < (offsets[id + 1] as number); at++) out[end++] = bytes[at] as number;
-    }
-    return out;
-  }
 }
 
-const unreadable = (file: string, cause: unknown): LLMError =>
-  new LLMError(
-    'ERR_TOKENIZER_INVALID',
-    `${file} cannot be read: ${messageOf(cause)}. Check the file and its permissions.`,
-    { cause },
-  );
-
-/** Loaded on first use, so that this package can be imported where `tokenizers` has no build. */
-function loadTokenizers(): typeof import('tokenizers') {
-  try {
-    return createRequire(import.meta.url)('tokenizers');
-  } catch (cause) {
-    throw new LLMError(
-      'ERR_PLATFORM_UNSUPPORTED',
-      `The package tokenizers could not be loaded: ${messageOf(cause)}. Reinstall it for this platform: npm install`,
-      {
-        cause,
-      },
-    );
-  }
+/** Its tokens, or the signal's reason as soon as that aborts. */
+async function untilAborted({ promise, abort }: Encoding, signal: AbortSignal | undefined): Promise<Int32Array> {
+  if (!signal) return promise;
+  let stopListening: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stopListening = whenAborted(signal, () => {
+      abort();
+      reject(signal.reason);
+    });
+  });
+  return Promise.race([promise, aborted]).finally(stopListening);
 }
 
-function createEncoder(json: string, file: string): Encoder {
-  const { Tokenizer: TokenizerOfJson } = loadTokenizers();
-  try {
-    const encoder = TokenizerOfJson.fromString(json);
-    // Some files carry the settings of training; cutting or padding a prompt unasked would be wrong.
-    encoder.disableTruncation();
-    encoder.disablePadding();
-    return encoder;
-  } catch (cause) {
-    throw new LLMError(
-      'ERR_TOKENIZER_INVALID',
-      `${file} was rejected by Hugging Face tokenizers: ${messageOf(cause)}. Copy it from the model again.`,
-      {
-        cause,
-      },
-    );
+/** Ids outside of 32 bits, which have no text either, become -1. */
+function copyIds(tokens: ArrayLike<number>): Int32Array {
+  if (typeof tokens !== 'object' || tokens === null || !Number.isInteger(tokens.length)) {
+    throw new LLMError('ERR_INVALID_INPUT', `The tokens to decode are ${show(tokens)}; expected an array of integers.`);
   }
+  return Int32Array.from(tokens, (id, index) => {
+    if (Number.isInteger(id)) return id === (id | 0) ? id : -1;
+    throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${show(id)}; expected an integer.`);
+  });
+}
+
+/** What the addon threw, as an LLMError. */
+function fromNative(thrown: unknown): LLMError {
+  const code = thrown instanceof Error && 'code' in thrown ? (thrown.code as ErrorCode) : 'ERR_INTERNAL';
+  return LLMError.is(thrown) ? thrown : new LLMError(code, messageOf(thrown), { cause: thrown });
 }

@@ -13,6 +13,7 @@
 #include "native/addon/executor_session.h"
 #include "native/addon/failure.h"
 #include "native/addon/shared_sessions.h"
+#include "native/addon/tokenizer_binding.h"
 #include "native/executors/open.h"
 #include "native/isolation/proxy_table.h"
 
@@ -38,20 +39,6 @@ struct LoadTask {
   std::shared_ptr<EventLoopQueue> log_queue;  // its callback is onLog; null: no logger was given
   double reported = 0;                        // by the loading thread
 };
-
-template <typename Value>
-std::vector<Value> Copy(const Napi::Object& object, const char* name) {
-  Napi::TypedArrayOf<Value> array = object.Get(name).As<Napi::TypedArrayOf<Value>>();
-  return std::vector<Value>(array.Data(), array.Data() + array.ElementLength());
-}
-
-std::shared_ptr<const text::Vocabulary> ReadVocabulary(const Napi::Value& value) {
-  if (value.IsUndefined()) return nullptr;
-  const auto table = value.As<Napi::Object>();
-  return std::make_shared<text::Vocabulary>(
-      Copy<uint8_t>(table, "bytes"), Copy<uint32_t>(table, "offsets"), Copy<uint8_t>(table, "special"),
-      table.Get("stripLeadingSpace").ToBoolean() ? text::LeadingSpace::kStrip : text::LeadingSpace::kKeep);
-}
 
 uint32_t Progress(void* context, double done) {
   auto* task = static_cast<LoadTask*>(context);
@@ -110,7 +97,9 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     if (!library.IsUndefined()) task->executor_path = library.As<Napi::String>().Utf8Value();
     const Napi::Value host_program = options.Get("hostProgram");
     if (!host_program.IsUndefined()) task->host_program = host_program.As<Napi::String>().Utf8Value();
-    task->vocabulary = ReadVocabulary(options.Get("vocabulary"));
+    const Napi::Value tokenizer = options.Get("tokenizer");
+    if (!tokenizer.IsUndefined())
+      task->vocabulary = TokenizerBinding::Unwrap(tokenizer.As<Napi::Object>())->tokenizer()->parts().vocabulary;
     task->config = ReadConfig(options, &task->config_owner);
     task->config.on_progress = Progress;
     task->config.context = task.get();

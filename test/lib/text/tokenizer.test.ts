@@ -114,7 +114,7 @@ const added = { content: '<x>', single_word: false, lstrip: false, rstrip: false
 const BROKEN: [what: string, text: string, message: RegExp][] = [
   ['cut off', '{"model": {', /tokenizer\.json is not valid JSON/],
   ['an array', '[]', /expected a JSON object/],
-  ['without a model', '{}', /model\.vocab is missing/],
+  ['without a model', '{}', /model is missing/],
   ['with an id that is no number', JSON.stringify({ model: { vocab: { a: '0' } } }), /the id of token "a" is "0"/],
   [
     'with an id no vocabulary has',
@@ -128,21 +128,25 @@ const BROKEN: [what: string, text: string, message: RegExp][] = [
     /nested deeper than 500/,
   ],
   [
-    'with a score for a token',
-    JSON.stringify({ model: { vocab: [[1, 'a']] } }),
-    /model\.vocab is .* pairs of token and score/,
+    'with a list for a vocabulary',
+    JSON.stringify({ model: { vocab: [['a', 1]] } }),
+    /model\.vocab is \[\["a",1\]\]; expected an object/,
   ],
   ['with added tokens that are none', JSON.stringify({ ...valid, added_tokens: [null] }), /added_tokens is \[null\]/],
-  ['that has no decoder', JSON.stringify({ ...valid, decoder: null }), /The decoder in .*tokenizer\.json is null/],
   [
-    'Hugging Face refuses',
-    JSON.stringify({ ...valid, model: { type: 'None', vocab: {} } }),
-    /tokenizer\.json was rejected/,
+    'that has no decoder',
+    JSON.stringify({ ...valid, decoder: null }),
+    /tokenizer\.json: decoder is missing; expected ByteLevel/,
+  ],
+  [
+    'with another model',
+    JSON.stringify({ ...valid, model: { type: 'Unigram', vocab: {} } }),
+    /model\.type is "Unigram"; expected "BPE"/,
   ],
   [
     'with a gap before an added token',
     JSON.stringify({ ...valid, added_tokens: [{ id: 99, ...added }] }),
-    /"<x>" the id 99.* encoded as 18/,
+    /"<x>" the id 99.* encoded as 28/,
   ],
 ];
 for (const [what, text, message] of BROKEN) {

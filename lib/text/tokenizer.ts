@@ -118,12 +118,12 @@ export class Tokenizer {
    * @throws {LLMError} `ERR_INVALID_INPUT` if `tokens` is not an array, or an id is not an integer.
    */
   decode(tokens: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
-    return this.native.decode(copyIds(tokens), skipSpecialTokens);
+    return this.native.decode(toIds(tokens), skipSpecialTokens);
   }
 
   /** The text of one token, or the name of a special token; bytes of an incomplete character become U+FFFD. */
   tokenText(id: number): string {
-    return this.native.tokenText(copyIds([id])[0] as number);
+    return this.native.tokenText(toIds([id])[0] as number);
   }
 
   /**
@@ -154,15 +154,24 @@ async function untilAborted({ promise, abort }: Encoding, signal: AbortSignal | 
   return Promise.race([promise, aborted]).finally(stopListening);
 }
 
+const MAX_TOKENS = 2 ** 28; // a gigabyte
+
 /** Ids outside of 32 bits, which have no text either, become -1. */
-function copyIds(tokens: ArrayLike<number>): Int32Array {
-  if (typeof tokens !== 'object' || tokens === null || !Number.isInteger(tokens.length)) {
+function toIds(tokens: ArrayLike<number>): Int32Array {
+  const length: unknown = typeof tokens === 'object' && tokens !== null ? tokens.length : undefined;
+  if (!(Number.isInteger(length) && (length as number) >= 0 && (length as number) <= MAX_TOKENS)) {
     throw new LLMError('ERR_INVALID_INPUT', `The tokens to decode are ${show(tokens)}; expected an array of integers.`);
   }
-  return Int32Array.from(tokens, (id, index) => {
-    if (Number.isInteger(id)) return id === (id | 0) ? id : -1;
-    throw new LLMError('ERR_INVALID_INPUT', `tokens[${index}] is ${show(id)}; expected an integer.`);
-  });
+  if (tokens instanceof Int32Array) return tokens;
+  const ids = new Int32Array(tokens.length);
+  for (let i = 0; i < ids.length; i++) {
+    const id = tokens[i] as number;
+    if (!Number.isInteger(id)) {
+      throw new LLMError('ERR_INVALID_INPUT', `tokens[${i}] is ${show(id)}; expected an integer.`);
+    }
+    ids[i] = id === (id | 0) ? id : -1;
+  }
+  return ids;
 }
 
 /** What the addon threw, as an LLMError. */

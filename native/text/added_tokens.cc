@@ -23,7 +23,7 @@ size_t CharacterBegin(std::string_view utf8, size_t end) {
 
 }  // namespace
 
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, size_t max_nodes) : tokens_(std::move(tokens)) {
   struct Range {  // of the sorted tokens that share a node
     uint32_t begin, end;
   };
@@ -52,10 +52,10 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
         const uint8_t label = FromEnd(tokens_[sorted[begin]].text, depth);
         uint32_t same = begin;
         while (same < end && FromEnd(tokens_[sorted[same]].text, depth) == label) ++same;
-        if (nodes_.size() == kMaxNodes)
+        if (nodes_.size() == max_nodes)
           throw TokenizerError(TokenizerErrorKind::kFile,
-                               "The texts of added_tokens are too long together; expected at most " +
-                                   std::to_string(kMaxNodes) + " bytes, common ends counted once.");
+                               "added_tokens have more than " + std::to_string(max_nodes) +
+                                   " bytes together, common ends counted once; expected fewer");
         nodes_.push_back({0, 0, -1});
         labels_.push_back(label);
         ranges.push_back({begin, same});
@@ -135,7 +135,7 @@ AddedTokenSplitter::Part AddedTokenSplitter::Next(Slice* slice) {
   }
   if (added_.empty()) block_end_ = utf8_.size();
   for (;;) {
-    while (!found_.empty()) {
+    while (!scan_at_ && !found_.empty()) {
       const auto [begin, index] = found_.back();
       found_.pop_back();
       if (begin < match_from_) continue;
@@ -155,7 +155,9 @@ AddedTokenSplitter::Part AddedTokenSplitter::Next(Slice* slice) {
         first = std::max(first, text_begin_);
       }
       if (token.strips_right) last = WhitespaceEnd(last);
+      if (first > last) continue;  // inside of the whitespace that another took along
       const size_t text_begin = std::exchange(text_begin_, last);
+      if (first == last) continue;
       if (text_begin < first) {
         waiting_id_ = token.id;
         return {State::kText, text_begin, first, 0};

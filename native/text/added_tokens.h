@@ -24,10 +24,9 @@ struct AddedToken {
 // Finds tokens in a text: of those that begin first the longest. Immutable, so threads may share it.
 class AddedTokens {
  public:
-  static constexpr size_t kMaxNodes = size_t{1} << 22;
-
-  // No text is empty or there twice. Throws TokenizerError where their texts are too long together.
-  explicit AddedTokens(std::vector<AddedToken> tokens);
+  // No text is empty or there twice. Throws TokenizerError where they take more than `max_nodes`: about a node for each byte
+  // that is no common end of two.
+  AddedTokens(std::vector<AddedToken> tokens, size_t max_nodes);
 
   bool empty() const { return tokens_.empty(); }
   const std::vector<AddedToken>& tokens() const { return tokens_; }

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <functional>
 #include <utility>
 
 #include "native/text/byte_level.h"
 #include "native/text/hash.h"
+#include "native/text/long_word.h"
 #include "native/text/tokenizer_error.h"
 #include "native/text/unicode.h"
 
@@ -91,7 +91,11 @@ int32_t Bpe::SymbolOf(std::string_view character) const {
 
 bool Bpe::MayShrink() const {
   const auto are_all_there = [](const std::array<int32_t, 256>& ids) {
-    return std::find(ids.begin(), ids.end(), -1) == ids.end();
+    for (int byte = 0; byte < 256; ++byte) {
+      const bool is_in_utf8 = byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
+      if (is_in_utf8 && ids[byte] < 0) return false;
+    }
+    return true;
   };
   if (settings_.alphabet == Alphabet::kBytes && are_all_there(bytes_)) return false;
   if (settings_.byte_fallback && are_all_there(fallback_)) return false;
@@ -126,6 +130,8 @@ void WordCache::Add(std::string_view word, Kind kind, const std::vector<int32_t>
 BpeEncoder::BpeEncoder(const Bpe& bpe)
     : bpe_(bpe), part_(bpe.settings_.ignore_merges ? WordCache::Kind::kPart : WordCache::Kind::kPiece) {}
 
+BpeEncoder::~BpeEncoder() = default;
+
 void BpeEncoder::Begin(std::string_view piece) {
   piece_ = piece;
   phase_ = Phase::kPiece;
@@ -134,8 +140,7 @@ void BpeEncoder::Begin(std::string_view piece) {
   next_at_ = 0;
   unk_waits_ = false;
   word_.clear();
-  previous_.clear();
-  following_.clear();
+  long_word_.reset();
 }
 
 BpeEncoder::State BpeEncoder::Continue(WordCache* cache, Slice* slice, size_t limit, std::vector<int32_t>* tokens) {
@@ -155,12 +160,9 @@ BpeEncoder::State BpeEncoder::Continue(WordCache* cache, Slice* slice, size_t li
   }
   while (phase_ != Phase::kDone) {
     if (over_limit()) return State::kFull;
-    if (phase_ == Phase::kStartLong) {
-      if (!StartLong(slice)) return State::kPending;
-    } else if (phase_ == Phase::kMergeLong) {
-      if (!MergeLong(slice)) return State::kPending;
-    } else if (phase_ == Phase::kCollectLong) {
-      if (!CollectLong(slice, tokens)) return State::kPending;
+    if (long_word_) {
+      if (!long_word_->Continue(slice, tokens)) return over_limit() ? State::kFull : State::kPending;
+      long_word_.reset();
     } else if (next_at_ < next_.size()) {
       if (Append(next_[next_at_], Source::kOther, cache, tokens) && ++next_at_ == next_.size())
         next_.clear(), next_at_ = 0;
@@ -171,11 +173,12 @@ BpeEncoder::State BpeEncoder::Continue(WordCache* cache, Slice* slice, size_t li
       const int32_t symbol = bpe_.SymbolOf(character);
       if (symbol < 0 || unk_waits_) {
         ReadOdd(symbol, character);
-      } else if (!Append(symbol, Source::kCharacter, cache, tokens)) {
+      } else if (Append(symbol, Source::kCharacter, cache, tokens)) {
+        word_end_ = at_ + character.size();
+      } else {
         continue;
       }
       at_ += character.size();
-      if (next_.empty()) word_end_ = at_;
       if (slice->IsOver(character.size())) return over_limit() ? State::kFull : State::kPending;
     } else if (unk_waits_) {
       unk_waits_ = false;
@@ -230,7 +233,7 @@ void BpeEncoder::ReadOdd(int32_t symbol, std::string_view character) {
 
 bool BpeEncoder::EndWord(WordCache* cache, std::vector<int32_t>* tokens) {
   if (word_.size() > kShortWord) {
-    phase_ = Phase::kStartLong;
+    long_word_ = std::make_unique<LongWord>(bpe_, std::exchange(word_, {}));
     return false;
   }
   const std::string_view bytes = word_is_text_ ? piece_.substr(word_begin_, word_end_ - word_begin_) : "";
@@ -260,66 +263,6 @@ void BpeEncoder::MergeShort(std::vector<int32_t>* tokens) {
     if (best + 1 < count) ranks[best] = bpe_.RankOf(word_[best], word_[best + 1]);
   }
   tokens->insert(tokens->end(), word_.begin(), word_.begin() + static_cast<ptrdiff_t>(count));
-}
-
-void BpeEncoder::PushLong(uint32_t at) {
-  if (following_[at] == word_.size()) return;
-  const uint32_t rank = bpe_.RankOf(word_[at], word_[following_[at]]);
-  if (rank == Bpe::kNoRank) return;
-  heap_.push_back(static_cast<uint64_t>(rank) << 32 | at);
-  std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
-}
-
-bool BpeEncoder::StartLong(Slice* slice) {
-  if (previous_.empty()) heap_.clear();
-  while (previous_.size() < word_.size()) {
-    const auto at = static_cast<uint32_t>(previous_.size());
-    previous_.push_back(at - 1);  // that of the first one is not looked at
-    following_.push_back(at + 1);
-    PushLong(at);
-    if (slice->IsOver(1)) return false;
-  }
-  phase_ = Phase::kMergeLong;
-  return true;
-}
-
-bool BpeEncoder::MergeLong(Slice* slice) {
-  while (!heap_.empty()) {
-    if (slice->IsOver(4)) return false;
-    const uint64_t top = heap_.front();
-    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
-    heap_.pop_back();
-    const auto at = static_cast<uint32_t>(top);
-    const auto rank = static_cast<uint32_t>(top >> 32);
-    if (word_[at] < 0 || following_[at] == word_.size()) continue;
-    const uint32_t right = following_[at];
-    const uint32_t now = bpe_.RankOf(word_[at], word_[right]);
-    if (now == Bpe::kNoRank || bpe_.joined_[now] != bpe_.joined_[rank]) continue;  // one of the two is another by now
-    word_[at] = bpe_.joined_[rank];
-    word_[right] = -1;
-    following_[at] = following_[right];
-    if (following_[at] < word_.size()) previous_[following_[at]] = at;
-    if (at > 0) PushLong(previous_[at]);
-    PushLong(at);
-  }
-  phase_ = Phase::kCollectLong;
-  long_at_ = 0;
-  return true;
-}
-
-bool BpeEncoder::CollectLong(Slice* slice, std::vector<int32_t>* tokens) {
-  while (long_at_ < word_.size()) {
-    if (word_[long_at_] >= 0) tokens->push_back(word_[long_at_]);
-    ++long_at_;
-    if (slice->IsOver(1)) return false;
-  }
-  // A long word's memory is as large as its text many times over.
-  word_ = {};
-  previous_ = {};
-  following_ = {};
-  heap_ = {};
-  phase_ = Phase::kSymbols;
-  return true;
 }
 
 }  // namespace text

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,6 +46,7 @@ class Bpe {
 
  private:
   friend class BpeEncoder;
+  friend class LongWord;
 
   struct Rule {
     uint32_t rank;
@@ -116,12 +118,15 @@ class WordCache {
   std::vector<Entry> entries_;  // a word has one place, and the last one there stays
 };
 
+class LongWord;
+
 // Encodes one piece after another, each step by step.
 class BpeEncoder {
  public:
   enum class State { kDone, kPending, kFull };
 
   explicit BpeEncoder(const Bpe& bpe);
+  ~BpeEncoder();
 
   // `piece` is seen until it is done.
   void Begin(std::string_view piece);
@@ -131,7 +136,7 @@ class BpeEncoder {
 
  private:
   static constexpr size_t kShortWord = 64;  // symbols; the plain way is the faster one for them
-  enum class Phase { kPiece, kSymbols, kStartLong, kMergeLong, kCollectLong, kDone };
+  enum class Phase { kPiece, kSymbols, kDone };
 
   enum class Source { kCharacter, kOther };
   // Adds a symbol to the word: of the character at at_, or one that stands for none. False where the word ends before it
@@ -141,10 +146,6 @@ class BpeEncoder {
   void ReadOdd(int32_t symbol, std::string_view character);
   bool EndWord(WordCache* cache, std::vector<int32_t>* tokens);
   void MergeShort(std::vector<int32_t>* tokens);
-  bool StartLong(Slice* slice);
-  bool MergeLong(Slice* slice);
-  bool CollectLong(Slice* slice, std::vector<int32_t>* tokens);
-  void PushLong(uint32_t at);
 
   const Bpe& bpe_;
   const WordCache::Kind
@@ -160,11 +161,7 @@ class BpeEncoder {
   std::vector<int32_t> word_;             // symbols
   size_t word_begin_ = 0, word_end_ = 0;  // in piece_
   bool word_is_text_ = true;              // its symbols are the characters from word_begin_
-
-  // Of a long word. A symbol that was joined to the one before it is -1.
-  std::vector<uint32_t> previous_, following_;
-  std::vector<uint64_t> heap_;  // rank and place
-  size_t long_at_ = 0;
+  std::unique_ptr<LongWord> long_word_;   // one that is being merged, before word_
 };
 
 }  // namespace text

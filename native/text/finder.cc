@@ -84,7 +84,7 @@ MatchReader::State MatchReader::NextString(const std::string& text, Slice* slice
 MatchReader::State MatchReader::NextPattern(const Pattern& pattern, Slice* slice, Pattern::Match* match) {
   while (at_ <= utf8_.size()) {
     // One search cannot be interrupted. It may pass over all that is left a few times.
-    StepBudget search{std::min<uint64_t>(budget_->left, 64 * (utf8_.size() - at_) + 50'000)};
+    StepBudget search{std::min<uint64_t>(budget_->left, 16 * (utf8_.size() - at_) + 50'000)};
     const uint64_t before = search.left;
     const auto found = pattern.Find(utf8_, at_, &search);
     budget_->left -= before - search.left;

@@ -67,7 +67,7 @@ bool NormalizerRun::Continue(Slice* slice) {
     } else if (const auto* prepend = std::get_if<PrependStep>(&step)) {
       if (text_.empty()) continue;
       Change(0, prepend->text);
-      written_first_ = prepend->text.size();
+      written_first_ = first_ > 0 ? prepend->text.size() : 0;
       Keep(text_.size());
     } else {
       const auto [left, right] = std::get<StripStep>(step);
@@ -103,7 +103,7 @@ bool NormalizerRun::ContinueForm(NormalizationForm form, Slice* slice) {
       Normalize(form, chunk, &changed);
       const size_t first = first_;
       Change(end, changed);
-      if (begin == 0) {
+      if (begin == 0 && first > 0) {
         std::string of_first;
         Normalize(form, text_.substr(0, first), &of_first);
         const size_t least = changed.empty() ? 0 : CharacterAt(changed, 0).size;

@@ -17,8 +17,8 @@
 namespace text {
 namespace {
 
-// What a real pattern needs for a byte of text, several times over.
-constexpr uint64_t kStepsPerByte = 200;
+// Real patterns need up to 3 for a byte of text.
+constexpr uint64_t kStepsPerByte = 100;
 constexpr uint64_t kLeastSteps = 100'000;
 constexpr size_t kMaxFileBytes = size_t{128} << 20;
 

@@ -83,7 +83,9 @@ test('decode gives no text for ids outside the vocabulary and refuses what is no
   const [id = -1] = await tokenizer.encode('a', { addSpecialTokens: false });
   assert.equal(tokenizer.decode([-1, id, tokenizer.vocabSize, 2 ** 40, id]), 'aa');
   assert.throws(() => tokenizer.decode([id, 1.5]), { code: 'ERR_INVALID_INPUT', message: /tokens\[1\] is 1\.5/ });
-  assert.throws(() => tokenizer.decode('12' as unknown as number[]), { code: 'ERR_INVALID_INPUT' });
+  for (const wrong of ['12' as unknown as number[], { length: 2 ** 53 - 1 }, { length: -1 }]) {
+    assert.throws(() => tokenizer.decode(wrong), { code: 'ERR_INVALID_INPUT' });
+  }
   assert.throws(() => tokenizer.decode(['1'] as unknown as number[]), { code: 'ERR_INVALID_INPUT' });
 });
 

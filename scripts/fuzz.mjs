@@ -36,6 +36,71 @@ const NATIVE_SEEDS = {
   normalize: ['e\xCC\x81\xCC\xA3\xE1\x84\x80\xE1\x85\xA1\xE1\x86\xA8\xEF\xB7\xBA\xEF\xBE\x9E'],
   stop_strings: [],
   text_stream: [],
+  // The text is repeated as often as the last byte says.
+  tokenizer: [
+    {
+      normalizer: {
+        type: 'Sequence',
+        normalizers: [{ type: 'NFC' }, { type: 'Strip', strip_left: true, strip_right: false }],
+      },
+      pre_tokenizer: {
+        type: 'Sequence',
+        pretokenizers: [
+          {
+            type: 'Split',
+            pattern: { Regex: ' ?\\p{L}+|\\p{N}{1,3}|\\s+(?!\\S)' },
+            behavior: 'Isolated',
+            invert: false,
+          },
+          { type: 'ByteLevel', add_prefix_space: true, use_regex: true },
+        ],
+      },
+      post_processor: null,
+      model: {
+        type: 'BPE',
+        ignore_merges: true,
+        vocab: { a: 0, b: 1, ab: 2, Ġ: 3, Ġab: 4, 1: 5 },
+        merges: ['a b', 'Ġ ab'],
+      },
+      decoder: { type: 'ByteLevel' },
+    },
+    {
+      normalizer: {
+        type: 'Sequence',
+        normalizers: [
+          { type: 'Prepend', prepend: '_' },
+          { type: 'Replace', pattern: { String: ' ' }, content: '_' },
+        ],
+      },
+      pre_tokenizer: {
+        type: 'Sequence',
+        pretokenizers: [
+          { type: 'Metaspace', replacement: '_', prepend_scheme: 'first', split: true },
+          { type: 'Punctuation', behavior: 'MergedWithNext' },
+          { type: 'Digits', individual_digits: false },
+        ],
+      },
+      post_processor: {
+        type: 'TemplateProcessing',
+        single: [{ SpecialToken: { id: '<s>' } }, { Sequence: { id: 'A' } }],
+        special_tokens: { '<s>': { ids: [5] } },
+      },
+      model: {
+        type: 'BPE',
+        unk_token: '?',
+        fuse_unk: true,
+        byte_fallback: true,
+        vocab: { '?': 0, a: 1, b: 2, ab: 3, '<0xC3>': 4 },
+        merges: [['a', 'b']],
+      },
+      decoder: { type: 'Sequence', decoders: [{ type: 'ByteFallback' }, { type: 'Fuse' }] },
+    },
+  ].map((json, i) => {
+    const flags = { single_word: i === 1, lstrip: i === 0, rstrip: i === 1, normalized: i === 1, special: true };
+    const added_tokens = [{ id: 6 - i, content: '<s>', ...flags }];
+    const text = 'ab <s>é12 _ba';
+    return Buffer.from(`${text}\\x${JSON.stringify({ ...json, added_tokens })}\x01`).toString('latin1');
+  }),
 };
 
 const runOrExit = (command, args, options = {}) => {

@@ -27,7 +27,7 @@ class File {
   // Not blocked by what is no file: a pipe would wait for its other end.
   explicit File(const std::string& path) : path_(path), descriptor_(path) {
     if (descriptor_.number < 0 || fstat(descriptor_.number, &status_) != 0) Refuse(std::strerror(errno));
-    if (!S_ISREG(status_.st_mode)) Refuse("it is not a file");
+    if (!S_ISREG(status_.st_mode)) Refuse("it is no regular file");
     if (static_cast<uint64_t>(status_.st_size) > kMaxFileBytes)
       throw TokenizerError(TokenizerErrorKind::kFile, path_ + " has " + std::to_string(status_.st_size) +
                                                           " bytes; expected at most " + std::to_string(kMaxFileBytes) +

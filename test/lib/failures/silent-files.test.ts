@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { convert, LLM, type LoadOptions } from 'node-tensorrt-llm';
+import { loadAddon } from '#lib/addon/addon.js';
 import { Tokenizer } from '#lib/text/tokenizer.js';
 import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
@@ -52,7 +53,7 @@ test('a pipe in place of any file of a source is refused, and named', async () =
 test('a pipe is no tokenizer.json', async () => {
   const dir = await withPipe(await tinyEngine(), 'tokenizer.json');
   const options = { tokenizerPath: join(dir, 'tokenizer.json') };
-  await assert.rejects(Tokenizer.load(options), failsWith('ERR_TOKENIZER_INVALID', 'no regular file'));
+  await assert.rejects(Tokenizer.load(loadAddon(), options), failsWith('ERR_TOKENIZER_INVALID', 'no regular file'));
 });
 
 /** Runs while calls of this function never settle, as on a network file system whose server is gone. */

@@ -106,7 +106,7 @@ test('a file that does not answer, or is too large, is refused', async (t) => {
   execFileSync('truncate', ['-s', '1G', join(dir, 'sparse.json')]);
   await assert.rejects(load('pipe.json'), {
     code: 'ERR_TOKENIZER_INVALID',
-    message: /pipe\.json cannot be read: it is not a file/,
+    message: /pipe\.json cannot be read: it is no regular file/,
   });
   await assert.rejects(load('sparse.json'), {
     code: 'ERR_TOKENIZER_INVALID',

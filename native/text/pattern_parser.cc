@@ -6,21 +6,18 @@
 #include <string>
 #include <utility>
 
-#include "native/text/pattern.h"
+#include "native/text/pattern_reader.h"
 #include "native/text/unicode.h"
 
 namespace text {
 namespace {
 
-// Far above what a tokenizer needs; they keep what a hostile file costs below some 50 MB and 100 ms.
-constexpr size_t kMaxPatternBytes = 32768;
+// With those of the reader, far above what a tokenizer needs.
 constexpr int kMaxDepth = 64;
 constexpr int kMaxQuantifiers = 4;  // of one another, as in a{2}{3}
 constexpr size_t kMaxNodes = 100000;
 constexpr uint32_t kMaxRepeat = 100000;
 constexpr size_t kMaxSets = 1000;
-
-constexpr char32_t kEnd = 0xFFFFFFFF;  // in place of a character: there is no more
 
 struct Flags {
   bool ignore_case = false;
@@ -35,44 +32,20 @@ bool IsOneCharacter(const Node& node) { return node.kind == NodeKind::kCharacter
 
 class Parser {
  public:
-  explicit Parser(std::string_view source) : source_(source) {}
+  explicit Parser(std::string_view source) : reader_(source) {}
 
   PatternTree Parse() {
-    if (source_.size() > kMaxPatternBytes)
-      Fail("The pattern has " + std::to_string(source_.size()) + " bytes; expected at most " +
-               std::to_string(kMaxPatternBytes) + ".",
-           0);
-    CheckUtf8();
     PatternTree tree;
     tree.root = ParseAlternatives(Flags(), 0);
-    if (at_ < source_.size()) FailAt("An unmatched ) is not a pattern", at_);
+    if (!reader_.rest().empty()) reader_.FailAt("An unmatched ) is not a pattern", reader_.at());
     tree.sets = std::move(sets_);
     return tree;
   }
 
  private:
-  [[noreturn]] void Fail(const std::string& message, size_t offset) const { throw PatternError(message, offset); }
-  [[noreturn]] void FailAt(const std::string& what, size_t offset) const {
-    Fail(what + ", at byte " + std::to_string(offset) + " of the pattern.", offset);
-  }
-  [[noreturn]] void Unsupported(const std::string& what, size_t offset) const {
-    FailAt(what + " is not supported", offset);
-  }
-
-  void CheckUtf8() const {
-    for (size_t at = 0; at < source_.size();) {
-      const auto [code, size] = CharacterAt(source_, at);
-      std::string again;
-      AppendUtf8(code, &again);
-      if (source_.substr(at, size) != again || (code >= 0xD800 && code < 0xE000) || code > kLastCharacter)
-        FailAt("The pattern is not UTF-8", at);
-      at += size;
-    }
-  }
-
   NodePtr MakeNode(NodeKind kind, size_t offset) {
     if (++nodes_ > kMaxNodes)
-      FailAt("A pattern of more than " + std::to_string(kMaxNodes) + " parts is not supported", offset);
+      reader_.FailAt("A pattern of more than " + std::to_string(kMaxNodes) + " parts is not supported", offset);
     NodePtr node = std::make_unique<Node>();
     node->kind = kind;
     node->offset = offset;
@@ -82,19 +55,6 @@ class Parser {
     NodePtr node = MakeNode(kind, offset);
     node->children.push_back(std::move(child));
     return node;
-  }
-
-  char32_t Peek() const { return at_ < source_.size() ? CharacterAt(source_, at_).code : kEnd; }
-  char32_t Next() {
-    if (at_ == source_.size()) return kEnd;
-    const auto [code, size] = CharacterAt(source_, at_);
-    at_ += size;
-    return code;
-  }
-  bool Skip(std::string_view expected) {
-    if (source_.substr(at_, expected.size()) != expected) return false;
-    at_ += expected.size();
-    return true;
   }
 
   static std::u32string KeyOf(const CharSet& set) {
@@ -107,7 +67,8 @@ class Parser {
     const auto [found, is_new] = set_indices_.try_emplace(KeyOf(set), static_cast<uint32_t>(sets_.size()));
     if (is_new) {
       if (sets_.size() == kMaxSets)
-        FailAt("More than " + std::to_string(kMaxSets) + " different character classes are too many", at_);
+        reader_.FailAt("More than " + std::to_string(kMaxSets) + " different character classes are too many",
+                       reader_.at());
       sets_.push_back(set);
     }
     return found->second;
@@ -129,21 +90,14 @@ class Parser {
     return node.kind == NodeKind::kSet ? sets_[node.set] : CharSet::Of(node.character);
   }
 
-  const CharSet& Named(const std::string& name, size_t offset) {
-    const auto found = named_.find(name);
-    if (found != named_.end()) return found->second;
-    std::optional<CharSet> set = CharactersOf(name);
-    if (!set) Unsupported("The property \"" + name.substr(0, 40) + "\"", offset);
-    return named_.emplace(name, *std::move(set)).first->second;
-  }
-
   // Alternatives up to an unmatched ) or the end.
   NodePtr ParseAlternatives(Flags flags, int depth) {
-    if (depth > kMaxDepth) FailAt("Groups nested more than " + std::to_string(kMaxDepth) + " deep are too many", at_);
-    NodePtr node = MakeNode(NodeKind::kAlternatives, at_);
+    if (depth > kMaxDepth)
+      reader_.FailAt("Groups nested more than " + std::to_string(kMaxDepth) + " deep are too many", reader_.at());
+    NodePtr node = MakeNode(NodeKind::kAlternatives, reader_.at());
     do {
       node->children.push_back(ParseSequence(flags, depth));
-    } while (Skip("|"));
+    } while (reader_.Skip("|"));
     if (node->children.size() == 1) return std::move(node->children[0]);
     if (!std::all_of(node->children.begin(), node->children.end(),
                      [](const NodePtr& each) { return IsOneCharacter(*each); }))
@@ -158,22 +112,22 @@ class Parser {
 
   // Items up to | or ) or the end.
   NodePtr ParseSequence(Flags flags, int depth) {
-    NodePtr sequence = MakeNode(NodeKind::kSequence, at_);
+    NodePtr sequence = MakeNode(NodeKind::kSequence, reader_.at());
     std::vector<NodePtr>& items = sequence->children;
     std::vector<bool> folds;  // of each item: a character whose case is ignored, and which was not looked at yet
     while (true) {
       SkipIgnored(flags);
-      const char32_t next = Peek();
-      if (next == kEnd || next == '|' || next == ')') break;
-      const size_t offset = at_;
+      const char32_t next = reader_.Peek();
+      if (next == kPatternEnd || next == '|' || next == ')') break;
+      const size_t offset = reader_.at();
       bool rest_is_group = false;
       if (next == '(') {
-        ++at_;
+        reader_.Next();
         NodePtr group = ParseGroup(flags, depth, offset, &rest_is_group);
         items.push_back(std::move(group));
         folds.push_back(false);
       } else if (next == '*' || next == '+' || next == '?' || (next == '{' && PeekInterval())) {
-        FailAt("A quantifier without anything before it is not a pattern", offset);
+        reader_.FailAt("A quantifier without anything before it is not a pattern", offset);
       } else {
         items.push_back(ParseItem(flags));
         folds.push_back(flags.ignore_case && items.back()->kind == NodeKind::kCharacter && !is_class_);
@@ -181,8 +135,8 @@ class Parser {
       int quantifiers = 0;
       while (std::optional<Quantifier> quantifier = ParseQuantifier(flags)) {
         if (++quantifiers > kMaxQuantifiers)
-          FailAt("More than " + std::to_string(kMaxQuantifiers) + " quantifiers one after another are too many",
-                 offset);
+          reader_.FailAt("More than " + std::to_string(kMaxQuantifiers) + " quantifiers one after another are too many",
+                         offset);
         if (folds.back()) {
           std::vector<NodePtr> one;
           one.push_back(std::move(items.back()));
@@ -198,29 +152,33 @@ class Parser {
       if (rest_is_group) break;
     }
     FoldRuns(&items, folds, flags);
-    if (items.empty()) return MakeNode(NodeKind::kEmpty, at_);
+    if (items.empty()) return MakeNode(NodeKind::kEmpty, reader_.at());
     return items.size() == 1 ? std::move(items[0]) : std::move(sequence);
   }
 
   // White space and comments where (?x) is on, and (?#...) anywhere.
   void SkipIgnored(Flags flags) {
-    while (at_ < source_.size()) {
-      if (Skip("(?#")) {
-        const size_t offset = at_ - 3;
-        while (true) {
-          const char32_t next = Next();
-          if (next == kEnd) FailAt("A comment without its ) is not a pattern", offset);
-          if (next == ')') break;
-          if (next == '\\') Next();
-        }
-      } else if (flags.extended && std::string_view(" \t\n\r\f").find(source_[at_]) != std::string_view::npos) {
-        ++at_;
-      } else if (flags.extended && source_[at_] == '#') {
-        while (at_ < source_.size() && source_[at_++] != '\n') {
-        }
+    while (!reader_.rest().empty()) {
+      const size_t offset = reader_.at();
+      const char next = reader_.rest()[0];
+      if (reader_.Skip("(?#")) {
+        SkipComment(offset);
+      } else if (flags.extended && std::string_view(" \t\n\r\f").find(next) != std::string_view::npos) {
+        reader_.Next();
+      } else if (flags.extended && next == '#') {
+        for (char32_t skipped = '#'; skipped != '\n' && skipped != kPatternEnd;) skipped = reader_.Next();
       } else {
         return;
       }
+    }
+  }
+
+  void SkipComment(size_t offset) {
+    while (true) {
+      const char32_t next = reader_.Next();
+      if (next == kPatternEnd) reader_.FailAt("A comment without its ) is not a pattern", offset);
+      if (next == ')') return;
+      if (next == '\\') reader_.Next();
     }
   }
 
@@ -232,27 +190,26 @@ class Parser {
   std::optional<Quantifier> ParseQuantifier(Flags flags) {
     SkipIgnored(flags);
     Quantifier quantifier{0, kUnlimited, Greed::kGreedy};
-    if (Skip("{")) {
-      --at_;
+    if (reader_.Peek() == '{') {
       const std::optional<Interval> interval = PeekInterval();
       if (!interval) return std::nullopt;
-      at_ = interval->end;
+      reader_.GoTo(reader_.at() + interval->size);
       quantifier = {interval->min, interval->max, Greed::kGreedy};
       // {n}? is an optional {n}, {n,m}+ a repeated {n,m}, and {m,n} with m above n is possessive.
       if (quantifier.min > quantifier.max) return Quantifier{interval->max, interval->min, Greed::kPossessive};
-      if (!interval->is_fixed && Skip("?")) quantifier.greed = Greed::kLazy;
+      if (!interval->is_fixed && reader_.Skip("?")) quantifier.greed = Greed::kLazy;
       return quantifier;
     }
-    if (Skip("+")) {
+    if (reader_.Skip("+")) {
       quantifier.min = 1;
-    } else if (Skip("?")) {
+    } else if (reader_.Skip("?")) {
       quantifier.max = 1;
-    } else if (!Skip("*")) {
+    } else if (!reader_.Skip("*")) {
       return std::nullopt;
     }
-    if (Skip("?")) {
+    if (reader_.Skip("?")) {
       quantifier.greed = Greed::kLazy;
-    } else if (Skip("+")) {
+    } else if (reader_.Skip("+")) {
       quantifier.greed = Greed::kPossessive;
     }
     return quantifier;
@@ -261,30 +218,31 @@ class Parser {
   struct Interval {
     uint32_t min, max;
     bool is_fixed;  // {n}
-    size_t end;
+    size_t size;    // in bytes
   };
 
   // What is no interval is text.
   std::optional<Interval> PeekInterval() const {
-    size_t at = at_ + 1;
+    const std::string_view rest = reader_.rest();
+    size_t at = 1;
     const auto number = [&]() -> std::optional<uint32_t> {
-      if (at == source_.size() || source_[at] < '0' || source_[at] > '9') return std::nullopt;
+      const size_t begin = at;
       uint32_t value = 0;
-      for (; at < source_.size() && source_[at] >= '0' && source_[at] <= '9'; ++at) {
-        value = value * 10 + static_cast<uint32_t>(source_[at] - '0');
-        if (value > kMaxRepeat) FailAt("A count above " + std::to_string(kMaxRepeat) + " is too large", at_);
+      for (; at < rest.size() && rest[at] >= '0' && rest[at] <= '9'; ++at) {
+        value = value * 10 + static_cast<uint32_t>(rest[at] - '0');
+        if (value > kMaxRepeat)
+          reader_.FailAt("A count above " + std::to_string(kMaxRepeat) + " is not supported", reader_.at());
       }
-      return value;
+      return at == begin ? std::nullopt : std::optional(value);
     };
     const std::optional<uint32_t> min = number();
+    const bool is_fixed = at == rest.size() || rest[at] != ',';
     std::optional<uint32_t> max = min;
-    bool is_fixed = true;
-    if (at < source_.size() && source_[at] == ',') {
+    if (!is_fixed) {
       ++at;
-      is_fixed = false;
       max = number();
     }
-    if ((!min && !max) || at == source_.size() || source_[at] != '}') return std::nullopt;
+    if ((!min && !max) || at == rest.size() || rest[at] != '}') return std::nullopt;
     return Interval{min.value_or(0), max.value_or(kUnlimited), is_fixed, at + 1};
   }
 
@@ -310,7 +268,7 @@ class Parser {
   // Behind "(". An option such as (?i) makes a group of all that follows in the group it is in: then rest_is_group.
   NodePtr ParseGroup(Flags flags, int depth, size_t offset, bool* rest_is_group) {
     const auto close = [&](NodePtr body) {
-      if (!Skip(")")) FailAt("A group without its ) is not a pattern", offset);
+      if (!reader_.Skip(")")) reader_.FailAt("A group without its ) is not a pattern", offset);
       return body;
     };
     const auto body = [&](Flags body_flags) { return close(ParseAlternatives(body_flags, depth + 1)); };
@@ -321,38 +279,39 @@ class Parser {
       node->sense = sense;
       return node;
     };
-    if (Peek() == '*') Unsupported("A callout (*", offset);
-    if (!Skip("?")) return body(flags);
-    if (Skip(":")) return body(flags);
-    if (Skip(">")) return MakeParent(NodeKind::kAtomic, offset, body(flags));
-    if (Skip("=")) return look(NodeKind::kLookahead, Sense::kPositive);
-    if (Skip("!")) return look(NodeKind::kLookahead, Sense::kNegative);
-    if (Skip("<=")) return look(NodeKind::kLookbehind, Sense::kPositive);
-    if (Skip("<!")) return look(NodeKind::kLookbehind, Sense::kNegative);
-    if (Skip("<") || Skip("'")) {
-      const char32_t end = source_[at_ - 1] == '<' ? '>' : '\'';
-      const size_t name = at_;
-      char32_t next = Next();
-      while (next != end && next != kEnd && next != ')') next = Next();
-      if (next != end || at_ == name + 1) FailAt("A group name without its end is not a pattern", offset);
+    if (reader_.Peek() == '*') reader_.Unsupported("A callout (*", offset);
+    if (!reader_.Skip("?")) return body(flags);
+    if (reader_.Skip(":")) return body(flags);
+    if (reader_.Skip(">")) return MakeParent(NodeKind::kAtomic, offset, body(flags));
+    if (reader_.Skip("=")) return look(NodeKind::kLookahead, Sense::kPositive);
+    if (reader_.Skip("!")) return look(NodeKind::kLookahead, Sense::kNegative);
+    if (reader_.Skip("<=")) return look(NodeKind::kLookbehind, Sense::kPositive);
+    if (reader_.Skip("<!")) return look(NodeKind::kLookbehind, Sense::kNegative);
+    if (reader_.Peek() == '<' || reader_.Peek() == '\'') {
+      const char32_t end = reader_.Next() == '<' ? '>' : '\'';
+      const size_t name = reader_.at();
+      char32_t next = reader_.Next();
+      while (next != end && next != kPatternEnd && next != ')') next = reader_.Next();
+      if (next != end || reader_.at() == name + 1)
+        reader_.FailAt("A group name without its end is not a pattern", offset);
       return body(flags);
     }
-    switch (Peek()) {
+    switch (reader_.Peek()) {
       case '~':
-        Unsupported("An absent operator (?~", offset);
+        reader_.Unsupported("An absent operator (?~", offset);
       case '(':
-        Unsupported("A condition (?(", offset);
+        reader_.Unsupported("A condition (?(", offset);
       case '{':
-        Unsupported("A callout (?{", offset);
-      case kEnd:
-        FailAt("A group without its ) is not a pattern", offset);
+        reader_.Unsupported("A callout (?{", offset);
+      case kPatternEnd:
+        reader_.FailAt("A group without its ) is not a pattern", offset);
       default:
         break;
     }
     Flags changed = flags;
     bool value = true;
     while (true) {
-      const char32_t option = Next();
+      const char32_t option = reader_.Next();
       if (option == '-') {
         value = false;
       } else if (option == 'i') {
@@ -366,21 +325,21 @@ class Parser {
       } else if (option == ')') {
         *rest_is_group = true;
         return ParseAlternatives(changed, depth + 1);
-      } else if (option == kEnd) {
-        FailAt("A group without its ) is not a pattern", offset);
+      } else if (option == kPatternEnd) {
+        reader_.FailAt("A group without its ) is not a pattern", offset);
       } else {
         std::string name;
         AppendUtf8(option, &name);
-        Unsupported("The group option " + name, offset);
+        reader_.Unsupported("The group option " + name, offset);
       }
     }
   }
 
   // A character, a class, an escape or an anchor.
   NodePtr ParseItem(Flags flags) {
-    const size_t offset = at_;
+    const size_t offset = reader_.at();
     is_class_ = false;
-    const char32_t next = Next();
+    const char32_t next = reader_.Next();
     switch (next) {
       case '[':
         is_class_ = true;
@@ -405,13 +364,13 @@ class Parser {
   }
 
   NodePtr ParseEscape(size_t offset) {
-    if (std::optional<CharSet> set = ParseSetEscape(offset, /*in_class=*/false)) {
+    if (std::optional<CharSet> set = reader_.ReadSetEscape(offset, Place::kOutside)) {
       is_class_ = true;
       return MakeSet(*set, offset);
     }
-    const char32_t next = Peek();
+    const char32_t next = reader_.Peek();
     const auto anchor = [&](Anchor kind) {
-      ++at_;
+      reader_.Next();
       return MakeAnchor(kind, offset);
     };
     switch (next) {
@@ -426,13 +385,13 @@ class Parser {
       case 'B':
         return anchor(Anchor::kNoWordBoundary);
       case 'N':
-        ++at_;
+        reader_.Next();
         return MakeSet(CharSet::Of('\n').Complement(), offset);
       case 'O':
-        ++at_;
+        reader_.Next();
         return MakeSet(CharSet::All(), offset);
       case 'R': {
-        ++at_;
+        reader_.Next();
         NodePtr pair = MakeNode(NodeKind::kSequence, offset);
         pair->children.push_back(MakeCharacter('\r', offset));
         pair->children.push_back(MakeCharacter('\n', offset));
@@ -445,154 +404,25 @@ class Parser {
       case 'X':
       case 'y':
       case 'Y':
-        Unsupported(std::string("\\") + static_cast<char>(next), offset);
+        reader_.Unsupported(std::string("\\") + static_cast<char>(next), offset);
       case 'k':
       case 'g': {
-        const std::string_view after = source_.substr(at_ + 1, 1);
-        if (after == "<" || after == "'") Unsupported(next == 'k' ? "A backreference" : "A call of a group", offset);
+        const std::string_view after = reader_.rest().substr(1, 1);
+        if (after == "<" || after == "'")
+          reader_.Unsupported(next == 'k' ? "A backreference" : "A call of a group", offset);
         break;
       }
       default:
-        if (next >= '1' && next <= '9') Unsupported("A backreference", offset);
+        if (next >= '1' && next <= '9') reader_.Unsupported("A backreference", offset);
     }
-    return MakeCharacter(ParseCharacterEscape(offset, /*in_class=*/false), offset);
-  }
-
-  // \s and its like, and \p{...}, behind the backslash; nothing is taken if it is none of them.
-  std::optional<CharSet> ParseSetEscape(size_t offset, bool in_class) {
-    const char32_t next = Peek();
-    const auto named = [&](const char* name, bool is_negated) {
-      ++at_;
-      const CharSet& set = Named(name, offset);
-      return is_negated ? set.Complement() : set;
-    };
-    switch (next) {
-      case 's':
-      case 'S':
-        return named("space", next == 'S');
-      case 'd':
-      case 'D':
-        return named("digit", next == 'D');
-      case 'h':
-      case 'H':
-        return named("xdigit", next == 'H');
-      case 'w':
-      case 'W': {
-        CharSet word = named("word", false);
-        // Outside of brackets Oniguruma asks a table of Latin-1 in which these numbers are word characters.
-        if (!in_class) word = word.Union(LatinNumbers());
-        return next == 'W' ? word.Complement() : word;
-      }
-      case 'p':
-      case 'P': {
-        if (source_.substr(at_ + 1, 1) != "{") return std::nullopt;
-        at_ += 2;
-        bool is_negated = next == 'P';
-        if (Skip("^")) is_negated = !is_negated;
-        const size_t end = source_.find_first_of("}(){|", at_);
-        if (end == source_.npos || source_[end] != '}') FailAt("A property without its } is not a pattern", offset);
-        const std::string name(source_.substr(at_, end - at_));
-        at_ = end + 1;
-        CharSet set = Named(name, offset);
-        if (!in_class && set.ranges() == Named("word", offset).ranges()) set = set.Union(LatinNumbers());
-        return is_negated ? set.Complement() : set;
-      }
-      default:
-        return std::nullopt;
-    }
-  }
-
-  static CharSet LatinNumbers() { return CharSet({{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}}); }
-
-  // Behind the backslash.
-  char32_t ParseCharacterEscape(size_t offset, bool in_class) {
-    const char32_t next = Next();
-    if ((next == 'x' || next == 'u') && at_ == source_.size()) return next;
-    switch (next) {
-      case kEnd:
-        FailAt("A \\ at the end is not a pattern", offset);
-      case 't':
-        return '\t';
-      case 'n':
-        return '\n';
-      case 'r':
-        return '\r';
-      case 'f':
-        return '\f';
-      case 'v':
-        return '\v';
-      case 'a':
-        return '\a';
-      case 'e':
-        return 0x1B;
-      case 'b':
-        return in_class ? '\b' : 'b';
-      case 'x':
-        return ParseHex(offset);
-      case 'u': {
-        const std::optional<char32_t> code = Digits(16, 4);
-        if (!code || at_ != offset + 6) FailAt("\\u without four hexadecimal digits is not a pattern", offset);
-        return Checked(*code, offset);
-      }
-      case 'c':
-      case 'C':
-      case 'M':
-        Unsupported("The control character \\" + std::string(1, static_cast<char>(next)), offset);
-      case 'o':
-        if (Peek() == '{') Unsupported("\\o{", offset);
-        return next;
-      default:
-        if (next < '0' || next > '7') return next;
-        --at_;
-        return Byte(*Digits(8, 3), offset);
-    }
-  }
-
-  char32_t ParseHex(size_t offset) {
-    if (Peek() != '{') return Byte(Digits(16, 2).value_or(0), offset);
-    const size_t brace = at_++;
-    const std::optional<char32_t> code = Digits(16, 8);
-    if (!code) {  // then the x is a letter, and the brace text
-      at_ = brace;
-      return 'x';
-    }
-    if (Peek() == ' ') Unsupported("More than one character in \\x{", offset);
-    if (!Skip("}")) FailAt("\\x{ without its } is not a pattern", offset);
-    return Checked(*code, offset);
-  }
-
-  // Up to `count` digits, if there is one.
-  std::optional<char32_t> Digits(int base, size_t count) {
-    const size_t begin = at_;
-    char32_t value = 0;
-    for (; at_ < source_.size() && at_ < begin + count; ++at_) {
-      const char c = source_[at_];
-      const int digit = c >= '0' && c <= '9'   ? c - '0'
-                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                               : base;
-      if (digit >= base) break;
-      value = value * static_cast<char32_t>(base) + static_cast<char32_t>(digit);
-    }
-    return at_ == begin ? std::nullopt : std::optional(value);
-  }
-
-  // \xHH and \OOO stand for bytes: above 7F one alone is no character.
-  char32_t Byte(char32_t byte, size_t offset) const {
-    if (byte > 0x7F) Unsupported("A byte above 7F (use \\x{...} for a character)", offset);
-    return byte;
-  }
-
-  char32_t Checked(char32_t code, size_t offset) const {
-    if (code > kLastCharacter || (code >= 0xD800 && code < 0xE000)) FailAt("A code that is no character", offset);
-    return code;
+    return MakeCharacter(reader_.ReadCharacterEscape(offset, Place::kOutside), offset);
   }
 
   // Behind "[", with the case closed over if it is ignored. Where one character of the class equals several, those are
   // alternatives of the class.
   NodePtr ParseClass(Flags flags, size_t offset) {
     bool is_negated = false;
-    CharSet set = ParseBrackets(offset, 0, &is_negated);
+    CharSet set = reader_.ReadBrackets(offset, 0, &is_negated);
     if (!flags.ignore_case) return MakeSet(is_negated ? set.Complement() : set, offset);
     const CharSet& closed = Closed(set);
     if (is_negated) return MakeSet(closed.Complement(), offset);
@@ -606,116 +436,6 @@ class Parser {
     const auto [found, is_new] = closed_.try_emplace(KeyOf(set));
     if (is_new) found->second = CloseOverCase(set);
     return found->second;
-  }
-
-  // What a class matches before its ^ is applied. A - is a range, a ] or - at the start and a - at the end are text.
-  CharSet ParseBrackets(size_t offset, int depth, bool* is_negated) {
-    if (depth > kMaxDepth)
-      FailAt("Classes nested more than " + std::to_string(kMaxDepth) + " deep are too many", offset);
-    *is_negated = Skip("^");
-    std::optional<CharSet> before;    // of &&
-    std::vector<CharRange> ranges;    // of this side of it
-    std::optional<char32_t> pending;  // a character that may begin a range
-    bool after_set = false;           // \s and its like, which begin none
-    bool at_start = true;
-    const auto settle = [&] {
-      if (pending) ranges.push_back({*pending, *pending});
-      pending.reset();
-      after_set = false;
-    };
-    const auto add_set = [&](const CharSet& set) {
-      settle();
-      ranges.insert(ranges.end(), set.ranges().begin(), set.ranges().end());
-    };
-    if (Peek() == ']') {
-      if (source_.find(']', at_ + 1) == source_.npos) FailAt("An empty class is not a pattern", offset);
-      ++at_;
-      pending = ']';
-      at_start = false;
-    }
-    while (true) {
-      const size_t item = at_;
-      const char32_t next = Next();
-      if (next == kEnd) FailAt("A class without its ] is not a pattern", offset);
-      if (next == ']') break;
-      if (next == '&' && Skip("&")) {
-        settle();
-        CharSet side(std::exchange(ranges, {}));
-        before = before ? before->Intersection(side) : std::move(side);
-        at_start = true;
-        continue;
-      }
-      if (next == '[') {
-        if (Peek() == ':') {
-          if (std::optional<CharSet> posix = ParsePosixBracket(item)) {
-            add_set(*posix);
-            after_set = true;
-            at_start = false;
-            continue;
-          }
-        }
-        bool is_inner_negated = false;
-        const CharSet inner = ParseBrackets(item, depth + 1, &is_inner_negated);
-        add_set(is_inner_negated ? inner.Complement() : inner);
-        at_start = false;
-        continue;
-      }
-      if (next == '-' && !at_start) {
-        const bool ends = Peek() == ']' || source_.substr(at_, 2) == "&&";
-        if (!ends && after_set) FailAt("A range that begins with a class is not a pattern", item);
-        if (!ends && pending) {
-          ranges.push_back(ParseRangeEnd(*pending, item));
-          pending.reset();
-          continue;
-        }
-        // [a-z-9]: a - behind a range is text.
-      }
-      if (next == '\\') {
-        if (std::optional<CharSet> set = ParseSetEscape(item, /*in_class=*/true)) {
-          add_set(*set);
-          after_set = true;
-          at_start = false;
-          continue;
-        }
-      }
-      const char32_t character = next == '\\' ? ParseCharacterEscape(item, /*in_class=*/true) : next;
-      settle();
-      pending = character;
-      at_start = false;
-    }
-    settle();
-    CharSet set(std::move(ranges));
-    return before ? before->Intersection(set) : set;
-  }
-
-  CharRange ParseRangeEnd(char32_t first, size_t offset) {
-    const size_t item = at_;
-    const char32_t next = Next();
-    if (next == kEnd) FailAt("A class without its ] is not a pattern", offset);
-    if (next == '[') FailAt("A range that ends with a class is not a pattern", offset);
-    char32_t last = next;
-    if (next == '\\') {
-      if (ParseSetEscape(item, /*in_class=*/true)) FailAt("A range that ends with a class is not a pattern", offset);
-      last = ParseCharacterEscape(item, /*in_class=*/true);
-    }
-    if (first > last) FailAt("A range whose end is below its start is not a pattern", offset);
-    return {first, last};
-  }
-
-  // [:name:] and [:^name:], behind "["; without an end it is a class that starts with a colon.
-  std::optional<CharSet> ParsePosixBracket(size_t offset) {
-    const size_t end = source_.find(":]", at_ + 1);
-    if (end == source_.npos) return std::nullopt;
-    std::string_view name = source_.substr(at_ + 1, end - at_ - 1);
-    const bool is_negated = !name.empty() && name[0] == '^';
-    if (is_negated) name.remove_prefix(1);
-    const std::optional<CharSet> set = CharactersOfPosixClass(name);
-    if (!set) {
-      if (name.size() > 20 || name.find_first_of("[]\\") != name.npos) return std::nullopt;
-      FailAt("An unknown POSIX class is not a pattern", offset);
-    }
-    at_ = end + 2;
-    return is_negated ? set->Complement() : set;
   }
 
   // Characters whose case is ignored become sets, one run of them after another.
@@ -773,8 +493,7 @@ class Parser {
     return sequence;
   }
 
-  std::string_view source_;
-  size_t at_ = 0;
+  PatternReader reader_;
   size_t nodes_ = 0;
   bool is_class_ = false;  // the last item was one, whose case is closed over already or never
   std::vector<CharSet> sets_;

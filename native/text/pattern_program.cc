@@ -219,7 +219,7 @@ class Compiler {
     if (has_word_set_) return;
     has_word_set_ = true;
     program_.word_set = static_cast<uint32_t>(program_.sets.size());
-    program_.sets.emplace_back(CharactersOf("word")->Union(CharSet({{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}})));
+    program_.sets.emplace_back(WordCharacters());
   }
 
   // So many character nodes, one after another in memory of their own each: a string.

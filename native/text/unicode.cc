@@ -156,6 +156,10 @@ std::optional<CharSet> CharactersOf(std::string_view name) {
   return CharactersOfProperty(plain);
 }
 
+CharSet WordCharacters() {
+  return CharactersOfPosixClass("word")->Union(CharSet({{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}}));
+}
+
 CharSet CloseOverCase(const CharSet& set) {
   std::vector<CharRange> added;
   const auto add_if_any = [&](const std::vector<char32_t>& equal) {

@@ -44,6 +44,9 @@ std::optional<CharSet> CharactersOf(std::string_view name);
 // The characters of [:name:], which are those of \p{name} but for punct: that has symbols too.
 std::optional<CharSet> CharactersOfPosixClass(std::string_view name);
 
+// The characters of \w outside of brackets, and of \b: Oniguruma takes some numbers of Latin-1 for such, which [\w] has not.
+CharSet WordCharacters();
+
 // The characters that a set matches where case is ignored: those that fold to the same as one of the set.
 CharSet CloseOverCase(const CharSet& set);
 

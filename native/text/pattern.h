@@ -27,8 +27,8 @@ class StepLimitReached : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What searches may still cost. A step is an instruction of the compiled pattern, a character that a loop passes over, or
-// a place to which the search goes back; ten million take 50 to 120 ms.
+// What searches may still cost. A step is an instruction of the compiled pattern, eight bytes that a loop passes over, or a
+// place to which the search goes back; ten million take 50 to 120 ms. The public models need up to 14 for each byte.
 struct StepBudget {
   uint64_t left;
 };

@@ -329,6 +329,7 @@ std::optional<size_t> PatternMatcher::Match(size_t begin) {
 }
 
 std::optional<Pattern::Match> PatternMatcher::Find(size_t from) {
+  const bool starts_with_loop = program_.code[0].op == Op::kLoop && program_.code[0].max == kUnlimited;
   for (size_t begin = from; begin <= text_.size();) {
     size_t place = begin;
     while (place < text_.size() && !program_.first.Has(static_cast<uint8_t>(text_[place]))) ++place;
@@ -337,7 +338,14 @@ std::optional<Pattern::Match> PatternMatcher::Find(size_t from) {
     if (begin == text_.size() && !program_.first.end) break;
     if (program_.at_begin_only && begin > 0) break;
     if (const std::optional<size_t> end = Match(begin)) return Pattern::Match{begin, *end};
-    begin += begin < text_.size() ? CharacterAt(text_, begin).size : 1;
+    size_t next = begin + (begin < text_.size() ? CharacterAt(text_, begin).size : 1);
+    if (starts_with_loop) {
+      // From inside of what the loop could take, it would only come to places from which the rest did not match.
+      size_t least = 0;
+      next = std::max(next, EndOfLoop(program_.code[0], kUnlimited, begin, &least));
+      Spend((next - begin) / 8);
+    }
+    begin = next;
   }
   return std::nullopt;
 }

@@ -9,7 +9,8 @@
 namespace text {
 namespace {
 
-// Far above what a tokenizer needs: they keep what a hostile file costs below some 50 MB and 100 ms.
+// Far above what a tokenizer needs. With those of the parser and the compiler they keep what a hostile pattern costs below
+// some 20 MB and 100 ms.
 constexpr size_t kMaxPatternBytes = 32768;
 constexpr int kMaxClassDepth = 64;
 

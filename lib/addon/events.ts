@@ -10,8 +10,8 @@ export interface RequestSink {
   onText(part: TextPart): void;
   onContextLogits(logits: Logits): void;
   onAdditionalOutputs(index: number, tensors: NamedTensor[]): void;
-  /** One for each token of the prompt; the first one's logprob is NaN. */
-  onPromptLogprobs(logprobs: RawLogprob[]): void;
+  /** One for each token of the prompt, some at a time, from the one of the number `first` on; that of 0 is NaN. */
+  onPromptLogprobs(first: number, logprobs: RawLogprob[]): void;
   /** The last call for a request is this one or onError. */
   onEnd(): void;
   onError(executorCode: number, message: string, option: string | undefined): void;
@@ -71,6 +71,7 @@ const STOP_TOKEN = 2;
 /** So that looking at the clock costs little beside them. */
 const EVENTS_A_STEP = 16;
 const TOKENS_A_STEP = 1024;
+const PROMPT_TOKENS_A_STEP = 64;
 
 /** By the numbers of ExecutorFinish in native/executor/response.h. */
 const FINISH_REASONS: readonly (FinishReason | undefined)[] = [
@@ -126,6 +127,7 @@ class EventCursor {
   #end: number;
   /** Tokens of the run that `at` stands in. */
   #runLeft = 0;
+  #prompt: { readonly id: number; first: number; readonly count: number } | undefined;
   readonly #text: string;
   #textAt = 0;
   #tokens: Int32Array;
@@ -161,19 +163,32 @@ class EventCursor {
 
   /** Hands out a run of tokens, or a few events; returns whether there are more. */
   next(): boolean {
-    for (let i = 0; i < EVENTS_A_STEP && this.at < this.#end; i++) {
-      const kind = this.#runLeft > 0 ? TOKENS : this.#number();
-      if (kind !== TOKENS) {
-        this.#event(kind, this.#sinks.get(this.#number()));
-        continue;
-      }
-      if (this.#runLeft === 0) this.#runLeft = this.#number();
+    for (let i = 0; i < EVENTS_A_STEP && !this.#isInside() && this.at < this.#end; i++) {
+      const kind = this.#number();
+      if (kind === TOKENS) this.#runLeft = this.#number();
+      else if (kind === PROMPT_LOGPROBS) this.#prompt = { id: this.#number(), first: 0, count: this.#number() };
+      else this.#event(kind, this.#sinks.get(this.#number()));
+    }
+    if (this.#prompt) {
+      this.#promptPart(this.#prompt);
+    } else if (this.#runLeft > 0) {
       const count = Math.min(this.#runLeft, TOKENS_A_STEP);
       this.#tokenRun(count);
       this.#runLeft -= count;
-      break;
     }
-    return this.at < this.#end;
+    return this.#isInside() || this.at < this.#end;
+  }
+
+  /** An event that takes several steps has begun. */
+  #isInside(): boolean {
+    return this.#runLeft > 0 || this.#prompt !== undefined;
+  }
+
+  #promptPart(prompt: { id: number; first: number; count: number }): void {
+    const logprobs = this.#nextLogprobs(Math.min(prompt.count - prompt.first, PROMPT_TOKENS_A_STEP));
+    this.#sinks.get(prompt.id)?.onPromptLogprobs(prompt.first, logprobs);
+    prompt.first += logprobs.length;
+    if (prompt.first === prompt.count) this.#prompt = undefined;
   }
 
   /** Copies what the addon writes over in its next call. */
@@ -213,9 +228,6 @@ class EventCursor {
     } else if (kind === CONTEXT_LOGITS) {
       const contextLogits = this.#nextLogits();
       sink?.onContextLogits(contextLogits);
-    } else if (kind === PROMPT_LOGPROBS) {
-      const promptLogprobs = this.#nextLogprobs(this.#number());
-      sink?.onPromptLogprobs(promptLogprobs);
     } else if (kind === ADDITIONAL_OUTPUTS) {
       const [index, count] = [this.#number(), this.#number()];
       const outputs = Array.from({ length: count }, () => this.#nextTensor());

@@ -161,10 +161,12 @@ export class RunningRequest implements RequestSink, JournalOwner {
     if (this.journalNumber >= 0) journal.empty();
   }
 
-  onPromptLogprobs(logprobs: RawLogprob[]): void {
-    this.#promptLogprobs = logprobs.map((raw, i) =>
-      Number.isNaN(raw.logprob) ? null : this.#nameLogprob(this.#promptTokens[i] as number, raw),
-    );
+  onPromptLogprobs(first: number, logprobs: RawLogprob[]): void {
+    if (first === 0 || !this.#promptLogprobs) this.#promptLogprobs = [];
+    for (const [i, raw] of logprobs.entries()) {
+      const token = this.#promptTokens[first + i] as number;
+      this.#promptLogprobs[first + i] = Number.isNaN(raw.logprob) ? null : this.#nameLogprob(token, raw);
+    }
   }
 
   onContextLogits(logits: Logits): void {

@@ -20,7 +20,7 @@ function recorder(log: unknown[], name: string): RequestSink {
     onToken: (token, stepText, begin, end) => log.push([name, token, stepText.slice(begin, end)]),
     onText: ({ tokens, tokensBegin, tokensEnd, ...part }) =>
       log.push([name, { ...part, tokens: [...tokens.slice(tokensBegin, tokensEnd)] }]),
-    onPromptLogprobs: (logprobs) => log.push([name, 'prompt', logprobs]),
+    onPromptLogprobs: (...args) => log.push([name, 'prompt', ...args]),
     onAdditionalOutputs: (...args) => log.push([name, 'additional', ...args]),
     onContextLogits: ({ rows }) => log.push([name, 'context', rows]),
     onEnd: () => log.push([name, 'end']),
@@ -100,6 +100,7 @@ test('log-probabilities and logits go with the part they belong to, also where n
     [
       'b',
       'prompt',
+      0,
       [
         { logprob: Number.NaN, top: [] },
         { logprob: -7, top: [{ token: 30, logprob: -2 }] },
@@ -180,6 +181,34 @@ test('what a turn of the event loop has no time for comes later, in order, and t
     ['2', 7, 'c'],
     ['2', 'end'],
   ]);
+});
+
+test('log-probabilities of a long prompt are handed out over several turns', async () => {
+  await setImmediate();
+  const COUNT = 1000;
+  const seen: number[] = [];
+  const onPromptLogprobs = (first: number, logprobs: unknown[]): void => {
+    const end = performance.now() + 6;
+    while (performance.now() < end);
+    seen.push(first, logprobs.length);
+  };
+  const log: unknown[] = [];
+  const onEvents = makeEventDecoder(new Map([[1, { ...recorder(log, '1'), onPromptLogprobs }]]));
+  const logprobs = Float64Array.from(Array.from({ length: COUNT }, () => [-1, 0]).flat());
+  onEvents(
+    Float64Array.of(PROMPT_LOGPROBS, 1, COUNT, END, 1),
+    5,
+    '',
+    new Int32Array(0),
+    0,
+    logprobs,
+    undefined,
+    undefined,
+  );
+  assert.ok(seen.length < 8, `${seen.length / 2} parts in one turn`);
+  while (log.length === 0) await setImmediate();
+  assert.deepEqual(log, [['1', 'end']]);
+  assert.deepEqual([seen.at(-2), seen.at(-1)], [960, 40]);
 });
 
 test('a run of very many tokens is handed out over several turns', async () => {

@@ -75,10 +75,8 @@ test('an output says which stop token ended it, and one that ended otherwise doe
 test('log-probabilities of the prompt carry its tokens, and none for the first', () => {
   const request = requestWith({});
   request.submitted(Int32Array.of(7, 8));
-  request.onPromptLogprobs([
-    { logprob: Number.NaN, top: [] },
-    { logprob: -0.5, top: [{ token: 8, logprob: -0.5 }] },
-  ]);
+  request.onPromptLogprobs(0, [{ logprob: Number.NaN, top: [] }]);
+  request.onPromptLogprobs(1, [{ logprob: -0.5, top: [{ token: 8, logprob: -0.5 }] }]);
   request.onText(part(0, [1], { finishReason: 'length' }));
   request.onEnd();
   assert.deepEqual(resultOf(request).promptLogprobs, [

@@ -9,6 +9,7 @@ import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
 import { LLMError, messageOf } from './base/errors.js';
 import { pathOf } from './base/paths.js';
 import { Stopping } from './base/stopping.js';
+import { endings } from './base/turns.js';
 import type { Input, Result } from './base/types.js';
 import { type EngineDirectory, type EngineNeeds, openEngine } from './engine/directory/directory.js';
 import { chooseExecutor, hostProgram, libraryOf, WEIGHTS } from './executors.js';
@@ -240,7 +241,12 @@ export class LLM implements AsyncDisposable {
     if (!inputs) return this.stream(input as Input, options).result;
     const generations = inputs.map((each) => this.stream(each, options));
     return Promise.all(generations.map(({ result }) => result)).catch((error: unknown) => {
-      for (const generation of generations) generation.abort();
+      const each = generations.values();
+      endings.do(() => {
+        const { done, value } = each.next();
+        value?.abort();
+        return !done;
+      });
       throw error;
     });
   }

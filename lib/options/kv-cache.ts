@@ -26,8 +26,9 @@ export interface KvCacheOptions {
   /** Maximum size in bytes of device memory. Default: no separate limit. */
   maxBytes?: number | undefined;
   /**
-   * Fraction of the memory that is free once the weights are loaded; above 0, at most 1, on TensorRT-LLM below 1. Default:
-   * the executor's: 0.5 on the CPU, 0.9 on TensorRT-LLM.
+   * Fraction of the memory that is free once the weights are loaded; above 0, at most 1, on TensorRT-LLM below 1. On the CPU
+   * the limits of a container (control groups of version 1 and 2) and `ulimit` count. Default: the executor's: 0.5 on the
+   * CPU, 0.9 on TensorRT-LLM.
    */
   freeMemoryFraction?: number | undefined;
   /** Reuse the KV blocks of an earlier prompt that starts with the same tokens. Default: the executor's: false on the CPU. */

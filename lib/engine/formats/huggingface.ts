@@ -8,9 +8,9 @@ import { parseRotaryScaling } from '../directory/rope.js';
 import { BYTES_PER_VALUE } from './numeric.js';
 import { dtypeOfName, type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
 import {
+  checkText,
   convertBytes,
   type LlamaModel,
-  openSource,
   readExactly,
   type SourceCheckpoint,
   type SourceTensor,
@@ -19,7 +19,6 @@ import { TEXT_FILES, type TextFiles } from './text-files.js';
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
-const MAX_TEXT_BYTES = 256 << 20; // the largest tokenizer.json has 35 MB
 const MAX_INDEX_BYTES = 64 << 20; // that of a model of 100,000 tensors has 10 MB
 
 /**
@@ -58,14 +57,6 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
     await close();
     throw error;
   }
-}
-
-async function checkText(file: string): Promise<void> {
-  const handle = await openSource(file);
-  const { size } = await handle.stat().finally(() => handle.close());
-  if (size <= MAX_TEXT_BYTES) return;
-  const fix = 'Check that it is the right file.';
-  throw new LLMError('ERR_SOURCE_INVALID', `${file} has ${size} bytes; expected at most ${MAX_TEXT_BYTES}. ${fix}`);
 }
 
 const contextOf = (dir: string, name: string): JsonContext => ({

@@ -5,7 +5,7 @@ import type { JsonFields } from '../../base/json.js';
 import { type PretrainedConfig, parseEngineConfig } from '../directory/checkpoint-config.js';
 import { safetensorsTensor } from './huggingface.js';
 import { SafetensorsFile } from './safetensors.js';
-import type { LlamaModel, SourceCheckpoint, SourceTensor } from './source.js';
+import { checkText, type LlamaModel, type SourceCheckpoint, type SourceTensor } from './source.js';
 import { TEXT_FILES, type TextFiles } from './text-files.js';
 
 const RANK_FILE = 'rank0.safetensors';
@@ -31,6 +31,8 @@ export async function openUnifiedCheckpoint(
         'does not give back. Convert the checkpoint that the engine was built from, or the original model.',
     );
   }
+  const copied = texts ? [] : TEXT_FILES.filter((name) => names.includes(name));
+  for (const name of copied) await checkText(join(dir, name)); // copyFile would wait for the writer of a pipe
   const file = await SafetensorsFile.open(join(dir, RANK_FILE));
   return {
     kind: 'checkpoint',
@@ -44,8 +46,7 @@ export async function openUnifiedCheckpoint(
     ),
     async writeTexts(out) {
       if (texts) return texts.writeTo(out);
-      for (const name of TEXT_FILES.filter((each) => names.includes(each)))
-        await copyFile(join(dir, name), join(out, name));
+      for (const name of copied) await copyFile(join(dir, name), join(out, name));
     },
     close: () => file.close(),
   };

@@ -19,7 +19,7 @@ export class TemplateMeter {
       timeMs: limits.timeMs ?? timeMs,
     };
     this.#left = this.#limits.steps;
-    this.#lookBelow = this.#left - STEPS_PER_LOOK;
+    this.#lookBelow = Math.max(0, this.#left - STEPS_PER_LOOK);
     this.#deadline = performance.now() + this.#limits.timeMs;
   }
 

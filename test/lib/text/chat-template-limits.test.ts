@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { LLM } from 'node-tensorrt-llm';
 import type { ChatTemplateLimits } from '#lib/base/chat-template-limits.js';
 import { LLMError } from '#lib/base/errors.js';
 import type { ChatMessage } from '#lib/base/types.js';
 import { ChatTemplate, type ChatTemplateOptions } from '#lib/text/chat-template.js';
+import { tinyEngine } from '../../tools/engines.js';
 
 const USER = { role: 'user', content: 'hello' };
 const render = (source: string, messages: unknown = [USER], options: ChatTemplateOptions = {}): string =>
@@ -232,4 +234,25 @@ describe('messages', () => {
     const source = '{% for p in messages[0].content %}{{ p.type }}{{ p.data is string }}{% endfor %}';
     assert.equal(render(source, [{ role: 'user', content: [image] }]), 'imagetrue');
   });
+});
+
+test('the limits of a load hold for its requests and tokenizer, and for those that attach to it', async () => {
+  const llm = await LLM.load(await tinyEngine(), { executor: 'cpu', chatTemplateLimits: { steps: 5 } });
+  const attached = LLM.attach(structuredClone(llm.handle));
+  try {
+    const refused = { code: 'ERR_CHAT_TEMPLATE', option: 'chatTemplateLimits.steps', message: /more than 5 steps/ };
+    for (const each of [llm, attached]) {
+      await assert.rejects(each.generate({ messages: [USER] }), refused);
+      assert.throws(() => each.tokenizer.applyChatTemplate([USER]), refused);
+      assert.equal((await each.generate('hi', { maxTokens: 1, ignoreEos: true })).usage.completionTokens, 1);
+    }
+  } finally {
+    await Promise.all([attached.close(), llm.close()]);
+  }
+  for (const [limits, option] of [
+    [{ steps: 0 }, 'chatTemplateLimits.steps'],
+    [{ timeMs: 0.5 }, 'chatTemplateLimits.timeMs'],
+  ] as const) {
+    await assert.rejects(LLM.load('engine', { chatTemplateLimits: limits }), { code: 'ERR_INVALID_OPTION', option });
+  }
 });

@@ -114,6 +114,8 @@ export class LLM implements AsyncDisposable {
       logger,
       executor = 'auto',
       isolation = 'none',
+      isolationEnv,
+      isolationEnv,
       guidedDecoding,
       chatTemplateLimits,
       ...config
@@ -157,6 +159,7 @@ export class LLM implements AsyncDisposable {
         Object.assign(config, {
           library,
           hostProgram: isolation === 'process' ? hostProgram() : undefined,
+          hostVariables: isolationEnv,
           engineDir: directory.path,
           tokenizer: tokenizer?.native,
           guidedDecoding: guided,

@@ -91,5 +91,7 @@ export function bind({ NativeSession }: Addon, loadedSession: LoadedSession, onE
 }
 
 function closeAll(): void {
-  for (const each of live) each.deref()?.closeNow(EXIT_DEADLINE_MS, isMainThread ? 'process' : 'thread');
+  const sessions = [...live].flatMap((each) => each.deref() ?? []);
+  for (const session of sessions) session.beginClose(EXIT_DEADLINE_MS, isMainThread ? 'process' : 'thread');
+  for (const session of sessions) session.awaitClosed();
 }

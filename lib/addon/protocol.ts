@@ -11,6 +11,8 @@ export interface NativeLoadOptions extends ConfigOptions {
   library: string | undefined;
   /** The program that runs the executor in a process of its own; undefined for this one. */
   hostProgram: string | undefined;
+  /** Names of variables that it gets besides those that executors read. */
+  hostVariables?: readonly string[] | undefined;
   engineDir: string;
   tokenizer: NativeTokenizer | undefined;
   guidedDecoding?: NativeGuidedConfig | undefined;
@@ -126,7 +128,7 @@ export interface Stats {
   wakeups: number;
 }
 
-/** One environment's hold on a loaded executor. Every call but close() returns at once, or when the process ends. */
+/** One environment's hold on a loaded executor. Every call but awaitClosed() returns at once. */
 export interface NativeSession {
   /** Unique in the process; it works after close() too. */
   nextId(): number;
@@ -141,8 +143,10 @@ export interface NativeSession {
   shareId(): number;
   stats(): Stats;
   close(deadlineMs: number): Promise<void>;
-  /** Blocks. `'process'` closes the executor for every environment. */
-  closeNow(deadlineMs: number, ending: 'thread' | 'process'): void;
+  /** `'process'` closes the executor for every environment. */
+  beginClose(deadlineMs: number, ending: 'thread' | 'process'): void;
+  /** Blocks until what beginClose() began has ended. */
+  awaitClosed(): void;
 }
 
 declare const loadedBrand: unique symbol;

@@ -58,6 +58,11 @@ export interface LoadOptions {
    */
   isolation?: 'none' | 'process' | undefined;
   /**
+   * Names of environment variables that the process of `isolation: 'process'` gets too. Default: those that executors and the
+   * libraries below them read, and no other.
+   */
+  isolationEnv?: readonly string[] | undefined;
+  /**
    * Where the weights come from. `'auto'` reads those of the engine directory. `'dummy'` makes random ones, the same at every
    * load, for sizing and benchmarks: the directory needs only its config.json, and a tokenizer where text is used. On the CPU
    * and CUDA executors. Default: `'auto'`.
@@ -192,6 +197,7 @@ const checks = {
   ...configChecks,
   executor: check(`one of ${EXECUTORS.map((name) => `'${name}'`).join(', ')}, or { library }`, isExecutor),
   isolation: oneOf(['none', 'process']),
+  isolationEnv: listOf(text(), 'names'),
   loadTimeoutMs: integer(1, MAX_COUNT),
   signal: signal(),
   onProgress: callback<NonNullable<LoadOptions['onProgress']>>(),

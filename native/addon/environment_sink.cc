@@ -11,12 +11,22 @@ void EnvironmentSink::Post(Events* events) {
       events->Clear();
       return;
     }
+    if (events->empty() && !wakes_again_) return;
     events_.Append(events);
+    wakes_again_ = false;
     if (awake_) return;
     awake_ = true;
     ++wakeups_;
   }
-  wake_();
+  try {
+    wake_();
+  } catch (...) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    awake_ = false;
+    wakes_again_ = true;
+    --wakeups_;
+    throw;
+  }
 }
 
 void EnvironmentSink::Take(Events* events) {
@@ -29,6 +39,11 @@ void EnvironmentSink::Close() {
   const std::lock_guard<std::mutex> lock(mutex_);
   closed_ = true;
   events_.Clear();
+}
+
+bool EnvironmentSink::is_closed() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return closed_;
 }
 
 uint64_t EnvironmentSink::wakeups() const {

@@ -17,12 +17,14 @@ class EnvironmentSink {
   // `wake` asks the event loop to call Take soon; it is called without a lock held, from any thread.
   explicit EnvironmentSink(std::function<void()> wake) : wake_(std::move(wake)) {}
 
-  // The pump's side: moves what `events` holds to the environment and wakes it if it is not awake already.
+  // The pump's side: moves what `events` holds, if anything, to the environment and wakes it if it is not awake already.
+  // Where memory runs out it throws, and the next call does what is left.
   void Post(Events* events);
   // The environment's side: everything that was posted. `events` should be empty; its memory is reused.
   void Take(Events* events);
   // The environment ends: what is posted from now on is dropped, and nothing wakes it.
   void Close();
+  bool is_closed() const;
   uint64_t wakeups() const;
 
  private:
@@ -30,6 +32,7 @@ class EnvironmentSink {
   mutable std::mutex mutex_;
   Events events_;
   bool awake_ = false;
+  bool wakes_again_ = false;  // it has events and was not woken
   bool closed_ = false;
   uint64_t wakeups_ = 0;
 };

@@ -65,11 +65,21 @@ struct Events {
   size_t run_count_at = 0;  // in `numbers`: where the last run has its count,
   size_t run_end = 0;       // and where it ends; 0: there is none
 
+  // Where the events end; what comes later can be taken back.
+  struct End {
+    size_t numbers, text, tokens, logprobs, logits, tensors, run_count_at, run_end;
+    double run_count;
+  };
+
   bool empty() const { return numbers.empty(); }
   void Clear();
+  // Moves all of the other's behind these, or, where memory runs out, none.
   void Append(Events* other);
+  End end() const;
+  void CutBack(const End& end);
   // To the run that is the last event, or to a new one.
   void AddToken(uint64_t id, size_t utf16_length);
+  // Words that are no UTF-8 are replaced: their length would put what follows them in the wrong place.
   void AddError(uint64_t id, const executor::Failure& failure);
 };
 

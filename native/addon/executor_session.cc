@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <utility>
 
+#include "native/executor/cpp/batch_check.h"
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/failure.h"
 #include "native/executor/cpp/request_checks.h"
+#include "native/executor/cpp/start_thread.h"
 
 namespace addon {
 using executor::EmptyError;
 using executor::ThrowOnFailure;
 
 namespace {
+
+// std::condition_variable::wait needs a newer libstdc++ than a prebuilt addon may ask for; wait_for does not.
+constexpr auto kLongTime = std::chrono::hours(1);
 
 uint64_t NextShareId() {
   static std::atomic<uint64_t> next{1};
@@ -25,31 +30,37 @@ uint64_t NextRequestId() {
   return next.fetch_add(1);
 }
 
-ExecutorSession::ExecutorSession(const ExecutorTable* table, Executor* executor, Isolation isolation,
+std::shared_ptr<ExecutorSession> ExecutorSession::Open(OwnedExecutor executor, Isolation isolation,
+                                                       std::shared_ptr<const text::Vocabulary> vocabulary,
+                                                       std::shared_ptr<void> context) {
+  auto session =
+      std::make_shared<ExecutorSession>(std::move(executor), isolation, std::move(vocabulary), std::move(context));
+  executor::StartThread([session] { session->Run(); }).detach();
+  // The pump holds the session until it is closed, so what is given out counts its users alone.
+  ExecutorSession* const held = session.get();
+  return std::shared_ptr<ExecutorSession>(
+      held, [session = std::move(session)](ExecutorSession*) { session->BeginClose(kCloseDeadline); });
+}
+
+ExecutorSession::ExecutorSession(OwnedExecutor executor, Isolation isolation,
                                  std::shared_ptr<const text::Vocabulary> vocabulary, std::shared_ptr<void> context)
     : share_id_(NextShareId()),
       context_(std::move(context)),
-      table_(table),
+      table_(executor.get_deleter().table),
       isolation_(isolation),
-      executor_(executor),
+      executor_(std::move(executor)),
       vocabulary_(std::move(vocabulary)) {
   const ExecutorInfo* info = nullptr;
   ExecutorError error = EmptyError();
-  const ExecutorCode code = table_->describe(executor_, &info, &error);
-  if (code != EXECUTOR_OK) {
-    table_->destroy(executor_);
-    ThrowOnFailure(code, error);
-  }
+  ThrowOnFailure(table_->describe(executor_.get(), &info, &error), error);
   info_ = executor::CopySized(info);
+  executor::CheckInfo(info_);
   for (auto [text, copy] : {std::make_pair(&info_.name, &name_), std::make_pair(&info_.version, &version_),
                             std::make_pair(&info_.device, &device_), std::make_pair(&info_.data_type, &data_type_)}) {
     *copy = *text;
     *text = copy->c_str();
   }
-  pump_ = std::thread(&ExecutorSession::Pump, this);
 }
-
-ExecutorSession::~ExecutorSession() { Close(std::chrono::seconds(5)); }
 
 void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
                              text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink) {
@@ -70,7 +81,7 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   }
   const ExecutorRequest* const requests[] = {&request};
   ExecutorError error = EmptyError();
-  const ExecutorCode code = table_->submit(executor_, requests, 1, &error);
+  const ExecutorCode code = table_->submit(executor_.get(), requests, 1, &error);
   if (code == EXECUTOR_OK) return;
   const std::lock_guard<std::mutex> lock(routes_mutex_);
   routes_.erase(request.id);
@@ -90,32 +101,24 @@ void ExecutorSession::Cancel(const std::vector<uint64_t>& ids) {
       known.push_back(id);
     }
   }
-  CancelInExecutor(known);
+  CancelInExecutor(known.data(), known.size());
 }
 
-void ExecutorSession::CancelAll(const EnvironmentSink* sink) {
-  const std::shared_lock<std::shared_mutex> intake(intake_);
-  if (closed_) return;
-  std::vector<uint64_t> ids;
-  {
-    const std::lock_guard<std::mutex> lock(routes_mutex_);
-    for (auto& [id, route] : routes_) {
-      if (route.sink.get() != sink) continue;
-      route.sink.reset();
-      ids.push_back(id);
-    }
-  }
-  CancelInExecutor(ids);
+void ExecutorSession::CancelAbandoned() {
+  const std::lock_guard<std::mutex> lock(close_mutex_);
+  if (executor_ == nullptr) return;
+  has_abandoned_ = true;
+  table_->interrupt(executor_.get());
 }
 
 // A failure is not reported: either the executor has failed, which its rows and the next wait tell, or the id has ended.
-void ExecutorSession::CancelInExecutor(const std::vector<uint64_t>& ids) {
+void ExecutorSession::CancelInExecutor(const uint64_t* ids, size_t count) {
   // The executor has its lock for one call, in which its steps and a submit wait.
   constexpr size_t kMostAtOnce = 1024;
-  for (size_t first = 0; first < ids.size(); first += kMostAtOnce) {
+  for (size_t first = 0; first < count; first += kMostAtOnce) {
     ExecutorError error = EmptyError();
-    const size_t count = std::min(ids.size() - first, kMostAtOnce);
-    table_->cancel(executor_, ids.data() + first, static_cast<uint32_t>(count), &error);
+    const size_t some = std::min(count - first, kMostAtOnce);
+    table_->cancel(executor_.get(), ids + first, static_cast<uint32_t>(some), &error);
   }
 }
 
@@ -124,34 +127,31 @@ void ExecutorSession::Stats(ExecutorStats* stats) {
   if (closed_) throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
   const std::lock_guard<std::mutex> lock(stats_mutex_);
   ExecutorError error = EmptyError();
-  ThrowOnFailure(table_->stats(executor_, stats, &error), error);
+  ThrowOnFailure(table_->stats(executor_.get(), stats, &error), error);
 }
 
-void ExecutorSession::Close(std::chrono::milliseconds deadline) {
-  const auto end = std::chrono::steady_clock::now() + deadline;
-  const std::lock_guard<std::mutex> closing(close_mutex_);
-  if (executor_ == nullptr) return;
+void ExecutorSession::BeginClose(std::chrono::milliseconds deadline, std::function<void()> closed) {
+  const auto now = Clock::now();
+  // The last part is for the shutdown, so that one which the requests used up is not cut short by it.
+  const auto shutdown = std::min(deadline / 4, std::chrono::milliseconds(500));
   {
-    const std::unique_lock<std::shared_mutex> intake(intake_);
-    closed_ = true;
+    const std::lock_guard<std::mutex> lock(close_mutex_);
+    if (!freed_) {
+      if (closed) when_closed_.push_back(std::move(closed));
+      closed = nullptr;
+      drain_by_ = std::min(closing_ ? drain_by_ : Clock::time_point::max(), now + deadline - shutdown);
+      close_by_ = std::min(closing_ ? close_by_ : Clock::time_point::max(), now + deadline);
+      closing_ = true;
+      if (executor_ != nullptr) table_->interrupt(executor_.get());
+      close_changed_.notify_all();
+    }
   }
-  {
-    std::unique_lock<std::mutex> lock(routes_mutex_);
-    std::vector<uint64_t> ids;
-    for (const auto& [id, route] : routes_) ids.push_back(id);
-    lock.unlock();
-    CancelInExecutor(ids);
-    lock.lock();
-    routes_empty_.wait_until(lock, end, [this] { return routes_.empty(); });
-  }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-  ExecutorError error = EmptyError();
-  table_->shutdown(executor_, static_cast<uint32_t>(std::max<int64_t>(left.count(), 0)), &error);
-  stop_pump_ = true;
-  table_->interrupt(executor_);
-  pump_.join();
-  table_->destroy(executor_);
-  executor_ = nullptr;
+  if (closed) closed();
+}
+
+void ExecutorSession::AwaitClosed() {
+  std::unique_lock<std::mutex> lock(close_mutex_);
+  while (!freed_) close_changed_.wait_for(lock, kLongTime);
 }
 
 }  // namespace addon

@@ -2,9 +2,7 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,7 +12,10 @@
 #include "native/addon/failure.h"
 #include "native/addon/shared_sessions.h"
 #include "native/addon/tokenizer_binding.h"
+#include "native/executor/cpp/start_thread.h"
+#include "native/executor/cpp/until_memory_suffices.h"
 #include "native/executors/open.h"
+#include "native/isolation/host_environment.h"
 #include "native/isolation/proxy_table.h"
 
 namespace addon {
@@ -24,6 +25,7 @@ namespace {
 struct LoadTask {
   LoadTask() = default;
   ~LoadTask() {
+    if (queue != nullptr) queue->Close();
     if (log_queue != nullptr) log_queue->Finish();  // the last lines say why a load failed
   }
   LoadTask(const LoadTask&) = delete;
@@ -31,6 +33,7 @@ struct LoadTask {
 
   std::string executor_path;  // of its shared library; empty: the CPU's
   std::string host_program;   // empty: the executor runs in this process
+  std::vector<std::string> host_environment;
   Owner config_owner;
   ExecutorConfig config{};
   std::shared_ptr<const text::Vocabulary> vocabulary;
@@ -40,22 +43,41 @@ struct LoadTask {
   double reported = 0;                        // by the loading thread
 };
 
+std::vector<std::string> ReadTexts(const Napi::Value& value) {
+  std::vector<std::string> texts;
+  if (value.IsUndefined()) return texts;
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); ++i) texts.push_back(array.Get(i).As<Napi::String>().Utf8Value());
+  return texts;
+}
+
+// What memory does not suffice for is left out: nothing thrown crosses the table's callbacks.
+template <typename Body>
+void Tell(Body body) {
+  ExecutorError ignored = executor::EmptyError();
+  (void)executor::Guarded(&ignored, body);
+}
+
 uint32_t Progress(void* context, double done) {
   auto* task = static_cast<LoadTask*>(context);
   if (done - task->reported >= 0.01 || done >= 1) {
     task->reported = done;
-    task->queue->Post(
-        [done](Napi::Env env, Napi::Function on_progress) { on_progress.Call({Napi::Number::New(env, done)}); });
+    Tell([&] {
+      task->queue->Post(
+          [done](Napi::Env env, Napi::Function on_progress) { on_progress.Call({Napi::Number::New(env, done)}); });
+    });
   }
   const bool environment_ended = !task->queue->IsOpen();
   return task->aborted || environment_ended ? 0 : 1;
 }
 
 void Log(void* context, ExecutorLogLevel level, const char* message) {
-  static_cast<LoadTask*>(context)->log_queue->Post(
-      [level, line = std::string(message)](Napi::Env env, Napi::Function on_log) {
-        on_log.Call({Napi::Number::New(env, level), Napi::String::New(env, line)});
-      });
+  Tell([&] {
+    static_cast<LoadTask*>(context)->log_queue->Post(
+        [level, line = std::string(message)](Napi::Env env, Napi::Function on_log) {
+          on_log.Call({Napi::Number::New(env, level), Napi::String::New(env, line)});
+        });
+  });
 }
 
 // What the promise gives: the constructor of NativeSession takes it.
@@ -70,20 +92,47 @@ Napi::Value LoadedSession(Napi::Env env, std::shared_ptr<ExecutorSession> sessio
 }
 
 std::shared_ptr<ExecutorSession> LoadSession(const std::shared_ptr<LoadTask>& task) {
-  const ExecutorTable* table = nullptr;
-  Executor* executor = nullptr;
+  OwnedExecutor executor;
   const Isolation isolation = task->host_program.empty() ? Isolation::kNone : Isolation::kProcess;
   if (isolation == Isolation::kNone) {
-    table = executors::OpenExecutor(task->executor_path);
+    const ExecutorTable* const table = executors::OpenExecutor(task->executor_path);
+    Executor* created = nullptr;
     ExecutorError error = executor::EmptyError();
-    executor::ThrowOnFailure(table->create(&task->config, &executor, &error), error);
+    executor::ThrowOnFailure(table->create(&task->config, &created, &error), error);
+    executor = OwnedExecutor(created, {table});
   } else {
-    table = isolation::ProxyTable();
-    executor = isolation::CreateProxy(task->config, task->host_program, task->executor_path);
+    executor = OwnedExecutor(isolation::CreateProxy(task->config, task->host_program, task->executor_path,
+                                                    std::move(task->host_environment)),
+                             {isolation::ProxyTable()});
   }
-  auto session = std::make_shared<ExecutorSession>(table, executor, isolation, task->vocabulary, task);
+  auto session = ExecutorSession::Open(std::move(executor), isolation, task->vocabulary, task);
   Share(session);
   return session;
+}
+
+// The loading thread. `session` is empty: what it gets goes with the job that settles the promise, run or not.
+void LoadAndSettle(const std::shared_ptr<LoadTask>& task, std::shared_ptr<std::shared_ptr<ExecutorSession>> session,
+                   const Napi::Promise::Deferred& deferred) {
+  ExecutorError error = executor::EmptyError();
+  const ExecutorCode code = executor::Guarded(&error, [&] { *session = LoadSession(task); });
+  const auto post_settle = [&] {
+    EventLoopQueue::Job settle = [task, session, deferred, code, error](Napi::Env env, Napi::Function) {
+      if (code == EXECUTOR_OK) {
+        deferred.Resolve(LoadedSession(env, std::move(*session)));
+      } else {
+        deferred.Reject(ToJavaScript(env, executor::FailureOf(code, error)).Value());
+      }
+      task->queue->Close();
+    };
+    if (task->log_queue == nullptr) {
+      task->queue->Post(std::move(settle));
+    } else {  // behind what was logged, and then behind the progress
+      task->log_queue->Post([task, settle = std::move(settle)](Napi::Env, Napi::Function) mutable {
+        task->queue->Post(std::move(settle));
+      });
+    }
+  };
+  executor::UntilMemorySuffices(post_settle, [] { return false; });
 }
 
 }  // namespace
@@ -97,6 +146,9 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     if (!library.IsUndefined()) task->executor_path = library.As<Napi::String>().Utf8Value();
     const Napi::Value host_program = options.Get("hostProgram");
     if (!host_program.IsUndefined()) task->host_program = host_program.As<Napi::String>().Utf8Value();
+    // Here, on the thread that may change the environment.
+    if (!task->host_program.empty())
+      task->host_environment = isolation::HostEnvironment(ReadTexts(options.Get("hostVariables")));
     const Napi::Value tokenizer = options.Get("tokenizer");
     if (!tokenizer.IsUndefined())
       task->vocabulary = TokenizerBinding::Unwrap(tokenizer.As<Napi::Object>())->tokenizer()->parts().vocabulary;
@@ -111,34 +163,14 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
       task->config.on_log = Log;
     }
     const auto deferred = Napi::Promise::Deferred::New(env);
-    std::thread([task, deferred] {
-      std::shared_ptr<ExecutorSession> session;
-      std::optional<executor::Failure> failed;
-      try {
-        session = LoadSession(task);
-      } catch (const executor::Failure& failure) {
-        failed = failure;
-      } catch (const std::exception& unexpected) {
-        failed.emplace(EXECUTOR_INTERNAL, unexpected.what());
-      }
-      // Moved, so that the closing thread holds the last reference.
-      EventLoopQueue::Job settle = [task, deferred, session = std::move(session), failed](Napi::Env loop_env,
-                                                                                          Napi::Function) mutable {
-        if (failed) {
-          deferred.Reject(ToJavaScript(loop_env, *failed).Value());
-        } else {
-          deferred.Resolve(LoadedSession(loop_env, std::move(session)));
-        }
-        task->queue->Close();
-      };
-      if (task->log_queue == nullptr) {
-        task->queue->Post(std::move(settle));
-      } else {  // behind what was logged, and then behind the progress
-        task->log_queue->Post([task, settle = std::move(settle)](Napi::Env, Napi::Function) mutable {
-          task->queue->Post(std::move(settle));
-        });
-      }
-    }).detach();
+    try {
+      auto session = std::make_shared<std::shared_ptr<ExecutorSession>>();
+      executor::StartThread([task, session = std::move(session), deferred] {
+        LoadAndSettle(task, session, deferred);
+      }).detach();
+    } catch (const executor::Failure& failure) {
+      deferred.Reject(ToJavaScript(env, failure).Value());
+    }
 
     auto pending = Napi::Object::New(env);
     pending["promise"] = deferred.Promise();

@@ -1,12 +1,14 @@
 // The session's pump thread: waits for the executor's batches, turns tokens into text, ends sequences at their
-// stop strings, and hands each environment its events with at most one wake-up.
+// stop strings, and hands each environment its events with at most one wake-up. In the end it closes the executor.
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "native/addon/executor_session.h"
+#include "native/executor/cpp/batch_check.h"
 #include "native/executor/cpp/failure.h"
 #include "native/executor/cpp/tensor_bytes.h"
+#include "native/executor/cpp/until_memory_suffices.h"
 
 namespace addon {
 
@@ -34,6 +36,8 @@ namespace {
 
 // Long, because a wait ends as soon as there are rows, and interrupt ends it when the session closes.
 constexpr uint32_t kWaitMs = 60'000;
+constexpr char kInvalidRow[] =
+    "The executor answered for an output that the request does not have. Load the engine again, and report this.";
 
 void AddMatrix(const ExecutorTensor& tensor, uint32_t rows, Events* events) {
   const auto columns = static_cast<uint32_t>(tensor.shape[1]);
@@ -152,23 +156,96 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* even
 
 }  // namespace
 
-void ExecutorSession::Pump() {
+template <typename Body>
+void ExecutorSession::UntilMemorySuffices(Body body) {
+  executor::UntilMemorySuffices(body, [this] { return closing_.load(); });
+}
+
+void ExecutorSession::Run() {
   EventsBySink outgoing;
-  while (!stop_pump_) {
-    const ExecutorBatch* batch = nullptr;
-    ExecutorError error = executor::EmptyError();
-    ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
-    if (code == EXECUTOR_OK) {
-      code = executor::Guarded(&error, [&] {
-        if (batch->row_count > 0) PostBatch(*batch, &outgoing);
+  Pump(&outgoing);
+  {
+    std::unique_lock<std::mutex> lock(close_mutex_);
+    while (!closing_) close_changed_.wait_for(lock, std::chrono::hours(1));
+  }
+  {
+    const std::unique_lock<std::shared_mutex> intake(intake_);
+    closed_ = true;
+  }
+  Drain(&outgoing);
+  ExecutorError error = executor::EmptyError();
+  table_->shutdown(executor_.get(), static_cast<uint32_t>(LeftOf(close_by_).count()), &error);
+  Free();
+}
+
+void ExecutorSession::Pump(EventsBySink* outgoing) {
+  while (!closing_) {
+    if (has_abandoned_.exchange(false)) {
+      CancelRoutes([](Route* route) {
+        if (route->sink == nullptr || !route->sink->is_closed()) return false;
+        route->sink.reset();
+        return true;
       });
     }
-    if (code != EXECUTOR_OK) return FailAll(executor::FailureOf(code, error));
+    const ExecutorBatch* batch = nullptr;
+    ExecutorError error = executor::EmptyError();
+    ExecutorCode code = table_->wait(executor_.get(), kWaitMs, &batch, &error);
+    if (code == EXECUTOR_OK) {
+      code = executor::Guarded(&error, [&] {
+        if (batch->row_count > 0) PostBatch(*batch, outgoing);
+      });
+    }
+    if (code != EXECUTOR_OK) return UntilMemorySuffices([&] { FailAll(code, error, outgoing); });
   }
 }
 
+// Cancels what runs, and reads until all of it has ended.
+void ExecutorSession::Drain(EventsBySink* outgoing) {
+  CancelRoutes([](Route*) { return true; });
+  ExecutorError error = executor::EmptyError();
+  ExecutorCode code = EXECUTOR_OK;
+  while (code == EXECUTOR_OK && HasRoutes() && LeftOf(drain_by_).count() > 0) {
+    const ExecutorBatch* batch = nullptr;
+    code = table_->wait(executor_.get(), static_cast<uint32_t>(LeftOf(drain_by_).count()), &batch, &error);
+    if (code == EXECUTOR_OK) code = executor::Guarded(&error, [&] { PostBatch(*batch, outgoing); });
+  }
+}
+
+void ExecutorSession::Free() {
+  OwnedExecutor executor;
+  {
+    const std::lock_guard<std::mutex> lock(close_mutex_);
+    executor = std::move(executor_);  // no interrupt comes from now on
+  }
+  executor.reset();
+  std::vector<std::function<void()>> when_closed;
+  {
+    const std::lock_guard<std::mutex> lock(close_mutex_);
+    freed_ = true;
+    when_closed.swap(when_closed_);
+    close_changed_.notify_all();
+  }
+  for (const auto& closed : when_closed) executor::UntilMemorySuffices(closed, [] { return false; });
+}
+
+std::chrono::milliseconds ExecutorSession::LeftOf(const Clock::time_point& time) {
+  const std::lock_guard<std::mutex> lock(close_mutex_);
+  return std::max(std::chrono::ceil<std::chrono::milliseconds>(time - Clock::now()), std::chrono::milliseconds(0));
+}
+
+bool ExecutorSession::HasRoutes() {
+  const std::lock_guard<std::mutex> lock(routes_mutex_);
+  return !routes_.empty();
+}
+
 void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoing) {
-  std::vector<uint64_t> stopped;
+  if (isolation_ == Isolation::kNone) executor::CheckBatch(batch, info_.vocab_size);  // the proxy has done so
+  UntilMemorySuffices([&] {
+    found_.reserve(batch.row_count);
+    to_cancel_.reserve(batch.row_count);
+  });
+  if (found_.capacity() < batch.row_count || to_cancel_.capacity() < batch.row_count) return;  // it is being closed
+  to_cancel_.clear();
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
     // The routes have left the CPU's caches since the last step. Looking all of them up first overlaps the cache misses.
@@ -182,59 +259,99 @@ void ExecutorSession::PostBatch(const ExecutorBatch& batch, EventsBySink* outgoi
     for (uint32_t row = 0; row < batch.row_count; ++row) {
       const uint64_t id = batch.request_ids[row];
       const auto found = erased ? routes_.find(id) : found_[row];
-      if (found == routes_.end() || batch.sequences[row] >= found->second.sequences.size()) {
+      if (found == routes_.end()) {
         ++unknown_rows_;
         continue;
       }
       Route& route = found->second;
-      const uint32_t sequence = batch.sequences[row];
       const bool request_final = (batch.flags[row] & ROW_REQUEST_FINAL) != 0;
-      const bool failed = batch.finish[row] == FINISH_ERROR;  // the request, whichever sequence the row names
-      if (route.sink != nullptr && failed) {
-        const ExecutorError& error = *batch.details[row]->error;
-        outgoing->To(route.sink).AddError(id, executor::FailureOf(error.code, error));
-        route.sink.reset();
-      } else if (route.sink == nullptr || route.sequences[sequence].ended) {
+      if (route.sink != nullptr && route.failure == RouteFailure::kNone)
+        PostRow(batch, row, &route, outgoing);
+      else
         discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
+      if (!request_final) continue;
+      if (route.failure != RouteFailure::kNone) {
+        route.ended = true;
       } else {
-        Events& events = outgoing->To(route.sink);
-        const bool stop_string = AddRow(batch, row, &route, &events);
-        if (stop_string || batch.finish[row] != FINISH_NONE) {
-          route.sequences[sequence].ended = true;
-          --route.running;
-        }
-      }
-      // By a stop string a request ends for its reader before the executor knows.
-      if (route.sink != nullptr && (route.running == 0 || request_final)) {
-        Events& events = outgoing->To(route.sink);
-        events.numbers.insert(events.numbers.end(), {kEnd, static_cast<double>(id)});
-        route.sink.reset();
-        if (!request_final) stopped.push_back(id);
-      }
-      if (request_final) {
         routes_.erase(found);
         erased = true;  // perhaps what was found for a later row
       }
     }
-    if (routes_.empty()) routes_empty_.notify_all();
   }
-  outgoing->Post();
-  CancelInExecutor(stopped);
+  if (has_failures_) UntilMemorySuffices([&] { PostFailures(outgoing); });
+  UntilMemorySuffices([&] { outgoing->Post(); });
+  CancelInExecutor(to_cancel_.data(), to_cancel_.size());
+}
+
+// A row of a request that has a reader. Where it cannot be posted, nothing of it is, and the request fails.
+void ExecutorSession::PostRow(const ExecutorBatch& batch, uint32_t row, Route* route, EventsBySink* outgoing) {
+  const uint64_t id = batch.request_ids[row];
+  const uint32_t sequence = batch.sequences[row];
+  const bool request_final = (batch.flags[row] & ROW_REQUEST_FINAL) != 0;
+  const auto fail = [&](RouteFailure failure) {
+    route->failure = failure;
+    has_failures_ = true;
+    if (!request_final) to_cancel_.push_back(id);
+  };
+  Events* events = nullptr;
+  Events::End before{};
+  try {
+    events = &outgoing->To(route->sink);
+    before = events->end();
+    if (batch.finish[row] == FINISH_ERROR) {  // of the request, whichever sequence the row names
+      const ExecutorError& error = *batch.details[row]->error;
+      events->AddError(id, executor::FailureOf(error.code, error));
+      return route->sink.reset();
+    }
+    if (sequence >= route->sequences.size()) return fail(RouteFailure::kInvalidRow);
+    if (route->sequences[sequence].ended) {
+      discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
+    } else if (AddRow(batch, row, route, events) || batch.finish[row] != FINISH_NONE) {
+      route->sequences[sequence].ended = true;
+      --route->running;
+    }
+    if (route->running > 0 && !request_final) return;
+    events->numbers.insert(events->numbers.end(), {kEnd, static_cast<double>(id)});
+    route->sink.reset();
+    // By a stop string a request ends for its reader before the executor knows.
+    if (!request_final) to_cancel_.push_back(id);
+  } catch (const std::exception&) {  // std::bad_alloc, or std::length_error: more than any memory holds
+    if (events != nullptr) events->CutBack(before);
+    fail(RouteFailure::kOutOfMemory);
+  }
+}
+
+// Tells the readers of requests that failed here.
+void ExecutorSession::PostFailures(EventsBySink* outgoing) {
+  const std::lock_guard<std::mutex> lock(routes_mutex_);
+  for (auto next = routes_.begin(); next != routes_.end();) {
+    auto& [id, route] = *next;
+    if (route.failure != RouteFailure::kNone) {
+      outgoing->To(route.sink)
+          .AddError(id, route.failure == RouteFailure::kOutOfMemory
+                            ? executor::OutOfOutputMemory(id)
+                            : executor::Failure(EXECUTOR_FAILED, kInvalidRow, id));
+      route.sink.reset();
+      route.failure = RouteFailure::kNone;
+    }
+    next = std::exchange(route.ended, false) ? routes_.erase(next) : std::next(next);
+  }
+  has_failures_ = false;
 }
 
 // The executor has failed: every request ends with its error, and so does every later Submit.
-void ExecutorSession::FailAll(const executor::Failure& failure) {
-  EventsBySink outgoing;
+void ExecutorSession::FailAll(ExecutorCode code, const ExecutorError& error, EventsBySink* outgoing) {
+  const executor::Failure failure = executor::FailureOf(code, error);
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);
-    failure_ = failure.what();
-    for (const auto& [id, route] : routes_) {
-      if (route.sink != nullptr) outgoing.To(route.sink).AddError(id, failure);
+    if (!failure_) failure_ = failure.what();
+    for (auto& [id, route] : routes_) {
+      if (route.sink != nullptr) outgoing->To(route.sink).AddError(id, failure);
+      route.sink.reset();
     }
     routes_.clear();
-    routes_empty_.notify_all();
   }
-  outgoing.Post();
+  outgoing->Post();
 }
 
 }  // namespace addon

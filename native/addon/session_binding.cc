@@ -1,7 +1,6 @@
 #include "native/addon/session_binding.h"
 
 #include <chrono>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -11,16 +10,6 @@
 
 namespace addon {
 namespace {
-
-// For a session that was not closed explicitly.
-constexpr auto kCloseDeadline = std::chrono::seconds(5);
-
-// Many requests may be left, so where the event loop goes on this runs on another thread.
-void CancelAndRelease(std::shared_ptr<ExecutorSession> session, const EnvironmentSink* sink,
-                      std::chrono::milliseconds deadline) {
-  session->CancelAll(sink);
-  Release(std::move(session), deadline);
-}
 
 std::chrono::milliseconds Milliseconds(const Napi::Value& value) {
   return std::chrono::milliseconds(value.As<Napi::Number>().Int64Value());
@@ -40,7 +29,8 @@ Napi::Function SessionBinding::Define(Napi::Env env) {
                          InstanceMethod<&SessionBinding::Info>("info"),
                          InstanceMethod<&SessionBinding::Stats>("stats"),
                          InstanceMethod<&SessionBinding::Close>("close"),
-                         InstanceMethod<&SessionBinding::CloseNow>("closeNow"),
+                         InstanceMethod<&SessionBinding::BeginClose>("beginClose"),
+                         InstanceMethod<&SessionBinding::AwaitClosed>("awaitClosed"),
                      });
 }
 
@@ -63,24 +53,21 @@ SessionBinding::~SessionBinding() {
   std::shared_ptr<ExecutorSession> session = Leave();
   napi_remove_env_cleanup_hook(Env(), EnvironmentEnds, this);
   // Garbage collection must not wait for an executor.
-  if (session != nullptr) {
-    std::thread([last = std::move(session), sink = sink_]() mutable {
-      CancelAndRelease(std::move(last), sink.get(), kCloseDeadline);
-    }).detach();
-  }
+  if (session != nullptr) Release(std::move(session), ExecutorSession::kCloseDeadline);
 }
 
 // A worker that ends, or a natural exit: the last environment to leave closes the session, here and now.
 void SessionBinding::EnvironmentEnds(void* binding) {
-  auto* const self = static_cast<SessionBinding*>(binding);
-  std::shared_ptr<ExecutorSession> session = self->Leave();
-  if (session != nullptr) CancelAndRelease(std::move(session), self->sink_.get(), kCloseDeadline);
+  std::shared_ptr<ExecutorSession> session = static_cast<SessionBinding*>(binding)->Leave();
+  if (session != nullptr) session = Release(std::move(session), ExecutorSession::kCloseDeadline);
+  if (session != nullptr) session->AwaitClosed();
 }
 
 std::shared_ptr<ExecutorSession> SessionBinding::Leave() {
   if (session_ == nullptr) return nullptr;
   queue_->Close();
   sink_->Close();
+  session_->CancelAbandoned();
   return std::exchange(session_, nullptr);
 }
 
@@ -176,36 +163,42 @@ Napi::Value SessionBinding::Stats(const Napi::CallbackInfo& info) {
 }
 
 // close(deadlineMs): a promise of the end. This environment gets no more events; if it was the last to use the session,
-// the session is closed on a thread of its own.
+// the session closes.
 Napi::Value SessionBinding::Close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto deferred = Napi::Promise::Deferred::New(env);
-  std::shared_ptr<ExecutorSession> session = Leave();
-  if (session == nullptr) {
+  if (session_ == nullptr) {
     deferred.Resolve(env.Undefined());
     return deferred.Promise();
   }
   const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
   std::shared_ptr<EventLoopQueue> queue = EventLoopQueue::Open(env, nothing, "node-tensorrt-llm close");
-  std::thread([session = std::move(session), sink = sink_, queue, deferred,
-               deadline = Milliseconds(info[0])]() mutable {
-    CancelAndRelease(std::move(session), sink.get(), deadline);
+  Release(Leave(), Milliseconds(info[0]), [queue, deferred] {
     queue->Post([queue, deferred](Napi::Env loop_env, Napi::Function) {
       deferred.Resolve(loop_env.Undefined());
       queue->Close();
     });
-  }).detach();
+  });
   return deferred.Promise();
 }
 
-// closeNow(deadlineMs, ending): blocks. At the end of a 'thread' the last environment to leave closes the session; at the end
-// of the 'process' this one closes it for all.
-void SessionBinding::CloseNow(const Napi::CallbackInfo& info) {
+// beginClose(deadlineMs, ending): does not wait, so that several sessions close at the same time. At the end of a 'thread' the
+// last environment to leave closes the session; at the end of the 'process' this one closes it for all.
+void SessionBinding::BeginClose(const Napi::CallbackInfo& info) {
   std::shared_ptr<ExecutorSession> session = Leave();
   if (session == nullptr) return;
   const auto deadline = Milliseconds(info[0]);
-  if (info[1].As<Napi::String>().Utf8Value() == "process") session->Close(deadline);
-  CancelAndRelease(std::move(session), sink_.get(), deadline);
+  if (info[1].As<Napi::String>().Utf8Value() == "process") {
+    session->BeginClose(deadline);
+    closing_ = std::move(session);
+  } else {
+    closing_ = Release(std::move(session), deadline);
+  }
+}
+
+// awaitClosed(): blocks until what beginClose began has ended.
+void SessionBinding::AwaitClosed(const Napi::CallbackInfo& /*info*/) {
+  if (closing_ != nullptr) std::exchange(closing_, nullptr)->AwaitClosed();
 }
 
 }  // namespace addon

@@ -31,7 +31,8 @@ class SessionBinding : public Napi::ObjectWrap<SessionBinding> {
   Napi::Value Info(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
-  void CloseNow(const Napi::CallbackInfo& info);
+  void BeginClose(const Napi::CallbackInfo& info);
+  void AwaitClosed(const Napi::CallbackInfo& info);
 
   static void EnvironmentEnds(void* binding);
   ExecutorSession& session();
@@ -39,6 +40,7 @@ class SessionBinding : public Napi::ObjectWrap<SessionBinding> {
   std::shared_ptr<ExecutorSession> Leave();
 
   std::shared_ptr<ExecutorSession> session_;  // null once closed
+  std::shared_ptr<ExecutorSession> closing_;  // what BeginClose began to close
   std::shared_ptr<EnvironmentSink> sink_;
   std::shared_ptr<EventLoopQueue> queue_;
   Events events_;

@@ -2,6 +2,7 @@
 
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "native/executor/cpp/failure.h"
 
@@ -41,14 +42,23 @@ std::shared_ptr<ExecutorSession> FindShared(uint64_t share_id) {
   return session;
 }
 
-void Release(std::shared_ptr<ExecutorSession> session, std::chrono::milliseconds deadline) {
+std::shared_ptr<ExecutorSession> Release(std::shared_ptr<ExecutorSession> session, std::chrono::milliseconds deadline,
+                                         std::function<void()> closed) {
   {
     Registry& registry = TheRegistry();
     const std::lock_guard<std::mutex> lock(registry.mutex);
-    if (session.use_count() > 1) return session.reset();
-    registry.sessions.erase(session->share_id());
+    if (session.use_count() > 1) {
+      session.reset();
+    } else {
+      registry.sessions.erase(session->share_id());
+    }
   }
-  session->Close(deadline);
+  if (session != nullptr) {
+    session->BeginClose(deadline, std::move(closed));
+  } else if (closed) {
+    closed();
+  }
+  return session;
 }
 
 }  // namespace addon

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "native/addon/executor_session.h"
@@ -16,8 +17,10 @@ void Share(const std::shared_ptr<ExecutorSession>& session);
 // One more reference to a session. Throws executor::Failure with EXECUTOR_CLOSED where it is gone.
 std::shared_ptr<ExecutorSession> FindShared(uint64_t share_id);
 
-// Drops a reference. The last one closes the session, which blocks for about the deadline.
-void Release(std::shared_ptr<ExecutorSession> session, std::chrono::milliseconds deadline);
+// Drops a reference. With the last one the session begins to close, and is given back for who waits; else null. `closed`, if
+// any, is called when it has closed, or at once where others use it.
+std::shared_ptr<ExecutorSession> Release(std::shared_ptr<ExecutorSession> session, std::chrono::milliseconds deadline,
+                                         std::function<void()> closed = nullptr);
 
 }  // namespace addon
 

@@ -26,12 +26,7 @@ inline executor::Failure NoFiniteLogit(uint64_t request_id, size_t position, con
                            request_id);
 }
 
-inline executor::Failure OutOfOutputMemory(uint64_t request_id) {
-  return executor::Failure(EXECUTOR_OUT_OF_MEMORY,
-                           "No memory is left for the outputs of request " + std::to_string(request_id) +
-                               ". Ask for fewer logits or logprobs.",
-                           request_id);
-}
+using executor::OutOfOutputMemory;
 
 }  // namespace embedded
 

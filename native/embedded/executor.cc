@@ -7,6 +7,7 @@
 
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
+#include "native/executor/cpp/start_thread.h"
 
 namespace embedded {
 namespace {
@@ -62,7 +63,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size},
                      BlockPool(runner.kv_blocks, runner.tokens_per_block));
   DescribeEngine(config, device);
-  step_thread_ = std::thread([this] { StepThreadMain(); });
+  step_thread_ = executor::StartThread([this] { StepThreadMain(); });
 }
 
 void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device& device) {

@@ -21,7 +21,7 @@ template <typename Wire>
 void Fields(Wire& wire, ExecutorSchedulerConfig& scheduler) {
   wire.Values(scheduler.set, scheduler.capacity_policy, scheduler.chunking_policy, scheduler.batch_size_tuning,
               scheduler.max_num_tokens_tuning, scheduler.moving_average_window, scheduler.batch_size_table_count);
-  wire.Array(scheduler.batch_size_table, uint64_t{scheduler.batch_size_table_count} * 2);
+  Needed(wire, scheduler.batch_size_table, uint64_t{scheduler.batch_size_table_count} * 2);
 }
 
 template <typename Wire>
@@ -30,15 +30,15 @@ void Fields(Wire& wire, ExecutorKvCacheConfig& cache) {
               cache.free_memory_fraction, cache.cross_fraction, cache.host_bytes, cache.max_bytes,
               cache.offload_min_priority, cache.event_buffer_size, cache.partial_reuse, cache.copy_on_partial_reuse,
               cache.uvm, cache.events_gather_period_ms, cache.max_attention_window_count);
-  wire.Array(cache.max_attention_windows, cache.max_attention_window_count);
+  Needed(wire, cache.max_attention_windows, cache.max_attention_window_count);
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorParallelConfig& parallel) {
   wire.Values(parallel.set, parallel.mode, parallel.nodes, parallel.spawn_processes, parallel.device_id_count,
               parallel.participant_id_count);
-  wire.Array(parallel.device_ids, parallel.device_id_count);
-  wire.Array(parallel.participant_ids, parallel.participant_id_count);
+  Needed(wire, parallel.device_ids, parallel.device_id_count);
+  Needed(wire, parallel.participant_ids, parallel.participant_id_count);
   wire.Text(parallel.worker_path);
 }
 
@@ -64,7 +64,7 @@ void Fields(Wire& wire, ExecutorGuidedDecodingConfig& guided) {
   wire.Values(guided.backend, guided.vocabulary_count, guided.stop_token_count);
   wire.Texts(guided.vocabulary, guided.vocabulary_count);
   wire.Text(guided.tokenizer_json);
-  wire.Array(guided.stop_tokens, guided.stop_token_count);
+  Needed(wire, guided.stop_tokens, guided.stop_token_count);
 }
 
 template <typename Wire>
@@ -87,8 +87,8 @@ void Fields(Wire& wire, ExecutorConfig& config) {
               config.gather_generation_logits, config.fail_fast_on_attention_window, config.iteration_stats,
               config.request_stats, config.tensor_parallel_size, config.additional_output_count, config.load_format);
   wire.Text(config.engine_dir);
-  wire.Texts(config.additional_outputs, config.additional_output_count);
-  wire.Array(config.additional_output_context, config.additional_output_count);
+  NeededTexts(wire, config.additional_outputs, config.additional_output_count);
+  Needed(wire, config.additional_output_context, config.additional_output_count);
   wire.Group(config.scheduler);
   wire.Group(config.kv_cache);
   wire.Group(config.parallel);
@@ -103,6 +103,7 @@ template <typename Wire>
 void Fields(Wire& wire, HostConfig& host) {
   wire.Text(host.executor_path);
   wire.Group(host.config);
+  Need(host.executor_path != nullptr && host.config != nullptr);
 }
 
 template <typename Wire>
@@ -114,6 +115,7 @@ template <typename Wire>
 void Fields(Wire& wire, LogLine& line) {
   wire.Values(line.level);
   wire.Text(line.text);
+  Need(line.text != nullptr);
 }
 
 template <typename Wire>

@@ -12,8 +12,12 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_set>
 
+#include "native/executor/cpp/batch_check.h"
+#include "native/executor/cpp/start_thread.h"
 #include "native/executors/open.h"
+#include "native/isolation/batch_slice.h"
 #include "native/isolation/config_fields.h"
 #include "native/isolation/ended_rows.h"
 #include "native/isolation/host_process.h"
@@ -30,16 +34,27 @@ class Host {
  public:
   // Returns when the addon has closed its end of the socket.
   void Run() {
-    Load();
-    std::thread waiter(&Host::SendBatches, this);
-    while (AnswerMessage()) continue;
+    const ExecutorInfo* const info = Load();
+    executor::CheckInfo(*info);
+    vocab_size_ = info->vocab_size;
+    const Bytes loaded = Encode(MessageType::kLoaded, *info);
+    std::thread waiter = executor::StartThread([this] { SendBatches(); });
+    SendOrEnd(loaded);
+    ExecutorError error = executor::EmptyError();
+    const ExecutorCode code = executor::Guarded(&error, [&] {
+      while (AnswerMessage()) continue;
+    });
+    if (code != EXECUTOR_OK) {
+      SendFailure(error);
+      _exit(1);
+    }
     stop_ = true;
     table_->interrupt(executor_);
     waiter.join();
     table_->destroy(executor_);
   }
 
-  void SendFailure(const ExecutorError& error) { SendOrEnd(Encode(MessageType::kFailed, error)); }
+  void SendFailure(const ExecutorError& error) noexcept { SendOrEnd(Encode(MessageType::kFailed, error)); }
 
  private:
   // Under a mutex, because the executor's threads log too.
@@ -48,12 +63,13 @@ class Host {
     if (!Send(kHostSocket, message)) _exit(0);
   }
 
+  // A type of 0: there is none.
   Message Next() {
     if (receiver_.Receive(kHostSocket, 0) == MessageReceiver::State::kMessage) return receiver_.Take();
     return {};
   }
 
-  void Load() {
+  const ExecutorInfo* Load() {
     Message message = Next();
     if (message.type != MessageType::kCreate) _exit(0);
     const auto given = Decode<HostConfig>(std::move(message.payload));
@@ -68,7 +84,7 @@ class Host {
     executor::ThrowOnFailure(table_->create(&config, &executor_, &error), error);
     const ExecutorInfo* info = nullptr;
     executor::ThrowOnFailure(table_->describe(executor_, &info, &error), error);
-    SendOrEnd(Encode(MessageType::kLoaded, *info));
+    return info;
   }
 
   // The addon aborts a load by closing its end of the socket.
@@ -88,13 +104,45 @@ class Host {
       ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
       if (code == EXECUTOR_OK) {
         code = executor::Guarded(&error, [&] {
-          if (batch->row_count > 0) SendOrEnd(Encode(MessageType::kBatch, *batch));
+          executor::CheckBatch(*batch, vocab_size_);
+          SendBatch(*batch);
         });
       }
       if (code != EXECUTOR_OK) {
         SendFailure(error);
         _exit(1);
       }
+    }
+  }
+
+  // In parts: a row with much data is one, so that where memory runs out only its request ends.
+  void SendBatch(const ExecutorBatch& batch) {
+    uint32_t first = 0;  // of those to send
+    const auto send_until = [&](uint32_t end) {
+      if (first < end) SendOrEnd(Encode(MessageType::kBatch, BatchSlice(batch, first, end).batch()));
+      first = end;
+    };
+    for (uint32_t row = 0; row < batch.row_count; ++row) {
+      const auto lost = lost_.find(batch.request_ids[row]);
+      if (lost == lost_.end() && !IsLargeRow(batch, row)) continue;
+      send_until(row);
+      first = row + 1;
+      if (lost == lost_.end()) SendLargeRow(batch, row);
+      if (batch.flags[row] & ROW_REQUEST_FINAL) lost_.erase(batch.request_ids[row]);
+    }
+    send_until(batch.row_count);
+  }
+  void SendLargeRow(const ExecutorBatch& batch, uint32_t row) {
+    const uint64_t id = batch.request_ids[row];
+    try {
+      SendOrEnd(Encode(MessageType::kBatch, BatchSlice(batch, row, row + 1).batch(), id));
+    } catch (const executor::Failure&) {
+      throw;
+    } catch (const std::exception&) {  // std::bad_alloc, or std::length_error: more than any memory holds
+      SendOrEnd(Encode(MessageType::kBatch, *FailedRows({id}, executor::OutOfOutputMemory(id))));
+      lost_.insert(id);
+      ExecutorError error = executor::EmptyError();
+      table_->cancel(executor_, &id, 1, &error);
     }
   }
 
@@ -138,8 +186,10 @@ class Host {
 
   const ExecutorTable* table_ = nullptr;
   Executor* executor_ = nullptr;
+  uint32_t vocab_size_ = 0;
   double reported_ = 0;
-  MessageReceiver receiver_;
+  MessageReceiver receiver_{MessageReceiver::From::kAddon};
+  std::unordered_set<uint64_t> lost_;  // requests that ended for want of memory here; of the thread that waits
   std::mutex sending_;
   std::atomic<bool> stop_{false};
 };

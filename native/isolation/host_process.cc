@@ -17,7 +17,37 @@
 namespace isolation {
 namespace {
 
-// Both are plain data in glibc, and their functions fail only when memory has run out.
+// Throws what keeps the program from starting, with what helps.
+[[noreturn]] void ThrowNotStarted(const std::string& program, int error) {
+  ExecutorCode code = EXECUTOR_UNAVAILABLE;
+  std::string fix = "Reinstall the package, or load without isolation.";
+  switch (error) {
+    case EMFILE:
+    case ENFILE:
+      fix = "Close files, or raise the limit of open files: ulimit -n, fs.file-max.";
+      break;
+    case EAGAIN:
+      fix = "Raise the limit of processes: ulimit -u, a container's --pids-limit, a service's TasksMax.";
+      break;
+    case ENOMEM:
+      code = EXECUTOR_OUT_OF_MEMORY;
+      fix = "Free memory, or raise its limit: a container's --memory, ulimit -v.";
+      break;
+    case EACCES:
+    case EPERM:
+      fix = "Let this user execute it, on a file system without noexec, or load without isolation.";
+      break;
+    case E2BIG:
+      fix = "Pass fewer variables by isolationEnv, or shorter ones.";
+      break;
+    default:
+      break;
+  }
+  throw executor::Failure(code, program + ", which runs the executor for isolation: 'process', could not be started: " +
+                                    std::strerror(error) + ". " + fix);
+}
+
+// Of posix_spawn. glibc's functions fail only where memory has run out.
 class FileActions {
  public:
   FileActions() { posix_spawn_file_actions_init(&actions_); }
@@ -41,10 +71,11 @@ class Attributes {
   posix_spawnattr_t attributes_;
 };
 
-executor::Failure NotStarted(const std::string& program, int error) {
-  return executor::Failure(EXECUTOR_UNAVAILABLE, program + " could not be started: " + std::strerror(error) +
-                                                     ". It runs the executor for isolation: 'process'. Reinstall the "
-                                                     "package, or load without isolation.");
+// This process's end first.
+std::pair<int, int> SocketPair(const std::string& program) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) ThrowNotStarted(program, errno);
+  return {ends[0], ends[1]};
 }
 
 std::string Describe(int status) {
@@ -57,24 +88,31 @@ std::string Describe(int status) {
   return text;
 }
 
-constexpr auto kEndTimeout = std::chrono::seconds(2);
+// A process that is killed while a driver holds it ends later, or never.
+constexpr auto kKillTime = std::chrono::seconds(1);
 
 }  // namespace
 
-HostProcess::HostProcess(const std::string& program) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw NotStarted(program, errno);
-  socket_ = ends[0];
+HostProcess::HostProcess(const std::string& program, const std::vector<std::string>& environment)
+    : HostProcess(program, environment, SocketPair(program)) {}
 
+HostProcess::HostProcess(const std::string& program, const std::vector<std::string>& environment,
+                         std::pair<int, int> sockets)
+    : socket_(sockets.first) {
+  const Descriptor hosts_end(sockets.second);
   FileActions actions;
-  posix_spawn_file_actions_adddup2(actions.get(), ends[1], kHostSocket);  // without close-on-exec
-  posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  int error = 0;
+  const auto add = [&error](int result) {
+    if (error == 0) error = result;
+  };
+  add(posix_spawn_file_actions_adddup2(actions.get(), hosts_end.get(), kHostSocket));  // without close-on-exec
+  add(posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0));
   // Standard output is the user's program's, so what an executor prints goes to standard error. Node marks both descriptors
   // close-on-exec; their copies are not.
   for (const int output : {STDOUT_FILENO, STDERR_FILENO}) {
-    posix_spawn_file_actions_adddup2(actions.get(), STDERR_FILENO, output);
+    add(posix_spawn_file_actions_adddup2(actions.get(), STDERR_FILENO, output));
   }
-  posix_spawn_file_actions_addclosefrom_np(actions.get(), kHostSocket + 1);
+  add(posix_spawn_file_actions_addclosefrom_np(actions.get(), kHostSocket + 1));
   Attributes attributes;
   sigset_t none;
   sigset_t all;
@@ -86,30 +124,30 @@ HostProcess::HostProcess(const std::string& program) {
 
   std::string name = program;
   char* arguments[] = {name.data(), nullptr};
-  const int error = posix_spawn(&pid_, program.c_str(), actions.get(), attributes.get(), arguments, environ);
-  close(ends[1]);
-  if (error != 0) {
-    close(socket_);
-    throw NotStarted(program, error);
-  }
+  std::vector<char*> variables;
+  for (const std::string& variable : environment) variables.push_back(const_cast<char*>(variable.c_str()));
+  variables.push_back(nullptr);
+  if (error == 0)
+    error = posix_spawn(&pid_, program.c_str(), actions.get(), attributes.get(), arguments, variables.data());
+  if (error != 0) ThrowNotStarted(program, error);
 }
 
 HostProcess::~HostProcess() {
-  if (pid_ != -1) {
-    Kill();
-    WaitForEnd();
+  if (pid_ == -1) return;
+  Kill();
+  try {
+    WaitForEnd(std::chrono::steady_clock::now());
+  } catch (const std::exception&) {  // no memory for how it ended
   }
-  close(socket_);
 }
 
-void HostProcess::EndInput() const { shutdown(socket_, SHUT_WR); }
+void HostProcess::EndInput() const { shutdown(socket_.get(), SHUT_WR); }
 
 void HostProcess::Kill() const {
   if (pid_ > 0) kill(pid_, SIGKILL);  // -1 would be every process
 }
 
-std::string HostProcess::WaitForEnd() {
-  const auto kill_at = std::chrono::steady_clock::now() + kEndTimeout;
+std::string HostProcess::WaitForEnd(std::chrono::steady_clock::time_point kill_at) {
   int status = 0;
   for (;;) {
     const pid_t ended = waitpid(pid_, &status, WNOHANG);
@@ -118,7 +156,12 @@ std::string HostProcess::WaitForEnd() {
       // A process that ignores SIGCHLD cannot learn how its children ended.
       return ended == -1 ? "ended" : Describe(status);
     }
-    if (std::chrono::steady_clock::now() >= kill_at) Kill();
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= kill_at) Kill();
+    if (now >= kill_at + kKillTime) {
+      pid_ = -1;
+      return "was killed and does not end";
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }

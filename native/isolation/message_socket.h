@@ -3,6 +3,7 @@
 #define ISOLATION_MESSAGE_SOCKET_H_
 
 #include <optional>
+#include <vector>
 
 #include "native/isolation/wire.h"
 
@@ -10,24 +11,38 @@ namespace isolation {
 
 struct Message {
   MessageType type;
-  Bytes payload;
+  uint64_t request_id;  // as in Header
+  Payload payload;
+  bool is_lost;  // no memory sufficed for the payload
 };
 
 // Puts messages together from what arrives; one thread reads.
 class MessageReceiver {
  public:
   enum class State { kMessage, kIncomplete, kEnd };
+  // Who sends them.
+  enum class From { kAddon, kHost };
+
+  explicit MessageReceiver(From from) : from_(from) {}
 
   // Reads until a message is complete, the other end is closed, or, if `flags` has MSG_DONTWAIT, nothing more has arrived.
-  // Throws executor::Failure if the other end speaks another version.
+  // Throws executor::Failure if what arrives is no message of the other end, and std::bad_alloc; a kBatch of one request that
+  // memory does not suffice for is a lost message instead.
   State Receive(int socket, int flags);
   // The message, after kMessage.
   Message Take();
 
  private:
+  void CheckHeader() const;
+  // Where the next bytes go, and how many.
+  std::pair<unsigned char*, uint64_t> Room();
+
+  const From from_;
   Header header_{};
-  Bytes payload_;
-  uint64_t have_ = 0;  // bytes of the header and the payload
+  Payload payload_;
+  uint64_t have_ = 0;     // bytes of the header and the payload
+  bool is_lost_ = false;  // the payload; what comes of it is dropped
+  std::vector<unsigned char> drop_;
 };
 
 // Sends one message in parts, without waiting for the other end to read them.

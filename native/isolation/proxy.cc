@@ -6,9 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "native/executor/cpp/batch_check.h"
 #include "native/executor/cpp/request_checks.h"
+#include "native/executor/cpp/start_thread.h"
+#include "native/executor/cpp/until_memory_suffices.h"
+#include "native/isolation/batch_slice.h"
 #include "native/isolation/config_fields.h"
 #include "native/isolation/ended_rows.h"
 #include "native/isolation/request_fields.h"
@@ -25,6 +30,7 @@ constexpr auto kLongestBackoff = milliseconds(30'000);
 // How often a load calls on_progress, which may abort it.
 constexpr auto kProgressPeriod = milliseconds(50);
 constexpr auto kStopGrace = milliseconds(2000);
+// Of a shutdown's time, what the host's answer takes.
 constexpr auto kShutdownGrace = milliseconds(500);
 // stats() runs on the event loop, which a host that hangs must not block for longer.
 constexpr auto kStatsTimeout = milliseconds(1000);
@@ -43,37 +49,24 @@ ExecutorConfig CallbacksOf(const ExecutorConfig& config) {
   return callbacks;
 }
 
-// Whether the batch has all that its reader uses without checking.
-void Check(const ExecutorBatch& batch) {
-  const bool has_arrays = batch.request_ids != nullptr && batch.sequences != nullptr && batch.finish != nullptr &&
-                          batch.flags != nullptr &&
-                          (batch.tokens != nullptr || batch.token_offsets[batch.row_count] == 0);
-  bool has_errors = true;
-  for (uint32_t row = 0; has_arrays && row < batch.row_count; ++row) {
-    if (batch.finish[row] != FINISH_ERROR) continue;
-    const ExecutorRowDetails* details = batch.details == nullptr ? nullptr : batch.details[row];
-    has_errors = has_errors && details != nullptr && details->error != nullptr;
-  }
-  if (!has_arrays || !has_errors)
-    throw executor::Failure(EXECUTOR_INTERNAL, "A batch from the host process is incomplete. Please report this.");
-}
-
 }  // namespace
 
-Proxy::Proxy(const ExecutorConfig& config, std::string program, const std::string& library)
+Proxy::Proxy(const ExecutorConfig& config, std::string program, const std::string& library,
+             std::vector<std::string> environment)
     : program_(std::move(program)),
+      environment_(std::move(environment)),
       create_message_(EncodeConfig(config, library)),
       callbacks_(CallbacksOf(config)),
       max_waiting_((config.set & CONFIG_MAX_QUEUE_SIZE) != 0 ? config.max_queue_size : UINT32_MAX),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       backoff_(kFirstBackoff),
       no_rows_(EndedRows({}, FINISH_NONE)) {
-  if (wake_ == -1) {
+  if (wake_.get() == -1) {
     throw executor::Failure(EXECUTOR_UNAVAILABLE,
                             "No file descriptor is left; expected one, for the host process of isolation: 'process'. "
                             "Close files, or raise the limit (ulimit -n).");
   }
-  supervisor_ = std::thread(&Proxy::Supervise, this);
+  supervisor_ = executor::StartThread([this] { Supervise(); });
   if (WaitForLoad()) return;
   Stop();
   throw load_failure_.value_or(executor::Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage));
@@ -105,7 +98,6 @@ void Proxy::Stop() {
   }
   Wake();
   supervisor_.join();
-  close(wake_);
 }
 
 void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
@@ -116,9 +108,16 @@ void Proxy::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (closed_) throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
   if (state_ == State::kReady && !executor_failed_) {
-    for (Waiting& each : messages) {
-      running_.insert(each.id);
-      outgoing_.push_back(std::move(each.message));
+    size_t sent = 0;
+    try {
+      for (; sent < messages.size(); ++sent) {
+        running_.insert(messages[sent].id);
+        outgoing_.push_back(std::move(messages[sent].message));
+      }
+    } catch (...) {  // all or none
+      outgoing_.erase(outgoing_.end() - static_cast<std::ptrdiff_t>(sent), outgoing_.end());
+      for (const Waiting& each : messages) running_.erase(each.id);
+      throw;
     }
     Wake();
     return;
@@ -192,20 +191,22 @@ void Proxy::Stats(ExecutorStats* stats) {
 void Proxy::Shutdown(milliseconds deadline) {
   std::unique_lock<std::mutex> lock(mutex_);
   closed_ = true;
+  stop_by_ = Clock::now() + deadline;
+  changed_.notify_all();
   std::vector<uint64_t> waited;
   for (const Waiting& each : waiting_) waited.push_back(each.id);
-  waiting_.clear();
   if (!waited.empty()) arrived_.push_back(EndedRows(std::move(waited), FINISH_CANCELLED));
-  changed_.notify_all();
+  waiting_.clear();
   if (state_ != State::kReady) return;
-  outgoing_.push_back(Encode(MessageType::kShutdown, ShutdownOrder{static_cast<uint32_t>(deadline.count())}));
+  const auto of_host = deadline - std::min(deadline / 2, kShutdownGrace);
+  outgoing_.push_back(Encode(MessageType::kShutdown, ShutdownOrder{static_cast<uint32_t>(of_host.count())}));
   Wake();
-  changed_.wait_for(lock, deadline + kShutdownGrace, [this] { return shut_down_ || state_ != State::kReady; });
+  changed_.wait_until(lock, *stop_by_, [this] { return shut_down_ || state_ != State::kReady; });
 }
 
 void Proxy::Wake() const {
   const uint64_t one = 1;
-  (void)!write(wake_, &one, sizeof(one));  // fails only if the supervisor has already been woken
+  (void)!write(wake_.get(), &one, sizeof(one));  // fails only if the supervisor has already been woken
 }
 
 void Proxy::Log(ExecutorLogLevel level, const std::string& line) const {
@@ -213,7 +214,11 @@ void Proxy::Log(ExecutorLogLevel level, const std::string& line) const {
 }
 
 void Proxy::Supervise() {
-  while (HostEnded(RunHost())) {
+  for (;;) {
+    const ExecutorError end = RunHost();
+    bool goes_on = false;
+    executor::UntilMemorySuffices([&] { goes_on = HostEnded(end); }, [] { return false; });
+    if (!goes_on) return;
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait_for(lock, backoff_, [this] { return stop_ || closed_; });
     if (stop_ || closed_) {
@@ -226,51 +231,53 @@ void Proxy::Supervise() {
 }
 
 // Returns how the host ended.
-executor::Failure Proxy::RunHost() {
+ExecutorError Proxy::RunHost() {
   host_failure_.reset();
   sender_.reset();
-  try {
-    HostProcess host(program_);
+  lost_.clear();
+  ExecutorError end = executor::EmptyError();
+  (void)executor::Guarded(&end, [&] {
+    HostProcess host(program_, environment_);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       outgoing_.assign(1, create_message_);
     }
-    return Serve(&host);
-  } catch (const executor::Failure& failure) {
-    return failure;
-  } catch (const std::exception& unexpected) {  // no memory
-    return executor::Failure(EXECUTOR_INTERNAL, unexpected.what());
-  }
+    Serve(&host);
+  });
+  return host_failure_.value_or(end);
 }
 
-executor::Failure Proxy::Serve(HostProcess* host) {
-  MessageReceiver receiver;
+// Throws how the host ended, or why it must.
+void Proxy::Serve(HostProcess* host) {
+  MessageReceiver receiver(MessageReceiver::From::kHost);
   std::optional<Clock::time_point> kill_at;
   bool can_send = true;
   for (;;) {
     bool reads = false;
     bool stop = false;
     bool sends = false;
+    std::optional<Clock::time_point> stop_by;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       stop = stop_;
+      stop_by = stop_by_;
       reads = stop || arrived_.size() < kMaxArrived;
       sends = can_send && !stop && (sender_.has_value() || !outgoing_.empty());
     }
     if (stop && !kill_at.has_value()) {
       host->EndInput();
-      kill_at = Clock::now() + kStopGrace;
+      kill_at = stop_by.value_or(Clock::now() + kStopGrace);
     }
     const auto left = kill_at.has_value() ? std::chrono::ceil<milliseconds>(*kill_at - Clock::now()) : milliseconds(-1);
     if (kill_at.has_value() && left.count() <= 0) host->Kill();
 
     pollfd watched[] = {
-        {wake_, POLLIN, 0},
+        {wake_.get(), POLLIN, 0},
         {reads || sends ? host->socket() : -1, static_cast<short>((reads ? POLLIN : 0) | (sends ? POLLOUT : 0)), 0}};
     poll(watched, 2, kill_at.has_value() ? std::max(static_cast<int>(left.count()), 1) : -1);
     if (watched[0].revents != 0) {
       uint64_t wakes = 0;
-      (void)!read(wake_, &wakes, sizeof(wakes));
+      (void)!read(wake_.get(), &wakes, sizeof(wakes));
     }
     // The end of a host shows when reading, after everything it has sent.
     if (sends && watched[1].revents != 0) can_send = SendOutgoing(*host);
@@ -281,10 +288,10 @@ executor::Failure Proxy::Serve(HostProcess* host) {
         break;
       case MessageReceiver::State::kIncomplete:
         break;
-      case MessageReceiver::State::kEnd: {
-        const std::string end = "The host process of the executor " + host->WaitForEnd() + ".";
-        return host_failure_.value_or(executor::Failure(EXECUTOR_FAILED, end));
-      }
+      case MessageReceiver::State::kEnd:
+        throw executor::Failure(
+            EXECUTOR_FAILED,
+            "The host process of the executor " + host->WaitForEnd(kill_at.value_or(Clock::now() + kStopGrace)) + ".");
     }
   }
 }
@@ -308,10 +315,13 @@ bool Proxy::SendOutgoing(const HostProcess& host) {
 }
 
 void Proxy::OnMessage(Message message) {
+  if (message.is_lost) return OnLostBatch(message.request_id);
   switch (message.type) {
     case MessageType::kProgress: {
+      const double done = Decode<LoadProgress>(std::move(message.payload))->done;
       const std::lock_guard<std::mutex> lock(mutex_);
-      load_done_ = Decode<LoadProgress>(std::move(message.payload))->done;
+      if (state_ != State::kLoading || !std::isfinite(done)) RefuseMessage("tells of an impossible progress");
+      load_done_ = done;
       changed_.notify_all();
       return;
     }
@@ -325,8 +335,10 @@ void Proxy::OnMessage(Message message) {
     case MessageType::kBatch:
       return OnBatch(Decode<ExecutorBatch>(std::move(message.payload)));
     case MessageType::kStats: {
+      auto stats = Decode<StatsAnswer>(std::move(message.payload));
       const std::lock_guard<std::mutex> lock(mutex_);
-      stats_ = Decode<StatsAnswer>(std::move(message.payload));
+      if (stats_answered_ == stats_asked_) RefuseMessage("answers what nobody asked");
+      stats_ = std::move(stats);
       ++stats_answered_;
       changed_.notify_all();
       return;
@@ -339,30 +351,42 @@ void Proxy::OnMessage(Message message) {
     }
     case MessageType::kFailed: {
       const auto error = Decode<ExecutorError>(std::move(message.payload));
-      host_failure_ = executor::FailureOf(error->code, *error);
+      if (error->code == EXECUTOR_OK) RefuseMessage("tells of a failure that is none");
+      host_failure_ = *error;
       return;
     }
-    default:
-      throw executor::Failure(EXECUTOR_INTERNAL, "The host process sent an unknown message. Please report this.");
+    default:  // MessageReceiver has looked
+      return;
   }
 }
 
 void Proxy::OnLoaded(std::shared_ptr<const ExecutorInfo> info) {
-  if (info_ != nullptr) Log(LOG_INFO, "The host process of the executor runs again.");
-  const std::lock_guard<std::mutex> lock(mutex_);
-  state_ = State::kReady;
-  if (info_ == nullptr) info_ = std::move(info);
-  for (Waiting& each : waiting_) {
-    running_.insert(each.id);
-    outgoing_.push_back(std::move(each.message));
+  executor::CheckInfo(*info);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ != State::kLoading) RefuseMessage("says again that the engine is loaded");
+    if (info_ != nullptr && info_->vocab_size != info->vocab_size)
+      RefuseMessage("tells of another vocabulary than before");
+    for (Waiting& each : waiting_) {
+      running_.insert(each.id);
+      outgoing_.push_back(std::move(each.message));
+    }
+    waiting_.clear();
+    state_ = State::kReady;
+    if (info_ == nullptr) {
+      info_ = std::move(info);
+      info = nullptr;
+    }
+    changed_.notify_all();
   }
-  waiting_.clear();
-  changed_.notify_all();
+  if (info != nullptr) Log(LOG_INFO, "The host process of the executor runs again.");
 }
 
 void Proxy::OnBatch(std::shared_ptr<const ExecutorBatch> batch) {
-  Check(*batch);
+  if (info_ == nullptr) RefuseMessage("answers before the engine is loaded");
+  executor::CheckBatch(*batch, info_->vocab_size);
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (state_ != State::kReady) RefuseMessage("answers before the engine is loaded");
   for (uint32_t row = 0; row < batch->row_count; ++row) {
     if ((batch->flags[row] & ROW_REQUEST_FINAL) == 0) continue;
     running_.erase(batch->request_ids[row]);
@@ -370,41 +394,83 @@ void Proxy::OnBatch(std::shared_ptr<const ExecutorBatch> batch) {
     if (batch->finish[row] == FINISH_ERROR && batch->details[row]->error->code == EXECUTOR_FAILED)
       executor_failed_ = true;
   }
-  arrived_.push_back(std::move(batch));
+  if (lost_.empty())
+    arrived_.push_back(std::move(batch));
+  else
+    AddWithoutLost(batch);
   changed_.notify_all();
 }
 
-// Ends the host's requests and, if its load failed, those that waited for it. Returns whether to start another host.
-bool Proxy::HostEnded(const executor::Failure& end) {
-  std::string why = end.what();
+// No memory sufficed for a batch of this request: it ends, and the others go on.
+void Proxy::OnLostBatch(uint64_t request_id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_.count(request_id) == 0) return;
+  auto rows = FailedRows({request_id}, executor::OutOfOutputMemory(request_id));
+  outgoing_.push_back(Encode(MessageType::kCancel, IdList{&request_id, 1}));
+  lost_.insert(request_id);
+  arrived_.push_back(std::move(rows));
+  running_.erase(request_id);
+  changed_.notify_all();
+}
+
+// The rows of the batch but those of requests that were lost.
+void Proxy::AddWithoutLost(const std::shared_ptr<const ExecutorBatch>& batch) {
+  struct Slice {
+    std::shared_ptr<const ExecutorBatch> whole;
+    BatchSlice slice;
+  };
+  uint32_t first = 0;  // of those to add
+  const auto add_until = [&](uint32_t end) {
+    if (first == end) return;
+    const std::shared_ptr<const Slice> slice(new Slice{batch, {*batch, first, end}});
+    arrived_.emplace_back(slice, &slice->slice.batch());
+  };
+  for (uint32_t row = 0; row < batch->row_count; ++row) {
+    const auto lost = lost_.find(batch->request_ids[row]);
+    if (lost == lost_.end()) continue;
+    if (batch->flags[row] & ROW_REQUEST_FINAL) lost_.erase(lost);
+    add_until(row);
+    first = row + 1;
+  }
+  add_until(batch->row_count);
+}
+
+// Ends the host's requests and, if its load failed, those that waited for it. Returns whether to start another host. Where
+// memory runs out it has done nothing.
+bool Proxy::HostEnded(const ExecutorError& end) {
+  std::string why = end.message;
   if (why.empty() || why.back() != '.') why += '.';  // more follows
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const bool had_loaded = state_ == State::kReady;
-    executor_failed_ = false;
-    if (info_ == nullptr) load_failure_ = end;
     const bool goes_on = info_ != nullptr && !stop_ && !closed_;
-    state_ = goes_on ? State::kDown : State::kEnded;
-    outgoing_.clear();
-    stats_answered_ = stats_asked_;
-    if (std::exchange(any_succeeded_, false)) backoff_ = kFirstBackoff;
-
-    std::vector<uint64_t> lost(running_.begin(), running_.end());
-    running_.clear();
-    if (!had_loaded) {
-      for (const Waiting& each : waiting_) lost.push_back(each.id);
-      waiting_.clear();
-    }
     if (goes_on && had_loaded) {
       why += " Its running requests are lost. Send the request again: it waits for the next host process.";
     } else if (goes_on) {
       why = "The host process of the executor could not be started again: " + why + " Send the request again later.";
     }
+    std::vector<uint64_t> lost(running_.begin(), running_.end());
+    if (!had_loaded) {
+      for (const Waiting& each : waiting_) {
+        if (running_.count(each.id) == 0) lost.push_back(each.id);
+      }
+    }
+    if (info_ == nullptr) load_failure_ = executor::FailureOf(end.code, end);
     if (!lost.empty()) arrived_.push_back(FailedRows(std::move(lost), executor::Failure(EXECUTOR_FAILED, why)));
+
+    running_.clear();
+    if (!had_loaded) waiting_.clear();
+    executor_failed_ = false;
+    state_ = goes_on ? State::kDown : State::kEnded;
+    outgoing_.clear();
+    stats_answered_ = stats_asked_;
+    if (std::exchange(any_succeeded_, false)) backoff_ = kFirstBackoff;
     changed_.notify_all();
     if (!goes_on) return false;
   }
-  Log(LOG_ERROR, why + " Next start in " + std::to_string(backoff_.count()) + " ms.");
+  ExecutorError ignored = executor::EmptyError();  // of a line that no memory sufficed for
+  (void)executor::Guarded(&ignored,
+                          [&] { Log(LOG_ERROR, why + " Next start in " + std::to_string(backoff_.count()) + " ms."); });
   return true;
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "native/executor/cpp/failure.h"
+#include "native/isolation/descriptor.h"
 #include "native/isolation/host_process.h"
 #include "native/isolation/message_socket.h"
 
@@ -26,9 +27,11 @@ namespace isolation {
 
 class Proxy {
  public:
-  // Starts the host and waits until it has loaded the engine. Throws executor::Failure.
-  Proxy(const ExecutorConfig& config, std::string program, const std::string& library);
-  // Kills a host that does not end within two seconds.
+  // Starts the host, with `environment` as HostEnvironment gives it, and waits until it has loaded the engine. Throws
+  // executor::Failure.
+  Proxy(const ExecutorConfig& config, std::string program, const std::string& library,
+        std::vector<std::string> environment);
+  // Kills a host that does not end by Shutdown's deadline, or, if there was none, within two seconds.
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
@@ -54,26 +57,30 @@ class Proxy {
 
   // On the supervisor's thread.
   void Supervise();
-  executor::Failure RunHost();
-  executor::Failure Serve(HostProcess* host);
+  ExecutorError RunHost();
+  void Serve(HostProcess* host);
   bool SendOutgoing(const HostProcess& host);
   void OnMessage(Message message);
   void OnLoaded(std::shared_ptr<const ExecutorInfo> info);
   void OnBatch(std::shared_ptr<const ExecutorBatch> batch);
-  bool HostEnded(const executor::Failure& end);
+  void OnLostBatch(uint64_t request_id);
+  void AddWithoutLost(const std::shared_ptr<const ExecutorBatch>& batch);
+  bool HostEnded(const ExecutorError& end);
 
   void Wake() const;
   void Log(ExecutorLogLevel level, const std::string& line) const;
 
   const std::string program_;
+  const std::vector<std::string> environment_;
   const Bytes create_message_;
   const ExecutorConfig callbacks_;  // only the callbacks and their context are set
   const uint32_t max_waiting_;
-  const int wake_;  // an eventfd: the supervisor has something to do
+  const Descriptor wake_;  // an eventfd: the supervisor has something to do
 
   // Used only by the supervisor.
   std::optional<MessageSender> sender_;
-  std::optional<executor::Failure> host_failure_;  // what its last message said
+  std::optional<ExecutorError> host_failure_;  // what its last message said
+  std::unordered_set<uint64_t> lost_;  // requests that ended for want of memory here, and that the host still ends
   std::chrono::milliseconds backoff_;
 
   std::mutex mutex_;  // of everything below
@@ -94,10 +101,11 @@ class Proxy {
   std::shared_ptr<const StatsAnswer> stats_;        // the newest
   std::shared_ptr<const StatsAnswer> given_stats_;  // what the last stats returned
   uint64_t stats_asked_ = 0;
-  uint64_t stats_answered_ = 0;  // in their order
-  bool closed_ = false;          // no further requests, no further host
-  bool shut_down_ = false;       // the host has answered
-  bool stop_ = false;            // the supervisor must end
+  uint64_t stats_answered_ = 0;                                   // in their order
+  bool closed_ = false;                                           // no further requests, no further host
+  std::optional<std::chrono::steady_clock::time_point> stop_by_;  // once closed
+  bool shut_down_ = false;                                        // the host has answered
+  bool stop_ = false;                                             // the supervisor must end
 
   std::thread supervisor_;
 };

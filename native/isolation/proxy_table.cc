@@ -1,6 +1,7 @@
 #include "native/isolation/proxy_table.h"
 
 #include <memory>
+#include <utility>
 
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/table_of.h"
@@ -8,8 +9,10 @@
 
 namespace isolation {
 
-Executor* CreateProxy(const ExecutorConfig& config, const std::string& program, const std::string& library) {
-  return executor::HandleOf(std::make_unique<Proxy>(executor::CopySized(&config), program, library));
+Executor* CreateProxy(const ExecutorConfig& config, const std::string& program, const std::string& library,
+                      std::vector<std::string> environment) {
+  return executor::HandleOf(
+      std::make_unique<Proxy>(executor::CopySized(&config), program, library, std::move(environment)));
 }
 
 const ExecutorTable* ProxyTable() {

@@ -2,14 +2,16 @@
 #define ISOLATION_PROXY_TABLE_H_
 
 #include <string>
+#include <vector>
 
 #include "native/executor/executor.h"
 
 namespace isolation {
 
 // Loads an engine in a host process, which runs `program`. `library` is the path of its executor; empty: the CPU's. The
-// result is for ProxyTable(), whose `create` is null. Throws executor::Failure.
-Executor* CreateProxy(const ExecutorConfig& config, const std::string& program, const std::string& library);
+// environment is the host's (host_environment.h). The result is for ProxyTable(), whose `create` is null. Throws executor::Failure.
+Executor* CreateProxy(const ExecutorConfig& config, const std::string& program, const std::string& library,
+                      std::vector<std::string> environment);
 
 const ExecutorTable* ProxyTable();
 

@@ -25,13 +25,13 @@ void Fields(Wire& wire, ExecutorSampling& sampling) {
               sampling.prompt_ignore_length, sampling.no_repeat_ngram_size, sampling.n, sampling.beam_width,
               sampling.beam_diversity_rate, sampling.length_penalty, sampling.early_stopping, sampling.top_p_min,
               sampling.top_p_reset_token, sampling.top_p_decay, sampling.beam_width_count, sampling.best_of);
-  wire.Array(sampling.beam_widths, sampling.beam_width_count);
+  Needed(wire, sampling.beam_widths, sampling.beam_width_count);
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorOutputConfig& output) {
   wire.Values(output.flags, output.top_logprobs, output.top_prompt_logprobs, output.additional_output_count);
-  wire.Texts(output.additional_outputs, output.additional_output_count);
+  NeededTexts(wire, output.additional_outputs, output.additional_output_count);
 }
 
 template <typename Wire>
@@ -51,6 +51,7 @@ void Fields(Wire& wire, ExecutorKvRetention& retention) {
   wire.Values(retention.set, retention.range_count, retention.decode_priority, retention.decode_duration_ms,
               retention.transfer_mode);
   wire.Groups(retention.ranges, retention.range_count);
+  Need(retention.range_count == 0 || retention.ranges != nullptr);
   wire.Text(retention.directory);
 }
 
@@ -58,20 +59,21 @@ template <typename Wire>
 void Fields(Wire& wire, ExecutorGuided& guided) {
   wire.Values(guided.kind);
   wire.Text(guided.guide);
+  Need(guided.kind == GUIDE_JSON || guided.guide != nullptr);
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorDraft& draft) {
   wire.Values(draft.has_acceptance_threshold, draft.token_count, draft.acceptance_threshold, draft.fast_logits);
-  wire.Array(draft.tokens, draft.token_count);
+  Needed(wire, draft.tokens, draft.token_count);
   wire.Group(draft.logits);
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorLogitBias& bias) {
   wire.Values(bias.count);
-  wire.Array(bias.tokens, bias.count);
-  wire.Array(bias.values, bias.count);
+  Needed(wire, bias.tokens, bias.count);
+  Needed(wire, bias.values, bias.count);
 }
 
 template <typename Wire>
@@ -81,9 +83,9 @@ void Fields(Wire& wire, ExecutorMultimodal& multimodal, uint32_t token_count) {
   wire.Array(multimodal.token_extra_ids, token_count);
   wire.Group(multimodal.embedding);
   wire.Group(multimodal.mrope_cos_sin);
-  wire.Array(multimodal.hashes, uint64_t{multimodal.input_count} * 8);
-  wire.Array(multimodal.positions, multimodal.input_count);
-  wire.Array(multimodal.lengths, multimodal.input_count);
+  Needed(wire, multimodal.hashes, uint64_t{multimodal.input_count} * 8);
+  Needed(wire, multimodal.positions, multimodal.input_count);
+  Needed(wire, multimodal.lengths, multimodal.input_count);
 }
 
 template <typename Wire>
@@ -91,8 +93,8 @@ void Fields(Wire& wire, ExecutorRequest& request) {
   wire.Values(request.set, request.id, request.token_count, request.max_tokens, request.streaming, request.end_id_count,
               request.pad_id, request.priority, request.timeout_ms, request.cache_salt, request.language_adapter,
               request.type);
-  wire.Array(request.tokens, request.token_count);
-  wire.Array(request.end_ids, request.end_id_count);
+  Needed(wire, request.tokens, request.token_count);
+  Needed(wire, request.end_ids, request.end_id_count);
   Fields(wire, request.stop_tokens);
   Fields(wire, request.bad_tokens);
   Fields(wire, request.logit_bias);
@@ -112,7 +114,7 @@ void Fields(Wire& wire, ExecutorRequest& request) {
 template <typename Wire>
 void Fields(Wire& wire, IdList& list) {
   wire.Values(list.count);
-  wire.Array(list.ids, list.count);
+  Needed(wire, list.ids, list.count);
 }
 
 }  // namespace isolation

@@ -2,8 +2,6 @@
 #ifndef ISOLATION_RESPONSE_FIELDS_H_
 #define ISOLATION_RESPONSE_FIELDS_H_
 
-#include <algorithm>
-
 #include "native/isolation/type_fields.h"
 
 namespace isolation {
@@ -26,35 +24,30 @@ void Fields(Wire& wire, ExecutorRowDetails& details) {
   wire.Group(details.generation_logits);
   wire.Array(details.prompt_logprobs, details.prompt_tokens);
   const uint64_t prompt_top = uint64_t{details.prompt_tokens} * details.prompt_top_count;
-  wire.Array(details.prompt_top_tokens, prompt_top);
-  wire.Array(details.prompt_top_logprobs, prompt_top);
+  Needed(wire, details.prompt_top_tokens, prompt_top);
+  Needed(wire, details.prompt_top_logprobs, prompt_top);
   wire.Groups(details.additional_outputs, details.additional_output_count);
+  Need(details.additional_output_count == 0 || details.additional_outputs != nullptr);
   wire.Group(details.context_phase);
-}
-
-// The reader of a batch uses its offsets as indexes, so those of a broken host must not lead out of its arrays.
-inline void CheckOffsets(const uint32_t* offsets, uint64_t count) {
-  if (offsets != nullptr && offsets[0] == 0 && std::is_sorted(offsets, offsets + count + 1)) return;
-  throw executor::Failure(EXECUTOR_INTERNAL, "A batch from the host process has invalid offsets. Please report this.");
 }
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorBatch& batch) {
   wire.Values(batch.row_count, batch.step);
-  wire.Array(batch.request_ids, batch.row_count);
-  wire.Array(batch.sequences, batch.row_count);
-  wire.Array(batch.finish, batch.row_count);
-  wire.Array(batch.flags, batch.row_count);
+  Needed(wire, batch.request_ids, batch.row_count);
+  Needed(wire, batch.sequences, batch.row_count);
+  Needed(wire, batch.finish, batch.row_count);
+  Needed(wire, batch.flags, batch.row_count);
   wire.Array(batch.token_offsets, uint64_t{batch.row_count} + 1);
   CheckOffsets(batch.token_offsets, batch.row_count);
   const uint32_t tokens = batch.token_offsets[batch.row_count];
-  wire.Array(batch.tokens, tokens);
+  Needed(wire, batch.tokens, tokens);
   wire.Array(batch.logprobs, tokens);
   wire.Array(batch.top_offsets, uint64_t{tokens} + 1);
   if (batch.top_offsets != nullptr) CheckOffsets(batch.top_offsets, tokens);
   const uint32_t tops = batch.top_offsets == nullptr ? 0 : batch.top_offsets[tokens];
-  wire.Array(batch.top_tokens, tops);
-  wire.Array(batch.top_logprobs, tops);
+  Needed(wire, batch.top_tokens, tops);
+  Needed(wire, batch.top_logprobs, tops);
   wire.GroupPointers(batch.details, batch.row_count);
 }
 
@@ -76,6 +69,7 @@ void Fields(Wire& wire, ExecutorStats& stats) {
               stats.context_tokens, stats.micro_batch, stats.decoded_tokens_per_step, stats.draft_tokens,
               stats.draft_tokens_accepted, stats.preemptions, stats.request_count);
   wire.Groups(stats.requests, stats.request_count);
+  Need(stats.request_count == 0 || stats.requests != nullptr);
 }
 
 template <typename Wire>
@@ -93,6 +87,7 @@ void Fields(Wire& wire, ExecutorInfo& info) {
   wire.Text(info.version);
   wire.Text(info.device);
   wire.Text(info.data_type);
+  Need(info.name != nullptr && info.version != nullptr && info.device != nullptr && info.data_type != nullptr);
 }
 
 }  // namespace isolation

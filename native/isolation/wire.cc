@@ -1,9 +1,26 @@
 #include "native/isolation/wire.h"
 
+#include <new>
+#include <string>
+
 namespace isolation {
 
-Writer::Writer(MessageType type) : bytes_(sizeof(Header)) {
-  const Header header = {0, kWireVersion, type};
+Payload::Payload(const Bytes& bytes) {
+  Grow(bytes.size());
+  if (!bytes.empty()) std::memcpy(data(), bytes.data(), bytes.size());
+}
+
+void Payload::Grow(uint64_t size) {
+  if (size <= size_) return;
+  auto* const grown = static_cast<unsigned char*>(std::realloc(data_.get(), size));
+  if (grown == nullptr) throw std::bad_alloc();
+  (void)data_.release();
+  data_.reset(grown);
+  size_ = size;
+}
+
+Writer::Writer(MessageType type, uint64_t request_id) : bytes_(sizeof(Header)) {
+  const Header header = {0, kWireVersion, type, request_id};
   std::memcpy(bytes_.data(), &header, sizeof(header));
 }
 
@@ -36,25 +53,25 @@ void Reader::Text(const char*& text) {
   uint64_t size = 0;
   Values(size);
   text = reinterpret_cast<const char*>(Take(size));
-  if (size == 0 || text[size - 1] != 0) BreaksOff();
+  if (size == 0 || text[size - 1] != 0) RefuseMessage("has a text without an end");
 }
 
 bool Reader::Present() {
   uint32_t present = 0;
   Values(present);
+  if (present > 1) RefuseMessage("has a number that means nothing");
   return present != 0;
 }
 
+void Reader::End() const {
+  if (position_ != payload_.size()) RefuseMessage("goes on after its end");
+}
+
 const unsigned char* Reader::Take(uint64_t size) {
-  if (position_ > payload_.size() || size > payload_.size() - position_) BreaksOff();
+  if (position_ > payload_.size() || size > payload_.size() - position_) RefuseMessage("breaks off");
   const unsigned char* data = payload_.data() + position_;
   position_ += size;
   return data;
-}
-
-void Reader::BreaksOff() {
-  throw executor::Failure(EXECUTOR_INTERNAL,
-                          "A message between the addon and its host is incomplete. Please report this.");
 }
 
 }  // namespace isolation

@@ -131,8 +131,13 @@ TensorRtLlmExecutor::~TensorRtLlmExecutor() {
     Leak(std::move(executor_));
   } else {
     const auto give_up_at = Clock::now() + kDestroyTime;
-    RunDetached([executor = std::move(executor_)]() mutable { executor.reset(); },
-                [&] { return Clock::now() < give_up_at; });
+    // The thread takes it out of what both have: where none can be started, its destructor, which may not return, runs nowhere.
+    const auto held = std::make_shared<std::shared_ptr<tle::Executor>>(std::move(executor_));
+    try {
+      RunDetached([held] { held->reset(); }, [&] { return Clock::now() < give_up_at; });
+    } catch (const executor::Failure&) {
+      Leak(std::move(*held));
+    }
   }
 }
 

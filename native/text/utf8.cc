@@ -84,6 +84,14 @@ void AppendUtf16(std::u16string_view utf16, std::string* out) {
   }
 }
 
+std::string ToUtf8(std::string_view bytes) {
+  Utf8Decoder decoder;
+  std::string valid;
+  decoder.Append(bytes, &valid);
+  decoder.Finish(&valid);
+  return valid;
+}
+
 size_t Utf16Length(std::string_view utf8) {
   size_t units = 0;
   for (const char c : utf8) {

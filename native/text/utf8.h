@@ -31,6 +31,9 @@ class Utf8Decoder {
 // Appends UTF-16 as UTF-8; a surrogate without its other half becomes U+FFFD.
 void AppendUtf16(std::u16string_view utf16, std::string* out);
 
+// The bytes as valid UTF-8, with U+FFFD as above.
+std::string ToUtf8(std::string_view bytes);
+
 // How many UTF-16 code units, JavaScript's unit of length, valid UTF-8 text has.
 size_t Utf16Length(std::string_view utf8);
 

@@ -157,7 +157,14 @@ const toldRequest = {
 const config: Required<
   Omit<
     LoadOptions,
-    'executor' | 'isolation' | 'signal' | 'onProgress' | 'logger' | 'loadTimeoutMs' | 'chatTemplateLimits'
+    | 'executor'
+    | 'isolation'
+    | 'isolationEnv'
+    | 'signal'
+    | 'onProgress'
+    | 'logger'
+    | 'loadTimeoutMs'
+    | 'chatTemplateLimits'
   >
 > = {
   loadFormat: 'dummy',

@@ -27,7 +27,7 @@ Script ReadScript(const std::string& engine_dir) {
                        read("tokens_per_step", &script.tokens_per_step) || read("fail_every", &script.fail_every) ||
                        read("late_rows", &script.late_rows) || read("doubled_finals", &script.doubled_finals) ||
                        read("unknown_rows", &script.unknown_rows) || read("deaf", &script.deaf) ||
-                       read("endless_logits", &script.endless_logits) || read("tell", &script.tell) ||
+                       read("endless_logits_every", &script.endless_logits_every) || read("tell", &script.tell) ||
                        read("capabilities", &script.capabilities) || read("log", &script.log) ||
                        read("throw_at_call", &script.throw_at_call) ||
                        read("throw_at_requests", &script.throw_at_requests) || read("throw_in", &throw_in);

@@ -8,17 +8,17 @@
 namespace scripted {
 
 struct Script {
-  uint64_t load_ms = 0;          // create takes this long, and tells its progress every millisecond
-  uint64_t silent_ms = 0;        // and before that so long, in which it tells nothing and cannot be aborted
-  uint64_t memory_mb = 0;        // create takes this much memory, and destroy gives it back
-  uint64_t step_ms = 0;          // from one step to the next; 0: as fast as wait is called
-  uint64_t tokens_per_step = 1;  // of each request, in one row
-  uint64_t fail_every = 0;       // every n-th request ends in an error after its first row; 0: none
-  bool late_rows = false;        // a request that has ended gives one more row of tokens
-  bool doubled_finals = false;   // and one more final row
-  bool unknown_rows = false;     // every step has a row of a request that never was
-  bool deaf = false;             // cancel does nothing
-  bool endless_logits = false;   // the first row of a request has logits that no memory can hold
+  uint64_t load_ms = 0;               // create takes this long, and tells its progress every millisecond
+  uint64_t silent_ms = 0;             // and before that so long, in which it tells nothing and cannot be aborted
+  uint64_t memory_mb = 0;             // create takes this much memory, and destroy gives it back
+  uint64_t step_ms = 0;               // from one step to the next; 0: as fast as wait is called
+  uint64_t tokens_per_step = 1;       // of each request, in one row
+  uint64_t fail_every = 0;            // every n-th request ends in an error after its first row; 0: none
+  bool late_rows = false;             // a request that has ended gives one more row of tokens
+  bool doubled_finals = false;        // and one more final row
+  bool unknown_rows = false;          // every step has a row of a request that never was
+  bool deaf = false;                  // cancel does nothing
+  uint64_t endless_logits_every = 0;  // the first row of every n-th request has logits that no memory can hold; 0: none
   // A line of LOG_DEBUG with the config, and one with each request, as tell.h writes them; one with each cancel: of how many.
   bool tell = false;
   uint64_t capabilities = 1 << 12;  // CAN_SEVERAL_SEQUENCES

@@ -43,7 +43,8 @@ struct Request {
   std::vector<std::string> additional_outputs;
   bool has_beams;
   bool fails;
-  size_t running;  // sequences
+  bool is_endless;  // its logits
+  size_t running;   // sequences
   Clock::time_point submitted;
   bool cancelled = false;
   bool admitted = false;
@@ -96,7 +97,7 @@ class Rows {
   }
   void AddEndlessLogits() {
     static const float kLogit = 0;
-    static const ExecutorTensor kEndless = {&kLogit, DATA_TYPE_FLOAT32, 2, {1 << 30, 1 << 30, 0, 0}};
+    static const ExecutorTensor kEndless = {&kLogit, DATA_TYPE_FLOAT32, 2, {UINT32_MAX, kVocabSize, 0, 0}};
     Details().context_logits = &kEndless;
   }
   void AddTensors(const std::vector<std::string>& names) {
@@ -209,6 +210,7 @@ class ScriptedExecutor {
     for (uint32_t i = 0; i < count; ++i) {
       const uint64_t number = ++submitted_;
       made[i].fails = script_.fail_every > 0 && number % script_.fail_every == 0;
+      made[i].is_endless = script_.endless_logits_every > 0 && number % script_.endless_logits_every == 0;
       requests_[requests[i]->id] = std::move(made[i]);
       waiting_.push_back(requests[i]->id);
     }
@@ -363,7 +365,7 @@ class ScriptedExecutor {
     for (uint32_t i = 0; i < request->sequences.size() && request->running > 0; ++i) {
       if (!request->sequences[i].ended) StepSequence({id, i}, request);
       if (first && i == 0) rows_.AddUsage(request->prompt_tokens, Clock::now() - request->submitted);
-      if (first && i == 0 && script_.endless_logits) rows_.AddEndlessLogits();
+      if (first && i == 0 && request->is_endless) rows_.AddEndlessLogits();
     }
   }
 

@@ -6,3 +6,6 @@ export const PROJECT_ROOT = dirname(createRequire(import.meta.url).resolve('node
 
 /** Where `npm run test:native` puts the executor of test/scripted-executor. */
 export const SCRIPTED_LIBRARY = join(PROJECT_ROOT, 'build/tests/test/native/libexecutor_scripted.so');
+
+/** Likewise test/native/thread_limit.cc, for LD_PRELOAD. */
+export const THREAD_LIMIT_LIBRARY = join(PROJECT_ROOT, 'build/tests/test/native/libthread_limit.so');

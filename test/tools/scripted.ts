@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
 import { LLM, type LoadOptions, type Result } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine } from './engines.js';
+import { failsWith } from './fails-with.js';
 
 /** What a script may say; test/scripted-executor/script.h says what it means. */
 export type Script = Parameters<typeof scriptedEngine>[0];
@@ -27,3 +29,16 @@ export const lettersOf = (lastToken: number, tokens: number): string =>
 /** Requests 0, 1 ... `count - 1`, together; the prompt of each ends in its number modulo 200. */
 export const startAll = (llm: LLM, count: number, maxTokens: (i: number) => number): Promise<Result>[] =>
   Array.from({ length: count }, (_, i) => llm.generate({ tokens: [i % 200] }, { maxTokens: maxTokens(i) }));
+
+/** Asserts that of 18 requests every third has no memory for its answer, and that the others end as they should. */
+export async function failsInEveryThird(llm: LLM): Promise<void> {
+  const settled = await Promise.allSettled(startAll(llm, 18, () => 5));
+  for (const [i, each] of settled.entries()) {
+    if (i % 3 === 2) {
+      assert.ok(each.status === 'rejected' && failsWith('ERR_OUT_OF_MEMORY', 'logits')(each.reason));
+    } else {
+      assert.equal(each.status === 'fulfilled' && each.value.text, lettersOf(i, 5));
+    }
+  }
+  assert.equal(llm.stats().unknownRows, 0);
+}

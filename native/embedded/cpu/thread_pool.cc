@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "native/executor/cpp/start_thread.h"
+
 namespace embedded::cpu {
 namespace {
 
@@ -49,7 +51,9 @@ int UsableCpus() {
 
 ThreadPool::ThreadPool(int threads) {
   try {
-    for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { WorkerMain(thread); });
+    workers_.reserve(static_cast<size_t>(threads));
+    for (int thread = 1; thread < threads; ++thread)
+      workers_.push_back(executor::StartThread([this, thread] { WorkerMain(thread); }));
   } catch (...) {
     Stop();
     throw;

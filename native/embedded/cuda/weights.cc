@@ -10,6 +10,7 @@
 #include "native/embedded/cuda/convert.h"
 #include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/linear.h"
+#include "native/executor/cpp/start_thread.h"
 
 namespace embedded::cuda {
 namespace {
@@ -100,8 +101,17 @@ void ReadTensor(const SafetensorsFile& file, const TensorEntry& tensor, size_t o
     }
   };
   std::vector<std::thread> threads;
-  for (size_t reader = 1; reader < readers; ++reader) threads.emplace_back(read, reader);
+  threads.reserve(readers);
+  size_t started = 1;
+  for (; started < readers; ++started) {
+    try {
+      threads.push_back(executor::StartThread([&read, started] { read(started); }));
+    } catch (const executor::Failure&) {
+      break;  // this thread reads the rest
+    }
+  }
   read(0);
+  for (size_t reader = started; reader < readers; ++reader) read(reader);
   for (std::thread& thread : threads) thread.join();
   for (const std::exception_ptr& failure : failures)
     if (failure) std::rethrow_exception(failure);

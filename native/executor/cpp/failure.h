@@ -71,6 +71,14 @@ inline Failure OptionFailure(ExecutorCode code, std::string_view field, const st
   return Failure(code, OptionName(field) + rest).About(field);
 }
 
+// Of one request; the others go on.
+inline Failure OutOfOutputMemory(uint64_t request_id) {
+  return Failure(EXECUTOR_OUT_OF_MEMORY,
+                 "No memory is left for the outputs of request " + std::to_string(request_id) +
+                     ". Ask for fewer logits or logprobs.",
+                 request_id);
+}
+
 // Fills the error up to the size its owner gave it. A message that is too long ends at a whole UTF-8 character.
 inline ExecutorCode Report(ExecutorError* error, ExecutorCode code, std::string_view message,
                            std::optional<uint64_t> request_id = std::nullopt, std::string_view field = {}) noexcept {

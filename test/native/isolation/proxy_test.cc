@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "embedded/tiny_checkpoint.h"
+#include "native/isolation/host_environment.h"
 #include "paths.h"
 
 namespace isolation {
@@ -58,7 +59,7 @@ std::map<uint64_t, int> WaitForEnds(Proxy* proxy, int ends) {
 
 TEST(Proxy, EveryRequestOfSeveralThreadsEndsOnceWhileOthersCancelAndAskForStats) {
   const Engine engine;
-  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
+  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));
   constexpr uint64_t kThreads = 3;
   constexpr uint64_t kRequests = 100;
   std::vector<std::thread> submitters;
@@ -89,7 +90,7 @@ TEST(Proxy, EveryRequestOfSeveralThreadsEndsOnceWhileOthersCancelAndAskForStats)
 
 TEST(Proxy, StatsOfSeveralThreadsAreNoOlderThanTheRowsThatWereGivenBefore) {
   const Engine engine;
-  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
+  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));
   std::atomic<uint64_t> rows{0};  // each of a step of its own
   std::atomic<bool> done{false};
   std::vector<std::thread> askers;
@@ -117,7 +118,7 @@ TEST(Proxy, StatsOfSeveralThreadsAreNoOlderThanTheRowsThatWereGivenBefore) {
 
 TEST(Proxy, InterruptEndsTheNextWaitWithoutRows) {
   const Engine engine;
-  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
+  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));
   proxy.Interrupt();
   EXPECT_EQ(proxy.Wait(std::chrono::hours(1))->row_count, 0u);
 }
@@ -126,7 +127,7 @@ TEST(Proxy, ALoadThatIsGivenUpThrows) {
   Engine engine;
   engine.config.on_progress = [](void*, double) { return uint32_t{0}; };
   try {
-    const Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
+    const Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));
     FAIL() << "it was loaded";
   } catch (const executor::Failure& failure) {
     EXPECT_EQ(failure.code(), EXECUTOR_LOAD_ABORTED);
@@ -137,7 +138,7 @@ TEST(Proxy, ALoadThatTheExecutorRefusesNamesTheOption) {
   Engine engine;
   engine.config.set |= CONFIG_MAX_BATCH_SIZE;
   try {
-    const Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "");
+    const Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));
     FAIL() << "it was loaded";
   } catch (const executor::Failure& failure) {
     EXPECT_EQ(failure.code(), EXECUTOR_INVALID_OPTION) << failure.what();
@@ -148,7 +149,7 @@ TEST(Proxy, ALoadThatTheExecutorRefusesNamesTheOption) {
 TEST(Proxy, AProgramThatIsNoHostFailsTheLoad) {
   const Engine engine;
   try {
-    const Proxy proxy(engine.config, "/bin/false", "");
+    const Proxy proxy(engine.config, "/bin/false", "", HostEnvironment({}));
     FAIL() << "it was loaded";
   } catch (const executor::Failure& failure) {
     EXPECT_NE(std::string(failure.what()).find("exit code 1"), std::string::npos) << failure.what();

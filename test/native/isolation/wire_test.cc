@@ -87,7 +87,12 @@ void Fields(Filler& filler, ExecutorTensor& tensor) {
 
 namespace {
 
-Bytes Payload(const Bytes& message) { return Bytes(message.begin() + sizeof(Header), message.end()); }
+Bytes PayloadOf(const Bytes& message) { return Bytes(message.begin() + sizeof(Header), message.end()); }
+
+template <typename T>
+std::shared_ptr<const T> Read(const Bytes& payload) {
+  return Decode<T>(Payload(payload));
+}
 
 // What setting every field makes of a struct whose bytes were all `unset`.
 template <typename T, typename... Context>
@@ -124,7 +129,7 @@ TYPED_TEST(Wire, WhatIsReadIsWhatWasWritten) {
   TypeParam value{};
   filler.Fill(&value);
   const Bytes message = Encode(MessageType::kCreate, value);
-  const auto read = Decode<TypeParam>(Payload(message));
+  const auto read = Read<TypeParam>(PayloadOf(message));
   EXPECT_EQ(Encode(MessageType::kCreate, *read), message);
 }
 
@@ -132,10 +137,10 @@ TYPED_TEST(Wire, AMessageThatBreaksOffIsRefusedWhereverItDoes) {
   Filler filler;
   TypeParam value{};
   filler.Fill(&value);
-  Bytes payload = Payload(Encode(MessageType::kCreate, value));
+  Bytes payload = PayloadOf(Encode(MessageType::kCreate, value));
   while (!payload.empty()) {
     payload.pop_back();
-    EXPECT_THROW(Decode<TypeParam>(payload), executor::Failure) << payload.size() << " bytes";
+    EXPECT_THROW(Read<TypeParam>(payload), executor::Failure) << payload.size() << " bytes";
   }
 }
 
@@ -182,17 +187,17 @@ TEST(WireFields, WhatLiesPastTheSizeOfAnOlderCallersStructIsUnset) {
   ExecutorRequest request{};
   request.size = sizeof(request);
   request.sampling = &sampling;
-  const auto read = Decode<ExecutorRequest>(Payload(Encode(MessageType::kSubmit, request)));
+  const auto read = Read<ExecutorRequest>(PayloadOf(Encode(MessageType::kSubmit, request)));
   EXPECT_EQ(read->sampling->temperature, 0.5f);
   EXPECT_EQ(read->sampling->top_k, 0u);
 }
 
 TEST(WireFields, ABatchWhoseOffsetsLeadAstrayIsRefused) {
-  Bytes payload = Payload(Encode(MessageType::kBatch, *EndedRows({1, 2, 3}, FINISH_CANCELLED)));
-  ASSERT_NO_THROW(Decode<ExecutorBatch>(payload));
+  Bytes payload = PayloadOf(Encode(MessageType::kBatch, *EndedRows({1, 2, 3}, FINISH_CANCELLED)));
+  ASSERT_NO_THROW(Read<ExecutorBatch>(payload));
   // At the end there are four offsets, here the second, and the flags of six arrays that are absent.
   payload[payload.size() - (3 + 6) * sizeof(uint32_t)] = 7;
-  EXPECT_THROW(Decode<ExecutorBatch>(payload), executor::Failure);
+  EXPECT_THROW(Read<ExecutorBatch>(payload), executor::Failure);
 }
 
 }  // namespace

@@ -70,7 +70,8 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   }
   const auto asked_for = executor::SequencesAskedFor(executor::CopySized(request.sampling));
   const uint32_t sequences = asked_for ? asked_for->count : 1;
-  Route route{std::move(sink), std::vector<Sequence>(sequences), sequences};
+  Route route{std::move(sink), std::vector<Sequence>(sequences), sequences,
+              executor::WantsPromptLogprobs(executor::CopySized(request.output)) ? request.token_count : 0};
   if (vocabulary_) {
     for (Sequence& sequence : route.sequences) sequence.text.emplace(vocabulary_, stops, special_tokens);
   }

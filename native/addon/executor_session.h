@@ -36,6 +36,7 @@ struct Route {
   std::shared_ptr<EnvironmentSink> sink;  // null: its reader is gone, and what still comes is counted and dropped
   std::vector<Sequence> sequences;
   size_t running;                              // sequences that have not ended
+  uint32_t prompt_logprobs;                    // how many were asked for: one for each token of the prompt, or none
   bool started = false;                        // the start event was posted
   RouteFailure failure = RouteFailure::kNone;  // not yet posted
   bool ended = false;                          // the executor's last row came; it stays until its failure was posted

@@ -37,7 +37,7 @@ namespace {
 // Long, because a wait ends as soon as there are rows, and interrupt ends it when the session closes.
 constexpr uint32_t kWaitMs = 60'000;
 constexpr char kInvalidRow[] =
-    "The executor answered for an output that the request does not have. Load the engine again, and report this.";
+    "The executor answered something else than was asked. Load the engine again, and report this.";
 
 void AddMatrix(const ExecutorTensor& tensor, uint32_t rows, Events* events) {
   const auto columns = static_cast<uint32_t>(tensor.shape[1]);
@@ -92,6 +92,14 @@ void AddStart(uint64_t id, const ExecutorRowDetails& details, Events* events) {
   events->numbers.insert(events->numbers.end(),
                          {kStart, static_cast<double>(id), static_cast<double>(details.prompt_tokens),
                           static_cast<double>(details.cached_tokens), timed ? details.queue_ms : 0.0});
+}
+
+// Whether the row, which is right in itself, can be an answer to what was asked.
+bool IsOfRequest(const ExecutorBatch& batch, uint32_t row, const Route& route) {
+  const ExecutorRowDetails* details = batch.details == nullptr ? nullptr : batch.details[row];
+  const bool has_prompt_logprobs = details != nullptr && details->prompt_logprobs != nullptr;
+  return batch.sequences[row] < route.sequences.size() &&
+         (!has_prompt_logprobs || details->prompt_tokens == route.prompt_logprobs);
 }
 
 // Posts one row of a sequence that has not ended. Returns whether a stop string ended it.
@@ -303,7 +311,7 @@ void ExecutorSession::PostRow(const ExecutorBatch& batch, uint32_t row, Route* r
       events->AddError(id, executor::FailureOf(error.code, error));
       return route->sink.reset();
     }
-    if (sequence >= route->sequences.size()) return fail(RouteFailure::kInvalidRow);
+    if (!IsOfRequest(batch, row, *route)) return fail(RouteFailure::kInvalidRow);
     if (route->sequences[sequence].ended) {
       discarded_tokens_ += batch.token_offsets[row + 1] - batch.token_offsets[row];
     } else if (AddRow(batch, row, route, events) || batch.finish[row] != FINISH_NONE) {

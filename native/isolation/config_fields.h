@@ -103,7 +103,7 @@ template <typename Wire>
 void Fields(Wire& wire, HostConfig& host) {
   wire.Text(host.executor_path);
   wire.Group(host.config);
-  Need(host.executor_path != nullptr && host.config != nullptr);
+  wire.Need(host.executor_path != nullptr && host.config != nullptr);
 }
 
 template <typename Wire>
@@ -115,7 +115,7 @@ template <typename Wire>
 void Fields(Wire& wire, LogLine& line) {
   wire.Values(line.level);
   wire.Text(line.text);
-  Need(line.text != nullptr);
+  wire.Need(line.text != nullptr);
 }
 
 template <typename Wire>

@@ -51,7 +51,7 @@ void Fields(Wire& wire, ExecutorKvRetention& retention) {
   wire.Values(retention.set, retention.range_count, retention.decode_priority, retention.decode_duration_ms,
               retention.transfer_mode);
   wire.Groups(retention.ranges, retention.range_count);
-  Need(retention.range_count == 0 || retention.ranges != nullptr);
+  wire.Need(retention.range_count == 0 || retention.ranges != nullptr);
   wire.Text(retention.directory);
 }
 
@@ -59,7 +59,7 @@ template <typename Wire>
 void Fields(Wire& wire, ExecutorGuided& guided) {
   wire.Values(guided.kind);
   wire.Text(guided.guide);
-  Need(guided.kind == GUIDE_JSON || guided.guide != nullptr);
+  wire.Need(guided.kind == GUIDE_JSON || guided.guide != nullptr);
 }
 
 template <typename Wire>

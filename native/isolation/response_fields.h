@@ -27,7 +27,7 @@ void Fields(Wire& wire, ExecutorRowDetails& details) {
   Needed(wire, details.prompt_top_tokens, prompt_top);
   Needed(wire, details.prompt_top_logprobs, prompt_top);
   wire.Groups(details.additional_outputs, details.additional_output_count);
-  Need(details.additional_output_count == 0 || details.additional_outputs != nullptr);
+  wire.Need(details.additional_output_count == 0 || details.additional_outputs != nullptr);
   wire.Group(details.context_phase);
 }
 
@@ -69,7 +69,7 @@ void Fields(Wire& wire, ExecutorStats& stats) {
               stats.context_tokens, stats.micro_batch, stats.decoded_tokens_per_step, stats.draft_tokens,
               stats.draft_tokens_accepted, stats.preemptions, stats.request_count);
   wire.Groups(stats.requests, stats.request_count);
-  Need(stats.request_count == 0 || stats.requests != nullptr);
+  wire.Need(stats.request_count == 0 || stats.requests != nullptr);
 }
 
 template <typename Wire>
@@ -87,7 +87,7 @@ void Fields(Wire& wire, ExecutorInfo& info) {
   wire.Text(info.version);
   wire.Text(info.device);
   wire.Text(info.data_type);
-  Need(info.name != nullptr && info.version != nullptr && info.device != nullptr && info.data_type != nullptr);
+  wire.Need(info.name != nullptr && info.version != nullptr && info.device != nullptr && info.data_type != nullptr);
 }
 
 }  // namespace isolation

@@ -23,14 +23,14 @@ static_assert(sizeof(ExecutorEagle) == 48);
 template <typename Wire, typename T>
 void Needed(Wire& wire, const T*& data, uint64_t count) {
   wire.Array(data, count);
-  Need(count == 0 || data != nullptr);
+  wire.Need(count == 0 || data != nullptr);
 }
 
 template <typename Wire>
 void NeededTexts(Wire& wire, const char* const*& texts, uint64_t count) {
   wire.Texts(texts, count);
-  Need(count == 0 || texts != nullptr);
-  for (uint64_t i = 0; i < count; ++i) Need(texts[i] != nullptr);
+  wire.Need(count == 0 || texts != nullptr);
+  for (uint64_t i = 0; texts != nullptr && i < count; ++i) wire.Need(texts[i] != nullptr);
 }
 
 template <typename Wire>
@@ -38,11 +38,11 @@ void Fields(Wire& wire, ExecutorError& error) {
   wire.Values(error.code, error.has_request_id, error.request_id);
   const char* field = error.field;
   wire.Text(field);
-  Need(field != nullptr);
+  wire.Need(field != nullptr);
   if (field != error.field) std::snprintf(error.field, sizeof(error.field), "%s", field);
   const char* message = error.message;
   wire.Text(message);
-  Need(message != nullptr);
+  wire.Need(message != nullptr);
   if (message != error.message) std::snprintf(error.message, sizeof(error.message), "%s", message);
 }
 
@@ -57,7 +57,7 @@ void Fields(Wire& wire, ExecutorTensor& tensor) {
 template <typename Wire>
 void Fields(Wire& wire, ExecutorNamedTensor& named) {
   wire.Text(named.name);
-  Need(named.name != nullptr);
+  wire.Need(named.name != nullptr);
   Fields(wire, named.tensor);
 }
 

@@ -140,11 +140,6 @@ inline constexpr uint32_t kEnumEnd<ExecutorStage> = STAGE_COMPLETE + 1;
       std::string("A message between this process and the executor's host process ") + what + ". Please report this.");
 }
 
-// What a reader of the struct uses without looking.
-inline void Need(bool is_there) {
-  if (!is_there) RefuseMessage("lacks a part");
-}
-
 // Structs of the contract may be shorter than those known here (rule 2); those of one version carry no size.
 template <typename T>
 T CopyOf(const T* given) {
@@ -204,6 +199,8 @@ class Writer {
     }
   }
 
+  void Need(bool /*is_there*/) {}
+
   // The whole message; the writer is empty afterwards.
   Bytes Take();
 
@@ -259,6 +256,11 @@ class Reader {
     const char** read = New<const char*>(count);
     for (uint64_t i = 0; i < count; ++i) Text(read[i]);
     texts = read;
+  }
+
+  // What a user of the struct uses without looking.
+  void Need(bool is_there) {
+    if (!is_there) RefuseMessage("lacks a part");
   }
 
   template <typename T, typename... Context>

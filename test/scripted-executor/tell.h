@@ -63,6 +63,8 @@ class Teller {
     End();
   }
 
+  void Need(bool /*is_there*/) {}
+
   std::string json() const { return json_.str(); }
 
  private:

@@ -9,3 +9,6 @@ export const SCRIPTED_LIBRARY = join(PROJECT_ROOT, 'build/tests/test/native/libe
 
 /** Likewise test/native/thread_limit.cc, for LD_PRELOAD. */
 export const THREAD_LIMIT_LIBRARY = join(PROJECT_ROOT, 'build/tests/test/native/libthread_limit.so');
+
+/** Likewise the program of test/fake-host. */
+export const FAKE_HOST = join(PROJECT_ROOT, 'build/tests/test/native/fake_host');

@@ -55,6 +55,7 @@ class Filler {
     for (uint64_t i = 0; i < count; ++i) Text(made[i]);
     texts = made;
   }
+  void Need(bool /*is_there*/) {}
   template <typename T, typename... Context>
   void Fill(T* value, Context... context) {
     if constexpr (HasSize<T>::value) value->size = sizeof(T);

@@ -70,10 +70,9 @@ inline void CheckOffsets(const uint32_t* offsets, uint64_t count) {
 template <typename Wire>
 void Fields(Wire& wire, ExecutorTokenLists& lists) {
   wire.Values(lists.count);
-  if (lists.count == 0) return;
-  wire.Array(lists.offsets, uint64_t{lists.count} + 1);
-  CheckOffsets(lists.offsets, lists.count);
-  Needed(wire, lists.tokens, lists.offsets[lists.count]);
+  wire.Array(lists.offsets, lists.count == 0 ? 0 : uint64_t{lists.count} + 1);
+  if (lists.count > 0) CheckOffsets(lists.offsets, lists.count);
+  Needed(wire, lists.tokens, lists.count == 0 ? 0 : lists.offsets[lists.count]);
 }
 
 template <typename Wire>

@@ -13,14 +13,17 @@ interface Field {
 
 const read = (path: string): string => readFileSync(join(PROJECT_ROOT, 'native', path), 'utf8');
 
+const HELPERS: Readonly<Record<string, string>> = { Needed: 'Array', NeededTexts: 'Texts' };
+
 /** The fields of each struct, in the order they are written. */
 const FIELDS = new Map<string, Field[]>();
 for (const file of ['type_fields.h', 'config_fields.h', 'request_fields.h']) {
   for (const [, struct, body] of read(`isolation/${file}`).matchAll(/\(Wire& wire, (\w+)& .*\) \{\n([\s\S]*?)\n\}/g)) {
-    const statements = (body as string).matchAll(/(?:wire\.(\w+)|Fields)\(([^;]+)\);/g);
-    const fields = [...statements].flatMap(([, how = 'Fields', list]) => {
+    const statements = (body as string).matchAll(/(?:wire\.(\w+)|(Needed|NeededTexts|Fields))\(([^;]+)\);/g);
+    const fields = [...statements].flatMap(([, how = '', helper, list]) => {
       const names = (list as string).split(/,\s*/).map((each) => each.replace(/^.*[.&]/, ''));
-      if (how === 'Fields') return [{ how, name: names[1] as string }];
+      if (helper) return [{ how: HELPERS[helper] ?? helper, name: names[1] as string }];
+      if (how === 'Need') return [];
       return (how === 'Values' ? names : names.slice(0, 1)).map((name) => ({ how, name }));
     });
     FIELDS.set(struct as string, fields);

@@ -11,6 +11,7 @@ import { PROJECT_ROOT } from '../../tools/project.js';
 import type { Work as TerminatedAlone } from '../failures/programs/terminated-alone.js';
 import type { Work as AttachedWorkerEnds } from './programs/attached-worker-ends.js';
 import type { Work as Exiting } from './programs/exit.js';
+import type { Work as StoppedHosts } from './programs/stopped-hosts.js';
 import type { Work as WithoutHost } from './programs/without-host.js';
 
 const program = (name: string): URL => new URL(`./programs/${name}.js`, import.meta.url);
@@ -58,6 +59,34 @@ for (const { major, node } of NODE_VERSIONS) {
     });
   });
 }
+
+test('process.exit() with stopped hosts takes no longer than with one, and leaves none behind', async () => {
+  const work: StoppedHosts = { engine, hosts: 3 };
+  const { status, signal, told, err } = await runProgram(program('stopped-hosts'), work);
+  assert.deepEqual({ status, signal }, { status: 7, signal: null }, err);
+  const [pids, exitedAt] = told as [number[], number];
+  for (const pid of pids) await ended(pid);
+  // Within two seconds; one after the other they would take six. The rest is for a slow machine.
+  assert.ok(Date.now() - exitedAt < 5000, `${Date.now() - exitedAt} ms`);
+});
+
+test('close() ends a stopped host', async () => {
+  const llm = await LLM.load(engine, { isolation: 'process' });
+  const host = hostPid();
+  process.kill(host, 'SIGSTOP');
+  await llm.close();
+  await ended(host);
+});
+
+test('a host has of the environment what executors read and what isolationEnv names', async () => {
+  Object.assign(process.env, { A_SECRET: 'secret', NAMED: 'named', CUDA_DEVICE_ORDER: 'PCI_BUS_ID' });
+  const llm = await LLM.load(engine, { isolation: 'process', isolationEnv: ['NAMED', 'NOT_THERE'] });
+  const variables = (await readFile(`/proc/${hostPid()}/environ`, 'utf8')).split('\0');
+  await llm.close();
+  assert.ok(variables.includes('NAMED=named') && variables.includes('CUDA_DEVICE_ORDER=PCI_BUS_ID'));
+  assert.ok(variables.includes(`PATH=${process.env.PATH}`));
+  assert.ok(!variables.some((variable) => variable.startsWith('A_SECRET')));
+});
 
 test('a worker attached to an isolated engine may end, and the others go on', async () => {
   const work: AttachedWorkerEnds = { engine };

@@ -8,6 +8,7 @@
 
 #include "native/executor/cpp/failure.h"
 #include "table_client.h"
+#include "thread_limit.h"
 
 namespace embedded {
 namespace {
@@ -377,6 +378,20 @@ TEST(Executor, SubmitCancelStatsAndWaitMayRunAtOnceFromManyThreads) {
   for (std::thread& thread : threads) thread.join();
   for (const auto& [id, result] : client.results) EXPECT_EQ(result.finals, 1) << id;
   EXPECT_EQ(client.stats().completed_requests, kThreads * kEach);
+}
+
+TEST(Executor, ALoadThatLacksAThreadSaysWhatToRaiseWhicheverItIs) {
+  bool was_met = true;
+  for (int starts = 0; was_met; ++starts) {
+    const ThreadLimit limit(starts);
+    TableClient client(DefaultModel(), [](ExecutorConfig* config) {
+      config->set |= CONFIG_THREADS;
+      config->threads = 3;
+    });
+    was_met = limit.was_met();
+    EXPECT_EQ(client.code(), was_met ? EXECUTOR_UNAVAILABLE : EXECUTOR_OK) << starts;
+    EXPECT_EQ(client.message().find("ulimit -u") != std::string::npos, was_met) << client.message();
+  }
 }
 
 }  // namespace

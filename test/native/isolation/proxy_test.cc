@@ -1,8 +1,12 @@
 #include "native/isolation/proxy.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <thread>
 #include <vector>
@@ -10,6 +14,7 @@
 #include "embedded/tiny_checkpoint.h"
 #include "native/isolation/host_environment.h"
 #include "paths.h"
+#include "thread_limit.h"
 
 namespace isolation {
 namespace {
@@ -154,6 +159,71 @@ TEST(Proxy, AProgramThatIsNoHostFailsTheLoad) {
   } catch (const executor::Failure& failure) {
     EXPECT_NE(std::string(failure.what()).find("exit code 1"), std::string::npos) << failure.what();
   }
+}
+
+size_t OpenDescriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
+executor::Failure FailureOfLoad(const std::string& program) {
+  const Engine engine;
+  try {
+    const Proxy proxy(engine.config, program, "", HostEnvironment({}));
+  } catch (const executor::Failure& failure) {
+    return failure;
+  }
+  return executor::Failure(EXECUTOR_OK, "it was loaded");
+}
+
+TEST(Proxy, WhoseThreadCannotStartLeavesNothingBehind) {
+  const size_t open = OpenDescriptors();
+  const ThreadLimit limit(0);
+  const executor::Failure failure = FailureOfLoad(FromProgram(HOST_PROGRAM));
+  EXPECT_EQ(failure.code(), EXECUTOR_UNAVAILABLE);
+  EXPECT_NE(std::string(failure.what()).find("ulimit -u"), std::string::npos) << failure.what();
+  EXPECT_EQ(OpenDescriptors(), open);
+}
+
+TEST(Proxy, WhoseHostCannotStartSaysWhatHelps) {
+  const size_t open = OpenDescriptors();
+  EXPECT_NE(std::string(FailureOfLoad("/no/such/host").what()).find("Reinstall the package"), std::string::npos);
+  EXPECT_NE(std::string(FailureOfLoad("/dev/null").what()).find("Let this user execute it"), std::string::npos);
+  EXPECT_EQ(OpenDescriptors(), open);
+
+  // From no descriptor to enough of them, whichever it lacks.
+  rlimit before;
+  getrlimit(RLIMIT_NOFILE, &before);
+  bool was_loaded = false;
+  for (size_t left = 0; !was_loaded; ++left) {
+    ASSERT_LT(left, 20u);
+    const Engine engine;
+    const rlimit limited = {open + left, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &limited);
+    try {
+      const Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));
+      was_loaded = true;
+    } catch (const executor::Failure& failure) {
+      EXPECT_NE(std::string(failure.what()).find("ulimit -n"), std::string::npos) << failure.what();
+      EXPECT_EQ(std::string(failure.what()).find("Reinstall"), std::string::npos) << failure.what();
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+  }
+  EXPECT_EQ(OpenDescriptors(), open);
+}
+
+TEST(HostEnvironment, HasWhatExecutorsReadAndWhatIsNamedAndNoOther) {
+  setenv("A_SECRET", "1", 1);
+  setenv("NAMED", "2", 1);
+  setenv("CUDA_VISIBLE_DEVICES", "3", 1);
+  const std::vector<std::string> passed = HostEnvironment({"NAMED", "NOT_THERE"});
+  const auto has = [&](const std::string& variable) {
+    return std::find(passed.begin(), passed.end(), variable) != passed.end();
+  };
+  EXPECT_TRUE(has("NAMED=2"));
+  EXPECT_TRUE(has("CUDA_VISIBLE_DEVICES=3"));
+  EXPECT_FALSE(has("A_SECRET=1"));
+  for (const char* name : {"A_SECRET", "NAMED", "CUDA_VISIBLE_DEVICES"}) unsetenv(name);
 }
 
 }  // namespace

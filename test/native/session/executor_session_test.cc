@@ -106,12 +106,16 @@ std::shared_ptr<ExecutorSession> Open(ScriptedTable* script) {
 }
 
 void Submit(ExecutorSession* session, uint64_t id, Reader* reader) {
-  const int32_t token = 1;
+  const int32_t tokens[] = {1, 2, 3};
+  ExecutorOutputConfig output{};
+  output.size = sizeof(output);
+  output.flags = OUTPUT_PROMPT_LOGPROBS;
   ExecutorRequest request{};
   request.size = sizeof(request);
   request.id = id;
-  request.tokens = &token;
-  request.token_count = 1;
+  request.tokens = tokens;
+  request.token_count = 3;
+  request.output = &output;
   request.max_tokens = 1;
   session->Submit(request, nullptr, text::SpecialTokens::kKeep, reader->sink());
 }
@@ -176,6 +180,38 @@ TEST(ExecutorSession, AnEarlierDeadlineShortensAClose) {
   EXPECT_EQ(script.destroyed(), 1);
 }
 
+TEST(ExecutorSession, AnExecutorWithoutANameIsRefused) {
+  ScriptedTable script;
+  script.info()->name = nullptr;
+  EXPECT_THROW(Open(&script), executor::Failure);
+  EXPECT_EQ(script.destroyed(), 1);
+}
+
+TEST(ExecutorSession, ABatchThatTheContractDoesNotAllowFailsEveryRequestAndTheNext) {
+  ScriptedTable script;
+  const auto session = Open(&script);
+  Reader reader;
+  for (const uint64_t id : {1, 2}) Submit(session.get(), id, &reader);
+  script.Give(BatchOf(LastRow(1, {kVocabSize})));
+  EXPECT_EQ(reader.ReadUntilEnded(2).errors, (std::map<uint64_t, double>{{1, EXECUTOR_FAILED}, {2, EXECUTOR_FAILED}}));
+  EXPECT_THROW(Submit(session.get(), 3, &reader), executor::Failure);
+  CloseAndWait(session);
+}
+
+TEST(ExecutorSession, ARowOfAnOutputThatWasNotAskedForFailsItsRequestAlone) {
+  ScriptedTable script;
+  const auto session = Open(&script);
+  Reader reader;
+  for (const uint64_t id : {1, 2}) Submit(session.get(), id, &reader);
+  executor::BatchRow row = LastRow(1, {1});
+  row.sequence = 7;
+  script.Give(BatchOf(std::move(row), LastRow(2, {2})));
+  const Told& told = reader.ReadUntilEnded(2);
+  EXPECT_EQ(told.errors, (std::map<uint64_t, double>{{1, EXECUTOR_FAILED}}));
+  EXPECT_EQ(told.ended, std::vector<uint64_t>{2});
+  CloseAndWait(session);
+}
+
 // A row with all that takes memory, and a batch in which it comes between others.
 executor::BatchRow LargeRow(uint64_t id) {
   executor::BatchRow row = LastRow(id, {5, 6});
@@ -220,7 +256,7 @@ TEST(PumpOutOfMemory, EndsTheRequestWhoseLogitsDoNotFitAndNoOther) {
   script.Give(BatchOf(LastRow(4, {4})));
   EXPECT_EQ(reader.ReadUntilEnded(4).tokens.at(4), std::vector<int32_t>{4});
   CloseAndWait(session);
-  EXPECT_EQ(script.cancelled(), std::multiset<uint64_t>{2});
+  EXPECT_EQ(script.cancelled(), std::set<uint64_t>{2});
 }
 
 TEST(PumpOutOfMemory, EndsNoMoreRequestsThanAllocationsFailedWhicheverTheyWere) {

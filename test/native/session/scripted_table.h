@@ -53,7 +53,7 @@ class ScriptedTable {
     batches_.push_back(std::move(batch));
     changed_.notify_all();
   }
-  std::multiset<uint64_t> cancelled() {
+  std::set<uint64_t> cancelled() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return cancelled_;
   }
@@ -132,7 +132,7 @@ class ScriptedTable {
   std::condition_variable changed_;
   std::deque<std::shared_ptr<const ExecutorBatch>> batches_;
   std::shared_ptr<const ExecutorBatch> current_;
-  std::multiset<uint64_t> cancelled_;
+  std::set<uint64_t> cancelled_;
   bool interrupted_ = false;
   int destroyed_ = 0;
 };

@@ -101,6 +101,7 @@ const NATIVE_SEEDS = {
     const text = 'ab <s>é12 _ba';
     return Buffer.from(`${text}\\x${JSON.stringify({ ...json, added_tokens })}\x01`).toString('latin1');
   }),
+  wire: [],
 };
 
 const runOrExit = (command, args, options = {}) => {

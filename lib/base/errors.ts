@@ -27,7 +27,7 @@ const CODES = {
   ERR_EXECUTOR_UNAVAILABLE: {
     meaning: 'The executor is not installed, or cannot run on this machine.',
     causes:
-      "`executor: 'cuda'` in a clone before `npm run build:cuda`, built for other GPUs than this one, or without cuBLASLt. `'tensorrt-llm'` before `npx node-tensorrt-llm setup`, or after TensorRT-LLM was updated, moved or only partly installed; no GPU, or one it does not support; an NVIDIA driver that is too old. A checkpoint loaded with TensorRT-LLM, or its engines on the CPU. A `{ library }` that does not exist, misses a library it needs, or was built for another version of `native/executor`.",
+      "`executor: 'cuda'` in a clone before `npm run build:cuda`, built for other GPUs than this one, or without cuBLASLt. `'tensorrt-llm'` before `npx node-tensorrt-llm setup`, or after TensorRT-LLM was updated, moved or only partly installed; no GPU, or one it does not support; an NVIDIA driver that is too old. A checkpoint loaded with TensorRT-LLM, or its engines on the CPU. A `{ library }` that does not exist, misses a library it needs, or was built for another version of `native/executor`. A limit of threads, processes or open files, which the message names.",
     fix: "`npx node-tensorrt-llm doctor` lists what is missing. For TensorRT-LLM, `setup` rebuilds the executor. For a library of your own, `ldd PATH` lists what it misses; build it with this version's headers. Without a GPU, use `executor: 'cpu'` with a checkpoint.",
   },
   ERR_SOURCE_NOT_FOUND: {
@@ -174,7 +174,7 @@ const CODES = {
   ERR_EXECUTOR_FAILED: {
     meaning: 'The executor failed, and with it every request it was running.',
     causes:
-      "A failure below this package, which the message describes; damaged weights that give invalid numbers; with `isolation: 'process'`, the end of the host process, which Linux kills if memory runs out.",
+      "A failure below this package, which the message describes; damaged weights that give invalid numbers; with `isolation: 'process'`, the end of the host process, which Linux kills if memory runs out; an answer of the executor that its contract does not allow.",
     fix: "With `isolation: 'process'`, send the request again: a new host process starts. Otherwise close the LLM and load the engine again. If it happens again, convert the model again, or report it with the message.",
   },
   ERR_INTERNAL: {

@@ -335,10 +335,11 @@ void ExecutorSession::PostFailures(EventsBySink* outgoing) {
   for (auto next = routes_.begin(); next != routes_.end();) {
     auto& [id, route] = *next;
     if (route.failure != RouteFailure::kNone) {
-      outgoing->To(route.sink)
-          .AddError(id, route.failure == RouteFailure::kOutOfMemory
-                            ? executor::OutOfOutputMemory(id)
-                            : executor::Failure(EXECUTOR_FAILED, kInvalidRow, id));
+      if (route.sink != nullptr)  // it may have been cancelled just now
+        outgoing->To(route.sink)
+            .AddError(id, route.failure == RouteFailure::kOutOfMemory
+                              ? executor::OutOfOutputMemory(id)
+                              : executor::Failure(EXECUTOR_FAILED, kInvalidRow, id));
       route.sink.reset();
       route.failure = RouteFailure::kNone;
     }

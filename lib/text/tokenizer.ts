@@ -1,6 +1,6 @@
 import { whenAborted } from '../base/abort.js';
 import type { ChatTemplateLimits } from '../base/chat-template-limits.js';
-import { show } from '../base/checks.js';
+import { ownItem, show } from '../base/checks.js';
 import { type ErrorCode, LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
 import { ChatTemplate, type ChatTemplateOptions } from './chat-template.js';
@@ -158,18 +158,27 @@ const MAX_TOKENS = 2 ** 28; // a gigabyte
 
 /** Ids outside of 32 bits, which have no text either, become -1. */
 function toIds(tokens: ArrayLike<number>): Int32Array {
-  const length: unknown = typeof tokens === 'object' && tokens !== null ? tokens.length : undefined;
-  if (!(Number.isInteger(length) && (length as number) >= 0 && (length as number) <= MAX_TOKENS)) {
-    throw new LLMError('ERR_INVALID_INPUT', `The tokens to decode are ${show(tokens)}; expected an array of integers.`);
+  try {
+    const length: unknown = typeof tokens === 'object' && tokens !== null ? tokens.length : undefined;
+    if (isLength(length)) return tokens instanceof Int32Array ? tokens : copyIds(tokens, length);
+  } catch (cause) {
+    if (LLMError.is(cause)) throw cause; // else a getter or a proxy threw
+    throw new LLMError('ERR_INVALID_INPUT', `The tokens to decode cannot be read: ${messageOf(cause)}.`, { cause });
   }
-  if (tokens instanceof Int32Array) return tokens;
-  const ids = new Int32Array(tokens.length);
-  for (let i = 0; i < ids.length; i++) {
-    const id = tokens[i] as number;
+  throw new LLMError('ERR_INVALID_INPUT', `The tokens to decode are ${show(tokens)}; expected an array of integers.`);
+}
+
+const isLength = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKENS;
+
+function copyIds(tokens: ArrayLike<unknown>, length: number): Int32Array {
+  const ids = new Int32Array(length);
+  for (let i = 0; i < length; i++) {
+    const id = ownItem(tokens, i);
     if (!Number.isInteger(id)) {
       throw new LLMError('ERR_INVALID_INPUT', `tokens[${i}] is ${show(id)}; expected an integer.`);
     }
-    ids[i] = id === (id | 0) ? id : -1;
+    ids[i] = id === ((id as number) | 0) ? id : -1;
   }
   return ids;
 }

@@ -87,6 +87,12 @@ test('decode gives no text for ids outside the vocabulary and refuses what is no
     assert.throws(() => tokenizer.decode(wrong), { code: 'ERR_INVALID_INPUT' });
   }
   assert.throws(() => tokenizer.decode(['1'] as unknown as number[]), { code: 'ERR_INVALID_INPUT' });
+  const revoked = Proxy.revocable([], {});
+  revoked.revoke();
+  const throwing = Object.defineProperty([id], 0, { get: () => assert.fail('no') });
+  for (const broken of [revoked.proxy, throwing, Object.create(Int32Array.prototype), new Array(3)]) {
+    assert.throws(() => tokenizer.decode(broken), { code: 'ERR_INVALID_INPUT' });
+  }
 });
 
 test('a byte order mark stays, also as the first character', async () => {

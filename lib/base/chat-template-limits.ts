@@ -9,7 +9,7 @@ export interface ChatTemplateLimits {
   steps?: number | undefined;
   /** Maximum length of the prompt, and of any text made on the way to it, in UTF-16 code units. Default: 16000000. */
   outputLength?: number | undefined;
-  /** Maximum time, in ms. Default: 200. */
+  /** Maximum time, in ms; time in which the machine runs only other processes does not count. Default: 200. */
   timeMs?: number | undefined;
 }
 

@@ -7,7 +7,8 @@ const STEPS_PER_LOOK = 256;
 /** Counts what one rendering uses, and ends it with `ERR_CHAT_TEMPLATE` where that is more than its limits. */
 export class TemplateMeter {
   readonly #limits: Required<Readonly<Record<keyof ChatTemplateLimits, number>>>;
-  readonly #deadline: number;
+  readonly #cpuAtStart = process.cpuUsage();
+  #deadline: number;
   #left: number;
   #lookBelow: number;
 
@@ -44,8 +45,13 @@ export class TemplateMeter {
   #look(): void {
     const { steps, timeMs } = this.#limits;
     if (!(this.#left >= 0)) throw exceeded('steps', `takes more than ${steps} steps; expected at most ${steps}`);
-    if (performance.now() > this.#deadline) {
-      throw exceeded('timeMs', `takes longer than ${timeMs} ms; expected at most ${timeMs} ms`);
+    const now = performance.now();
+    if (now > this.#deadline) {
+      // On a machine that is busy with other processes this one may not have run; that is no fault of the template.
+      const { user, system } = process.cpuUsage(this.#cpuAtStart);
+      const ranMs = (user + system) / 1000;
+      if (ranMs > timeMs) throw exceeded('timeMs', `takes longer than ${timeMs} ms; expected at most ${timeMs} ms`);
+      this.#deadline = now + timeMs - ranMs;
     }
     this.#lookBelow = Math.max(0, this.#left - STEPS_PER_LOOK);
   }

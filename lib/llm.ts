@@ -115,7 +115,6 @@ export class LLM implements AsyncDisposable {
       executor = 'auto',
       isolation = 'none',
       isolationEnv,
-      isolationEnv,
       guidedDecoding,
       chatTemplateLimits,
       ...config

@@ -1,3 +1,5 @@
+import { setImmediate } from 'node:timers'; // a program's tests may replace the global one
+
 /** In ms: how long one turn of the event loop works on requests before everything else gets its turn. */
 const SLICE_MS = 10;
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import type { RequestSink } from '../addon/events.js';
 import { fromNative } from '../addon/executor-error.js';
 import type { NativeSession } from '../addon/protocol.js';

@@ -141,3 +141,19 @@ test('a request that finds the queue full is refused before its text is encoded'
   for (const each of running) each.abort();
   await llm.close();
 });
+
+test('the executor learns of an abort while setImmediate of the program is mocked', async (t) => {
+  const { logger, lines } = recordingLogger();
+  await withScript(
+    { step_ms: 1, tell: true },
+    async (llm) => {
+      const generation = llm.stream({ tokens: [1] }, ENDLESS);
+      await generation[Symbol.asyncIterator]().next();
+      t.mock.timers.enable({ apis: ['setImmediate'] });
+      generation.abort();
+      while (!lines.includes('debug: cancel 1')) await new Promise((resolve) => setTimeout(resolve, 1));
+      t.mock.timers.reset();
+    },
+    { logger },
+  );
+});

@@ -242,13 +242,8 @@ export class LLM implements AsyncDisposable {
     }
     if (!inputs) return this.stream(input as Input, options).result;
     const generations = inputs.map((each) => this.stream(each, options));
-    return Promise.all(generations.map(({ result }) => result)).catch((error: unknown) => {
-      const each = generations.values();
-      endings.do(() => {
-        const { done, value } = each.next();
-        value?.abort();
-        return !done;
-      });
+    return Promise.all(generations.map(({ result }) => result)).catch(async (error: unknown) => {
+      await endings.each(generations, (generation) => generation.abort());
       throw error;
     });
   }

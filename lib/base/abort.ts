@@ -20,14 +20,7 @@ export function whenAborted(signal: AbortSignal, onAbort: () => void): () => voi
 
 function listen(signal: AbortSignal): Waiting {
   const callbacks = new Set<() => void>();
-  const listener = (): void => {
-    const each = callbacks.values();
-    endings.do(() => {
-      const { done, value } = each.next();
-      value?.();
-      return !done;
-    });
-  };
+  const listener = (): void => void endings.each(callbacks, (callback) => callback());
   const entry = { callbacks, listener };
   waiting.set(signal, entry);
   signal.addEventListener('abort', listener, { once: true });

@@ -28,6 +28,19 @@ class Lane {
     return false;
   }
 
+  /** Does it to each item, which may be added to or taken out meanwhile; resolves when that is done. `act` must not throw. */
+  each<Item>(items: Iterable<Item>, act: (item: Item) => void): Promise<void> {
+    const left = items[Symbol.iterator]();
+    return new Promise((resolve) => {
+      this.do(() => {
+        const { done, value } = left.next();
+        if (done) resolve();
+        else act(value);
+        return !done;
+      });
+    });
+  }
+
   goOn(): void {
     while (this.#next < this.#waiting.length) {
       if (!finish(this.#waiting[this.#next] as Work)) break;

@@ -119,15 +119,9 @@ export class Requests {
     }
     const message =
       'The LLM was closed before this request ended. Await running requests before close(), or set drainMs.';
-    const running = this.#running.values();
-    await new Promise<void>((resolve) => {
-      endings.do(() => {
-        const { done, value: request } = running.next();
-        request?.fail((partial) => new LLMError('ERR_CLOSED', message, { requestId: request.id, partial }));
-        if (done) resolve();
-        return !done;
-      });
-    });
+    await endings.each(this.#running, (request) =>
+      request.fail((partial) => new LLMError('ERR_CLOSED', message, { requestId: request.id, partial })),
+    );
   }
 
   #draft(input: unknown, options: unknown): Draft {

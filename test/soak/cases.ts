@@ -1,6 +1,6 @@
 import { type Capabilities, type GenerateOptions, type Input, LLM, type Output, type Result } from 'node-tensorrt-llm';
-import { tinyEngine } from '../tools/engines.js';
 import { Random } from './random.js';
+import { soakEngine } from './settings.js';
 
 /** A request whose answer is known. Plain data, so that workers get it too. */
 export interface Case {
@@ -21,7 +21,7 @@ const CASES_PER_EXECUTOR = 256;
 
 /** The CPU executor's answer is what it gives to the request alone; the scripted executor's is known without it. */
 export async function makeCases(seed: number): Promise<Cases> {
-  const llm = await LLM.load(await tinyEngine(), { threads: 1 });
+  const llm = await LLM.load(await soakEngine(), { threads: 1 });
   const cpu: Case[] = [];
   const scripted: Case[] = [];
   for (let i = 0; i < CASES_PER_EXECUTOR; i++) {

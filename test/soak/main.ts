@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { LLM } from 'node-tensorrt-llm';
+import { hostsOf } from '../tools/hosts.js';
 import { makeCases } from './cases.js';
 import { EventLog } from './events.js';
 import { Random } from './random.js';
@@ -71,6 +72,11 @@ async function runRound(from: number, count: number): Promise<void> {
   const at = random.integer(0, count - 1);
   while (requests.taken <= at) await delay(1);
   await team.replace(random.integer(1, team.size), random.pick(['terminate', 'exit']), round, requests);
+  if (setting.killsHost) {
+    const later = random.integer(at, count - 1);
+    while (requests.taken <= later) await delay(1);
+    for (const pid of hostsOf(process.pid)) process.kill(pid, 'SIGKILL');
+  }
   await mine;
   await team.whenDone();
   let preemptions = 0;

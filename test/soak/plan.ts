@@ -10,7 +10,8 @@ export type Reader = 'result' | 'stream' | 'slow' | 'text' | 'web' | 'unread' | 
 
 export type Fault =
   | { kind: 'none' }
-  | { kind: 'signal' | 'abort' | 'dispose'; at: Moment }
+  | { kind: 'signal'; at: Moment; call?: InvalidCall }
+  | { kind: 'abort' | 'dispose'; at: Moment }
   | { kind: 'leave'; at: { chunks: number } }
   | { kind: 'timeout' | 'queue timeout'; ms: number }
   | { kind: 'invalid'; call: InvalidCall }
@@ -56,6 +57,29 @@ const INVALID_FOR: Readonly<Record<Setting['executor'], readonly [InvalidCall, .
   ],
 };
 
+/** One invalid call in so many is a stranger's: they take long. */
+const STRANGER = 0.05;
+const MEGABYTE = 2 ** 20;
+const BLOCK = 'A long prompt of words, and 12345 numbers; '.repeat(400) + ' '.repeat(4096);
+const textOf = (megabytes: number): string => BLOCK.repeat((megabytes * MEGABYTE) / BLOCK.length);
+
+/** What a stranger sends who means harm. Drawn anew for each request, so that none of it is held. */
+function strangersCall(random: Random): InvalidCall {
+  const megabytes = random.integer(1, 20);
+  const text = textOf(megabytes);
+  const worst = random.pick(['loops', 'doubling', 'range']);
+  const messages = [{ role: 'user', content: 'x' }];
+  return random.pick<InvalidCall>([
+    { input: text, options: {}, code: 'ERR_PROMPT_TOO_LONG' },
+    {
+      input: { messages: [{ role: 'user', content: text }] },
+      options: {},
+      code: megabytes < 16 ? 'ERR_PROMPT_TOO_LONG' : 'ERR_CHAT_TEMPLATE', // chatTemplateLimits.outputLength is 16,000,000
+    },
+    { input: { messages, templateVars: { worst } }, options: {}, code: 'ERR_CHAT_TEMPLATE' },
+  ]);
+}
+
 export function planOf(seed: number, number: number, executor: Setting['executor'], caseCount: number): Plan {
   const random = new Random(seed, 3, number);
   const caseIndex = random.integer(0, caseCount - 1);
@@ -73,6 +97,7 @@ function drawFault(random: Random, executor: Setting['executor'], reader: Reader
   const later = streams && random.chance(0.5) ? chunks : { ms: random.integer(0, 12) };
   switch (kind) {
     case 'signal':
+      if (random.chance(STRANGER)) return { kind, at: { ms: random.integer(0, 12) }, call: strangersCall(random) };
       return { kind, at: random.pick<Moment>(['before', 'at once', later, later, later]) };
     case 'abort':
     case 'dispose':
@@ -83,6 +108,7 @@ function drawFault(random: Random, executor: Setting['executor'], reader: Reader
     case 'queue timeout':
       return { kind, ms: random.integer(1, 20) };
     case 'invalid':
+      if (random.chance(STRANGER)) return { kind, call: strangersCall(random) };
       return { kind, call: random.pick(random.chance(0.7) ? INVALID : INVALID_FOR[executor]) };
     default:
       return { kind };

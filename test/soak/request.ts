@@ -81,7 +81,11 @@ function callOf({ known, fault, controller }: Attempt): { input: Input; options:
   if (fault.kind === 'invalid') return fault.call as { input: Input; options: GenerateOptions };
   if (fault.kind === 'timeout') return { input, options: { ...options, timeoutMs: fault.ms } };
   if (fault.kind === 'queue timeout') return { input, options: { ...options, queueTimeoutMs: fault.ms } };
-  return fault.kind === 'signal' ? { input, options: { ...options, signal: controller.signal } } : known;
+  if (fault.kind !== 'signal') return known;
+  return {
+    input: (fault.call?.input as Input | undefined) ?? input,
+    options: { ...options, signal: controller.signal },
+  };
 }
 
 /** Does it right now or later, unless it is a number of chunks to wait for. What it returns takes it back. */

@@ -71,7 +71,7 @@ export async function runShare(share: Share): Promise<void> {
         requests.end(number, await runRequest(plan, context));
       } catch (error) {
         const what = error instanceof Error ? error.stack : String(error);
-        const call = JSON.stringify({ ...plan, ...context.known, answer: undefined });
+        const call = JSON.stringify({ ...plan, ...context.known, answer: undefined }).slice(0, 2000);
         onFailure(`request ${number} on '${setting.name}', thread ${thread}: ${what}\n${call}`);
       }
     }

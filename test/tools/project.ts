@@ -12,3 +12,6 @@ export const THREAD_LIMIT_LIBRARY = join(PROJECT_ROOT, 'build/tests/test/native/
 
 /** Likewise the program of test/fake-host. */
 export const FAKE_HOST = join(PROJECT_ROOT, 'build/tests/test/native/fake_host');
+
+/** Node-API module of test/soak/malloc_in_use.cc, from there too. */
+export const MALLOC_IN_USE = join(PROJECT_ROOT, 'build/tests/test/native/malloc_in_use.node');

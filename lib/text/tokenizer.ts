@@ -95,7 +95,12 @@ export class Tokenizer {
       const encoding = this.native.encode(text, addSpecialTokens, maxTokens);
       return encoding instanceof Int32Array ? encoding : await untilAborted(encoding, signal);
     } catch (thrown) {
-      throw signal?.aborted && thrown === signal.reason ? thrown : fromNative(thrown);
+      if (signal?.aborted && thrown === signal.reason) throw thrown;
+      const error = fromNative(thrown);
+      if (error.code !== 'ERR_PROMPT_TOO_LONG') throw error;
+      throw new LLMError(error.code, `${error.message} (maxTokens). Shorten it, or raise maxTokens.`, {
+        cause: thrown,
+      });
     }
   }
 

@@ -117,7 +117,7 @@ size_t UnitsOf(Napi::Env env, napi_value text) {
 Napi::Value Encode(Napi::Env env, const std::shared_ptr<const text::Tokenizer>& tokenizer, napi_value text,
                    const text::EncodeOptions& options) {
   const size_t units = UnitsOf(env, text);  // each at least a byte
-  if (!tokenizer->MayFit(units, options.max_tokens)) text::RefuseText(units, options.max_tokens);
+  tokenizer->CheckFit(units, options.max_tokens);
   auto request = std::make_shared<EncodeRequest>();
   request->tokenizer = tokenizer;
   request->options = options;

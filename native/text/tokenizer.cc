@@ -146,10 +146,12 @@ void Tokenizer::GiveBack(std::unique_ptr<WordCache> cache) const {
   caches_.push_back(std::move(cache));
 }
 
-void RefuseText(size_t bytes, size_t max_tokens) {
-  throw TokenizerError(TokenizerErrorKind::kTooLong, "The text has at least " + std::to_string(bytes) +
-                                                         " bytes, too many for maxTokens, which is " +
-                                                         std::to_string(max_tokens) + ". Shorten it.");
+void Tokenizer::CheckFit(size_t bytes, size_t tokens) const {
+  if (MayFit(bytes, tokens)) return;
+  throw TokenizerError(TokenizerErrorKind::kTooLong,
+                       "The text has at least " + std::to_string(bytes) + " bytes; expected at most " +
+                           std::to_string((tokens + 1) * most_bytes_ - 1) + ", the most that " +
+                           std::to_string(tokens) + " tokens stand for");
 }
 
 EncodeTask::EncodeTask(std::shared_ptr<const Tokenizer> tokenizer, std::string text, const EncodeOptions& options)
@@ -266,8 +268,7 @@ void EncodeTask::RefuseLength() const {
   const size_t after = options_.add_special_tokens ? tokenizer_->parts().after.size() : 0;
   throw TokenizerError(TokenizerErrorKind::kTooLong, "The text has at least " + std::to_string(tokens_.size() + after) +
                                                          " tokens; expected at most " +
-                                                         std::to_string(options_.max_tokens + after) +
-                                                         ", maxTokens. Shorten it.");
+                                                         std::to_string(options_.max_tokens + after));
 }
 
 }  // namespace text

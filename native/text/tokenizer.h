@@ -49,6 +49,8 @@ class Tokenizer {
   const TokenizerParts& parts() const { return parts_; }
   // Whether some text of this many bytes may have at most `tokens` tokens. True may be wrong, false is not.
   bool MayFit(size_t bytes, size_t tokens) const;
+  // Throws TokenizerError where none may.
+  void CheckFit(size_t bytes, size_t tokens) const;
 
  private:
   friend class EncodeTask;
@@ -67,9 +69,6 @@ struct EncodeOptions {
   bool add_special_tokens = true;
   size_t max_tokens = SIZE_MAX;  // a text that has more is refused, without encoding the rest
 };
-
-// Throws that a text of at least so many bytes does not fit.
-[[noreturn]] void RefuseText(size_t bytes, size_t max_tokens);
 
 // The encoding of one text. It may stop at the end of a slice and go on later, on any thread.
 class EncodeTask {

@@ -47,13 +47,18 @@ export function readPrompt(
   if (!(read instanceof Int32Array)) size += read.text.length;
   const encoder = tokenizer();
   const encode = async (signal: AbortSignal | undefined): Promise<Prompt> => {
-    const bounds = { signal, maxTokens };
+    const bounds = { signal, maxTokens: maxTokens - 1 };
     const [tokens, ...runs] = await Promise.all([
       read instanceof Int32Array
         ? read
         : encoder.encode(read.text, { addSpecialTokens: read.addSpecialTokens, ...bounds }),
       ...words.map((word) => encoder.encode(word, { addSpecialTokens: false, ...bounds })),
-    ]);
+    ]).catch((error: unknown) => {
+      if (!LLMError.is(error) || error.code !== 'ERR_PROMPT_TOO_LONG') throw error;
+      const limit = `maxSeqLen is ${maxTokens}, and one new token must fit`;
+      const fix = 'Shorten it, or raise maxSeqLen up to what the engine was converted for.';
+      throw new LLMError(error.code, `${messageOf(error.cause)} (${limit}). ${fix}`, { cause: error });
+    });
     return { tokens, badTokens: [...badTokens, ...runs.filter((run) => run.length > 0)] };
   };
   return { encode, isShort: size <= SHORT_TEXT };

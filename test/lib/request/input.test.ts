@@ -27,6 +27,16 @@ describe('an input that is hostile', () => {
     assert.equal((await generate({ tokens: new Uint8Array(63).fill(3) })).usage.promptTokens, 63);
   });
 
+  test('is too long before its text is encoded, and while it is', async () => {
+    for (const [text, found] of [
+      ['x'.repeat(1e7), /at least 10000000 bytes; .*maxSeqLen is 64, and one new token must fit/],
+      ['x'.repeat(64), /at least 64 tokens; expected at most 63 \(maxSeqLen is 64/],
+    ] as const) {
+      await assert.rejects(generate(text), { code: 'ERR_PROMPT_TOO_LONG', message: found });
+    }
+    await assert.rejects(llm.generate('x', { badWords: ['x'.repeat(100)] }), { code: 'ERR_PROMPT_TOO_LONG' });
+  });
+
   test('has a length that no array has', async () => {
     for (const length of [2 ** 53 - 1, 2 ** 32, -1, 0.5, Number.NaN, '3', {}, undefined]) {
       await failsWith({ tokens: { length, 0: 1 } }, 'ERR_INVALID_INPUT');

@@ -123,7 +123,11 @@ export class Tokenizer {
    * @throws {LLMError} `ERR_INVALID_INPUT` if `tokens` is not an array, or an id is not an integer.
    */
   decode(tokens: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
-    return this.native.decode(toIds(tokens), skipSpecialTokens);
+    try {
+      return this.native.decode(toIds(tokens), skipSpecialTokens);
+    } catch (thrown) {
+      throw fromNative(thrown);
+    }
   }
 
   /** The text of one token, or the name of a special token; bytes of an incomplete character become U+FFFD. */

@@ -80,21 +80,30 @@ class EncodeTurn : public Napi::AsyncWorker {
 
  private:
   void Execute() override {
-    if (request_->aborted) return;
+    EncodeRequest& request = *request_;
     try {
-      text::Slice slice(text::Slice::Clock::now() + kTurn);
-      is_done_ = (request_->task != nullptr || MakeTask(request_.get(), &slice)) && request_->task->Run(&slice);
+      is_done_ = request.aborted || RunTurn(&request);
     } catch (...) {
       failed_ = std::current_exception();
     }
+    if (!is_done_ && !failed_) return;
+    // What is large is freed here: on the event loop it would take milliseconds.
+    request.task.reset();
+    request.utf16 = {};
+    request.utf8 = {};
+  }
+  bool RunTurn(EncodeRequest* request) {
+    text::Slice slice(text::Slice::Clock::now() + kTurn);
+    if (request->task == nullptr && !MakeTask(request, &slice)) return false;
+    if (!request->task->Run(&slice)) return false;
+    tokens_ = request->task->TakeTokens();
+    return true;
   }
   void OnOK() override {
     if (failed_) {
       deferred_.Reject(ToJavaScript(Env(), failed_).Value());
-    } else if (request_->aborted) {
-      deferred_.Resolve(Env().Undefined());
     } else if (is_done_) {
-      deferred_.Resolve(ToArray(Env(), request_->task->TakeTokens()));
+      deferred_.Resolve(ToArray(Env(), std::move(tokens_)));
     } else {
       Queue(Env(), request_, deferred_);
     }
@@ -103,6 +112,7 @@ class EncodeTurn : public Napi::AsyncWorker {
   std::shared_ptr<EncodeRequest> request_;
   Napi::Promise::Deferred deferred_;
   bool is_done_ = false;
+  std::vector<int32_t> tokens_;  // once it is done; none where it was aborted
   std::exception_ptr failed_;
 };
 

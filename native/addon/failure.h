@@ -21,24 +21,23 @@ inline Napi::Error ToJavaScript(Napi::Env env, const executor::Failure& failure)
 }
 
 // What went wrong with a tokenizer, as an Error with the `code` of an LLMError.
-inline Napi::Error ToJavaScript(Napi::Env env, const char* code, const char* message) {
-  Napi::Error error = Napi::Error::New(env, message);
-  error.Value().Set("code", Napi::String::New(env, code));
-  return error;
-}
-inline Napi::Error ToJavaScript(Napi::Env env, const text::TokenizerError& failure) {
-  const bool is_file = failure.kind() == text::TokenizerErrorKind::kFile;
-  return ToJavaScript(env, is_file ? "ERR_TOKENIZER_INVALID" : "ERR_PROMPT_TOO_LONG", failure.what());
-}
 inline Napi::Error ToJavaScript(Napi::Env env, const std::exception_ptr& thrown) {
+  const auto error = [&](const char* code, const char* message) {
+    Napi::Error made = Napi::Error::New(env, message);
+    made.Value().Set("code", Napi::String::New(env, code));
+    return made;
+  };
   try {
     std::rethrow_exception(thrown);
+  } catch (const Napi::Error& raised) {
+    return raised;
   } catch (const text::TokenizerError& failure) {
-    return ToJavaScript(env, failure);
+    const bool is_file = failure.kind() == text::TokenizerErrorKind::kFile;
+    return error(is_file ? "ERR_TOKENIZER_INVALID" : "ERR_PROMPT_TOO_LONG", failure.what());
   } catch (const std::bad_alloc&) {
-    return ToJavaScript(env, "ERR_OUT_OF_MEMORY", "The process is out of memory for this text. Shorten it.");
+    return error("ERR_OUT_OF_MEMORY", "The process is out of memory for the tokenizer or this text. Shorten the text.");
   } catch (const std::exception& unexpected) {
-    return ToJavaScript(env, "ERR_INTERNAL", unexpected.what());
+    return error("ERR_INTERNAL", unexpected.what());
   }
 }
 
@@ -48,8 +47,6 @@ auto Guarded(Napi::Env env, Body body) -> decltype(body()) {
   try {
     return body();
   } catch (const executor::Failure& failure) {
-    throw ToJavaScript(env, failure);
-  } catch (const text::TokenizerError& failure) {
     throw ToJavaScript(env, failure);
   } catch (const std::bad_alloc&) {
     throw ToJavaScript(env, executor::Failure(EXECUTOR_OUT_OF_MEMORY, executor::kOutOfMemoryMessage));

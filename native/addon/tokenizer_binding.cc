@@ -15,6 +15,16 @@ namespace {
 
 using Opened = std::shared_ptr<const text::Tokenizer>;
 
+// Runs the body of a function that JavaScript called.
+template <typename Body>
+Napi::Value GuardedTokenizer(Napi::Env env, Body body) {
+  try {
+    return body();
+  } catch (...) {
+    throw ToJavaScript(env, std::current_exception());
+  }
+}
+
 Napi::Value ToOpened(Napi::Env env, Opened tokenizer) {
   auto owned = std::make_unique<Opened>(std::move(tokenizer));
   const auto opened = Napi::External<Opened>::New(
@@ -64,8 +74,8 @@ Napi::Value OpenTokenizer(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value OpenTokenizerNow(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(),
-                 [&] { return ToOpened(info.Env(), text::Tokenizer::Open(info[0].As<Napi::String>().Utf8Value())); });
+  return GuardedTokenizer(
+      info.Env(), [&] { return ToOpened(info.Env(), text::Tokenizer::Open(info[0].As<Napi::String>().Utf8Value())); });
 }
 
 Napi::Function TokenizerBinding::Define(Napi::Env env) {
@@ -89,7 +99,7 @@ Napi::Value TokenizerBinding::VocabSize(const Napi::CallbackInfo& info) {
 
 // encode(text, addSpecialTokens, maxTokens): an Int32Array, or for a long text `{ promise, abort }`.
 Napi::Value TokenizerBinding::Encode(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] {
+  return GuardedTokenizer(info.Env(), [&] {
     text::EncodeOptions options;
     options.add_special_tokens = info[1].ToBoolean();
     if (!info[2].IsUndefined()) options.max_tokens = static_cast<size_t>(info[2].As<Napi::Number>().DoubleValue());
@@ -99,7 +109,7 @@ Napi::Value TokenizerBinding::Encode(const Napi::CallbackInfo& info) {
 
 // decode(tokens, skipSpecialTokens)
 Napi::Value TokenizerBinding::Decode(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] {
+  return GuardedTokenizer(info.Env(), [&] {
     const auto tokens = info[0].As<Napi::Int32Array>();
     const auto special = info[1].ToBoolean() ? text::SpecialTokens::kSkip : text::SpecialTokens::kKeep;
     text::TextStream stream(tokenizer_->parts().vocabulary, nullptr, special);
@@ -112,11 +122,13 @@ Napi::Value TokenizerBinding::Decode(const Napi::CallbackInfo& info) {
 
 // tokenText(id)
 Napi::Value TokenizerBinding::TokenText(const Napi::CallbackInfo& info) {
-  text::Utf8Decoder decoder;
-  std::string text;
-  decoder.Append(tokenizer_->parts().vocabulary->Bytes(info[0].As<Napi::Number>().Int32Value()), &text);
-  decoder.Finish(&text);
-  return Napi::String::New(info.Env(), text);
+  return GuardedTokenizer(info.Env(), [&] {
+    text::Utf8Decoder decoder;
+    std::string text;
+    decoder.Append(tokenizer_->parts().vocabulary->Bytes(info[0].As<Napi::Number>().Int32Value()), &text);
+    decoder.Finish(&text);
+    return Napi::String::New(info.Env(), text);
+  });
 }
 
 }  // namespace addon

@@ -29,16 +29,17 @@ constexpr size_t kCopied = size_t{1} << 16;  // tokens; more are handed over ins
 struct EncodeRequest {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   text::EncodeOptions options;
-  std::u16string utf16;  // until the task is made
+  std::unique_ptr<char16_t[]> utf16;  // until the task is made
+  size_t units = 0;                   // of utf16
   std::string utf8;
-  size_t converted = 0;  // units of utf16
+  size_t converted = 0;  // of these units
   std::unique_ptr<text::EncodeTask> task;
   std::atomic<bool> aborted{false};
 };
 
 // False where the slice is over before the text is converted.
 bool MakeTask(EncodeRequest* request, text::Slice* slice) {
-  const std::u16string_view utf16 = request->utf16;
+  const std::u16string_view utf16(request->utf16.get(), request->units);
   while (request->converted < utf16.size()) {
     size_t end = std::min(utf16.size(), request->converted + 4096);
     if (end < utf16.size() && utf16[end - 1] >= 0xD800 && utf16[end - 1] < 0xDC00) ++end;  // a pair stays together
@@ -46,7 +47,7 @@ bool MakeTask(EncodeRequest* request, text::Slice* slice) {
     const size_t units = end - std::exchange(request->converted, end);
     if (slice->IsOver(units) && end < utf16.size()) return false;
   }
-  request->utf16 = {};
+  request->utf16.reset();
   request->task = std::make_unique<text::EncodeTask>(request->tokenizer, std::move(request->utf8), request->options);
   return true;
 }
@@ -89,7 +90,7 @@ class EncodeTurn : public Napi::AsyncWorker {
     if (!is_done_ && !failed_) return;
     // What is large is freed here: on the event loop it would take milliseconds.
     request.task.reset();
-    request.utf16 = {};
+    request.utf16.reset();
     request.utf8 = {};
   }
   bool RunTurn(EncodeRequest* request) {
@@ -137,9 +138,10 @@ Napi::Value Encode(Napi::Env env, const std::shared_ptr<const text::Tokenizer>& 
     if (request->task->Run(&slice)) return ToArray(env, request->task->TakeTokens());
   } else {
     // V8 copies UTF-16 many times faster than it writes UTF-8, and the event loop waits for it.
-    request->utf16.resize(units);
+    request->units = units;
+    request->utf16.reset(new char16_t[units + 1]);  // not filled with zeros first
     size_t copied = 0;
-    if (napi_get_value_string_utf16(env, text, request->utf16.data(), units + 1, &copied) != napi_ok)
+    if (napi_get_value_string_utf16(env, text, request->utf16.get(), units + 1, &copied) != napi_ok)
       throw Napi::Error::New(env);
   }
   const auto deferred = Napi::Promise::Deferred::New(env);

@@ -172,7 +172,7 @@ void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths
   device_table.Write(table);
   device_lengths.Write(lengths);
   device_positions.Write(positions);
-  angles.Write(AngleTable(std::vector<float>(kHeadDim / 2, 0.01f), longest));
+  angles.Write(AngleTable(std::vector<float>(kHeadDim / 2, 0.01f), 1, longest));
   const int width = (kHeads + 2 * kKvHeads) * kHeadDim;
   const DecodeAttentionShape shape{kv, sequences, kHeads, max_blocks, width, 1 / std::sqrt(128.0f)};
   const auto buffers = [&](int layer) {

@@ -9,6 +9,8 @@ namespace embedded {
 
 DummyTensor DummyNorm(uint32_t tensor) { return {tensor, 1, 0.1f}; }
 
+DummyTensor DummyBias(uint32_t tensor) { return {tensor, 0, 0.1f}; }
+
 DummyTensor DummyMatrix(uint32_t tensor, int depth) { return {tensor, 0, std::sqrt(3 / static_cast<float>(depth))}; }
 
 void FillDummyWeights(const DummyTensor& tensor, size_t first, size_t count, float* out) {

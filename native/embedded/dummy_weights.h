@@ -21,6 +21,8 @@ struct DummyTensor {
 
 // A norm's weights, around 1.
 DummyTensor DummyNorm(uint32_t tensor);
+// A bias, around 0.
+DummyTensor DummyBias(uint32_t tensor);
 // A matrix over `depth` inputs: what passes through it keeps its variance, so values stay small however many layers
 // there are.
 DummyTensor DummyMatrix(uint32_t tensor, int depth);

@@ -20,6 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::Require(model.heads % model.kv_heads == 0, "kv_heads divides heads");
     fuzz::Require(model.qkv_size() > 0, "qkv_size fits an int");
     fuzz::Require(model.norm_epsilon > 0 && model.rotary_base > 0, "norm_epsilon and rotary_base are above 0");
+    const size_t layers = static_cast<size_t>(model.layers);
+    fuzz::Require(model.rope_layers.empty() || model.rope_layers.size() == layers, "rope_layers has all layers");
+    fuzz::Require(model.sliding_layers.empty() || model.sliding_layers.size() == layers, "so has sliding_layers");
+    fuzz::Require(model.sliding_window.value_or(1) > 0, "a window sees its own token");
     fuzz::Require(build.max_seq_len <= model.max_positions, "max_seq_len is at most max_positions");
   } catch (const executor::Failure& failure) {
     fuzz::Require(failure.code() == EXECUTOR_ENGINE_CONFIG || failure.code() == EXECUTOR_MODEL_UNSUPPORTED,

@@ -1,9 +1,11 @@
 #include "native/embedded/checkpoint/config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "native/executor/cpp/failure.h"
 #include "native/json/config_file.h"
@@ -40,31 +42,88 @@ std::string TextOf(const Fields& fields, const char* name, std::initializer_list
   Unsupported(fields, name, list);
 }
 
-RopeScaling ReadRopeScaling(const Fields& model) {
+// Source: arXiv:2309.00071, and transformers' _compute_yarn_parameters for `mscale`, which DeepSeek's models brought.
+double YarnAttentionFactor(const Fields& yarn, double factor) {
+  if (yarn.Has("attention_factor")) return yarn.Positive("attention_factor");
+  const auto scale = [factor](double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1; };
+  if (yarn.Has("mscale") && yarn.Has("mscale_all_dim"))
+    return scale(yarn.Positive("mscale")) / scale(yarn.Positive("mscale_all_dim"));
+  return scale(1);
+}
+
+RopeScaling ReadRopeScaling(const Fields& model, int max_positions) {
   RopeScaling scaling;
   const auto fields = model.OptionalObject("rotary_scaling");
   if (!fields) return scaling;
   const char* const name = fields->Has("rope_type") ? "rope_type" : "type";
-  const std::string type = TextOf(*fields, name, {"default", "linear", "llama3"}, "default");
+  const std::string type = TextOf(*fields, name, {"default", "linear", "dynamic", "llama3", "yarn"}, "default");
   if (type == "default") return scaling;
-  scaling.type = type == "linear" ? RopeScalingType::kLinear : RopeScalingType::kLlama3;
   scaling.factor = fields->Positive("factor");
-  if (scaling.type == RopeScalingType::kLlama3) {
+  if (type == "linear") {
+    scaling.type = RopeScalingType::kLinear;
+  } else if (type == "dynamic") {
+    scaling.type = RopeScalingType::kDynamic;
+    scaling.original_max_positions = max_positions;
+  } else if (type == "llama3") {
+    scaling.type = RopeScalingType::kLlama3;
     scaling.low_freq_factor = fields->Positive("low_freq_factor");
     scaling.high_freq_factor = fields->Positive("high_freq_factor");
     scaling.original_max_positions = fields->Positive("original_max_position_embeddings");
     if (scaling.high_freq_factor <= scaling.low_freq_factor)
       fields->Reject("high_freq_factor", "a number above low_freq_factor");
+  } else {
+    scaling.type = RopeScalingType::kYarn;
+    scaling.original_max_positions = fields->Positive("original_max_position_embeddings", max_positions);
+    scaling.beta_fast = fields->Positive("beta_fast", scaling.beta_fast);
+    scaling.beta_slow = fields->Positive("beta_slow", scaling.beta_slow);
+    scaling.truncate = !fields->Has("truncate") || fields->Flag("truncate");
+    scaling.attention_factor = YarnAttentionFactor(*fields, scaling.factor);
   }
   return scaling;
 }
 
+// Linear, dynamic and yarn stretch what the model was trained for; lib/engine/directory/rope.ts has the same rule.
+int ScaledPositions(int max_positions, const RopeScaling& scaling) {
+  double positions = max_positions;
+  if (scaling.type == RopeScalingType::kLinear || scaling.type == RopeScalingType::kDynamic)
+    positions *= scaling.factor;
+  if (scaling.type == RopeScalingType::kYarn) positions = scaling.original_max_positions * scaling.factor;
+  return static_cast<int>(std::clamp<double>(std::floor(positions), max_positions, json::kLargestSize));
+}
+
+// A list that has an entry for each layer, or is not there.
+template <typename T>
+std::vector<T> ByLayer(const Fields& fields, const char* name, std::vector<T> entries, int layers) {
+  if (!entries.empty() && entries.size() != static_cast<size_t>(layers))
+    fields.Reject(name, "an entry for each of the " + std::to_string(layers) + " layers");
+  return entries;
+}
+
+void ReadLayers(const Fields& fields, ModelConfig* model) {
+  const std::string architecture = fields.Text("architecture");
+  const bool bias = fields.Flag("attn_bias");
+  model->qkv_bias = bias;
+  model->dense_bias = bias && architecture != "Qwen2ForCausalLM";
+  model->mlp_bias = fields.Flag("mlp_bias");
+  model->qk_norm = fields.Flag("qk_layernorm");
+  model->rope_layers = ByLayer(fields, "no_rope_layers", fields.Flags("no_rope_layers"), model->layers);
+  if (!fields.Has("sliding_window")) return;
+  model->sliding_window = fields.Size("sliding_window");
+  const auto types = ByLayer(fields, "layer_types", fields.Texts("layer_types"), model->layers);
+  for (const std::string& type : types) {
+    if (type != "sliding_attention" && type != "full_attention")
+      Unsupported(fields, "layer_types", "only full_attention and sliding_attention");
+    model->sliding_layers.push_back(type == "sliding_attention");
+  }
+}
+
 void RefuseUnsupported(const Fields& model) {
-  TextOf(model, "architecture", {"LlamaForCausalLM"});
+  TextOf(model, "architecture",
+         {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "SmolLM3ForCausalLM"});
   TextOf(model, "dtype", {"float32", "float16", "bfloat16"});
   TextOf(model, "hidden_act", {"silu"});
   TextOf(model, "position_embedding_type", {"rope_gpt_neox"}, "rope_gpt_neox");
-  for (const char* name : {"attn_bias", "mlp_bias", "qk_layernorm", "residual_mlp", "use_parallel_embedding"})
+  for (const char* name : {"residual_mlp", "use_parallel_embedding"})
     if (model.Flag(name)) Unsupported(model, name, "false");
   if (const auto moe = model.OptionalObject("moe"); moe && moe->Size("num_experts", 1) > 1)
     Unsupported(*moe, "num_experts", "1");
@@ -88,10 +147,12 @@ ModelConfig ReadModel(const Fields& fields) {
   model.head_dim = fields.Size("head_size", std::max(model.hidden_size / model.heads, 1));
   model.intermediate_size = fields.Size("intermediate_size");
   model.vocab_size = fields.Size("vocab_size");
-  model.max_positions = fields.Size("max_position_embeddings");
   model.norm_epsilon = static_cast<float>(fields.Positive("norm_epsilon", 1e-5));
   model.rotary_base = fields.Positive("rotary_base", 10000.0);
-  model.rope_scaling = ReadRopeScaling(fields);
+  const int max_positions = fields.Size("max_position_embeddings");
+  model.rope_scaling = ReadRopeScaling(fields, max_positions);
+  model.max_positions = ScaledPositions(max_positions, model.rope_scaling);
+  ReadLayers(fields, &model);
   model.tied_head = fields.Flag("tie_word_embeddings") || fields.Flag("share_embedding_table");
   if (model.heads % model.kv_heads != 0)
     fields.Reject("num_key_value_heads", "a divisor of num_attention_heads, " + std::to_string(model.heads));
@@ -110,7 +171,8 @@ BuildConfig ReadBuild(const std::optional<Fields>& fields, const ModelConfig& mo
   build.max_seq_len = fields->Size("max_seq_len", build.max_seq_len);
   build.max_input_len = fields->Size("max_input_len", build.max_seq_len);
   if (build.max_seq_len > model.max_positions)
-    fields->Reject("max_seq_len", "at most max_position_embeddings, " + std::to_string(model.max_positions));
+    fields->Reject("max_seq_len", "at most " + std::to_string(model.max_positions) +
+                                      ", the model's max_position_embeddings with its rotary_scaling");
   return build;
 }
 

@@ -3,18 +3,24 @@
 #define EMBEDDED_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace embedded {
 
-enum class RopeScalingType { kNone, kLinear, kLlama3 };
+enum class RopeScalingType { kNone, kLinear, kDynamic, kLlama3, kYarn };
 
 struct RopeScaling {
   RopeScalingType type = RopeScalingType::kNone;
   double factor = 1;
-  double low_freq_factor = 1;  // llama3 only, as are the next two
+  double low_freq_factor = 1;  // llama3 only, as is the next
   double high_freq_factor = 4;
-  double original_max_positions = 8192;
+  double original_max_positions = 8192;  // what the model was trained for before it was scaled; not of linear
+  double beta_fast = 32;                 // yarn only, as are the next three
+  double beta_slow = 1;
+  bool truncate = true;
+  double attention_factor = 1;  // cosines and sines are multiplied by it
 };
 
 // `pretrained_config`: what the model is.
@@ -27,13 +33,24 @@ struct ModelConfig {
   int head_dim;  // even
   int intermediate_size;
   int vocab_size;
-  int max_positions;
+  int max_positions;  // that RoPE reaches, its scaling included
   float norm_epsilon;
   double rotary_base;
   RopeScaling rope_scaling;
-  bool tied_head;  // the embedding is the head's matrix too
+  bool tied_head;         // the embedding is the head's matrix too
+  bool qkv_bias = false;  // of attention's queries, keys and values
+  bool dense_bias = false;
+  bool mlp_bias = false;              // of fc, gate and proj
+  bool qk_norm = false;               // each head of queries and keys has an RMS norm before RoPE
+  std::vector<bool> rope_layers;      // by layer; empty: RoPE in each
+  std::optional<int> sliding_window;  // tokens that a query sees, itself included
+  std::vector<bool> sliding_layers;   // by layer; empty: each, if there is a window
 
   int qkv_size() const { return (heads + 2 * kv_heads) * head_dim; }
+  bool HasRope(int layer) const { return rope_layers.empty() || rope_layers[static_cast<size_t>(layer)]; }
+  std::optional<int> WindowOf(int layer) const {
+    return sliding_layers.empty() || sliding_layers[static_cast<size_t>(layer)] ? sliding_window : std::nullopt;
+  }
 };
 
 // `build_config`: what the engine was planned for. A bare checkpoint config gets the defaults.

@@ -38,7 +38,9 @@ void Attention::Compute(const AttentionTile& tile, Scratch* scratch) const {
   std::fill_n(scratch->sums_.begin(), rows * value_stride, 0.0f);
 
   const int last_position = tile.first_position + tile.query_count - 1;
-  for (int block = 0; block * kTokensPerBlock <= last_position; ++block) AddBlock(tile, block, scratch);
+  const int first_seen = tile.window ? std::max(tile.first_position + 1 - *tile.window, 0) : 0;
+  for (int block = first_seen / kTokensPerBlock; block * kTokensPerBlock <= last_position; ++block)
+    AddBlock(tile, block, scratch);
 
   for (int row = 0; row < rows; ++row) {
     const float* sums = scratch->sums_.data() + row * value_stride;
@@ -61,11 +63,13 @@ void Attention::AddBlock(const AttentionTile& tile, int block_index, Scratch* sc
 
   for (int row = 0; row < rows; ++row) {
     const int visible = tile.first_position + row / group_ + 1 - first_token;  // tokens of this block, if above 0
+    const int passed = tile.window ? visible - *tile.window : 0;  // those of them before the window, if above 0
     float* scores = scratch->scores_.data() + row * kTokensPerBlock;
-    if (visible <= 0) {
+    if (visible <= 0 || passed >= kTokensPerBlock) {
       std::fill_n(scores, kTokensPerBlock, 0.0f);
       continue;
     }
+    if (passed > 0) std::fill_n(scores, passed, -std::numeric_limits<float>::infinity());
     const float factor = kernels_.softmax_block(scores, std::min(visible, kTokensPerBlock), &scratch->states_[row]);
     if (factor != 1.0f)
       kernels_.scale(scratch->sums_.data() + row * value_stride, factor, static_cast<int>(value_stride));

@@ -2,6 +2,7 @@
 #ifndef EMBEDDED_CPU_ATTENTION_H_
 #define EMBEDDED_CPU_ATTENTION_H_
 
+#include <optional>
 #include <vector>
 
 #include "native/embedded/cpu/kernels.h"
@@ -11,6 +12,7 @@ namespace embedded::cpu {
 
 // Some consecutive queries of one sequence, for the heads that share one key and value head (arXiv:2305.13245).
 //   out[i, h] = sum over t <= first_position + i of softmax_t(dot(q[i, h], k[t]) / sqrt(head_dim)) * v[t]
+// With a window t starts at first_position + i + 1 - window (arXiv:2004.05150).
 struct AttentionTile {
   const float* queries;  // [query_count, group, head_dim], rows row_stride apart
   size_t row_stride;     // floats
@@ -21,6 +23,7 @@ struct AttentionTile {
   const int* block_table;  // of the sequence
   int layer;
   int kv_head;
+  std::optional<int> window;  // tokens that a query sees, itself included; not set: all before it
 };
 
 // Each query walks the blocks in order and alone decides what is added when, so its result does not depend on the other

@@ -12,6 +12,9 @@ constexpr int kDepthPerSum = 256;
 constexpr int kTokensPerPiece = 96;
 int PanelMultiple(int size) { return (size + kPanelWidth - 1) / kPanelWidth * kPanelWidth; }
 int CeilDivide(int value, int divisor) { return (value + divisor - 1) / divisor; }
+void Add(const float* x, int size, float* out) {
+  for (int i = 0; i < size; ++i) out[i] += x[i];
+}
 
 }  // namespace
 
@@ -50,13 +53,15 @@ bool Llama::Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>
     // hidden += attention(norm(hidden)) * dense^T
     Normalize(layer.input_norm);
     Multiply(normed_.floats(), hidden_stride_, tokens_, layer.qkv, Store::kReplace, qkv_.floats(), qkv_stride_);
-    RotateAndStore(i);
+    FinishHeads(i);
     Attend(spans, i);
     Multiply(attended_.floats(), attended_stride_, tokens_, layer.dense, Store::kAdd, hidden_.floats(), hidden_stride_);
+    AddBias(layer.dense_bias);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     Normalize(layer.post_norm);
     GatedUp(layer);
     Multiply(ffn_.floats(), ffn_stride_, tokens_, layer.proj, Store::kAdd, hidden_.floats(), hidden_stride_);
+    AddBias(layer.proj_bias);
   }
   return true;
 }
@@ -83,7 +88,7 @@ void Llama::Embed(const std::vector<TokenSpan>& spans) {
     for (int i = 0; i < span.count; ++i, ++tokens_) {
       const int position = span.first_position + i;
       places_.push_back({span.block_table[position / kTokensPerBlock], position % kTokensPerBlock});
-      rope_.Angles(position, cosines_.floats() + tokens_ * half, sines_.floats() + tokens_ * half);
+      rope_.Angles(position, span.prompt_tokens, cosines_.floats() + tokens_ * half, sines_.floats() + tokens_ * half);
       weights_.embedding.Row(span.tokens[i], hidden_.floats() + static_cast<size_t>(tokens_) * hidden_stride_);
     }
   }
@@ -97,13 +102,28 @@ void Llama::Normalize(const std::vector<float>& weight) {
   });
 }
 
-void Llama::RotateAndStore(int layer) {
+void Llama::AddBias(const std::vector<float>& bias) {
+  if (bias.empty()) return;
+  pool_->Run(tokens_, [&](int token, int) {
+    Add(bias.data(), model_.hidden_size, hidden_.floats() + static_cast<size_t>(token) * hidden_stride_);
+  });
+}
+
+void Llama::FinishHeads(int layer) {
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  const bool has_rope = model_.HasRope(layer);
   pool_->Run(tokens_, [&](int token, int) {
     const size_t half = static_cast<size_t>(model_.head_dim) / 2;
     const float* cos = cosines_.floats() + token * half;
     const float* sin = sines_.floats() + token * half;
     float* head = qkv_.floats() + static_cast<size_t>(token) * qkv_stride_;
-    for (int h = 0; h < model_.heads + model_.kv_heads; ++h) rope_.Rotate(cos, sin, head + h * model_.head_dim);
+    if (!weights.qkv_bias.empty()) Add(weights.qkv_bias.data(), model_.qkv_size(), head);
+    if (!weights.q_norm.empty())
+      for (int h = 0; h < model_.heads + model_.kv_heads; ++h)
+        kernels_.rms_norm(head + h * model_.head_dim, h < model_.heads ? weights.q_norm.data() : weights.k_norm.data(),
+                          model_.norm_epsilon, model_.head_dim, head + h * model_.head_dim);
+    if (has_rope)
+      for (int h = 0; h < model_.heads + model_.kv_heads; ++h) rope_.Rotate(cos, sin, head + h * model_.head_dim);
 
     const TokenPlace place = places_[static_cast<size_t>(token)];
     const float* key = head + model_.heads * model_.head_dim;
@@ -119,6 +139,7 @@ void Llama::RotateAndStore(int layer) {
 
 void Llama::Attend(const std::vector<TokenSpan>& spans, int layer) {
   const int group_width = model_.heads / model_.kv_heads * model_.head_dim;
+  const std::optional<int> window = model_.WindowOf(layer);
   pool_->Run(static_cast<int>(tiles_.size()) * model_.kv_heads, [&](int piece, int thread) {
     // The longest walks, those of the last queries, start first.
     const Tile& tile = tiles_[tiles_.size() - 1 - static_cast<size_t>(piece / model_.kv_heads)];
@@ -128,7 +149,7 @@ void Llama::Attend(const std::vector<TokenSpan>& spans, int layer) {
     attention_.Compute(
         {qkv_.floats() + token * qkv_stride_ + kv_head * group_width, static_cast<size_t>(qkv_stride_),
          attended_.floats() + token * attended_stride_ + kv_head * group_width, static_cast<size_t>(attended_stride_),
-         tile.queries, span.first_position + tile.first_query, span.block_table, layer, kv_head},
+         tile.queries, span.first_position + tile.first_query, span.block_table, layer, kv_head, window},
         &attention_scratch_[static_cast<size_t>(thread)]);
   });
 }
@@ -144,6 +165,11 @@ void Llama::GatedUp(const LayerWeights& layer) {
     const float* x = normed_.floats() + first_token * hidden_stride_;
     MultiplyPanel(x, hidden_stride_, rows, layer.fc, panel, Store::kReplace, fc, kPanelWidth);
     MultiplyPanel(x, hidden_stride_, rows, layer.gate, panel, Store::kReplace, gate, kPanelWidth);
+    if (!layer.fc_bias.empty())
+      for (int row = 0; row < rows; ++row) {
+        Add(layer.fc_bias.data() + panel * kPanelWidth, kPanelWidth, fc + row * kPanelWidth);
+        Add(layer.gate_bias.data() + panel * kPanelWidth, kPanelWidth, gate + row * kPanelWidth);
+      }
     for (int row = 0; row < rows; ++row)
       kernels_.silu_multiply(fc + row * kPanelWidth, gate + row * kPanelWidth, kPanelWidth,
                              ffn_.floats() + (first_token + row) * ffn_stride_ + panel * kPanelWidth);

@@ -22,6 +22,7 @@ struct TokenSpan {
   const int32_t* tokens;
   int count;
   int first_position;
+  int prompt_tokens;  // of the sequence
   const int* block_table;
 };
 
@@ -44,10 +45,13 @@ class Llama {
  private:
   void Embed(const std::vector<TokenSpan>& spans);
   void Normalize(const std::vector<float>& weight);
-  void RotateAndStore(int layer);
+  // Finishes the heads of queries and keys, bias, norm and rotation, and writes keys and values to the cache.
+  void FinishHeads(int layer);
   void Attend(const std::vector<TokenSpan>& spans, int layer);
   // ffn = silu(normed * fc^T) * (normed * gate^T)
   void GatedUp(const LayerWeights& layer);
+  // hidden += bias, where the model has one
+  void AddBias(const std::vector<float>& bias);
   enum class Store { kReplace, kAdd };
   // out [tokens, out_stride] = x [tokens, x_stride] * matrix^T, or added to it.
   void Multiply(const float* x, size_t x_stride, int tokens, const Matrix& matrix, Store store, float* out,

@@ -57,7 +57,7 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
   std::vector<TokenSpan> spans;
   for (const StepEntry& entry : step.entries)
     spans.push_back({entry.sequence->tokens.data() + entry.first, entry.tokens, static_cast<int>(entry.first),
-                     entry.sequence->block_table.data()});
+                     static_cast<int>(SequenceOf(entry)->request->prompt_tokens), entry.sequence->block_table.data()});
   results_.clear();
   if (!llama_.Forward(spans, abandon)) return;
 

@@ -98,15 +98,28 @@ class Loader {
     for (int i = 0; i < model_.layers; ++i) {
       LayerWeights& layer = weights->layers[static_cast<size_t>(i)];
       const std::string prefix = "transformer.layers." + std::to_string(i) + ".";
-      layer.input_norm = ReadVector(prefix + "input_layernorm.weight");
+      layer.input_norm = ReadNorm(prefix + "input_layernorm.weight", hidden);
       AddMatrix(prefix + "attention.qkv.weight", model_.qkv_size(), hidden, &layer.qkv);
       AddMatrix(prefix + "attention.dense.weight", hidden, model_.heads * model_.head_dim, &layer.dense);
-      layer.post_norm = ReadVector(prefix + "post_layernorm.weight");
+      layer.post_norm = ReadNorm(prefix + "post_layernorm.weight", hidden);
       AddMatrix(prefix + "mlp.fc.weight", model_.intermediate_size, hidden, &layer.fc);
       AddMatrix(prefix + "mlp.gate.weight", model_.intermediate_size, hidden, &layer.gate);
       AddMatrix(prefix + "mlp.proj.weight", hidden, model_.intermediate_size, &layer.proj);
+      if (model_.qkv_bias) layer.qkv_bias = ReadBias(prefix + "attention.qkv.bias", model_.qkv_size());
+      if (model_.qk_norm) {
+        layer.q_norm = ReadNorm(prefix + "attention.q_layernorm.weight", model_.head_dim);
+        layer.k_norm = ReadNorm(prefix + "attention.k_layernorm.weight", model_.head_dim);
+      }
+      if (model_.dense_bias) layer.dense_bias = ReadBias(prefix + "attention.dense.bias", hidden);
+      if (model_.mlp_bias) {
+        layer.fc_bias = ReadBias(prefix + "mlp.fc.bias", model_.intermediate_size);
+        layer.gate_bias = ReadBias(prefix + "mlp.gate.bias", model_.intermediate_size);
+        for (std::vector<float>* const bias : {&layer.fc_bias, &layer.gate_bias})
+          bias->resize(static_cast<size_t>(layer.fc.panels()) * kPanelWidth);
+        layer.proj_bias = ReadBias(prefix + "mlp.proj.bias", hidden);
+      }
     }
-    weights->final_norm = ReadVector("transformer.ln_f.weight");
+    weights->final_norm = ReadNorm("transformer.ln_f.weight", hidden);
     if (!model_.tied_head) AddMatrix("lm_head.weight", model_.vocab_size, hidden, &weights->head);
   }
 
@@ -127,17 +140,24 @@ class Loader {
     matrices_.push_back({matrix, tensor, DummyMatrix(tensors_++, depth)});
   }
 
-  std::vector<float> ReadVector(const std::string& name) {
-    const uint32_t number = tensors_++;
-    std::vector<float> values(static_cast<size_t>(model_.hidden_size));
+  std::vector<float> ReadNorm(const std::string& name, int size) {
+    return ReadVector(name, size, DummyNorm(tensors_++));
+  }
+
+  std::vector<float> ReadBias(const std::string& name, int size) {
+    return ReadVector(name, size, DummyBias(tensors_++));
+  }
+
+  std::vector<float> ReadVector(const std::string& name, int size, const DummyTensor& dummy) {
+    std::vector<float> values(static_cast<size_t>(size));
     WeightType type = TypeOf(model_);
     std::vector<std::byte> bytes(values.size() * sizeof(float));
     if (file_) {
-      const TensorEntry& tensor = file_->Find(name, {model_.hidden_size});
+      const TensorEntry& tensor = file_->Find(name, {size});
       type = SafetensorsFile::TypeOf(tensor);
       file_->Read(tensor, 0, tensor.bytes, bytes.data());
     } else {
-      WriteDummyWeights(DummyNorm(number), 0, type, &values, bytes.data());
+      WriteDummyWeights(dummy, 0, type, &values, bytes.data());
     }
     for (size_t i = 0; i < values.size(); ++i) values[i] = ToFloat(bytes.data(), type, i);
     return values;

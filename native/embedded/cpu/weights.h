@@ -32,6 +32,7 @@ struct Matrix {
   void Row(int output, float* out) const;
 };
 
+// A bias or norm that the model does not have is empty.
 struct LayerWeights {
   std::vector<float> input_norm;  // [hidden_size]
   Matrix qkv;                     // [heads + 2 * kv_heads of head_dim, hidden_size]: queries, keys, values
@@ -40,6 +41,13 @@ struct LayerWeights {
   Matrix fc;                      // [intermediate_size, hidden_size]; TensorRT-LLM's name for what SiLU is taken of
   Matrix gate;                    // [intermediate_size, hidden_size]
   Matrix proj;                    // [hidden_size, intermediate_size]
+  std::vector<float> qkv_bias;    // as the rows of qkv
+  std::vector<float> q_norm;      // [head_dim]
+  std::vector<float> k_norm;      // [head_dim]
+  std::vector<float> dense_bias;  // [hidden_size]
+  std::vector<float> fc_bias;     // [intermediate_size], rounded up to whole panels
+  std::vector<float> gate_bias;   // likewise
+  std::vector<float> proj_bias;   // [hidden_size]
 };
 
 struct LlamaWeights {

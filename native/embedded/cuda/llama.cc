@@ -77,7 +77,8 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
   prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
   prefill_ = std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(kv, limits),
                                                 prefill_memory_.data(), prefill_pinned_.data());
-  const std::vector<float2> angles = AngleTable(RopeFrequencies(model), limits.max_positions);
+  const std::vector<float2> angles =
+      AngleTable(RopeFrequencies(model), static_cast<float>(model.rope_scaling.attention_factor), limits.max_positions);
   Check(cudaMemcpy(angles_.data(), angles.data(), sizes.angles, cudaMemcpyHostToDevice), "copying rotary positions");
   ClearStates();
 }

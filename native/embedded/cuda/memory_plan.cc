@@ -35,6 +35,26 @@ void CheckShape(const ModelConfig& model) {
                       "; expected at most 256, the most that the CUDA executor supports. Use executor: 'cpu'.");
 }
 
+// What the CPU executor computes and this one does not yet. lib/engine/directory/manifest.ts says the same of a directory.
+void CheckGraph(const ModelConfig& model, int max_seq_len) {
+  const auto refuse_if = [](bool has, const char* what) {
+    if (has)
+      throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
+                    std::string("The model has ") + what +
+                        "; expected none, because the CUDA executor does not compute them yet. Use executor: 'cpu'.");
+  };
+  refuse_if(model.qkv_bias || model.dense_bias, "biases in its attention layers (attn_bias)");
+  refuse_if(model.mlp_bias, "biases in its MLP layers (mlp_bias)");
+  refuse_if(model.qk_norm, "norms of queries and keys (qk_layernorm)");
+  const RopeScaling& scaling = model.rope_scaling;
+  refuse_if(scaling.type == RopeScalingType::kDynamic && max_seq_len > scaling.original_max_positions,
+            "dynamic frequencies (rotary_scaling)");
+  for (int layer = 0; layer < model.layers; ++layer) {
+    refuse_if(!model.HasRope(layer), "layers without RoPE (no_rope_layers)");
+    refuse_if(model.WindowOf(layer).value_or(max_seq_len) < max_seq_len, "sliding windows (sliding_window)");
+  }
+}
+
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 }  // namespace
@@ -44,6 +64,7 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const 
   const ModelConfig& model = options.model;
   const Limits& limits = options.limits;
   CheckShape(model);
+  CheckGraph(model, limits.max_seq_len);
   if (limits.max_num_tokens > kLargestStep)
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "max_num_tokens",

@@ -89,13 +89,13 @@ void RopeAppend(const RopeAppendShape& shape, const RopeAppendBuffers& buffers, 
   });
 }
 
-std::vector<float2> AngleTable(const std::vector<float>& frequencies, int positions) {
+std::vector<float2> AngleTable(const std::vector<float>& frequencies, float factor, int positions) {
   std::vector<float2> table;
   table.reserve(frequencies.size() * static_cast<size_t>(positions));
   for (int position = 0; position < positions; ++position)
     for (const float frequency : frequencies) {
       const float angle = static_cast<float>(position) * frequency;
-      table.push_back({std::cos(angle), std::sin(angle)});
+      table.push_back({std::cos(angle) * factor, std::sin(angle) * factor});
     }
   return table;
 }

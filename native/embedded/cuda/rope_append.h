@@ -35,8 +35,8 @@ struct RopeAppendBuffers {
 void RopeAppend(const RopeAppendShape& shape, const RopeAppendBuffers& buffers, cudaStream_t stream);
 
 // (cos, sin) of positions [0, positions), [positions, frequencies]: computed on the host as the CPU executor computes
-// them (cpu/rope.h), from RopeFrequencies().
-std::vector<float2> AngleTable(const std::vector<float>& frequencies, int positions);
+// them (cpu/rope.h), from RopeFrequencies(); both are multiplied by `factor`, RopeScaling::attention_factor.
+std::vector<float2> AngleTable(const std::vector<float>& frequencies, float factor, int positions);
 
 }  // namespace embedded::cuda
 

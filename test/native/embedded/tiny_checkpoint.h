@@ -81,6 +81,8 @@ struct TinyModel {
   bool tied_head = true;
   std::string rotary_scaling = "null";
   double rotary_base = 10000;
+  // Biases, norms of queries and keys, a sliding window in the last layer and no RoPE in the first.
+  enum class Layers { kPlain, kWithAllThereIs } layers_have = Layers::kPlain;
   std::string build_config = R"({"max_batch_size": 64, "max_num_tokens": 64})";
   uint32_t seed = 1;
 
@@ -109,6 +111,14 @@ struct TinyModel {
       add(prefix + "mlp.fc.weight", {intermediate_size, hidden_size}, 0, 0.3f);
       add(prefix + "mlp.gate.weight", {intermediate_size, hidden_size}, 0, 0.3f);
       add(prefix + "mlp.proj.weight", {hidden_size, intermediate_size}, 0, 0.2f);
+      if (layers_have == Layers::kPlain) continue;
+      add(prefix + "attention.qkv.bias", {(heads + 2 * kv_heads) * head_dim}, 0, 0.3f);
+      add(prefix + "attention.q_layernorm.weight", {head_dim}, 1, 0.2f);
+      add(prefix + "attention.k_layernorm.weight", {head_dim}, 1, 0.2f);
+      add(prefix + "attention.dense.bias", {hidden_size}, 0, 0.3f);
+      add(prefix + "mlp.fc.bias", {intermediate_size}, 0, 0.3f);
+      add(prefix + "mlp.gate.bias", {intermediate_size}, 0, 0.3f);
+      add(prefix + "mlp.proj.bias", {hidden_size}, 0, 0.3f);
     }
     add("transformer.ln_f.weight", {hidden_size}, 1, 0.2f);
     if (!tied_head) add("lm_head.weight", {vocab_size, hidden_size}, 0, 0.3f);
@@ -125,8 +135,9 @@ struct TinyModel {
            number("num_key_value_heads", kv_heads) + number("head_size", head_dim) +
            number("intermediate_size", intermediate_size) + number("vocab_size", vocab_size) +
            number("max_position_embeddings", max_positions) + "\"rotary_base\": " + std::to_string(rotary_base) +
-           ", \"rotary_scaling\": " + rotary_scaling + ", \"tie_word_embeddings\": " + (tied_head ? "true" : "false") +
-           "}, \"build_config\": " + build_config + "}";
+           (layers_have == Layers::kPlain ? "" : AllThereIs()) + ", \"rotary_scaling\": " + rotary_scaling +
+           ", \"tie_word_embeddings\": " + (tied_head ? "true" : "false") + "}, \"build_config\": " + build_config +
+           "}";
   }
 
   std::string Safetensors() const {
@@ -142,6 +153,16 @@ struct TinyModel {
                 std::to_string(begin) + ", " + std::to_string(data.size()) + "]}";
     }
     return SafetensorsOf(header + "}", data);
+  }
+
+  std::string AllThereIs() const {
+    std::string types, ropes;
+    for (int i = 0; i < layers; ++i) {
+      types += std::string(i > 0 ? ", " : "") + (i + 1 < layers ? "\"full_attention\"" : "\"sliding_attention\"");
+      ropes += i > 0 ? ", 1" : "0";
+    }
+    return R"(, "attn_bias": true, "mlp_bias": true, "qk_layernorm": true, "sliding_window": 45, "layer_types": [)" +
+           types + R"(], "no_rope_layers": [)" + ropes + "]";
   }
 
   static std::string SafetensorsOf(const std::string& header, const std::string& data) {

@@ -9,18 +9,34 @@
 namespace embedded::cpu {
 namespace {
 
-const TinyModel& Model() {
-  static const TinyModel model = [] {
-    TinyModel tiny;
-    tiny.dtype = "bfloat16";
-    tiny.hidden_size = 288;  // more than one sum of 256
-    tiny.heads = 6;
-    tiny.kv_heads = 2;
-    tiny.head_dim = 24;
-    return tiny.Fill();
-  }();
-  return model;
+TinyModel Plain() {
+  TinyModel tiny;
+  tiny.dtype = "bfloat16";
+  tiny.hidden_size = 288;  // more than one sum of 256
+  tiny.heads = 6;
+  tiny.kv_heads = 2;
+  tiny.head_dim = 24;
+  return tiny.Fill();
 }
+
+TinyModel WithAllThereIs() {
+  TinyModel tiny;
+  tiny.layers_have = TinyModel::Layers::kWithAllThereIs;
+  tiny.max_positions = 64;
+  tiny.rotary_scaling = R"({"rope_type": "dynamic", "factor": 4})";
+  return tiny.Fill();
+}
+
+const TinyModel* model = nullptr;
+const TinyModel& Model() { return *model; }
+
+class BatchInvariance : public testing::TestWithParam<TinyModel (*)()> {
+ protected:
+  void SetUp() override { model = &model_; }
+
+ private:
+  TinyModel model_ = GetParam()();
+};
 
 TestRequest LogitsRequest(uint64_t id, std::vector<int32_t> prompt, uint32_t max_tokens = 12) {
   TestRequest request(id, std::move(prompt), max_tokens);
@@ -60,7 +76,7 @@ class ForcedKernels {
   ~ForcedKernels() { unsetenv("NODE_TENSORRT_LLM_CPU_KERNELS"); }
 };
 
-TEST(BatchInvariance, ChunksOfAPromptGiveTheSameBitsAsTheWhole) {
+TEST_P(BatchInvariance, ChunksOfAPromptGiveTheSameBitsAsTheWhole) {
   for (const Kernels* kernels : SupportedKernels()) {
     const ForcedKernels forced(kernels->name);
     const auto with_chunks_of = [](uint32_t tokens) {
@@ -79,7 +95,7 @@ TEST(BatchInvariance, ChunksOfAPromptGiveTheSameBitsAsTheWhole) {
   }
 }
 
-TEST(BatchInvariance, AnyNumberOfThreadsGivesTheSameBits) {
+TEST_P(BatchInvariance, AnyNumberOfThreadsGivesTheSameBits) {
   const TestResult expected = Alone(LongPrompt());
   for (const uint32_t threads : {1u, 2u, 3u, 5u}) {
     SCOPED_TRACE(threads);
@@ -91,7 +107,7 @@ TEST(BatchInvariance, AnyNumberOfThreadsGivesTheSameBits) {
   }
 }
 
-TEST(BatchInvariance, ARequestAmong64GetsTheSameBitsAsAlone) {
+TEST_P(BatchInvariance, ARequestAmong64GetsTheSameBitsAsAlone) {
   for (const Kernels* kernels : SupportedKernels()) {
     const ForcedKernels forced(kernels->name);
     SCOPED_TRACE(kernels->name);
@@ -111,7 +127,7 @@ TEST(BatchInvariance, ARequestAmong64GetsTheSameBitsAsAlone) {
   }
 }
 
-TEST(BatchInvariance, APreemptedRequestGivesTheSameBitsAsOneThatRanThrough) {
+TEST_P(BatchInvariance, APreemptedRequestGivesTheSameBitsAsOneThatRanThrough) {
   TableClient client(Model(), [](ExecutorConfig* config) {
     static ExecutorKvCacheConfig kv{};
     kv.size = sizeof(kv);
@@ -132,7 +148,7 @@ TEST(BatchInvariance, APreemptedRequestGivesTheSameBitsAsOneThatRanThrough) {
 }
 
 // Forks share their prompt's keys and values, and those that were preempted compute them again alone.
-TEST(BatchInvariance, SequencesOfOneRequestGetTheSameBitsInASmallCacheAsInALargeOne) {
+TEST_P(BatchInvariance, SequencesOfOneRequestGetTheSameBitsInASmallCacheAsInALargeOne) {
   const auto four = [](uint64_t id) {
     TestRequest request = LogitsRequest(id, RandomPrompt(75, Model().vocab_size, 1), 60);
     request.sampling.set |= SAMPLING_N | SAMPLING_SEED;
@@ -167,7 +183,7 @@ TEST(BatchInvariance, SequencesOfOneRequestGetTheSameBitsInASmallCacheAsInALarge
   }
 }
 
-TEST(BatchInvariance, ASeedGivesTheSameTokensAloneAndInABatch) {
+TEST_P(BatchInvariance, ASeedGivesTheSameTokensAloneAndInABatch) {
   const auto sampled = [](uint64_t id) {
     TestRequest request(id, RandomPrompt(20, Model().vocab_size, 5), 40);
     request.sampling.set = SAMPLING_SEED | SAMPLING_TEMPERATURE | SAMPLING_TOP_P;
@@ -184,6 +200,9 @@ TEST(BatchInvariance, ASeedGivesTheSameTokensAloneAndInABatch) {
   EXPECT_EQ(client.results[2].tokens, alone);
   EXPECT_EQ(client.results[4].tokens, alone);
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, BatchInvariance, testing::Values(&Plain, &WithAllThereIs),
+                         [](const auto& test) { return test.param == &Plain ? "Plain" : "WithAllThereIs"; });
 
 }  // namespace
 }  // namespace embedded::cpu

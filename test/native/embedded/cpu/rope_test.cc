@@ -59,10 +59,44 @@ TEST(Rope, Llama3ScalingKeepsShortWavesStretchesLongOnesAndMixesBetween) {
   EXPECT_GT(mixed, 0);
 }
 
+TEST(Rope, DynamicScalingGoesByTheTokensASequenceHasWhenATokenIsComputed) {
+  ModelConfig model = Model(8, 10000);
+  model.rope_scaling.type = RopeScalingType::kDynamic;
+  model.rope_scaling.factor = 4;
+  model.rope_scaling.original_max_positions = 64;
+  const Rope rope(model);
+  float cos[4], sin[4];
+  const auto expect_base_of = [&](double tokens, int position, int prompt_tokens) {
+    rope.Angles(position, prompt_tokens, cos, sin);
+    const double base = 10000 * std::pow(4 * tokens / 64 - 3, 8.0 / 6);
+    for (size_t i = 0; i < 4; ++i)
+      EXPECT_NEAR(sin[i], std::sin(position * PlainFrequency(i, 8, base)), 1e-5) << position << " " << prompt_tokens;
+  };
+  expect_base_of(64, 10, 20);
+  expect_base_of(64, 63, 20);
+  expect_base_of(65, 64, 20);
+  expect_base_of(100, 10, 100);
+  expect_base_of(101, 100, 100);
+}
+
+TEST(Rope, YarnKeepsFastPairsStretchesSlowOnesAndMultipliesByItsFactor) {
+  ModelConfig model = Model(32, 10000);
+  model.rope_scaling.type = RopeScalingType::kYarn;
+  model.rope_scaling.factor = 4;
+  model.rope_scaling.original_max_positions = 1024;
+  model.rope_scaling.attention_factor = 1.25;
+  const Rope rope(model);
+  EXPECT_FLOAT_EQ(rope.frequencies()[0], 1);
+  EXPECT_NEAR(rope.frequencies()[15] * 4 / PlainFrequency(15, 32, 10000), 1, 1e-6);
+  float cos[16], sin[16];
+  rope.Angles(0, 1, cos, sin);
+  EXPECT_FLOAT_EQ(cos[0], 1.25f);
+}
+
 TEST(Rope, RotationTurnsEachPairByItsAngleAndKeepsItsLength) {
   const Rope rope(Model(4, 100));
   float cos[2], sin[2], head[4] = {1, 2, 3, 4};
-  rope.Angles(7, cos, sin);
+  rope.Angles(7, 1, cos, sin);
   rope.Rotate(cos, sin, head);
   for (int i = 0; i < 2; ++i) {
     const double angle = 7 * PlainFrequency(static_cast<size_t>(i), 4, 100);

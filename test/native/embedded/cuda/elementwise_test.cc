@@ -141,7 +141,7 @@ TEST_P(Elementwise, RopeAppendRotatesAsTheCpuAndWritesOnlyTheTokensPlaces) {
     const size_t dim = static_cast<size_t>(head_dim), width = (6 + 2 * 3) * dim, tokens = positions.size();
     const std::vector<uint16_t> qkv = RandomElements(GetParam(), tokens * width, 1);
     DeviceArray<uint16_t> device_qkv(qkv), cache(kv.bytes() / 2);
-    DeviceArray<float2> angles(AngleTable(rope.frequencies(), 64));
+    DeviceArray<float2> angles(AngleTable(rope.frequencies(), 1, 64));
     DeviceArray<int32_t> device_positions(positions), device_sequence(sequence), table(block_table);
     RopeAppend({kv, static_cast<int>(tokens), heads, 3},
                {device_qkv.get(), angles.get(), device_positions.get(), device_sequence.get(), table.get(),
@@ -152,7 +152,7 @@ TEST_P(Elementwise, RopeAppendRotatesAsTheCpuAndWritesOnlyTheTokensPlaces) {
     const size_t plane = static_cast<size_t>(kv.blocks) * kv.block_elements();
     for (size_t t = 0; t < tokens; ++t) {
       if (positions[t] < 0) continue;
-      rope.Angles(positions[t], cos.data(), sin.data());
+      rope.Angles(positions[t], 1, cos.data(), sin.data());
       const size_t block = static_cast<size_t>(block_table[static_cast<size_t>(sequence[t] * 3 + positions[t] / 16)]);
       for (size_t h = 0; h < 12; ++h) {
         uint16_t* at = expected_qkv.data() + t * width + h * dim;

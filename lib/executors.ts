@@ -65,21 +65,22 @@ export interface Choice {
 /**
  * What `executor: 'auto'` takes: TensorRT-LLM for its engines; for a checkpoint the first GPU if it is usable, else the CPU.
  * Whether the model fits into the GPU's memory plays no part: a service that is suddenly many times slower is worse than an error.
+ * @param lacksOnCuda what of the model the CUDA executor does not compute.
  * @param namesGpu whether an option names a GPU; then there is no falling back.
  * @throws {LLMError} what loadAddon throws; the signal's reason.
  */
 export async function chooseExecutor(
   weights: Weights,
-  options: { namesGpu?: boolean; signal?: AbortSignal | undefined } = {},
+  options: { namesGpu?: boolean; lacksOnCuda?: string | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<Choice> {
   if (weights === 'tensorrt') return { executor: 'tensorrt-llm', reason: 'the directory holds rankN.engine' };
-  const { namesGpu = false, signal } = options;
+  const { namesGpu = false, lacksOnCuda, signal } = options;
   if (namesGpu) return { executor: 'cuda', reason: 'parallel.deviceIds names a GPU' };
   const library = libraryPath('cuda');
   if (!existsSync(library)) return { executor: 'cpu', reason: `${library} does not exist` };
   try {
     const machine = await askCuda(hostProgram(), library, signal);
-    const problem = cudaProblem(machine);
+    const problem = cudaProblem(machine) ?? (lacksOnCuda && `the CUDA executor does not compute ${lacksOnCuda} yet`);
     if (problem === undefined) {
       const { name, computeCapability } = machine.devices[0] ?? {};
       return { executor: 'cuda', reason: `GPU 0 is ${name} (compute capability ${computeCapability})` };

@@ -139,7 +139,9 @@ export class LLM implements AsyncDisposable {
       const namesGpu = config.parallel?.deviceIds !== undefined;
       const choice =
         executor === 'auto'
-          ? await stopping.orStopped(chooseExecutor(directory.weights, { namesGpu, signal }))
+          ? await stopping.orStopped(
+              chooseExecutor(directory.weights, { namesGpu, lacksOnCuda: directory.lacksOnCuda, signal }),
+            )
           : undefined;
       const library = choice ? libraryOf(choice.executor) : named;
       if (choice) {

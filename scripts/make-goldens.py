@@ -58,7 +58,21 @@ TINY = {
     "odd-head-dim": [24],
     "llama3-rope": [24, 7936],
     "linear-rope": [24, 7936],
+    "dynamic-rope": [24, 100],
+    "yarn-rope": [24, 150],
+    "yarn-mscale": [24, 150],
+    "biases": [24],
+    "mistral": [24, 300],
+    "qwen2": [24],
+    "qwen2-window": [24, 300],
+    "qwen3": [24, 300],
+    "smollm3": [24, 300],
+    "smollm3-window": [24, 300],
 }
+# These are read by transformers itself, config.json and all; the others are made of what the converter wrote.
+FROM_SOURCE = list(TINY)[list(TINY).index("dynamic-rope") :]
+# What the frequencies are depends on how long the prompt is, so that one pass is not what step by step is.
+STEPWISE = ["dynamic-rope"]
 
 # A list is a conversation for the model's chat template; a string goes in as it is.
 SMOLLM2 = {
@@ -133,8 +147,13 @@ def load_reference(engine, config):
     return model.eval()
 
 
+def load_source(source):
+    # dtype=, because .float() or .to() afterwards would leave what was rounded before, such as RoPE's frequencies.
+    return transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+
+
 @torch.inference_mode()
-def compute_rows(model, prompt):
+def compute_rows(model, prompt, stepwise):
     """The tokens greedy decoding adds to the prompt, and the logits that chose them, [ROWS, vocabulary]."""
     tokens = torch.tensor([prompt])
     generated = model.generate(
@@ -144,7 +163,12 @@ def compute_rows(model, prompt):
         do_sample=False,
         eos_token_id=None,
         pad_token_id=0,
+        return_dict_in_generate=True,
+        output_logits=True,
     )
+    steps, generated = torch.cat(generated.logits), generated.sequences
+    if stepwise:
+        return generated[0, len(prompt) :].tolist(), steps
     logits = model(generated[:, :-1], logits_to_keep=ROWS).logits[0]
     greedy = generated[0, len(prompt) :]
     assert torch.equal(logits.argmax(-1), greedy), "one pass and step-by-step decoding chose different tokens"
@@ -154,10 +178,11 @@ def compute_rows(model, prompt):
 def make_golden(name, engine, prompts, columns, top, decode=None):
     """Writes NAME.golden.json and NAME.golden.bin. prompts: (facts that identify the prompt, its tokens) pairs."""
     config = json.loads((engine / "config.json").read_text())["pretrained_config"]
-    model = load_reference(engine, config)
     requests, blocks = [], []
     for facts, prompt in prompts:
-        greedy, logits = compute_rows(model, prompt)
+        # Each has a model of its own, because dynamic RoPE remembers the longest sequence.
+        model = load_source(f"{engine}-source") if name in FROM_SOURCE else load_reference(engine, config)
+        greedy, logits = compute_rows(model, prompt, name in STEPWISE)
         highest = logits.topk(max(top, 2))
         requests.append(
             {
@@ -179,6 +204,7 @@ def make_golden(name, engine, prompts, columns, top, decode=None):
         "rows": ROWS,
         "columns": columns,
         "top": top,
+        **({"stepwise": True} if name in STEPWISE else {}),
     }
     lines = [f'  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},' for key, value in golden.items()]
     lines += ['  "requests": [', ",\n".join(json.dumps(request, ensure_ascii=False) for request in requests), "  ]"]

@@ -100,6 +100,15 @@ export class JsonFields {
     throw this.error(name, expected, value === undefined ? this.context.code : 'ERR_MODEL_UNSUPPORTED');
   }
 
+  /** A list of these values, of this length. */
+  listOf<const T extends string | number>(name: string, supported: readonly T[], length: number): T[] {
+    const value = this.object[name];
+    const found = Array.isArray(value) ? value.flatMap((each) => supported.filter((one) => one === each)) : [];
+    if (Array.isArray(value) && value.length === length && found.length === length) return found;
+    const each = supported.map((one) => JSON.stringify(one)).join(' or ');
+    throw this.error(name, `a list of ${length} entries, each ${each}`);
+  }
+
   /** The object in this field; an empty one if the field is absent. */
   child(name: string): JsonFields {
     const value = this.object[name] ?? {};

@@ -7,6 +7,8 @@ export interface Golden {
   weightsSha256: string;
   /** The fields of `pretrained_config` that the reference was built from. */
   config: Readonly<Record<string, unknown>>;
+  /** Whether prompt and tokens in one pass are another computation than one token after the other. */
+  stepwise?: boolean;
   requests: GoldenRequest[];
 }
 

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * A random Llama of some 100,000 weights, for tests: the same for the same spec on every machine.
+ * A random Llama, or one of its kin, of some 100,000 weights, for tests: the same for the same spec on every machine.
  * Its text is noise, but its logits spread as a trained model's do, and each feature (grouping, RoPE, tying) moves them.
  */
 export interface TinyLlamaSpec {
@@ -19,16 +19,28 @@ export interface TinyLlamaSpec {
   maxPositions: number;
   ropeTheta: number;
   /** Hugging Face's `rope_scaling`, `rope_type` included; absent for default RoPE. */
-  ropeScaling?: Readonly<Record<string, string | number>>;
+  ropeScaling?: Readonly<Record<string, string | number | boolean>>;
   /** Whether the output head is the embedding. */
   tied: boolean;
   /** What config.json names as the model's type. The weights lie in the file as float32 all the same. */
   dtype: 'float32' | 'float16' | 'bfloat16';
   /** Whose config.json is written: transformers 4 (`rope_theta`, `torch_dtype`) or 5 (`rope_parameters`, `dtype`). */
   configOf: 'transformers-4' | 'transformers-5';
+  /** `model_type` of config.json, which says what the model has besides: biases of a qwen2, norms of a qwen3. Default: 'llama'. */
+  modelType?: keyof typeof MODEL_TYPES;
+  /** Further fields of config.json. */
+  fields?: Readonly<Record<string, unknown>>;
   /** 'bytes': a tokenizer whose ids 0 to 255 are the bytes, then {@link TINY_SPECIAL_TOKENS}; with a ChatML template. */
   tokenizer?: 'bytes';
 }
+
+const MODEL_TYPES = {
+  llama: 'LlamaForCausalLM',
+  mistral: 'MistralForCausalLM',
+  qwen2: 'Qwen2ForCausalLM',
+  qwen3: 'Qwen3ForCausalLM',
+  smollm3: 'SmolLM3ForCausalLM',
+} as const;
 
 /** The special tokens of the 'bytes' tokenizer; the first has id 256. */
 export const TINY_SPECIAL_TOKENS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>'] as const;
@@ -86,6 +98,82 @@ export const TINY_LLAMAS = {
     configOf: 'transformers-5',
     ropeScaling: { rope_type: 'linear', factor: 4 },
   },
+  'dynamic-rope': {
+    ...BASE,
+    seed: 9,
+    vocabSize: 160,
+    maxPositions: 64,
+    ropeScaling: { rope_type: 'dynamic', factor: 4 },
+  },
+  'yarn-rope': {
+    ...BASE,
+    seed: 10,
+    vocabSize: 160,
+    maxPositions: 64,
+    ropeScaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 64 },
+  },
+  'yarn-mscale': {
+    ...BASE,
+    seed: 11,
+    vocabSize: 160,
+    maxPositions: 256,
+    configOf: 'transformers-5',
+    ropeScaling: {
+      rope_type: 'yarn',
+      factor: 4,
+      original_max_position_embeddings: 64,
+      beta_fast: 8,
+      beta_slow: 2,
+      mscale: 1.3,
+      mscale_all_dim: 0.7,
+      truncate: false,
+    },
+  },
+  biases: { ...BASE, seed: 12, vocabSize: 160, tied: false, fields: { attention_bias: true, mlp_bias: true } },
+  mistral: { ...BASE, seed: 14, vocabSize: 160, tied: false, modelType: 'mistral', fields: { sliding_window: 40 } },
+  qwen2: { ...BASE, seed: 15, vocabSize: 160, ropeTheta: 1_000_000, modelType: 'qwen2' },
+  'qwen2-window': {
+    ...BASE,
+    seed: 16,
+    vocabSize: 160,
+    layers: 3,
+    tied: false,
+    modelType: 'qwen2',
+    configOf: 'transformers-5',
+    fields: { use_sliding_window: true, sliding_window: 24, max_window_layers: 1 },
+  },
+  qwen3: {
+    ...BASE,
+    seed: 17,
+    vocabSize: 160,
+    headDim: 24, // not hidden size / heads
+    ropeTheta: 1_000_000,
+    modelType: 'qwen3',
+  },
+  smollm3: {
+    ...BASE,
+    seed: 18,
+    vocabSize: 160,
+    layers: 5,
+    modelType: 'smollm3',
+    configOf: 'transformers-5',
+    fields: { pad_token_id: null }, // transformers' own default is beyond this vocabulary
+  },
+  'smollm3-window': {
+    ...BASE,
+    seed: 19,
+    vocabSize: 160,
+    layers: 3,
+    modelType: 'smollm3',
+    fields: {
+      pad_token_id: null,
+      no_rope_layers: [0, 1, 0],
+      use_sliding_window: true,
+      sliding_window: 33,
+      attention_bias: true,
+      mlp_bias: true,
+    },
+  },
   text: { ...BASE, seed: 8, vocabSize: 256 + TINY_SPECIAL_TOKENS.length, dtype: 'bfloat16', tokenizer: 'bytes' },
 } as const satisfies Record<string, TinyLlamaSpec>;
 
@@ -106,7 +194,7 @@ export async function writeTinyLlama(dir: string, spec: TinyLlamaSpec): Promise<
 
 /** The weights under Hugging Face's names; linear weights are [out, in]. */
 export function tinyLlamaTensors(spec: TinyLlamaSpec): TinyTensor[] {
-  const { hiddenSize, intermediateSize, vocabSize } = spec;
+  const { hiddenSize, intermediateSize, vocabSize, modelType = 'llama', fields } = spec;
   const qSize = spec.heads * spec.headDim;
   const kvSize = spec.kvHeads * spec.headDim;
   // A gain is the standard deviation of the output for inputs of deviation 1. Queries and keys get more, so that
@@ -116,11 +204,40 @@ export function tinyLlamaTensors(spec: TinyLlamaSpec): TinyTensor[] {
     shape: [out, fanIn],
     data: noise(spec.seed, name, out * fanIn, 0, gain * Math.sqrt(3 / fanIn)),
   });
-  const norm = (name: string): TinyTensor => ({
+  const norm = (name: string, size = hiddenSize): TinyTensor => ({
     name,
-    shape: [hiddenSize],
-    data: noise(spec.seed, name, hiddenSize, 1, 0.25),
+    shape: [size],
+    data: noise(spec.seed, name, size, 1, 0.25),
   });
+  const bias = (name: string, size: number): TinyTensor => ({
+    name,
+    shape: [size],
+    data: noise(spec.seed, name, size, 0, 0.5),
+  });
+  const layerVectors = (prefix: string): TinyTensor[] => {
+    const attention = `${prefix}.self_attn`;
+    const hasBias = fields?.attention_bias === true;
+    return [
+      ...(hasBias || modelType === 'qwen2'
+        ? [
+            bias(`${attention}.q_proj.bias`, qSize),
+            bias(`${attention}.k_proj.bias`, kvSize),
+            bias(`${attention}.v_proj.bias`, kvSize),
+          ]
+        : []),
+      ...(hasBias ? [bias(`${attention}.o_proj.bias`, hiddenSize)] : []),
+      ...(modelType === 'qwen3'
+        ? [norm(`${attention}.q_norm.weight`, spec.headDim), norm(`${attention}.k_norm.weight`, spec.headDim)]
+        : []),
+      ...(fields?.mlp_bias === true
+        ? [
+            bias(`${prefix}.mlp.gate_proj.bias`, intermediateSize),
+            bias(`${prefix}.mlp.up_proj.bias`, intermediateSize),
+            bias(`${prefix}.mlp.down_proj.bias`, hiddenSize),
+          ]
+        : []),
+    ];
+  };
   const layer = (index: number): TinyTensor[] => {
     const prefix = `model.layers.${index}`;
     return [
@@ -133,6 +250,7 @@ export function tinyLlamaTensors(spec: TinyLlamaSpec): TinyTensor[] {
       linear(`${prefix}.mlp.gate_proj.weight`, intermediateSize, hiddenSize, 1.5),
       linear(`${prefix}.mlp.up_proj.weight`, intermediateSize, hiddenSize, 1),
       linear(`${prefix}.mlp.down_proj.weight`, hiddenSize, intermediateSize, 1),
+      ...layerVectors(prefix),
     ];
   };
   return [
@@ -180,9 +298,10 @@ function configJson(spec: TinyLlamaSpec): Record<string, unknown> {
           dtype: spec.dtype,
           rope_parameters: { rope_type: 'default', ...spec.ropeScaling, rope_theta: spec.ropeTheta },
         };
+  const { modelType = 'llama' } = spec;
   return {
-    architectures: ['LlamaForCausalLM'],
-    model_type: 'llama',
+    architectures: [MODEL_TYPES[modelType]],
+    model_type: modelType,
     vocab_size: spec.vocabSize,
     hidden_size: spec.hiddenSize,
     intermediate_size: spec.intermediateSize,
@@ -198,6 +317,7 @@ function configJson(spec: TinyLlamaSpec): Record<string, unknown> {
     mlp_bias: false,
     ...rope,
     ...(spec.tokenizer === 'bytes' ? { bos_token_id: 257, eos_token_id: 258 } : {}),
+    ...spec.fields,
   };
 }
 

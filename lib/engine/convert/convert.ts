@@ -5,7 +5,14 @@ import { LLMError } from '../../base/errors.js';
 import { JsonFields } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
-import { DTYPES, type EngineConfig, parseBuildConfig, parsePretrainedConfig } from '../directory/checkpoint-config.js';
+import {
+  DTYPES,
+  type EngineConfig,
+  lacksOnCuda,
+  parseBuildConfig,
+  parsePretrainedConfig,
+  positionsOf,
+} from '../directory/checkpoint-config.js';
 import { type FileFacts, factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../directory/manifest.js';
 import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { SafetensorsWriter } from '../formats/safetensors.js';
@@ -76,9 +83,10 @@ export async function convert(source: string | URL, out: string | URL, given: Co
       await checkpoint.writeTexts(dir);
       const files = { ...(await factsOfFiles(dir, ['rank0.safetensors'])), 'rank0.safetensors': weights };
       const dtype = config.pretrained_config.dtype;
+      const executors = lacksOnCuda(config) === undefined ? ['cpu', 'cuda'] : ['cpu'];
       await writeJson(
         join(dir, MANIFEST_FILE),
-        makeManifest({ source: { kind: checkpoint.kind, name: sourceName }, dtype, files }),
+        makeManifest({ source: { kind: checkpoint.kind, name: sourceName }, dtype, executors, files }),
       );
     });
     return target;
@@ -92,11 +100,11 @@ const writeJson = (file: string, value: unknown): Promise<void> =>
 
 function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOptions): EngineConfig {
   const { dtype: asked = 'auto', maxSeqLen, maxBatchSize, maxNumTokens } = options;
-  const positions = model.max_position_embeddings;
+  const positions = positionsOf(model);
   if (maxSeqLen !== undefined && maxSeqLen > positions) {
     throw new LLMError(
       'ERR_INVALID_OPTION',
-      `maxSeqLen is ${maxSeqLen}; expected at most the model's max_position_embeddings, ${positions}.`,
+      `maxSeqLen is ${maxSeqLen}; expected at most ${positions}, the model's max_position_embeddings with its RoPE scaling.`,
     );
   }
   const limits = { max_seq_len: maxSeqLen, max_batch_size: maxBatchSize, max_num_tokens: maxNumTokens };

@@ -44,7 +44,7 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
     const fix = 'Models with this tensor are not supported.';
     throw new LLMError(
       'ERR_MODEL_UNSUPPORTED',
-      `${source.path} has the tensor ${extra}; expected only those of LlamaForCausalLM. ${fix}`,
+      `${source.path} has the tensor ${extra}; expected only those of ${config.architecture}, by its config. ${fix}`,
     );
   }
   return [embedding, ...layers, norm, ...head];
@@ -60,7 +60,11 @@ const matrix = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
   parts,
 });
 
-const vector = (name: string, part: PlannedPart): PlannedTensor => ({ name, shape: [part.columns], parts: [part] });
+const vector = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
+  name,
+  shape: [parts.reduce((sum, part) => sum + part.columns, 0)],
+  parts,
+});
 
 function planLayer(
   layer: number,
@@ -68,6 +72,7 @@ function planLayer(
   take: (name: string, ...shape: number[]) => PlannedPart,
 ): PlannedTensor[] {
   const { hidden_size: hidden, intermediate_size: intermediate, head_size } = config;
+  const hasDenseBias = config.attn_bias && config.architecture !== 'Qwen2ForCausalLM';
   const queries = config.num_attention_heads * head_size;
   const keys = config.num_key_value_heads * head_size;
   const from = `model.layers.${layer}`;
@@ -86,5 +91,29 @@ function planLayer(
     matrix(`${to}.mlp.fc.weight`, take(`${from}.mlp.gate_proj.weight`, intermediate, hidden)),
     matrix(`${to}.mlp.gate.weight`, take(`${from}.mlp.up_proj.weight`, intermediate, hidden)),
     matrix(`${to}.mlp.proj.weight`, take(`${from}.mlp.down_proj.weight`, hidden, intermediate)),
+    ...(config.attn_bias
+      ? [
+          vector(
+            `${to}.attention.qkv.bias`,
+            take(`${from}.self_attn.q_proj.bias`, queries),
+            take(`${from}.self_attn.k_proj.bias`, keys),
+            take(`${from}.self_attn.v_proj.bias`, keys),
+          ),
+        ]
+      : []),
+    ...(hasDenseBias ? [vector(`${to}.attention.dense.bias`, take(`${from}.self_attn.o_proj.bias`, hidden))] : []),
+    ...(config.qk_layernorm
+      ? [
+          vector(`${to}.attention.q_layernorm.weight`, take(`${from}.self_attn.q_norm.weight`, head_size)),
+          vector(`${to}.attention.k_layernorm.weight`, take(`${from}.self_attn.k_norm.weight`, head_size)),
+        ]
+      : []),
+    ...(config.mlp_bias
+      ? [
+          vector(`${to}.mlp.fc.bias`, take(`${from}.mlp.gate_proj.bias`, intermediate)),
+          vector(`${to}.mlp.gate.bias`, take(`${from}.mlp.up_proj.bias`, intermediate)),
+          vector(`${to}.mlp.proj.bias`, take(`${from}.mlp.down_proj.bias`, hidden)),
+        ]
+      : []),
   ];
 }

@@ -1,9 +1,22 @@
 import type { JsonFields } from '../../base/json.js';
-import { parseRotaryScaling, type RotaryScaling } from './rope.js';
+import { parseRotaryScaling, type RotaryScaling, scaledPositions } from './rope.js';
 
 export const DTYPES = ['float32', 'float16', 'bfloat16'] as const;
 /** What the weights are stored in, by TensorRT-LLM's names. */
 export type Dtype = (typeof DTYPES)[number];
+
+export const ARCHITECTURES = [
+  'LlamaForCausalLM',
+  'MistralForCausalLM',
+  'Qwen2ForCausalLM',
+  'Qwen3ForCausalLM',
+  'SmolLM3ForCausalLM',
+] as const;
+/** Of a model, by Hugging Face's name, which TensorRT-LLM takes over. TensorRT-LLM has no SmolLM3. */
+export type Architecture = (typeof ARCHITECTURES)[number];
+
+export const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
+export type LayerType = (typeof LAYER_TYPES)[number];
 
 /** What a `config.json` holds, in TensorRT-LLM's schema and names; lengths are in tokens. */
 export interface EngineConfig {
@@ -14,7 +27,7 @@ export interface EngineConfig {
 }
 
 export interface PretrainedConfig {
-  readonly architecture: 'LlamaForCausalLM';
+  readonly architecture: Architecture;
   readonly dtype: Dtype;
   readonly logits_dtype: 'float32';
   readonly vocab_size: number;
@@ -30,8 +43,22 @@ export interface PretrainedConfig {
   readonly max_position_embeddings: number;
   readonly rotary_base: number;
   readonly rotary_scaling: RotaryScaling | null;
-  readonly attn_bias: false;
-  readonly mlp_bias: false;
+  /** Of the queries, keys and values, and of `dense` unless the model is a Qwen2. */
+  readonly attn_bias: boolean;
+  readonly mlp_bias: boolean;
+  /** Whether each head of queries and keys has a norm before RoPE. */
+  readonly qk_layernorm: boolean;
+  /** By which TensorRT-LLM tells one Qwen from another. */
+  readonly qwen_type?: 'qwen2' | 'qwen3';
+  /**
+   * How many tokens a query sees, itself included. TensorRT-LLM's schema has no place for it: its executor takes it as
+   * `kvCache.maxAttentionWindow`. Null: all of them.
+   */
+  readonly sliding_window: number | null;
+  /** Which layers have the sliding window, as Hugging Face has it; without it, all of them. Not in TensorRT-LLM's schema. */
+  readonly layer_types?: readonly LayerType[];
+  /** Which layers have RoPE (1) and which have not (0), as Hugging Face has it; without it, all of them. Not in TensorRT-LLM's schema. */
+  readonly no_rope_layers?: readonly (0 | 1)[];
   readonly use_parallel_embedding: false;
   readonly tie_word_embeddings: boolean;
   readonly mapping: Mapping;
@@ -78,12 +105,33 @@ const DEFAULT_TOKENS_PER_BLOCK = 32;
 export function parseEngineConfig(config: JsonFields): EngineConfig {
   const isEngine = config.has('pretrained_config');
   const pretrained_config = parsePretrainedConfig(isEngine ? config.child('pretrained_config') : config);
-  const build_config = parseBuildConfig(config.child('build_config'), pretrained_config.max_position_embeddings);
+  const build_config = parseBuildConfig(config.child('build_config'), positionsOf(pretrained_config));
   return { version: config.string('version', { fallback: 'none' }), pretrained_config, build_config };
 }
 
+/** The longest sequence a model can have, its RoPE scaling included. */
+export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddings' | 'rotary_scaling'>): number =>
+  scaledPositions(config.max_position_embeddings, config.rotary_scaling);
+
+/**
+ * What of a model the CUDA executor does not compute yet, for people; undefined if it computes all of it.
+ * native/embedded/cuda/memory_plan.cc refuses the same.
+ */
+export function lacksOnCuda({ pretrained_config: model, build_config }: EngineConfig): string | undefined {
+  const { max_seq_len } = build_config;
+  if (model.attn_bias) return 'biases in attention layers (attn_bias)';
+  if (model.mlp_bias) return 'biases in MLP layers (mlp_bias)';
+  if (model.qk_layernorm) return 'norms of queries and keys (qk_layernorm)';
+  if (model.no_rope_layers?.includes(0)) return 'layers without RoPE (no_rope_layers)';
+  if (model.sliding_window !== null && model.sliding_window < max_seq_len) return 'sliding windows (sliding_window)';
+  if (model.rotary_scaling?.rope_type === 'dynamic' && max_seq_len > model.max_position_embeddings) {
+    return 'dynamic frequencies (rotary_scaling)';
+  }
+  return undefined;
+}
+
 export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
-  const architecture = fields.oneOf('architecture', ['LlamaForCausalLM']);
+  const architecture = fields.oneOf('architecture', ARCHITECTURES);
   const size = (name: string, fallback?: number): number =>
     fields.integer(name, { min: 1, max: MAX_SIZE, ...(fallback === undefined ? {} : { fallback }) });
   const hidden_size = size('hidden_size');
@@ -97,7 +145,8 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     throw fields.error('head_size', 'a number small enough for its number of heads');
   }
   if (head_size % 2 !== 0) throw fields.error('head_size', 'an even number: rotary embedding turns pairs');
-  for (const flag of ['qk_layernorm', 'residual_mlp']) fields.oneOf(flag, [false], { fallback: false }); // no field here says them
+  fields.oneOf('residual_mlp', [false], { fallback: false }); // no field here says it
+  const max_position_embeddings = size('max_position_embeddings');
   return {
     architecture,
     dtype: fields.oneOf('dtype', DTYPES),
@@ -112,17 +161,32 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     hidden_act: fields.oneOf('hidden_act', ['silu']),
     norm_epsilon: fields.positive('norm_epsilon', { fallback: 1e-5 }),
     position_embedding_type: fields.oneOf('position_embedding_type', ['rope_gpt_neox']),
-    max_position_embeddings: size('max_position_embeddings'),
+    max_position_embeddings,
     rotary_base: fields.positive('rotary_base', { fallback: 10_000 }),
-    rotary_scaling: parseRotaryScaling(fields.child('rotary_scaling')),
-    attn_bias: fields.oneOf('attn_bias', [false], { fallback: false }),
-    mlp_bias: fields.oneOf('mlp_bias', [false], { fallback: false }),
+    rotary_scaling: parseRotaryScaling(fields.child('rotary_scaling'), max_position_embeddings),
+    attn_bias: fields.boolean('attn_bias', { fallback: false }),
+    mlp_bias: fields.boolean('mlp_bias', { fallback: false }),
+    qk_layernorm: fields.boolean('qk_layernorm', { fallback: false }),
+    ...(architecture === 'Qwen2ForCausalLM' && { qwen_type: 'qwen2' }),
+    ...(architecture === 'Qwen3ForCausalLM' && { qwen_type: 'qwen3' }),
+    ...parseLayers(fields),
     use_parallel_embedding: fields.oneOf('use_parallel_embedding', [false], { fallback: false }),
     tie_word_embeddings: fields.boolean('tie_word_embeddings', {
       fallback: fields.boolean('share_embedding_table', { fallback: false }),
     }),
     mapping: parseMapping(fields.child('mapping')),
     quantization: parseQuantization(fields.child('quantization')),
+  };
+}
+
+function parseLayers(fields: JsonFields): Pick<PretrainedConfig, 'sliding_window' | 'layer_types' | 'no_rope_layers'> {
+  const layers = fields.integer('num_hidden_layers', { min: 1 });
+  const layer_types = fields.maybe('layer_types', (name) => fields.listOf(name, LAYER_TYPES, layers));
+  const no_rope_layers = fields.maybe('no_rope_layers', (name) => fields.listOf(name, [0, 1], layers));
+  return {
+    sliding_window: fields.maybe('sliding_window', (name) => fields.integer(name, { min: 1 })) ?? null,
+    ...(layer_types && { layer_types }),
+    ...(no_rope_layers && { no_rope_layers }),
   };
 }
 
@@ -147,12 +211,8 @@ function parseQuantization(fields: JsonFields): PretrainedConfig['quantization']
 }
 
 /** Reads `build_config`; what it leaves out gets the default, so `{}` gives the defaults of a model. */
-export function parseBuildConfig(fields: JsonFields, maxPositionEmbeddings: number): BuildConfig {
-  const max_seq_len = fields.integer('max_seq_len', {
-    min: 2,
-    max: maxPositionEmbeddings,
-    fallback: maxPositionEmbeddings,
-  });
+export function parseBuildConfig(fields: JsonFields, positions: number): BuildConfig {
+  const max_seq_len = fields.integer('max_seq_len', { min: 2, max: positions, fallback: positions });
   const plugins = fields.child('plugin_config');
   return {
     max_batch_size: fields.integer('max_batch_size', { min: 1, max: MAX_SIZE, fallback: DEFAULT_MAX_BATCH_SIZE }),

@@ -6,7 +6,7 @@ import { checkFile } from '../../base/files.js';
 import type { GenerationDefaults } from '../../base/generation-defaults.js';
 import { type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
-import { parseEngineConfig } from './checkpoint-config.js';
+import { lacksOnCuda, parseEngineConfig } from './checkpoint-config.js';
 import { readGeneration, readTokenizerText } from './generation-config.js';
 import { type Manifest, readManifest } from './manifest.js';
 import { type ModelFacts, readTensorRtConfig } from './tensorrt-config.js';
@@ -22,6 +22,8 @@ export interface EngineDirectory {
   readonly architecture: string;
   readonly vocabSize: number;
   readonly weights: Weights;
+  /** What of a checkpoint's model the CUDA executor does not compute; undefined if it computes all of it. */
+  readonly lacksOnCuda: string | undefined;
   /** Absolute paths, in the order of ranks; none where the weights are not read. */
   readonly rankFiles: readonly string[];
   /** Undefined for a directory that another tool made. */
@@ -73,6 +75,7 @@ export async function openEngine(dir: string | URL, needs: EngineNeeds = {}): Pr
     architecture: model.architecture,
     vocabSize: model.vocabSize,
     weights,
+    lacksOnCuda: model.lacksOnCuda,
     rankFiles: files.map((name) => join(path, name)),
     manifest,
     tokenizerPath,
@@ -140,8 +143,14 @@ async function readConfig(path: string, weights: Weights): Promise<JsonFields> {
 }
 
 function readCheckpointConfig(config: JsonFields): ModelFacts {
-  const { architecture, vocab_size, mapping } = parseEngineConfig(config).pretrained_config;
-  return { architecture, vocabSize: vocab_size, worldSize: mapping.world_size };
+  const engine = parseEngineConfig(config);
+  const { architecture, vocab_size, mapping } = engine.pretrained_config;
+  return {
+    architecture,
+    vocabSize: vocab_size,
+    worldSize: mapping.world_size,
+    lacksOnCuda: lacksOnCuda(engine),
+  };
 }
 
 /** The names of the rank files, in the order of ranks. */

@@ -37,10 +37,9 @@ export function packageVersion(): string {
   return version;
 }
 
-export const makeManifest = (facts: Omit<Manifest, 'format' | 'version' | 'executors'>): Manifest => ({
+export const makeManifest = (facts: Omit<Manifest, 'format' | 'version'>): Manifest => ({
   format: FORMAT,
   version: packageVersion(),
-  executors: ['cpu', 'cuda'],
   ...facts,
 });
 

@@ -7,6 +7,8 @@ export interface ModelFacts {
   readonly vocabSize: number;
   /** Ranks: `tp_size * pp_size * cp_size`. */
   readonly worldSize: number;
+  /** Of a checkpoint: `EngineDirectory.lacksOnCuda`. */
+  readonly lacksOnCuda?: string | undefined;
 }
 
 const MAX_RANKS = 1024;

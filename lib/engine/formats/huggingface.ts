@@ -3,18 +3,11 @@ import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
 import { listDirectory } from '../../base/file-errors.js';
 import { type JsonContext, type JsonFields, readJsonIfThere } from '../../base/json.js';
-import { DTYPES, type Dtype, MAX_SIZE } from '../directory/checkpoint-config.js';
-import { parseRotaryScaling } from '../directory/rope.js';
+import { DTYPES, type Dtype } from '../directory/checkpoint-config.js';
+import { parseModel } from './huggingface-config.js';
 import { BYTES_PER_VALUE } from './numeric.js';
 import { dtypeOfName, type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
-import {
-  checkText,
-  convertBytes,
-  type LlamaModel,
-  readExactly,
-  type SourceCheckpoint,
-  type SourceTensor,
-} from './source.js';
+import { checkText, convertBytes, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
 import { TEXT_FILES, type TextFiles } from './text-files.js';
 
 const SINGLE_FILE = 'model.safetensors';
@@ -32,7 +25,7 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
     const fix = 'Pass a Hugging Face model directory or a .gguf file.';
     throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${fix}`);
   }
-  const model = parseLlama(config);
+  const model = parseModel(config);
   if (!texts) checkTokenizer(dir, names);
   const copied = texts?.names ?? TEXT_FILES.filter((name) => names.includes(name));
   // Before the weights are converted, and by their own names.
@@ -64,50 +57,6 @@ const contextOf = (dir: string, name: string): JsonContext => ({
   code: 'ERR_SOURCE_INVALID',
   fix: 'Check the model directory, or download it again.',
 });
-
-/** Reads the config of a Llama; what the executors would compute otherwise than the model's makers is refused. */
-function parseLlama(config: JsonFields): LlamaModel {
-  config.oneOf('model_type', ['llama']);
-  const { architectures } = config.object;
-  if (config.has('architectures') && !(Array.isArray(architectures) && architectures.includes('LlamaForCausalLM'))) {
-    throw config.error('architectures', '["LlamaForCausalLM"]', 'ERR_MODEL_UNSUPPORTED');
-  }
-  config.oneOf('hidden_act', ['silu'], { fallback: 'silu' });
-  for (const flag of ['attention_bias', 'mlp_bias', 'rope_interleaved'])
-    config.oneOf(flag, [false], { fallback: false });
-  if (config.has('quantization_config')) {
-    throw config.error('quantization_config', 'none: quantized checkpoints are not read', 'ERR_MODEL_UNSUPPORTED');
-  }
-  const size = (name: string): number => config.integer(name, { min: 1, max: MAX_SIZE });
-  const hidden_size = size('hidden_size');
-  const num_attention_heads = size('num_attention_heads');
-  return {
-    vocab_size: size('vocab_size'),
-    hidden_size,
-    intermediate_size: size('intermediate_size'),
-    num_hidden_layers: size('num_hidden_layers'),
-    num_attention_heads,
-    num_key_value_heads: config.integer('num_key_value_heads', { min: 1, fallback: num_attention_heads }),
-    head_size: config.integer('head_dim', { min: 1, fallback: hidden_size / num_attention_heads }),
-    norm_epsilon: config.positive('rms_norm_eps', { fallback: 1e-6 }),
-    max_position_embeddings: size('max_position_embeddings'),
-    ...parseRope(config),
-    tie_word_embeddings: config.boolean('tie_word_embeddings', { fallback: false }),
-  };
-}
-
-/** Transformers 5 has `rope_parameters`; 4 has `rope_theta` and, where frequencies are scaled, `rope_scaling`. */
-function parseRope(config: JsonFields): Pick<LlamaModel, 'rotary_base' | 'rotary_scaling'> {
-  const theta = config.positive('rope_theta', { fallback: 10_000 });
-  if (!config.has('rope_parameters')) {
-    return { rotary_base: theta, rotary_scaling: parseRotaryScaling(config.child('rope_scaling')) };
-  }
-  const parameters = config.child('rope_parameters');
-  return {
-    rotary_base: parameters.positive('rope_theta', { fallback: theta }),
-    rotary_scaling: parseRotaryScaling(parameters),
-  };
-}
 
 /** The checkpoint's own type; float32 becomes float16, as TensorRT-LLM's converter has it. */
 function autoDtype(config: JsonFields, files: readonly SafetensorsFile[]): Dtype {

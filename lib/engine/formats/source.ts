@@ -28,7 +28,7 @@ export interface SourceTensor {
   readRows(first: number, count: number, dtype: Dtype): Promise<Uint8Array>;
 }
 
-/** What a source says of a Llama model; the rest of `PretrainedConfig` follows. */
+/** What a source says of a model; the rest of `PretrainedConfig` follows. Without an architecture it is a Llama. */
 export type LlamaModel = Pick<
   PretrainedConfig,
   | 'vocab_size'
@@ -43,7 +43,13 @@ export type LlamaModel = Pick<
   | 'rotary_base'
   | 'rotary_scaling'
   | 'tie_word_embeddings'
->;
+> &
+  Partial<
+    Pick<
+      PretrainedConfig,
+      'architecture' | 'attn_bias' | 'mlp_bias' | 'qk_layernorm' | 'sliding_window' | 'layer_types' | 'no_rope_layers'
+    >
+  >;
 
 /** Values in another type. What does not fit is an error, never an infinity. */
 export function convertValues(values: Float32Array, dtype: Dtype, tensor: string): Uint8Array {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { convert } from '#lib/engine/convert/convert.js';
+import { openEngine } from '#lib/engine/directory/directory.js';
 import type { CudaMachine } from '#lib/machine/cuda.js';
 import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
@@ -9,6 +11,7 @@ import { compileLibrary } from '../../tools/fake-tensorrt-llm.js';
 import { hostsOf } from '../../tools/hosts.js';
 import { packageWith } from '../../tools/package-copy.js';
 import { recordingLogger } from '../../tools/recording-logger.js';
+import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
 
 const H200: CudaMachine = {
   driver: { version: '580.95.05', cuda: '13.0', problem: null },
@@ -42,9 +45,9 @@ async function packageOn(machine: CudaMachine | { does: string }) {
 type Package = Awaited<ReturnType<typeof packageWith>>;
 
 /** What 'auto' takes for a checkpoint, why, and the line that says so. */
-async function taken({ LLM }: Package) {
+async function taken({ LLM }: Package, engine?: string) {
   const { logger, lines } = recordingLogger();
-  const llm = await LLM.load(await scriptedEngine({}), { logger });
+  const llm = await LLM.load(engine ?? (await scriptedEngine({})), { logger });
   await llm.close();
   const line = lines.find((each) => each.includes("executor: 'auto'"));
   return { executor: llm.info.executor, reason: llm.info.executorReason, line };
@@ -84,6 +87,17 @@ describe("executor: 'auto' with a checkpoint", () => {
       assert.equal(found.line, `${level}: executor: 'auto' takes 'cpu': ${found.reason}`);
     });
   }
+
+  test('takes the CPU for a model that the CUDA executor does not compute, and says what of it', async () => {
+    const dir = await temporaryDirectory();
+    await writeTinyLlama(join(dir, 'source'), TINY_LLAMAS['dynamic-rope']);
+    const engine = await convert(join(dir, 'source'), join(dir, 'engine'));
+    const { manifest } = await openEngine(engine);
+    assert.deepEqual(manifest?.executors, ['cpu']);
+    const { executor, line } = await taken(await packageOn(H200), engine);
+    assert.equal(executor, 'cpu');
+    assert.match(line ?? '', /^warn: .*does not compute dynamic frequencies \(rotary_scaling\)/);
+  });
 
   test('takes the CPU where the library is of another version, which cannot be asked', async () => {
     const { executor, reason } = await taken(await packageWith({ 'libexecutor_cuda.so': SCRIPTED_LIBRARY }));

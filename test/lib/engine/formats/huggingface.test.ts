@@ -66,12 +66,13 @@ const REFUSED: [Record<string, unknown>, ErrorCode, string][] = [
   [{ model_type: undefined }, 'ERR_SOURCE_INVALID', 'model_type'],
   [{ architectures: ['LlamaForSequenceClassification'] }, 'ERR_MODEL_UNSUPPORTED', 'architectures'],
   [{ hidden_act: 'gelu' }, 'ERR_MODEL_UNSUPPORTED', 'hidden_act is "gelu"'],
-  [{ attention_bias: true }, 'ERR_MODEL_UNSUPPORTED', 'attention_bias'],
-  [{ mlp_bias: true }, 'ERR_MODEL_UNSUPPORTED', 'mlp_bias'],
+  [{ attention_bias: 'yes' }, 'ERR_SOURCE_INVALID', 'attention_bias'],
   [{ rope_interleaved: true }, 'ERR_MODEL_UNSUPPORTED', 'rope_interleaved'],
   [{ quantization_config: { bits: 4 } }, 'ERR_MODEL_UNSUPPORTED', 'quantization_config'],
-  [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'ERR_MODEL_UNSUPPORTED', 'rope_scaling.rope_type is "yarn"'],
-  [{ rope_scaling: { type: 'dynamic', factor: 4 } }, 'ERR_MODEL_UNSUPPORTED', 'rope_scaling.type is "dynamic"'],
+  [{ rope_scaling: { rope_type: 'longrope' } }, 'ERR_MODEL_UNSUPPORTED', 'rope_scaling.rope_type is "longrope"'],
+  [{ rope_scaling: { type: 'su' } }, 'ERR_MODEL_UNSUPPORTED', 'rope_scaling.type is "su"'],
+  [{ rope_scaling: { rope_type: 'yarn', factor: 4, alpha: 2 } }, 'ERR_MODEL_UNSUPPORTED', 'rope_scaling.alpha'],
+  [{ partial_rotary_factor: 0.5 }, 'ERR_MODEL_UNSUPPORTED', 'partial_rotary_factor is 0.5'],
   [{ rope_scaling: { rope_type: 'linear' } }, 'ERR_SOURCE_INVALID', 'rope_scaling.factor'],
   [{ rope_scaling: { rope_type: 'linear', factor: 0 } }, 'ERR_SOURCE_INVALID', 'rope_scaling.factor'],
   [
@@ -80,9 +81,9 @@ const REFUSED: [Record<string, unknown>, ErrorCode, string][] = [
     'partial_rotary_factor',
   ],
   [
-    { rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 } },
+    { rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1 } },
     'ERR_SOURCE_INVALID',
-    'original_max_position_embeddings',
+    'rope_scaling.high_freq_factor',
   ],
   [
     {

@@ -38,7 +38,10 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
       maxNumTokens: number(values, 'max-num-tokens'),
       tokenizer: text(values, 'tokenizer'),
     };
-    const path = await convertModel(source, out, { ...options, signal, onProgress: progressBar() });
+    const warnings: string[] = [];
+    const onWarning = (message: string): void => void warnings.push(message); // behind the progress bar
+    const path = await convertModel(source, out, { ...options, signal, onProgress: progressBar(), onWarning });
+    for (const message of warnings) process.stderr.write(`warning: ${message}\n`);
     if (values.json) printJson({ type: 'engine', path });
     else process.stdout.write(`${path}\n`);
   },

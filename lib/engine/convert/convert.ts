@@ -26,7 +26,7 @@ export interface ConvertOptions {
   dtype?: 'auto' | 'float32' | 'float16' | 'bfloat16' | undefined;
   /**
    * Maximum length of a sequence in tokens, prompt and output; from 2. Default, and most: the number of positions the model
-   * was trained for.
+   * was trained for, times the factor of linear, dynamic or yarn RoPE scaling.
    */
   maxSeqLen?: number | undefined;
   /** Maximum number of sequences in a step; `LLM.load` can set another. Default: 64. */
@@ -44,6 +44,8 @@ export interface ConvertOptions {
   signal?: AbortSignal | undefined;
   /** Called with the number of bytes of the weights written so far. Default: none. */
   onProgress?: OnProgress | undefined;
+  /** Called with a sentence for each thing about the source that its user should know. Default: none. */
+  onWarning?: ((message: string) => void) | undefined;
 }
 
 const checks: Checks<ConvertOptions> = {
@@ -55,6 +57,7 @@ const checks: Checks<ConvertOptions> = {
   sourceName: check('a string', (value): value is string => typeof value === 'string'),
   signal: signal(),
   onProgress: callback(),
+  onWarning: callback(),
 };
 
 /**
@@ -74,7 +77,7 @@ export async function convert(source: string | URL, out: string | URL, given: Co
     options.tokenizer === undefined ? undefined : pathOf('tokenizer', options.tokenizer),
   );
   try {
-    const config = makeConfig(checkpoint, options);
+    const config = await untieDifferentHead(checkpoint, makeConfig(checkpoint, options), options);
     const plan = planTensors(checkpoint, config.pretrained_config);
     const sourceName = options.sourceName ?? basename(checkpoint.path);
     await buildDirectory(target, async (dir) => {
@@ -129,6 +132,33 @@ function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOp
 }
 
 const VALUES_PER_READ = 1 << 22; // 16 MB of float32
+
+/** A model whose config ties its head to the embedding, but whose files have a head that differs, is not tied in transformers 5. */
+async function untieDifferentHead(
+  { tensors, path }: SourceCheckpoint,
+  config: EngineConfig,
+  { signal, onWarning }: ConvertOptions,
+): Promise<EngineConfig> {
+  const { tie_word_embeddings, dtype, vocab_size, hidden_size } = config.pretrained_config;
+  const head = tensors.get('lm_head.weight');
+  const embedding = tensors.get('model.embed_tokens.weight');
+  if (!tie_word_embeddings || !head || !embedding) return config;
+  const untied = { ...config, pretrained_config: { ...config.pretrained_config, tie_word_embeddings: false } };
+  if (head.shape.join() !== embedding.shape.join()) return untied; // the plan says what is wrong
+  const rowsPerRead = Math.ceil(VALUES_PER_READ / hidden_size);
+  for (let row = 0; row < vocab_size; row += rowsPerRead) {
+    signal?.throwIfAborted();
+    const count = Math.min(rowsPerRead, vocab_size - row);
+    const [ours, theirs] = [await head.readRows(row, count, dtype), await embedding.readRows(row, count, dtype)];
+    if (Buffer.compare(ours, theirs) === 0) continue;
+    onWarning?.(
+      `${path} says tie_word_embeddings, but its lm_head.weight differs from its embedding: the model was converted with ` +
+        'a head of its own, as transformers 5 loads it.',
+    );
+    return untied;
+  }
+  return config;
+}
 
 async function writeWeights(
   file: string,

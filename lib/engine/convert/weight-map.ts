@@ -18,7 +18,7 @@ interface PlannedPart {
 
 /** Which tensors an engine has, in TensorRT-LLM's names, and where each comes from. */
 export function planTensors(source: SourceCheckpoint, config: PretrainedConfig): PlannedTensor[] {
-  const unused = new Set([...source.tensors.keys()].filter((name) => !isDerived(name, config)));
+  const unused = new Set([...source.tensors.keys()].filter((name) => !isUnused(name, config)));
   const take = (name: string, ...shape: number[]): PlannedPart => {
     const tensor = source.tensors.get(name);
     if (!tensor) {
@@ -50,9 +50,14 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
   return [embedding, ...layers, norm, ...head];
 }
 
-/** Tensors some checkpoints store although they follow from others: rotary frequencies, and the head of a tied model. */
-const isDerived = (name: string, { tie_word_embeddings }: PretrainedConfig): boolean =>
-  name.endsWith('.rotary_emb.inv_freq') || (tie_word_embeddings && name === 'lm_head.weight');
+// What some checkpoints store although no logit depends on it: rotary frequencies, which follow from the config; the heads of
+// reward models; the scales of a quantized KV cache, which transformers does not use either.
+const UNUSED =
+  /(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$|^score\.|^v_head\.|\.self_attn\.(.*\.)?([qkv]|kv|prob|output)_scale$/;
+
+/** Whether no executor needs a tensor of a source: it is not used at all, or it is the head of a tied model. */
+const isUnused = (name: string, { tie_word_embeddings }: PretrainedConfig): boolean =>
+  UNUSED.test(name) || (tie_word_embeddings && name === 'lm_head.weight');
 
 const matrix = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
   name,

@@ -35,11 +35,12 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
     await Promise.all(files.map((file) => file.close()));
   };
   try {
-    const tensors = new Map(
+    const stored = new Map(
       files.flatMap((file) =>
         [...file.entries].map(([name, entry]) => [name, safetensorsTensor(file, name, entry)] as const),
       ),
     );
+    const tensors = withModelPrefix(stored);
     const writeTexts = async (out: string): Promise<void> => {
       if (texts) await texts.writeTo(out);
       else for (const name of copied) await copyFile(join(dir, name), join(out, name));
@@ -61,9 +62,17 @@ const contextOf = (dir: string, name: string): JsonContext => ({
 /** The checkpoint's own type; float32 becomes float16, as TensorRT-LLM's converter has it. */
 function autoDtype(config: JsonFields, files: readonly SafetensorsFile[]): Dtype {
   const name = config.has('dtype') ? 'dtype' : 'torch_dtype';
-  const embedding = files.flatMap((file) => file.entries.get('model.embed_tokens.weight') ?? [])[0];
+  const names = ['model.embed_tokens.weight', 'embed_tokens.weight'];
+  const embedding = files.flatMap((file) => names.flatMap((each) => file.entries.get(each) ?? []))[0];
   const dtype = config.oneOf(name, DTYPES, { fallback: (embedding && dtypeOfName(embedding.dtype)) ?? 'float16' });
   return dtype === 'float32' ? 'float16' : dtype;
+}
+
+/** A model saved without its head names its tensors without `model.`; transformers adds it. */
+function withModelPrefix(tensors: Map<string, SourceTensor>): Map<string, SourceTensor> {
+  if ([...tensors.keys()].some((name) => name.startsWith('model.'))) return tensors;
+  const isInModel = (name: string): boolean => /^(embed_tokens|layers|norm|rotary_emb)\./.test(name);
+  return new Map([...tensors].map(([name, tensor]) => [isInModel(name) ? `model.${name}` : name, tensor]));
 }
 
 function checkTokenizer(dir: string, names: readonly string[]): void {
@@ -97,6 +106,7 @@ async function openShards(dir: string, map: JsonFields): Promise<SafetensorsFile
     for (const [tensor, name] of fileOf) {
       const holders = files.filter((file) => file.entries.has(tensor)).map((file) => file.path);
       if (holders.length === 1 && holders[0] === join(dir, name)) continue;
+      if (holders.length === 0 && tensor === 'lm_head.weight') continue; // tied, or the plan says that it is missing
       throw map.error(
         tensor,
         holders.length === 0 ? 'a file that holds it; none does' : `what is true: it is in ${holders.join(', ')}`,

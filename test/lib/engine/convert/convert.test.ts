@@ -72,19 +72,67 @@ test('every tensor comes out under its TensorRT-LLM name, q, k and v in one, and
   assert.deepEqual([...weights.keys()], []);
 });
 
-test('a tied model has no lm_head tensor, even where its checkpoint stores one, and config.json says it is tied', async (t) => {
+test('a tied model whose files have a head is converted as transformers 5 loads it: untied if the head differs, and it says so', async (t) => {
   const dir = await temporaryDirectory(t);
   const spec: TinyLlamaSpec = { ...SPEC, tied: true };
   await writeTinyLlama(join(dir, 'hf'), spec);
-  const head: TinyTensor = {
-    name: 'lm_head.weight',
-    shape: [spec.vocabSize, spec.hiddenSize],
-    data: new Float32Array(spec.vocabSize * spec.hiddenSize),
+  const tensors = tinyLlamaTensors(spec);
+  const embedding = tensors.find(({ name }) => name === 'model.embed_tokens.weight') ?? assert.fail();
+  const convertWith = async (data: Float32Array) => {
+    const head: TinyTensor = { name: 'lm_head.weight', shape: embedding.shape, data };
+    await writeSafetensors(join(dir, 'hf', 'model.safetensors'), [...tensors, head]);
+    const warnings: string[] = [];
+    const onWarning = (message: string): void => void warnings.push(message);
+    const out = await convert(join(dir, 'hf'), join(dir, 'out'), { dtype: 'float32', onWarning });
+    const { tie_word_embeddings } = (await readEngineConfig(out)).pretrained_config;
+    return { tie_word_embeddings, head: (await readWeights(out)).get('lm_head.weight')?.values, warnings };
   };
-  await writeSafetensors(join(dir, 'hf', 'model.safetensors'), [...tinyLlamaTensors(spec), head]);
-  const out = await convert(join(dir, 'hf'), join(dir, 'out'));
-  assert.equal((await readWeights(out)).has('lm_head.weight'), false);
-  assert.equal((await readEngineConfig(out)).pretrained_config.tie_word_embeddings, true);
+  assert.deepEqual(await convertWith(embedding.data), { tie_word_embeddings: true, head: undefined, warnings: [] });
+  const other = embedding.data.map((value, at) => (at === embedding.data.length - 1 ? value + 1 : value));
+  const { warnings, ...found } = await convertWith(other);
+  assert.deepEqual(found, { tie_word_embeddings: false, head: other });
+  assert.match(warnings.join(), /hf says tie_word_embeddings, but its lm_head\.weight differs/);
+});
+
+test('tensors that no logit depends on, and names without "model.", do not stop a conversion', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const hf = join(dir, 'hf');
+  await writeTinyLlama(hf, SPEC);
+  const plain = await readWeights(await convert(hf, join(dir, 'plain')));
+  const tensors = tinyLlamaTensors(SPEC);
+  const extra = [
+    'score.weight',
+    'v_head.summary.weight',
+    'model.rotary_emb.inv_freq',
+    'model.layers.0.self_attn.rotary_emb.inv_freq',
+    'model.layers.0.self_attn.k_scale',
+    'model.layers.0.self_attn.kv_scale',
+    'model.layers.1.self_attn.k_proj.output_scale',
+  ].map((name): TinyTensor => ({ name, shape: [1], data: new Float32Array(1) }));
+  await writeSafetensors(join(hf, 'model.safetensors'), [...tensors, ...extra]);
+  assert.deepEqual(await readWeights(await convert(hf, join(dir, 'extra'))), plain);
+  const bare = tensors.map((tensor) => ({ ...tensor, name: tensor.name.replace(/^model\./, '') }));
+  await writeSafetensors(join(hf, 'model.safetensors'), bare);
+  assert.deepEqual(await readWeights(await convert(hf, join(dir, 'bare'))), plain);
+});
+
+test('an index that names a head which no file holds is taken for a tied model, and refused by name for another', async (t) => {
+  const dir = await temporaryDirectory(t);
+  for (const tied of [true, false]) {
+    const hf = join(dir, `${tied}`);
+    const spec: TinyLlamaSpec = { ...SPEC, tied };
+    await writeTinyLlama(hf, spec);
+    const file = 'model-00001-of-00001.safetensors';
+    const tensors = tinyLlamaTensors({ ...spec, tied: true });
+    await writeSafetensors(join(hf, file), tensors);
+    await rm(join(hf, 'model.safetensors'));
+    const names = [...tensors.map(({ name }) => name), 'lm_head.weight'];
+    const weight_map = Object.fromEntries(names.map((name) => [name, file]));
+    await writeFile(join(hf, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
+    const converted = convert(hf, join(dir, `${tied}-out`));
+    if (tied) await converted;
+    else await assert.rejects(converted, failsWith('ERR_SOURCE_INVALID', 'lm_head.weight'));
+  }
 });
 
 for (const [stored, chosen] of [

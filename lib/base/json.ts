@@ -152,13 +152,43 @@ export function endOfString(text: string, start: number): number {
   return at;
 }
 
+/**
+ * JSON as Python reads and writes it: NaN becomes the string "NaN", which is no number either, so that a field that needs one says
+ * so; infinities are numbers.
+ */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const literals = withoutLiterals(text);
+    if (literals === text) throw error;
+    return JSON.parse(literals);
+  }
+}
+
+/** By hand, because a regular expression for strings takes a square of the time for a text made to that end. */
+function withoutLiterals(text: string): string {
+  let result = '';
+  let done = 0;
+  const replace = (at: number, literal: string, by: string): void => {
+    result += text.slice(done, at) + by;
+    done = at + literal.length;
+  };
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '"') at = endOfString(text, at);
+    else if (text.startsWith('NaN', at)) replace(at, 'NaN', '"NaN"');
+    else if (text.startsWith('Infinity', at)) replace(at, 'Infinity', '1e999');
+  }
+  return result + text.slice(done);
+}
+
 /** Parses text that must be one JSON object. */
 export function parseJsonObject(text: string, context: JsonContext): JsonFields {
   const excess = findExcess(text);
   if (excess !== undefined) throw new LLMError(context.code, `${context.file} ${excess}. ${context.fix}`);
   let value: unknown;
   try {
-    value = JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows put a byte order mark first
+    value = parseJson(text.replace(/^\uFEFF/, '')); // editors on Windows put a byte order mark first
   } catch (cause) {
     throw new LLMError(context.code, `${context.file} is not valid JSON: ${messageOf(cause)}. ${context.fix}`, {
       cause,

@@ -37,8 +37,6 @@ export interface EngineDirectory {
   readonly eosToken: string | undefined;
   /** Tokens that end an output; empty if no file has one. */
   readonly endIds: readonly number[];
-  readonly bosId: number | undefined;
-  readonly padId: number | undefined;
   readonly generation: GenerationDefaults;
 }
 

@@ -5,8 +5,6 @@ import { isJsonObject, type JsonContext, JsonFields, readJsonIfThere, readTextIf
 interface Generation {
   readonly generation: GenerationDefaults;
   readonly endIds: readonly number[];
-  readonly bosId: number | undefined;
-  readonly padId: number | undefined;
 }
 
 interface TokenizerText {
@@ -21,43 +19,47 @@ const context = (dir: string, name: string, code: JsonContext['code']): JsonCont
   fix: 'Fix the file, or copy it from the model again.',
 });
 
-/** Reads `generation_config.json`; where it names no end token, the tokenizer's `eosToken` is looked up in tokenizer.json. */
+/**
+ * Reads `generation_config.json`; where it names no end token, the tokenizer's `eosToken` is looked up in tokenizer.json. Only what
+ * generation needs is looked at: no other field, such as a `pad_token_id` of -1, stops a load.
+ */
 export async function readGeneration(
   dir: string,
   vocabSize: number,
   tokenizer: { tokenizerPath: string | undefined; eosToken: string | undefined },
 ): Promise<Generation> {
   const where = context(dir, 'generation_config.json', 'ERR_ENGINE_CONFIG');
-  const fields = await readJsonIfThere(where);
-  const id = (name: string): number | undefined =>
-    fields?.maybe(name, () => fields.integer(name, { max: vocabSize - 1 }));
-  const endIds = fields && readEndIds(fields, vocabSize);
+  const fields = (await readJsonIfThere(where)) ?? new JsonFields({}, where);
+  // Below 0, as vLLM and others have it, and NaN and infinity say that there is no limit of this kind.
+  const limit = <T>(name: string, read: (name: string) => T): T | undefined => {
+    const value = fields.object[name];
+    if (value === 'NaN' || (typeof value === 'number' && (value < 0 || !Number.isFinite(value)))) return undefined;
+    return fields.maybe(name, read);
+  };
+  const endIds = readEndIds(fields, vocabSize);
   return {
-    endIds: endIds ?? (await lookUpEndId(vocabSize, tokenizer)),
-    bosId: id('bos_token_id'),
-    padId: id('pad_token_id'),
+    endIds: endIds.length > 0 ? endIds : await lookUpEndId(vocabSize, tokenizer),
     generation: {
-      doSample: fields?.maybe('do_sample', () => fields.boolean('do_sample')),
-      temperature: fields?.maybe('temperature', () => fields.number('temperature', { min: 0 })),
-      topK: fields?.maybe('top_k', () => fields.integer('top_k')),
-      topP: fields?.maybe('top_p', () => fields.number('top_p', { min: 0, max: 1 })),
-      minP: fields?.maybe('min_p', () => fields.number('min_p', { min: 0, max: 1 })),
-      repetitionPenalty: fields?.maybe('repetition_penalty', () => fields.positive('repetition_penalty')),
-      noRepeatNgramSize: fields?.maybe('no_repeat_ngram_size', (name) => fields.integer(name)),
-      maxTokens: fields?.maybe('max_new_tokens', (name) => fields.integer(name, { min: 1 })),
-      minTokens: fields?.maybe('min_new_tokens', (name) => fields.integer(name)),
+      doSample: fields.maybe('do_sample', (name) => fields.boolean(name)),
+      temperature: limit('temperature', (name) => fields.number(name)),
+      topK: limit('top_k', (name) => fields.integer(name)),
+      topP: limit('top_p', (name) => fields.number(name, { max: 1 })),
+      minP: limit('min_p', (name) => fields.number(name, { max: 1 })),
+      repetitionPenalty: limit('repetition_penalty', (name) => fields.positive(name)),
+      noRepeatNgramSize: limit('no_repeat_ngram_size', (name) => fields.integer(name)),
+      maxTokens: limit('max_new_tokens', (name) => fields.integer(name, { min: 1 })),
+      minTokens: limit('min_new_tokens', (name) => fields.integer(name)),
     },
   };
 }
 
-function readEndIds(fields: JsonFields, vocabSize: number): number[] | undefined {
-  if (!fields.has('eos_token_id')) return undefined;
-  const value = fields.object.eos_token_id;
+/** An id that is no token of the model ends nothing, so it is left out. */
+function readEndIds(fields: JsonFields, vocabSize: number): number[] {
+  const value = fields.object.eos_token_id ?? [];
   const ids: unknown[] = Array.isArray(value) ? value : [value];
-  const isId = (id: unknown): id is number =>
-    typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize;
-  if (!ids.every(isId)) throw fields.error('eos_token_id', `token ids below vocab_size (${vocabSize})`);
-  return [...new Set(ids)];
+  const isId = (id: unknown): id is number => typeof id === 'number' && Number.isInteger(id);
+  if (!ids.every(isId)) throw fields.error('eos_token_id', 'token ids');
+  return [...new Set(ids)].filter((id) => id >= 0 && id < vocabSize);
 }
 
 const MAX_TOKENIZER_BYTES = 256 << 20; // that of Llama 3 has 9 to 17 MB, the largest some 40 MB

@@ -4,6 +4,7 @@ import { LLMError } from '../../base/errors.js';
 import { listDirectory } from '../../base/file-errors.js';
 import { type JsonContext, type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { DTYPES, type Dtype } from '../directory/checkpoint-config.js';
+import { readGeneration, readTokenizerText } from '../directory/generation-config.js';
 import { parseModel } from './huggingface-config.js';
 import { BYTES_PER_VALUE } from './numeric.js';
 import { dtypeOfName, type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
@@ -29,7 +30,10 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
   if (!texts) checkTokenizer(dir, names);
   const copied = texts?.names ?? TEXT_FILES.filter((name) => names.includes(name));
   // Before the weights are converted, and by their own names.
-  if (!texts) for (const name of copied) await checkText(join(dir, name));
+  if (!texts) {
+    for (const name of copied) await checkText(join(dir, name));
+    await checkLoad(dir, names, model.vocab_size);
+  }
   const files = await openFiles(dir, names);
   const close = async (): Promise<void> => {
     await Promise.all(files.map((file) => file.close()));
@@ -80,6 +84,18 @@ function checkTokenizer(dir: string, names: readonly string[]): void {
   if (names.includes('tokenizer.json') || other === undefined) return;
   const fix = `Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`;
   throw new LLMError('ERR_TOKENIZER_MISSING', `${dir} has ${other}; expected tokenizer.json. ${fix}`);
+}
+
+/** Reads the texts as a load of the engine will, so that what is converted can be loaded. */
+async function checkLoad(dir: string, names: readonly string[], vocabSize: number): Promise<void> {
+  try {
+    const { eosToken } = await readTokenizerText(dir);
+    const tokenizerPath = names.includes('tokenizer.json') ? join(dir, 'tokenizer.json') : undefined;
+    await readGeneration(dir, vocabSize, { tokenizerPath, eosToken });
+  } catch (error) {
+    if (!LLMError.is(error)) throw error;
+    throw new LLMError('ERR_SOURCE_INVALID', error.message, { cause: error });
+  }
 }
 
 async function openFiles(dir: string, names: readonly string[]): Promise<SafetensorsFile[]> {
@@ -143,7 +159,7 @@ export function safetensorsTensor(file: SafetensorsFile, name: string, entry: Sa
 /** Where the model has none, its config.json says which tokens begin and end a text. */
 async function writeGenerationConfig(config: JsonFields, out: string): Promise<void> {
   const ids = ['bos_token_id', 'eos_token_id', 'pad_token_id']
-    .filter((name) => config.has(name))
+    .filter((name) => [config.object[name]].flat().every(Number.isInteger))
     .map((name) => [name, config.object[name]]);
   if (ids.length === 0) return;
   await writeFile(join(out, 'generation_config.json'), `${JSON.stringify(Object.fromEntries(ids), null, 2)}\n`);

@@ -48,11 +48,8 @@ test('a directory of tokens only opens without tokenizer, template, generation c
   ]) {
     await rm(join(dir, name), { force: true });
   }
-  const { tokenizerPath, chatTemplate, eosToken, endIds, bosId, generation, manifest } = await openEngine(dir);
-  assert.deepEqual(
-    [tokenizerPath, chatTemplate, eosToken, bosId, manifest],
-    [undefined, undefined, undefined, undefined, undefined],
-  );
+  const { tokenizerPath, chatTemplate, eosToken, endIds, generation, manifest } = await openEngine(dir);
+  assert.deepEqual([tokenizerPath, chatTemplate, eosToken, manifest], [undefined, undefined, undefined, undefined]);
   assert.deepEqual(endIds, []);
   assert.ok(Object.values(generation).every((value) => value === undefined));
 });
@@ -336,7 +333,7 @@ test('generation_config.json gives the sampling defaults and one or several end 
     min_new_tokens: 2,
   };
   await writeFile(file, JSON.stringify(config));
-  const { generation, endIds, bosId, padId } = await openEngine(dir);
+  const { generation, endIds } = await openEngine(dir);
   assert.deepEqual(generation, {
     doSample: true,
     temperature: 0.6,
@@ -348,19 +345,33 @@ test('generation_config.json gives the sampling defaults and one or several end 
     maxTokens: 100,
     minTokens: 2,
   });
-  assert.deepEqual([endIds, bosId, padId], [[2, 3], 1, undefined]);
+  assert.deepEqual(endIds, [2, 3]);
   await writeFile(file, '{"eos_token_id":7}');
   assert.deepEqual((await openEngine(dir)).endIds, [7]);
 });
 
+test('what generation does not need, and what says that there is no limit, does not stop a load', async (t) => {
+  const dir = await engine(t);
+  const file = join(dir, 'generation_config.json');
+  await writeFile(
+    file,
+    `{ "do_sample": true, "temperature": NaN, "top_p": Infinity, "min_p": -Infinity, "top_k": -1, "repetition_penalty": -1,
+       "max_new_tokens": -1, "pad_token_id": -1, "bos_token_id": [1, 2], "eos_token_id": [3, 99999, -1], "note": "NaN \\" Infinity" }`,
+  );
+  const { generation, endIds } = await openEngine(dir);
+  assert.equal(generation.doSample, true);
+  for (const [name, value] of Object.entries(generation)) {
+    if (name !== 'doSample') assert.equal(value, undefined, name);
+  }
+  assert.deepEqual(endIds, [3]);
+});
+
 for (const [field, value] of [
-  ['temperature', -1],
+  ['temperature', 'warm'],
   ['top_p', 1.5],
   ['top_k', 0.5],
   ['do_sample', 'yes'],
-  ['eos_token_id', 99_999],
   ['eos_token_id', [1, 'x']],
-  ['bos_token_id', -1],
 ] as const) {
   test(`generation_config.json with ${field} ${JSON.stringify(value)} is refused by the field's name`, async (t) => {
     const dir = await engine(t);

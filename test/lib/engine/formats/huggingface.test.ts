@@ -109,6 +109,7 @@ const REFUSED: [Record<string, unknown>, ErrorCode, string][] = [
   [{ hidden_size: '64' }, 'ERR_SOURCE_INVALID', 'hidden_size is "64"'],
   [{ num_hidden_layers: 0 }, 'ERR_SOURCE_INVALID', 'num_hidden_layers'],
   [{ max_position_embeddings: 2.5 }, 'ERR_SOURCE_INVALID', 'max_position_embeddings'],
+  [{ rms_norm_eps: 'NaN' }, 'ERR_SOURCE_INVALID', 'rms_norm_eps is "NaN"'],
   [{ rms_norm_eps: -1 }, 'ERR_SOURCE_INVALID', 'rms_norm_eps'],
   [{ tie_word_embeddings: 'yes' }, 'ERR_SOURCE_INVALID', 'tie_word_embeddings'],
 ];
@@ -121,6 +122,14 @@ for (const [change, code, named] of REFUSED) {
     await assert.rejects(openHuggingFace(dir), failsWith(code, join(dir, 'config.json'), named));
   });
 }
+
+test('what a load would refuse in the files beside config.json is refused before anything is converted', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(dir, TINY_LLAMAS.text);
+  const file = join(dir, 'generation_config.json');
+  await editJson(file, { top_p: 1.5 });
+  await assert.rejects(openHuggingFace(dir), failsWith('ERR_SOURCE_INVALID', file, 'top_p is 1.5'));
+});
 
 test('a directory without config.json, with a broken one, or without safetensors is refused with what to do', async (t) => {
   const dir = await temporaryDirectory(t);

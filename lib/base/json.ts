@@ -28,6 +28,7 @@ interface NumberRule extends Fallback<number> {
 
 const INT32_MAX = 2 ** 31 - 1;
 const FLOAT32_MAX = 2 ** 128 - 2 ** 104; // what executors take
+const UNSUPPORTED_FIX = 'Use another checkpoint of the model, or another model.'; // whoever reads the file, it is in order
 
 /** One object of a JSON file, read field by field; an absent field and null are the same. */
 export class JsonFields {
@@ -39,7 +40,8 @@ export class JsonFields {
   ) {}
 
   error(name: string, expected: string, code: ErrorCode = this.context.code): LLMError {
-    const { file, fix } = this.context;
+    const { file } = this.context;
+    const fix = code === 'ERR_MODEL_UNSUPPORTED' ? UNSUPPORTED_FIX : this.context.fix;
     const value = this.object[name];
     return new LLMError(
       code,

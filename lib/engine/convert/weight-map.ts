@@ -27,7 +27,7 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
     if (tensor.shape.join() !== shape.join()) {
       throw new LLMError(
         'ERR_SOURCE_INVALID',
-        `${tensor.file}: ${name} has the shape [${tensor.shape.join(', ')}]; expected [${shape.join(', ')}], by its config. Download the model again.`,
+        `${tensor.file}: ${name} has the shape [${tensor.shape.join(', ')}]; expected [${shape.join(', ')}], by its config. Check that config and weights are of one model, or download it again.`,
       );
     }
     unused.delete(name);

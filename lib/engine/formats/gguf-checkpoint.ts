@@ -1,16 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
-import type { RotaryScaling } from '../directory/rope.js';
 import { type GgufFile, type GgufTensor, openGgufFile } from './gguf.js';
 import { GgufMetadata } from './gguf-metadata.js';
+import { parseGgufModel, ROPE_FACTORS } from './gguf-model.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
 import { tokenizerFiles } from './gguf-tokenizer.js';
 import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
 import type { TextFiles } from './text-files.js';
 
 /**
- * Opens a GGUF file of the `llama` architecture. Weights become float16 unless the user says otherwise.
+ * Opens a GGUF file of a known architecture. Weights become float16 unless the user says otherwise.
  * @param given the tokenizer and what goes with it, instead of the file's own.
  */
 export async function openGguf(path: string, given?: TextFiles): Promise<SourceCheckpoint> {
@@ -18,10 +18,12 @@ export async function openGguf(path: string, given?: TextFiles): Promise<SourceC
   const close = (): Promise<void> => gguf.handle.close();
   try {
     const metadata = new GgufMetadata(gguf);
-    const model = parseLlama(gguf, metadata);
+    const model = await parseGgufModel(gguf, metadata);
     const texts = given ? new Map<string, string>() : tokenizerFiles(metadata, model);
     const tensors = new Map(
-      [...gguf.tensors].map(([name, tensor]) => [huggingFaceName(name), tensorOf(gguf, name, tensor, model)]),
+      [...gguf.tensors]
+        .filter(([name]) => name !== ROPE_FACTORS)
+        .map(([name, tensor]) => [huggingFaceName(name), tensorOf(gguf, name, tensor, model)]),
     );
     const writeTexts = async (out: string): Promise<void> => {
       await given?.writeTo(out);
@@ -32,50 +34,6 @@ export async function openGguf(path: string, given?: TextFiles): Promise<SourceC
     await close();
     throw error;
   }
-}
-
-function parseLlama(gguf: GgufFile, metadata: GgufMetadata): LlamaModel {
-  const key = 'general.architecture';
-  if (metadata.string(key) !== 'llama') throw metadata.error(key, '"llama"', 'ERR_MODEL_UNSUPPORTED');
-  if (metadata.integer('split.count', { fallback: 1 }) > 1) {
-    throw metadata.error(
-      'split.count',
-      "a single file. Merge the parts with llama.cpp's llama-gguf-split --merge",
-      'ERR_MODEL_UNSUPPORTED',
-    );
-  }
-  const size = (name: string, fallback?: number): number =>
-    metadata.integer(`llama.${name}`, fallback === undefined ? { min: 1 } : { min: 1, fallback });
-  const hidden_size = size('embedding_length');
-  const num_attention_heads = size('attention.head_count');
-  const head_size = size('attention.key_length', hidden_size / num_attention_heads);
-  for (const same of ['attention.value_length', 'rope.dimension_count']) {
-    if (size(same, head_size) !== head_size) {
-      throw metadata.error(`llama.${same}`, `the head size, ${head_size}`, 'ERR_MODEL_UNSUPPORTED');
-    }
-  }
-  return {
-    vocab_size: gguf.tensors.get('token_embd.weight')?.shape[0] ?? size('vocab_size'),
-    hidden_size,
-    intermediate_size: size('feed_forward_length'),
-    num_hidden_layers: size('block_count'),
-    num_attention_heads,
-    num_key_value_heads: size('attention.head_count_kv', num_attention_heads),
-    head_size,
-    norm_epsilon: metadata.positive('llama.attention.layer_norm_rms_epsilon'),
-    max_position_embeddings: size('context_length'),
-    rotary_base: metadata.positive('llama.rope.freq_base', { fallback: 10_000 }),
-    rotary_scaling: parseScaling(metadata),
-    tie_word_embeddings: !gguf.tensors.has('output.weight'),
-  };
-}
-
-function parseScaling(metadata: GgufMetadata): RotaryScaling | null {
-  const key = 'llama.rope.scaling.type';
-  const type = metadata.string(key) ?? 'none';
-  if (type === 'none') return null;
-  if (type === 'linear') return { rope_type: 'linear', factor: metadata.positive('llama.rope.scaling.factor') };
-  throw metadata.error(key, '"none" or "linear"', 'ERR_MODEL_UNSUPPORTED');
 }
 
 const NAMES = new Map([
@@ -89,6 +47,8 @@ const LAYER_NAMES = new Map([
   ['attn_k', 'self_attn.k_proj'],
   ['attn_v', 'self_attn.v_proj'],
   ['attn_output', 'self_attn.o_proj'],
+  ['attn_q_norm', 'self_attn.q_norm'],
+  ['attn_k_norm', 'self_attn.k_norm'],
   ['ffn_norm', 'post_attention_layernorm'],
   ['ffn_gate', 'mlp.gate_proj'],
   ['ffn_up', 'mlp.up_proj'],
@@ -97,10 +57,10 @@ const LAYER_NAMES = new Map([
 
 /** An unknown tensor keeps its name, so that the error message has it. */
 function huggingFaceName(name: string): string {
-  const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? [];
+  const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (layer !== undefined && part !== undefined) {
     const known = LAYER_NAMES.get(part);
-    return known ? `model.layers.${layer}.${known}.weight` : name;
+    return known ? `model.layers.${layer}.${known}.${kind}` : name;
   }
   const known = NAMES.get(name.replace(/\.weight$/, ''));
   return known && name.endsWith('.weight') ? `${known}.weight` : name;
@@ -116,7 +76,9 @@ function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: Llama
   }
   const columns = tensor.shape.at(-1) ?? 1;
   const rowBytes = (columns / type.blockValues) * type.blockBytes;
-  const isRotated = /\.attn_[qk]\.weight$/.test(name);
+  // llama.cpp turns the pairs of these two as Meta does, and those of all others as Hugging Face does.
+  const isPermuted = model.architecture === 'LlamaForCausalLM' || model.architecture === 'SmolLM3ForCausalLM';
+  const isRotated = isPermuted && /\.attn_[qk]\.(weight|bias)$/.test(name);
   return {
     shape: tensor.shape,
     file: gguf.path,
@@ -124,7 +86,9 @@ function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: Llama
       const values = type.decode(
         await readExactly(gguf.handle, gguf.path, tensor.position + first * rowBytes, count * rowBytes),
       );
-      const rows = isRotated ? toHalfSplitRows(values, columns, model.head_size) : values;
+      const rows = isRotated
+        ? toHalfSplitRows(values, tensor.shape.length === 1 ? 1 : columns, model.head_size)
+        : values;
       return convertValues(rows, dtype, `${gguf.path}: ${name}`);
     },
   };

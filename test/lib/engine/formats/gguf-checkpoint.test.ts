@@ -27,6 +27,8 @@ const NAMES: Record<string, string> = {
   'self_attn.k_proj': 'attn_k',
   'self_attn.v_proj': 'attn_v',
   'self_attn.o_proj': 'attn_output',
+  'self_attn.q_norm': 'attn_q_norm',
+  'self_attn.k_norm': 'attn_k_norm',
   post_attention_layernorm: 'ffn_norm',
   'mlp.gate_proj': 'ffn_gate',
   'mlp.up_proj': 'ffn_up',
@@ -34,14 +36,14 @@ const NAMES: Record<string, string> = {
 };
 
 function ggufName(name: string): string {
-  const [, layer, part] = /^model\.layers\.(\d+)\.(.*)\.weight$/.exec(name) ?? [];
-  if (layer !== undefined && part !== undefined) return `blk.${layer}.${NAMES[part]}.weight`;
+  const [, layer, part, kind] = /^model\.layers\.(\d+)\.(.*)\.(weight|bias)$/.exec(name) ?? [];
+  if (layer !== undefined && part !== undefined) return `blk.${layer}.${NAMES[part]}.${kind}`;
   return `${NAMES[name.replace(/\.weight$/, '')]}.weight`;
 }
 
 /** As llama.cpp writes Q and K: row i of a head's first half, then row i of its second, for each i. */
 function interleaved({ data, shape }: TinyTensor, headDim: number): Float32Array {
-  const columns = shape[1] ?? 0;
+  const columns = shape[1] ?? 1;
   const rows: Float32Array[] = [];
   for (let head = 0; head < (shape[0] ?? 0); head += headDim) {
     for (let i = 0; i < headDim / 2; i++) {
@@ -54,7 +56,8 @@ function interleaved({ data, shape }: TinyTensor, headDim: number): Float32Array
 
 function ggufTensors(spec: TinyLlamaSpec): GgufTensorInput[] {
   return tinyLlamaTensors(spec).map((tensor) => {
-    const values = /[qk]_proj/.test(tensor.name) ? interleaved(tensor, spec.headDim) : tensor.data;
+    const isPermuted = ['llama', 'smollm3'].includes(architectureOf(spec)) && /[qk]_proj/.test(tensor.name);
+    const values = isPermuted ? interleaved(tensor, spec.headDim) : tensor.data;
     return {
       name: ggufName(tensor.name),
       shape: tensor.shape,
@@ -64,8 +67,21 @@ function ggufTensors(spec: TinyLlamaSpec): GgufTensorInput[] {
   });
 }
 
+/** llama.cpp has no name of its own for a Mistral. */
+const architectureOf = ({ modelType = 'llama' }: TinyLlamaSpec): string =>
+  modelType === 'mistral' ? 'llama' : modelType;
+
 const ggufMetadata = (spec: TinyLlamaSpec): Record<string, GgufInput> => ({
-  'general.architecture': 'llama',
+  'general.architecture': architectureOf(spec),
+  ...Object.fromEntries(
+    Object.entries(llamaMetadata(spec)).map(([key, value]) => [
+      key.replace('llama.', `${architectureOf(spec)}.`),
+      value,
+    ]),
+  ),
+});
+
+const llamaMetadata = (spec: TinyLlamaSpec): Record<string, GgufInput> => ({
   'llama.block_count': { u32: spec.layers },
   'llama.context_length': { u32: spec.maxPositions },
   'llama.embedding_length': { u32: spec.hiddenSize },
@@ -90,12 +106,17 @@ test('a GGUF file gives the same engine as the Hugging Face directory of the sam
     untied: SPEC,
     tied: { ...SPEC, tied: true },
     odd: TINY_LLAMAS['odd-head-dim'],
+    biases: TINY_LLAMAS.biases,
+    qwen2: TINY_LLAMAS.qwen2,
+    qwen3: TINY_LLAMAS.qwen3,
+    smollm3: TINY_LLAMAS.smollm3,
+    'smollm3 with biases': { ...TINY_LLAMAS.smollm3, fields: { attention_bias: true, mlp_bias: true } },
   })) {
     await writeTinyLlama(join(dir, `${name}-hf`), spec);
     const metadata = {
       ...ggufMetadata(spec),
-      'llama.attention.key_length': { u32: spec.headDim },
-      'llama.attention.value_length': { u32: spec.headDim },
+      [`${architectureOf(spec)}.attention.key_length`]: { u32: spec.headDim },
+      [`${architectureOf(spec)}.attention.value_length`]: { u32: spec.headDim },
     };
     await writeFile(join(dir, `${name}.gguf`), ggufBytes(metadata, ggufTensors(spec)));
     const fromHuggingFace = await openEngine(
@@ -128,6 +149,61 @@ test('linear RoPE scaling is read', async (t) => {
   assert.deepEqual(config.pretrained_config.rotary_scaling, { rope_type: 'linear', factor: 4 });
 });
 
+test('yarn RoPE scaling is read, its own limits too', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const scaling = (fields: Record<string, GgufInput>) => async () => {
+    const metadata = {
+      ...ggufMetadata(SPEC),
+      'llama.rope.scaling.type': 'yarn',
+      'llama.rope.scaling.factor': 4,
+      ...fields,
+    };
+    await writeFile(join(dir, 'yarn.gguf'), ggufBytes(metadata, ggufTensors(SPEC)));
+    return (await readEngineConfig(await convert(join(dir, 'yarn.gguf'), join(dir, 'out')))).pretrained_config
+      .rotary_scaling;
+  };
+  assert.deepEqual(await scaling({ 'llama.rope.scaling.original_context_length': { u32: 2048 } })(), {
+    rope_type: 'yarn',
+    factor: 4,
+    original_max_position_embeddings: 2048,
+  });
+  assert.deepEqual(await scaling({ 'llama.rope.scaling.yarn_beta_fast': 16 })(), {
+    rope_type: 'yarn',
+    factor: 4,
+    original_max_position_embeddings: SPEC.maxPositions,
+    beta_fast: 16,
+  });
+});
+
+/** What llama.cpp writes of Llama 3.1's scaling: by what the frequency of each pair is divided. */
+function ropeFactors({ headDim, ropeTheta }: TinyLlamaSpec, factor: number): GgufTensorInput {
+  const factors = Float32Array.from({ length: headDim / 2 }, (_, pair) => {
+    const wavelength = 2 * Math.PI * ropeTheta ** ((2 * pair) / headDim);
+    if (wavelength < 8192 / 4) return 1;
+    if (wavelength > 8192) return factor;
+    const smooth = (8192 / wavelength - 1) / (4 - 1);
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
+  return { name: 'rope_freqs.weight', shape: [factors.length], type: 0, data: new Uint8Array(factors.buffer) };
+}
+
+test('the RoPE scaling of Llama 3.1 to 3.3 is known by its factors', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const spec = { ...SPEC, ropeTheta: 20_000 }; // with a pair in each band
+  for (const factor of [8, 32]) {
+    const tensors = [...ggufTensors(spec), ropeFactors(spec, factor)];
+    await writeFile(join(dir, 'llama3.gguf'), ggufBytes(ggufMetadata(spec), tensors));
+    const config = await readEngineConfig(await convert(join(dir, 'llama3.gguf'), join(dir, 'out')));
+    assert.deepEqual(config.pretrained_config.rotary_scaling, {
+      rope_type: 'llama3',
+      factor,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    });
+  }
+});
+
 /** A change to the metadata, or a tensor more, and what the message must name. */
 const REFUSED: [
   Record<string, GgufInput>,
@@ -135,9 +211,12 @@ const REFUSED: [
   'ERR_MODEL_UNSUPPORTED' | 'ERR_SOURCE_INVALID',
   string,
 ][] = [
-  [{ 'general.architecture': 'qwen2' }, [], 'ERR_MODEL_UNSUPPORTED', 'general.architecture is "qwen2"'],
+  [{ 'general.architecture': 'gemma2' }, [], 'ERR_MODEL_UNSUPPORTED', 'general.architecture is "gemma2"'],
+  [{ 'llama.expert_count': { u32: 8 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.expert_count is 8'],
+  [{ 'llama.attn_logit_softcapping': 50 }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.attn_logit_softcapping'],
+  [{ 'llama.attention.sliding_window': { u32: 512 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.attention.sliding_window'],
   [{ 'split.count': { u32: 3 } }, [], 'ERR_MODEL_UNSUPPORTED', 'split.count'],
-  [{ 'llama.rope.scaling.type': 'yarn' }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.scaling.type is "yarn"'],
+  [{ 'llama.rope.scaling.type': 'longrope' }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.scaling.type is "longrope"'],
   [{ 'llama.rope.dimension_count': { u32: 4 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.dimension_count'],
   [{ 'llama.attention.head_count': Int32Array.of(4, 4) }, [], 'ERR_SOURCE_INVALID', 'llama.attention.head_count'],
   [{ 'llama.attention.head_count_kv': { u32: 3 } }, [], 'ERR_SOURCE_INVALID', 'num_key_value_heads'],

@@ -1,0 +1,156 @@
+import { LLMError } from '../../base/errors.js';
+import type { Architecture } from '../directory/checkpoint-config.js';
+import type { RotaryScaling } from '../directory/rope.js';
+import type { GgufFile } from './gguf.js';
+import type { GgufMetadata } from './gguf-metadata.js';
+import { TENSOR_TYPES } from './gguf-tensors.js';
+import { type LlamaModel, readExactly } from './source.js';
+
+/** By `general.architecture`. A Mistral's file says llama, and knows no sliding window. */
+const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, Architecture>([
+  ['llama', 'LlamaForCausalLM'],
+  ['qwen2', 'Qwen2ForCausalLM'],
+  ['qwen3', 'Qwen3ForCausalLM'],
+  ['smollm3', 'SmolLM3ForCausalLM'],
+]);
+
+/** What is read of the keys that begin with the architecture's name. Others may change what is computed. */
+const KEYS = [
+  'block_count',
+  'context_length',
+  'embedding_length',
+  'feed_forward_length',
+  'vocab_size',
+  'tensor_data_layout', // as the architecture's name has it
+  'attention.head_count',
+  'attention.head_count_kv',
+  'attention.key_length',
+  'attention.value_length',
+  'attention.layer_norm_rms_epsilon',
+  'rope.dimension_count',
+  'rope.freq_base',
+  'rope.scale_linear',
+  'rope.scaling.type',
+  'rope.scaling.factor',
+  'rope.scaling.original_context_length',
+  'rope.scaling.finetuned',
+  'rope.scaling.yarn_beta_fast',
+  'rope.scaling.yarn_beta_slow',
+];
+
+/** llama.cpp's NoPE layers of a SmolLM3; no key of the file says so. */
+const NO_ROPE_INTERVAL = 4;
+
+/** Reads what a GGUF file says of its model; what the executors would compute otherwise than llama.cpp is refused by name. */
+export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Promise<LlamaModel> {
+  const name = metadata.string('general.architecture') ?? '';
+  const architecture = ARCHITECTURES.get(name);
+  if (!architecture) {
+    const known = [...ARCHITECTURES.keys()].map((each) => `"${each}"`).join(' or ');
+    throw metadata.error('general.architecture', known, 'ERR_MODEL_UNSUPPORTED');
+  }
+  if (metadata.integer('split.count', { fallback: 1 }) > 1) {
+    throw metadata.error(
+      'split.count',
+      "a single file. Merge the parts with llama.cpp's llama-gguf-split --merge",
+      'ERR_MODEL_UNSUPPORTED',
+    );
+  }
+  refuseUnknownKeys(gguf, metadata, name);
+  const size = (key: string, fallback?: number): number =>
+    metadata.integer(`${name}.${key}`, fallback === undefined ? { min: 1 } : { min: 1, fallback });
+  const hidden_size = size('embedding_length');
+  const num_attention_heads = size('attention.head_count');
+  const head_size = size('attention.key_length', hidden_size / num_attention_heads);
+  for (const same of ['attention.value_length', 'rope.dimension_count']) {
+    if (size(same, head_size) !== head_size) {
+      throw metadata.error(`${name}.${same}`, `the head size, ${head_size}`, 'ERR_MODEL_UNSUPPORTED');
+    }
+  }
+  const layers = size('block_count');
+  const rotary_base = metadata.positive(`${name}.rope.freq_base`, { fallback: 10_000 });
+  const max_position_embeddings = size('context_length');
+  const isSmolLm3 = architecture === 'SmolLM3ForCausalLM';
+  const ropeLayers = Array.from({ length: layers }, (_, layer) => ((layer + 1) % NO_ROPE_INTERVAL === 0 ? 0 : 1));
+  return {
+    architecture,
+    vocab_size: gguf.tensors.get('token_embd.weight')?.shape[0] ?? size('vocab_size'),
+    hidden_size,
+    intermediate_size: size('feed_forward_length'),
+    num_hidden_layers: layers,
+    num_attention_heads,
+    num_key_value_heads: size('attention.head_count_kv', num_attention_heads),
+    head_size,
+    norm_epsilon: metadata.positive(`${name}.attention.layer_norm_rms_epsilon`),
+    max_position_embeddings,
+    rotary_base,
+    rotary_scaling:
+      (await readRopeFactors(gguf, { head_size, rotary_base })) ??
+      parseScaling(metadata, name, max_position_embeddings),
+    tie_word_embeddings: !gguf.tensors.has('output.weight'),
+    attn_bias: gguf.tensors.has('blk.0.attn_q.bias'),
+    mlp_bias: gguf.tensors.has('blk.0.ffn_gate.bias'),
+    qk_layernorm: architecture === 'Qwen3ForCausalLM',
+    ...(isSmolLm3 && ropeLayers.includes(0) && { no_rope_layers: ropeLayers }),
+  };
+}
+
+function refuseUnknownKeys(gguf: GgufFile, metadata: GgufMetadata, architecture: string): void {
+  for (const [key, value] of gguf.metadata) {
+    const known = !key.startsWith(`${architecture}.`) || KEYS.includes(key.slice(architecture.length + 1));
+    const isNone = value === 0 || value === false || value === '' || (value === 1 && /factor|scale/.test(key));
+    if (known || isNone || (key.endsWith('.attention.causal') && value === true)) continue;
+    throw metadata.error(key, 'no such key: it may change what the model computes', 'ERR_MODEL_UNSUPPORTED');
+  }
+}
+
+function parseScaling(metadata: GgufMetadata, architecture: string, positions: number): RotaryScaling | null {
+  const key = (name: string): string => `${architecture}.rope.scaling.${name}`;
+  const type = metadata.string(key('type')) ?? 'none';
+  const scale = metadata.positive(`${architecture}.rope.scale_linear`, { fallback: 1 }); // of files before the type had a key
+  if (type === 'none') return scale === 1 ? null : { rope_type: 'linear', factor: scale };
+  if (type === 'linear') return { rope_type: 'linear', factor: metadata.positive(key('factor')) };
+  if (type !== 'yarn') throw metadata.error(key('type'), '"none", "linear" or "yarn"', 'ERR_MODEL_UNSUPPORTED');
+  const beta = (name: 'beta_fast' | 'beta_slow') =>
+    metadata.has(key(`yarn_${name}`)) && { [name]: metadata.positive(key(`yarn_${name}`)) };
+  return {
+    rope_type: 'yarn',
+    factor: metadata.positive(key('factor')),
+    original_max_position_embeddings: metadata.integer(key('original_context_length'), { min: 1, fallback: positions }),
+    ...beta('beta_fast'),
+    ...beta('beta_slow'),
+  };
+}
+
+/** By what each frequency is divided: Llama 3.1's scaling, worked out by whoever made the file. */
+export const ROPE_FACTORS = 'rope_freqs.weight';
+
+// Of Llama 3.1 to 3.3; the factor is the greatest of the file.
+const LLAMA3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } as const;
+
+/** The scaling of Llama 3.1 whose factors a file has; null if it has none. */
+async function readRopeFactors(
+  gguf: GgufFile,
+  { head_size, rotary_base }: { head_size: number; rotary_base: number },
+): Promise<RotaryScaling | null> {
+  const tensor = gguf.tensors.get(ROPE_FACTORS);
+  if (!tensor) return null;
+  const type = TENSOR_TYPES.get(tensor.type);
+  const count = head_size / 2;
+  const refuse = (found: string): LLMError =>
+    new LLMError(
+      'ERR_MODEL_UNSUPPORTED',
+      `${gguf.path}: ${ROPE_FACTORS} ${found}; expected the ${count} factors of Llama 3.1's RoPE scaling. Use another GGUF of the model.`,
+    );
+  if (type?.name !== 'F32' || tensor.shape.join() !== String(count)) throw refuse('has another shape or type');
+  const factors = type.decode(await readExactly(gguf.handle, gguf.path, tensor.position, count * type.blockBytes));
+  const factor = Math.max(...factors);
+  const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: positions } = LLAMA3;
+  const isLlama3 = factors.every((found, pair) => {
+    const turns = positions / (2 * Math.PI * rotary_base ** ((2 * pair) / head_size)); // in the original context
+    const smooth = Math.min(Math.max((turns - low) / (high - low), 0), 1);
+    return Math.abs(found * ((1 - smooth) / factor + smooth) - 1) < 1e-4;
+  });
+  if (!isLlama3) throw refuse(`goes up to ${factor} in another way`);
+  return { rope_type: 'llama3', factor, ...LLAMA3 };
+}

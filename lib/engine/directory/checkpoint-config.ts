@@ -52,7 +52,7 @@ export interface PretrainedConfig {
   readonly qwen_type?: 'qwen2' | 'qwen3';
   /**
    * How many tokens a query sees, itself included. TensorRT-LLM's schema has no place for it: its executor takes it as
-   * `kvCache.maxAttentionWindow`. Null: all of them.
+   * `kvCache.maxAttentionWindows`. Null: all of them.
    */
   readonly sliding_window: number | null;
   /** Which layers have the sliding window, as Hugging Face has it; without it, all of them. Not in TensorRT-LLM's schema. */

@@ -118,16 +118,9 @@ export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddi
  * native/embedded/cuda/memory_plan.cc refuses the same.
  */
 export function lacksOnCuda({ pretrained_config: model, build_config }: EngineConfig): string | undefined {
-  const { max_seq_len } = build_config;
-  if (model.attn_bias) return 'biases in attention layers (attn_bias)';
-  if (model.mlp_bias) return 'biases in MLP layers (mlp_bias)';
-  if (model.qk_layernorm) return 'norms of queries and keys (qk_layernorm)';
-  if (model.no_rope_layers?.includes(0)) return 'layers without RoPE (no_rope_layers)';
-  if (model.sliding_window !== null && model.sliding_window < max_seq_len) return 'sliding windows (sliding_window)';
-  if (model.rotary_scaling?.rope_type === 'dynamic' && max_seq_len > model.max_position_embeddings) {
-    return 'dynamic frequencies (rotary_scaling)';
-  }
-  return undefined;
+  const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';
+  const isStretched = build_config.max_seq_len > model.max_position_embeddings;
+  return isDynamic && isStretched ? 'dynamic frequencies (rotary_scaling)' : undefined;
 }
 
 export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <optional>
 
 #include "native/embedded/cuda/decode_attention.h"
 #include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/embedding.h"
+#include "native/embedded/cuda/finish_heads.h"
 #include "native/embedded/cuda/plain_attention.h"
 #include "native/embedded/cuda/rms_norm.h"
 #include "native/embedded/cuda/rope_append.h"
+#include "native/embedded/cuda/silu.h"
 #include "native/embedded/rope_frequencies.h"
 
 namespace embedded::cuda {
@@ -105,30 +108,56 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
         {kv_, step.decode_rows, model_.heads, limits_.max_blocks, attended_size, scale_},
         {nullptr, nullptr, nullptr, step.block_table, arrays.context_lengths, nullptr, decode_workspace_.data()},
         stream);
+  const auto add_bias = [&](const void* bias) {
+    if (bias != nullptr) AddBias(kv_.element, step.tokens, model_.hidden_size, bias, hidden_.as<float>(), stream);
+  };
   for (int i = 0; i < model_.layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
     RunNormalized(Qkv(step, i), layer.input_norm, stream);
+    if (FinishesHeads(i))
+      FinishHeads(
+          {kv_.element, step.tokens, scratch_.data(), layer.qkv_bias, layer.q_norm, layer.k_norm, model_.norm_epsilon},
+          Heads(step, i), stream);
     Attend(step, i, stream);
     linear_.Run(Dense(step, i), scratch_.data(), stream);
+    add_bias(layer.dense_bias);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     RunNormalized(FcGate(step, i), layer.post_norm, stream);
+    if (layer.fc_gate_bias != nullptr)
+      SiluMultiply({kv_.element, step.tokens, PaddedIntermediate(model_)},
+                   {scratch_.data(), ffn_.data(), layer.fc_gate_bias}, stream);
     linear_.Run(Proj(step, i), scratch_.data(), stream);
+    add_bias(layer.proj_bias);
   }
 }
 
-LinearCall Llama::Qkv(const LlamaStep& step, int layer) const {
+RopeAppendOutput Llama::Heads(const LlamaStep& step, int layer) const {
   const bool has_prefill = step.tokens > step.decode_rows;
-  const RopeAppendOutput rotated{
-      queries_.data(),      kv_.Keys(cache_, layer), kv_.Values(cache_, layer),
-      angles_.as<float2>(), step.arrays.positions,   has_prefill ? step.arrays.table_rows : nullptr,
-      step.block_table,     limits_.max_blocks,      model_.heads,
-      model_.kv_heads,      model_.head_dim,         kv_.tokens_per_block};
+  return {queries_.data(),
+          kv_.Keys(cache_, layer),
+          kv_.Values(cache_, layer),
+          model_.HasRope(layer) ? angles_.as<float2>() : nullptr,
+          step.arrays.positions,
+          has_prefill ? step.arrays.table_rows : nullptr,
+          step.block_table,
+          limits_.max_blocks,
+          model_.heads,
+          model_.kv_heads,
+          model_.head_dim,
+          kv_.tokens_per_block};
+}
+
+bool Llama::FinishesHeads(int layer) const { return model_.qkv_bias || model_.qk_norm || !model_.HasRope(layer); }
+
+LinearCall Llama::Qkv(const LlamaStep& step, int layer) const {
+  LinearOutput output = Heads(step, layer);
+  if (FinishesHeads(layer)) output = ElementsOutput{scratch_.data()};
   return {{kv_.element, model_.qkv_size(), model_.hidden_size},
           weights_.layers[static_cast<size_t>(layer)].qkv,
           step.tokens,
           {},
-          rotated};
+          output};
 }
 
 LinearCall Llama::Dense(const LlamaStep& step, int layer) const {
@@ -140,11 +169,13 @@ LinearCall Llama::Dense(const LlamaStep& step, int layer) const {
 }
 
 LinearCall Llama::FcGate(const LlamaStep& step, int layer) const {
+  LinearOutput output = SiluOutput{ffn_.data()};
+  if (model_.mlp_bias) output = ElementsOutput{scratch_.data()};
   return {{kv_.element, 2 * PaddedIntermediate(model_), model_.hidden_size},
           weights_.layers[static_cast<size_t>(layer)].fc_gate,
           step.tokens,
           {},
-          SiluOutput{ffn_.data()}};
+          output};
 }
 
 LinearCall Llama::Proj(const LlamaStep& step, int layer) const {
@@ -213,18 +244,21 @@ void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
   const int size = model_.heads * model_.head_dim;
   void* const keys = kv_.Keys(cache_, layer);
   void* const values = kv_.Values(cache_, layer);
-  if (step.decode_rows > 0 && has_decode_attention_)
+  std::optional<int> window = model_.WindowOf(layer);
+  if (window && *window >= limits_.max_positions) window.reset();
+  if (step.decode_rows > 0 && has_decode_attention_ && !window)
     DecodeAttention({kv_, step.decode_rows, model_.heads, limits_.max_blocks, size, scale_},
                     {queries_.data(), keys, values, step.block_table, step.arrays.context_lengths, attended_.data(),
                      decode_workspace_.data()},
                     stream);
   else if (step.decode_rows > 0)
-    PlainAttention({kv_, step.decode_rows, model_.heads, limits_.max_blocks, size, scale_},
+    PlainAttention({kv_, step.decode_rows, model_.heads, limits_.max_blocks, size, scale_, window},
                    {queries_.data(), keys, values, step.arrays.positions, nullptr, step.block_table, attended_.data()},
                    stream);
   if (step.tokens > step.decode_rows)
-    prefill_->Run({Row(queries_, step.decode_rows, size), size, keys, values, Row(attended_, step.decode_rows, size)},
-                  stream);
+    prefill_->Run(
+        {Row(queries_, step.decode_rows, size), size, keys, values, Row(attended_, step.decode_rows, size), window},
+        stream);
 }
 
 void Llama::Logits(const int32_t* rows, int count, float* out, cudaStream_t stream) {

@@ -72,6 +72,9 @@ class Llama {
   LinearCall Proj(const LlamaStep& step, int layer) const;
   LinearCall Head(int count, float* out) const;
   NormalizedInput Normalized(const void* norm_weight) const;
+  RopeAppendOutput Heads(const LlamaStep& step, int layer) const;
+  // Whether FinishHeads does what the product of queries, keys and values leaves: there is more than a rotation.
+  bool FinishesHeads(int layer) const;
 
   // Clears what padding is computed from.
   void ClearStates();

@@ -37,22 +37,12 @@ void CheckShape(const ModelConfig& model) {
 
 // What the CPU executor computes and this one does not yet. lib/engine/directory/manifest.ts says the same of a directory.
 void CheckGraph(const ModelConfig& model, int max_seq_len) {
-  const auto refuse_if = [](bool has, const char* what) {
-    if (has)
-      throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
-                    std::string("The model has ") + what +
-                        "; expected none, because the CUDA executor does not compute them yet. Use executor: 'cpu'.");
-  };
-  refuse_if(model.qkv_bias || model.dense_bias, "biases in its attention layers (attn_bias)");
-  refuse_if(model.mlp_bias, "biases in its MLP layers (mlp_bias)");
-  refuse_if(model.qk_norm, "norms of queries and keys (qk_layernorm)");
   const RopeScaling& scaling = model.rope_scaling;
-  refuse_if(scaling.type == RopeScalingType::kDynamic && max_seq_len > scaling.original_max_positions,
-            "dynamic frequencies (rotary_scaling)");
-  for (int layer = 0; layer < model.layers; ++layer) {
-    refuse_if(!model.HasRope(layer), "layers without RoPE (no_rope_layers)");
-    refuse_if(model.WindowOf(layer).value_or(max_seq_len) < max_seq_len, "sliding windows (sliding_window)");
-  }
+  if (scaling.type == RopeScalingType::kDynamic && max_seq_len > scaling.original_max_positions)
+    throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
+                  "The model has dynamic frequencies (rotary_scaling); expected fixed ones, because the CUDA executor "
+                  "has one table of angles for all sequences. Use executor: 'cpu', or a maxSeqLen of at most " +
+                      std::to_string(static_cast<int>(scaling.original_max_positions)) + ".");
 }
 
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }

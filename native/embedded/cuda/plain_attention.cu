@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "native/embedded/cuda/device.cuh"
 #include "native/embedded/cuda/plain_attention.h"
 
@@ -11,6 +13,7 @@ constexpr int kDimsPerThread = kMaxHeadDim / kThreads;
 struct Arguments {
   int heads, kv_heads, head_dim, tokens_per_block, max_blocks, query_stride;
   float scale;
+  int window;
   const int32_t* positions;
   const int32_t* sequence;
   const int32_t* block_table;
@@ -41,7 +44,7 @@ __global__ void __launch_bounds__(kThreads)
   float maximum = -INFINITY, sum = 0;
   float sums[kDimsPerThread] = {};
   __syncthreads();
-  for (int first = 0; first <= position; first += kThreads) {
+  for (int first = max(position + 1 - a.window, 0); first <= position; first += kThreads) {
     const int tokens = min(kThreads, position + 1 - first);
     float score = -INFINITY;
     if (thread < tokens) {
@@ -82,9 +85,10 @@ __global__ void __launch_bounds__(kThreads)
 
 void PlainAttention(const PlainAttentionShape& shape, const PlainAttentionBuffers& b, cudaStream_t stream) {
   const KvLayout& kv = shape.kv;
-  const Arguments arguments{shape.heads,      kv.kv_heads,        kv.head_dim,  kv.tokens_per_block,
-                            shape.max_blocks, shape.query_stride, shape.scale,  b.positions,
-                            b.sequence,       b.block_table,      b.table_begin};
+  const int window = shape.window.value_or(std::numeric_limits<int>::max());
+  const Arguments arguments{shape.heads,      kv.kv_heads,        kv.head_dim,   kv.tokens_per_block,
+                            shape.max_blocks, shape.query_stride, shape.scale,   window,
+                            b.positions,      b.sequence,         b.block_table, b.table_begin};
   WithElement(kv.element, [&](auto element) {
     using T = decltype(element);
     Launch("PlainAttention", PlainAttentionKernel<T>,

@@ -1,7 +1,7 @@
 // Attention in its plainest form: the twin that the fast kernels are tested against, and what serves where they do not
 // fit (before sm_80, a head_dim that is no multiple of 8). Any head_dim up to 256, any tokens_per_block.
 //   out[r, h] = sum over t <= position[r] of softmax_t(scale * dot(q[r, h], k[t, g])) * v[t, g],
-//   g = h / (heads / kv_heads)
+//   g = h / (heads / kv_heads); with a window t starts at position[r] + 1 - window
 // Everything in fp32.
 #ifndef EMBEDDED_CUDA_PLAIN_ATTENTION_H_
 #define EMBEDDED_CUDA_PLAIN_ATTENTION_H_
@@ -9,6 +9,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "native/embedded/cuda/kv_layout.h"
 
@@ -18,9 +19,10 @@ struct PlainAttentionShape {
   KvLayout kv;
   int rows;  // of queries, of any sequences
   int heads;
-  int max_blocks;    // entries in a row of the block table
-  int query_stride;  // elements from one row's queries to the next one's
-  float scale;       // 1 / sqrt(head_dim)
+  int max_blocks;                            // entries in a row of the block table
+  int query_stride;                          // elements from one row's queries to the next one's
+  float scale;                               // 1 / sqrt(head_dim)
+  std::optional<int> window = std::nullopt;  // tokens that a row sees, its own included
 };
 
 struct PlainAttentionBuffers {

@@ -149,8 +149,8 @@ void PrefillAttention::Plan(const std::vector<PrefillSequence>& sequences, Prefi
 void PrefillAttention::Run(const PrefillLayer& layer, cudaStream_t stream) {
   const FlashInferWorkspace workspace = Workspace();
   const Arrays device(static_cast<uint8_t*>(workspace.ints) + kIntBytes, limits_);
-  if (kernel_ == PrefillKernel::kPlain) {
-    PlainAttention({kv_, step_.rows, heads_, 0, layer.query_stride, scale_},
+  if (kernel_ == PrefillKernel::kPlain || layer.window) {
+    PlainAttention({kv_, step_.rows, heads_, 0, layer.query_stride, scale_, layer.window},
                    {layer.queries, layer.keys, layer.values, device.positions, device.row_sequences, device.blocks,
                     layer.out, device.block_ends},
                    stream);

@@ -6,12 +6,14 @@
 //
 // Measured on an H100 and an H200: FA3 where a chunk has 512 tokens or more, else FA2 (64 chunks of 128 tokens: 82 us
 // against FA3's 95), its split of the history only where there is one. What
-// FlashInfer has no kernel for goes to PlainAttention: other head_dims, devices before sm_80 in bf16.
+// FlashInfer has no kernel for goes to PlainAttention: other head_dims, devices before sm_80 in bf16. So do layers with a
+// sliding window.
 #ifndef EMBEDDED_CUDA_PREFILL_ATTENTION_H_
 #define EMBEDDED_CUDA_PREFILL_ATTENTION_H_
 
 #include <cuda_runtime.h>
 
+#include <optional>
 #include <vector>
 
 #include "native/embedded/cuda/flashinfer/flashinfer.h"
@@ -40,7 +42,8 @@ struct PrefillLayer {
   int query_stride;  // elements
   void* keys;        // of the layer, as KvLayout lays them out
   void* values;
-  void* out;  // [rows, heads, head_dim] element
+  void* out;                                 // [rows, heads, head_dim] element
+  std::optional<int> window = std::nullopt;  // tokens that a row sees, its own included
 };
 
 class PrefillAttention {

@@ -7,7 +7,7 @@ namespace {
 constexpr int kThreads = 256;
 
 template <typename T, int kVector>
-__global__ void __launch_bounds__(kThreads) SiluMultiplyKernel(const T* gate_up, T* out, int size) {
+__global__ void __launch_bounds__(kThreads) SiluMultiplyKernel(const T* gate_up, const T* bias, T* out, int size) {
   WaitForPredecessor();
   const size_t row = blockIdx.y;
   const int at = static_cast<int>(blockIdx.x * kThreads + threadIdx.x) * kVector;
@@ -15,6 +15,16 @@ __global__ void __launch_bounds__(kThreads) SiluMultiplyKernel(const T* gate_up,
   float gate[kVector], up[kVector];
   LoadFloats(gate_up + row * 2 * size + at, gate);
   LoadFloats(gate_up + row * 2 * size + size + at, up);
+  if (bias != nullptr) {
+    float gate_bias[kVector], up_bias[kVector];
+    LoadFloats(bias + at, gate_bias);
+    LoadFloats(bias + size + at, up_bias);
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) {
+      gate[i] += gate_bias[i];
+      up[i] += up_bias[i];
+    }
+  }
 #pragma unroll
   for (int i = 0; i < kVector; ++i) gate[i] = gate[i] / (1.0f + __expf(-gate[i])) * up[i];
   StoreFloats(out + row * size + at, gate);
@@ -29,7 +39,7 @@ void Run(const SiluShape& shape, const SiluBuffers& b, cudaStream_t stream) {
            {dim3(static_cast<unsigned>(CeilDivide(shape.size, kThreads * kVector)), static_cast<unsigned>(rows)),
             dim3(kThreads)},
            stream, static_cast<const T*>(b.gate_up) + static_cast<size_t>(first) * 2 * shape.size,
-           static_cast<T*>(b.out) + static_cast<size_t>(first) * shape.size, shape.size);
+           static_cast<const T*>(b.bias), static_cast<T*>(b.out) + static_cast<size_t>(first) * shape.size, shape.size);
   }
 }
 

@@ -1,5 +1,5 @@
 // The gated activation of the feed-forward part.
-//   out[t, i] = silu(gate_up[t, i]) * gate_up[t, size + i],  silu(x) = x / (1 + exp(-x))
+//   out[t, i] = silu(gate_up[t, i]) * gate_up[t, size + i],  silu(x) = x / (1 + exp(-x)), bias added to gate_up first
 // In fp32. Floor: rows * size * 6 bytes over the memory bandwidth.
 #ifndef EMBEDDED_CUDA_SILU_H_
 #define EMBEDDED_CUDA_SILU_H_
@@ -19,6 +19,7 @@ struct SiluShape {
 struct SiluBuffers {
   const void* gate_up;  // [rows, 2 * size] element: what the activation is applied to, then what it is multiplied by
   void* out;            // [rows, size] element
+  const void* bias = nullptr;  // [2 * size] element; null: none
 };
 
 void SiluMultiply(const SiluShape& shape, const SiluBuffers& buffers, cudaStream_t stream);

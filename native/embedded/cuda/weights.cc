@@ -71,6 +71,17 @@ Layout LayOut(const ModelConfig& model, LlamaWeights* weights) {
     add_padded(prefix + "mlp.fc.weight", {intermediate, hidden}, {padded, hidden}, &layer.fc_gate);
     add_padded(prefix + "mlp.gate.weight", {intermediate, hidden}, {padded, hidden}, nullptr, Start::kBehindTheLast);
     add_padded(prefix + "mlp.proj.weight", {hidden, intermediate}, {hidden, padded}, &layer.proj);
+    if (model.qkv_bias) add(prefix + "attention.qkv.bias", {model.qkv_size()}, &layer.qkv_bias);
+    if (model.qk_norm) {
+      add(prefix + "attention.q_layernorm.weight", {model.head_dim}, &layer.q_norm);
+      add(prefix + "attention.k_layernorm.weight", {model.head_dim}, &layer.k_norm);
+    }
+    if (model.dense_bias) add(prefix + "attention.dense.bias", {hidden}, &layer.dense_bias);
+    if (model.mlp_bias) {
+      add_padded(prefix + "mlp.fc.bias", {intermediate}, {padded}, &layer.fc_gate_bias);
+      add_padded(prefix + "mlp.gate.bias", {intermediate}, {padded}, nullptr, Start::kBehindTheLast);
+      add(prefix + "mlp.proj.bias", {hidden}, &layer.proj_bias);
+    }
   }
   add("transformer.ln_f.weight", {hidden}, &weights->final_norm);
   if (!model.tied_head) add("lm_head.weight", {model.vocab_size, hidden}, &weights->head);
@@ -171,6 +182,8 @@ void Report(double done, const std::function<bool(double)>& on_progress) {
   if (!on_progress(done)) throw Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
 }
 
+bool IsBias(const std::string& name) { return name.size() > 5 && name.compare(name.size() - 5, 5, ".bias") == 0; }
+
 // In the layout's order, which numbers the tensors.
 void MakeDummyWeights(const Layout& layout, Element element, const std::function<bool(double)>& on_progress,
                       std::byte* memory, cudaStream_t stream) {
@@ -179,8 +192,9 @@ void MakeDummyWeights(const Layout& layout, Element element, const std::function
   for (size_t i = 0; i < layout.parts.size(); ++i) {
     const Part& part = layout.parts[i];
     const uint32_t number = static_cast<uint32_t>(i);
-    const bool is_vector = part.shape.size() == 1;
-    const DummyTensor tensor = is_vector ? DummyNorm(number) : DummyMatrix(number, static_cast<int>(part.width));
+    const DummyTensor tensor = part.shape.size() > 1 ? DummyMatrix(number, static_cast<int>(part.width))
+                               : IsBias(part.name)   ? DummyBias(number)
+                                                     : DummyNorm(number);
     std::byte* const to = memory + part.offset;
     if (part.width == part.pitch) {
       FillDummyWeights(tensor, element, part.count, to, stream);

@@ -25,6 +25,13 @@ struct LayerWeights {
   const void* post_norm = nullptr;   // [hidden_size]
   const void* fc_gate = nullptr;     // [2 * PaddedIntermediate, hidden_size]: fc, then gate, as SiluOutput pairs them
   const void* proj = nullptr;        // [hidden_size, PaddedIntermediate]
+  // Null where the model has none.
+  const void* qkv_bias = nullptr;      // as the rows of qkv
+  const void* q_norm = nullptr;        // [head_dim]
+  const void* k_norm = nullptr;        // [head_dim]
+  const void* dense_bias = nullptr;    // [hidden_size]
+  const void* fc_gate_bias = nullptr;  // [2 * PaddedIntermediate]
+  const void* proj_bias = nullptr;     // [hidden_size]
 };
 
 struct LlamaWeights {

@@ -52,6 +52,15 @@ Limits LimitsOf(int max_batch_size, int max_num_tokens, int max_seq_len) {
   return limits;
 }
 
+TEST(MemoryPlan, DynamicRopeIsRefusedWhereASequenceCanOutgrowWhatTheModelWasTrainedFor) {
+  ModelConfig model = Llama70B();
+  model.rope_scaling.type = RopeScalingType::kDynamic;
+  model.rope_scaling.original_max_positions = 4096;
+  EXPECT_NO_THROW(Plan(model, LimitsOf(1, 512, 4096)));
+  ExpectFailure([&] { Plan(model, LimitsOf(1, 512, 4097)); }, EXECUTOR_MODEL_UNSUPPORTED,
+                "dynamic frequencies (rotary_scaling)");
+}
+
 TEST(MemoryPlan, SeventyBillionParametersAndASequenceOf4096TokensFitAnH200) {
   const MemoryPlan plan = Plan(Llama70B(), LimitsOf(1, 8192, 4096));
   EXPECT_EQ(plan.weight_bytes / kMebibyte, 134570u);

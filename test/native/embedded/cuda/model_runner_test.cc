@@ -30,6 +30,7 @@ struct Shape {
   int hidden_size, heads, kv_heads, head_dim, intermediate_size, vocab_size;
   bool tied_head;
   const char* rotary_scaling = "null";
+  TinyModel::Layers layers_have = TinyModel::Layers::kPlain;
 };
 void PrintTo(const Shape& shape, std::ostream* out) { *out << shape.name; }
 
@@ -44,10 +45,15 @@ TinyModel ModelOf(const Shape& shape) {
   model.vocab_size = shape.vocab_size;
   model.tied_head = shape.tied_head;
   model.rotary_scaling = shape.rotary_scaling;
+  model.layers_have = shape.layers_have;
   model.max_positions = 2048;
   model.build_config = R"({"max_batch_size": 32, "max_num_tokens": 1024})";
   return model.Fill();
 }
+
+constexpr char kYarn[] = R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512})";
+const Shape kWithAllThereIs{
+    "fp16_all_there_is", "float16", 128, 4, 2, 64, 250, 503, true, kYarn, TinyModel::Layers::kWithAllThereIs};
 
 const Shape kHalf{"half", "float16", 128, 4, 2, 64, 256, 503, true};
 
@@ -152,7 +158,11 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{"bf16_dim128", "bfloat16", 256, 4, 1, 128, 512, 1000, false},
         Shape{"fp16_dim128", "float16", 256, 4, 1, 128, 512, 1000, false},
         Shape{"fp32_dim24", "float32", 48, 4, 2, 24, 70, 101, true},
-        Shape{"bf16_dim80", "bfloat16", 160, 8, 8, 80, 232, 333, true},
+        Shape{"bf16_dim80", "bfloat16", 160, 8, 8, 80, 232, 333, true}, kWithAllThereIs,
+        Shape{"bf16_dim128_all_there_is", "bfloat16", 256, 4, 1, 128, 512, 1000, false, "null",
+              TinyModel::Layers::kWithAllThereIs},
+        Shape{"fp32_dim24_all_there_is", "float32", 48, 4, 2, 24, 70, 101, true, "null",
+              TinyModel::Layers::kWithAllThereIs},
         Shape{
             "fp16_llama3", "float16", 128, 8, 2, 64, 256, 512, false,
             R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 256})"}),
@@ -185,6 +195,14 @@ void RunAndExpectGreedy(Both* both, std::vector<TestRequest> requests) {
 TEST_F(ModelRunner, BatchesOfAnySizeGiveTheLikeliestTokens) {
   Both both(kHalf);
   for (const int count : {2, 7, 20, 40}) RunAndExpectGreedy(&both, SeveralRequests(count, both.vocab_size(), 24));
+}
+
+TEST_F(ModelRunner, BatchesOfAModelWithBiasesNormsAndAWindowGiveTheLikeliestTokens) {
+  Both both(kWithAllThereIs, [](ExecutorConfig* config) {
+    config->set |= CONFIG_MAX_NUM_TOKENS;
+    config->max_num_tokens = 48;
+  });
+  for (const int count : {2, 20}) RunAndExpectGreedy(&both, SeveralRequests(count, both.vocab_size(), 60));
 }
 
 TEST_F(ModelRunner, PromptsInChunksBesideDecodeGiveTheLikeliestTokens) {

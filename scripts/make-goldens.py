@@ -68,6 +68,7 @@ TINY = {
     "qwen3": [24, 300],
     "smollm3": [24, 300],
     "smollm3-window": [24, 300],
+    "phi3": [24, 300],
 }
 # These are read by transformers itself, config.json and all; the others are made of what the converter wrote.
 FROM_SOURCE = list(TINY)[list(TINY).index("dynamic-rope") :]

@@ -40,6 +40,7 @@ const MODEL_TYPES = {
   qwen2: 'Qwen2ForCausalLM',
   qwen3: 'Qwen3ForCausalLM',
   smollm3: 'SmolLM3ForCausalLM',
+  phi3: 'Phi3ForCausalLM',
 } as const;
 
 /** The special tokens of the 'bytes' tokenizer; the first has id 256. */
@@ -174,6 +175,14 @@ export const TINY_LLAMAS = {
       mlp_bias: true,
     },
   },
+  phi3: {
+    ...BASE,
+    seed: 20,
+    vocabSize: 160,
+    tied: false,
+    modelType: 'phi3',
+    fields: { sliding_window: 47, pad_token_id: null, eos_token_id: null, original_max_position_embeddings: 8192 },
+  },
   text: { ...BASE, seed: 8, vocabSize: 256 + TINY_SPECIAL_TOKENS.length, dtype: 'bfloat16', tokenizer: 'bytes' },
 } as const satisfies Record<string, TinyLlamaSpec>;
 
@@ -242,13 +251,21 @@ export function tinyLlamaTensors(spec: TinyLlamaSpec): TinyTensor[] {
     const prefix = `model.layers.${index}`;
     return [
       norm(`${prefix}.input_layernorm.weight`),
-      linear(`${prefix}.self_attn.q_proj.weight`, qSize, hiddenSize, 1.25),
-      linear(`${prefix}.self_attn.k_proj.weight`, kvSize, hiddenSize, 1.25),
-      linear(`${prefix}.self_attn.v_proj.weight`, kvSize, hiddenSize, 1),
+      ...(modelType === 'phi3'
+        ? [linear(`${prefix}.self_attn.qkv_proj.weight`, qSize + 2 * kvSize, hiddenSize, 1.25)]
+        : [
+            linear(`${prefix}.self_attn.q_proj.weight`, qSize, hiddenSize, 1.25),
+            linear(`${prefix}.self_attn.k_proj.weight`, kvSize, hiddenSize, 1.25),
+            linear(`${prefix}.self_attn.v_proj.weight`, kvSize, hiddenSize, 1),
+          ]),
       linear(`${prefix}.self_attn.o_proj.weight`, hiddenSize, qSize, 1),
       norm(`${prefix}.post_attention_layernorm.weight`),
-      linear(`${prefix}.mlp.gate_proj.weight`, intermediateSize, hiddenSize, 1.5),
-      linear(`${prefix}.mlp.up_proj.weight`, intermediateSize, hiddenSize, 1),
+      ...(modelType === 'phi3'
+        ? [linear(`${prefix}.mlp.gate_up_proj.weight`, 2 * intermediateSize, hiddenSize, 1.5)]
+        : [
+            linear(`${prefix}.mlp.gate_proj.weight`, intermediateSize, hiddenSize, 1.5),
+            linear(`${prefix}.mlp.up_proj.weight`, intermediateSize, hiddenSize, 1),
+          ]),
       linear(`${prefix}.mlp.down_proj.weight`, hiddenSize, intermediateSize, 1),
       ...layerVectors(prefix),
     ];

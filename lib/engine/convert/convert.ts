@@ -120,7 +120,7 @@ function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOp
   const pretrained = {
     architecture: 'LlamaForCausalLM',
     dtype: asked === 'auto' ? dtype : asked,
-    hidden_act: 'silu',
+    hidden_act: model.architecture === 'Phi3ForCausalLM' ? 'swiglu' : 'silu',
     position_embedding_type: 'rope_gpt_neox',
     ...model,
   };
@@ -170,12 +170,12 @@ async function writeWeights(
   const writer = await SafetensorsWriter.create(file, dtype, plan);
   try {
     for (const { parts } of plan) {
-      for (const { tensor, rows, columns } of parts) {
+      for (const { tensor, firstRow, rows, columns } of parts) {
         // Whole heads, because the rows of Q and K trade places within a head in some sources.
         const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / columns / head_size)) * head_size;
         for (let row = 0; row < rows; row += rowsPerRead) {
           signal?.throwIfAborted();
-          await writer.write(await tensor.readRows(row, Math.min(rowsPerRead, rows - row), dtype));
+          await writer.write(await tensor.readRows(firstRow + row, Math.min(rowsPerRead, rows - row), dtype));
           onProgress?.({ stage: 'convert', done: writer.bytesWritten, total: writer.bytesPlanned });
         }
       }

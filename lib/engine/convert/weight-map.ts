@@ -11,6 +11,7 @@ export interface PlannedTensor {
 
 interface PlannedPart {
   readonly tensor: SourceTensor;
+  readonly firstRow: number;
   /** A vector is one row. */
   readonly rows: number;
   readonly columns: number;
@@ -32,7 +33,7 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
     }
     unused.delete(name);
     const columns = shape.at(-1) ?? 1;
-    return { tensor, columns, rows: shape.length === 1 ? 1 : (shape[0] ?? 1) };
+    return { tensor, columns, firstRow: 0, rows: shape.length === 1 ? 1 : (shape[0] ?? 1) };
   };
   const { hidden_size: hidden, vocab_size: vocab } = config;
   const embedding = matrix('transformer.vocab_embedding.weight', take('model.embed_tokens.weight', vocab, hidden));
@@ -65,6 +66,12 @@ const matrix = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
   parts,
 });
 
+/** The second half of the rows, then the first: TensorRT-LLM's "swiglu" multiplies its first half by silu of its second. */
+const swapped = (name: string, part: PlannedPart): PlannedTensor => {
+  const rows = part.rows / 2;
+  return matrix(name, { ...part, firstRow: rows, rows }, { ...part, rows });
+};
+
 const vector = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
   name,
   shape: [parts.reduce((sum, part) => sum + part.columns, 0)],
@@ -77,6 +84,7 @@ function planLayer(
   take: (name: string, ...shape: number[]) => PlannedPart,
 ): PlannedTensor[] {
   const { hidden_size: hidden, intermediate_size: intermediate, head_size } = config;
+  const isPhi3 = config.architecture === 'Phi3ForCausalLM';
   const hasDenseBias = config.attn_bias && config.architecture !== 'Qwen2ForCausalLM';
   const queries = config.num_attention_heads * head_size;
   const keys = config.num_key_value_heads * head_size;
@@ -84,17 +92,23 @@ function planLayer(
   const to = `transformer.layers.${layer}`;
   return [
     vector(`${to}.input_layernorm.weight`, take(`${from}.input_layernorm.weight`, hidden)),
-    matrix(
-      `${to}.attention.qkv.weight`,
-      take(`${from}.self_attn.q_proj.weight`, queries, hidden),
-      take(`${from}.self_attn.k_proj.weight`, keys, hidden),
-      take(`${from}.self_attn.v_proj.weight`, keys, hidden),
-    ),
+    isPhi3
+      ? matrix(`${to}.attention.qkv.weight`, take(`${from}.self_attn.qkv_proj.weight`, queries + 2 * keys, hidden))
+      : matrix(
+          `${to}.attention.qkv.weight`,
+          take(`${from}.self_attn.q_proj.weight`, queries, hidden),
+          take(`${from}.self_attn.k_proj.weight`, keys, hidden),
+          take(`${from}.self_attn.v_proj.weight`, keys, hidden),
+        ),
     matrix(`${to}.attention.dense.weight`, take(`${from}.self_attn.o_proj.weight`, hidden, queries)),
     vector(`${to}.post_layernorm.weight`, take(`${from}.post_attention_layernorm.weight`, hidden)),
-    // TensorRT-LLM computes silu(fc(x)) * gate(x), so its "fc" is what others call gate_proj.
-    matrix(`${to}.mlp.fc.weight`, take(`${from}.mlp.gate_proj.weight`, intermediate, hidden)),
-    matrix(`${to}.mlp.gate.weight`, take(`${from}.mlp.up_proj.weight`, intermediate, hidden)),
+    ...(isPhi3
+      ? [swapped(`${to}.mlp.fc.weight`, take(`${from}.mlp.gate_up_proj.weight`, 2 * intermediate, hidden))]
+      : [
+          // TensorRT-LLM computes silu(fc(x)) * gate(x), so its "fc" is what others call gate_proj.
+          matrix(`${to}.mlp.fc.weight`, take(`${from}.mlp.gate_proj.weight`, intermediate, hidden)),
+          matrix(`${to}.mlp.gate.weight`, take(`${from}.mlp.up_proj.weight`, intermediate, hidden)),
+        ]),
     matrix(`${to}.mlp.proj.weight`, take(`${from}.mlp.down_proj.weight`, hidden, intermediate)),
     ...(config.attn_bias
       ? [

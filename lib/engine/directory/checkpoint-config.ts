@@ -11,6 +11,7 @@ export const ARCHITECTURES = [
   'Qwen2ForCausalLM',
   'Qwen3ForCausalLM',
   'SmolLM3ForCausalLM',
+  'Phi3ForCausalLM',
 ] as const;
 /** Of a model, by Hugging Face's name, which TensorRT-LLM takes over. TensorRT-LLM has no SmolLM3. */
 export type Architecture = (typeof ARCHITECTURES)[number];
@@ -37,7 +38,8 @@ export interface PretrainedConfig {
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
   readonly head_size: number;
-  readonly hidden_act: 'silu';
+  /** 'swiglu': of a Phi3, whose `mlp.fc` has the rows of `mlp.gate` before its own. */
+  readonly hidden_act: 'silu' | 'swiglu';
   readonly norm_epsilon: number;
   readonly position_embedding_type: 'rope_gpt_neox';
   readonly max_position_embeddings: number;
@@ -50,6 +52,8 @@ export interface PretrainedConfig {
   readonly qk_layernorm: boolean;
   /** By which TensorRT-LLM tells one Qwen from another. */
   readonly qwen_type?: 'qwen2' | 'qwen3';
+  /** How much of a head RoPE turns; TensorRT-LLM needs it of a Phi3. */
+  readonly rotary_pct?: 1;
   /**
    * How many tokens a query sees, itself included. TensorRT-LLM's schema has no place for it: its executor takes it as
    * `kvCache.maxAttentionWindows`. Null: all of them.
@@ -151,7 +155,7 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     num_attention_heads,
     num_key_value_heads,
     head_size,
-    hidden_act: fields.oneOf('hidden_act', ['silu']),
+    hidden_act: fields.oneOf('hidden_act', [architecture === 'Phi3ForCausalLM' ? 'swiglu' : 'silu']),
     norm_epsilon: fields.positive('norm_epsilon', { fallback: 1e-5 }),
     position_embedding_type: fields.oneOf('position_embedding_type', ['rope_gpt_neox']),
     max_position_embeddings,
@@ -162,6 +166,7 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     qk_layernorm: fields.boolean('qk_layernorm', { fallback: false }),
     ...(architecture === 'Qwen2ForCausalLM' && { qwen_type: 'qwen2' }),
     ...(architecture === 'Qwen3ForCausalLM' && { qwen_type: 'qwen3' }),
+    ...(architecture === 'Phi3ForCausalLM' && { rotary_pct: fields.oneOf('rotary_pct', [1], { fallback: 1 }) }),
     ...parseLayers(fields),
     use_parallel_embedding: fields.oneOf('use_parallel_embedding', [false], { fallback: false }),
     tie_word_embeddings: fields.boolean('tie_word_embeddings', {

@@ -23,7 +23,7 @@ export async function openGguf(path: string, given?: TextFiles): Promise<SourceC
     const tensors = new Map(
       [...gguf.tensors]
         .filter(([name]) => name !== ROPE_FACTORS)
-        .map(([name, tensor]) => [huggingFaceName(name), tensorOf(gguf, name, tensor, model)]),
+        .map(([name, tensor]) => [huggingFaceName(name, model), tensorOf(gguf, name, tensor, model)]),
     );
     const writeTexts = async (out: string): Promise<void> => {
       await given?.writeTo(out);
@@ -46,6 +46,7 @@ const LAYER_NAMES = new Map([
   ['attn_q', 'self_attn.q_proj'],
   ['attn_k', 'self_attn.k_proj'],
   ['attn_v', 'self_attn.v_proj'],
+  ['attn_qkv', 'self_attn.qkv_proj'],
   ['attn_output', 'self_attn.o_proj'],
   ['attn_q_norm', 'self_attn.q_norm'],
   ['attn_k_norm', 'self_attn.k_norm'],
@@ -56,10 +57,11 @@ const LAYER_NAMES = new Map([
 ]);
 
 /** An unknown tensor keeps its name, so that the error message has it. */
-function huggingFaceName(name: string): string {
+function huggingFaceName(name: string, { architecture }: LlamaModel): string {
   const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (layer !== undefined && part !== undefined) {
-    const known = LAYER_NAMES.get(part);
+    const isFused = architecture === 'Phi3ForCausalLM' && part === 'ffn_up';
+    const known = isFused ? 'mlp.gate_up_proj' : LAYER_NAMES.get(part);
     return known ? `model.layers.${layer}.${known}.${kind}` : name;
   }
   const known = NAMES.get(name.replace(/\.weight$/, ''));

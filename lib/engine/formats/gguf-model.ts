@@ -12,6 +12,7 @@ const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, Archite
   ['qwen2', 'Qwen2ForCausalLM'],
   ['qwen3', 'Qwen3ForCausalLM'],
   ['smollm3', 'SmolLM3ForCausalLM'],
+  ['phi3', 'Phi3ForCausalLM'],
 ]);
 
 /** What is read of the keys that begin with the architecture's name. Others may change what is computed. */
@@ -70,6 +71,7 @@ export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Pr
   const layers = size('block_count');
   const rotary_base = metadata.positive(`${name}.rope.freq_base`, { fallback: 10_000 });
   const max_position_embeddings = size('context_length');
+  const window = name === 'phi3' && metadata.integer('phi3.attention.sliding_window', { fallback: 0 });
   const isSmolLm3 = architecture === 'SmolLM3ForCausalLM';
   const ropeLayers = Array.from({ length: layers }, (_, layer) => ((layer + 1) % NO_ROPE_INTERVAL === 0 ? 0 : 1));
   return {
@@ -91,6 +93,7 @@ export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Pr
     attn_bias: gguf.tensors.has('blk.0.attn_q.bias'),
     mlp_bias: gguf.tensors.has('blk.0.ffn_gate.bias'),
     qk_layernorm: architecture === 'Qwen3ForCausalLM',
+    sliding_window: window || null,
     ...(isSmolLm3 && ropeLayers.includes(0) && { no_rope_layers: ropeLayers }),
   };
 }
@@ -98,6 +101,7 @@ export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Pr
 function refuseUnknownKeys(gguf: GgufFile, metadata: GgufMetadata, architecture: string): void {
   for (const [key, value] of gguf.metadata) {
     const known = !key.startsWith(`${architecture}.`) || KEYS.includes(key.slice(architecture.length + 1));
+    if (key === 'phi3.attention.sliding_window') continue;
     const isNone = value === 0 || value === false || value === '' || (value === 1 && /factor|scale/.test(key));
     if (known || isNone || (key.endsWith('.attention.causal') && value === true)) continue;
     throw metadata.error(key, 'no such key: it may change what the model computes', 'ERR_MODEL_UNSUPPORTED');

@@ -82,6 +82,15 @@ const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
       read: (config) => ({ ...biases(config), ...readSmolLm3Layers(config) }),
     },
   ],
+  [
+    'phi3',
+    {
+      architecture: 'Phi3ForCausalLM',
+      defaults: { rms_norm_eps: 1e-5 },
+      fields: ['sliding_window'],
+      read: (config) => ({ sliding_window: readWindow(config) }),
+    },
+  ],
 ]);
 
 /** Reads a model's config.json; what the executors would compute otherwise than transformers is refused by name. */
@@ -96,6 +105,7 @@ export function parseModel(file: JsonFields): LlamaModel {
   config.oneOf('hidden_act', ['silu', 'swish'], { fallback: 'silu' });
   config.oneOf('partial_rotary_factor', [1], { fallback: 1 });
   refuseUnknownMaths(config, family);
+  if (type === 'phi3') refusePhi3Scaling(config);
   const size = (name: string): number => config.integer(name, { min: 1, max: MAX_SIZE });
   const hidden_size = size('hidden_size');
   const num_attention_heads = size('num_attention_heads');
@@ -137,6 +147,14 @@ function parseRope(config: JsonFields, positions: number): Pick<LlamaModel, 'rot
     rotary_base: parameters.positive('rope_theta', { fallback: config.positive('rope_theta', { fallback: 10_000 }) }),
     rotary_scaling: parseRotaryScaling(parameters, positions, original),
   };
+}
+
+/** Transformers takes "yarn" and "su" of a Phi3 to mean longrope. */
+function refusePhi3Scaling(config: JsonFields): void {
+  for (const name of ['rope_scaling', 'rope_parameters']) {
+    const scaling = config.child(name);
+    scaling.oneOf(scaling.has('rope_type') ? 'rope_type' : 'type', ['default'], { fallback: 'default' });
+  }
 }
 
 const readWindow = (config: JsonFields): number | null =>

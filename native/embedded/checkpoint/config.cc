@@ -102,6 +102,8 @@ std::vector<T> ByLayer(const Fields& fields, const char* name, std::vector<T> en
 void ReadLayers(const Fields& fields, ModelConfig* model) {
   const std::string architecture = fields.Text("architecture");
   const bool bias = fields.Flag("attn_bias");
+  model->fused_fc = architecture == "Phi3ForCausalLM";
+  if (model->fused_fc && fields.Positive("rotary_pct", 1.0) != 1) Unsupported(fields, "rotary_pct", "1");
   model->qkv_bias = bias;
   model->dense_bias = bias && architecture != "Qwen2ForCausalLM";
   model->mlp_bias = fields.Flag("mlp_bias");
@@ -119,9 +121,10 @@ void ReadLayers(const Fields& fields, ModelConfig* model) {
 
 void RefuseUnsupported(const Fields& model) {
   TextOf(model, "architecture",
-         {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "SmolLM3ForCausalLM"});
+         {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "SmolLM3ForCausalLM",
+          "Phi3ForCausalLM"});
   TextOf(model, "dtype", {"float32", "float16", "bfloat16"});
-  TextOf(model, "hidden_act", {"silu"});
+  TextOf(model, "hidden_act", {model.Text("architecture") == "Phi3ForCausalLM" ? "swiglu" : "silu"});
   TextOf(model, "position_embedding_type", {"rope_gpt_neox"}, "rope_gpt_neox");
   for (const char* name : {"residual_mlp", "use_parallel_embedding"})
     if (model.Flag(name)) Unsupported(model, name, "false");

@@ -41,6 +41,7 @@ struct ModelConfig {
   bool qkv_bias = false;  // of attention's queries, keys and values
   bool dense_bias = false;
   bool mlp_bias = false;              // of fc, gate and proj
+  bool fused_fc = false;              // the checkpoint has gate and fc, in this order, as rows of one fc
   bool qk_norm = false;               // each head of queries and keys has an RMS norm before RoPE
   std::vector<bool> rope_layers;      // by layer; empty: RoPE in each
   std::optional<int> sliding_window;  // tokens that a query sees, itself included

@@ -49,6 +49,7 @@ void WriteDummyWeights(const DummyTensor& tensor, size_t first, WeightType type,
 struct MatrixTensor {
   Matrix* matrix;
   const TensorEntry* tensor;  // null: dummy weights
+  int first_row;              // of the tensor
   DummyTensor dummy;
 };
 
@@ -102,8 +103,11 @@ class Loader {
       AddMatrix(prefix + "attention.qkv.weight", model_.qkv_size(), hidden, &layer.qkv);
       AddMatrix(prefix + "attention.dense.weight", hidden, model_.heads * model_.head_dim, &layer.dense);
       layer.post_norm = ReadNorm(prefix + "post_layernorm.weight", hidden);
-      AddMatrix(prefix + "mlp.fc.weight", model_.intermediate_size, hidden, &layer.fc);
-      AddMatrix(prefix + "mlp.gate.weight", model_.intermediate_size, hidden, &layer.gate);
+      const int intermediate = model_.intermediate_size;
+      const std::string gate = prefix + (model_.fused_fc ? "mlp.fc.weight" : "mlp.gate.weight");
+      const int rows = model_.fused_fc ? 2 * intermediate : intermediate;
+      AddMatrix(prefix + "mlp.fc.weight", intermediate, hidden, &layer.fc, {rows, rows - intermediate});
+      AddMatrix(gate, intermediate, hidden, &layer.gate, {rows, 0});
       AddMatrix(prefix + "mlp.proj.weight", hidden, model_.intermediate_size, &layer.proj);
       if (model_.qkv_bias) layer.qkv_bias = ReadBias(prefix + "attention.qkv.bias", model_.qkv_size());
       if (model_.qk_norm) {
@@ -134,10 +138,20 @@ class Loader {
                                 "ulimit, or use a smaller model.");
   }
 
+  struct RowsOfTensor {
+    int rows;
+    int first;
+  };
+
   void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix) {
-    const TensorEntry* const tensor = file_ ? &file_->Find(name, {outputs, depth}) : nullptr;
+    AddMatrix(name, outputs, depth, matrix, {outputs, 0});
+  }
+
+  // `outputs` rows of a tensor that may have more.
+  void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix, const RowsOfTensor& of) {
+    const TensorEntry* const tensor = file_ ? &file_->Find(name, {of.rows, depth}) : nullptr;
     *matrix = {nullptr, tensor != nullptr ? SafetensorsFile::TypeOf(*tensor) : TypeOf(model_), outputs, depth};
-    matrices_.push_back({matrix, tensor, DummyMatrix(tensors_++, depth)});
+    matrices_.push_back({matrix, tensor, of.first, DummyMatrix(tensors_++, depth)});
   }
 
   std::vector<float> ReadNorm(const std::string& name, int size) {
@@ -183,7 +197,8 @@ class Loader {
     const size_t count = static_cast<size_t>(rows) * matrix.depth;
     std::vector<std::byte> buffer(count * matrix.element_bytes());
     if (source.tensor != nullptr) {
-      file_->Read(*source.tensor, panel * matrix.panel_bytes(), buffer.size(), buffer.data());
+      const size_t skipped = static_cast<size_t>(source.first_row) * matrix.depth * matrix.element_bytes();
+      file_->Read(*source.tensor, skipped + panel * matrix.panel_bytes(), buffer.size(), buffer.data());
     } else {
       std::vector<float> floats(count);
       WriteDummyWeights(source.dummy, size_t{kPanelWidth} * panel * matrix.depth, matrix.type, &floats, buffer.data());

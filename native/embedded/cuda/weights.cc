@@ -27,6 +27,7 @@ struct Part {
   std::string name;
   std::vector<int64_t> shape;
   size_t offset;  // bytes in LlamaWeights::memory
+  size_t first;   // element of the tensor
   size_t count;   // elements
   size_t width;   // elements of a row
   size_t pitch;   // elements
@@ -50,7 +51,7 @@ Layout LayOut(const ModelConfig& model, LlamaWeights* weights) {
     for (const int64_t size : padded) elements *= static_cast<size_t>(size);
     if (start == Start::kAligned) layout.bytes = (layout.bytes + kAlignment - 1) / kAlignment * kAlignment;
     const size_t width = static_cast<size_t>(shape.back()), pitch = static_cast<size_t>(padded.back());
-    layout.parts.push_back({name, std::move(shape), layout.bytes, count, width, pitch, pointer});
+    layout.parts.push_back({name, std::move(shape), layout.bytes, 0, count, width, pitch, pointer});
     layout.bytes += elements * kElementBytes;
   };
   const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, const void** pointer) {
@@ -70,6 +71,13 @@ Layout LayOut(const ModelConfig& model, LlamaWeights* weights) {
     add(prefix + "post_layernorm.weight", {hidden}, &layer.post_norm);
     add_padded(prefix + "mlp.fc.weight", {intermediate, hidden}, {padded, hidden}, &layer.fc_gate);
     add_padded(prefix + "mlp.gate.weight", {intermediate, hidden}, {padded, hidden}, nullptr, Start::kBehindTheLast);
+    if (model.fused_fc) {  // both are halves of one tensor: gate, then fc
+      Part& gate = layout.parts.back();
+      Part& fc = *(layout.parts.end() - 2);
+      gate.name = fc.name;
+      gate.shape[0] = fc.shape[0] = 2 * int64_t{intermediate};
+      fc.first = fc.count;
+    }
     add_padded(prefix + "mlp.proj.weight", {hidden, intermediate}, {hidden, padded}, &layer.proj);
     if (model.qkv_bias) add(prefix + "attention.qkv.bias", {model.qkv_size()}, &layer.qkv_bias);
     if (model.qk_norm) {
@@ -249,8 +257,8 @@ LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConf
     for (size_t first = 0; first < part.count; first += chunk) {
       const size_t count = std::min(chunk, part.count - first);
       const size_t offset = part.offset + (is_contiguous ? first : first / part.width * part.pitch) * kElementBytes;
-      loader.Copy(*tensors[i], first, count, is_contiguous ? count : part.width, is_contiguous ? count : part.pitch,
-                  weights.memory.as<std::byte>() + offset);
+      loader.Copy(*tensors[i], part.first + first, count, is_contiguous ? count : part.width,
+                  is_contiguous ? count : part.pitch, weights.memory.as<std::byte>() + offset);
       Report(static_cast<double>(offset + count * kElementBytes) / static_cast<double>(layout.bytes), on_progress);
     }
   }

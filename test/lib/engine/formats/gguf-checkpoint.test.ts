@@ -30,6 +30,8 @@ const NAMES: Record<string, string> = {
   'self_attn.q_norm': 'attn_q_norm',
   'self_attn.k_norm': 'attn_k_norm',
   post_attention_layernorm: 'ffn_norm',
+  'self_attn.qkv_proj': 'attn_qkv',
+  'mlp.gate_up_proj': 'ffn_up',
   'mlp.gate_proj': 'ffn_gate',
   'mlp.up_proj': 'ffn_up',
   'mlp.down_proj': 'ffn_down',
@@ -110,6 +112,7 @@ test('a GGUF file gives the same engine as the Hugging Face directory of the sam
     qwen2: TINY_LLAMAS.qwen2,
     qwen3: TINY_LLAMAS.qwen3,
     smollm3: TINY_LLAMAS.smollm3,
+    phi3: TINY_LLAMAS.phi3,
     'smollm3 with biases': { ...TINY_LLAMAS.smollm3, fields: { attention_bias: true, mlp_bias: true } },
   })) {
     await writeTinyLlama(join(dir, `${name}-hf`), spec);
@@ -117,6 +120,7 @@ test('a GGUF file gives the same engine as the Hugging Face directory of the sam
       ...ggufMetadata(spec),
       [`${architectureOf(spec)}.attention.key_length`]: { u32: spec.headDim },
       [`${architectureOf(spec)}.attention.value_length`]: { u32: spec.headDim },
+      ...(spec.modelType === 'phi3' && { 'phi3.attention.sliding_window': { u32: 47 } }),
     };
     await writeFile(join(dir, `${name}.gguf`), ggufBytes(metadata, ggufTensors(spec)));
     const fromHuggingFace = await openEngine(

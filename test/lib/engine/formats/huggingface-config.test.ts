@@ -66,6 +66,7 @@ describe('what a config.json says of the layers is what transformers takes it to
       },
       { sliding_window: 512, layer_types: [SLIDING, FULL, FULL, FULL] },
     ],
+    ['a Phi-3 has its window', 'phi3', { sliding_window: 512 }, { sliding_window: 512 }],
     [
       'every fourth layer of a SmolLM3 has no RoPE',
       'smollm3',
@@ -198,6 +199,8 @@ describe('a field that no model of its kind has', () => {
     ['qwen2', { mlp_bias: true }],
     ['qwen3', { mlp_only_layers: [1] }],
     ['smollm3', { rope_local_base_freq: 10_000 }],
+    ['phi3', { rope_scaling: { type: 'yarn', factor: 4 } }], // longrope by an old name
+    ['phi3', { partial_rotary_factor: 0.75 }],
   ];
   for (const [type, field] of REFUSED) {
     const [name = ''] = Object.keys(field);

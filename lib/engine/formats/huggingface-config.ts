@@ -204,7 +204,7 @@ function readLayerTypes(config: JsonFields, slides: readonly boolean[]): Partial
 // what a model computes ("unsloth_version", "transformers.js_config"), or about training and speed only; or if its value
 // says that the model does not have what the name says. Any other may be what makes the model another one, so it is refused.
 const ABOUT_MATHS =
-  /attn|attention|head|expert|moe|rout|rope|rotary|position|alibi|norm|scal|multipl|softcap|logit|bias|act(ivation)?(_|$)|mlp|ffn|feed_forward|window|layer|residual|parallel_block|latent|lora|rank|_proj|q_?k|kv_|embed|embd|hidden|state|ssm|conv_|mamba|mask|sink|quant|bits|spars|compress|clip|softmax|gate|glu|mup|causal|bidirect|temperature/i;
+  /attn|attention|head|expert|moe|rout|rope|rotary|position|alibi|norm|scal|multipl|softcap|logit|bias|act(ivation)?(_|$)|mlp|ffn|feed_forward|window|layer|residual|parallel_block|latent|lora|rank|_proj|q_?k|kv_|embed|embd|hidden|state|ssm|conv_|mamba|mask|sink|quant|bits|spars|compress|clip|softmax|gate|glu|mup|causal|bidirect/i;
 const ABOUT_TRAINING_OR_SPEED =
   /dropout|pdrop|initializer|init_(std|range|method)|implementation|flash|fuse|efficient|xformers|sdpa|loss|recompute|checkpoint|^output_|use_cache/i;
 /** Flags that change what is computed where they are false. */
@@ -228,7 +228,7 @@ function saysNothing(name: string, config: JsonFields): boolean {
   const value = config.object[name];
   if (TRUE_FLAGS.includes(name)) return value !== false;
   if (value === null || value === false || value === 0 || value === '') return true;
-  if (value === 1) return /pct|percent|factor|scal|multipl|temperature/i.test(name);
+  if (value === 1) return /pct|percent|factor|scal|multipl/i.test(name);
   if (name === 'sliding_window' || name === 'max_window_layers') return config.object.use_sliding_window === false;
   if (Array.isArray(value)) return value.every((each) => name === 'layer_types' && each === 'full_attention');
   return isJsonObject(value) && Object.keys(value).length === 0;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
-import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
+import { TINY_LLAMAS, tinyLlamaTensors, writeSafetensors, writeTinyLlama } from '../../tools/tiny-llama.js';
 
 const main = join(createRequire(import.meta.url).resolve('node-tensorrt-llm/package.json'), '../dist/cli/main.js');
 
@@ -130,6 +130,17 @@ test('convert makes an engine that query runs', async () => {
   const { status, out } = await run(['convert', join(dir, 'source'), join(dir, 'engine'), '--max-seq-len', '128']);
   assert.deepEqual({ status, out }, { status: 0, out: `${join(dir, 'engine')}\n` });
   assert.equal((await run(['query', join(dir, 'engine'), 'hi', '--max-tokens', '3'])).status, 0);
+});
+
+test('convert says on stderr what its user should know of the source', async () => {
+  const dir = await temporaryDirectory();
+  const source = join(dir, 'source');
+  await writeTinyLlama(source, { ...TINY_LLAMAS.gqa, tied: true });
+  const untied = tinyLlamaTensors({ ...TINY_LLAMAS.gqa, tied: false });
+  await writeSafetensors(join(source, 'model.safetensors'), untied);
+  const { status, out, err } = await run(['convert', source, join(dir, 'engine')]);
+  assert.deepEqual({ status, out }, { status: 0, out: `${join(dir, 'engine')}\n` });
+  assert.match(err, /^warning: .* says tie_word_embeddings, but its lm_head\.weight differs/m);
 });
 
 test('an interrupt ends a query with status 130', async () => {

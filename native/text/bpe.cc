@@ -68,6 +68,7 @@ void Bpe::MarkJoints(const std::vector<Merge>& merges) {
   if (unk_) is_odd[*unk_] = true;
   for (const int32_t id : fallback_)
     if (id >= 0) is_odd[id] = true;
+  ids_.ForEach([&](std::string_view name, int32_t) { longest_ = std::max(longest_, name.size()); });
   joints_.assign((size_t{1} << kJointBits) / 64, 0);
   for (const Merge& merge : merges) {
     if (is_odd[merge.left] || is_odd[merge.right]) {
@@ -144,6 +145,7 @@ void BpeEncoder::Begin(std::string_view piece) {
 }
 
 BpeEncoder::State BpeEncoder::Continue(WordCache* cache, Slice* slice, size_t limit, std::vector<int32_t>* tokens) {
+  limit_ = limit;
   const auto over_limit = [&] { return tokens->size() > limit; };
   if (phase_ == Phase::kPiece) {
     first_token_ = tokens->size();
@@ -161,6 +163,7 @@ BpeEncoder::State BpeEncoder::Continue(WordCache* cache, Slice* slice, size_t li
   while (phase_ != Phase::kDone) {
     if (over_limit()) return State::kFull;
     if (long_word_) {
+      if (!long_word_may_fit_) return State::kFull;
       if (!long_word_->Continue(slice, tokens)) return over_limit() ? State::kFull : State::kPending;
       long_word_.reset();
     } else if (next_at_ < next_.size()) {
@@ -233,6 +236,7 @@ void BpeEncoder::ReadOdd(int32_t symbol, std::string_view character) {
 
 bool BpeEncoder::EndWord(WordCache* cache, std::vector<int32_t>* tokens) {
   if (word_.size() > kShortWord) {
+    long_word_may_fit_ = word_.size() / bpe_.longest_ <= limit_ - tokens->size();
     long_word_ = std::make_unique<LongWord>(bpe_, std::exchange(word_, {}));
     return false;
   }

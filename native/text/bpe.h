@@ -90,6 +90,7 @@ class Bpe {
   std::vector<int32_t> characters_;    // kCharacters: those of the basic plane
   std::array<int32_t, 256> fallback_;  // of <0x00> to <0xFF>; -1 where there is none
   std::optional<int32_t> unk_;
+  size_t longest_ = 1;  // of the names, in bytes, and so of the tokens in symbols
 };
 
 // The tokens of short words that were seen lately, half a megabyte of them. Not for two threads at once.
@@ -130,7 +131,7 @@ class BpeEncoder {
 
   // `piece` is seen until it is done.
   void Begin(std::string_view piece);
-  // Appends tokens. kPending where the slice is over; kFull where there are more than `limit`, after which only Begin may
+  // Appends tokens. kPending where the slice is over; kFull where there are, or will be, more than `limit`, after which only Begin may
   // follow. Throws TokenizerError where unk_token is needed and is no token.
   State Continue(WordCache* cache, Slice* slice, size_t limit, std::vector<int32_t>* tokens);
 
@@ -161,7 +162,9 @@ class BpeEncoder {
   std::vector<int32_t> word_;             // symbols
   size_t word_begin_ = 0, word_end_ = 0;  // in piece_
   bool word_is_text_ = true;              // its symbols are the characters from word_begin_
-  std::unique_ptr<LongWord> long_word_;   // one that is being merged, before word_
+  size_t limit_ = 0;
+  bool long_word_may_fit_ = true;
+  std::unique_ptr<LongWord> long_word_;  // one that is being merged, before word_
 };
 
 }  // namespace text

@@ -266,9 +266,10 @@ void EncodeTask::AddToken(int32_t id) {
 
 void EncodeTask::RefuseLength() const {
   const size_t after = options_.add_special_tokens ? tokenizer_->parts().after.size() : 0;
-  throw TokenizerError(TokenizerErrorKind::kTooLong, "The text has at least " + std::to_string(tokens_.size() + after) +
-                                                         " tokens; expected at most " +
-                                                         std::to_string(options_.max_tokens + after));
+  throw TokenizerError(TokenizerErrorKind::kTooLong,
+                       "The text has at least " +
+                           std::to_string(std::max(tokens_.size(), options_.max_tokens + 1) + after) +
+                           " tokens; expected at most " + std::to_string(options_.max_tokens + after));
 }
 
 }  // namespace text

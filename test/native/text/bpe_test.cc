@@ -106,6 +106,21 @@ TEST(Bpe, MergesAMillionEqualLettersInOneWord) {
   EXPECT_EQ(Encode(bpe, std::string(1'000'002, 'a')).size(), 250'001u);
 }
 
+TEST(Bpe, DoesNotMergeALongWordThatCannotFit) {
+  const Bpe bpe = ModelOf({"a", "aa", "aaaa"}, {{"a", "a"}, {"aa", "aa"}});
+  const std::string text(4'000'000, 'a');
+  for (const size_t limit : {999'998, 999'999, 1'000'000}) {
+    std::vector<int32_t> tokens;
+    WordCache cache;
+    BpeEncoder encoder(bpe);
+    encoder.Begin(text);
+    Slice slice(Slice::Clock::time_point::max());
+    const auto state = encoder.Continue(&cache, &slice, limit, &tokens);
+    EXPECT_EQ(state, limit < 1'000'000 ? BpeEncoder::State::kFull : BpeEncoder::State::kDone);
+    EXPECT_EQ(tokens.size(), limit < 1'000'000 ? 0u : 1'000'000u);
+  }
+}
+
 TEST(Bpe, FusesUnknownCharactersAndLetsBytesOvertakeThem) {
   Bpe::Settings settings;
   settings.unk_token = "?";

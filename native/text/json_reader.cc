@@ -72,6 +72,15 @@ bool JsonReader::Flag(const simdjson::dom::object& fields, const std::string& wh
   return flag;
 }
 
+std::pair<simdjson::dom::object, std::string_view> JsonReader::Step(const simdjson::dom::element& step,
+                                                                    const std::string& where) const {
+  simdjson::dom::object fields;
+  std::string_view type;
+  if (step.get_object().get(fields) || fields["type"].get_string().get(type))
+    Reject(where, step, "an object with a type");
+  return {fields, type};
+}
+
 std::string JsonReader::Shown(const simdjson::dom::element& value) { return Cut(simdjson::minify(value), 300); }
 
 void JsonReader::Reject(const std::string& field, const std::optional<simdjson::dom::element>& found,
@@ -87,6 +96,10 @@ void JsonReader::FailUnsupported(const std::string& problem) const {
   throw TokenizerError(
       TokenizerErrorKind::kFile,
       path_ + ": " + problem + ", because nothing else is supported. Use a model whose tokenizer.json has that.");
+}
+
+void JsonReader::RejectType(const std::string& where, std::string_view type, const char* supported) const {
+  FailUnsupported(where + ".type is " + Quoted(type) + "; expected " + supported);
 }
 
 }  // namespace text

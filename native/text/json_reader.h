@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace text {
 
@@ -30,6 +31,19 @@ class JsonReader {
   bool Flag(const simdjson::dom::object& fields, const std::string& where, const char* name,
             std::optional<bool> fallback) const;
 
+  // The fields of a step and its type.
+  std::pair<simdjson::dom::object, std::string_view> Step(const simdjson::dom::element& step,
+                                                          const std::string& where) const;
+  // Each item of a list, with its place for messages.
+  template <typename Visit>
+  void ForEach(const simdjson::dom::object& fields, const std::string& where, const char* name, Visit visit) const {
+    simdjson::dom::array items;
+    if (fields[name].get_array().get(items)) Reject(where + "." + name, Find(fields, name), "a list");
+    size_t index = 0;
+    for (const simdjson::dom::element item : items)
+      visit(item, where + "." + name + "[" + std::to_string(index++) + "]");
+  }
+
   // Its JSON, cut where it is long.
   static std::string Shown(const simdjson::dom::element& value);
   [[noreturn]] void Reject(const std::string& field, const std::optional<simdjson::dom::element>& found,
@@ -38,6 +52,7 @@ class JsonReader {
   [[noreturn]] void Fail(const std::string& problem) const;
   // For what a file may hold, but not for us.
   [[noreturn]] void FailUnsupported(const std::string& problem) const;
+  [[noreturn]] void RejectType(const std::string& where, std::string_view type, const char* supported) const;
 
  private:
   std::string path_;

@@ -38,6 +38,9 @@ struct ByteLevelStep {
 struct PreTokenizer {
   using Step = std::variant<SplitStep, MetaspaceStep, ByteLevelStep>;
   std::vector<Step> steps;
+  bool is_byte_level = false;  // one of them is a ByteLevelStep, and the model's alphabet bytes
+  bool pieces_are_spelled =
+      false;  // by the characters that GPT-2 writes for bytes, because others come behind that step
 
   bool MayShrink() const;  // whether some text is in no piece
 };

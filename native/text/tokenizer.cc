@@ -236,7 +236,7 @@ bool EncodeTask::RunPhases(WordCache* cache, Slice* slice) {
         if (state == PieceCutter::State::kEnd) {
           phase_ = Phase::kNormalized;
         } else {
-          if (parts.pieces_are_spelled) {
+          if (parts.pre_tokenizer.pieces_are_spelled) {
             spelled_piece_ = FromByteLevel(piece).value_or(std::string());
             piece = spelled_piece_;
           }

@@ -26,7 +26,6 @@ struct TokenizerParts {
   Bpe model;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  bool pieces_are_spelled;             // pre_tokenizer's, by the characters that GPT-2 writes for bytes
   AddedTokens plain;                   // looked for in the text as it is
   AddedTokens normalized;              // looked for in the normalized text
   std::vector<int32_t> before, after;  // special tokens around a text

@@ -7,6 +7,7 @@
 #include "native/text/byte_level.h"
 #include "native/text/decoder.h"
 #include "native/text/json_reader.h"
+#include "native/text/step_reader.h"
 #include "native/text/tokenizer.h"
 #include "native/text/tokenizer_error.h"
 #include "native/text/unicode.h"
@@ -18,10 +19,8 @@ using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::object;
 
-constexpr size_t kMaxSteps = 64;                     // of a normalizer or pre-tokenizer, nested ones counted
 constexpr size_t kMaxSpecialTokens = 64;             // that post_processor adds
 constexpr size_t kMaxNormalized = size_t{64} << 20;  // bytes of added tokens
-constexpr char kGpt2Words[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 // Reads one tokenizer.json. Everything that names a place in it says where.
 class FileReader {
@@ -33,15 +32,14 @@ class FileReader {
     if (const auto version = json_.Find(root_, "version"); version && json_.Shown(*version) != "\"1.0\"")
       json_.Reject("version", *version, "\"1.0\"");
     ReadAddedTokens();
-    ReadPreTokenizer();
-    Normalizer normalizer;
-    if (const auto step = json_.Find(root_, "normalizer")) ReadNormalizer(*step, "normalizer", &normalizer);
+    pre_tokenizer_ = ReadPreTokenizer(json_, root_);
+    Normalizer normalizer = ReadNormalizer(json_, root_);
     Bpe model = ReadModel();
     auto [plain, normalized] = MakeAddedTokens(normalizer);
     if (const auto step = json_.Find(root_, "post_processor")) ReadPostProcessor(*step, "post_processor");
-    return {json_.path(),        std::move(model), std::move(normalizer), std::move(pre_tokenizer_),
-            pieces_are_spelled_, std::move(plain), std::move(normalized), std::move(before_),
-            std::move(after_),   longest_token_,   MakeVocabulary()};
+    return {json_.path(),     std::move(model),      std::move(normalizer), std::move(pre_tokenizer_),
+            std::move(plain), std::move(normalized), std::move(before_),    std::move(after_),
+            longest_token_,   MakeVocabulary()};
   }
 
  private:
@@ -88,185 +86,6 @@ class FileReader {
         json_.Fail("added_tokens has " + Quoted(added_[i].content) + " twice; expected each token once");
   }
 
-  // The fields of a step and its type.
-  std::pair<object, std::string_view> Step(const element& step, const std::string& where) const {
-    object fields;
-    std::string_view type;
-    if (step.get_object().get(fields) || fields["type"].get_string().get(type))
-      json_.Reject(where, step, "an object with a type");
-    return {fields, type};
-  }
-
-  template <typename Visit>
-  void ForEach(const object& fields, const std::string& where, const char* name, Visit visit) const {
-    array items;
-    if (fields[name].get_array().get(items)) json_.Reject(where + "." + name, json_.Find(fields, name), "a list");
-    size_t index = 0;
-    for (const element item : items) visit(item, where + "." + name + "[" + std::to_string(index++) + "]");
-  }
-
-  [[noreturn]] void Unsupported(const std::string& where, std::string_view type, const char* supported) const {
-    json_.FailUnsupported(where + ".type is " + Quoted(type) + "; expected " + supported);
-  }
-
-  template <typename Steps>
-  void CheckCount(const std::string& where, const Steps& steps) const {
-    if (steps.size() == kMaxSteps)
-      json_.Fail(where + " is one step too many; expected at most " + std::to_string(kMaxSteps));
-  }
-
-  Finder ReadPattern(const object& fields, const std::string& where) const {
-    object pattern;
-    std::string_view text;
-    if (!fields["pattern"].get_object().get(pattern)) {
-      if (!pattern["String"].get_string().get(text)) {
-        if (text.empty() || text.size() > Finder::kMaxString)
-          json_.Fail(where + ".pattern.String has " + std::to_string(text.size()) + " bytes; expected 1 to " +
-                     std::to_string(Finder::kMaxString));
-        return Finder(std::string(text));
-      }
-      if (!pattern["Regex"].get_string().get(text)) return Finder(Compile(text, where + ".pattern.Regex"));
-    }
-    json_.Reject(where + ".pattern", json_.Find(fields, "pattern"), "an object with a String or a Regex");
-  }
-
-  Pattern Compile(std::string_view source, const std::string& where) const {
-    try {
-      return Pattern(source);
-    } catch (const PatternError& error) {
-      json_.Fail(where + " is " + Quoted(source) + ": " + error.what() + " At byte " + std::to_string(error.offset()) +
-                 "; expected a regular expression of Oniguruma's syntax");
-    }
-  }
-
-  void ReadNormalizer(const element& step, const std::string& where, Normalizer* normalizer) const {
-    const auto [fields, type] = Step(step, where);
-    auto& steps = normalizer->steps;
-    if (type == "Sequence") {
-      ForEach(fields, where, "normalizers",
-              [&](const element& item, const std::string& place) { ReadNormalizer(item, place, normalizer); });
-      return;
-    }
-    CheckCount(where, steps);
-    if (type == "NFC") {
-      steps.emplace_back(NormalizationForm::kNfc);
-    } else if (type == "NFD") {
-      steps.emplace_back(NormalizationForm::kNfd);
-    } else if (type == "NFKC") {
-      steps.emplace_back(NormalizationForm::kNfkc);
-    } else if (type == "NFKD") {
-      steps.emplace_back(NormalizationForm::kNfkd);
-    } else if (type == "Prepend") {
-      steps.emplace_back(PrependStep{json_.Text(fields, where + ".", "prepend", JsonReader::kNotEmpty)});
-    } else if (type == "Replace") {
-      std::string content = json_.Text(fields, where + ".", "content", JsonReader::kMaybeEmpty);
-      std::string_view pattern;
-      const bool is_text = !fields.at_pointer("/pattern/String").get_string().get(pattern);
-      const bool may_shrink = !is_text || content.size() < pattern.size();
-      steps.emplace_back(ReplaceStep{ReadPattern(fields, where), std::move(content), may_shrink});
-    } else if (type == "Strip") {
-      steps.emplace_back(StripStep{json_.Flag(fields, where + ".", "strip_left", std::nullopt),
-                                   json_.Flag(fields, where + ".", "strip_right", std::nullopt)});
-    } else {
-      Unsupported(where, type, "NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip or a Sequence of these");
-    }
-  }
-
-  SplitBehavior Behavior(const object& fields, const std::string& where, std::optional<SplitBehavior> fallback) const {
-    constexpr std::array<std::pair<const char*, SplitBehavior>, 5> kNames{
-        {{"Removed", SplitBehavior::kRemoved},
-         {"Isolated", SplitBehavior::kIsolated},
-         {"MergedWithPrevious", SplitBehavior::kMergedWithPrevious},
-         {"MergedWithNext", SplitBehavior::kMergedWithNext},
-         {"Contiguous", SplitBehavior::kContiguous}}};
-    const auto value = json_.Find(fields, "behavior");
-    if (!value && fallback) return *fallback;
-    std::string_view given;
-    if (value && !value->get_string().get(given))
-      for (const auto& [name, behavior] : kNames)
-        if (given == name) return behavior;
-    json_.Reject(where + ".behavior", value, "Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
-  }
-
-  void ReadPreTokenizer() {
-    if (const auto step = json_.Find(root_, "pre_tokenizer")) ReadPreTokenizer(*step, "pre_tokenizer");
-    auto& steps = pre_tokenizer_.steps;
-    if (!is_byte_level_) return;
-    auto* last = std::get_if<ByteLevelStep>(&steps.back());
-    pieces_are_spelled_ = last == nullptr;
-    if (last == nullptr) return;
-    last->is_last = true;
-    if (!last->add_prefix_space && !last->split) steps.pop_back();
-  }
-
-  void ReadPreTokenizer(const element& step, const std::string& where) {
-    const auto [fields, type] = Step(step, where);
-    auto& steps = pre_tokenizer_.steps;
-    if (type == "Sequence") {
-      ForEach(fields, where, "pretokenizers",
-              [&](const element& item, const std::string& place) { ReadPreTokenizer(item, place); });
-      return;
-    }
-    CheckCount(where, steps);
-    if (is_byte_level_ && (type == "ByteLevel" || type == "Metaspace"))
-      json_.FailUnsupported(where + ".type is " + Quoted(type) +
-                            " behind a ByteLevel; expected a step that only splits");
-    if (type == "ByteLevel") {
-      is_byte_level_ = true;
-      ByteLevelStep bytes{json_.Flag(fields, where + ".", "add_prefix_space", true), std::nullopt, false};
-      if (json_.Flag(fields, where + ".", "use_regex", true))
-        bytes.split = SplitStep{Finder(Pattern(kGpt2Words)), SplitBehavior::kIsolated, false};
-      steps.emplace_back(std::move(bytes));
-    } else if (type == "Split") {
-      steps.emplace_back(SplitStep{ReadPattern(fields, where), Behavior(fields, where, std::nullopt),
-                                   json_.Flag(fields, where + ".", "invert", false)});
-    } else if (type == "Digits") {
-      const bool single = json_.Flag(fields, where + ".", "individual_digits", false);
-      steps.emplace_back(SplitStep{Finder(Finder::Characters::kNumeric),
-                                   single ? SplitBehavior::kIsolated : SplitBehavior::kContiguous, false});
-    } else if (type == "Punctuation") {
-      steps.emplace_back(SplitStep{Finder(Finder::Characters::kPunctuation),
-                                   Behavior(fields, where, SplitBehavior::kIsolated), false});
-    } else if (type == "WhitespaceSplit") {
-      steps.emplace_back(SplitStep{Finder(Finder::Characters::kWhitespace), SplitBehavior::kRemoved, false});
-    } else if (type == "Whitespace") {
-      steps.emplace_back(SplitStep{Finder(Finder::Words()), SplitBehavior::kRemoved, true});
-    } else if (type == "Metaspace") {
-      steps.emplace_back(ReadMetaspace(fields, where));
-    } else {
-      Unsupported(
-          where, type,
-          "ByteLevel, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, Metaspace or a Sequence of these");
-    }
-  }
-
-  MetaspaceStep ReadMetaspace(const object& fields, const std::string& where) const {
-    using Prepend = MetaspaceStep::Prepend;
-    MetaspaceStep step{json_.Text(fields, where + ".", "replacement", JsonReader::kNotEmpty), Prepend::kAlways,
-                       std::nullopt};
-    if (CharacterAt(step.replacement, 0).size != step.replacement.size())
-      json_.Reject(where + ".replacement", json_.Find(fields, "replacement"), "one character");
-    const auto scheme = json_.Find(fields, "prepend_scheme");
-    std::string_view name = "always";
-    if (scheme && scheme->get_string().get(name)) name = "";
-    if (name == "first") {
-      step.prepend = Prepend::kFirst;
-    } else if (name == "never") {
-      step.prepend = Prepend::kNever;
-    } else if (name != "always") {
-      json_.Reject(where + ".prepend_scheme", scheme, "always, first or never");
-    }
-    // The older spelling of "never".
-    if (!json_.Flag(fields, where + ".", "add_prefix_space", true)) {
-      if (scheme && step.prepend != Prepend::kNever)
-        json_.Reject(where + ".prepend_scheme", scheme, "never, because add_prefix_space is false");
-      step.prepend = Prepend::kNever;
-    }
-    if (json_.Flag(fields, where + ".", "split", true))
-      step.split = SplitStep{Finder(step.replacement), SplitBehavior::kMergedWithNext, false};
-    return step;
-  }
-
   Bpe ReadModel() {
     object model;
     const auto given = json_.Find(root_, "model");
@@ -274,7 +93,7 @@ class FileReader {
     const auto type = json_.Find(model, "type");
     std::string_view name = "BPE";
     if (type && type->get_string().get(name)) json_.Reject("model.type", type, "\"BPE\"");
-    if (name != "BPE") Unsupported("model", name, "\"BPE\"");
+    if (name != "BPE") json_.RejectType("model", name, "\"BPE\"");
     double dropout = 0;
     if (const auto value = json_.Find(model, "dropout"); value && (value->get_double().get(dropout) || dropout != 0))
       json_.FailUnsupported("model.dropout is " + JsonReader::Shown(*value) + "; expected null");
@@ -285,7 +104,7 @@ class FileReader {
     }
 
     Bpe::Settings settings;
-    settings.alphabet = is_byte_level_ ? Bpe::Alphabet::kBytes : Bpe::Alphabet::kCharacters;
+    settings.alphabet = pre_tokenizer_.is_byte_level ? Bpe::Alphabet::kBytes : Bpe::Alphabet::kCharacters;
     if (json_.Find(model, "unk_token"))
       settings.unk_token = json_.Text(model, "model.", "unk_token", JsonReader::kNotEmpty);
     settings.fuse_unk = json_.Flag(model, "model.", "fuse_unk", false);
@@ -319,8 +138,8 @@ class FileReader {
       names_[id] = name;
       if (const auto added = added_by_name_->Find(name)) added_[*added].id_in_model = id;
       std::optional<std::string> spelled;
-      if (is_byte_level_) spelled = FromByteLevel(name);
-      if (is_byte_level_ && !spelled) continue;  // no text is spelled so
+      if (pre_tokenizer_.is_byte_level) spelled = FromByteLevel(name);
+      if (pre_tokenizer_.is_byte_level && !spelled) continue;  // no text is spelled so
       if (!ids.Add(spelled ? *spelled : name, id))
         json_.Fail("model.vocab has " + Quoted(name) + " twice; expected each token once");
       longest_token_ = std::max(longest_token_, spelled ? spelled->size() : name.size());
@@ -341,7 +160,7 @@ class FileReader {
       ++index;
       if (left.empty() && right.empty()) continue;
       std::string_view first = left, second = right;
-      if (is_byte_level_) {
+      if (pre_tokenizer_.is_byte_level) {
         auto spelled = FromByteLevel(left), spelled_next = FromByteLevel(right);
         if (!spelled || !spelled_next) continue;  // no text is spelled so
         spelled_left = std::move(*spelled);
@@ -436,18 +255,18 @@ class FileReader {
   }
 
   void ReadPostProcessor(const element& step, const std::string& where) {
-    const auto [fields, type] = Step(step, where);
+    const auto [fields, type] = json_.Step(step, where);
     if (type == "ByteLevel") return;  // it is about offsets
     if (type == "Sequence") {
-      ForEach(fields, where, "processors",
-              [&](const element& item, const std::string& place) { ReadPostProcessor(item, place); });
+      json_.ForEach(fields, where, "processors",
+                    [&](const element& item, const std::string& place) { ReadPostProcessor(item, place); });
     } else if (type == "TemplateProcessing") {
       ReadTemplate(fields, where);
     } else if (type == "BertProcessing" || type == "RobertaProcessing") {
       AddAround(where, {NamedId(fields, where, "cls")}, {NamedId(fields, where, "sep")});
     } else {
-      Unsupported(where, type,
-                  "ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing or a Sequence of these");
+      json_.RejectType(where, type,
+                       "ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing or a Sequence of these");
     }
   }
 
@@ -462,7 +281,7 @@ class FileReader {
   void ReadTemplate(const object& fields, const std::string& where) {
     std::vector<int32_t> before, after;
     size_t texts = 0, items = 0;
-    ForEach(fields, where, "single", [&](const element& item, const std::string& place) {
+    json_.ForEach(fields, where, "single", [&](const element& item, const std::string& place) {
       if (++items > kMaxSpecialTokens)
         json_.Fail(place + " is one too many; expected at most " + std::to_string(kMaxSpecialTokens));
       std::string_view id;
@@ -507,8 +326,6 @@ class FileReader {
   std::vector<Added> added_;
   std::optional<TokenIds> added_by_name_;  // places in added_
   PreTokenizer pre_tokenizer_;
-  bool is_byte_level_ = false;
-  bool pieces_are_spelled_ = false;
   std::vector<std::string_view> names_;  // by id
   size_t model_size_ = 0;
   size_t longest_token_ = 1;

@@ -1,7 +1,6 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "native/text/byte_level.h"
@@ -10,7 +9,6 @@
 #include "native/text/step_reader.h"
 #include "native/text/tokenizer.h"
 #include "native/text/tokenizer_error.h"
-#include "native/text/unicode.h"
 
 namespace text {
 namespace {

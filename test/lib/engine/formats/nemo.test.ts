@@ -205,7 +205,7 @@ const DAMAGED: Record<string, [(weights: string) => Promise<unknown>, ErrorCode,
     'convert_llama_nemo_to_hf.py',
   ],
   'a metadata file that is no JSON': [
-    (weights) => writeFile(join(weights, QKV, '.zarray'), '{"shape": [NaN]}'),
+    (weights) => writeFile(join(weights, QKV, '.zarray'), '{"shape": [nan]}'),
     'ERR_SOURCE_INVALID',
     '.zarray is not valid JSON',
   ],

@@ -94,7 +94,7 @@ export interface BuildConfig {
 
 /** The largest sizes that executors take: kLargestSize of native/json/config_file.h, and kMostLayers. */
 export const MAX_SIZE = 2 ** 27;
-const MAX_LAYERS = 10_000;
+export const MAX_LAYERS = 10_000;
 
 const DEFAULT_MAX_BATCH_SIZE = 64;
 const DEFAULT_MAX_NUM_TOKENS = 512;

@@ -1,5 +1,5 @@
 import { LLMError } from '../../base/errors.js';
-import type { Architecture } from '../directory/checkpoint-config.js';
+import { type Architecture, MAX_LAYERS } from '../directory/checkpoint-config.js';
 import type { RotaryScaling } from '../directory/rope.js';
 import type { GgufFile } from './gguf.js';
 import type { GgufMetadata } from './gguf-metadata.js';
@@ -69,6 +69,7 @@ export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Pr
     }
   }
   const layers = size('block_count');
+  if (layers > MAX_LAYERS) throw metadata.error(`${name}.block_count`, `at most ${MAX_LAYERS}`);
   const rotary_base = metadata.positive(`${name}.rope.freq_base`, { fallback: 10_000 });
   const max_position_embeddings = size('context_length');
   const window = name === 'phi3' && metadata.integer('phi3.attention.sliding_window', { fallback: 0 });

@@ -1,7 +1,7 @@
 import { show } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { isJsonObject, JsonFields, type JsonObject } from '../../base/json.js';
-import { type Architecture, LAYER_TYPES, MAX_SIZE } from '../directory/checkpoint-config.js';
+import { type Architecture, LAYER_TYPES, MAX_LAYERS, MAX_SIZE } from '../directory/checkpoint-config.js';
 import { parseRotaryScaling } from '../directory/rope.js';
 import type { LlamaModel } from './source.js';
 
@@ -115,7 +115,7 @@ export function parseModel(file: JsonFields): LlamaModel {
     vocab_size: size('vocab_size'),
     hidden_size,
     intermediate_size: size('intermediate_size'),
-    num_hidden_layers: size('num_hidden_layers'),
+    num_hidden_layers: layersOf(config),
     num_attention_heads,
     num_key_value_heads: config.integer('num_key_value_heads', { min: 1, fallback: num_attention_heads }),
     head_size: config.integer('head_dim', { min: 1, fallback: hidden_size / num_attention_heads }),
@@ -157,12 +157,14 @@ function refusePhi3Scaling(config: JsonFields): void {
   }
 }
 
+const layersOf = (config: JsonFields): number => config.integer('num_hidden_layers', { min: 1, max: MAX_LAYERS });
+
 const readWindow = (config: JsonFields): number | null =>
   config.maybe('sliding_window', (name) => config.integer(name, { min: 1 })) ?? null;
 
 /** Layers of Qwen2 and Qwen3 from `max_window_layers` on have the window, if it is used at all. */
 function readQwenWindow(config: JsonFields): Partial<LlamaModel> {
-  const layers = config.integer('num_hidden_layers', { min: 1 });
+  const layers = layersOf(config);
   const first = config.integer('max_window_layers', { fallback: 28 });
   return readLayerTypes(
     config,
@@ -172,7 +174,7 @@ function readQwenWindow(config: JsonFields): Partial<LlamaModel> {
 
 /** Layers of SmolLM3 have RoPE unless `no_rope_layers` has a 0 for them, and those without have the window, if it is used. */
 function readSmolLm3Layers(config: JsonFields): Partial<LlamaModel> {
-  const layers = config.integer('num_hidden_layers', { min: 1 });
+  const layers = layersOf(config);
   const interval = config.integer('no_rope_layer_interval', { min: 1, fallback: 4 });
   const ropeLayers =
     config.maybe('no_rope_layers', (name) => config.listOf(name, [0, 1], layers)) ??

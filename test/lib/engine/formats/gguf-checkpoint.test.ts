@@ -224,6 +224,7 @@ const REFUSED: [
   [{ 'llama.rope.dimension_count': { u32: 4 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.dimension_count'],
   [{ 'llama.attention.head_count': Int32Array.of(4, 4) }, [], 'ERR_SOURCE_INVALID', 'llama.attention.head_count'],
   [{ 'llama.attention.head_count_kv': { u32: 3 } }, [], 'ERR_SOURCE_INVALID', 'num_key_value_heads'],
+  [{ 'llama.block_count': { u32: 2 ** 31 - 1 } }, [], 'ERR_SOURCE_INVALID', 'llama.block_count'],
   [{ 'llama.embedding_length': 'wide' }, [], 'ERR_SOURCE_INVALID', 'llama.embedding_length is "wide"'],
   [{ 'llama.feed_forward_length': { u32: 7 } }, [], 'ERR_SOURCE_INVALID', 'mlp.gate_proj'],
   [{ 'llama.attention.layer_norm_rms_epsilon': 0 }, [], 'ERR_SOURCE_INVALID', 'layer_norm_rms_epsilon'],

@@ -108,6 +108,7 @@ const REFUSED: [Record<string, unknown>, ErrorCode, string][] = [
   [{ vocab_size: undefined }, 'ERR_SOURCE_INVALID', 'vocab_size is missing'],
   [{ hidden_size: '64' }, 'ERR_SOURCE_INVALID', 'hidden_size is "64"'],
   [{ num_hidden_layers: 0 }, 'ERR_SOURCE_INVALID', 'num_hidden_layers'],
+  [{ num_hidden_layers: 100_000_000 }, 'ERR_SOURCE_INVALID', 'num_hidden_layers'],
   [{ max_position_embeddings: 2.5 }, 'ERR_SOURCE_INVALID', 'max_position_embeddings'],
   [{ rms_norm_eps: 'NaN' }, 'ERR_SOURCE_INVALID', 'rms_norm_eps is "NaN"'],
   [{ rms_norm_eps: -1 }, 'ERR_SOURCE_INVALID', 'rms_norm_eps'],

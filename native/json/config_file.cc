@@ -88,20 +88,6 @@ bool Fields::HasItems(const char* name) const {
   return value && items.size() > 0;
 }
 
-std::vector<std::string> Fields::Texts(const char* name) const {
-  const auto value = Find(name);
-  std::vector<std::string> texts;
-  simdjson::dom::array items;
-  if (value && value->get_array().get(items)) Reject(name, "a list of strings");
-  if (!value) return texts;
-  for (const element item : items) {
-    std::string_view text;
-    if (item.get_string().get(text)) Reject(name, "a list of strings");
-    texts.emplace_back(text);
-  }
-  return texts;
-}
-
 std::vector<bool> Fields::Flags(const char* name) const {
   constexpr char kExpected[] = "a list of true and false, or of 1 and 0";
   const auto value = Find(name);

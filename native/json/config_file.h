@@ -32,9 +32,9 @@ class Fields {
   Fields Object(const char* name) const;
   std::optional<Fields> OptionalObject(const char* name) const;
   bool Has(const char* name) const;
-  bool HasItems(const char* name) const;                   // of a list; false where it is not there
-  std::vector<std::string> Texts(const char* name) const;  // of a list; none where it is not there
-  std::vector<bool> Flags(const char* name) const;         // likewise; of true and false, or 1 and 0
+  bool HasItems(const char* name) const;  // of a list; false where it is not there
+  std::vector<bool> Flags(
+      const char* name) const;  // of a list of true and false, or 1 and 0; none where it is not there
   // Its JSON, cut short where it is long; "missing" where it is not there.
   std::string Show(const char* name) const;
 

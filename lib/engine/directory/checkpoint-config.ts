@@ -16,9 +16,6 @@ export const ARCHITECTURES = [
 /** Of a model, by Hugging Face's name, which TensorRT-LLM takes over. TensorRT-LLM has no SmolLM3. */
 export type Architecture = (typeof ARCHITECTURES)[number];
 
-export const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
-export type LayerType = (typeof LAYER_TYPES)[number];
-
 /** What a `config.json` holds, in TensorRT-LLM's schema and names; lengths are in tokens. */
 export interface EngineConfig {
   /** What wrote the file. */
@@ -59,8 +56,11 @@ export interface PretrainedConfig {
    * `kvCache.maxAttentionWindows`. Null: all of them.
    */
   readonly sliding_window: number | null;
-  /** Which layers have the sliding window, as Hugging Face has it; without it, all of them. Not in TensorRT-LLM's schema. */
-  readonly layer_types?: readonly LayerType[];
+  /**
+   * Which layers have the sliding window (1) and which see all tokens (0); without it, all have it. Not in TensorRT-LLM's schema,
+   * where Hugging Face's `layer_types` is something else.
+   */
+  readonly sliding_window_layers?: readonly (0 | 1)[];
   /** Which layers have RoPE (1) and which have not (0), as Hugging Face has it; without it, all of them. Not in TensorRT-LLM's schema. */
   readonly no_rope_layers?: readonly (0 | 1)[];
   readonly use_parallel_embedding: false;
@@ -177,13 +177,16 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
   };
 }
 
-function parseLayers(fields: JsonFields): Pick<PretrainedConfig, 'sliding_window' | 'layer_types' | 'no_rope_layers'> {
+function parseLayers(
+  fields: JsonFields,
+): Pick<PretrainedConfig, 'sliding_window' | 'sliding_window_layers' | 'no_rope_layers'> {
   const layers = fields.integer('num_hidden_layers', { min: 1 });
-  const layer_types = fields.maybe('layer_types', (name) => fields.listOf(name, LAYER_TYPES, layers));
-  const no_rope_layers = fields.maybe('no_rope_layers', (name) => fields.listOf(name, [0, 1], layers));
+  const flags = (name: string): (0 | 1)[] | undefined => fields.maybe(name, () => fields.listOf(name, [0, 1], layers));
+  const sliding_window_layers = flags('sliding_window_layers');
+  const no_rope_layers = flags('no_rope_layers');
   return {
     sliding_window: fields.maybe('sliding_window', (name) => fields.integer(name, { min: 1 })) ?? null,
-    ...(layer_types && { layer_types }),
+    ...(sliding_window_layers && { sliding_window_layers }),
     ...(no_rope_layers && { no_rope_layers }),
   };
 }

@@ -1,7 +1,7 @@
 import { show } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { isJsonObject, JsonFields, type JsonObject } from '../../base/json.js';
-import { type Architecture, LAYER_TYPES, MAX_LAYERS, MAX_SIZE } from '../directory/checkpoint-config.js';
+import { type Architecture, MAX_LAYERS, MAX_SIZE } from '../directory/checkpoint-config.js';
 import { parseRotaryScaling } from '../directory/rope.js';
 import type { LlamaModel } from './source.js';
 
@@ -36,6 +36,7 @@ const COMMON_FIELDS = [
   'tie_word_embeddings',
   'quantization_config',
 ];
+const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
 const WINDOW_FIELDS = ['use_sliding_window', 'sliding_window', 'max_window_layers', 'layer_types'];
 
 const biases = (config: JsonFields): Partial<LlamaModel> => ({
@@ -196,9 +197,9 @@ function readLayerTypes(config: JsonFields, slides: readonly boolean[]): Partial
     if (!given?.includes('sliding_attention')) return { sliding_window: null };
     throw config.error('layer_types', 'only "full_attention", because no sliding window is used');
   }
-  const types = given ?? slides.map((slide) => (slide ? 'sliding_attention' : 'full_attention'));
-  if (!types.includes('sliding_attention')) return { sliding_window: null };
-  return { sliding_window: window, ...(types.includes('full_attention') && { layer_types: types }) };
+  const layers = (given ? given.map((type) => type === 'sliding_attention') : slides).map((slide) => (slide ? 1 : 0));
+  if (!layers.includes(1)) return { sliding_window: null };
+  return { sliding_window: window, ...(layers.includes(0) && { sliding_window_layers: layers }) };
 }
 
 // config.json holds whatever its writers put there: transformers' own fields, those of trainers and of other programs.

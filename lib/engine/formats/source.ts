@@ -47,7 +47,13 @@ export type LlamaModel = Pick<
   Partial<
     Pick<
       PretrainedConfig,
-      'architecture' | 'attn_bias' | 'mlp_bias' | 'qk_layernorm' | 'sliding_window' | 'layer_types' | 'no_rope_layers'
+      | 'architecture'
+      | 'attn_bias'
+      | 'mlp_bias'
+      | 'qk_layernorm'
+      | 'sliding_window'
+      | 'sliding_window_layers'
+      | 'no_rope_layers'
     >
   >;
 

@@ -92,8 +92,8 @@ int ScaledPositions(int max_positions, const RopeScaling& scaling) {
 }
 
 // A list that has an entry for each layer, or is not there.
-template <typename T>
-std::vector<T> ByLayer(const Fields& fields, const char* name, std::vector<T> entries, int layers) {
+std::vector<bool> ByLayer(const Fields& fields, const char* name, int layers) {
+  std::vector<bool> entries = fields.Flags(name);
   if (!entries.empty() && entries.size() != static_cast<size_t>(layers))
     fields.Reject(name, "an entry for each of the " + std::to_string(layers) + " layers");
   return entries;
@@ -108,15 +108,10 @@ void ReadLayers(const Fields& fields, ModelConfig* model) {
   model->dense_bias = bias && architecture != "Qwen2ForCausalLM";
   model->mlp_bias = fields.Flag("mlp_bias");
   model->qk_norm = fields.Flag("qk_layernorm");
-  model->rope_layers = ByLayer(fields, "no_rope_layers", fields.Flags("no_rope_layers"), model->layers);
+  model->rope_layers = ByLayer(fields, "no_rope_layers", model->layers);
   if (!fields.Has("sliding_window")) return;
   model->sliding_window = fields.Size("sliding_window");
-  const auto types = ByLayer(fields, "layer_types", fields.Texts("layer_types"), model->layers);
-  for (const std::string& type : types) {
-    if (type != "sliding_attention" && type != "full_attention")
-      Unsupported(fields, "layer_types", "only full_attention and sliding_attention");
-    model->sliding_layers.push_back(type == "sliding_attention");
-  }
+  model->sliding_layers = ByLayer(fields, "sliding_window_layers", model->layers);
 }
 
 void RefuseUnsupported(const Fields& model) {

@@ -156,13 +156,13 @@ struct TinyModel {
   }
 
   std::string AllThereIs() const {
-    std::string types, ropes;
+    std::string windows, ropes;
     for (int i = 0; i < layers; ++i) {
-      types += std::string(i > 0 ? ", " : "") + (i + 1 < layers ? "\"full_attention\"" : "\"sliding_attention\"");
+      windows += std::string(i > 0 ? ", " : "") + (i + 1 < layers ? "0" : "1");
       ropes += i > 0 ? ", 1" : "0";
     }
-    return R"(, "attn_bias": true, "mlp_bias": true, "qk_layernorm": true, "sliding_window": 45, "layer_types": [)" +
-           types + R"(], "no_rope_layers": [)" + ropes + "]";
+    return R"(, "attn_bias": true, "mlp_bias": true, "qk_layernorm": true, "sliding_window": 45, "sliding_window_layers": [)" +
+           windows + R"(], "no_rope_layers": [)" + ropes + "]";
   }
 
   static std::string SafetensorsOf(const std::string& header, const std::string& data) {

@@ -114,7 +114,7 @@ const WRONG: ['pretrained_config' | 'build_config', Json, ErrorCode, string][] =
   ['pretrained_config', { qk_layernorm: 1 }, 'ERR_ENGINE_CONFIG', 'pretrained_config.qk_layernorm'],
   ['pretrained_config', { attn_bias: 'yes' }, 'ERR_ENGINE_CONFIG', 'pretrained_config.attn_bias'],
   ['pretrained_config', { no_rope_layers: [1, 2] }, 'ERR_ENGINE_CONFIG', 'pretrained_config.no_rope_layers'],
-  ['pretrained_config', { layer_types: ['full_attention'] }, 'ERR_ENGINE_CONFIG', 'pretrained_config.layer_types'],
+  ['pretrained_config', { sliding_window_layers: [1] }, 'ERR_ENGINE_CONFIG', 'pretrained_config.sliding_window_layers'],
   ['pretrained_config', { sliding_window: 0 }, 'ERR_ENGINE_CONFIG', 'pretrained_config.sliding_window'],
   [
     'pretrained_config',

@@ -20,10 +20,10 @@ const parse = (fields: Json): LlamaModel =>
   parseModel(new JsonFields({ ...SIZES, ...fields }, { file: 'config.json', code: 'ERR_SOURCE_INVALID', fix: '' }));
 
 const of = (model_type: string, fields: Json = {}): Partial<LlamaModel> => {
-  const { sliding_window, layer_types, no_rope_layers } = parse({ model_type, ...fields });
+  const { sliding_window, sliding_window_layers, no_rope_layers } = parse({ model_type, ...fields });
   return {
     ...(sliding_window !== undefined && { sliding_window }),
-    ...(layer_types && { layer_types }),
+    ...(sliding_window_layers && { sliding_window_layers }),
     ...(no_rope_layers && { no_rope_layers }),
   };
 };
@@ -41,7 +41,7 @@ describe('what a config.json says of the layers is what transformers takes it to
       'a Qwen2 has its window from max_window_layers on',
       'qwen2',
       { use_sliding_window: true, sliding_window: 512, max_window_layers: 3 },
-      { sliding_window: 512, layer_types: [FULL, FULL, FULL, SLIDING] },
+      { sliding_window: 512, sliding_window_layers: [0, 0, 0, 1] },
     ],
     [
       'a window of all layers needs no list of them',
@@ -64,7 +64,7 @@ describe('what a config.json says of the layers is what transformers takes it to
         max_window_layers: 0,
         layer_types: [SLIDING, FULL, FULL, FULL],
       },
-      { sliding_window: 512, layer_types: [SLIDING, FULL, FULL, FULL] },
+      { sliding_window: 512, sliding_window_layers: [1, 0, 0, 0] },
     ],
     ['a Phi-3 has its window', 'phi3', { sliding_window: 512 }, { sliding_window: 512 }],
     [
@@ -89,7 +89,7 @@ describe('what a config.json says of the layers is what transformers takes it to
       'the window of a SmolLM3 is that of its layers without RoPE',
       'smollm3',
       { use_sliding_window: true, sliding_window: 512 },
-      { sliding_window: 512, layer_types: [FULL, FULL, FULL, SLIDING], no_rope_layers: [1, 1, 1, 0] },
+      { sliding_window: 512, sliding_window_layers: [0, 0, 0, 1], no_rope_layers: [1, 1, 1, 0] },
     ],
   ];
   for (const [what, type, fields, expected] of CASES) {

@@ -36,7 +36,8 @@ function open(): { addon: Addon; dir: string } {
       `This is ${found}; expected Linux x64 with glibc. Run node-tensorrt-llm in a container or a virtual machine.`,
     );
   }
-  const root = fileURLToPath(new URL('../..', import.meta.url));
+  // The variable is that of packages which use node-gyp-build: where another build lies, such as that of a sanitizer.
+  const root = process.env.NODE_TENSORRT_LLM_PREBUILD || fileURLToPath(new URL('../..', import.meta.url));
   const require = createRequire(import.meta.url);
   const file = PLACES.map((place) => join(root, place)).find(exists) ?? join(root, PLACES[0]);
   try {

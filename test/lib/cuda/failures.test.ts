@@ -64,9 +64,14 @@ function useMachine(variables: Readonly<Record<string, string>>): void {
 
 beforeEach(() => useEnvironment({}));
 
-/** Isolated: the stand-ins must not stay in this process. */
+/** Isolated: the stand-ins must not stay in this process. Their host gets the variables that cuda_driver.cc reads. */
 const load = async (options: LoadOptions = {}): Promise<LLM> =>
-  LLM.load(await tinyEngine(), { executor: 'cuda', isolation: 'process', ...options });
+  LLM.load(await tinyEngine(), {
+    executor: 'cuda',
+    isolation: 'process',
+    isolationEnv: Object.keys(process.env).filter((name) => name.startsWith('STAND_IN_')),
+    ...options,
+  });
 
 describe("executor: 'cuda'", { skip }, () => {
   const MACHINES: {

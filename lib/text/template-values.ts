@@ -26,6 +26,7 @@ export const ObjectValue = classOf<Map<string, Value>>({});
 export const FunctionValue = classOf<Call>(() => null);
 
 const MAX_NESTING = 500;
+const STEPS_OF_OBJECT = 4; // the library makes functions for every object and text
 
 /** Copies what a caller gave into values of a template, reading each part once. Only own properties count. */
 export class TemplateInput {
@@ -53,6 +54,7 @@ export class TemplateInput {
     this.meter.charge(1);
     switch (typeof input) {
       case 'string':
+        this.meter.charge(STEPS_OF_OBJECT);
         return new StringValue(input);
       case 'number':
         return Number.isInteger(input) ? new IntegerValue(input) : new FloatValue(input);
@@ -74,6 +76,7 @@ export class TemplateInput {
       throw invalid(name, `is nested deeper than ${MAX_NESTING} levels, or holds itself`, 'plain data');
     }
     if (Array.isArray(input)) return this.readList(input, (item) => this.#read(item, name, depth + 1));
+    this.meter.charge(STEPS_OF_OBJECT);
     return new ObjectValue(this.#readFields(input, name, depth));
   }
 

@@ -19,7 +19,7 @@ export interface LengthOptions {
    */
   stop?: string | readonly string[] | undefined;
   /**
-   * Tokens, or runs of tokens, that end the output; they are its last tokens and part of its text. At most 300,000 tokens.
+   * Tokens, or runs of tokens, that end the output; they are its last tokens and part of its text. At most 65,536 tokens.
    * Default: none.
    */
   stopTokens?: readonly TokenRun[] | undefined;

@@ -49,14 +49,14 @@ export interface SamplingOptions {
   frequencyPenalty?: number | undefined;
   /** Never repeat an n-gram of this size, prompt included; 0 disables it. Default: the model's, else 0. */
   noRepeatNgramSize?: number | undefined;
-  /** Added to the logits of these token ids, at most 300,000. Default: none. */
+  /** Added to the logits of these token ids, at most 65,536. Default: none. */
   logitBias?: Readonly<Record<number, number>> | undefined;
   /**
    * Words that must not appear: the tokens of the word, with and without a space before it, never come in a row. Other
    * tokens can still spell the same letters. At most 4096 words, of 262,144 characters in all. Default: none.
    */
   badWords?: string | readonly string[] | undefined;
-  /** Tokens, or runs of tokens, that must not appear; at most 300,000 tokens. Default: none. */
+  /** Tokens, or runs of tokens, that must not appear; at most 65,536 tokens. Default: none. */
   badTokens?: readonly TokenRun[] | undefined;
 }
 

@@ -1,7 +1,7 @@
 import { check, integer, integers, listOf, MAX_COUNT, readAs } from '../base/checks.js';
 
 /** The most tokens that an option can name: more than any model has. */
-export const MAX_TOKENS = 300_000;
+export const MAX_TOKENS = 65_536;
 
 export const isTokenId = integer(0, MAX_COUNT).holds;
 

@@ -21,7 +21,7 @@ const CASES_PER_EXECUTOR = 256;
 
 /** The CPU executor's answer is what it gives to the request alone; the scripted executor's is known without it. */
 export async function makeCases(seed: number): Promise<Cases> {
-  const llm = await LLM.load(await soakEngine(), { threads: 1 });
+  const llm = await LLM.load(await soakEngine(), { threads: 1, executor: 'cpu' });
   const cpu: Case[] = [];
   const scripted: Case[] = [];
   for (let i = 0; i < CASES_PER_EXECUTOR; i++) {

@@ -26,7 +26,7 @@ export const ObjectValue = classOf<Map<string, Value>>({});
 export const FunctionValue = classOf<Call>(() => null);
 
 const MAX_NESTING = 500;
-const STEPS_OF_OBJECT = 4; // the library makes functions for every object and text
+const STEPS_OF_OBJECT = 2; // the library makes functions for every object and text
 
 /** Copies what a caller gave into values of a template, reading each part once. Only own properties count. */
 export class TemplateInput {

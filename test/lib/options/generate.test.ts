@@ -248,8 +248,8 @@ test('a list longer than its maximum is refused before it is copied', () => {
     [{ guided: { jsonSchema: { a: 'x'.repeat(1_048_577) } } }, /^guided\.jsonSchema has \d+ characters/],
     [{ stop: endless }, /^stop has 4294967295 items; expected at most 4096/],
     [{ badWords: ['x'.repeat(300_000)] }, /^badWords has more than 262144 characters/],
-    [{ stopTokens: endless }, /^stopTokens has 4294967295 items; expected at most 300000/],
-    [{ badTokens: [[1], endless] }, /^badTokens has more than 300000 tokens/],
+    [{ stopTokens: endless }, /^stopTokens has 4294967295 items; expected at most 65536/],
+    [{ badTokens: [[1], endless] }, /^badTokens has more than 65536 tokens/],
     [{ additionalOutputs: endless }, /^additionalOutputs has 4294967295 items; expected at most 1024/],
     [{ beamWidths: endless }, /^beamWidths has 4294967295 items; expected at most 65536/],
     [{ draft: { tokens: endless } }, /^draft\.tokens has 4294967295 items; expected at most 65536/],
@@ -257,8 +257,8 @@ test('a list longer than its maximum is refused before it is copied', () => {
     [{ eagle: { choices: [endless] } }, /^eagle\.choices\[0\] has 4294967295 items; expected at most 64/],
     [{ kvRetention: { ranges: endless } }, /^kvRetention\.ranges has 4294967295 items; expected at most 1024/],
     [
-      { logitBias: Object.fromEntries(Array.from({ length: 300_001 }, (_, i) => [i, 1])) },
-      /^logitBias has 300001 items/,
+      { logitBias: Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [i, 1])) },
+      /^logitBias has 65537 items/,
     ],
   ] as const) {
     assert.throws(() => readGenerateOptions(options, NONE), failsWith('ERR_INVALID_OPTION', words));

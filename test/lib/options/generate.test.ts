@@ -256,10 +256,7 @@ test('a list longer than its maximum is refused before it is copied', () => {
     [{ eagle: { choices: endless } }, /^eagle\.choices has 4294967295 items; expected at most 1024/],
     [{ eagle: { choices: [endless] } }, /^eagle\.choices\[0\] has 4294967295 items; expected at most 64/],
     [{ kvRetention: { ranges: endless } }, /^kvRetention\.ranges has 4294967295 items; expected at most 1024/],
-    [
-      { logitBias: Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [i, 1])) },
-      /^logitBias has 65537 items/,
-    ],
+    [{ logitBias: Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [i, 1])) }, /^logitBias has 65537 items/],
   ] as const) {
     assert.throws(() => readGenerateOptions(options, NONE), failsWith('ERR_INVALID_OPTION', words));
   }

@@ -62,7 +62,8 @@ function readEndIds(fields: JsonFields, vocabSize: number): number[] {
   return [...new Set(ids)].filter((id) => id >= 0 && id < vocabSize);
 }
 
-const MAX_TOKENIZER_BYTES = 256 << 20; // that of Llama 3 has 9 to 17 MB, the largest some 40 MB
+/** Of tokenizer.json, as native/text reads it: that of Llama 3 has 9 to 17 MB, the largest some 40 MB. */
+export const MAX_TOKENIZER_BYTES = 128 << 20;
 
 async function lookUpEndId(
   vocabSize: number,

@@ -3,6 +3,7 @@ import { LLMError, messageOf } from '../../base/errors.js';
 import { fixOf } from '../../base/file-errors.js';
 import { openFile } from '../../base/files.js';
 import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js';
+import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import type { SourceKind } from '../directory/manifest.js';
 import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
 
@@ -85,15 +86,16 @@ export async function openSource(path: string): Promise<FileHandle> {
   }
 }
 
-const MAX_TEXT_BYTES = 256 << 20; // the largest tokenizer.json has 35 MB
-
 /** Whether a file of the tokenizer can be copied: a file, and of no absurd size. */
 export async function checkText(file: string): Promise<void> {
   const handle = await openSource(file);
   const { size } = await handle.stat().finally(() => handle.close());
-  if (size <= MAX_TEXT_BYTES) return;
+  if (size <= MAX_TOKENIZER_BYTES) return;
   const fix = 'Check that it is the right file.';
-  throw new LLMError('ERR_SOURCE_INVALID', `${file} has ${size} bytes; expected at most ${MAX_TEXT_BYTES}. ${fix}`);
+  throw new LLMError(
+    'ERR_SOURCE_INVALID',
+    `${file} has ${size} bytes; expected at most ${MAX_TOKENIZER_BYTES}. ${fix}`,
+  );
 }
 
 /** Reads exactly `length` bytes into memory of their own. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
 import { isNotFound } from '../../base/file-errors.js';
 import { isJsonObject, parseJsonObject } from '../../base/json.js';
+import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import { openDirectoryFiles, type SourceFiles } from './source-files.js';
 
 /** The tokenizer and what goes with it, by Hugging Face's names. */
@@ -13,7 +14,6 @@ export const TEXT_FILES = [
   'chat_template.jinja',
   'generation_config.json',
 ];
-const MAX_TEXT_BYTES = 256 << 20;
 
 /** The text files of a model that do not lie beside its weights, or are in the archive with them. */
 export interface TextFiles {
@@ -51,10 +51,10 @@ export async function openTexts(files: SourceFiles, sources: ReadonlyMap<string,
   const there = [...sources].filter(([, source]) => files.names.has(source));
   const read = async (source: string): Promise<Uint8Array> => {
     const size = await files.size(source);
-    if (size <= MAX_TEXT_BYTES) return files.read(source, 0, size);
+    if (size <= MAX_TOKENIZER_BYTES) return files.read(source, 0, size);
     throw new LLMError(
       'ERR_SOURCE_INVALID',
-      `${files.label(source)} has ${size} bytes; expected at most ${MAX_TEXT_BYTES}. Use the model's own file.`,
+      `${files.label(source)} has ${size} bytes; expected at most ${MAX_TOKENIZER_BYTES}. Use the model's own file.`,
     );
   };
   const tokenizer = sources.get('tokenizer.json') as string;

@@ -430,7 +430,7 @@ test('a text file of the source that cannot be read is refused by its own name, 
   await rm(tokenizer, { recursive: true });
   await writeFile(tokenizer, '');
   await truncate(tokenizer, 2 ** 30);
-  await refused('ERR_SOURCE_INVALID', tokenizer, '1073741824 bytes; expected at most 268435456');
+  await refused('ERR_SOURCE_INVALID', tokenizer, '1073741824 bytes; expected at most 134217728');
   assert.deepEqual(await readdir(dir), ['hf']);
 });
 

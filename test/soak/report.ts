@@ -8,7 +8,7 @@ const MEGABYTE = 2 ** 20;
 const { mallocInUse } = createRequire(import.meta.url)(MALLOC_IN_USE) as { mallocInUse(): number };
 // Until the heaps of five threads have seen their fullest moment.
 const WARM_UP = 0.3;
-const FLAT_MB_PER_10_000 = { resident: 4, inUse: 0.2 };
+const FLAT_MB_PER_10_000 = { resident: 1.5, inUse: 0.1 };
 /** In fewer requests than this noise is more than the slope. */
 const REQUESTS_FOR_SLOPE = 50_000;
 

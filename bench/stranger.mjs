@@ -1,15 +1,13 @@
 // What one stranger does to everybody else: latency of GET /ping, and tokens of 16 streams, while the worst requests we know of are
 // sent in a loop, a kind at a time, each as soon as the one before has ended.
 //   node bench/stranger.mjs [KIND ...] [--tokenizer FILE] [--json]
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import http from 'node:http';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import { LLM, pull } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine } from '../dist-test/tools/engines.js';
+import { measurePings } from './ping.mjs';
 import { Report } from './report.mjs';
 
 const { values: flags, positionals } = parseArgs({
@@ -99,40 +97,6 @@ const KINDS = {
   '10,000 requests, aborted': abortMany(10_000),
 };
 
-// In a thread of its own, so that the measuring does not wait for what it measures.
-const CLIENT = `
-const http = require('node:http');
-const { parentPort, workerData: { port, seconds } } = require('node:worker_threads');
-const agent = new http.Agent({ keepAlive: true });
-const ping = () => new Promise((resolve, reject) => {
-  const start = performance.now();
-  http.get({ port, host: '127.0.0.1', path: '/ping', agent }, (response) => {
-    response.resume().on('end', () => resolve(performance.now() - start));
-  }).on('error', reject);
-});
-(async () => {
-  const times = [];
-  const end = performance.now() + seconds * 1000;
-  while (performance.now() < end) {
-    times.push(await ping());
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  agent.destroy();
-  times.sort((a, b) => a - b);
-  const at = (part) => Number(times[Math.floor(times.length * part)].toFixed(1));
-  parentPort.postMessage({ pings: times.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(0.99999) });
-})();
-`;
-
-const server = http.createServer((_request, response) => response.end('pong'));
-server.listen(0, '127.0.0.1');
-await once(server, 'listening');
-async function pings() {
-  const worker = new Worker(CLIENT, { eval: true, workerData: { port: server.address().port, seconds: SECONDS } });
-  const [milliseconds] = await once(worker, 'message');
-  return milliseconds;
-}
-
 const llm = await LLM.load(await strangersEngine(), {
   executor: { library: SCRIPTED_LIBRARY },
   maxSeqLen: 131_072,
@@ -176,12 +140,11 @@ for (const [kind, send] of Object.entries(KINDS)) {
   const state = { running: true };
   const streams = Promise.all(Array.from({ length: STREAMS }, (_, i) => readStreams(i, state)));
   const stranger = beStranger(send, state);
-  const milliseconds = await pings();
+  const milliseconds = await measurePings(SECONDS);
   state.running = false;
   const tokens = (await streams).reduce((sum, count) => sum + count, 0);
   rows.push({ kind, ...milliseconds, tokens, requests: await stranger });
   console.error(`${kind}: p99 ${milliseconds.p99Ms} ms`);
 }
 await llm.close();
-server.close();
 new Report('stranger', flags).table(`GET /ping beside ${STREAMS} streams and one stranger, ${SECONDS} s each`, rows);

@@ -53,10 +53,10 @@ function runTests(sanitizer) {
 }
 
 /**
- * Left out: tests of resident memory, of numbers, which the C++ tests have too, and of a host that is killed by what a
- * sanitizer would catch first.
+ * Left out: tests of resident memory, of numbers, which the C++ tests have too, of a host that is killed by what a
+ * sanitizer would catch first, and of threads and hosts whose own libraries are preloaded or put in the place of these.
  */
-const NOT_HERE = ['memory.test.js', 'reference.test.js', 'faults.test.js'];
+const NOT_HERE = ['memory.test.js', 'reference.test.js', 'faults.test.js', 'thread-limit.test.js', 'fake-host.test.js'];
 
 /** The tests that use the addon, in a Node.js that has the sanitizer's library loaded first, with an addon of its own. */
 function runAddon(sanitizer) {

@@ -80,9 +80,10 @@ describe('in a worker as in the main thread, a throw in the table function', () 
       const engine = await scriptedEngine({ throw_in: throwIn, throw_at_call: atCall });
       assert.deepEqual(await fateOf(engine), expected);
       const worker = new Worker(new URL('fate.js', import.meta.url), { workerData: engine });
+      const exited = once(worker, 'exit'); // it can come together with the message
       const [fateInWorker] = await once(worker, 'message');
       assert.deepEqual(fateInWorker, expected);
-      await once(worker, 'exit');
+      await exited;
     });
   }
 });

@@ -24,13 +24,14 @@ async function round(): Promise<unknown[]> {
   await llm.close();
   await running;
   seen.push(await ask(worker, 'generate'));
+  const exited = once(worker, 'exit'); // it can come together with the answer
   await ask(worker, 'close');
   try {
     LLM.attach(handle);
   } catch (error) {
     seen.push(codeOf(error));
   }
-  await once(worker, 'exit');
+  await exited;
   return seen;
 }
 

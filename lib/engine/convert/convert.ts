@@ -18,7 +18,7 @@ import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { SafetensorsWriter } from '../formats/safetensors.js';
 import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory } from './build-directory.js';
-import { type PlannedTensor, planTensors } from './weight-map.js';
+import { embeddingOf, type PlannedTensor, planTensors } from './weight-map.js';
 
 /** How to convert a model, and the sizes of the engine. */
 export interface ConvertOptions {
@@ -135,13 +135,13 @@ const VALUES_PER_READ = 1 << 22; // 16 MB of float32
 
 /** A model whose config ties its head to the embedding, but whose files have a head that differs, is not tied in transformers 5. */
 async function untieDifferentHead(
-  { tensors, path }: SourceCheckpoint,
+  source: SourceCheckpoint,
   config: EngineConfig,
   { signal, onWarning }: ConvertOptions,
 ): Promise<EngineConfig> {
   const { tie_word_embeddings, dtype, vocab_size, hidden_size } = config.pretrained_config;
-  const head = tensors.get('lm_head.weight');
-  const embedding = tensors.get('model.embed_tokens.weight');
+  const head = source.tensors.get('lm_head.weight');
+  const embedding = embeddingOf(source);
   if (!tie_word_embeddings || !head || !embedding) return config;
   const untied = { ...config, pretrained_config: { ...config.pretrained_config, tie_word_embeddings: false } };
   if (head.shape.join() !== embedding.shape.join()) return untied; // the plan says what is wrong
@@ -152,7 +152,7 @@ async function untieDifferentHead(
     const [ours, theirs] = [await head.readRows(row, count, dtype), await embedding.readRows(row, count, dtype)];
     if (Buffer.compare(ours, theirs) === 0) continue;
     onWarning?.(
-      `${path} says tie_word_embeddings, but its lm_head.weight differs from its embedding: the model was converted with ` +
+      `${source.path} says tie_word_embeddings, but its lm_head.weight differs from its embedding: the model was converted with ` +
         'a head of its own, as transformers 5 loads it.',
     );
     return untied;

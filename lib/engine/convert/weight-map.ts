@@ -9,37 +9,52 @@ export interface PlannedTensor {
   readonly parts: readonly PlannedPart[];
 }
 
-interface PlannedPart {
-  readonly tensor: SourceTensor;
+interface Rows {
   readonly firstRow: number;
   /** A vector is one row. */
   readonly rows: number;
   readonly columns: number;
 }
 
+interface PlannedPart extends Rows {
+  readonly tensor: SourceTensor;
+}
+
+/** A tensor of the engine before its source is known. */
+interface LaidOutTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly parts: readonly Part[];
+}
+
+/** Rows of a tensor of the source, which has this shape. */
+interface Part extends Rows {
+  readonly from: string;
+  readonly shape: readonly number[];
+}
+
 /** Which tensors an engine has, in TensorRT-LLM's names, and where each comes from. */
 export function planTensors(source: SourceCheckpoint, config: PretrainedConfig): PlannedTensor[] {
   const unused = new Set([...source.tensors.keys()].filter((name) => !isUnused(name, config)));
-  const take = (name: string, ...shape: number[]): PlannedPart => {
-    const tensor = source.tensors.get(name);
+  const take = ({ from, shape, firstRow, rows, columns }: Part): PlannedPart => {
+    const tensor = source.tensors.get(from);
     if (!tensor) {
-      throw new LLMError('ERR_SOURCE_INVALID', `${source.path} has no tensor ${name}. Download the model again.`);
+      throw new LLMError('ERR_SOURCE_INVALID', `${source.path} has no tensor ${from}. Download the model again.`);
     }
     if (tensor.shape.join() !== shape.join()) {
       throw new LLMError(
         'ERR_SOURCE_INVALID',
-        `${tensor.file}: ${name} has the shape [${tensor.shape.join(', ')}]; expected [${shape.join(', ')}], by its config. Check that config and weights are of one model, or download it again.`,
+        `${tensor.file}: ${from} has the shape [${tensor.shape.join(', ')}]; expected [${shape.join(', ')}], by its config. Check that config and weights are of one model, or download it again.`,
       );
     }
-    unused.delete(name);
-    const columns = shape.at(-1) ?? 1;
-    return { tensor, columns, firstRow: 0, rows: shape.length === 1 ? 1 : (shape[0] ?? 1) };
+    unused.delete(from);
+    return { tensor, firstRow, rows, columns };
   };
-  const { hidden_size: hidden, vocab_size: vocab } = config;
-  const embedding = matrix('transformer.vocab_embedding.weight', take('model.embed_tokens.weight', vocab, hidden));
-  const layers = Array.from({ length: config.num_hidden_layers }, (_, layer) => planLayer(layer, config, take)).flat();
-  const norm = vector('transformer.ln_f.weight', take('model.norm.weight', hidden));
-  const head = config.tie_word_embeddings ? [] : [matrix('lm_head.weight', take('lm_head.weight', vocab, hidden))];
+  const plan = layOut(config).map(({ name, shape, parts }) => ({
+    name,
+    shape,
+    parts: (isLaidOut(source) ? [part(name, ...shape)] : parts).map(take),
+  }));
   const [extra] = unused;
   if (extra !== undefined) {
     const fix = 'Models with this tensor are not supported.';
@@ -48,7 +63,26 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
       `${source.path} has the tensor ${extra}; expected only those of ${config.architecture}, by its config. ${fix}`,
     );
   }
-  return [embedding, ...layers, norm, ...head];
+  return plan;
+}
+
+/** Whether a source has the tensors of an engine already, by their names. */
+const isLaidOut = ({ kind }: SourceCheckpoint): boolean => kind === 'checkpoint';
+
+const EMBEDDING = 'transformer.vocab_embedding.weight';
+const SOURCE_EMBEDDING = 'model.embed_tokens.weight';
+
+export const embeddingOf = (source: SourceCheckpoint): SourceTensor | undefined =>
+  source.tensors.get(isLaidOut(source) ? EMBEDDING : SOURCE_EMBEDDING);
+
+function layOut(config: PretrainedConfig): LaidOutTensor[] {
+  const { hidden_size: hidden, vocab_size: vocab, num_hidden_layers } = config;
+  return [
+    matrix(EMBEDDING, part(SOURCE_EMBEDDING, vocab, hidden)),
+    ...Array.from({ length: num_hidden_layers }, (_, layer) => layOutLayer(layer, config)).flat(),
+    vector('transformer.ln_f.weight', part('model.norm.weight', hidden)),
+    ...(config.tie_word_embeddings ? [] : [matrix('lm_head.weight', part('lm_head.weight', vocab, hidden))]),
+  ];
 }
 
 // What some checkpoints store although no logit depends on it: rotary frequencies, which follow from the config; the heads of
@@ -60,29 +94,34 @@ const UNUSED =
 const isUnused = (name: string, { tie_word_embeddings }: PretrainedConfig): boolean =>
   UNUSED.test(name) || (tie_word_embeddings && name === 'lm_head.weight');
 
-const matrix = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
+/** All of a tensor. */
+const part = (from: string, ...shape: readonly number[]): Part => ({
+  from,
+  shape,
+  firstRow: 0,
+  rows: shape.length === 1 ? 1 : (shape[0] ?? 1),
+  columns: shape.at(-1) ?? 1,
+});
+
+const matrix = (name: string, ...parts: Part[]): LaidOutTensor => ({
   name,
-  shape: [parts.reduce((sum, part) => sum + part.rows, 0), parts[0]?.columns ?? 0],
+  shape: [parts.reduce((sum, { rows }) => sum + rows, 0), parts[0]?.columns ?? 0],
   parts,
 });
 
 /** The second half of the rows, then the first: TensorRT-LLM's "swiglu" multiplies its first half by silu of its second. */
-const swapped = (name: string, part: PlannedPart): PlannedTensor => {
-  const rows = part.rows / 2;
-  return matrix(name, { ...part, firstRow: rows, rows }, { ...part, rows });
+const swapped = (name: string, whole: Part): LaidOutTensor => {
+  const rows = whole.rows / 2;
+  return matrix(name, { ...whole, firstRow: rows, rows }, { ...whole, rows });
 };
 
-const vector = (name: string, ...parts: PlannedPart[]): PlannedTensor => ({
+const vector = (name: string, ...parts: Part[]): LaidOutTensor => ({
   name,
-  shape: [parts.reduce((sum, part) => sum + part.columns, 0)],
+  shape: [parts.reduce((sum, { columns }) => sum + columns, 0)],
   parts,
 });
 
-function planLayer(
-  layer: number,
-  config: PretrainedConfig,
-  take: (name: string, ...shape: number[]) => PlannedPart,
-): PlannedTensor[] {
+function layOutLayer(layer: number, config: PretrainedConfig): LaidOutTensor[] {
   const { hidden_size: hidden, intermediate_size: intermediate, head_size } = config;
   const isPhi3 = config.architecture === 'Phi3ForCausalLM';
   const hasDenseBias = config.attn_bias && config.architecture !== 'Qwen2ForCausalLM';
@@ -91,47 +130,47 @@ function planLayer(
   const from = `model.layers.${layer}`;
   const to = `transformer.layers.${layer}`;
   return [
-    vector(`${to}.input_layernorm.weight`, take(`${from}.input_layernorm.weight`, hidden)),
+    vector(`${to}.input_layernorm.weight`, part(`${from}.input_layernorm.weight`, hidden)),
     isPhi3
-      ? matrix(`${to}.attention.qkv.weight`, take(`${from}.self_attn.qkv_proj.weight`, queries + 2 * keys, hidden))
+      ? matrix(`${to}.attention.qkv.weight`, part(`${from}.self_attn.qkv_proj.weight`, queries + 2 * keys, hidden))
       : matrix(
           `${to}.attention.qkv.weight`,
-          take(`${from}.self_attn.q_proj.weight`, queries, hidden),
-          take(`${from}.self_attn.k_proj.weight`, keys, hidden),
-          take(`${from}.self_attn.v_proj.weight`, keys, hidden),
+          part(`${from}.self_attn.q_proj.weight`, queries, hidden),
+          part(`${from}.self_attn.k_proj.weight`, keys, hidden),
+          part(`${from}.self_attn.v_proj.weight`, keys, hidden),
         ),
-    matrix(`${to}.attention.dense.weight`, take(`${from}.self_attn.o_proj.weight`, hidden, queries)),
-    vector(`${to}.post_layernorm.weight`, take(`${from}.post_attention_layernorm.weight`, hidden)),
+    matrix(`${to}.attention.dense.weight`, part(`${from}.self_attn.o_proj.weight`, hidden, queries)),
+    vector(`${to}.post_layernorm.weight`, part(`${from}.post_attention_layernorm.weight`, hidden)),
     ...(isPhi3
-      ? [swapped(`${to}.mlp.fc.weight`, take(`${from}.mlp.gate_up_proj.weight`, 2 * intermediate, hidden))]
+      ? [swapped(`${to}.mlp.fc.weight`, part(`${from}.mlp.gate_up_proj.weight`, 2 * intermediate, hidden))]
       : [
           // TensorRT-LLM computes silu(fc(x)) * gate(x), so its "fc" is what others call gate_proj.
-          matrix(`${to}.mlp.fc.weight`, take(`${from}.mlp.gate_proj.weight`, intermediate, hidden)),
-          matrix(`${to}.mlp.gate.weight`, take(`${from}.mlp.up_proj.weight`, intermediate, hidden)),
+          matrix(`${to}.mlp.fc.weight`, part(`${from}.mlp.gate_proj.weight`, intermediate, hidden)),
+          matrix(`${to}.mlp.gate.weight`, part(`${from}.mlp.up_proj.weight`, intermediate, hidden)),
         ]),
-    matrix(`${to}.mlp.proj.weight`, take(`${from}.mlp.down_proj.weight`, hidden, intermediate)),
+    matrix(`${to}.mlp.proj.weight`, part(`${from}.mlp.down_proj.weight`, hidden, intermediate)),
     ...(config.attn_bias
       ? [
           vector(
             `${to}.attention.qkv.bias`,
-            take(`${from}.self_attn.q_proj.bias`, queries),
-            take(`${from}.self_attn.k_proj.bias`, keys),
-            take(`${from}.self_attn.v_proj.bias`, keys),
+            part(`${from}.self_attn.q_proj.bias`, queries),
+            part(`${from}.self_attn.k_proj.bias`, keys),
+            part(`${from}.self_attn.v_proj.bias`, keys),
           ),
         ]
       : []),
-    ...(hasDenseBias ? [vector(`${to}.attention.dense.bias`, take(`${from}.self_attn.o_proj.bias`, hidden))] : []),
+    ...(hasDenseBias ? [vector(`${to}.attention.dense.bias`, part(`${from}.self_attn.o_proj.bias`, hidden))] : []),
     ...(config.qk_layernorm
       ? [
-          vector(`${to}.attention.q_layernorm.weight`, take(`${from}.self_attn.q_norm.weight`, head_size)),
-          vector(`${to}.attention.k_layernorm.weight`, take(`${from}.self_attn.k_norm.weight`, head_size)),
+          vector(`${to}.attention.q_layernorm.weight`, part(`${from}.self_attn.q_norm.weight`, head_size)),
+          vector(`${to}.attention.k_layernorm.weight`, part(`${from}.self_attn.k_norm.weight`, head_size)),
         ]
       : []),
     ...(config.mlp_bias
       ? [
-          vector(`${to}.mlp.fc.bias`, take(`${from}.mlp.gate_proj.bias`, intermediate)),
-          vector(`${to}.mlp.gate.bias`, take(`${from}.mlp.up_proj.bias`, intermediate)),
-          vector(`${to}.mlp.proj.bias`, take(`${from}.mlp.down_proj.bias`, hidden)),
+          vector(`${to}.mlp.fc.bias`, part(`${from}.mlp.gate_proj.bias`, intermediate)),
+          vector(`${to}.mlp.gate.bias`, part(`${from}.mlp.up_proj.bias`, intermediate)),
+          vector(`${to}.mlp.proj.bias`, part(`${from}.mlp.down_proj.bias`, hidden)),
         ]
       : []),
   ];

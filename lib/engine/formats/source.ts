@@ -7,7 +7,7 @@ import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import type { SourceKind } from '../directory/manifest.js';
 import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
 
-/** A checkpoint to convert, in any kind of file; tensors have Hugging Face's names and layouts. */
+/** A checkpoint to convert, in any kind of file. */
 export interface SourceCheckpoint {
   readonly kind: SourceKind;
   /** Absolute path of the directory or file. */
@@ -15,6 +15,7 @@ export interface SourceCheckpoint {
   readonly model: LlamaModel;
   /** What the engine's weights are stored in unless the user says otherwise. */
   readonly dtype: Dtype;
+  /** By Hugging Face's names and in its layouts; those of kind 'checkpoint' by TensorRT-LLM's, as in an engine. */
   readonly tensors: ReadonlyMap<string, SourceTensor>;
   /** Writes the tokenizer, the chat template and the generation config into `dir`. */
   writeTexts(dir: string): Promise<void>;

@@ -194,13 +194,22 @@ test('a link out of a NeMo checkpoint is refused, its chunks included', async (t
 
 test('an engine directory is a source: the same again, or in another type, by way of another place', async (t) => {
   const dir = await temporaryDirectory(t);
-  for (const spec of [SPEC, { ...SPEC, tied: false, kvHeads: 4 }]) {
-    const [hf, first, again] = ['hf', 'first', 'again'].map((name) => join(dir, name)) as [string, string, string];
+  const specs: Readonly<Record<string, TinyLlamaSpec>> = {
+    ...TINY_LLAMAS,
+    'untied-mha': { ...SPEC, tied: false, kvHeads: 4 },
+  };
+  for (const [kind, spec] of Object.entries(specs)) {
+    const [hf, first, again] = ['hf', 'first', 'again'].map((name) => join(dir, kind, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await mkdir(join(dir, kind));
     await writeTinyLlama(hf, spec);
     await convert(hf, first, { dtype: 'float32' });
     await convert(first, again, { dtype: 'float32' });
     for (const name of (await readdir(first)).filter((each) => each !== 'manifest.json')) {
-      assert.ok((await readFile(join(first, name))).equals(await readFile(join(again, name))), name);
+      assert.ok((await readFile(join(first, name))).equals(await readFile(join(again, name))), `${kind}: ${name}`);
     }
     const weights = async (source: string): Promise<Buffer> =>
       readFile(join(await convert(source, again, { dtype: 'bfloat16' }), 'rank0.safetensors'));

@@ -28,6 +28,14 @@ class Lane {
     return false;
   }
 
+  /** Does one thing. */
+  once(act: () => void): void {
+    this.do(() => {
+      act();
+      return false;
+    });
+  }
+
   /** Does it to each item, which may be added to or taken out meanwhile; resolves when that is done. `act` must not throw. */
   each<Item>(items: Iterable<Item>, act: (item: Item) => void): Promise<void> {
     const left = items[Symbol.iterator]();

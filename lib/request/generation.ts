@@ -24,12 +24,7 @@ export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
 const DONE: Step = { done: true, value: undefined };
 
 // A request is known to its engine, so it would run on for a reader that is gone.
-const dropped = new FinalizationRegistry<RunningRequest>((request) => {
-  endings.do(() => {
-    request.cancel();
-    return false;
-  });
-});
+const dropped = new FinalizationRegistry<RunningRequest>((request) => endings.once(() => request.cancel()));
 
 /** The request has ended. Watched on, it would be held, and with it whatever its error or result leads to: its Generation too. */
 export function stopWatching(request: RunningRequest): void {

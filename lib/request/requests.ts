@@ -228,12 +228,7 @@ type Draft =
 
 const CANCELS_A_CALL = 512;
 
-const endLater = (end: () => void): void => {
-  endings.do(() => {
-    end();
-    return false;
-  });
-};
+const endLater = (end: () => void): void => endings.once(end);
 
 /** Of a request that never was one. */
 const NO_ANSWER = { n: 1, bestOf: 1, logprobs: false, stop: [], stopTokens: [], maxLogitsBytes: 0 };

@@ -36,11 +36,10 @@ class Entry<Prompt> {
   }
 
   #do(act: (submission: Submission<Prompt>) => void): void {
-    submissions.do(() => {
+    submissions.once(() => {
       const submission = this.#submission;
       this.#submission = undefined;
       if (submission) act(submission);
-      return false;
     });
   }
 }

@@ -1,4 +1,4 @@
-import { copyFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
 import { listDirectory } from '../../base/file-errors.js';
@@ -8,8 +8,8 @@ import { readGeneration, readTokenizerText } from '../directory/generation-confi
 import { parseModel } from './huggingface-config.js';
 import { BYTES_PER_VALUE } from './numeric.js';
 import { dtypeOfName, type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
-import { checkText, convertBytes, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
-import { TEXT_FILES, type TextFiles } from './text-files.js';
+import { convertBytes, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import { type ModelTexts, type TextFiles, textsBeside } from './text-files.js';
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
@@ -27,13 +27,7 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
     throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${fix}`);
   }
   const model = parseModel(config);
-  if (!texts) checkTokenizer(dir, names);
-  const copied = texts?.names ?? TEXT_FILES.filter((name) => names.includes(name));
-  // Before the weights are converted, and by their own names.
-  if (!texts) {
-    for (const name of copied) await checkText(join(dir, name));
-    await checkLoad(dir, names, model.vocab_size);
-  }
+  const modelTexts = texts ?? (await ownTexts(dir, names, model.vocab_size));
   const files = await openFiles(dir, names);
   const close = async (): Promise<void> => {
     await Promise.all(files.map((file) => file.close()));
@@ -46,9 +40,8 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
     );
     const tensors = withModelPrefix(stored);
     const writeTexts = async (out: string): Promise<void> => {
-      if (texts) await texts.writeTo(out);
-      else for (const name of copied) await copyFile(join(dir, name), join(out, name));
-      if (!copied.includes('generation_config.json')) await writeGenerationConfig(config, out);
+      await modelTexts.writeTo(out);
+      if (!modelTexts.names.includes('generation_config.json')) await writeGenerationConfig(config, out);
     };
     return { kind: 'huggingface', path: dir, model, dtype: autoDtype(config, files), tensors, writeTexts, close };
   } catch (error) {
@@ -77,6 +70,13 @@ function withModelPrefix(tensors: Map<string, SourceTensor>): Map<string, Source
   if ([...tensors.keys()].some((name) => name.startsWith('model.'))) return tensors;
   const isInModel = (name: string): boolean => /^(embed_tokens|layers|norm|rotary_emb)\./.test(name);
   return new Map([...tensors].map(([name, tensor]) => [isInModel(name) ? `model.${name}` : name, tensor]));
+}
+
+async function ownTexts(dir: string, names: readonly string[], vocabSize: number): Promise<ModelTexts> {
+  checkTokenizer(dir, names);
+  const texts = await textsBeside(dir, names);
+  await checkLoad(dir, names, vocabSize);
+  return texts;
 }
 
 function checkTokenizer(dir: string, names: readonly string[]): void {

@@ -1,9 +1,10 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
-import { isNotFound } from '../../base/file-errors.js';
+import { isNotFound, listDirectory } from '../../base/file-errors.js';
 import { isJsonObject, parseJsonObject } from '../../base/json.js';
 import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
+import { checkText } from './source.js';
 import { openDirectoryFiles, type SourceFiles } from './source-files.js';
 
 /** The tokenizer and what goes with it, by Hugging Face's names. */
@@ -15,20 +16,36 @@ export const TEXT_FILES = [
   'generation_config.json',
 ];
 
-/** The text files of a model that do not lie beside its weights, or are in the archive with them. */
-export interface TextFiles {
-  /** How messages name where they are. */
-  readonly label: string;
+/** The text files of a model. */
+export interface ModelTexts {
   /** Those of {@link TEXT_FILES} that there are. */
   readonly names: readonly string[];
+  writeTo(dir: string): Promise<void>;
+}
+
+/** Those that do not lie beside its weights, or are in the archive with them. */
+export interface TextFiles extends ModelTexts {
+  /** How messages name where they are. */
+  readonly label: string;
   /** Tokens that tokenizer.json has: one more than its highest id. */
   readonly tokens: number;
-  writeTo(dir: string): Promise<void>;
+}
+
+/** Those of a directory that has these names. What cannot be copied is refused here, before the weights are converted. */
+export async function textsBeside(dir: string, names: readonly string[]): Promise<ModelTexts> {
+  const copied = TEXT_FILES.filter((name) => names.includes(name));
+  for (const name of copied) await checkText(join(dir, name));
+  return {
+    names: copied,
+    async writeTo(out) {
+      for (const name of copied) await copyFile(join(dir, name), join(out, name));
+    },
+  };
 }
 
 /** Opens the directory that `tokenizer` of `convert` names. */
 export async function openTokenizerDirectory(dir: string): Promise<TextFiles> {
-  const names = await readdir(dir).catch((cause: unknown) => {
+  const names = await listDirectory(dir).catch((cause: unknown) => {
     const found = isNotFound(cause) ? 'is not a directory' : `cannot be read: ${messageOf(cause)}`;
     throw new LLMError('ERR_TOKENIZER_MISSING', `tokenizer: ${dir} ${found}; expected one that holds tokenizer.json.`, {
       cause,

@@ -1,12 +1,12 @@
-import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
+import { listDirectory } from '../../base/file-errors.js';
 import type { JsonFields } from '../../base/json.js';
 import { parseEngineConfig } from '../directory/checkpoint-config.js';
 import { safetensorsTensor } from './huggingface.js';
 import { SafetensorsFile } from './safetensors.js';
-import { checkText, type SourceCheckpoint } from './source.js';
-import { TEXT_FILES, type TextFiles } from './text-files.js';
+import type { SourceCheckpoint } from './source.js';
+import { type TextFiles, textsBeside } from './text-files.js';
 
 const RANK_FILE = 'rank0.safetensors';
 
@@ -17,7 +17,7 @@ export async function openUnifiedCheckpoint(
   texts: TextFiles | undefined,
 ): Promise<SourceCheckpoint> {
   const { dtype, mapping, ...model } = parseEngineConfig(config).pretrained_config;
-  const names = await readdir(dir);
+  const names = await listDirectory(dir);
   const { world_size } = mapping;
   if (world_size !== 1) {
     const fix =
@@ -31,8 +31,7 @@ export async function openUnifiedCheckpoint(
         'does not give back. Convert the checkpoint that the engine was built from, or the original model.',
     );
   }
-  const copied = texts ? [] : TEXT_FILES.filter((name) => names.includes(name));
-  for (const name of copied) await checkText(join(dir, name)); // copyFile would wait for the writer of a pipe
+  const modelTexts = texts ?? (await textsBeside(dir, names));
   const file = await SafetensorsFile.open(join(dir, RANK_FILE));
   return {
     kind: 'checkpoint',
@@ -40,10 +39,7 @@ export async function openUnifiedCheckpoint(
     model,
     dtype: dtype === 'float32' ? 'float16' : dtype,
     tensors: new Map([...file.entries].map(([name, entry]) => [name, safetensorsTensor(file, name, entry)])),
-    async writeTexts(out) {
-      if (texts) return texts.writeTo(out);
-      for (const name of copied) await copyFile(join(dir, name), join(out, name));
-    },
+    writeTexts: (out) => modelTexts.writeTo(out),
     close: () => file.close(),
   };
 }

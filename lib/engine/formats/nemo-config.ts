@@ -1,26 +1,24 @@
-import { LLMError } from '../../base/errors.js';
 import type { JsonFields } from '../../base/json.js';
+import { MAX_LAYERS } from '../directory/checkpoint-config.js';
 import type { RotaryScaling } from '../directory/rope.js';
 import { parseNemoYaml } from './nemo-yaml.js';
 import type { LlamaModel } from './source.js';
-import type { SourceFiles } from './source-files.js';
+import { readWhole, type SourceFiles } from './source-files.js';
 
 // Keys and defaults: NeMo 1.x and 2.0, MegatronGPTModel and what it hands to Megatron Core's TransformerConfig.
 
 export const NEMO_CONFIG = 'model_config.yaml';
 const MAX_CONFIG_BYTES = 1 << 20;
-const MAX_LAYERS = 10_000;
 const MAX_TENSOR_PARALLEL = 1024;
 const FIX = 'Check the file, or save the model again with NeMo.';
 
 export async function readNemoConfig(files: SourceFiles): Promise<JsonFields> {
-  const file = files.label(NEMO_CONFIG);
-  const size = await files.size(NEMO_CONFIG);
-  if (size > MAX_CONFIG_BYTES) {
-    throw new LLMError('ERR_SOURCE_INVALID', `${file} has ${size} bytes; expected at most ${MAX_CONFIG_BYTES}. ${FIX}`);
-  }
-  const text = Buffer.from(await files.read(NEMO_CONFIG, 0, size)).toString('utf8');
-  return parseNemoYaml(text, { file, code: 'ERR_SOURCE_INVALID', fix: FIX });
+  const bytes = await readWhole(files, NEMO_CONFIG, MAX_CONFIG_BYTES, FIX);
+  return parseNemoYaml(bytes.toString('utf8'), {
+    file: files.label(NEMO_CONFIG),
+    code: 'ERR_SOURCE_INVALID',
+    fix: FIX,
+  });
 }
 
 /** Keys that ask for what a Llama does not have. They must be missing, null or empty. */

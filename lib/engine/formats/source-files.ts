@@ -17,6 +17,19 @@ export interface SourceFiles {
   close(): Promise<void>;
 }
 
+/** All of a file, whose size is checked before it is read; `fix` is what helps where it is too large. */
+export async function readWhole(files: SourceFiles, name: string, maxBytes: number, fix: string): Promise<Buffer> {
+  const size = await files.size(name);
+  if (size <= maxBytes) {
+    const { buffer, byteOffset, byteLength } = await files.read(name, 0, size);
+    return Buffer.from(buffer, byteOffset, byteLength);
+  }
+  throw new LLMError(
+    'ERR_SOURCE_INVALID',
+    `${files.label(name)} has ${size} bytes; expected at most ${maxBytes}. ${fix}`,
+  );
+}
+
 export async function openTarFiles(path: string): Promise<SourceFiles> {
   const { handle, members } = await openTar(path);
   const member = (name: string) => members.get(name) as NonNullable<ReturnType<typeof members.get>>;

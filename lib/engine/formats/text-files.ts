@@ -5,7 +5,7 @@ import { isNotFound, listDirectory } from '../../base/file-errors.js';
 import { isJsonObject, parseJsonObject } from '../../base/json.js';
 import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import { checkText } from './source.js';
-import { openDirectoryFiles, type SourceFiles } from './source-files.js';
+import { openDirectoryFiles, readWhole, type SourceFiles } from './source-files.js';
 
 /** The tokenizer and what goes with it, by Hugging Face's names. */
 export const TEXT_FILES = [
@@ -66,19 +66,13 @@ export async function openTokenizerDirectory(dir: string): Promise<TextFiles> {
 /** Text files among `files`; `sources` says where each lies, by its name. tokenizer.json must be among them. */
 export async function openTexts(files: SourceFiles, sources: ReadonlyMap<string, string>): Promise<TextFiles> {
   const there = [...sources].filter(([, source]) => files.names.has(source));
-  const read = async (source: string): Promise<Uint8Array> => {
-    const size = await files.size(source);
-    if (size <= MAX_TOKENIZER_BYTES) return files.read(source, 0, size);
-    throw new LLMError(
-      'ERR_SOURCE_INVALID',
-      `${files.label(source)} has ${size} bytes; expected at most ${MAX_TOKENIZER_BYTES}. Use the model's own file.`,
-    );
-  };
+  const read = (source: string): Promise<Buffer> =>
+    readWhole(files, source, MAX_TOKENIZER_BYTES, "Use the model's own file.");
   const tokenizer = sources.get('tokenizer.json') as string;
   return {
     label: files.label(tokenizer),
     names: there.map(([name]) => name),
-    tokens: countTokens(Buffer.from(await read(tokenizer)).toString('utf8'), files.label(tokenizer)),
+    tokens: countTokens((await read(tokenizer)).toString('utf8'), files.label(tokenizer)),
     async writeTo(dir) {
       for (const [name, source] of there) await writeFile(join(dir, name), await read(source));
     },

@@ -2,7 +2,7 @@ import { LLMError } from '../../base/errors.js';
 import { type JsonFields, parseJsonObject } from '../../base/json.js';
 import type { Dtype } from '../directory/checkpoint-config.js';
 import { BYTES_PER_VALUE } from './numeric.js';
-import type { SourceFiles } from './source-files.js';
+import { readWhole, type SourceFiles } from './source-files.js';
 
 // Format: https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html, as Megatron Core writes it: uncompressed, in C order, and
 // with "bfloat16" where NumPy has no name for the type.
@@ -95,19 +95,13 @@ export async function openZarr(files: SourceFiles, key: string, first: 'layers' 
 }
 
 async function readMetadata(files: SourceFiles, name: string): Promise<JsonFields> {
-  const size = await files.size(name);
   const context = {
     file: files.label(name),
     code: 'ERR_SOURCE_INVALID',
     fix: 'Copy the checkpoint again, or save it again with NeMo.',
   } as const;
-  if (size > MAX_METADATA_BYTES) {
-    throw new LLMError(
-      'ERR_SOURCE_INVALID',
-      `${context.file} has ${size} bytes; expected a few hundred. ${context.fix}`,
-    );
-  }
-  return parseJsonObject(Buffer.from(await files.read(name, 0, size)).toString('utf8'), context);
+  const bytes = await readWhole(files, name, MAX_METADATA_BYTES, context.fix);
+  return parseJsonObject(bytes.toString('utf8'), context);
 }
 
 /** Only what Megatron Core writes. */

@@ -47,7 +47,7 @@ export class TemplateMeter {
     if (!(this.#left >= 0)) throw exceeded('steps', `takes more than ${steps} steps; expected at most ${steps}`);
     const now = performance.now();
     if (now > this.#deadline) {
-      // On a machine that is busy with other processes this one may not have run; that is no fault of the template.
+      // While other processes had the processors this one did not run, and the template used no time.
       const { user, system } = process.cpuUsage(this.#cpuAtStart);
       const ranMs = (user + system) / 1000;
       if (ranMs > timeMs) throw exceeded('timeMs', `takes longer than ${timeMs} ms; expected at most ${timeMs} ms`);

@@ -24,8 +24,8 @@ struct AddedToken {
 // Finds tokens in a text: of those that begin first the longest. Immutable, so threads may share it.
 class AddedTokens {
  public:
-  // No text is empty or there twice. Throws TokenizerError where they take more than `max_nodes`: about a node for each byte
-  // that is no common end of two.
+  // No text is empty or there twice. Throws TokenizerError where they take more than `max_nodes`: about one for each byte,
+  // less those of endings that tokens share.
   AddedTokens(std::vector<AddedToken> tokens, size_t max_nodes);
 
   bool empty() const { return tokens_.empty(); }

@@ -53,7 +53,7 @@ export async function readGeneration(
   };
 }
 
-/** An id that is no token of the model ends nothing, so it is left out. */
+/** Ids outside the vocabulary are left out, because no output can end with them. */
 function readEndIds(fields: JsonFields, vocabSize: number): number[] {
   const value = fields.object.eos_token_id ?? [];
   const ids: unknown[] = Array.isArray(value) ? value : [value];

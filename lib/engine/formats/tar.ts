@@ -77,7 +77,9 @@ async function readIndex(handle: FileHandle, path: string): Promise<Map<string, 
     if (size === undefined || size > archiveSize - position - BLOCK) {
       throw invalid(
         path,
-        `member ${show(name)} has ${size ?? 'a size that is no number of'} bytes, past the archive's end`,
+        size === undefined
+          ? `member ${show(name)} has a size that cannot be read`
+          : `member ${show(name)} has ${size} bytes, past the archive's end`,
       );
     }
     const member = { position: position + BLOCK, size };

@@ -8,8 +8,7 @@
 
 namespace executor {
 
-// Runs `body`, which tells what must not be lost, again and again until memory suffices for it or `gives_up` says so. What
-// `body` has done when it throws, it does not do again.
+// Repeats `body` until memory suffices for it, or until `gives_up` returns true. `body` must be able to go on where it threw.
 template <typename Body, typename GivesUp>
 void UntilMemorySuffices(Body body, GivesUp gives_up) {
   for (;;) {

@@ -22,6 +22,9 @@ export type {
 } from './base/types.js';
 export { type DoctorOptions, doctor } from './doctor/doctor.js';
 export type { Diagnosis, Finding } from './doctor/finding.js';
+export type { PlannedGpus } from './engine/build/gpu-list.js';
+export { type Plan, type PlannedChoice, type PlanOptions, plan } from './engine/build/plan.js';
+export type { Quantization } from './engine/build/rank-memory.js';
 export { type ConvertOptions, convert } from './engine/convert/convert.js';
 export { type PullOptions, pull } from './engine/pull/pull.js';
 export { type CloseOptions, type EngineInfo, LLM } from './llm.js';

@@ -1,7 +1,11 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { show } from './checks.js';
+import { type Check, check, show } from './checks.js';
 import { LLMError, messageOf } from './errors.js';
+
+/** An option that pathOf reads. */
+export const path = (): Check<string | URL> =>
+  check('a path or a file: URL', (value) => typeof value === 'string' || value instanceof URL);
 
 /** An argument that names a file or directory, as an absolute path. */
 export function pathOf(name: string, value: string | URL): string {

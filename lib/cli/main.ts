@@ -5,11 +5,12 @@ import { chat } from './chat.js';
 import { type Command, Interrupted, ToldFailure, UsageError } from './command.js';
 import { convert } from './convert.js';
 import { doctor } from './doctor.js';
+import { plan } from './plan.js';
 import { pull } from './pull.js';
 import { query } from './query.js';
 import { setup } from './setup.js';
 
-const COMMANDS: readonly Command[] = [pull, convert, query, chat, setup, doctor];
+const COMMANDS: readonly Command[] = [pull, plan, convert, query, chat, setup, doctor];
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { JsonFields } from '../../base/json.js';
-import { pathOf } from '../../base/paths.js';
+import { path, pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
 import {
   DTYPES,
@@ -53,7 +53,7 @@ const checks: Checks<ConvertOptions> = {
   maxSeqLen: integer(2, MAX_COUNT),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
-  tokenizer: check('a path or a file: URL', (value) => typeof value === 'string' || value instanceof URL),
+  tokenizer: path(),
   sourceName: check('a string', (value): value is string => typeof value === 'string'),
   signal: signal(),
   onProgress: callback(),
@@ -101,7 +101,11 @@ export async function convert(source: string | URL, out: string | URL, given: Co
 const writeJson = (file: string, value: unknown): Promise<void> =>
   writeFile(file, `${JSON.stringify(value, null, 2)}\n`);
 
-function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOptions): EngineConfig {
+/** The config.json of the engine that a source is converted to. */
+export function makeConfig(
+  { model, dtype, path: file }: SourceCheckpoint,
+  options: Pick<ConvertOptions, 'dtype' | 'maxSeqLen' | 'maxBatchSize' | 'maxNumTokens'>,
+): EngineConfig {
   const { dtype: asked = 'auto', maxSeqLen, maxBatchSize, maxNumTokens } = options;
   const positions = positionsOf(model);
   if (maxSeqLen !== undefined && maxSeqLen > positions) {
@@ -113,7 +117,7 @@ function makeConfig({ model, dtype, path }: SourceCheckpoint, options: ConvertOp
   const limits = { max_seq_len: maxSeqLen, max_batch_size: maxBatchSize, max_num_tokens: maxNumTokens };
   // The same parser that reads an engine's config.json fills in what a source does not say, and checks the whole.
   const context = {
-    file: path,
+    file,
     code: 'ERR_SOURCE_INVALID',
     fix: 'Check the model directory, or download it again.',
   } as const;

@@ -45,12 +45,25 @@ test('--help of the program and of each command goes to standard output with sta
   for (const args of [
     ['--help'],
     ['help'],
-    ...['pull', 'convert', 'query', 'chat', 'setup', 'doctor'].map((name) => [name, '--help']),
+    ...['pull', 'plan', 'convert', 'query', 'chat', 'setup', 'doctor'].map((name) => [name, '--help']),
   ]) {
     const { status, out, err } = await run(args);
     assert.deepEqual({ status, err }, { status: 0, err: '' });
     assert.match(out, /Usage: node-tensorrt-llm/);
   }
+});
+
+test('plan prints a table and what it recommends, or one object', async () => {
+  const { status, out } = await run(['plan', engine, '--gpus', '2xT4', '--max-seq-len', '64']);
+  assert.equal(status, 0);
+  assert.match(out, /^LlamaForCausalLM, 0\.00 billion weights, on 2 x T4 of 16\.1 GB$/m);
+  assert.match(out, /^float16 +1 +1 +1 .* recommended$/m);
+  assert.match(out, /^Recommended for a sequence of 64 tokens: float16 on 1 GPU /m);
+  const [object, ...others] = lines(
+    (await run(['plan', engine, '--gpus', '2xT4', '--max-seq-len', '64', '--json'])).out,
+  );
+  assert.equal(others.length, 0);
+  assert.deepEqual([object?.type, object?.maxSeqLen], ['plan', 64]);
 });
 
 test('wrong arguments end with status 2 and a hint to --help', async () => {

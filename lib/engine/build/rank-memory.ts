@@ -1,0 +1,122 @@
+import type { PretrainedConfig } from '../directory/checkpoint-config.js';
+
+export const QUANTIZATIONS = ['fp8', 'int8_wo', 'int4_awq', 'int4_wo'] as const;
+/** How the weights of the linear layers are stored, by the names of TensorRT-LLM's quantize.py. */
+export type Quantization = (typeof QUANTIZATIONS)[number];
+
+/** What one engine is split into and stored as. */
+export interface Target {
+  readonly tpSize: number;
+  readonly ppSize: number;
+  readonly dtype: 'float16' | 'bfloat16';
+  /** Undefined: weights in `dtype`. */
+  readonly quantization: Quantization | undefined;
+}
+
+/** Lengths are in tokens. */
+export interface Limits {
+  readonly maxSeqLen: number;
+  readonly maxBatchSize: number;
+  readonly maxNumTokens: number;
+}
+
+/** Bytes that the rank with the most of them needs on its GPU. */
+export interface RankMemory {
+  readonly weights: number;
+  readonly kvPerToken: number;
+  /** Beside weights and KV cache: what a step computes in, and the context of CUDA and its libraries. */
+  readonly workspace: number;
+}
+
+const HALF = 2;
+const FLOAT = 4;
+const GROUP_SIZE = 128; // of TensorRT-LLM's int4_awq
+
+/**
+ * What a CUDA context with its libraries takes of a GPU, and the reserve that the CUDA executor leaves for cuBLASLt and graphs
+ * (kReservedBytes in native/embedded/cuda/memory_plan.cc).
+ */
+const CONTEXT_BYTES = 768 << 20;
+/** What NCCL takes for its buffers where there are several ranks. */
+const COMMUNICATION_BYTES = 512 << 20;
+
+/** Why a model cannot be split or stored like this, for people; undefined if it can. Rules: those of TensorRT-LLM's converters. */
+export function obstacleTo(model: PretrainedConfig, { tpSize, ppSize, quantization }: Target): string | undefined {
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads, intermediate_size, num_hidden_layers } = model;
+  if (heads % tpSize !== 0) return `${heads} attention heads do not divide by ${tpSize}`;
+  if (kvHeads % tpSize !== 0 && tpSize % kvHeads !== 0) return `${kvHeads} KV heads and ${tpSize} ranks do not divide`;
+  if (intermediate_size % tpSize !== 0) return `intermediate_size ${intermediate_size} does not divide by ${tpSize}`;
+  if (num_hidden_layers % ppSize !== 0) return `${num_hidden_layers} layers do not divide by ${ppSize}`;
+  if (quantization !== 'int4_awq') return undefined;
+  const depths = [model.hidden_size, (heads * model.head_size) / tpSize, intermediate_size / tpSize];
+  const odd = depths.find((depth) => depth % GROUP_SIZE !== 0);
+  return odd === undefined ? undefined : `groups of ${GROUP_SIZE} weights do not fit a matrix of ${odd} columns`;
+}
+
+export function rankMemory(model: PretrainedConfig, target: Target, limits: Limits): RankMemory {
+  const layers = model.num_hidden_layers / target.ppSize;
+  const kvHeads = Math.max(1, model.num_key_value_heads / target.tpSize);
+  return {
+    weights: layers * layerBytes(model, target) + endBytes(model, target),
+    kvPerToken: 2 * HALF * layers * kvHeads * model.head_size,
+    workspace: workspaceBytes(model, target, limits),
+  };
+}
+
+function layerBytes(model: PretrainedConfig, { tpSize, quantization }: Target): number {
+  const { hidden_size: hidden, head_size } = model;
+  const queries = (model.num_attention_heads / tpSize) * head_size;
+  const keys = Math.max(1, model.num_key_value_heads / tpSize) * head_size;
+  const intermediate = model.intermediate_size / tpSize;
+  const matrices: [rows: number, columns: number][] = [
+    [queries + 2 * keys, hidden],
+    [hidden, queries],
+    [2 * intermediate, hidden],
+    [hidden, intermediate],
+  ];
+  const norms = 2 * hidden + (model.qk_layernorm ? 2 * head_size : 0);
+  const biases = (model.attn_bias ? queries + 2 * keys + hidden : 0) + (model.mlp_bias ? 2 * intermediate + hidden : 0);
+  const linear = matrices.reduce((sum, [rows, columns]) => sum + matrixBytes(rows, columns, quantization), 0);
+  return linear + HALF * (norms + biases);
+}
+
+/** Scales included: TensorRT-LLM's for each form. */
+function matrixBytes(rows: number, columns: number, quantization: Quantization | undefined): number {
+  const values = rows * columns;
+  switch (quantization) {
+    case undefined:
+      return HALF * values;
+    case 'fp8':
+      return values + 2 * FLOAT;
+    case 'int8_wo':
+      return values + HALF * rows;
+    case 'int4_wo':
+      return values / 2 + HALF * rows;
+    case 'int4_awq':
+      return values / 2 + (HALF * values) / GROUP_SIZE + HALF * columns;
+  }
+}
+
+/** Embedding, last norm and head, which are in no layer and never quantized. With stages, the first has one and the last the other. */
+function endBytes(model: PretrainedConfig, { tpSize, ppSize }: Target): number {
+  const { hidden_size: hidden, vocab_size: vocab, tie_word_embeddings: isTied } = model;
+  const embedding = HALF * vocab * hidden;
+  const head = HALF * Math.ceil(vocab / tpSize) * hidden;
+  if (ppSize > 1) return Math.max(embedding, head) + HALF * hidden;
+  return embedding + HALF * hidden + (isTied && tpSize === 1 ? 0 : head);
+}
+
+/** As native/embedded/cuda/llama.cc and step_sampler.cc lay out their buffers. */
+function workspaceBytes(model: PretrainedConfig, { tpSize, ppSize }: Target, limits: Limits): number {
+  const { hidden_size: hidden, head_size } = model;
+  const tokens = Math.max(limits.maxNumTokens, limits.maxBatchSize);
+  const queries = (model.num_attention_heads / tpSize) * head_size;
+  const keys = Math.max(1, model.num_key_value_heads / tpSize) * head_size;
+  const intermediate = model.intermediate_size / tpSize;
+  const perToken =
+    (FLOAT + HALF) * hidden + HALF * (2 * queries + intermediate + Math.max(queries + 2 * keys, 2 * intermediate));
+  const angles = FLOAT * head_size * limits.maxSeqLen;
+  const logits = 3 * FLOAT * limits.maxBatchSize * model.vocab_size;
+  const communication = tpSize * ppSize > 1 ? COMMUNICATION_BYTES : 0;
+  return tokens * perToken + angles + logits + CONTEXT_BYTES + communication;
+}

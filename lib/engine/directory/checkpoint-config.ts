@@ -1,4 +1,5 @@
 import type { JsonFields } from '../../base/json.js';
+import { parseQuantization, type Quantization } from './quantization.js';
 import { parseRotaryScaling, type RotaryScaling, scaledPositions } from './rope.js';
 
 export const DTYPES = ['float32', 'float16', 'bfloat16'] as const;
@@ -66,7 +67,7 @@ export interface PretrainedConfig {
   readonly use_parallel_embedding: false;
   readonly tie_word_embeddings: boolean;
   readonly mapping: Mapping;
-  readonly quantization: { readonly quant_algo: null; readonly kv_cache_quant_algo: null };
+  readonly quantization: Quantization;
 }
 
 export interface Mapping {
@@ -122,6 +123,8 @@ export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddi
  * native/embedded/cuda/memory_plan.cc refuses the same.
  */
 export function lacksOnCuda({ pretrained_config: model, build_config }: EngineConfig): string | undefined {
+  const { quant_algo } = model.quantization;
+  if (quant_algo !== null) return `${quant_algo} weights (quantization)`;
   const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';
   const isStretched = build_config.max_seq_len > model.max_position_embeddings;
   return isDynamic && isStretched ? 'dynamic frequencies (rotary_scaling)' : undefined;
@@ -200,15 +203,6 @@ function parseMapping(fields: JsonFields): Mapping {
   const world_size = size('world_size', ranks);
   if (world_size !== ranks) throw fields.error('world_size', `tp_size * pp_size * cp_size, which is ${ranks}`);
   return { world_size, tp_size, pp_size, cp_size, gpus_per_node: size('gpus_per_node', 8) };
-}
-
-function parseQuantization(fields: JsonFields): PretrainedConfig['quantization'] {
-  for (const name of ['quant_algo', 'kv_cache_quant_algo']) {
-    if (fields.has(name)) {
-      throw fields.error(name, 'null: quantized checkpoints are not run yet', 'ERR_MODEL_UNSUPPORTED');
-    }
-  }
-  return { quant_algo: null, kv_cache_quant_algo: null };
 }
 
 /** Reads `build_config`; what it leaves out gets the default, so `{}` gives the defaults of a model. */

@@ -24,6 +24,12 @@ export async function openUnifiedCheckpoint(
       'Make it again for one: convert_checkpoint.py without --tp_size and --pp_size, or convert the original model.';
     throw new LLMError('ERR_MODEL_UNSUPPORTED', `${dir} is a checkpoint of ${world_size} ranks; expected one. ${fix}`);
   }
+  if (model.quantization.quant_algo !== null) {
+    const pretrained = config.has('pretrained_config') ? config.child('pretrained_config') : config;
+    throw pretrained
+      .child('quantization')
+      .error('quant_algo', 'null: quantized checkpoints are not converted yet', 'ERR_MODEL_UNSUPPORTED');
+  }
   if (!names.includes(RANK_FILE)) {
     throw new LLMError(
       'ERR_SOURCE_INVALID',

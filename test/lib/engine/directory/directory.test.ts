@@ -122,12 +122,36 @@ const WRONG: ['pretrained_config' | 'build_config', Json, ErrorCode, string][] =
     'ERR_MODEL_UNSUPPORTED',
     'pretrained_config.use_parallel_embedding',
   ],
-  ['pretrained_config', { quantization: { quant_algo: 'FP8' } }, 'ERR_MODEL_UNSUPPORTED', 'quantization.quant_algo'],
+  ['pretrained_config', { quantization: { quant_algo: 'NVFP4' } }, 'ERR_MODEL_UNSUPPORTED', 'quantization.quant_algo'],
   [
     'pretrained_config',
-    { quantization: { kv_cache_quant_algo: 'INT8' } },
+    { quantization: { quant_algo: 'W4A16_GPTQ' } },
+    'ERR_MODEL_UNSUPPORTED',
+    'quantization.quant_algo is "W4A16_GPTQ"; expected W4A16_AWQ',
+  ],
+  [
+    'pretrained_config',
+    { quantization: { kv_cache_quant_algo: 'NVFP4' } },
     'ERR_MODEL_UNSUPPORTED',
     'quantization.kv_cache_quant_algo',
+  ],
+  [
+    'pretrained_config',
+    { quantization: { quant_algo: 'W4A16_AWQ', group_size: 100 } },
+    'ERR_MODEL_UNSUPPORTED',
+    'quantization.group_size',
+  ],
+  [
+    'pretrained_config',
+    { quantization: { quant_algo: 'W8A16', exclude_modules: ['*lm_head', 'transformer.layers.0.*'] } },
+    'ERR_MODEL_UNSUPPORTED',
+    'quantization.exclude_modules',
+  ],
+  [
+    'pretrained_config',
+    { quantization: { quant_algo: 'FP8_PER_CHANNEL_PER_TOKEN', clamp_val: [1] } },
+    'ERR_ENGINE_CONFIG',
+    'quantization.clamp_val',
   ],
   [
     'pretrained_config',
@@ -156,6 +180,20 @@ for (const [part, change, code, named] of WRONG) {
     const dir = await engine(t);
     await editConfig(dir, part, change);
     await assert.rejects(openEngine(dir), failsWith(code, join(dir, 'config.json'), named));
+  });
+}
+
+for (const quantization of [
+  { quant_algo: 'W8A16', exclude_modules: ['*lm_head'] },
+  { quant_algo: 'W4A16', exclude_modules: null },
+  { quant_algo: 'W4A16_AWQ', group_size: 64, has_zero_point: false, pre_quant_scale: true, exclude_modules: null },
+  { quant_algo: 'FP8', kv_cache_quant_algo: 'FP8', exclude_modules: ['*lm_head', 'transformer.layers.0.mlp'] },
+  { quant_algo: 'FP8_PER_CHANNEL_PER_TOKEN', smoothquant_val: 0.5, clamp_val: [-1200, 1200], use_meta_recipe: true },
+]) {
+  test(`${quantization.quant_algo} as NVIDIA's converters write it is read, and the CUDA executor does not run it`, async (t) => {
+    const dir = await engine(t);
+    await editConfig(dir, 'pretrained_config', { quantization });
+    assert.match((await openEngine(dir)).lacksOnCuda ?? '', new RegExp(`^${quantization.quant_algo} weights`));
   });
 }
 

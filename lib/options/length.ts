@@ -14,7 +14,8 @@ export interface LengthOptions {
    */
   minTokens?: number | undefined;
   /**
-   * Text that ends the output; it is not part of the output. At most 4096 texts, of 262,144 characters in all. Default:
+   * Text that ends the output; it is not part of the output. The name of a special token ends it too, even if
+   * `skipSpecialTokens` leaves that out of the text. At most 4096 texts, of 262,144 characters in all. Default:
    * none.
    */
   stop?: string | readonly string[] | undefined;

@@ -73,7 +73,10 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   Route route{std::move(sink), std::vector<Sequence>(sequences), sequences,
               executor::WantsPromptLogprobs(executor::CopySized(request.output)) ? request.token_count : 0};
   if (vocabulary_) {
-    for (Sequence& sequence : route.sequences) sequence.text.emplace(vocabulary_, stops, special_tokens);
+    for (Sequence& sequence : route.sequences) {
+      sequence.text.emplace(vocabulary_, stops, special_tokens);
+      sequence.text->ContinueFrom(request.tokens, request.token_count);
+    }
   }
   {
     const std::lock_guard<std::mutex> lock(routes_mutex_);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "native/text/stop_strings.h"
 #include "native/text/utf8.h"
@@ -27,8 +28,13 @@ class TextStream {
   TextStream(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const StopStrings> stops,
              SpecialTokens special_tokens);
 
+  // The text goes on from that of these tokens, so that the space before its first word stays if they have any text.
+  // Before the first Push.
+  void ContinueFrom(const int32_t* tokens, size_t count);
+
   // Appends to `out` the text that is certain now: whole characters, and nothing that could still become part of a stop
-  // string. On a match the text ends before the stop string, and neither Push nor Finish may be called again.
+  // string. On a match the text ends before the stop string, and neither Push nor Finish may be called again. A stop
+  // string is found in the text as it is, and as it would be with the special tokens that are left out.
   std::optional<StopMatch> Push(const int32_t* tokens, size_t count, std::string* out);
 
   // The sequence ended without a stop string: appends what was held back. An unfinished character becomes U+FFFD; should
@@ -36,11 +42,27 @@ class TextStream {
   void Finish(std::string* out);
 
  private:
+  bool IsShown(int32_t token) const;
   void AppendToken(int32_t token, std::string* out);
+  // Looks at what follows: text that `out` ends with, or the name of a token that is left out. On a match cuts `out` and
+  // returns the index of the stop string.
+  std::optional<size_t> FindStop(std::string_view text, std::string* out);
+  std::optional<size_t> FindStopInHidden(std::string_view name, std::string* out);
+
+  // The text with the special tokens that are left out, as far back as a stop string may begin.
+  struct WithHidden {
+    StopMatcher matcher;
+    std::string shown;  // by byte: 1 in the text, 0 left out
+
+    // Cuts `out`, which ends with the bytes that are shown, before the last `size` of all bytes.
+    void Cut(size_t size, std::string* out) const;
+  };
 
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::shared_ptr<const StopStrings> stops_;
   std::optional<StopMatcher> matcher_;
+  std::optional<WithHidden> with_hidden_;  // none while no stop string could begin before a token that was left out
+  std::string held_;                       // text that may be the start of a stop string
   Utf8Decoder decoder_;
   SpecialTokens special_tokens_;
   bool strip_space_;  // no byte came yet, and if the first is a space it is dropped

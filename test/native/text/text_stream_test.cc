@@ -153,11 +153,48 @@ TEST(TextStream, TakesTheStopStringThatIsCompleteFirstAndOfSeveralTheLongest) {
   EXPECT_EQ(stop({"bc", "bc"}).match->stop_index, 0u) << "the first of equal ones";
 }
 
-TEST(TextStream, MatchesInTheTextAndNotInSpecialTokensThatAreSkipped) {
+TEST(TextStream, KeepsTheFirstSpaceOfATextThatGoesOnFromOther) {
+  const auto vocabulary = VocabularyOf({"<s>", " a", "", " "}, {1, 0, 0, 0}, LeadingSpace::kStrip);
+  const auto text = [&](SpecialTokens special_tokens, const std::vector<int32_t>& prompt) {
+    TextStream stream(vocabulary, StopsOf({" a a"}), special_tokens);
+    stream.ContinueFrom(prompt.data(), prompt.size());
+    return Stream(std::move(stream), OneByOne({1, 2, 1, 1})).text;
+  };
+  EXPECT_EQ(text(SpecialTokens::kSkip, {0, 1}), "") << "the stop string is found with its space";
+  EXPECT_EQ(text(SpecialTokens::kSkip, {0, 2}), "a") << "the prompt has no text";
+  EXPECT_EQ(text(SpecialTokens::kSkip, {}), "a");
+  EXPECT_EQ(text(SpecialTokens::kKeep, {0}), "") << "special tokens are text here";
+}
+
+TEST(TextStream, MatchesInTheTextWithoutTheSpecialTokensThatAreLeftOut) {
   const auto vocabulary = VocabularyOf({"U", "<end>", "V"}, {0, 1, 0});
-  const Streamed streamed = Stream(TextStream(vocabulary, StopsOf({"UV", "<end>"}), SpecialTokens::kSkip), {{0, 1, 2}});
+  const Streamed streamed = Stream(TextStream(vocabulary, StopsOf({"UV", "x"}), SpecialTokens::kSkip), {{0, 1}, {2}});
   ASSERT_TRUE(streamed.match);
-  EXPECT_EQ(streamed.match->stop_index, 0u);
+  EXPECT_EQ(streamed.text, "");
+}
+
+TEST(TextStream, MatchesInTheTextWithTheSpecialTokensThatAreLeftOut) {
+  const auto vocabulary = VocabularyOf({"a", "\n", "<end>", "b", "bc"}, {0, 0, 1, 0, 0});
+  const auto stream = [&](const std::vector<std::string>& stops, const std::vector<int32_t>& tokens) {
+    return Stream(TextStream(vocabulary, StopsOf(stops), SpecialTokens::kSkip), OneByOne(tokens));
+  };
+  const Streamed alone = stream({"b", "<end>"}, {0, 1, 2, 3});
+  EXPECT_EQ(alone.text, "a\n");
+  ASSERT_TRUE(alone.match);
+  EXPECT_EQ(alone.match->stop_index, 1u);
+  EXPECT_EQ(alone.tokens, 3u);
+
+  const Streamed between = stream({"\n<end>b"}, {0, 1, 2, 4, 0});
+  EXPECT_EQ(between.pushed, (std::vector<std::string>{"a", "", "", ""})) << "what it begins with is held back";
+  EXPECT_EQ(between.tokens, 4u);
+
+  const Streamed near_miss = stream({"\n<end>b"}, {0, 1, 2, 0, 1, 2});
+  EXPECT_EQ(near_miss.pushed, (std::vector<std::string>{"a", "", "", "\na", "", ""}));
+  EXPECT_EQ(near_miss.text, "a\na\n");
+  EXPECT_FALSE(near_miss.match);
+
+  EXPECT_EQ(stream({"<end><end>"}, {0, 2, 2}).text, "a");
+  EXPECT_EQ(stream({"n"}, {0, 2, 3}).text, "a") << "a part of the name";
 }
 
 TEST(TextStream, MatchesAReplacementCharacter) {

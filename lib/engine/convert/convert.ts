@@ -18,7 +18,8 @@ import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { SafetensorsWriter } from '../formats/safetensors.js';
 import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory } from './build-directory.js';
-import { embeddingOf, type PlannedTensor, planTensors } from './weight-map.js';
+import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
+import { embeddingOf, type PlannedPart, type PlannedTensor, planTensors } from './weight-map.js';
 
 /** How to convert a model, and the sizes of the engine. */
 export interface ConvertOptions {
@@ -60,28 +61,47 @@ const checks: Checks<ConvertOptions> = {
   onWarning: callback(),
 };
 
+/** What a conversion is given, as plain data: it may run in another thread. */
+export interface ConversionJob
+  extends Pick<ConvertOptions, 'dtype' | 'maxSeqLen' | 'maxBatchSize' | 'maxNumTokens' | 'sourceName'> {
+  /** Absolute paths. */
+  readonly source: string;
+  readonly tokenizer: string | undefined;
+}
+
 /**
  * Converts a model to an engine directory: a Hugging Face directory, a NeMo checkpoint, a .gguf file or another engine directory. It
  * is written beside `out` and renamed, so `out` is complete or not there; an engine that this package wrote there before is replaced.
- * It takes about 100 MB of memory for a model of any size, and runs on the event loop in slices of about 30 ms.
+ * It takes about 200 MB of memory for a model of any size, and runs in a
+ * worker thread; where none can be started, on the event loop in slices of about 30 ms.
  * @returns the absolute path of `out`.
  * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`,
  *   `ERR_TOKENIZER_INVALID`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws the signal's reason.
  */
 export async function convert(source: string | URL, out: string | URL, given: ConvertOptions = {}): Promise<string> {
-  const options = readOptions(given, checks, 'convert()');
-  options.signal?.throwIfAborted();
+  const { signal, onProgress, onWarning, tokenizer, ...options } = readOptions(given, checks, 'convert()');
+  signal?.throwIfAborted();
   const target = pathOf('out', out);
-  const checkpoint = await openCheckpoint(
-    pathOf('source', source),
-    options.tokenizer === undefined ? undefined : pathOf('tokenizer', options.tokenizer),
-  );
+  const job: ConversionJob = {
+    ...options,
+    source: pathOf('source', source),
+    tokenizer: tokenizer === undefined ? undefined : pathOf('tokenizer', tokenizer),
+  };
+  const events = { signal, onProgress, onWarning };
+  const build: Build = (write) => buildDirectory(target, write);
+  if (!(await convertInThread(job, events, build))) await convertHere(job, events, build);
+  return target;
+}
+
+/** Converts in this thread, which is another's where one can be started. */
+export async function convertHere(job: ConversionJob, events: ConversionEvents, build: Build): Promise<void> {
+  const checkpoint = await openCheckpoint(job.source, job.tokenizer);
   try {
-    const config = await untieDifferentHead(checkpoint, makeConfig(checkpoint, options), options);
+    const config = await untieDifferentHead(checkpoint, makeConfig(checkpoint, job), events);
     const plan = planTensors(checkpoint, config.pretrained_config);
-    const sourceName = options.sourceName ?? basename(checkpoint.path);
-    await buildDirectory(target, async (dir) => {
-      const weights = await writeWeights(join(dir, 'rank0.safetensors'), plan, config, options);
+    const sourceName = job.sourceName ?? basename(checkpoint.path);
+    await build(async (dir) => {
+      const weights = await writeWeights(join(dir, 'rank0.safetensors'), plan, config, events);
       await writeJson(join(dir, 'config.json'), config);
       await checkpoint.writeTexts(dir);
       const files = { ...(await factsOfFiles(dir, ['rank0.safetensors'])), 'rank0.safetensors': weights };
@@ -92,7 +112,6 @@ export async function convert(source: string | URL, out: string | URL, given: Co
         makeManifest({ source: { kind: checkpoint.kind, name: sourceName }, dtype, executors, files }),
       );
     });
-    return target;
   } finally {
     await checkpoint.close();
   }
@@ -141,7 +160,7 @@ const VALUES_PER_READ = 1 << 22; // 16 MB of float32
 async function untieDifferentHead(
   source: SourceCheckpoint,
   config: EngineConfig,
-  { signal, onWarning }: ConvertOptions,
+  { signal, onWarning }: ConversionEvents,
 ): Promise<EngineConfig> {
   const { tie_word_embeddings, dtype, vocab_size, hidden_size } = config.pretrained_config;
   const head = source.tensors.get('lm_head.weight');
@@ -168,24 +187,42 @@ async function writeWeights(
   file: string,
   plan: readonly PlannedTensor[],
   config: EngineConfig,
-  { signal, onProgress }: ConvertOptions,
+  { signal, onProgress }: ConversionEvents,
 ): Promise<FileFacts> {
   const { dtype, head_size } = config.pretrained_config;
   const writer = await SafetensorsWriter.create(file, dtype, plan);
+  const pieces = piecesOf(plan, head_size);
+  const readNext = (): Promise<Uint8Array> | undefined => {
+    const { done, value } = pieces.next();
+    if (done) return undefined;
+    const reading = value.tensor.readRows(value.firstRow, value.rows, dtype);
+    reading.catch(() => {}); // nobody awaits it if a write fails
+    return reading;
+  };
   try {
-    for (const { parts } of plan) {
-      for (const { tensor, firstRow, rows, columns } of parts) {
-        // Whole heads, because the rows of Q and K trade places within a head in some sources.
-        const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / columns / head_size)) * head_size;
-        for (let row = 0; row < rows; row += rowsPerRead) {
-          signal?.throwIfAborted();
-          await writer.write(await tensor.readRows(firstRow + row, Math.min(rowsPerRead, rows - row), dtype));
-          onProgress?.({ stage: 'convert', done: writer.bytesWritten, total: writer.bytesPlanned });
-        }
-      }
+    let reading = readNext();
+    while (reading) {
+      const bytes = await reading;
+      reading = readNext(); // the next piece is read while this one is hashed and written
+      signal?.throwIfAborted();
+      await writer.write(bytes);
+      onProgress?.({ stage: 'convert', done: writer.bytesWritten, total: writer.bytesPlanned });
     }
     return writer.facts();
   } finally {
     await writer.close();
   }
+}
+
+function* piecesOf(plan: readonly PlannedTensor[], headSize: number): Generator<PlannedPart, undefined> {
+  for (const { parts } of plan) {
+    for (const part of parts) {
+      // Whole heads, because the rows of Q and K trade places within a head in some sources.
+      const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / part.columns / headSize)) * headSize;
+      for (let row = 0; row < part.rows; row += rowsPerRead) {
+        yield { ...part, firstRow: part.firstRow + row, rows: Math.min(rowsPerRead, part.rows - row) };
+      }
+    }
+  }
+  return undefined;
 }

@@ -16,7 +16,7 @@ interface Rows {
   readonly columns: number;
 }
 
-interface PlannedPart extends Rows {
+export interface PlannedPart extends Rows {
   readonly tensor: SourceTensor;
 }
 

@@ -274,11 +274,16 @@ export class SafetensorsWriter {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    this.#hash.update(bytes);
+    const writing = this.#writeAll(bytes);
+    this.#hash.update(bytes); // while another thread writes them
+    await writing;
+    this.#bytes += bytes.length;
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       done += (await this.handle.write(bytes, done, bytes.length - done)).bytesWritten;
     }
-    this.#bytes += bytes.length;
   }
 
   get bytesWritten(): number {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 import { NODE_VERSIONS } from '../../tools/node-versions.js';
@@ -26,6 +26,17 @@ for (const { major, node } of NODE_VERSIONS) {
       assert.equal(await told({ load: engine, options: { executor: 'cpu', isolation } }, allowed), 2);
     }
     assert.equal(await told({ load: engine }, allowed), 2);
+  });
+
+  test(`under the permission model of Node.js ${major} a model is converted without worker threads`, async () => {
+    const source = join(await temporaryDirectory(), 'source');
+    const out = join(await temporaryDirectory(), 'engine');
+    await writeTinyLlama(source, TINY_LLAMAS.text);
+    const places = [
+      `--allow-fs-read=${source}/*`,
+      ...['read', 'write'].map((may) => `--allow-fs-${may}=${dirname(out)}/*`),
+    ];
+    assert.equal(await told({ convert: [source, out] }, { node, flags: [...flags, ...places] }), out);
   });
 
   test(`what Node.js ${major} does not permit is an error of its own, and names the flag that permits it`, async () => {

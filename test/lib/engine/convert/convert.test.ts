@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
-import type { ErrorCode } from '#lib/base/errors.js';
+import { type ErrorCode, LLMError } from '#lib/base/errors.js';
 import { type ConvertOptions, convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import { decodeValues, fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '#lib/engine/formats/numeric.js';
@@ -340,6 +341,29 @@ test('an abort throws its own reason and leaves nothing behind', async (t) => {
   await assert.rejects(convert(join(dir, 'hf'), join(dir, 'out'), { signal: controller.signal }), reason);
   assert.equal(calls, 3);
   assert.deepEqual(await readdir(dir), ['hf']);
+});
+
+test('a conversion goes on while the thread that asked for it is held, and an abort after that still leaves nothing', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  const isWritten = (): boolean => readdirSync(dir).some((name) => existsSync(join(dir, name, 'manifest.json')));
+  const controller = new AbortController();
+  const onProgress = (): void => {
+    while (!isWritten()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    controller.abort();
+  };
+  await assert.rejects(convert(join(dir, 'hf'), join(dir, 'out'), { signal: controller.signal, onProgress }), {
+    name: 'AbortError',
+  });
+  assert.deepEqual(await readdir(dir), ['hf']);
+});
+
+test('an error of the system keeps its cause and its code', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await assert.rejects(convert(join(dir, 'gone'), join(dir, 'out')), (error) => {
+    assert.ok(LLMError.is(error) && error.cause instanceof Error && 'code' in error.cause, String(error));
+    return error.cause.code === 'ENOENT';
+  });
 });
 
 test('a failure half way leaves nothing behind, and an engine that was there stays', async (t) => {

@@ -41,6 +41,7 @@ export type { DecodingMode, DecodingOptions, DraftTokens, EagleOptions, Lookahea
 export type { TokenRun } from './options/token-runs.js';
 export type { RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent } from './request/diagnostics.js';
 export type { Generation } from './request/generation.js';
+export type { RewardOptions } from './request/reward.js';
 export { setup } from './tensorrt-llm/setup.js';
 export type { SetupOptions, SetupStep } from './tensorrt-llm/setup-options.js';
 export type { ChatTemplateOptions } from './text/chat-template.js';

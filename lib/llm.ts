@@ -10,7 +10,7 @@ import { LLMError, messageOf } from './base/errors.js';
 import { pathOf } from './base/paths.js';
 import { Stopping } from './base/stopping.js';
 import { endings } from './base/turns.js';
-import type { Input, Result } from './base/types.js';
+import type { ChatMessage, Input, Result } from './base/types.js';
 import { type EngineDirectory, type EngineNeeds, openEngine } from './engine/directory/directory.js';
 import { chooseExecutor, hostProgram, libraryOf, WEIGHTS } from './executors.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
@@ -18,6 +18,7 @@ import type { GenerateOptions } from './options/generate.js';
 import { DUMMY, type LoadOptions, readLoadOptions } from './options/load.js';
 import type { Generation } from './request/generation.js';
 import { Requests } from './request/requests.js';
+import { conversationInput, FIRST_LOGITS, type RewardOptions, readRewardOptions, rewardOf } from './request/reward.js';
 import { Tokenizer, type TokenizerOptions } from './text/tokenizer.js';
 
 /** What is loaded, and its sizes. */
@@ -253,6 +254,30 @@ export class LLM implements AsyncDisposable {
   /** Starts one request at once and never throws: if it fails, the iterator and `result` throw the error. */
   stream(input: Input, options: GenerateOptions = {}): Generation {
     return this.#requests.start(input, options);
+  }
+
+  /**
+   * Rates the last message of a conversation with a reward model, such as Llama-3.1-Nemotron-70B-Reward: higher is better, among
+   * answers to the same messages. It is the logit of `token` at the position after the conversation.
+   * @returns for an array of conversations an array in its order.
+   * @throws {LLMError} what `generate` throws; an abort throws the signal's reason.
+   */
+  reward(messages: readonly ChatMessage[], options?: RewardOptions): Promise<number>;
+  reward(conversations: readonly (readonly ChatMessage[])[], options?: RewardOptions): Promise<number[]>;
+  async reward(
+    given: readonly ChatMessage[] | readonly (readonly ChatMessage[])[],
+    options: RewardOptions = {},
+  ): Promise<number | number[]> {
+    const conversations = copyList(given);
+    if (!conversations?.every(Array.isArray)) return (await this.#rewards([given], options))[0] as number;
+    return this.#rewards(conversations, options);
+  }
+
+  async #rewards(conversations: readonly unknown[], options: RewardOptions): Promise<number[]> {
+    const { token, signal } = readRewardOptions(options, this.info.vocabSize);
+    const inputs = conversations.map(conversationInput);
+    const results = await this.generate(inputs, { ...FIRST_LOGITS, signal });
+    return results.map((result) => rewardOf(result, token));
   }
 
   /** A snapshot; it does not wait for the executor. */

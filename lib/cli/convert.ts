@@ -13,7 +13,7 @@ export const convert: Command = {
 Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory with safetensors files, a NeMo checkpoint (a
 .nemo file or its directory), a .gguf file, or another engine directory.
 
-  --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32 and GGUF)
+  --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32; other types dequantize a GGUF)
   --max-seq-len N       maximum length of a sequence, prompt and output (default: what the model was trained for)
   --max-batch-size N    maximum number of sequences in a step (default: 64)
   --max-num-tokens N    maximum number of tokens in a step, over all sequences (default: 512)

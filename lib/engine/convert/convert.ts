@@ -12,10 +12,12 @@ import {
   parseBuildConfig,
   parsePretrainedConfig,
   positionsOf,
+  type WeightType,
 } from '../directory/checkpoint-config.js';
 import { type FileFacts, factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../directory/manifest.js';
+import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
 import { openCheckpoint } from '../formats/open-checkpoint.js';
-import { SafetensorsWriter } from '../formats/safetensors.js';
+import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../formats/safetensors.js';
 import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory } from './build-directory.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
@@ -23,7 +25,10 @@ import { embeddingOf, type PlannedPart, type PlannedTensor, planTensors } from '
 
 /** How to convert a model, and the sizes of the engine. */
 export interface ConvertOptions {
-  /** Data type of the weights. `'auto'` keeps the source's, but turns float32 and GGUF into float16. Default: `'auto'`. */
+  /**
+   * Data type of the weights. `'auto'` keeps the source's, but turns float32 into float16; a quantized GGUF file stays in its blocks.
+   * The others dequantize. Default: `'auto'`.
+   */
   dtype?: 'auto' | 'float32' | 'float16' | 'bfloat16' | undefined;
   /**
    * Maximum length of a sequence in tokens, prompt and output; from 2. Default, and most: the number of positions the model
@@ -142,10 +147,10 @@ export function makeConfig(
   } as const;
   const pretrained = {
     architecture: 'LlamaForCausalLM',
-    dtype: asked === 'auto' ? dtype : asked,
     hidden_act: model.architecture === 'Phi3ForCausalLM' ? 'swiglu' : 'silu',
     position_embedding_type: 'rope_gpt_neox',
     ...model,
+    ...(asked === 'auto' ? { dtype } : { dtype: asked, quantization: {} }), // a type that is asked for ends quantization
   };
   return {
     version: `node-tensorrt-llm ${packageVersion()}`,
@@ -183,19 +188,27 @@ async function untieDifferentHead(
   return config;
 }
 
+/** How a tensor stands in the file of weights; `Quantization` says how one in blocks does. */
+function storedTensor({ name, shape, type }: PlannedTensor): SafetensorsPlan {
+  if (!isBlockType(type)) return { name, dtype: NAME_OF_DTYPE[type], shape };
+  const { values, bytes } = BLOCKS[type];
+  return { name, dtype: 'U8', shape: shape.with(-1, ((shape.at(-1) ?? 0) / values) * bytes) };
+}
+
 async function writeWeights(
   file: string,
   plan: readonly PlannedTensor[],
   config: EngineConfig,
   { signal, onProgress }: ConversionEvents,
 ): Promise<FileFacts> {
-  const { dtype, head_size } = config.pretrained_config;
-  const writer = await SafetensorsWriter.create(file, dtype, plan);
-  const pieces = piecesOf(plan, head_size);
+  const blockTypes = plan.flatMap(({ name, type }) => (isBlockType(type) ? [[name, type] as const] : []));
+  const writer = await SafetensorsWriter.create(file, plan.map(storedTensor), Object.fromEntries(blockTypes));
+  const pieces = piecesOf(plan, config.pretrained_config.head_size);
   const readNext = (): Promise<Uint8Array> | undefined => {
     const { done, value } = pieces.next();
     if (done) return undefined;
-    const reading = value.tensor.readRows(value.firstRow, value.rows, dtype);
+    const { tensor, firstRow, rows, type } = value;
+    const reading = tensor.readRows(firstRow, rows, isBlockType(type) ? undefined : type);
     reading.catch(() => {}); // nobody awaits it if a write fails
     return reading;
   };
@@ -214,13 +227,17 @@ async function writeWeights(
   }
 }
 
-function* piecesOf(plan: readonly PlannedTensor[], headSize: number): Generator<PlannedPart, undefined> {
-  for (const { parts } of plan) {
+interface Piece extends PlannedPart {
+  readonly type: WeightType;
+}
+
+function* piecesOf(plan: readonly PlannedTensor[], headSize: number): Generator<Piece, undefined> {
+  for (const { type, parts } of plan) {
     for (const part of parts) {
       // Whole heads, because the rows of Q and K trade places within a head in some sources.
       const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / part.columns / headSize)) * headSize;
       for (let row = 0; row < part.rows; row += rowsPerRead) {
-        yield { ...part, firstRow: part.firstRow + row, rows: Math.min(rowsPerRead, part.rows - row) };
+        yield { ...part, type, firstRow: part.firstRow + row, rows: Math.min(rowsPerRead, part.rows - row) };
       }
     }
   }

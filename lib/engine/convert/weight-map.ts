@@ -1,11 +1,13 @@
 import { LLMError } from '../../base/errors.js';
-import type { PretrainedConfig } from '../directory/checkpoint-config.js';
+import type { PretrainedConfig, WeightType } from '../directory/checkpoint-config.js';
 import type { SourceCheckpoint, SourceTensor } from '../formats/source.js';
 
 /** A tensor of the engine: the rows of one or more tensors of the source, one after another. */
 export interface PlannedTensor {
   readonly name: string;
   readonly shape: readonly number[];
+  /** What its values are stored in; where that is blocks, so they are in the one part it then has. */
+  readonly type: WeightType;
   readonly parts: readonly PlannedPart[];
 }
 
@@ -50,11 +52,10 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
     unused.delete(from);
     return { tensor, firstRow, rows, columns };
   };
-  const plan = layOut(config).map(({ name, shape, parts }) => ({
-    name,
-    shape,
-    parts: (isLaidOut(source) ? [part(name, ...shape)] : parts).map(take),
-  }));
+  const plan = layOut(config).map(({ name, shape, parts }): PlannedTensor => {
+    const taken = (isLaidOut(source) ? partsOfEngine(source, { name, shape, parts }) : parts).map(take);
+    return { name, shape, type: typeOf(shape, taken, config), parts: taken };
+  });
   const [extra] = unused;
   if (extra !== undefined) {
     const fix = 'Models with this tensor are not supported.';
@@ -66,8 +67,22 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
   return plan;
 }
 
+/** In a model in ggml's blocks each matrix keeps its type, and vectors are float32; another model has one type for all. */
+const typeOf = (
+  { length: dimensions }: readonly number[],
+  [first]: readonly PlannedPart[],
+  { dtype, quantization }: PretrainedConfig,
+): WeightType =>
+  quantization.quant_algo === 'GGML' ? ((dimensions === 1 ? undefined : first?.tensor.type) ?? 'float32') : dtype;
+
 /** Whether a source has the tensors of an engine already, by their names. */
 const isLaidOut = ({ kind }: SourceCheckpoint): boolean => kind === 'checkpoint';
+
+/** A tensor of an engine that is converted again: itself, unless only that engine has q, k and v apart. */
+const partsOfEngine = ({ model }: SourceCheckpoint, { name, shape, parts }: LaidOutTensor): readonly Part[] =>
+  model.quantization?.quant_algo === 'GGML' && parts.length === 3 && name.endsWith('.weight')
+    ? parts.map(({ shape: own }, i) => part(name.replace('.qkv.', `.${'qkv'[i]}.`), ...own))
+    : [part(name, ...shape)];
 
 const EMBEDDING = 'transformer.vocab_embedding.weight';
 const SOURCE_EMBEDDING = 'model.embed_tokens.weight';
@@ -129,16 +144,18 @@ function layOutLayer(layer: number, config: PretrainedConfig): LaidOutTensor[] {
   const keys = config.num_key_value_heads * head_size;
   const from = `model.layers.${layer}`;
   const to = `transformer.layers.${layer}`;
+  const projections = [
+    { name: 'q', part: part(`${from}.self_attn.q_proj.weight`, queries, hidden) },
+    { name: 'k', part: part(`${from}.self_attn.k_proj.weight`, keys, hidden) },
+    { name: 'v', part: part(`${from}.self_attn.v_proj.weight`, keys, hidden) },
+  ];
   return [
     vector(`${to}.input_layernorm.weight`, part(`${from}.input_layernorm.weight`, hidden)),
-    isPhi3
-      ? matrix(`${to}.attention.qkv.weight`, part(`${from}.self_attn.qkv_proj.weight`, queries + 2 * keys, hidden))
-      : matrix(
-          `${to}.attention.qkv.weight`,
-          part(`${from}.self_attn.q_proj.weight`, queries, hidden),
-          part(`${from}.self_attn.k_proj.weight`, keys, hidden),
-          part(`${from}.self_attn.v_proj.weight`, keys, hidden),
-        ),
+    ...(isPhi3
+      ? [matrix(`${to}.attention.qkv.weight`, part(`${from}.self_attn.qkv_proj.weight`, queries + 2 * keys, hidden))]
+      : config.quantization.quant_algo === 'GGML'
+        ? projections.map((each) => matrix(`${to}.attention.${each.name}.weight`, each.part))
+        : [matrix(`${to}.attention.qkv.weight`, ...projections.map((each) => each.part))]),
     matrix(`${to}.attention.dense.weight`, part(`${from}.self_attn.o_proj.weight`, hidden, queries)),
     vector(`${to}.post_layernorm.weight`, part(`${from}.post_attention_layernorm.weight`, hidden)),
     ...(isPhi3

@@ -1,10 +1,13 @@
 import type { JsonFields } from '../../base/json.js';
-import { parseQuantization, type Quantization } from './quantization.js';
+import { type BlockType, parseQuantization, type Quantization } from './quantization.js';
 import { parseRotaryScaling, type RotaryScaling, scaledPositions } from './rope.js';
 
 export const DTYPES = ['float32', 'float16', 'bfloat16'] as const;
 /** What the weights are stored in, by TensorRT-LLM's names. */
 export type Dtype = (typeof DTYPES)[number];
+
+/** What the values of one tensor are stored in. */
+export type WeightType = Dtype | BlockType;
 
 export const ARCHITECTURES = [
   'LlamaForCausalLM',

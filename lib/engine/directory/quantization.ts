@@ -1,6 +1,10 @@
 import type { JsonFields } from '../../base/json.js';
 
-const QUANT_ALGOS = ['W8A16', 'W4A16', 'W4A16_AWQ', 'FP8', 'FP8_PER_CHANNEL_PER_TOKEN'] as const;
+const QUANT_ALGOS = ['W8A16', 'W4A16', 'W4A16_AWQ', 'FP8', 'FP8_PER_CHANNEL_PER_TOKEN', 'GGML'] as const;
+
+/** ggml's types of blocks, by ggml's names, that a checkpoint in `GGML` may hold. */
+export const BLOCK_TYPES = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K'] as const;
+export type BlockType = (typeof BLOCK_TYPES)[number];
 
 /**
  * How the weights of a checkpoint are stored, in TensorRT-LLM's schema (0.13 to 1.2). What is quantized are the five matrices of each
@@ -25,6 +29,14 @@ const QUANT_ALGOS = ['W8A16', 'W4A16', 'W4A16_AWQ', 'FP8', 'FP8_PER_CHANNEL_PER_
  *   FP8. Our executors do not round the input, so they do not use it.
  * - `FP8_PER_CHANNEL_PER_TOKEN`: X.weight as in `FP8`, X.per_channel_scale [out], F32: w = value * scale of its row. TensorRT-LLM
  *   rounds the input to FP8 with a scale for each token, after clamping it to `clamp_val`; our executors do neither.
+ *
+ * `GGML` is our own; TensorRT-LLM has none of it. Weights lie in ggml's blocks, byte for byte as in the GGUF file they came from.
+ * - A matrix in blocks is U8 [rows, bytes of a row]. Its type, one of `BLOCK_TYPES`, is in `__metadata__` of the safetensors file
+ *   under the tensor's name: `"transformer.layers.0.mlp.fc.weight": "Q4_K"`. Rows are in the same order as in a plain checkpoint.
+ * - Each matrix has a type of its own, embedding and head included, and may be F32, F16 or BF16. Norms and biases are F32.
+ * - X = `attention.qkv` has `attention.q.weight`, `attention.k.weight` and `attention.v.weight`, since their types may differ, but
+ *   one bias. A Phi3, whose source has one matrix, has one X.weight.
+ * - `dtype` is what is computed in where that is not float32.
  *
  * `attention.kv_cache_scaling_factor` [1], F32, is there if `kv_cache_quant_algo` is not null. TensorRT-LLM then has a KV cache of that
  * type; our executors keep keys and values in their own type, which is more exact, and do not use it.
@@ -84,6 +96,8 @@ export function parseQuantization(fields: JsonFields): Quantization {
       };
     case 'FP8':
       return { ...common, exclude_modules };
+    case 'GGML':
+      return common;
     case 'FP8_PER_CHANNEL_PER_TOKEN':
       return { ...common, clamp_val: parseClamp(fields), exclude_modules };
   }

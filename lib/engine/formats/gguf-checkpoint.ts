@@ -10,7 +10,8 @@ import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, typ
 import type { TextFiles } from './text-files.js';
 
 /**
- * Opens a GGUF file of a known architecture. Weights become float16 unless the user says otherwise.
+ * Opens a GGUF file of a known architecture. Unless the user says otherwise, weights in blocks stay in them, and those of a file
+ * without become bfloat16 if some are that, else float16.
  * @param given the tokenizer and what goes with it, instead of the file's own.
  */
 export async function openGguf(path: string, given?: TextFiles): Promise<SourceCheckpoint> {
@@ -29,7 +30,8 @@ export async function openGguf(path: string, given?: TextFiles): Promise<SourceC
       await given?.writeTo(out);
       for (const [name, text] of texts) await writeFile(join(out, name), text);
     };
-    return { kind: 'gguf', path, model, dtype: 'float16', tensors, writeTexts, close };
+    const dtype = [...tensors.values()].some(({ type }) => type === 'bfloat16') ? 'bfloat16' : 'float16';
+    return { kind: 'gguf', path, model, dtype, tensors, writeTexts, close };
   } catch (error) {
     await close();
     throw error;
@@ -77,6 +79,14 @@ function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: Llama
     );
   }
   const columns = tensor.shape.at(-1) ?? 1;
+  const isVector = tensor.shape.length === 1;
+  if (isVector && type.blockValues > 1) {
+    const fix = 'Use another GGUF of the model.';
+    throw new LLMError(
+      'ERR_MODEL_UNSUPPORTED',
+      `${gguf.path}: ${name} is a vector in ${type.name}; expected F32, F16 or BF16. ${fix}`,
+    );
+  }
   const rowBytes = (columns / type.blockValues) * type.blockBytes;
   // llama.cpp turns the pairs of these two as Meta does, and those of all others as Hugging Face does.
   const isPermuted = model.architecture === 'LlamaForCausalLM' || model.architecture === 'SmolLM3ForCausalLM';
@@ -84,29 +94,27 @@ function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: Llama
   return {
     shape: tensor.shape,
     file: gguf.path,
+    type: type.type,
     async readRows(first, count, dtype) {
-      const values = type.decode(
-        await readExactly(gguf.handle, gguf.path, tensor.position + first * rowBytes, count * rowBytes),
-      );
-      const rows = isRotated
-        ? toHalfSplitRows(values, tensor.shape.length === 1 ? 1 : columns, model.head_size)
-        : values;
-      return convertValues(rows, dtype, `${gguf.path}: ${name}`);
+      const stored = await readExactly(gguf.handle, gguf.path, tensor.position + first * rowBytes, count * rowBytes);
+      const rows = isRotated ? toHalfSplitRows(stored, isVector ? type.blockBytes : rowBytes, model.head_size) : stored;
+      if (dtype === undefined || dtype === type.type) return rows;
+      return convertValues(type.decode(rows), dtype, `${gguf.path}: ${name}`);
     },
   };
 }
 
 /**
  * GGUF stores the rows of Q and K for interleaved RoPE, which turns rows 2i and 2i+1 of a head together; Hugging Face and
- * TensorRT-LLM ("rope_gpt_neox") turn rows i and i + headSize/2. `values` are whole heads.
+ * TensorRT-LLM ("rope_gpt_neox") turn rows i and i + headSize/2. `bytes` are whole heads.
  */
-export function toHalfSplitRows(values: Float32Array, columns: number, headSize: number): Float32Array {
-  const result = new Float32Array(values.length);
-  const rows = values.length / columns;
+export function toHalfSplitRows(bytes: Uint8Array, rowBytes: number, headSize: number): Uint8Array {
+  const result = new Uint8Array(bytes.length);
+  const rows = bytes.length / rowBytes;
   for (let row = 0; row < rows; row++) {
     const inHead = row % headSize;
     const source = row - inHead + (inHead < headSize / 2 ? 2 * inHead : 2 * inHead - headSize + 1);
-    result.set(values.subarray(source * columns, (source + 1) * columns), row * columns);
+    result.set(bytes.subarray(source * rowBytes, (source + 1) * rowBytes), row * rowBytes);
   }
   return result;
 }

@@ -73,6 +73,7 @@ export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Pr
   const rotary_base = metadata.positive(`${name}.rope.freq_base`, { fallback: 10_000 });
   const max_position_embeddings = size('context_length');
   const window = name === 'phi3' && metadata.integer('phi3.attention.sliding_window', { fallback: 0 });
+  const hasBlocks = [...gguf.tensors.values()].some(({ type }) => (TENSOR_TYPES.get(type)?.blockValues ?? 1) > 1);
   const isSmolLm3 = architecture === 'SmolLM3ForCausalLM';
   const ropeLayers = Array.from({ length: layers }, (_, layer) => ((layer + 1) % NO_ROPE_INTERVAL === 0 ? 0 : 1));
   return {
@@ -95,6 +96,7 @@ export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Pr
     mlp_bias: gguf.tensors.has('blk.0.ffn_gate.bias'),
     qk_layernorm: architecture === 'Qwen3ForCausalLM',
     sliding_window: window || null,
+    quantization: { quant_algo: hasBlocks ? 'GGML' : null, kv_cache_quant_algo: null },
     ...(isSmolLm3 && ropeLayers.includes(0) && { no_rope_layers: ropeLayers }),
   };
 }

@@ -1,93 +1,67 @@
+import type { WeightType } from '../directory/checkpoint-config.js';
+import { BLOCK_TYPES, type BlockType } from '../directory/quantization.js';
+import { BLOCKS } from './ggml-blocks.js';
 import { fromBfloat16, fromFloat16 } from './numeric.js';
 
-/** How values lie in a GGUF tensor: in blocks along a row. Layouts: ggml's `block_q4_0`, `block_q4_1` and `block_q8_0`. */
+/** How the values of a GGUF tensor lie: in blocks along a row, of one value where they are floats. */
 export interface TensorType {
+  /** ggml's. */
   readonly name: string;
+  readonly type: WeightType;
   readonly blockValues: number;
   readonly blockBytes: number;
   /** `bytes` are whole blocks and start aligned. */
   decode(bytes: Uint8Array): Float32Array;
 }
 
-const QUANTIZED_BLOCK = 32;
-
 const halvesOf = (bytes: Uint8Array): Uint16Array =>
   new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
 
-/** The float16 at the same place of each block, such as its scale, as float32. Blocks have an even number of bytes. */
-function blockHalves(bytes: Uint8Array, blockBytes: number, offset: number): Float32Array {
-  const halves = halvesOf(bytes);
-  const stride = blockBytes / 2;
-  return fromFloat16(
-    Uint16Array.from({ length: halves.length / stride }, (_, block) => halves[block * stride + offset / 2] as number),
-  );
-}
+const FLOAT_TYPES: readonly TensorType[] = [
+  {
+    name: 'F32',
+    type: 'float32',
+    blockValues: 1,
+    blockBytes: 4,
+    decode: (bytes) => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4),
+  },
+  {
+    name: 'F16',
+    type: 'float16',
+    blockValues: 1,
+    blockBytes: 2,
+    decode: (bytes) => fromFloat16(halvesOf(bytes)),
+  },
+  {
+    name: 'BF16',
+    type: 'bfloat16',
+    blockValues: 1,
+    blockBytes: 2,
+    decode: (bytes) => fromBfloat16(halvesOf(bytes)),
+  },
+];
 
-/** Block: float16 scale, 32 int8. Value = scale * q. */
-function decodeQ80(bytes: Uint8Array): Float32Array {
-  const scales = blockHalves(bytes, 34, 0);
-  const quants = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = new Float32Array(scales.length * QUANTIZED_BLOCK);
-  for (let block = 0; block < scales.length; block++) {
-    const scale = scales[block] as number;
-    const from = block * 34 + 2;
-    const to = block * QUANTIZED_BLOCK;
-    for (let i = 0; i < QUANTIZED_BLOCK; i++) values[to + i] = scale * (quants[from + i] as number);
-  }
-  return values;
-}
+const blockType = (type: BlockType): TensorType => {
+  const { values, bytes, decode } = BLOCKS[type];
+  return { name: type, type, blockValues: values, blockBytes: bytes, decode };
+};
 
-/** Blocks that end in 16 bytes of two 4-bit numbers each: the lower bits are values 0 to 15, the upper ones 16 to 31. */
-function decodeNibbles(
-  bytes: Uint8Array,
-  blockBytes: number,
-  scales: Float32Array,
-  offsets: Float32Array,
-): Float32Array {
-  const values = new Float32Array(scales.length * QUANTIZED_BLOCK);
-  for (let block = 0; block < scales.length; block++) {
-    const scale = scales[block] as number;
-    const offset = offsets[block] as number;
-    const from = (block + 1) * blockBytes - 16;
-    const to = block * QUANTIZED_BLOCK;
-    for (let i = 0; i < 16; i++) {
-      const pair = bytes[from + i] as number;
-      values[to + i] = scale * (pair & 15) + offset;
-      values[to + i + 16] = scale * (pair >> 4) + offset;
-    }
-  }
-  return values;
-}
-
-/** Block: float16 scale, 32 numbers of 4 bits. Value = scale * (q - 8). */
-function decodeQ40(bytes: Uint8Array): Float32Array {
-  const scales = blockHalves(bytes, 18, 0);
-  return decodeNibbles(
-    bytes,
-    18,
-    scales,
-    scales.map((scale) => -8 * scale),
-  );
-}
-
-/** Block: float16 scale, float16 minimum, 32 numbers of 4 bits. Value = scale * q + minimum. */
-const decodeQ41 = (bytes: Uint8Array): Float32Array =>
-  decodeNibbles(bytes, 20, blockHalves(bytes, 20, 0), blockHalves(bytes, 20, 2));
+/** ggml's types by their numbers. Those that ggml has removed are in old files. */
+const NAMES = `
+  F32 F16 Q4_0 Q4_1 Q4_2 Q4_3 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K IQ2_XXS IQ2_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ2_S
+  IQ4_XS I8 I16 I32 I64 F64 IQ1_M BF16 Q4_0_4_4 Q4_0_4_8 Q4_0_8_8 TQ1_0 TQ2_0 IQ4_NL_4_4 IQ4_NL_4_8 IQ4_NL_8_8 MXFP4 NVFP4 Q1_0
+  Q2_0`
+  .trim()
+  .split(/\s+/);
 
 /** The types that are read, by ggml's number. */
-export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map<number, TensorType>([
-  [
-    0,
-    {
-      name: 'F32',
-      blockValues: 1,
-      blockBytes: 4,
-      decode: (bytes) => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4),
-    },
-  ],
-  [1, { name: 'F16', blockValues: 1, blockBytes: 2, decode: (bytes) => fromFloat16(halvesOf(bytes)) }],
-  [2, { name: 'Q4_0', blockValues: QUANTIZED_BLOCK, blockBytes: 18, decode: decodeQ40 }],
-  [3, { name: 'Q4_1', blockValues: QUANTIZED_BLOCK, blockBytes: 20, decode: decodeQ41 }],
-  [8, { name: 'Q8_0', blockValues: QUANTIZED_BLOCK, blockBytes: 34, decode: decodeQ80 }],
-  [30, { name: 'BF16', blockValues: 1, blockBytes: 2, decode: (bytes) => fromBfloat16(halvesOf(bytes)) }],
-]);
+export const TENSOR_TYPES: ReadonlyMap<number, TensorType> = new Map(
+  [...FLOAT_TYPES, ...BLOCK_TYPES.map(blockType)].map((type) => [NAMES.indexOf(type.name), type]),
+);
+
+/** For a tensor whose type is not read: what it is, what it should be, and the way around. */
+export function describeUnread(type: number): string {
+  const found = NAMES[type] ?? `of a type that this package does not know, number ${type}`;
+  const read = [...TENSOR_TYPES.values()].map(({ name }) => name).join(', ');
+  return `is ${found}; expected ${read}. Use another GGUF of the model, such as Q4_K_M, Q8_0 or BF16.`;
+}

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { show } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
-import { TENSOR_TYPES } from './gguf-tensors.js';
+import { describeUnread, TENSOR_TYPES } from './gguf-tensors.js';
 import { openSource, readExactly } from './source.js';
 
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
@@ -214,9 +214,7 @@ class GgufReader {
   #tensorBytes(name: string, shape: readonly number[], type: number): number {
     const format = TENSOR_TYPES.get(type);
     if (!format) {
-      const known = [...TENSOR_TYPES.values()].map((each) => each.name).join(', ');
-      const fix = `expected ${known}. Quantize the model to one of them.`;
-      throw new LLMError('ERR_MODEL_UNSUPPORTED', `${this.path}: tensor ${name} has the type ${type}; ${fix}`);
+      throw new LLMError('ERR_MODEL_UNSUPPORTED', `${this.path}: tensor ${name} ${describeUnread(type)}`);
     }
     const columns = shape.at(-1) ?? 1;
     if (columns % format.blockValues !== 0) {

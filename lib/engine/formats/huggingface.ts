@@ -141,8 +141,9 @@ export function safetensorsTensor(file: SafetensorsFile, name: string, entry: Sa
   return {
     shape: entry.shape,
     file: file.path,
-    async readRows(first, count, to) {
-      if (!dtype) {
+    type: dtype,
+    async readRows(first, count, to = dtype) {
+      if (!dtype || !to) {
         const found = `${file.path}: ${name} is ${entry.dtype}`;
         throw new LLMError(
           'ERR_MODEL_UNSUPPORTED',

@@ -122,7 +122,8 @@ function viewOf(array: ZarrArray, layer: number, { shape, size, stride, offset }
   return {
     shape,
     file: array.label,
-    async readRows(first, count, dtype) {
+    type: array.dtype,
+    async readRows(first, count, dtype = array.dtype) {
       const pieces: Uint8Array[] = [];
       for (let row = first; row < first + count; ) {
         const inBlock = row % size;

@@ -43,14 +43,23 @@ export function toBfloat16(values: Float32Array): Uint16Array {
   return halves;
 }
 
-let float32OfHalf: Uint32Array | undefined; // bits of the float32 for each of the 65,536 halves
+let float32OfHalf: Float32Array | undefined; // for each of the 65,536 halves
+
+function tableOfHalves(): Float32Array {
+  float32OfHalf ??= new Float32Array(Uint32Array.from({ length: 0x10000 }, (_, half) => float32Bits(half)).buffer);
+  return float32OfHalf;
+}
 
 export function fromFloat16(halves: Uint16Array): Float32Array {
-  float32OfHalf ??= Uint32Array.from({ length: 0x10000 }, (_, half) => float32Bits(half));
+  const bits = new Uint32Array(tableOfHalves().buffer); // bits, because a NaN need not stay the same as a number
   const words = new Uint32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) words[i] = float32OfHalf[halves[i] as number] as number;
+  for (let i = 0; i < halves.length; i++) words[i] = bits[halves[i] as number] as number;
   return new Float32Array(words.buffer);
 }
+
+/** The float16 at a place in `bytes`. */
+export const float16At = (bytes: Uint8Array, at: number): number =>
+  tableOfHalves()[(bytes[at] as number) | ((bytes[at + 1] as number) << 8)] as number;
 
 function float32Bits(half: number): number {
   const sign = (half & 0x8000) << 16;

@@ -6,7 +6,6 @@ import { LLMError } from '../../base/errors.js';
 import { endOfString, isJsonObject, type JsonFields, parseJsonObject } from '../../base/json.js';
 import type { Dtype } from '../directory/checkpoint-config.js';
 import type { FileFacts } from '../directory/manifest.js';
-import { BYTES_PER_VALUE } from './numeric.js';
 import { openSource, readExactly } from './source.js';
 
 // Format: https://github.com/huggingface/safetensors#format. A header's length as uint64, the header in JSON, the values.
@@ -33,7 +32,7 @@ const BYTES_PER_ELEMENT: Readonly<Record<string, number>> = {
   I64: 8,
   U64: 8,
 };
-const NAME_OF_DTYPE: Readonly<Record<Dtype, string>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
+export const NAME_OF_DTYPE: Readonly<Record<Dtype, string>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
 
 export const dtypeOfName = (name: string): Dtype | undefined =>
   (Object.keys(NAME_OF_DTYPE) as Dtype[]).find((dtype) => NAME_OF_DTYPE[dtype] === name);
@@ -52,6 +51,8 @@ export class SafetensorsFile {
   private constructor(
     readonly path: string,
     readonly entries: ReadonlyMap<string, SafetensorsEntry>,
+    /** The file's own notes. */
+    readonly metadata: ReadonlyMap<string, string>,
     readonly handle: FileHandle,
   ) {}
 
@@ -62,7 +63,8 @@ export class SafetensorsFile {
   static async open(path: string): Promise<SafetensorsFile> {
     const handle = await openSource(path);
     try {
-      return new SafetensorsFile(path, await readHeader(handle, path), handle);
+      const { entries, metadata } = await readHeader(handle, path);
+      return new SafetensorsFile(path, entries, metadata, handle);
     } catch (error) {
       await handle.close();
       throw error;
@@ -78,7 +80,7 @@ const FIX = 'The file is damaged or not a safetensors file. Copy or download it 
 const invalid = (path: string, found: string): LLMError =>
   new LLMError('ERR_SOURCE_INVALID', `${path}: ${found}. ${FIX}`);
 
-async function readHeader(handle: FileHandle, path: string): Promise<Map<string, SafetensorsEntry>> {
+async function readHeader(handle: FileHandle, path: string): Promise<Pick<SafetensorsFile, 'entries' | 'metadata'>> {
   const { size } = await handle.stat();
   if (size < 8) throw invalid(path, `the file has ${size} bytes; expected a header's length in the first 8`);
   const length = Buffer.from(await readExactly(handle, path, 0, 8)).readBigUInt64LE();
@@ -93,17 +95,19 @@ async function readHeader(handle: FileHandle, path: string): Promise<Map<string,
   }
   const dataStart = 8 + Number(length);
   const entries: [name: string, entry: SafetensorsEntry][] = [];
+  let metadata = new Map<string, string>();
   let sliceEnd = performance.now() + SLICE_MS;
   for (const field of fieldsOf(text, path)) {
     const [name] = Object.keys(field.object) as [string];
-    if (name !== METADATA || !isMetadata(field)) entries.push([name, checkEntry(field, name, dataStart)]);
+    if (name === METADATA) metadata = readMetadata(field);
+    else entries.push([name, checkEntry(field, name, dataStart)]);
     if (entries.length > MAX_TENSORS) throw invalid(path, `the header has more than ${MAX_TENSORS} tensors`);
     if (performance.now() < sliceEnd) continue;
     await setImmediate();
     sliceEnd = performance.now() + SLICE_MS;
   }
   checkPlaces(entries, path, { dataStart, fileSize: size });
-  return new Map(entries);
+  return { entries: new Map(entries), metadata };
 }
 
 /** The fields of the header, each as an object of its own: parsed as a whole, a long header would hold up the event loop. */
@@ -206,10 +210,10 @@ function checkPlaces(
   if (end !== fileSize) throw invalid(file, `the tensors end at byte ${end}, but the file has ${fileSize}`);
 }
 
-function isMetadata(header: JsonFields): boolean {
-  const metadata = header.object[METADATA];
-  if (isJsonObject(metadata) && Object.values(metadata).every((value) => typeof value === 'string')) return true;
-  throw header.error(METADATA, 'an object of strings');
+function readMetadata(header: JsonFields): Map<string, string> {
+  if (!isJsonObject(header.object[METADATA])) throw header.error(METADATA, 'an object of strings');
+  const metadata = header.child(METADATA);
+  return new Map(Object.keys(metadata.object).map((name) => [name, metadata.string(name)]));
 }
 
 const isSize = (value: unknown): value is number =>
@@ -237,6 +241,8 @@ function checkEntry(header: JsonFields, name: string, dataStart: number): Safete
 
 export interface SafetensorsPlan {
   readonly name: string;
+  /** By the format's names. */
+  readonly dtype: string;
   readonly shape: readonly number[];
 }
 
@@ -249,23 +255,31 @@ export class SafetensorsWriter {
     private readonly handle: FileHandle,
   ) {}
 
-  /** Writes the header. The values of all tensors follow by `write`, in the order of the plan. */
-  static async create(path: string, dtype: Dtype, plan: readonly SafetensorsPlan[]): Promise<SafetensorsWriter> {
+  /** Writes the header, with these notes. The values of all tensors follow by `write`, in the order of the plan. */
+  static async create(
+    path: string,
+    plan: readonly SafetensorsPlan[],
+    metadata: Readonly<Record<string, string>> = {},
+  ): Promise<SafetensorsWriter> {
     let end = 0;
-    const entries = plan.map(({ name, shape }) => {
+    const entries = plan.map(({ name, dtype, shape }) => {
       const begin = end;
-      end += shape.reduce((product, size) => product * size, BYTES_PER_VALUE[dtype]);
-      return [name, { dtype: NAME_OF_DTYPE[dtype], shape, data_offsets: [begin, end] }];
+      end += shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[dtype] ?? 0);
+      return [name, { dtype, shape, data_offsets: [begin, end] }] as const;
     });
-    const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+    const header = {
+      ...(Object.keys(metadata).length > 0 && { [METADATA]: metadata }),
+      ...Object.fromEntries(entries),
+    };
+    const json = Buffer.from(JSON.stringify(header));
     const padded = Math.ceil(json.length / 8) * 8; // values start aligned, so that a reader can map them
-    const header = Buffer.alloc(8 + padded, ' ');
-    header.writeBigUInt64LE(BigInt(padded));
-    json.copy(header, 8);
+    const bytes = Buffer.alloc(8 + padded, ' ');
+    bytes.writeBigUInt64LE(BigInt(padded));
+    json.copy(bytes, 8);
     const handle = await open(path, 'wx');
     try {
-      const writer = new SafetensorsWriter(header.length + end, handle);
-      await writer.write(header);
+      const writer = new SafetensorsWriter(bytes.length + end, handle);
+      await writer.write(bytes);
       return writer;
     } catch (error) {
       await handle.close();

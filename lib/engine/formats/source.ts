@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { LLMError, messageOf } from '../../base/errors.js';
 import { fixOf } from '../../base/file-errors.js';
 import { openFile } from '../../base/files.js';
-import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js';
+import type { Dtype, PretrainedConfig, WeightType } from '../directory/checkpoint-config.js';
 import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import type { SourceKind } from '../directory/manifest.js';
 import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
@@ -13,7 +13,7 @@ export interface SourceCheckpoint {
   /** Absolute path of the directory or file. */
   readonly path: string;
   readonly model: LlamaModel;
-  /** What the engine's weights are stored in unless the user says otherwise. */
+  /** What the engine computes in and, but for a quantized model, stores its weights in, unless the user says otherwise. */
   readonly dtype: Dtype;
   /** By Hugging Face's names and in its layouts; those of kind 'checkpoint' by TensorRT-LLM's, as in an engine. */
   readonly tensors: ReadonlyMap<string, SourceTensor>;
@@ -26,8 +26,10 @@ export interface SourceTensor {
   readonly shape: readonly number[];
   /** The file that holds it. */
   readonly file: string;
-  /** `count` rows of a matrix from row `first`, row-major, little-endian; a vector is one row. */
-  readRows(first: number, count: number, dtype: Dtype): Promise<Uint8Array>;
+  /** What its values are stored in; undefined if weights cannot be of the type. */
+  readonly type: WeightType | undefined;
+  /** `count` rows of a matrix from row `first`, row-major, little-endian; a vector is one row. Without `dtype` as they are stored. */
+  readRows(first: number, count: number, dtype?: Dtype): Promise<Uint8Array>;
 }
 
 /** What a source says of a model; the rest of `PretrainedConfig` follows. Without an architecture it is a Llama. */
@@ -56,6 +58,7 @@ export type LlamaModel = Pick<
       | 'sliding_window'
       | 'sliding_window_layers'
       | 'no_rope_layers'
+      | 'quantization'
     >
   >;
 

@@ -3,9 +3,11 @@ import { LLMError } from '../../base/errors.js';
 import { listDirectory } from '../../base/file-errors.js';
 import type { JsonFields } from '../../base/json.js';
 import { parseEngineConfig } from '../directory/checkpoint-config.js';
+import { BLOCK_TYPES } from '../directory/quantization.js';
+import { BLOCKS, isBlockType } from './ggml-blocks.js';
 import { safetensorsTensor } from './huggingface.js';
-import { SafetensorsFile } from './safetensors.js';
-import type { SourceCheckpoint } from './source.js';
+import { type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
+import { convertValues, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
 import { type TextFiles, textsBeside } from './text-files.js';
 
 const RANK_FILE = 'rank0.safetensors';
@@ -24,11 +26,16 @@ export async function openUnifiedCheckpoint(
       'Make it again for one: convert_checkpoint.py without --tp_size and --pp_size, or convert the original model.';
     throw new LLMError('ERR_MODEL_UNSUPPORTED', `${dir} is a checkpoint of ${world_size} ranks; expected one. ${fix}`);
   }
-  if (model.quantization.quant_algo !== null) {
+  const { quant_algo } = model.quantization;
+  if (quant_algo !== null && quant_algo !== 'GGML') {
     const pretrained = config.has('pretrained_config') ? config.child('pretrained_config') : config;
     throw pretrained
       .child('quantization')
-      .error('quant_algo', 'null: quantized checkpoints are not converted yet', 'ERR_MODEL_UNSUPPORTED');
+      .error(
+        'quant_algo',
+        'null or "GGML": other quantized checkpoints are not converted yet',
+        'ERR_MODEL_UNSUPPORTED',
+      );
   }
   if (!names.includes(RANK_FILE)) {
     throw new LLMError(
@@ -39,13 +46,53 @@ export async function openUnifiedCheckpoint(
   }
   const modelTexts = texts ?? (await textsBeside(dir, names));
   const file = await SafetensorsFile.open(join(dir, RANK_FILE));
+  try {
+    return {
+      kind: 'checkpoint',
+      path: dir,
+      model,
+      dtype: dtype === 'float32' ? 'float16' : dtype,
+      tensors: new Map(
+        [...file.entries].map(([name, entry]) => [
+          name,
+          quant_algo === 'GGML' && entry.dtype === 'U8'
+            ? blocksTensor(file, name, entry)
+            : safetensorsTensor(file, name, entry),
+        ]),
+      ),
+      writeTexts: (out) => modelTexts.writeTo(out),
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** A matrix in ggml's blocks, as `Quantization` describes it. */
+function blocksTensor(file: SafetensorsFile, name: string, { shape, position }: SafetensorsEntry): SourceTensor {
+  const type = file.metadata.get(name) ?? '';
+  const [rows, rowBytes, ...more] = shape;
+  const refuse = (found: string, expected: string): LLMError =>
+    new LLMError(
+      'ERR_SOURCE_INVALID',
+      `${file.path}: ${name} ${found}; expected ${expected}. Convert the original model again.`,
+    );
+  if (!isBlockType(type)) {
+    const found = type === '' ? 'is U8 without a type in __metadata__' : `is ${type}, by __metadata__`;
+    throw refuse(found, BLOCK_TYPES.join(' or '));
+  }
+  const { values, bytes, decode } = BLOCKS[type];
+  if (rows === undefined || rowBytes === undefined || more.length > 0 || rowBytes % bytes !== 0) {
+    throw refuse(`has the shape [${shape.join(', ')}]`, `rows of whole blocks of ${bytes} bytes, of ${type}`);
+  }
   return {
-    kind: 'checkpoint',
-    path: dir,
-    model,
-    dtype: dtype === 'float32' ? 'float16' : dtype,
-    tensors: new Map([...file.entries].map(([name, entry]) => [name, safetensorsTensor(file, name, entry)])),
-    writeTexts: (out) => modelTexts.writeTo(out),
-    close: () => file.close(),
+    shape: [rows, (rowBytes / bytes) * values],
+    file: file.path,
+    type,
+    async readRows(first, count, dtype) {
+      const stored = await readExactly(file.handle, file.path, position + first * rowBytes, count * rowBytes);
+      return dtype === undefined ? stored : convertValues(decode(stored), dtype, `${file.path}: ${name}`);
+    },
   };
 }

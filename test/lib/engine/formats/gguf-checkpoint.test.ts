@@ -6,99 +6,17 @@ import { convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import { toHalfSplitRows } from '#lib/engine/formats/gguf-checkpoint.js';
 import { failsWith } from '../../../tools/fails-with.js';
-import {
-  TINY_LLAMAS,
-  type TinyLlamaSpec,
-  type TinyTensor,
-  tinyLlamaTensors,
-  writeTinyLlama,
-} from '../../../tools/tiny-llama.js';
+import { TINY_LLAMAS, type TinyLlamaSpec, writeTinyLlama } from '../../../tools/tiny-llama.js';
 import { readEngineConfig, temporaryDirectory } from '../helpers.js';
 import { type GgufInput, type GgufTensorInput, ggufBytes } from './gguf-bytes.js';
+import { architectureOf, ggufMetadata, ggufTensors } from './tiny-gguf.js';
 
 const SPEC: TinyLlamaSpec = { ...TINY_LLAMAS.untied, ropeTheta: 100_000 };
 
-const NAMES: Record<string, string> = {
-  'model.embed_tokens': 'token_embd',
-  'model.norm': 'output_norm',
-  lm_head: 'output',
-  input_layernorm: 'attn_norm',
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.o_proj': 'attn_output',
-  'self_attn.q_norm': 'attn_q_norm',
-  'self_attn.k_norm': 'attn_k_norm',
-  post_attention_layernorm: 'ffn_norm',
-  'self_attn.qkv_proj': 'attn_qkv',
-  'mlp.gate_up_proj': 'ffn_up',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-};
-
-function ggufName(name: string): string {
-  const [, layer, part, kind] = /^model\.layers\.(\d+)\.(.*)\.(weight|bias)$/.exec(name) ?? [];
-  if (layer !== undefined && part !== undefined) return `blk.${layer}.${NAMES[part]}.${kind}`;
-  return `${NAMES[name.replace(/\.weight$/, '')]}.weight`;
-}
-
-/** As llama.cpp writes Q and K: row i of a head's first half, then row i of its second, for each i. */
-function interleaved({ data, shape }: TinyTensor, headDim: number): Float32Array {
-  const columns = shape[1] ?? 1;
-  const rows: Float32Array[] = [];
-  for (let head = 0; head < (shape[0] ?? 0); head += headDim) {
-    for (let i = 0; i < headDim / 2; i++) {
-      for (const row of [head + i, head + headDim / 2 + i])
-        rows.push(data.subarray(row * columns, (row + 1) * columns));
-    }
-  }
-  return Float32Array.from(rows.flatMap((row) => [...row]));
-}
-
-function ggufTensors(spec: TinyLlamaSpec): GgufTensorInput[] {
-  return tinyLlamaTensors(spec).map((tensor) => {
-    const isPermuted = ['llama', 'smollm3'].includes(architectureOf(spec)) && /[qk]_proj/.test(tensor.name);
-    const values = isPermuted ? interleaved(tensor, spec.headDim) : tensor.data;
-    return {
-      name: ggufName(tensor.name),
-      shape: tensor.shape,
-      type: 0,
-      data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    };
-  });
-}
-
-/** llama.cpp has no name of its own for a Mistral. */
-const architectureOf = ({ modelType = 'llama' }: TinyLlamaSpec): string =>
-  modelType === 'mistral' ? 'llama' : modelType;
-
-const ggufMetadata = (spec: TinyLlamaSpec): Record<string, GgufInput> => ({
-  'general.architecture': architectureOf(spec),
-  ...Object.fromEntries(
-    Object.entries(llamaMetadata(spec)).map(([key, value]) => [
-      key.replace('llama.', `${architectureOf(spec)}.`),
-      value,
-    ]),
-  ),
-});
-
-const llamaMetadata = (spec: TinyLlamaSpec): Record<string, GgufInput> => ({
-  'llama.block_count': { u32: spec.layers },
-  'llama.context_length': { u32: spec.maxPositions },
-  'llama.embedding_length': { u32: spec.hiddenSize },
-  'llama.feed_forward_length': { u32: spec.intermediateSize },
-  'llama.attention.head_count': { u32: spec.heads },
-  'llama.attention.head_count_kv': { u32: spec.kvHeads },
-  'llama.rope.freq_base': spec.ropeTheta,
-  'llama.rope.dimension_count': { u32: spec.headDim },
-  'llama.attention.layer_norm_rms_epsilon': 1e-5,
-});
-
 test('the rows of a head of 6 go from 0 3 1 4 2 5 back to 0 1 2 3 4 5, head by head', () => {
   const stored = [0, 3, 1, 4, 2, 5];
-  const rowsOf = (numbers: number[]): number[] => numbers.flatMap((row) => [row + 1, -row - 1]); // two columns
-  const twoHeads = Float32Array.from(rowsOf([...stored, ...stored.map((row) => row + 6)]));
+  const rowsOf = (numbers: number[]): number[] => numbers.flatMap((row) => [row + 1, 100 + row]); // of two bytes
+  const twoHeads = Uint8Array.from(rowsOf([...stored, ...stored.map((row) => row + 6)]));
   assert.deepEqual([...toHalfSplitRows(twoHeads, 2, 6)], rowsOf(Array.from({ length: 12 }, (_, row) => row)));
 });
 

@@ -84,10 +84,14 @@ for (const [what, bytes, ...named] of HOSTILE) {
 const UNSUPPORTED: [string, Buffer, string][] = [
   ['version 1', Buffer.concat([Buffer.from('GGUF'), u32(1), Buffer.alloc(40)]), 'version 1'],
   ['big-endian numbers', Buffer.concat([Buffer.from('GGUF'), Buffer.of(0, 0, 0, 3), Buffer.alloc(40)]), 'big-endian'],
+  ['I-quants', file([tensor({ type: 17, shape: [1, 256] })]), 'tensor w is IQ2_XS; expected F32, F16'],
+  ['ternary values', file([tensor({ type: 34, shape: [1, 256] })]), 'tensor w is TQ1_0;'],
+  ['MXFP4', file([tensor({ type: 39, shape: [1, 256] })]), 'tensor w is MXFP4;'],
+  ['blocks that ggml lays out for ARM', file([tensor({ type: 31, shape: [1, 256] })]), 'tensor w is Q4_0_4_4;'],
   [
-    'a tensor type that is not read',
-    file([tensor({ type: 12, shape: [1, 256], data: new Uint8Array(144) })]),
-    'tensor w has the type 12',
+    'a type that came later',
+    file([tensor({ type: 99, shape: [1, 256] })]),
+    'a type that this package does not know, number 99',
   ],
 ];
 

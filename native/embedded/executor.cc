@@ -44,7 +44,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
     : engine_([&] {
         if (config.engine_dir == nullptr)
           throw Failure(EXECUTOR_INVALID_OPTION, "The engine directory is null; expected a path.");
-        return ReadEngineConfig(config.engine_dir);
+        return ReadEngineConfig(config.engine_dir, device.quant_algos);
       }()),
       limits_(ResolveLimits(config, engine_, device.defaults)),
       reading_(engine_.model.vocab_size),

@@ -11,11 +11,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const fuzz::ScratchFile file("config.json");
   file.Write({reinterpret_cast<const char*>(data), size});
   try {
-    const auto [model, build] = embedded::ReadEngineConfig(file.directory());
+    const auto [model, build] = embedded::ReadEngineConfig(file.directory(), {embedded::QuantAlgo::kGgml});
     for (const int number : {model.hidden_size, model.layers, model.heads, model.kv_heads, model.head_dim,
                              model.intermediate_size, model.vocab_size, model.max_positions, build.max_batch_size,
                              build.max_num_tokens, build.max_input_len, build.max_seq_len})
       fuzz::Require(number > 0, "sizes are positive");
+    fuzz::Require(model.quantization.group_size > 0, "a group has weights");
     fuzz::Require(model.head_dim % 2 == 0, "head_dim is even");
     fuzz::Require(model.heads % model.kv_heads == 0, "kv_heads divides heads");
     fuzz::Require(model.qkv_size() > 0, "qkv_size fits an int");

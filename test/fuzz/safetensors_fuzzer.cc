@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const embedded::SafetensorsFile file(scratch.path());
     for (const char* name : {"a", "b"}) {  // the tensors of the seeds
       if (!file.Has(name)) continue;
-      const embedded::TensorEntry& tensor = file.Find(name, {2, 2});
+      const embedded::TensorEntry& tensor = file.FindMatrix(name, 2, 2);
       std::vector<char> values(tensor.bytes);
       file.Read(tensor, 0, tensor.bytes, values.data());
     }

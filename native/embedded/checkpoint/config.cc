@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "native/executor/cpp/failure.h"
@@ -125,18 +126,44 @@ void RefuseUnsupported(const Fields& model) {
     if (model.Flag(name)) Unsupported(model, name, "false");
   if (const auto moe = model.OptionalObject("moe"); moe && moe->Size("num_experts", 1) > 1)
     Unsupported(*moe, "num_experts", "1");
-  if (const auto quantization = model.OptionalObject("quantization"))
-    for (const char* name : {"quant_algo", "kv_cache_quant_algo"})
-      if (quantization->Has(name)) Unsupported(*quantization, name, "null");
   if (const auto mapping = model.OptionalObject("mapping"))
     for (const char* name : {"tp_size", "pp_size", "cp_size"})
       if (mapping->Size(name, 1) > 1) Unsupported(*mapping, name, "1");
 }
 
-ModelConfig ReadModel(const Fields& fields) {
+Quantization ReadQuantization(const Fields& model, const std::vector<QuantAlgo>& supported) {
+  constexpr std::pair<const char*, QuantAlgo> kAlgos[] = {
+      {"GGML", QuantAlgo::kGgml},
+      {"W8A16", QuantAlgo::kW8A16},
+      {"W4A16", QuantAlgo::kW4A16},
+      {"W4A16_AWQ", QuantAlgo::kW4A16Awq},
+      {"W4A16_GPTQ", QuantAlgo::kW4A16Gptq},
+      {"FP8", QuantAlgo::kFp8},
+      {"FP8_PER_CHANNEL_PER_TOKEN", QuantAlgo::kFp8PerChannelPerToken}};
+  Quantization quantization;
+  const auto fields = model.OptionalObject("quantization");
+  if (!fields) return quantization;
+  if (fields->Has("kv_cache_quant_algo")) Unsupported(*fields, "kv_cache_quant_algo", "null");
+  if (!fields->Has("quant_algo")) return quantization;
+  const std::string found = fields->Text("quant_algo");
+  std::string names = "null";
+  for (const auto& [name, algo] : kAlgos) {
+    if (std::find(supported.begin(), supported.end(), algo) == supported.end()) continue;
+    names += std::string(" or ") + name;
+    if (found == name) quantization.algo = algo;
+  }
+  if (quantization.algo == QuantAlgo::kNone) Unsupported(*fields, "quant_algo", names);
+  quantization.group_size = fields->Size("group_size", quantization.group_size);
+  quantization.has_zero_point = fields->Flag("has_zero_point");
+  quantization.pre_quant_scale = fields->Flag("pre_quant_scale");
+  return quantization;
+}
+
+ModelConfig ReadModel(const Fields& fields, const std::vector<QuantAlgo>& quant_algos) {
   RefuseUnsupported(fields);
   ModelConfig model;
   model.dtype = fields.Text("dtype");
+  model.quantization = ReadQuantization(fields, quant_algos);
   model.hidden_size = fields.Size("hidden_size");
   model.layers = fields.Size("num_hidden_layers");
   if (model.layers > kMostLayers) fields.Reject("num_hidden_layers", "at most " + std::to_string(kMostLayers));
@@ -176,10 +203,10 @@ BuildConfig ReadBuild(const std::optional<Fields>& fields, const ModelConfig& mo
 
 }  // namespace
 
-EngineConfig ReadEngineConfig(const std::string& engine_dir) {
+EngineConfig ReadEngineConfig(const std::string& engine_dir, const std::vector<QuantAlgo>& quant_algos) {
   const Fields config = json::ReadConfigFile(engine_dir + "/config.json", {kMissing, kConvertAgain});
   const auto pretrained = config.OptionalObject("pretrained_config");
-  const ModelConfig model = ReadModel(pretrained ? *pretrained : config);
+  const ModelConfig model = ReadModel(pretrained ? *pretrained : config, quant_algos);
   return {model, ReadBuild(config.OptionalObject("build_config"), model)};
 }
 

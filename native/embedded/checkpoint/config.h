@@ -23,9 +23,21 @@ struct RopeScaling {
   double attention_factor = 1;  // cosines and sines are multiplied by it
 };
 
+// kGgml is this package's own: matrices in the blocks of a GGUF file. The others are TensorRT-LLM's.
+enum class QuantAlgo { kNone, kGgml, kW8A16, kW4A16, kW4A16Awq, kW4A16Gptq, kFp8, kFp8PerChannelPerToken };
+
+// `quantization`: how the weights are stored.
+struct Quantization {
+  QuantAlgo algo = QuantAlgo::kNone;
+  int group_size = 128;  // inputs that share a scale, as the next two of AWQ and GPTQ only
+  bool has_zero_point = false;
+  bool pre_quant_scale = false;
+};
+
 // `pretrained_config`: what the model is.
 struct ModelConfig {
   std::string dtype;  // float32, float16 or bfloat16
+  Quantization quantization;
   int hidden_size;
   int layers;
   int heads;
@@ -67,9 +79,9 @@ struct EngineConfig {
   BuildConfig build;
 };
 
-// Reads `engine_dir`/config.json. Throws executor::Failure with EXECUTOR_ENGINE_NOT_FOUND, EXECUTOR_ENGINE_CONFIG (what
+// Reads `engine_dir`/config.json; `quant_algos` are those that the executor runs beside kNone. Throws executor::Failure with EXECUTOR_ENGINE_NOT_FOUND, EXECUTOR_ENGINE_CONFIG (what
 // is wrong in the file) or EXECUTOR_MODEL_UNSUPPORTED (what this executor does not run), each naming the field.
-EngineConfig ReadEngineConfig(const std::string& engine_dir);
+EngineConfig ReadEngineConfig(const std::string& engine_dir, const std::vector<QuantAlgo>& quant_algos);
 
 }  // namespace embedded
 

@@ -45,6 +45,20 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return "[" + text + "]";
 }
 
+// "A, B or C"
+std::string ListOf(const std::vector<std::string>& names) {
+  std::string list;
+  for (size_t i = 0; i < names.size(); ++i) list += (i == 0 ? "" : i + 1 < names.size() ? ", " : " or ") + names[i];
+  return list;
+}
+
+// The type in ggml's blocks of this name.
+std::optional<WeightType> BlockType(const std::string& name) {
+  for (int i = static_cast<int>(WeightType::kQ4_0); i < kWeightTypes; ++i)
+    if (name == BlockOf(static_cast<WeightType>(i)).type) return static_cast<WeightType>(i);
+  return std::nullopt;
+}
+
 class EntryReader {
  public:
   EntryReader(const std::string& path, std::string_view name) : path_(path), name_(name) {}
@@ -152,6 +166,14 @@ void SafetensorsFile::ReadHeader() {
     const TensorEntry entry = EntryReader(path_, name).Read(value, data_start, file_bytes_);
     if (!tensors_.emplace(name, entry).second) Fail("has two tensors named " + std::string(name));
   }
+  object metadata;
+  if (!entries["__metadata__"].get_object().get(metadata))
+    for (const auto& [name, value] : metadata) {
+      const auto tensor = tensors_.find(std::string(name));
+      std::string_view text;
+      if (tensor != tensors_.end() && tensor->second.dtype == "U8" && !value.get_string().get(text))
+        tensor->second.blocks = text;
+    }
 
   std::vector<std::pair<const std::string*, const TensorEntry*>> by_offset;
   for (const auto& [name, entry] : tensors_) by_offset.push_back({&name, &entry});
@@ -167,19 +189,40 @@ void SafetensorsFile::ReadHeader() {
   if (end != file_bytes_) Fail("has " + std::to_string(file_bytes_ - end) + " bytes after its last tensor");
 }
 
-const TensorEntry& SafetensorsFile::Find(const std::string& name, const std::vector<int64_t>& shape) const {
+const TensorEntry& SafetensorsFile::Find(const std::string& name, const std::vector<int64_t>& shape,
+                                         const std::vector<std::string>& dtypes) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) Fail("has no tensor " + name + ", which config.json requires");
   const TensorEntry& tensor = found->second;
   if (tensor.shape != shape)
     Fail("has tensor " + name + " with the shape " + ShapeText(tensor.shape) + "; expected " + ShapeText(shape) +
          ", as config.json says");
-  if (tensor.dtype != "F32" && tensor.dtype != "F16" && tensor.dtype != "BF16")
-    Fail("has tensor " + name + " as " + tensor.dtype + "; expected F32, F16 or BF16");
+  if (std::find(dtypes.begin(), dtypes.end(), tensor.dtype) == dtypes.end())
+    Fail("has tensor " + name + " as " + tensor.dtype + "; expected " + ListOf(dtypes));
   return tensor;
 }
 
+const TensorEntry& SafetensorsFile::FindMatrix(const std::string& name, int outputs, int depth) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end() || found->second.dtype != "U8") return Find(name, {outputs, depth});
+  const auto type = BlockType(found->second.blocks);
+  if (!type) {
+    std::vector<std::string> names;
+    for (int i = static_cast<int>(WeightType::kQ4_0); i < kWeightTypes; ++i)
+      names.push_back(BlockOf(static_cast<WeightType>(i)).type);
+    Fail("has tensor " + name + " as U8 with " +
+         (found->second.blocks.empty() ? "no type" : "the type " + found->second.blocks) +
+         " in its __metadata__; expected " + ListOf(names));
+  }
+  const WeightBlock& block = BlockOf(*type);
+  if (depth % block.weights != 0)
+    Fail("has tensor " + name + " in blocks of " + std::to_string(block.weights) +
+         " weights; expected rows of whole blocks, and config.json says " + std::to_string(depth) + " weights");
+  return Find(name, {outputs, static_cast<int64_t>(RowBytes(*type, depth))}, {"U8"});
+}
+
 WeightType SafetensorsFile::TypeOf(const TensorEntry& tensor) {
+  if (tensor.dtype == "U8") return BlockType(tensor.blocks).value();
   if (tensor.dtype == "F32") return WeightType::kFloat32;
   return tensor.dtype == "F16" ? WeightType::kFloat16 : WeightType::kBfloat16;
 }

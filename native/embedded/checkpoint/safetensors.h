@@ -13,6 +13,7 @@ namespace embedded {
 
 struct TensorEntry {
   std::string dtype;           // F32, F16, BF16 or another that the format knows
+  std::string blocks;          // of U8: the type of ggml's blocks in it, which __metadata__ has under the tensor's name
   std::vector<int64_t> shape;  // row-major
   uint64_t offset;             // bytes from the file's start
   uint64_t bytes;
@@ -32,8 +33,12 @@ class SafetensorsFile {
 
   const std::string& path() const { return path_; }
   bool Has(const std::string& name) const { return tensors_.count(name) != 0; }
-  // The tensor, which must have this shape and one of the three types that weights may have.
-  const TensorEntry& Find(const std::string& name, const std::vector<int64_t>& shape) const;
+  // The tensor, which must have this shape and one of these types.
+  const TensorEntry& Find(const std::string& name, const std::vector<int64_t>& shape,
+                          const std::vector<std::string>& dtypes = {"F32", "F16", "BF16"}) const;
+  // A matrix of weights [outputs, depth]: floats, or U8 with the blocks of each row.
+  const TensorEntry& FindMatrix(const std::string& name, int outputs, int depth) const;
+  // Of what Find or FindMatrix gave as weights.
   static WeightType TypeOf(const TensorEntry& tensor);
   // Reads `bytes` bytes from `offset` of the tensor on.
   void Read(const TensorEntry& tensor, uint64_t offset, uint64_t bytes, void* out) const;

@@ -36,8 +36,9 @@ bool ConvertTo(WeightType from, const void* in, size_t count, void* out) {
       return Convert<__half, To>(in, count, out);
     case WeightType::kBfloat16:
       return Convert<__nv_bfloat16, To>(in, count, out);
+    default:
+      return false;  // ggml's blocks, which SafetensorsFile::Find does not give
   }
-  return false;
 }
 
 }  // namespace

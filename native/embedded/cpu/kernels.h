@@ -17,11 +17,16 @@ namespace embedded::cpu {
 
 using embedded::WeightType;
 
-// Matrices are stored as panels of 32 outputs: [ceil(outputs / 32), depth, 32]. A panel is read front to back once for
-// up to 12 rows of input, which suits the memory (one stream) as well as the registers (no sum across lanes).
+// A matrix is stored as panels of 32 outputs, [ceil(outputs / 32)] of them. A panel is read front to back once for several
+// rows of input, which suits the memory (one stream) as well as the registers (no sum across lanes). What lies where in
+// it, a layout says.
 constexpr int kPanelWidth = 32;
+// Sums of 256 products are added up one after the other: a piece of panel and input then stays in the first-level
+// cache, and long sums lose less to rounding.
+constexpr int kDepthPerSum = 256;
 
-// out[r, c] = sum over d < depth of x[r, d] * panel[d, c], for r < rows and c < 32.
+// Floats: a panel is [depth, 32].
+//   out[r, c] = sum over d < depth of x[r, d] * panel[d, c], for r < rows and c < 32.
 struct PanelProduct {
   const float* x;       // [rows, depth], rows x_stride apart
   size_t x_stride;      // floats
@@ -34,6 +39,36 @@ struct PanelProduct {
   bool add_to_out;  // out += the sum, rather than out = the sum
 };
 
+// What a layout's products read of the input in place of its floats, made once for all panels.
+struct InputForm {
+  size_t (*row_bytes)(int depth);
+  void (*prepare)(const float* x, int depth, void* out);
+};
+
+// The product of prepared input and a whole panel of a layout, as PanelProduct says it of floats.
+struct LayoutProduct {
+  const void* x;    // [rows] of the layout's input form, x_stride apart
+  size_t x_stride;  // bytes
+  const void* panel;
+  float* out;         // [rows, 32], rows out_stride apart
+  size_t out_stride;  // floats
+  int rows;
+  int depth;
+  bool add_to_out;
+};
+
+// How a set of kernels stores matrices of one type.
+struct Layout {
+  size_t (*panel_bytes)(int depth);  // a multiple of 64
+  // Rows [row_count, depth] as the checkpoint has them to a panel, which is 0 before; its columns past row_count stay
+  // without effect.
+  void (*pack)(const void* rows, int row_count, int depth, void* panel);
+  // The weights of one column, as fp32 [depth].
+  void (*unpack)(const void* panel, int column, int depth, float* out);
+  const InputForm* input;  // null: the floats themselves
+  void (*product)(const LayoutProduct& product);
+};
+
 // The state of one query while it walks its keys block by block (online softmax, arXiv:1805.02867).
 struct SoftmaxState {
   float max;  // of the scores so far; starts at -infinity
@@ -42,7 +77,8 @@ struct SoftmaxState {
 
 struct Kernels {
   const char* name;                                        // as NODE_TENSORRT_LLM_CPU_KERNELS takes it
-  void (*panel_products[3])(const PanelProduct& product);  // by WeightType
+  const Layout* layouts[kWeightTypes];                     // by WeightType
+  void (*panel_products[3])(const PanelProduct& product);  // by WeightType, of floats
   // out = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int size, float* out);
   // out = a / (1 + exp(-a)) * b
@@ -58,6 +94,7 @@ struct Kernels {
   void panel_product(WeightType type, const PanelProduct& product) const {
     panel_products[static_cast<size_t>(type)](product);
   }
+  const Layout& layout(WeightType type) const { return *layouts[static_cast<size_t>(type)]; }
 };
 
 extern const Kernels kScalarKernels;

@@ -1,6 +1,7 @@
 // AVX2, FMA and F16C. Compiled with those flags: include only what kernels.h allows.
 #include <immintrin.h>
 
+#include "native/embedded/cpu/float_layout.h"
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/vector_kernels.h"
 
@@ -96,6 +97,9 @@ void PanelProductOf(const PanelProduct& p) {
   LastTile<type, kTileRows - 1>(p, row, p.rows - row);
 }
 
+template <WeightType type>
+constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<type>>::kLayout;
+
 struct Avx2 {
   using Float = __m256;
   static constexpr int kLanes = 8;
@@ -154,6 +158,7 @@ using Vectors = VectorKernels<Avx2>;
 
 const Kernels kAvx2Kernels = {
     "avx2",
+    {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
     Vectors::RmsNorm,
     Vectors::SiluMultiply,

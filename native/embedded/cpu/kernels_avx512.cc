@@ -1,6 +1,7 @@
 // AVX-512 (F, BW, VL, DQ). Compiled with those flags: include only what kernels.h allows.
 #include <immintrin.h>
 
+#include "native/embedded/cpu/float_layout.h"
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/vector_kernels.h"
 
@@ -79,6 +80,9 @@ void PanelProductOf(const PanelProduct& p) {
   LastTile<type, kTileRows - 1>(p, row, p.rows - row);
 }
 
+template <WeightType type>
+constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<type>>::kLayout;
+
 struct Avx512 {
   using Float = __m512;
   static constexpr int kLanes = 16;
@@ -116,6 +120,7 @@ using Vectors = VectorKernels<Avx512>;
 
 const Kernels kAvx512Kernels = {
     "avx512",
+    {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
     Vectors::RmsNorm,
     Vectors::SiluMultiply,

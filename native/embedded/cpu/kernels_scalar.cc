@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "native/embedded/cpu/float16.h"
+#include "native/embedded/cpu/float_layout.h"
 #include "native/embedded/cpu/kernels.h"
 
 namespace embedded::cpu {
@@ -25,6 +26,9 @@ void PanelProductOf(const PanelProduct& p) {
     for (int c = 0; c < kPanelWidth; ++c) out[c] = p.add_to_out ? out[c] + sums[c] : sums[c];
   }
 }
+
+template <WeightType type>
+constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<type>>::kLayout;
 
 void RmsNorm(const float* x, const float* weight, float epsilon, int size, float* out) {
   float squares = 0;
@@ -69,6 +73,7 @@ void ExpShifted(const float* x, float max, float factor, int size, float* out) {
 
 const Kernels kScalarKernels = {
     "scalar",
+    {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
     RmsNorm,
     SiluMultiply,

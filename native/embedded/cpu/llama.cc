@@ -5,11 +5,9 @@
 namespace embedded::cpu {
 namespace {
 
-// Sums of 256 products are added up one after the other: a piece of panel and input then stays in the first-level
-// cache, and long sums lose less to rounding.
-constexpr int kDepthPerSum = 256;
 // Tokens whose inputs stay in the second-level cache while the panels pass by; a multiple of every kernel's rows.
 constexpr int kTokensPerPiece = 96;
+
 int PanelMultiple(int size) { return (size + kPanelWidth - 1) / kPanelWidth * kPanelWidth; }
 int CeilDivide(int value, int divisor) { return (value + divisor - 1) / divisor; }
 void Add(const float* x, int size, float* out) {
@@ -28,7 +26,9 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemo
       rope_(model),
       attention_(model, kv_memory, kernels),
       hidden_stride_(PanelMultiple(model.hidden_size)),
-      qkv_stride_(PanelMultiple(model.qkv_size())),
+      k_column_(PanelMultiple(model.heads * model.head_dim)),
+      v_column_(k_column_ + PanelMultiple(model.kv_heads * model.head_dim)),
+      qkv_stride_(v_column_ + PanelMultiple(model.kv_heads * model.head_dim)),
       attended_stride_(model.heads * model.head_dim),
       ffn_stride_(PanelMultiple(model.intermediate_size)),
       logits_stride_(PanelMultiple(model.vocab_size)) {
@@ -40,6 +40,18 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemo
   qkv_ = rows_of(qkv_stride_);
   attended_ = rows_of(attended_stride_);
   ffn_ = rows_of(ffn_stride_);
+  const auto add_form = [&](const Matrix& matrix) {
+    const InputForm* const form = matrix.layout->input;
+    if (form == nullptr) return;
+    for (const PreparedInput& each : prepared_)
+      if (each.form == form) return;
+    const size_t row_bytes = form->row_bytes(std::max({hidden_stride_, attended_stride_, ffn_stride_}));
+    prepared_.push_back({form, PagedMemory(max_step_tokens * row_bytes, PageSize::kDefault), row_bytes});
+  };
+  for (const LayerWeights& layer : weights.layers)
+    for (const Matrix* matrix : {&layer.q, &layer.k, &layer.v, &layer.dense, &layer.fc, &layer.gate, &layer.proj})
+      add_form(*matrix);
+  add_form(weights.head);
   cosines_ = rows_of(model.head_dim / 2);
   sines_ = rows_of(model.head_dim / 2);
   for (int thread = 0; thread < pool->threads(); ++thread) attention_scratch_.emplace_back(attention_);
@@ -52,15 +64,18 @@ bool Llama::Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
     Normalize(layer.input_norm);
-    Multiply(normed_.floats(), hidden_stride_, tokens_, layer.qkv, Store::kReplace, qkv_.floats(), qkv_stride_);
+    Multiply(Normed(tokens_), {&layer.q, &layer.k, &layer.v},
+             {qkv_.floats(), qkv_.floats() + k_column_, qkv_.floats() + v_column_}, Store::kReplace, qkv_stride_);
     FinishHeads(i);
     Attend(spans, i);
-    Multiply(attended_.floats(), attended_stride_, tokens_, layer.dense, Store::kAdd, hidden_.floats(), hidden_stride_);
+    Multiply({attended_.floats(), static_cast<size_t>(attended_stride_), tokens_}, {&layer.dense}, {hidden_.floats()},
+             Store::kAdd, hidden_stride_);
     AddBias(layer.dense_bias);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     Normalize(layer.post_norm);
     GatedUp(layer);
-    Multiply(ffn_.floats(), ffn_stride_, tokens_, layer.proj, Store::kAdd, hidden_.floats(), hidden_stride_);
+    Multiply({ffn_.floats(), static_cast<size_t>(ffn_stride_), tokens_}, {&layer.proj}, {hidden_.floats()}, Store::kAdd,
+             hidden_stride_);
     AddBias(layer.proj_bias);
   }
   return true;
@@ -72,7 +87,7 @@ void Llama::Logits(const std::vector<int>& rows, float* out) {
     kernels_.rms_norm(hidden_.floats() + static_cast<size_t>(rows[i]) * hidden_stride_, weights_.final_norm.data(),
                       model_.norm_epsilon, model_.hidden_size,
                       normed_.floats() + static_cast<size_t>(i) * hidden_stride_);
-  Multiply(normed_.floats(), hidden_stride_, count, weights_.head, Store::kReplace, out, logits_stride_);
+  Multiply(Normed(count), {&weights_.head}, {out}, Store::kReplace, logits_stride_);
 }
 
 void Llama::Embed(const std::vector<TokenSpan>& spans) {
@@ -117,17 +132,26 @@ void Llama::FinishHeads(int layer) {
     const float* cos = cosines_.floats() + token * half;
     const float* sin = sines_.floats() + token * half;
     float* head = qkv_.floats() + static_cast<size_t>(token) * qkv_stride_;
-    if (!weights.qkv_bias.empty()) Add(weights.qkv_bias.data(), model_.qkv_size(), head);
-    if (!weights.q_norm.empty())
-      for (int h = 0; h < model_.heads + model_.kv_heads; ++h)
-        kernels_.rms_norm(head + h * model_.head_dim, h < model_.heads ? weights.q_norm.data() : weights.k_norm.data(),
-                          model_.norm_epsilon, model_.head_dim, head + h * model_.head_dim);
-    if (has_rope)
-      for (int h = 0; h < model_.heads + model_.kv_heads; ++h) rope_.Rotate(cos, sin, head + h * model_.head_dim);
+    float* key = head + k_column_;
+    float* value = head + v_column_;
+    const int q_size = model_.heads * model_.head_dim;
+    const int kv_size = model_.kv_heads * model_.head_dim;
+    if (!weights.qkv_bias.empty()) {
+      const float* bias = weights.qkv_bias.data();
+      Add(bias, q_size, head);
+      Add(bias + q_size, kv_size, key);
+      Add(bias + q_size + kv_size, kv_size, value);
+    }
+    const auto finish = [&](int heads, const std::vector<float>& norm, float* first) {
+      for (float* each = first; each < first + heads * model_.head_dim; each += model_.head_dim) {
+        if (!norm.empty()) kernels_.rms_norm(each, norm.data(), model_.norm_epsilon, model_.head_dim, each);
+        if (has_rope) rope_.Rotate(cos, sin, each);
+      }
+    };
+    finish(model_.heads, weights.q_norm, head);
+    finish(model_.kv_heads, weights.k_norm, key);
 
     const TokenPlace place = places_[static_cast<size_t>(token)];
-    const float* key = head + model_.heads * model_.head_dim;
-    const float* value = key + model_.kv_heads * model_.head_dim;
     for (int h = 0; h < model_.kv_heads; ++h, key += model_.head_dim, value += model_.head_dim) {
       float* keys = kv_memory_.Keys(place.block, layer, h) + place.slot;
       for (int d = 0; d < model_.head_dim; ++d) keys[d * kTokensPerBlock] = key[d];
@@ -156,15 +180,16 @@ void Llama::Attend(const std::vector<TokenSpan>& spans, int layer) {
 
 void Llama::GatedUp(const LayerWeights& layer) {
   const int panels = layer.fc.panels();
+  const Input normed = Normed(tokens_);
+  Prepare(normed, {&layer.fc, &layer.gate});
   pool_->Run(CeilDivide(tokens_, kTokensPerPiece) * panels, [&](int piece, int) {
     float fc[kTokensPerPiece * kPanelWidth];
     float gate[kTokensPerPiece * kPanelWidth];
     const int panel = piece % panels;
     const size_t first_token = static_cast<size_t>(piece / panels) * kTokensPerPiece;
     const int rows = std::min(kTokensPerPiece, tokens_ - static_cast<int>(first_token));
-    const float* x = normed_.floats() + first_token * hidden_stride_;
-    MultiplyPanel(x, hidden_stride_, rows, layer.fc, panel, Store::kReplace, fc, kPanelWidth);
-    MultiplyPanel(x, hidden_stride_, rows, layer.gate, panel, Store::kReplace, gate, kPanelWidth);
+    MultiplyPanel(normed, first_token, rows, layer.fc, panel, Store::kReplace, fc, kPanelWidth);
+    MultiplyPanel(normed, first_token, rows, layer.gate, panel, Store::kReplace, gate, kPanelWidth);
     if (!layer.fc_bias.empty())
       for (int row = 0; row < rows; ++row) {
         Add(layer.fc_bias.data() + panel * kPanelWidth, kPanelWidth, fc + row * kPanelWidth);
@@ -176,25 +201,53 @@ void Llama::GatedUp(const LayerWeights& layer) {
   });
 }
 
-void Llama::Multiply(const float* x, size_t x_stride, int tokens, const Matrix& matrix, Store store, float* out,
-                     size_t out_stride) {
-  const int panels = matrix.panels();
-  pool_->Run(CeilDivide(tokens, kTokensPerPiece) * panels, [&](int piece, int) {
-    const int panel = piece % panels;
+Llama::Input Llama::Normed(int tokens) const { return {normed_.floats(), static_cast<size_t>(hidden_stride_), tokens}; }
+
+void Llama::Prepare(const Input& input, std::initializer_list<const Matrix*> matrices) {
+  for (const PreparedInput& prepared : prepared_) {
+    const Matrix* const* const wants = std::find_if(
+        matrices.begin(), matrices.end(), [&](const Matrix* each) { return each->layout->input == prepared.form; });
+    if (wants == matrices.end()) continue;
+    const int depth = (*wants)->depth;
+    pool_->Run(input.tokens, [&](int token, int) {
+      prepared.form->prepare(input.floats + token * input.stride, depth,
+                             static_cast<std::byte*>(prepared.rows.data()) + token * prepared.row_bytes);
+    });
+  }
+}
+
+void Llama::Multiply(const Input& input, std::initializer_list<const Matrix*> matrices,
+                     std::initializer_list<float*> outs, Store store, size_t out_stride) {
+  Prepare(input, matrices);
+  int panels = 0;
+  for (const Matrix* matrix : matrices) panels += matrix->panels();
+  pool_->Run(CeilDivide(input.tokens, kTokensPerPiece) * panels, [&](int piece, int) {
+    size_t i = 0;
+    int panel = piece % panels;
+    for (; panel >= matrices.begin()[i]->panels(); ++i) panel -= matrices.begin()[i]->panels();
     const size_t first_token = static_cast<size_t>(piece / panels) * kTokensPerPiece;
-    const int rows = std::min(kTokensPerPiece, tokens - static_cast<int>(first_token));
-    MultiplyPanel(x + first_token * x_stride, x_stride, rows, matrix, panel, store,
-                  out + first_token * out_stride + static_cast<size_t>(panel) * kPanelWidth, out_stride);
+    const int rows = std::min(kTokensPerPiece, input.tokens - static_cast<int>(first_token));
+    MultiplyPanel(input, first_token, rows, *matrices.begin()[i], panel, store,
+                  outs.begin()[i] + first_token * out_stride + static_cast<size_t>(panel) * kPanelWidth, out_stride);
   });
 }
 
-void Llama::MultiplyPanel(const float* x, size_t x_stride, int rows, const Matrix& matrix, int panel, Store store,
-                          float* out, size_t out_stride) const {
-  for (int depth = 0; depth < matrix.depth; depth += kDepthPerSum)
-    kernels_.panel_product(
-        matrix.type,
-        {x + depth, x_stride, matrix.panel(panel) + size_t{kPanelWidth} * depth * matrix.element_bytes(), kPanelWidth,
-         out, out_stride, rows, std::min(kDepthPerSum, matrix.depth - depth), store == Store::kAdd || depth > 0});
+void Llama::MultiplyPanel(const Input& input, size_t first_token, int rows, const Matrix& matrix, int panel,
+                          Store store, float* out, size_t out_stride) const {
+  LayoutProduct product{input.floats + first_token * input.stride,
+                        input.stride * sizeof(float),
+                        matrix.panel(panel),
+                        out,
+                        out_stride,
+                        rows,
+                        matrix.depth,
+                        store == Store::kAdd};
+  for (const PreparedInput& prepared : prepared_)
+    if (prepared.form == matrix.layout->input) {
+      product.x = static_cast<const std::byte*>(prepared.rows.data()) + first_token * prepared.row_bytes;
+      product.x_stride = prepared.row_bytes;
+    }
+  matrix.layout->product(product);
 }
 
 }  // namespace embedded::cpu

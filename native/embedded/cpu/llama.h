@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "native/embedded/checkpoint/config.h"
@@ -52,12 +53,22 @@ class Llama {
   void GatedUp(const LayerWeights& layer);
   // hidden += bias, where the model has one
   void AddBias(const std::vector<float>& bias);
+
+  // Rows of floats, and the forms of them that products read (InputForm).
+  struct Input {
+    const float* floats;  // [tokens, depth], rows stride apart
+    size_t stride;        // floats
+    int tokens;
+  };
+  Input Normed(int tokens) const;
   enum class Store { kReplace, kAdd };
-  // out [tokens, out_stride] = x [tokens, x_stride] * matrix^T, or added to it.
-  void Multiply(const float* x, size_t x_stride, int tokens, const Matrix& matrix, Store store, float* out,
-                size_t out_stride);
-  // The same for one panel: out [rows, 32], rows out_stride apart.
-  void MultiplyPanel(const float* x, size_t x_stride, int rows, const Matrix& matrix, int panel, Store store,
+  // Makes the forms that the matrices' layouts want, which are of one depth.
+  void Prepare(const Input& input, std::initializer_list<const Matrix*> matrices);
+  // out [tokens, out_stride] = input * matrix^T, or added to it, for each of the matrices and the out of its place.
+  void Multiply(const Input& input, std::initializer_list<const Matrix*> matrices, std::initializer_list<float*> outs,
+                Store store, size_t out_stride);
+  // The same for one panel and `rows` rows of prepared input: out [rows, 32], rows out_stride apart.
+  void MultiplyPanel(const Input& input, size_t first_token, int rows, const Matrix& matrix, int panel, Store store,
                      float* out, size_t out_stride) const;
 
   const ModelConfig& model_;
@@ -85,6 +96,8 @@ class Llama {
 
   // Widths are rounded up to whole panels; the columns past the end stay 0.
   int hidden_stride_;
+  int k_column_;  // of qkv: where the keys start
+  int v_column_;  // and the values
   int qkv_stride_;
   int attended_stride_;
   int ffn_stride_;
@@ -94,8 +107,14 @@ class Llama {
   PagedMemory qkv_;       // [max_step_tokens, qkv_stride]
   PagedMemory attended_;  // [max_step_tokens, attended_stride]
   PagedMemory ffn_;       // [max_step_tokens, ffn_stride]
-  PagedMemory cosines_;   // [max_step_tokens, head_dim / 2]
-  PagedMemory sines_;     // [max_step_tokens, head_dim / 2]
+  struct PreparedInput {
+    const InputForm* form;
+    PagedMemory rows;  // [max_step_tokens] of the form
+    size_t row_bytes;  // of the largest depth
+  };
+  std::vector<PreparedInput> prepared_;  // one for each form that a layout wants
+  PagedMemory cosines_;                  // [max_step_tokens, head_dim / 2]
+  PagedMemory sines_;                    // [max_step_tokens, head_dim / 2]
 };
 
 }  // namespace embedded::cpu

@@ -39,7 +39,7 @@ CpuModelRunner::CpuModelRunner(const RunnerOptions& options)
       max_logits_rows_(options.limits.max_batch_size),
       kernels_(SelectKernels()),
       pool_(ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus())),
-      weights_(LoadWeights(options.weights_file, model_, &pool_, options.on_progress)),
+      weights_(LoadWeights(options.weights_file, model_, kernels_, &pool_, options.on_progress)),
       info_(InfoOf(options, pool_.threads(), kernels_)),
       kv_memory_(model_, info_.kv_blocks),
       llama_(model_, weights_, kv_memory_, kernels_, &pool_, options.limits.max_num_tokens),

@@ -21,15 +21,6 @@ float ToFloat(const std::byte* data, WeightType type, size_t index) {
   return type == WeightType::kFloat16 ? Float16ToFloat(bits) : Bfloat16ToFloat(bits);
 }
 
-// rows [rows, depth] to a panel's columns [depth, 32].
-template <typename T>
-void PackPanel(const void* rows, int row_count, int depth, void* panel) {
-  const auto* from = static_cast<const T*>(rows);
-  auto* to = static_cast<T*>(panel);
-  for (int d = 0; d < depth; ++d)
-    for (int r = 0; r < row_count; ++r) to[size_t{kPanelWidth} * d + r] = from[static_cast<size_t>(r) * depth + d];
-}
-
 WeightType TypeOf(const ModelConfig& model) {
   if (model.dtype == "float32") return WeightType::kFloat32;
   return model.dtype == "float16" ? WeightType::kFloat16 : WeightType::kBfloat16;
@@ -49,15 +40,16 @@ void WriteDummyWeights(const DummyTensor& tensor, size_t first, WeightType type,
 struct MatrixTensor {
   Matrix* matrix;
   const TensorEntry* tensor;  // null: dummy weights
-  int first_row;              // of the tensor
+  WeightType type;            // of the tensor
+  int first_row;              // likewise, or of the dummy one
   DummyTensor dummy;
 };
 
 class Loader {
  public:
-  Loader(const std::optional<std::string>& path, const ModelConfig& model, ThreadPool* pool,
+  Loader(const std::optional<std::string>& path, const ModelConfig& model, const Kernels& kernels, ThreadPool* pool,
          const std::function<bool(double)>& on_progress)
-      : model_(model), pool_(pool), on_progress_(on_progress) {
+      : model_(model), kernels_(kernels), pool_(pool), on_progress_(on_progress) {
     if (path) file_.emplace(*path);
   }
 
@@ -100,7 +92,7 @@ class Loader {
       LayerWeights& layer = weights->layers[static_cast<size_t>(i)];
       const std::string prefix = "transformer.layers." + std::to_string(i) + ".";
       layer.input_norm = ReadNorm(prefix + "input_layernorm.weight", hidden);
-      AddMatrix(prefix + "attention.qkv.weight", model_.qkv_size(), hidden, &layer.qkv);
+      AddQkv(prefix + "attention.", &layer);
       AddMatrix(prefix + "attention.dense.weight", hidden, model_.heads * model_.head_dim, &layer.dense);
       layer.post_norm = ReadNorm(prefix + "post_layernorm.weight", hidden);
       const int intermediate = model_.intermediate_size;
@@ -138,10 +130,30 @@ class Loader {
                                 "ulimit, or use a smaller model.");
   }
 
+  enum class Dummy { kNew, kOfTheLast };
   struct RowsOfTensor {
     int rows;
     int first;
+    Dummy dummy = Dummy::kNew;  // whether the matrix before it is of the same dummy tensor
   };
+
+  // One tensor, or three whose types may differ.
+  void AddQkv(const std::string& prefix, LayerWeights* layer) {
+    const int hidden = model_.hidden_size;
+    const int q_size = model_.heads * model_.head_dim;
+    const int kv_size = model_.kv_heads * model_.head_dim;
+    if (file_ && file_->Has(prefix + "q.weight")) {
+      AddMatrix(prefix + "q.weight", q_size, hidden, &layer->q);
+      AddMatrix(prefix + "k.weight", kv_size, hidden, &layer->k);
+      AddMatrix(prefix + "v.weight", kv_size, hidden, &layer->v);
+      return;
+    }
+    const std::string name = prefix + "qkv.weight";
+    const int rows = model_.qkv_size();
+    AddMatrix(name, q_size, hidden, &layer->q, {rows, 0});
+    AddMatrix(name, kv_size, hidden, &layer->k, {rows, q_size, Dummy::kOfTheLast});
+    AddMatrix(name, kv_size, hidden, &layer->v, {rows, q_size + kv_size, Dummy::kOfTheLast});
+  }
 
   void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix) {
     AddMatrix(name, outputs, depth, matrix, {outputs, 0});
@@ -149,9 +161,15 @@ class Loader {
 
   // `outputs` rows of a tensor that may have more.
   void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix, const RowsOfTensor& of) {
-    const TensorEntry* const tensor = file_ ? &file_->Find(name, {of.rows, depth}) : nullptr;
-    *matrix = {nullptr, tensor != nullptr ? SafetensorsFile::TypeOf(*tensor) : TypeOf(model_), outputs, depth};
-    matrices_.push_back({matrix, tensor, of.first, DummyMatrix(tensors_++, depth)});
+    const TensorEntry* tensor = nullptr;
+    if (file_)
+      tensor = model_.quantization.algo == QuantAlgo::kGgml ? &file_->FindMatrix(name, of.rows, depth)
+                                                            : &file_->Find(name, {of.rows, depth});
+    const WeightType type = tensor != nullptr ? SafetensorsFile::TypeOf(*tensor) : TypeOf(model_);
+    *matrix = {nullptr, &kernels_.layout(type), outputs, depth};
+    if (of.dummy == Dummy::kNew) ++tensors_;
+    matrices_.push_back({matrix, tensor, type, tensor != nullptr || of.dummy == Dummy::kOfTheLast ? of.first : 0,
+                         DummyMatrix(tensors_ - 1, depth)});
   }
 
   std::vector<float> ReadNorm(const std::string& name, int size) {
@@ -194,23 +212,21 @@ class Loader {
   void LoadPanel(const MatrixTensor& source, int panel) {
     const Matrix& matrix = *source.matrix;
     const int rows = std::min(kPanelWidth, matrix.outputs - panel * kPanelWidth);
-    const size_t count = static_cast<size_t>(rows) * matrix.depth;
-    std::vector<std::byte> buffer(count * matrix.element_bytes());
+    const size_t first_row = static_cast<size_t>(source.first_row) + size_t{kPanelWidth} * panel;
+    const size_t row_bytes = RowBytes(source.type, matrix.depth);
+    std::vector<std::byte> buffer(rows * row_bytes);
     if (source.tensor != nullptr) {
-      const size_t skipped = static_cast<size_t>(source.first_row) * matrix.depth * matrix.element_bytes();
-      file_->Read(*source.tensor, skipped + panel * matrix.panel_bytes(), buffer.size(), buffer.data());
+      file_->Read(*source.tensor, first_row * row_bytes, buffer.size(), buffer.data());
     } else {
-      std::vector<float> floats(count);
-      WriteDummyWeights(source.dummy, size_t{kPanelWidth} * panel * matrix.depth, matrix.type, &floats, buffer.data());
+      std::vector<float> floats(static_cast<size_t>(rows) * matrix.depth);
+      WriteDummyWeights(source.dummy, first_row * matrix.depth, source.type, &floats, buffer.data());
     }
-    if (matrix.type == WeightType::kFloat32)
-      PackPanel<uint32_t>(buffer.data(), rows, matrix.depth, matrix.panel(panel));
-    else
-      PackPanel<uint16_t>(buffer.data(), rows, matrix.depth, matrix.panel(panel));
+    matrix.layout->pack(buffer.data(), rows, matrix.depth, matrix.panel(panel));
   }
 
   std::optional<SafetensorsFile> file_;
   const ModelConfig& model_;
+  const Kernels& kernels_;
   ThreadPool* pool_;
   const std::function<bool(double)>& on_progress_;
   std::vector<MatrixTensor> matrices_;
@@ -220,13 +236,12 @@ class Loader {
 }  // namespace
 
 void Matrix::Row(int output, float* out) const {
-  const std::byte* columns = panel(output / kPanelWidth);
-  for (int d = 0; d < depth; ++d) out[d] = ToFloat(columns, type, size_t{kPanelWidth} * d + output % kPanelWidth);
+  layout->unpack(panel(output / kPanelWidth), output % kPanelWidth, depth, out);
 }
 
-LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, ThreadPool* pool,
-                         const std::function<bool(double)>& on_progress) {
-  return Loader(path, model, pool, on_progress).Load();
+LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, const Kernels& kernels,
+                         ThreadPool* pool, const std::function<bool(double)>& on_progress) {
+  return Loader(path, model, kernels, pool, on_progress).Load();
 }
 
 }  // namespace embedded::cpu

@@ -84,6 +84,7 @@ struct TinyModel {
   // Biases, norms of queries and keys, a sliding window in the last layer and no RoPE in the first.
   enum class Layers { kPlain, kWithAllThereIs } layers_have = Layers::kPlain;
   std::string build_config = R"({"max_batch_size": 64, "max_num_tokens": 64})";
+  bool qkv_apart = false;  // as three tensors of the file
   uint32_t seed = 1;
 
   std::map<std::string, std::vector<float>> tensors;  // by name, already rounded to dtype
@@ -143,14 +144,32 @@ struct TinyModel {
   std::string Safetensors() const {
     std::string header = "{\"__metadata__\": {\"format\": \"pt\"}";
     std::string data;
-    for (const auto& [name, values] : tensors) {
+    const char* type = dtype == "float32" ? "F32" : dtype == "float16" ? "F16" : "BF16";
+    const auto add = [&](const std::string& name, const std::vector<int>& shape, const float* values) {
       const size_t begin = data.size();
-      for (const float value : values) Append(value, &data);
-      std::string shape;
-      for (const int size : shapes.at(name)) shape += (shape.empty() ? "" : ",") + std::to_string(size);
-      const char* type = dtype == "float32" ? "F32" : dtype == "float16" ? "F16" : "BF16";
-      header += ", \"" + name + "\": {\"dtype\": \"" + type + "\", \"shape\": [" + shape + "], \"data_offsets\": [" +
+      std::string sizes;
+      size_t count = 1;
+      for (const int size : shape) {
+        sizes += (sizes.empty() ? "" : ",") + std::to_string(size);
+        count *= static_cast<size_t>(size);
+      }
+      for (size_t i = 0; i < count; ++i) Append(values[i], &data);
+      header += ", \"" + name + "\": {\"dtype\": \"" + type + "\", \"shape\": [" + sizes + "], \"data_offsets\": [" +
                 std::to_string(begin) + ", " + std::to_string(data.size()) + "]}";
+    };
+    for (const auto& [name, values] : tensors) {
+      const std::string fused = "qkv.weight";
+      if (!qkv_apart || name.size() < fused.size() || name.substr(name.size() - fused.size()) != fused) {
+        add(name, shapes.at(name), values.data());
+        continue;
+      }
+      const std::string prefix = name.substr(0, name.size() - fused.size());
+      const float* rows = values.data();
+      for (const char* part : {"q", "k", "v"}) {
+        const int outputs = (*part == 'q' ? heads : kv_heads) * head_dim;
+        add(prefix + part + ".weight", {outputs, hidden_size}, rows);
+        rows += static_cast<size_t>(outputs) * hidden_size;
+      }
     }
     return SafetensorsOf(header + "}", data);
   }

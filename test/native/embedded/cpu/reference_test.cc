@@ -71,6 +71,12 @@ TEST(Reference, SixteenBitWeightsGiveTheReferencesLogits) {
   }
 }
 
+TEST(Reference, QueriesKeysAndValuesInTensorsOfTheirOwnGiveTheReferencesLogits) {
+  TinyModel model;
+  model.qkv_apart = true;
+  EXPECT_LT(LargestError(model.Fill(), 50), 2e-5);
+}
+
 TEST(Reference, LayersWiderThanOneSumGiveTheReferencesLogits) {
   TinyModel model;
   model.hidden_size = 320;

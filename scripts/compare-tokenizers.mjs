@@ -1,25 +1,31 @@
-// Compares the tokenizer.json that `convert` makes of a GGUF file with llama.cpp reading the same file, on generated strings.
+// Compares the tokenizer that `convert` makes of a GGUF file with llama.cpp reading the same file, on generated strings: ids, and
+// which tokens end an output. The file may hold a vocabulary only.
 //
 //   npm install --no-save --ignore-scripts node-llama-cpp
-//   node scripts/compare-tokenizers.mjs MODEL.gguf ENGINE_DIR [--count 10000] [--golden FILE] [--llama MODULE]
+//   node scripts/compare-tokenizers.mjs [--count 10000] [--golden FILE] [--llama MODULE] [--nfc] MODEL.gguf ...
 //
 // --golden writes the first 200 strings with llama.cpp's ids, as test/lib/engine/formats/fixtures keeps them; --llama says where
-// node-llama-cpp is if it is not installed here. Exits with 1 if any string differs.
-import { writeFileSync } from 'node:fs';
+// node-llama-cpp is if it is not installed here; --nfc normalizes the strings, for models that do and llama.cpp does not. Exits with
+// 1 if any string differs.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadAddon } from '#lib/addon/addon.js';
+import { openGgufFile } from '#lib/engine/formats/gguf.js';
+import { GgufMetadata } from '#lib/engine/formats/gguf-metadata.js';
+import { tokenizerFiles } from '#lib/engine/formats/gguf-tokenizer.js';
 import { Tokenizer } from '#lib/text/tokenizer.js';
 
-const { values: flags, positionals } = parseArgs({
+const { values: flags, positionals: files } = parseArgs({
   allowPositionals: true,
   options: {
     count: { type: 'string', default: '10000' },
     golden: { type: 'string' },
     llama: { type: 'string', default: 'node-llama-cpp' },
+    nfc: { type: 'boolean', default: false },
   },
 });
-const [modelPath, engineDir] = positionals;
 
 let state = 20260101; // xorshift: the same strings on every run
 function below(limit) {
@@ -54,6 +60,12 @@ const SPECIAL = [
   '<|im_end|>',
   '<repo_name>',
   '<empty_output>',
+  '<s>',
+  '</s>',
+  '<unk>',
+  '<0x41>',
+  '▁',
+  '▁▁x',
   '<|im_',
   'im_end|>',
   '<|',
@@ -85,20 +97,50 @@ const strings = ['  17 cats', ' ', 'a', ...Array.from({ length: Number(flags.cou
 
 const { getLlama, LlamaLogLevel } = await import(flags.llama);
 const llama = await getLlama({ build: 'never', gpu: false, logLevel: LlamaLogLevel.error });
-const model = await llama.loadModel({ modelPath, vocabOnly: true });
-const ours = await Tokenizer.load(loadAddon(), { tokenizerPath: join(engineDir, 'tokenizer.json') });
+const scratch = mkdtempSync(join(tmpdir(), 'compare-tokenizers-'));
 
-const rows = [];
-let differing = 0;
-for (const text of strings) {
-  const expected = Array.from(model.tokenize(text, true));
-  const ids = await ours.encode(text, { addSpecialTokens: false });
-  if (rows.length < 200) rows.push({ text, ids: expected });
-  if (ids.join() === expected.join()) continue;
-  differing++;
-  if (differing <= 10) console.log(JSON.stringify({ text, llamaCpp: expected, ours: ids }));
+async function ourTokenizer(modelPath) {
+  const gguf = await openGgufFile(modelPath);
+  try {
+    const tokens = gguf.metadata.get('tokenizer.ggml.tokens').length;
+    const made = tokenizerFiles(new GgufMetadata(gguf), { vocab_size: tokens, max_position_embeddings: 2048 });
+    const tokenizerPath = join(scratch, 'tokenizer.json');
+    writeFileSync(tokenizerPath, made.get('tokenizer.json'));
+    const ends = [JSON.parse(made.get('generation_config.json')).eos_token_id].flat();
+    return { tokenizer: await Tokenizer.load(loadAddon(), { tokenizerPath }), ends };
+  } finally {
+    await gguf.handle.close();
+  }
 }
-console.log(`${strings.length} strings, ${differing} differ`);
-if (flags.golden) writeFileSync(flags.golden, `[\n${rows.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`);
-await llama.dispose();
-process.exitCode = differing > 0 ? 1 : 0;
+
+async function compare(modelPath) {
+  const model = await llama.loadModel({ modelPath, vocabOnly: true });
+  const { tokenizer, ends } = await ourTokenizer(modelPath);
+  const rows = [];
+  let differing = 0;
+  for (const given of strings) {
+    const text = flags.nfc ? given.normalize('NFC') : given;
+    const expected = Array.from(model.tokenize(text, true));
+    const ids = await tokenizer.encode(text, { addSpecialTokens: false });
+    if (rows.length < 200) rows.push({ text, ids: expected });
+    if (ids.join() === expected.join()) continue;
+    differing++;
+    if (differing <= 5) console.log(JSON.stringify({ text, llamaCpp: expected, ours: [...ids] }));
+  }
+  const theirEnds = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).filter((id) => model.isEogToken(id));
+  const sameEnds = [...ends].sort((a, b) => a - b).join() === theirEnds.join();
+  console.log(
+    `${modelPath}: ${strings.length} strings, ${differing} differ; end tokens ${sameEnds ? 'equal' : 'differ'}`,
+  );
+  if (!sameEnds) console.log(JSON.stringify({ llamaCpp: theirEnds, ours: ends }));
+  if (flags.golden) writeFileSync(flags.golden, `[\n${rows.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`);
+  await model.dispose();
+  return differing > 0 || !sameEnds;
+}
+
+try {
+  for (const file of files) if (await compare(file)) process.exitCode = 1;
+} finally {
+  rmSync(scratch, { recursive: true });
+  await llama.dispose();
+}

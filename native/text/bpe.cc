@@ -13,8 +13,8 @@
 
 namespace text {
 
-Bpe::Bpe(const Settings& settings, TokenIds ids, const std::vector<Merge>& merges)
-    : settings_(settings), ids_(std::move(ids)), multiplier_(HashSeed()) {
+Bpe::Bpe(const Settings& settings, TokenIds ids, const std::vector<Merge>& merges, std::vector<uint32_t> ties)
+    : settings_(settings), ids_(std::move(ids)), multiplier_(HashSeed()), ties_(std::move(ties)) {
   for (int byte = 0; byte < 256; ++byte) {
     const char character = static_cast<char>(byte);
     const bool is_symbol = settings_.alphabet == Alphabet::kBytes || byte < 0x80;
@@ -257,7 +257,12 @@ void BpeEncoder::MergeShort(std::vector<int32_t>* tokens) {
   size_t count = word_.size();
   for (size_t i = 0; i + 1 < count; ++i) ranks[i] = bpe_.RankOf(word_[i], word_[i + 1]);
   while (count > 1) {
-    const size_t best = static_cast<size_t>(std::min_element(ranks, ranks + count - 1) - ranks);
+    const uint32_t* const first = bpe_.ties_.empty()
+                                      ? std::min_element(ranks, ranks + count - 1)
+                                      : std::min_element(ranks, ranks + count - 1, [&](uint32_t a, uint32_t b) {
+                                          return bpe_.OrderOf(a) < bpe_.OrderOf(b);
+                                        });
+    const auto best = static_cast<size_t>(first - ranks);
     if (ranks[best] == Bpe::kNoRank) break;
     word_[best] = bpe_.joined_[ranks[best]];
     --count;

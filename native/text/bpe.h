@@ -38,7 +38,8 @@ class Bpe {
   };
 
   // `ids` by name and `merges` by rank; of a pair that is there twice the last rank counts. Each id has one name.
-  Bpe(const Settings& settings, TokenIds ids, const std::vector<Merge>& merges);
+  // `ties`: by merge, a number that rises with it and is the same for merges that rank alike; empty if none do.
+  Bpe(const Settings& settings, TokenIds ids, const std::vector<Merge>& merges, std::vector<uint32_t> ties = {});
 
   const Settings& settings() const { return settings_; }
   // Whether some character leaves no trace in the tokens, or any number of them a single token.
@@ -71,6 +72,8 @@ class Bpe {
       if (slots_[slot] >> 22 == pair) return static_cast<uint32_t>(slots_[slot] & kMaxMerges);
     }
   }
+  // What orders merges: their ranks, or what they share where some rank alike.
+  uint32_t OrderOf(uint32_t rank) const { return ties_.empty() || rank == kNoRank ? rank : ties_[rank]; }
   size_t Joint(int32_t left, int32_t right) const { return Hashed(PairOf(left, right)) >> (64 - kJointBits); }
   // Whether some merge could ever join a token that ends in the symbol `left` with one that begins with `right`. Where
   // none can, the word may be cut before the merges, and the tokens are the same.
@@ -85,6 +88,7 @@ class Bpe {
   std::vector<uint64_t> slots_;        // left id, right id and rank, of 21, 21 and 22 bits
   int slot_shift_ = 62;                // of slots_.size() slots
   std::vector<int32_t> joined_;        // by rank
+  std::vector<uint32_t> ties_;         // by rank, or empty
   std::vector<uint64_t> joints_;       // a bit for each hash of two symbols
   std::array<int32_t, 256> bytes_;     // kBytes: of each byte; kCharacters: of the ASCII ones
   std::vector<int32_t> characters_;    // kCharacters: those of the basic plane

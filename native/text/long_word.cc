@@ -33,10 +33,10 @@ bool LongWord::Continue(Slice* slice, std::vector<int32_t>* tokens) {
 
 void LongWord::Push(uint32_t at) {
   if (following_[at] == symbols_.size()) return;
-  const uint32_t rank = bpe_.RankOf(symbols_[at], symbols_[following_[at]]);
-  if (rank == Bpe::kNoRank) return;
-  const auto [places, is_new] = places_.try_emplace(rank);
-  if (is_new) ranks_.push(rank);
+  const uint32_t order = bpe_.OrderOf(bpe_.RankOf(symbols_[at], symbols_[following_[at]]));
+  if (order == Bpe::kNoRank) return;
+  const auto [places, is_new] = places_.try_emplace(order);
+  if (is_new) orders_.push(order);
   places->second.Push(at);
 }
 
@@ -53,19 +53,20 @@ bool LongWord::Start(Slice* slice) {
 }
 
 bool LongWord::Merge(Slice* slice) {
-  while (!ranks_.empty()) {
+  while (!orders_.empty()) {
     if (slice->IsOver(4)) return false;
-    const uint32_t rank = ranks_.top();
-    Places& places = places_.at(rank);
+    const uint32_t order = orders_.top();
+    Places& places = places_.at(order);
     if (places.empty()) {
-      places_.erase(rank);
-      ranks_.pop();
+      places_.erase(order);
+      orders_.pop();
       continue;
     }
     const uint32_t at = places.Pop();
     if (symbols_[at] < 0 || following_[at] == symbols_.size()) continue;
     const uint32_t right = following_[at];
-    if (bpe_.RankOf(symbols_[at], symbols_[right]) != rank) continue;  // one of the two is another by now
+    const uint32_t rank = bpe_.RankOf(symbols_[at], symbols_[right]);
+    if (bpe_.OrderOf(rank) != order) continue;  // one of the two is another by now
     symbols_[at] = bpe_.joined_[rank];
     symbols_[right] = -1;
     following_[at] = following_[right];

@@ -44,8 +44,8 @@ class LongWord {
   Phase phase_ = Phase::kStart;
   std::vector<int32_t> symbols_;  // -1: joined to the one before
   std::vector<uint32_t> previous_, following_;
-  std::unordered_map<uint32_t, Places> places_;                                 // by rank
-  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> ranks_;  // of places_
+  std::unordered_map<uint32_t, Places> places_;                                  // by Bpe::OrderOf
+  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> orders_;  // of places_
   size_t collected_ = 0;
 };
 

@@ -109,8 +109,27 @@ class FileReader {
     settings.byte_fallback = json_.Flag(model, "model.", "byte_fallback", false);
     settings.ignore_merges = json_.Flag(model, "model.", "ignore_merges", false);
     TokenIds ids = ReadVocab(model);
-    const std::vector<Bpe::Merge> merges = ReadMerges(model, ids);
-    return Bpe(settings, std::move(ids), merges);
+    std::vector<uint32_t> ties = ReadTies(model);
+    const std::vector<Bpe::Merge> merges = ReadMerges(model, ids, &ties);
+    return Bpe(settings, std::move(ids), merges, std::move(ties));
+  }
+
+  // Our own field, which others overlook: of SentencePiece's merges those that make tokens of one score rank alike.
+  std::vector<uint32_t> ReadTies(const object& model) const {
+    std::vector<uint32_t> ties;
+    const auto given = json_.Find(model, "merge_ties");
+    if (!given) return ties;
+    array list;
+    if (given->get_array().get(list)) json_.Reject("model.merge_ties", given, "a list");
+    ties.reserve(std::min(list.size(), kMaxMerges));
+    for (const element item : list) {
+      uint64_t tie = 0;
+      if (ties.size() == kMaxMerges || item.get_uint64().get(tie) || tie > kMaxMerges ||
+          (!ties.empty() && tie < ties.back()))
+        json_.Reject("model.merge_ties[" + std::to_string(ties.size()) + "]", item, "numbers that never fall");
+      ties.push_back(static_cast<uint32_t>(tie));
+    }
+    return ties;
   }
 
   // By the names that the model's pieces have.
@@ -145,10 +164,14 @@ class FileReader {
     return ids;
   }
 
-  std::vector<Bpe::Merge> ReadMerges(const object& model, const TokenIds& ids) const {
+  // `ties` are empty, or one for each merge in the file; those of merges that are left out are left out too.
+  std::vector<Bpe::Merge> ReadMerges(const object& model, const TokenIds& ids, std::vector<uint32_t>* ties) const {
     array list;
     const auto given = json_.Find(model, "merges");
     if (!given || given->get_array().get(list)) json_.Reject("model.merges", given, "a list");
+    if (!ties->empty() && ties->size() != list.size())
+      json_.Fail("model.merge_ties has " + std::to_string(ties->size()) + " numbers; expected one for each of " +
+                 std::to_string(list.size()) + " merges");
     std::vector<Bpe::Merge> merges;
     merges.reserve(std::min(list.size(), kMaxMerges));
     std::string joined, spelled_left, spelled_right;
@@ -174,8 +197,10 @@ class FileReader {
       if (merges.size() == kMaxMerges)
         json_.Fail("model.merges has " + std::to_string(list.size()) + " merges; expected at most " +
                    std::to_string(kMaxMerges));
+      if (!ties->empty()) (*ties)[merges.size()] = (*ties)[index - 1];
       merges.push_back({*first_id, *second_id, *joined_id});
     }
+    if (!ties->empty()) ties->resize(merges.size());
     return merges;
   }
 

@@ -55,6 +55,13 @@ export class GgufMetadata {
     if (value instanceof Int32Array || value instanceof Uint32Array) return value;
     throw this.error(key, 'an array of 32-bit integers');
   }
+
+  numbers(key: string): Float32Array | Int32Array {
+    const value = this.gguf.metadata.get(key);
+    const isNumbers = value instanceof Float32Array || value instanceof Int32Array;
+    if (isNumbers && value.every(Number.isFinite)) return value;
+    throw this.error(key, 'an array of 32-bit numbers');
+  }
 }
 
 /** The shortest decimal that is the same float32: 9.999999747378752e-6 was 1e-5 when it was written. */

@@ -1,61 +1,28 @@
 import type { GgufMetadata } from './gguf-metadata.js';
+import { PRE_TOKENIZERS } from './gguf-pre-tokenizers.js';
+import {
+  bpeOfPieces,
+  MAX_JOINED,
+  type Piece,
+  PieceType,
+  sentencePieceDecoder,
+  spacesAsPieces,
+  tooLongPiece,
+} from './sentencepiece-parts.js';
 import type { LlamaModel } from './source.js';
-
-/** A part of tokenizer.json, in the format of Hugging Face's `tokenizers`. */
-type Json = Readonly<Record<string, unknown>>;
-
-interface PreTokenizer {
-  readonly json: Json;
-  /** A word that is a token as a whole is taken as it is, whatever the merges. */
-  readonly ignoreMerges: boolean;
-  readonly addsBos: boolean;
-}
-
-const byteLevel = ({ useRegex }: { useRegex: boolean }): Json => ({
-  type: 'ByteLevel',
-  add_prefix_space: false,
-  trim_offsets: true,
-  use_regex: useRegex,
-});
-const sequence = (...pretokenizers: Json[]): Json => ({ type: 'Sequence', pretokenizers });
-const split = (Regex: string): Json => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
-
-// How text is cut before BPE. `ByteLevel` with `use_regex` cuts as GPT-2 did.
-const LLAMA3_WORDS =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-const PRE_TOKENIZERS = new Map<string, PreTokenizer>([
-  ['gpt-2', { json: byteLevel({ useRegex: true }), ignoreMerges: false, addsBos: false }],
-  [
-    'llama-bpe',
-    { json: sequence(split(LLAMA3_WORDS), byteLevel({ useRegex: false })), ignoreMerges: true, addsBos: true },
-  ],
-  [
-    'smollm',
-    {
-      json: sequence({ type: 'Digits', individual_digits: true }, byteLevel({ useRegex: true })),
-      ignoreMerges: false,
-      addsBos: false,
-    },
-  ],
-]);
-
-const CONTROL = 3;
-const USER_DEFINED = 4;
+import { type AddedToken, byteLevel, type Json, type TokenizerParts, tokenizerJson } from './tokenizer-parts.js';
 
 /**
- * The tokenizer of a GGUF file as the files Hugging Face would have: name and text of each.
+ * The tokenizer of a GGUF file as the files Hugging Face would have: name and text of each. What the file does not say is as
+ * llama.cpp has it.
  * @throws {LLMError} `ERR_MODEL_UNSUPPORTED` naming a tokenizer or pre-tokenizer that is not known, `ERR_SOURCE_INVALID`.
  */
 export function tokenizerFiles(metadata: GgufMetadata, model: LlamaModel): Map<string, string> {
   const files = new Map<string, string>();
   if (!metadata.has('tokenizer.ggml.model')) return files;
-  const tokens = metadata.strings('tokenizer.ggml.tokens');
-  if (tokens.length > model.vocab_size) {
-    throw metadata.error('tokenizer.ggml.tokens', `at most ${model.vocab_size}, the rows of token_embd.weight`);
-  }
-  const special = specialTokens(metadata, tokens);
-  const add = addedByDefault(metadata);
-  files.set('tokenizer.json', JSON.stringify(tokenizerJson(metadata, tokens, special, add)));
+  const vocabulary = readVocabulary(metadata, model);
+  const { tokens, special, ends, add } = vocabulary;
+  files.set('tokenizer.json', JSON.stringify(tokenizerJson(partsOf(metadata, vocabulary))));
   const texts = Object.fromEntries(Object.entries(special).map(([name, id]) => [`${name}_token`, tokens[id]]));
   files.set('special_tokens_map.json', pretty(texts));
   files.set(
@@ -69,7 +36,7 @@ export function tokenizerFiles(metadata: GgufMetadata, model: LlamaModel): Map<s
       ...texts,
     }),
   );
-  files.set('generation_config.json', pretty(generationConfig(metadata, special, tokens.length)));
+  files.set('generation_config.json', pretty(generationConfig(special, ends)));
   const template = metadata.string('tokenizer.chat_template');
   if (template !== undefined) files.set('chat_template.jinja', template);
   return files;
@@ -79,12 +46,64 @@ const pretty = (value: Json): string => `${JSON.stringify(value, null, 2)}\n`;
 
 type SpecialTokens = Partial<Record<'bos' | 'eos' | 'unk' | 'pad', number>>;
 
-function specialTokens(metadata: GgufMetadata, tokens: readonly string[]): SpecialTokens {
-  const keys = { bos: 'bos', eos: 'eos', unk: 'unknown', pad: 'padding' } as const;
-  const special: SpecialTokens = {};
-  for (const [name, word] of Object.entries(keys) as [keyof SpecialTokens, string][]) {
-    const id = tokenId(metadata, `tokenizer.ggml.${word}_token_id`, tokens.length);
+interface Vocabulary {
+  readonly tokens: readonly string[];
+  /** A {@link PieceType} for each token. */
+  readonly types: Int32Array;
+  readonly special: SpecialTokens;
+  /** Tokens that end an output. */
+  readonly ends: readonly number[];
+  /** Whether a text gets a begin and an end token, unless it is asked for without. */
+  readonly add: { readonly bos: boolean; readonly eos: boolean };
+}
+
+function readVocabulary(metadata: GgufMetadata, model: LlamaModel): Vocabulary {
+  const tokens = metadata.strings('tokenizer.ggml.tokens').map((token, id) => token || `[EMPTY_${id}]`);
+  if (tokens.length > model.vocab_size) {
+    throw metadata.error('tokenizer.ggml.tokens', `at most ${model.vocab_size}, the rows of token_embd.weight`);
+  }
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  if (ids.size !== tokens.length) {
+    throw metadata.error('tokenizer.ggml.tokens', `no token twice; ${tokens.length - ids.size} are`);
+  }
+  const isSentencePiece = checkModel(metadata) === 'llama';
+  const special = specialTokens(metadata, tokens.length, isSentencePiece);
+  const ends = endTokens(metadata, ids, special.eos);
+  const types = tokenTypes(metadata, tokens, special);
+  // These are control tokens whatever the file says, because some files say something else.
+  for (const id of ends) types[id] = PieceType.control;
+  const addsBos = isSentencePiece || preTokenizerOf(metadata).addsBos === true;
+  const add = {
+    bos: metadata.boolean('tokenizer.ggml.add_bos_token', { fallback: addsBos }),
+    eos: metadata.boolean('tokenizer.ggml.add_eos_token', { fallback: false }),
+  };
+  return { tokens, types, special, ends, add };
+}
+
+function checkModel(metadata: GgufMetadata): 'gpt2' | 'llama' {
+  const model = metadata.string('tokenizer.ggml.model');
+  if (model === 'gpt2' || model === 'llama') return model;
+  throw metadata.error(
+    'tokenizer.ggml.model',
+    '"gpt2" (byte-level BPE) or "llama" (SentencePiece). Convert the model from its Hugging Face directory',
+    'ERR_MODEL_UNSUPPORTED',
+  );
+}
+
+function specialTokens(metadata: GgufMetadata, tokens: number, isSentencePiece: boolean): SpecialTokens {
+  const special: SpecialTokens = isSentencePiece && tokens > 2 ? { bos: 1, eos: 2, unk: 0 } : {};
+  for (const name of ['bos', 'eos'] as const) {
+    const id = tokenId(metadata, `tokenizer.ggml.${name}_token_id`, tokens);
     if (id !== undefined) special[name] = id;
+  }
+  // An id that no token has, as some files have it, stands for none: text needs neither.
+  for (const [name, word] of [
+    ['unk', 'unknown'],
+    ['pad', 'padding'],
+  ] as const) {
+    const key = `tokenizer.ggml.${word}_token_id`;
+    const id = metadata.has(key) ? metadata.integer(key) : undefined;
+    if (id !== undefined && id < tokens) special[name] = id;
   }
   return special;
 }
@@ -96,26 +115,61 @@ function tokenId(metadata: GgufMetadata, key: string, tokens: number): number | 
   return id;
 }
 
-function generationConfig(metadata: GgufMetadata, { bos, eos, pad }: SpecialTokens, tokens: number): Json {
-  const ends = [eos, ...['eot', 'eom'].map((word) => tokenId(metadata, `tokenizer.ggml.${word}_token_id`, tokens))];
-  const ids = [...new Set(ends.filter((id) => id !== undefined))];
+/** Tokens that end an output by their names, because most files name only one of those that the model writes. */
+const END_NAMES = [
+  ...['<|eot_id|>', '<|im_end|>', '<|end|>', '<|return|>', '<|call|>', '<|flush|>', '<|calls|>', '<end_of_turn>'],
+  ...['<|endoftext|>', '</s>', '<|eom_id|>', '<EOT>', '_<EOT>', '[EOT]', '[EOS]', '<|end_of_text|>', '<eos>'],
+  ...['<end_of_utterance>', '<turn|>', '<|tool_response>', '<｜end▁of▁sentence｜>', '[e~['],
+];
+/** What comes behind code that was filled in: one of each ends an output too. */
+const FILL_IN_NAMES = {
+  fim_pad: ['<|fim_pad|>', '<fim-pad>', '<fim_pad>', '<PAD>', '[PAD]'],
+  fim_rep: ['<|fim_repo|>', '<|repo_name|>', '<fim-repo>', '<REPO>', '<reponame>'],
+  fim_sep: ['<|file_sep|>'],
+};
+
+function endTokens(metadata: GgufMetadata, ids: ReadonlyMap<string, number>, eos: number | undefined): number[] {
+  const named = (word: string): number | undefined => tokenId(metadata, `tokenizer.ggml.${word}_token_id`, ids.size);
+  const fillIn = Object.entries(FILL_IN_NAMES).map(
+    ([word, names]) => named(word) ?? names.map((name) => ids.get(name)).find((id) => id !== undefined),
+  );
+  const all = [eos, named('eot'), named('eom'), ...END_NAMES.map((name) => ids.get(name)), ...fillIn];
+  const ends = new Set(all.filter((id) => id !== undefined));
+  const drop = (name: string, ...ifThere: string[]): void => {
+    const id = ids.get(name);
+    if (id !== undefined && ifThere.every((other) => ids.has(other))) ends.delete(id);
+  };
+  // In these formats it ends a part of an output, and not the output.
+  drop('<|end|>', '<|return|>', '<|call|>');
+  drop('<|end|>', '<|calls|>', '<|flush|>');
+  drop('</s>', '<|tool_response>');
+  return [...ends];
+}
+
+function tokenTypes(metadata: GgufMetadata, tokens: readonly string[], special: SpecialTokens): Int32Array {
+  const key = 'tokenizer.ggml.token_type';
+  if (metadata.has(key)) {
+    const types = metadata.integers(key);
+    if (types.length !== tokens.length) throw metadata.error(key, `one for each of ${tokens.length} tokens`);
+    return Int32Array.from(types);
+  }
+  const types = new Int32Array(tokens.length).fill(PieceType.normal);
+  for (const id of Object.values(special)) types[id] = PieceType.control;
+  for (const [id, token] of tokens.entries()) if (/^<0x[0-9A-F]{2}>$/.test(token)) types[id] = PieceType.byte;
+  return types;
+}
+
+function generationConfig({ bos, pad }: SpecialTokens, ends: readonly number[]): Json {
   return {
     ...(bos !== undefined && { bos_token_id: bos }),
-    ...(ids.length > 0 && { eos_token_id: ids.length === 1 ? ids[0] : ids }),
+    ...(ends.length > 0 && { eos_token_id: ends.length === 1 ? ends[0] : ends }),
     ...(pad !== undefined && { pad_token_id: pad }),
   };
 }
 
-function preTokenizerOf(metadata: GgufMetadata): PreTokenizer {
-  if (metadata.string('tokenizer.ggml.model') !== 'gpt2') {
-    throw metadata.error(
-      'tokenizer.ggml.model',
-      '"gpt2" (byte-level BPE). Convert the model from its Hugging Face directory',
-      'ERR_MODEL_UNSUPPORTED',
-    );
-  }
+function preTokenizerOf(metadata: GgufMetadata) {
   const key = 'tokenizer.ggml.pre';
-  const known = PRE_TOKENIZERS.get(metadata.string(key) ?? '');
+  const known = PRE_TOKENIZERS.get(metadata.string(key) ?? 'default');
   if (known) return known;
   const names = [...PRE_TOKENIZERS.keys()].map((name) => `"${name}"`).join(', ');
   throw metadata.error(
@@ -125,31 +179,25 @@ function preTokenizerOf(metadata: GgufMetadata): PreTokenizer {
   );
 }
 
-/** Whether a text gets a begin and an end token, unless it is asked for without. */
-const addedByDefault = (metadata: GgufMetadata): { bos: boolean; eos: boolean } => ({
-  bos: metadata.boolean('tokenizer.ggml.add_bos_token', { fallback: preTokenizerOf(metadata).addsBos }),
-  eos: metadata.boolean('tokenizer.ggml.add_eos_token', { fallback: false }),
-});
+function partsOf(metadata: GgufMetadata, vocabulary: Vocabulary): TokenizerParts {
+  const { tokens, special, add } = vocabulary;
+  const named = (id: number | undefined) => (id === undefined ? undefined : { id, content: tokens[id] as string });
+  const common = {
+    added: addedTokens(metadata, vocabulary),
+    bos: add.bos ? named(special.bos) : undefined,
+    eos: add.eos ? named(special.eos) : undefined,
+  };
+  return metadata.string('tokenizer.ggml.model') === 'llama'
+    ? { ...common, ...sentencePieceParts(metadata, vocabulary) }
+    : { ...common, ...byteLevelParts(metadata, tokens) };
+}
 
-function tokenizerJson(
-  metadata: GgufMetadata,
-  tokens: readonly string[],
-  special: SpecialTokens,
-  add: { bos: boolean; eos: boolean },
-): Json {
-  const { json, ignoreMerges } = preTokenizerOf(metadata);
+function byteLevelParts(metadata: GgufMetadata, tokens: readonly string[]) {
+  const { json, normalizer, ignoreMerges } = preTokenizerOf(metadata);
   const vocab = new Map(tokens.map((token, id) => [token, id]));
-  if (vocab.size !== tokens.length) {
-    throw metadata.error('tokenizer.ggml.tokens', `no token twice; ${tokens.length - vocab.size} are`);
-  }
   return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: addedTokens(metadata, tokens),
-    normalizer: null,
-    pre_tokenizer: json,
-    post_processor: postProcessor(tokens, add.bos ? special.bos : undefined, add.eos ? special.eos : undefined),
+    normalizer: normalizer ?? null,
+    preTokenizer: json,
     decoder: byteLevel({ useRegex: true }),
     model: {
       type: 'BPE',
@@ -159,31 +207,46 @@ function tokenizerJson(
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      ignore_merges: ignoreMerges,
+      ignore_merges: ignoreMerges === true,
       vocab: Object.fromEntries(vocab),
       merges: mergesOf(metadata, vocab),
     },
   };
 }
 
-/** Tokens that are found in a text before it is cut: control tokens, which are left out of decoded text, and user-defined ones. */
-function addedTokens(metadata: GgufMetadata, tokens: readonly string[]): Json[] {
-  const key = 'tokenizer.ggml.token_type';
-  const types = metadata.integers(key);
-  if (types.length !== tokens.length) throw metadata.error(key, `one for each of ${tokens.length} tokens`);
+function sentencePieceParts(metadata: GgufMetadata, { tokens, types, special }: Vocabulary) {
+  const prefix = metadata.boolean('tokenizer.ggml.add_space_prefix', { fallback: true });
+  const scores = metadata.has('tokenizer.ggml.scores') ? metadata.numbers('tokenizer.ggml.scores') : undefined;
+  if (scores && scores.length !== tokens.length) {
+    throw metadata.error('tokenizer.ggml.scores', `one for each of ${tokens.length} tokens`);
+  }
+  const pieces = tokens.map((text, id): Piece => ({ text, score: scores?.[id] ?? 0, type: types[id] as number }));
+  const tooLong = tooLongPiece(pieces);
+  if (tooLong >= 0) {
+    throw metadata.error(
+      'tokenizer.ggml.tokens',
+      `at most ${MAX_JOINED} characters in each; token ${tooLong} has more`,
+    );
+  }
+  const unk = special.unk === undefined ? undefined : tokens[special.unk];
+  return {
+    normalizer: { type: 'Sequence', normalizers: spacesAsPieces(prefix) },
+    preTokenizer: null,
+    decoder: sentencePieceDecoder(prefix),
+    model: bpeOfPieces(pieces, unk, true),
+  };
+}
+
+/** Control and unknown tokens, which are left out of decoded text, and user-defined ones. */
+function addedTokens(metadata: GgufMetadata, { tokens, types }: Vocabulary): AddedToken[] {
+  const { control, unknown, userDefined } = PieceType;
+  // Their files do not say so, but the models were trained without the whitespace behind these.
+  const isPhi3 = /phi-?3/i.test(metadata.string('general.name') ?? '');
   return tokens.flatMap((content, id) => {
-    if (types[id] !== CONTROL && types[id] !== USER_DEFINED) return [];
-    return [
-      {
-        id,
-        content,
-        single_word: false,
-        lstrip: false,
-        rstrip: false,
-        normalized: false,
-        special: types[id] === CONTROL,
-      },
-    ];
+    const type = types[id] as number;
+    if (![control, unknown, userDefined].some((each) => each === type)) return [];
+    const rstrip = isPhi3 && !['<unk>', '<s>', '<|endoftext|>'].includes(content);
+    return [{ id, content, special: type !== userDefined, ...(rstrip && { rstrip }) }];
   });
 }
 
@@ -197,24 +260,4 @@ function mergesOf(metadata: GgufMetadata, vocab: ReadonlyMap<string, number>): [
     }
     throw metadata.error(key, `pairs that make tokens; merge ${index} is ${JSON.stringify(merge)}`);
   });
-}
-
-function postProcessor(tokens: readonly string[], bos: number | undefined, eos: number | undefined): Json {
-  const offsets = byteLevel({ useRegex: true });
-  if (bos === undefined && eos === undefined) return offsets;
-  const ids = [bos, eos].filter((id) => id !== undefined);
-  const piece = (id: number | undefined): Json[] =>
-    id === undefined ? [] : [{ SpecialToken: { id: tokens[id], type_id: 0 } }];
-  const template = (...texts: string[]): Json[] =>
-    texts.flatMap((id, type_id) => [...piece(bos), { Sequence: { id, type_id } }, ...piece(eos)]);
-  const special_tokens = Object.fromEntries(
-    ids.map((id) => [tokens[id], { id: tokens[id], ids: [id], tokens: [tokens[id]] }]),
-  );
-  return {
-    type: 'Sequence',
-    processors: [
-      offsets,
-      { type: 'TemplateProcessing', single: template('A'), pair: template('A', 'B'), special_tokens },
-    ],
-  };
 }

@@ -11,7 +11,8 @@ namespace {
 
 using Pair = std::pair<std::string, std::string>;
 
-Bpe ModelOf(const std::vector<std::string>& names, const std::vector<Pair>& merges, Bpe::Settings settings = {}) {
+Bpe ModelOf(const std::vector<std::string>& names, const std::vector<Pair>& merges, Bpe::Settings settings = {},
+            std::vector<uint32_t> ties = {}) {
   size_t bytes = 0;
   for (const std::string& name : names) bytes += name.size();
   TokenIds ids(names.size(), bytes);
@@ -19,7 +20,7 @@ Bpe ModelOf(const std::vector<std::string>& names, const std::vector<Pair>& merg
   std::vector<Bpe::Merge> by_id;
   for (const auto& [left, right] : merges)
     by_id.push_back({*ids.Find(left), *ids.Find(right), *ids.Find(left + right)});
-  return Bpe(settings, std::move(ids), by_id);
+  return Bpe(settings, std::move(ids), by_id, std::move(ties));
 }
 
 std::vector<int32_t> Encode(const Bpe& model, const std::string& text, uint32_t step = 1 << 20) {
@@ -84,6 +85,23 @@ TEST(Bpe, MergesShortAndLongWordsAsThePlainWay) {
   for (int round = 0; round < 300; ++round) {
     const RandomModel model(&random);
     const Bpe bpe = ModelOf(model.names, model.merges);
+    std::string text;
+    for (size_t i = 1 + random() % (round % 2 == 0 ? 30 : 300); i > 0; --i)
+      text += static_cast<char>('a' + random() % 4);
+    EXPECT_EQ(Spell(model.names, Encode(bpe, text)), PlainMerge(text, model.ranks)) << text;
+  }
+}
+
+TEST(Bpe, TakesTheLeftmostOfTheMergesThatRankAlike) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 300; ++round) {
+    RandomModel model(&random);
+    std::vector<uint32_t> ties;
+    for (size_t rank = 0; rank < model.merges.size(); ++rank) {
+      ties.push_back(ties.empty() ? 0 : ties.back() + (random() % 4 == 0 ? 1 : 0));
+      model.ranks[model.merges[rank]] = ties.back();
+    }
+    const Bpe bpe = ModelOf(model.names, model.merges, {}, ties);
     std::string text;
     for (size_t i = 1 + random() % (round % 2 == 0 ? 30 : 300); i > 0; --i)
       text += static_cast<char>('a' + random() % 4);

@@ -10,7 +10,7 @@ import { Tokenizer } from '#lib/text/tokenizer.js';
 import { failsWith } from '../../../tools/fails-with.js';
 import { loadText } from '../../text/fixtures.js';
 
-type Value = string | boolean | number | string[] | Int32Array;
+type Value = string | boolean | number | string[] | Int32Array | Float32Array;
 
 /** Byte-level BPE over a handful of letters; Ġ is the space. */
 const TOKENS = ['<s>', '</s>', '<tool>', 'a', 'b', 'c', 'Ġ', '1', '2', 'ab', 'abc', 'Ġab', '12'];
@@ -102,14 +102,114 @@ test('special tokens, end ids and the chat template come out in the files Huggin
   assert.equal(files.get('chat_template.jinja'), '{{ x }}');
 });
 
+test('what the file does not say about unknown and padding tokens stops no load', () => {
+  const files = filesOf({ 'tokenizer.ggml.unknown_token_id': 99, 'tokenizer.ggml.padding_token_id': 99 });
+  assert.deepEqual(jsonOf(files, 'generation_config.json'), { bos_token_id: 0, eos_token_id: 1 });
+});
+
+/** The end tokens of a vocabulary that has these names too, the last of which the file names as eos. */
+const endsOf = (...names: string[]): unknown => {
+  const tokens = ['<s>', ...TOKENS.slice(2, 9), ...names];
+  const files = filesOf({
+    'tokenizer.ggml.tokens': tokens,
+    'tokenizer.ggml.token_type': Int32Array.from(tokens, () => 1),
+    'tokenizer.ggml.merges': [],
+    'tokenizer.ggml.eos_token_id': tokens.length - 1,
+  });
+  const { eos_token_id } = jsonOf(files, 'generation_config.json');
+  return [eos_token_id].flat().map((id) => tokens[id as number]);
+};
+
+test('the tokens that end an output are those that llama.cpp ends at, by their names', () => {
+  assert.deepEqual(endsOf('<|eom_id|>', '<|eot_id|>', '<|end_of_text|>'), [
+    '<|end_of_text|>',
+    '<|eot_id|>',
+    '<|eom_id|>',
+  ]);
+  assert.deepEqual(endsOf('<|endoftext|>', '<|im_end|>', 'x'), ['x', '<|im_end|>', '<|endoftext|>']);
+  assert.deepEqual(endsOf('<end_of_turn>', '</s>'), ['</s>', '<end_of_turn>']);
+  assert.deepEqual(endsOf('<|end|>', '<|return|>', '<|call|>', 'x'), ['x', '<|return|>', '<|call|>']);
+  assert.deepEqual(endsOf('</s>', '<|tool_response>'), ['<|tool_response>']);
+  assert.deepEqual(endsOf('<|fim_pad|>', '<PAD>', 'x'), ['x', '<|fim_pad|>']);
+});
+
+test('a token that ends an output is a control token, whatever the file says', async () => {
+  const tokens = [...TOKENS, '<|eot_id|>'];
+  const types = Int32Array.from(tokens, () => 1);
+  const files = filesOf({ 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.token_type': types });
+  const tokenizer = await loadText(files.get('tokenizer.json') ?? '');
+  assert.equal(tokenizer.decode([3, 13, 4]), 'ab');
+});
+
+test('without token_type the tokens that the file names are control tokens', async () => {
+  const files = filesOf({ 'tokenizer.ggml.token_type': undefined });
+  assert.deepEqual(await encode(files, 'a<s>b'), [3, 0, 4]);
+});
+
+test('without pre a text is cut as llama.cpp does by default', async () => {
+  const tokens = ['$', '+', '$+', 'a', '1', '2', '12', '34', '3', '4', '123', '1234', 'a1', 'Ġ', 'Ġa'];
+  const merges = ['$ +', '1 2', '3 4', '12 3', '12 34', 'a 1', 'Ġ a'];
+  const files = filesOf({
+    ...Object.fromEntries(
+      ['pre', 'token_type', 'bos_token_id', 'eos_token_id'].map((key) => [`tokenizer.ggml.${key}`, undefined]),
+    ),
+    'tokenizer.ggml.tokens': tokens,
+    'tokenizer.ggml.merges': merges,
+  });
+  assert.deepEqual(await encode(files, ' a1234$+'), [14, 10, 9, 2]);
+});
+
+/** SentencePiece: a space is ▁, and neighbours are joined by the scores of what they make. */
+const PIECES: [text: string, type: number, score: number][] = [
+  ['<unk>', 2, 0],
+  ['<s>', 3, 0],
+  ['</s>', 3, 0],
+  ['<0x0A>', 6, 0],
+  ['▁', 1, -10],
+  ['a', 1, -11],
+  ['b', 1, -12],
+  ['c', 1, -13],
+  ['ab', 1, -2],
+  ['bc', 1, -1],
+  ['▁a', 1, -3],
+  ['aa', 1, -4],
+  ['aaa', 1, -5],
+];
+const pieces = (changes: Record<string, Value | undefined> = {}): Map<string, string> =>
+  filesOf({
+    'tokenizer.ggml.model': 'llama',
+    'tokenizer.ggml.pre': undefined,
+    'tokenizer.ggml.merges': undefined,
+    'tokenizer.ggml.bos_token_id': undefined,
+    'tokenizer.ggml.eos_token_id': undefined,
+    'tokenizer.ggml.tokens': PIECES.map(([text]) => text),
+    'tokenizer.ggml.token_type': Int32Array.from(PIECES, ([, type]) => type),
+    'tokenizer.ggml.scores': Float32Array.from(PIECES, ([, , score]) => score),
+    ...changes,
+  });
+
+test('llama: pieces are joined by score, after a space before the text and each special token', async () => {
+  assert.deepEqual(await encode(pieces(), 'abc a\nx'), [1, 10, 9, 10, 3, 0]);
+  assert.deepEqual(await encode(pieces(), 'a<s>a', false), [10, 1, 10]);
+  assert.deepEqual(await encode(pieces({ 'tokenizer.ggml.add_space_prefix': false }), 'a<s>a', false), [5, 1, 5]);
+  const tokenizer = await loadText(pieces().get('tokenizer.json') ?? '');
+  assert.equal(tokenizer.decode([1, 10, 9, 10, 3, 2]), 'abc a\n');
+});
+
+test('llama: of pieces with one score the leftmost is joined, and all have one without scores', async () => {
+  const files = pieces({ 'tokenizer.ggml.scores': undefined });
+  assert.deepEqual(await encode(files, 'babc aa', false), [4, 6, 8, 7, 10, 5]);
+  assert.deepEqual(await encode(pieces(), 'caaaaa', false), [4, 7, 11, 12]);
+});
+
 test('a file without a tokenizer gives no tokenizer files', () => {
   assert.equal(filesOf({ 'tokenizer.ggml.model': undefined }).size, 0);
 });
 
 const REFUSED: [Record<string, Value | undefined>, 'ERR_MODEL_UNSUPPORTED' | 'ERR_SOURCE_INVALID', string][] = [
-  [{ 'tokenizer.ggml.model': 'llama' }, 'ERR_MODEL_UNSUPPORTED', 'tokenizer.ggml.model is "llama"'],
+  [{ 'tokenizer.ggml.model': 'bert' }, 'ERR_MODEL_UNSUPPORTED', 'tokenizer.ggml.model is "bert"'],
   [{ 'tokenizer.ggml.pre': 'deepseek-llm' }, 'ERR_MODEL_UNSUPPORTED', 'tokenizer.ggml.pre is "deepseek-llm"'],
-  [{ 'tokenizer.ggml.pre': undefined }, 'ERR_MODEL_UNSUPPORTED', 'tokenizer.ggml.pre is missing'],
+  [{ 'tokenizer.ggml.pre': 'x' }, 'ERR_MODEL_UNSUPPORTED', 'expected one of "default", "gpt-2", "llama-bpe"'],
   [{ 'tokenizer.ggml.tokens': undefined }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.tokens is missing'],
   [{ 'tokenizer.ggml.tokens': [...TOKENS, 'a', 'd', 'e', 'f'] }, 'ERR_SOURCE_INVALID', 'at most 16'],
   [{ 'tokenizer.ggml.tokens': [...TOKENS.slice(1), 'a'] }, 'ERR_SOURCE_INVALID', 'no token twice'],
@@ -120,6 +220,17 @@ const REFUSED: [Record<string, Value | undefined>, 'ERR_MODEL_UNSUPPORTED' | 'ER
   [{ 'tokenizer.ggml.merges': ['ab'] }, 'ERR_SOURCE_INVALID', 'merge 0 is "ab"'],
   [{ 'tokenizer.ggml.eos_token_id': 13 }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.eos_token_id is 13'],
   [{ 'tokenizer.ggml.add_bos_token': 1 }, 'ERR_SOURCE_INVALID', 'tokenizer.ggml.add_bos_token'],
+  [{ 'tokenizer.ggml.scores': Float32Array.of(1), 'tokenizer.ggml.model': 'llama' }, 'ERR_SOURCE_INVALID', 'scores'],
+  [{ 'tokenizer.ggml.scores': 'x', 'tokenizer.ggml.model': 'llama' }, 'ERR_SOURCE_INVALID', 'scores'],
+  [
+    {
+      'tokenizer.ggml.tokens': ['<s>', 'a', 'b'.repeat(300)],
+      'tokenizer.ggml.model': 'llama',
+      'tokenizer.ggml.token_type': undefined,
+    },
+    'ERR_SOURCE_INVALID',
+    'token 2 has more',
+  ],
   [{ 'tokenizer.chat_template': 1 }, 'ERR_SOURCE_INVALID', 'tokenizer.chat_template'],
 ];
 

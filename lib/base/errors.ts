@@ -50,6 +50,12 @@ const CODES = {
     causes: 'A full disk, missing permissions, or files in it that this package did not write.',
     fix: 'Free space, fix the permissions, or choose another directory (`--out`, `out`, `cacheDir`). Only an engine written by this package is replaced.',
   },
+  ERR_BUILD_FAILED: {
+    meaning: '`trtllm-build` failed, or did not make the engine that was asked for.',
+    causes:
+      'Limits that the GPU has no room for; a version of TensorRT-LLM with other arguments; a build that was killed or took longer than `buildTimeoutMs`.',
+    fix: 'The message has what it printed, and names the log with all of it. Its first line is the command, to run it yourself.',
+  },
   ERR_ENGINE_NOT_FOUND: {
     meaning: 'The engine directory does not exist, cannot be read, or is not an engine.',
     causes: 'A path relative to another working directory; an engine that was never made.',

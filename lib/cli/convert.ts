@@ -3,6 +3,7 @@ import { type Command, choice, number, positionals, printJson, text } from './co
 import { progressBar } from './progress-bar.js';
 
 const TYPES = ['auto', 'float32', 'float16', 'bfloat16'] as const satisfies readonly ConvertOptions['dtype'][];
+const QUANTIZATIONS = ['int8_wo', 'int4_wo'] as const satisfies readonly ConvertOptions['quantization'][];
 
 export const convert: Command = {
   name: 'convert',
@@ -14,6 +15,9 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
 .nemo file or its directory), a .gguf file, or another engine directory.
 
   --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32; other types dequantize a GGUF)
+  --quantization FORM   int8_wo or int4_wo: weights rounded at load, one scale for each output (default: as in SOURCE)
+  --tp-size N           ranks that share each layer (default: 1)
+  --pp-size N           stages of layers (default: 1)
   --max-seq-len N       maximum length of a sequence, prompt and output (default: what the model was trained for)
   --max-batch-size N    maximum number of sequences in a step (default: 64)
   --max-num-tokens N    maximum number of tokens in a step, over all sequences (default: 512)
@@ -22,6 +26,9 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
 `,
   options: {
     dtype: { type: 'string' },
+    quantization: { type: 'string' },
+    'tp-size': { type: 'string' },
+    'pp-size': { type: 'string' },
     'max-seq-len': { type: 'string' },
     'max-batch-size': { type: 'string' },
     'max-num-tokens': { type: 'string' },
@@ -33,6 +40,9 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
     const { values } = args;
     const options = {
       dtype: choice(values, 'dtype', TYPES),
+      quantization: choice(values, 'quantization', QUANTIZATIONS),
+      tpSize: number(values, 'tp-size'),
+      ppSize: number(values, 'pp-size'),
       maxSeqLen: number(values, 'max-seq-len'),
       maxBatchSize: number(values, 'max-batch-size'),
       maxNumTokens: number(values, 'max-num-tokens'),

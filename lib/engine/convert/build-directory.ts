@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
 import { asWriteError, isNotFound, isSystemError, listDirectory, requirePermission } from '../../base/file-errors.js';
@@ -21,6 +21,9 @@ export async function buildDirectory(out: string, write: (dir: string) => Promis
     await rm(temporary, { recursive: true, force: true });
   }
 }
+
+export const writeJson = (file: string, value: unknown): Promise<void> =>
+  writeFile(file, `${JSON.stringify(value, null, 2)}\n`);
 
 async function checkReplaceable(out: string): Promise<void> {
   for (;;) {

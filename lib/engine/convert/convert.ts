@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
@@ -9,6 +8,7 @@ import {
   DTYPES,
   type EngineConfig,
   lacksOnCuda,
+  MAX_RANKS,
   parseBuildConfig,
   parsePretrainedConfig,
   positionsOf,
@@ -19,8 +19,9 @@ import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
 import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../formats/safetensors.js';
 import type { SourceCheckpoint } from '../formats/source.js';
-import { buildDirectory } from './build-directory.js';
+import { buildDirectory, writeJson } from './build-directory.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
+import { checkSplit, shardPlan } from './shard.js';
 import { embeddingOf, type PlannedPart, type PlannedTensor, planTensors } from './weight-map.js';
 
 /** How to convert a model, and the sizes of the engine. */
@@ -40,6 +41,15 @@ export interface ConvertOptions {
   /** Maximum number of tokens in a step, over all sequences; `LLM.load` can set another. Default: 512. */
   maxNumTokens?: number | undefined;
   /**
+   * How the weights of the linear layers are stored: `'int8_wo'` and `'int4_wo'` round them when the engine is loaded or built, with one
+   * scale for each output. Default: as in the source.
+   */
+  quantization?: 'int8_wo' | 'int4_wo' | undefined;
+  /** Ranks that share each layer (tensor parallelism): each has a part of its weights, and needs a GPU of its own. Default: 1. */
+  tpSize?: number | undefined;
+  /** Stages, each with as many of the layers (pipeline parallelism); there are `tpSize * ppSize` ranks. Default: 1. */
+  ppSize?: number | undefined;
+  /**
    * Directory with tokenizer.json and related files, such as tokenizer_config.json, to use instead of the source's own. Most NeMo
    * checkpoints have none. Default: the source's own.
    */
@@ -54,11 +64,14 @@ export interface ConvertOptions {
   onWarning?: ((message: string) => void) | undefined;
 }
 
-const checks: Checks<ConvertOptions> = {
+export const convertChecks: Checks<ConvertOptions> = {
   dtype: oneOf(['auto', ...DTYPES]),
   maxSeqLen: integer(2, MAX_COUNT),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
+  quantization: oneOf(['int8_wo', 'int4_wo']),
+  tpSize: integer(1, MAX_RANKS),
+  ppSize: integer(1, MAX_RANKS),
   tokenizer: path(),
   sourceName: check('a string', (value): value is string => typeof value === 'string'),
   signal: signal(),
@@ -66,9 +79,14 @@ const checks: Checks<ConvertOptions> = {
   onWarning: callback(),
 };
 
+/** What decides the config.json of an engine, besides its source. */
+type EngineOptions = Pick<
+  ConvertOptions,
+  'dtype' | 'maxSeqLen' | 'maxBatchSize' | 'maxNumTokens' | 'quantization' | 'tpSize' | 'ppSize'
+>;
+
 /** What a conversion is given, as plain data: it may run in another thread. */
-export interface ConversionJob
-  extends Pick<ConvertOptions, 'dtype' | 'maxSeqLen' | 'maxBatchSize' | 'maxNumTokens' | 'sourceName'> {
+export interface ConversionJob extends EngineOptions, Pick<ConvertOptions, 'sourceName'> {
   /** Absolute paths. */
   readonly source: string;
   readonly tokenizer: string | undefined;
@@ -84,7 +102,7 @@ export interface ConversionJob
  *   `ERR_TOKENIZER_INVALID`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws the signal's reason.
  */
 export async function convert(source: string | URL, out: string | URL, given: ConvertOptions = {}): Promise<string> {
-  const { signal, onProgress, onWarning, tokenizer, ...options } = readOptions(given, checks, 'convert()');
+  const { signal, onProgress, onWarning, tokenizer, ...options } = readOptions(given, convertChecks, 'convert()');
   signal?.throwIfAborted();
   const target = pathOf('out', out);
   const job: ConversionJob = {
@@ -98,18 +116,39 @@ export async function convert(source: string | URL, out: string | URL, given: Co
   return target;
 }
 
+/**
+ * The config.json of the engine that `convert` would make, from the headers of the source's files alone.
+ * @throws {LLMError} what `convert` throws for the source and the options.
+ */
+export async function planConversion(
+  source: string | URL,
+  { tokenizer, ...options }: EngineOptions & Pick<ConvertOptions, 'tokenizer'>,
+): Promise<EngineConfig> {
+  const checkpoint = await openCheckpoint(
+    pathOf('source', source),
+    tokenizer === undefined ? undefined : pathOf('tokenizer', tokenizer),
+  );
+  try {
+    const config = makeConfig(checkpoint, options);
+    shardPlan(planTensors(checkpoint, config.pretrained_config), config.pretrained_config);
+    return config;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
 /** Converts in this thread, which is another's where one can be started. */
 export async function convertHere(job: ConversionJob, events: ConversionEvents, build: Build): Promise<void> {
   const checkpoint = await openCheckpoint(job.source, job.tokenizer);
   try {
     const config = await untieDifferentHead(checkpoint, makeConfig(checkpoint, job), events);
-    const plan = planTensors(checkpoint, config.pretrained_config);
+    const ranks = shardPlan(planTensors(checkpoint, config.pretrained_config), config.pretrained_config);
     const sourceName = job.sourceName ?? basename(checkpoint.path);
     await build(async (dir) => {
-      const weights = await writeWeights(join(dir, 'rank0.safetensors'), plan, config, events);
-      await writeJson(join(dir, 'config.json'), config);
+      const weights = await writeRanks(dir, ranks, config, events);
+      await writeJson(join(dir, 'config.json'), asStored(config));
       await checkpoint.writeTexts(dir);
-      const files = { ...(await factsOfFiles(dir, ['rank0.safetensors'])), 'rank0.safetensors': weights };
+      const files = { ...(await factsOfFiles(dir, Object.keys(weights))), ...weights };
       const dtype = config.pretrained_config.dtype;
       const executors = lacksOnCuda(config) === undefined ? ['cpu', 'cuda'] : ['cpu'];
       await writeJson(
@@ -122,15 +161,17 @@ export async function convertHere(job: ConversionJob, events: ConversionEvents, 
   }
 }
 
-const writeJson = (file: string, value: unknown): Promise<void> =>
-  writeFile(file, `${JSON.stringify(value, null, 2)}\n`);
-
 /** The config.json of the engine that a source is converted to. */
-export function makeConfig(
-  { model, dtype, path: file }: SourceCheckpoint,
-  options: Pick<ConvertOptions, 'dtype' | 'maxSeqLen' | 'maxBatchSize' | 'maxNumTokens'>,
-): EngineConfig {
-  const { dtype: asked = 'auto', maxSeqLen, maxBatchSize, maxNumTokens } = options;
+export function makeConfig({ model, dtype, path: file }: SourceCheckpoint, options: EngineOptions): EngineConfig {
+  const {
+    dtype: asked = 'auto',
+    maxSeqLen,
+    maxBatchSize,
+    maxNumTokens,
+    quantization,
+    tpSize = 1,
+    ppSize = 1,
+  } = options;
   const positions = positionsOf(model);
   if (maxSeqLen !== undefined && maxSeqLen > positions) {
     throw new LLMError(
@@ -151,13 +192,25 @@ export function makeConfig(
     position_embedding_type: 'rope_gpt_neox',
     ...model,
     ...(asked === 'auto' ? { dtype } : { dtype: asked, quantization: {} }), // a type that is asked for ends quantization
+    ...(quantization && { quantization: { quant_algo: QUANT_ALGOS[quantization] } }),
+    mapping: { tp_size: tpSize, pp_size: ppSize },
   };
+  const pretrained_config = parsePretrainedConfig(new JsonFields(pretrained, context));
+  checkSplit(pretrained_config);
   return {
     version: `node-tensorrt-llm ${packageVersion()}`,
-    pretrained_config: parsePretrainedConfig(new JsonFields(pretrained, context)),
+    pretrained_config,
     build_config: parseBuildConfig(new JsonFields(limits, context), positions),
   };
 }
+
+const QUANT_ALGOS = { int8_wo: 'W8A16', int4_wo: 'W4A16' } as const;
+
+/** Ranks have their part of a tied head by itself: no other of their tensors is it. */
+const asStored = (config: EngineConfig): EngineConfig =>
+  config.pretrained_config.mapping.world_size === 1
+    ? config
+    : { ...config, pretrained_config: { ...config.pretrained_config, tie_word_embeddings: false } };
 
 const VALUES_PER_READ = 1 << 22; // 16 MB of float32
 
@@ -195,14 +248,46 @@ function storedTensor({ name, shape, type }: PlannedTensor): SafetensorsPlan {
   return { name, dtype: 'U8', shape: shape.with(-1, ((shape.at(-1) ?? 0) / values) * bytes) };
 }
 
-async function writeWeights(
-  file: string,
-  plan: readonly PlannedTensor[],
+/** Writes the file of each rank, and returns their facts by name. */
+async function writeRanks(
+  dir: string,
+  ranks: readonly (readonly PlannedTensor[])[],
   config: EngineConfig,
   { signal, onProgress }: ConversionEvents,
-): Promise<FileFacts> {
+): Promise<Record<string, FileFacts>> {
+  const facts: Record<string, FileFacts> = {};
+  const writers: SafetensorsWriter[] = [];
+  const sum = (part: (writer: SafetensorsWriter) => number): number =>
+    writers.reduce((total, writer) => total + part(writer), 0);
+  try {
+    for (const [rank, plan] of ranks.entries()) {
+      writers.push(await createWriter(join(dir, `rank${rank}.safetensors`), plan));
+    }
+    const total = sum(({ bytesPlanned }) => bytesPlanned);
+    for (const [rank, writer] of writers.entries()) {
+      await writeWeights(writer, ranks[rank] ?? [], config, () => {
+        signal?.throwIfAborted();
+        onProgress?.({ stage: 'convert', done: sum(({ bytesWritten }) => bytesWritten), total });
+      });
+      facts[`rank${rank}.safetensors`] = writer.facts();
+    }
+  } finally {
+    for (const writer of writers) await writer.close();
+  }
+  return facts;
+}
+
+function createWriter(file: string, plan: readonly PlannedTensor[]): Promise<SafetensorsWriter> {
   const blockTypes = plan.flatMap(({ name, type }) => (isBlockType(type) ? [[name, type] as const] : []));
-  const writer = await SafetensorsWriter.create(file, plan.map(storedTensor), Object.fromEntries(blockTypes));
+  return SafetensorsWriter.create(file, plan.map(storedTensor), Object.fromEntries(blockTypes));
+}
+
+async function writeWeights(
+  writer: SafetensorsWriter,
+  plan: readonly PlannedTensor[],
+  config: EngineConfig,
+  onPiece: () => void,
+): Promise<void> {
   const pieces = piecesOf(plan, config.pretrained_config.head_size);
   const readNext = (): Promise<Uint8Array> | undefined => {
     const { done, value } = pieces.next();
@@ -212,18 +297,11 @@ async function writeWeights(
     reading.catch(() => {}); // nobody awaits it if a write fails
     return reading;
   };
-  try {
-    let reading = readNext();
-    while (reading) {
-      const bytes = await reading;
-      reading = readNext(); // the next piece is read while this one is hashed and written
-      signal?.throwIfAborted();
-      await writer.write(bytes);
-      onProgress?.({ stage: 'convert', done: writer.bytesWritten, total: writer.bytesPlanned });
-    }
-    return writer.facts();
-  } finally {
-    await writer.close();
+  for (let reading = readNext(); reading; ) {
+    const bytes = await reading;
+    reading = readNext(); // the next piece is read while this one is hashed and written
+    await writer.write(bytes);
+    onPiece();
   }
 }
 

@@ -99,6 +99,7 @@ export interface BuildConfig {
 /** The largest sizes that executors take: kLargestSize of native/json/config_file.h, and kMostLayers. */
 export const MAX_SIZE = 2 ** 27;
 export const MAX_LAYERS = 10_000;
+export const MAX_RANKS = 1024;
 
 const DEFAULT_MAX_BATCH_SIZE = 64;
 const DEFAULT_MAX_NUM_TOKENS = 512;
@@ -198,7 +199,7 @@ function parseLayers(
 }
 
 function parseMapping(fields: JsonFields): Mapping {
-  const size = (name: string, fallback: number): number => fields.integer(name, { min: 1, max: 1024, fallback });
+  const size = (name: string, fallback: number): number => fields.integer(name, { min: 1, max: MAX_RANKS, fallback });
   const tp_size = size('tp_size', 1);
   const pp_size = size('pp_size', 1);
   const cp_size = size('cp_size', 1);

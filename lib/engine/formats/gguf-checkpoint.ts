@@ -1,22 +1,22 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
-import { type GgufFile, type GgufTensor, openGgufFile } from './gguf.js';
 import { GgufMetadata } from './gguf-metadata.js';
 import { parseGgufModel, ROPE_FACTORS } from './gguf-model.js';
+import { openGgufParts, type PlacedTensor } from './gguf-parts.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
 import { tokenizerFiles } from './gguf-tokenizer.js';
 import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
 import type { TextFiles } from './text-files.js';
 
 /**
- * Opens a GGUF file of a known architecture. Unless the user says otherwise, weights in blocks stay in them, and those of a file
+ * Opens a GGUF file of a known architecture, or all parts of one by any of them. Unless the user says otherwise, weights in blocks stay in them, and those of a file
  * without become bfloat16 if some are that, else float16.
  * @param given the tokenizer and what goes with it, instead of the file's own.
  */
 export async function openGguf(path: string, given?: TextFiles): Promise<SourceCheckpoint> {
-  const gguf = await openGgufFile(path);
-  const close = (): Promise<void> => gguf.handle.close();
+  const gguf = await openGgufParts(path);
+  const { close } = gguf;
   try {
     const metadata = new GgufMetadata(gguf);
     const model = await parseGgufModel(gguf, metadata);
@@ -24,14 +24,14 @@ export async function openGguf(path: string, given?: TextFiles): Promise<SourceC
     const tensors = new Map(
       [...gguf.tensors]
         .filter(([name]) => name !== ROPE_FACTORS)
-        .map(([name, tensor]) => [huggingFaceName(name, model), tensorOf(gguf, name, tensor, model)]),
+        .map(([name, tensor]) => [huggingFaceName(name, model), tensorOf(name, tensor, model)]),
     );
     const writeTexts = async (out: string): Promise<void> => {
       await given?.writeTo(out);
       for (const [name, text] of texts) await writeFile(join(out, name), text);
     };
     const dtype = [...tensors.values()].some(({ type }) => type === 'bfloat16') ? 'bfloat16' : 'float16';
-    return { kind: 'gguf', path, model, dtype, tensors, writeTexts, close };
+    return { kind: 'gguf', path: gguf.path, model, dtype, tensors, writeTexts, close };
   } catch (error) {
     await close();
     throw error;
@@ -70,12 +70,13 @@ function huggingFaceName(name: string, { architecture }: LlamaModel): string {
   return known && name.endsWith('.weight') ? `${known}.weight` : name;
 }
 
-function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: LlamaModel): SourceTensor {
+function tensorOf(name: string, tensor: PlacedTensor, model: LlamaModel): SourceTensor {
+  const { file } = tensor;
   const type = TENSOR_TYPES.get(tensor.type);
   if (!type) {
     throw new LLMError(
       'ERR_INTERNAL',
-      `${gguf.path}: ${name} has a type that the reader should have rejected. Please report it.`,
+      `${file.path}: ${name} has a type that the reader should have rejected. Please report it.`,
     );
   }
   const columns = tensor.shape.at(-1) ?? 1;
@@ -84,7 +85,7 @@ function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: Llama
     const fix = 'Use another GGUF of the model.';
     throw new LLMError(
       'ERR_MODEL_UNSUPPORTED',
-      `${gguf.path}: ${name} is a vector in ${type.name}; expected F32, F16 or BF16. ${fix}`,
+      `${file.path}: ${name} is a vector in ${type.name}; expected F32, F16 or BF16. ${fix}`,
     );
   }
   const rowBytes = (columns / type.blockValues) * type.blockBytes;
@@ -93,13 +94,13 @@ function tensorOf(gguf: GgufFile, name: string, tensor: GgufTensor, model: Llama
   const isRotated = isPermuted && /\.attn_[qk]\.(weight|bias)$/.test(name);
   return {
     shape: tensor.shape,
-    file: gguf.path,
+    file: file.path,
     type: type.type,
     async readRows(first, count, dtype) {
-      const stored = await readExactly(gguf.handle, gguf.path, tensor.position + first * rowBytes, count * rowBytes);
+      const stored = await readExactly(file.handle, file.path, tensor.position + first * rowBytes, count * rowBytes);
       const rows = isRotated ? toHalfSplitRows(stored, isVector ? type.blockBytes : rowBytes, model.head_size) : stored;
       if (dtype === undefined || dtype === type.type) return rows;
-      return convertValues(type.decode(rows), dtype, `${gguf.path}: ${name}`);
+      return convertValues(type.decode(rows), dtype, `${file.path}: ${name}`);
     },
   };
 }

@@ -4,7 +4,7 @@ import type { GgufFile } from './gguf.js';
 
 /** The metadata of a GGUF file, read key by key; what has the wrong type is an error naming file and key. */
 export class GgufMetadata {
-  constructor(private readonly gguf: GgufFile) {}
+  constructor(private readonly gguf: Pick<GgufFile, 'path' | 'metadata'>) {}
 
   error(key: string, expected: string, code: ErrorCode = 'ERR_SOURCE_INVALID'): LLMError {
     const value = this.gguf.metadata.get(key);

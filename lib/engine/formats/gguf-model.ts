@@ -1,8 +1,8 @@
 import { LLMError } from '../../base/errors.js';
 import { type Architecture, MAX_LAYERS } from '../directory/checkpoint-config.js';
 import type { RotaryScaling } from '../directory/rope.js';
-import type { GgufFile } from './gguf.js';
 import type { GgufMetadata } from './gguf-metadata.js';
+import type { Gguf } from './gguf-parts.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
 import { type LlamaModel, readExactly } from './source.js';
 
@@ -43,19 +43,12 @@ const KEYS = [
 const NO_ROPE_INTERVAL = 4;
 
 /** Reads what a GGUF file says of its model; what the executors would compute otherwise than llama.cpp is refused by name. */
-export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Promise<LlamaModel> {
+export async function parseGgufModel(gguf: Gguf, metadata: GgufMetadata): Promise<LlamaModel> {
   const name = metadata.string('general.architecture') ?? '';
   const architecture = ARCHITECTURES.get(name);
   if (!architecture) {
     const known = [...ARCHITECTURES.keys()].map((each) => `"${each}"`).join(' or ');
     throw metadata.error('general.architecture', known, 'ERR_MODEL_UNSUPPORTED');
-  }
-  if (metadata.integer('split.count', { fallback: 1 }) > 1) {
-    throw metadata.error(
-      'split.count',
-      "a single file. Merge the parts with llama.cpp's llama-gguf-split --merge",
-      'ERR_MODEL_UNSUPPORTED',
-    );
   }
   refuseUnknownKeys(gguf, metadata, name);
   const size = (key: string, fallback?: number): number =>
@@ -101,7 +94,7 @@ export async function parseGgufModel(gguf: GgufFile, metadata: GgufMetadata): Pr
   };
 }
 
-function refuseUnknownKeys(gguf: GgufFile, metadata: GgufMetadata, architecture: string): void {
+function refuseUnknownKeys(gguf: Gguf, metadata: GgufMetadata, architecture: string): void {
   for (const [key, value] of gguf.metadata) {
     const known = !key.startsWith(`${architecture}.`) || KEYS.includes(key.slice(architecture.length + 1));
     if (key === 'phi3.attention.sliding_window') continue;
@@ -135,29 +128,38 @@ export const ROPE_FACTORS = 'rope_freqs.weight';
 // Of Llama 3.1 to 3.3; the factor is the greatest of the file.
 const LLAMA3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } as const;
 
+/** By how much factors of a type may differ from the right ones: what rounding to it does, and the maker's arithmetic. */
+const TOLERANCES: Readonly<Record<string, number>> = { F32: 1e-4, F16: 1e-3, BF16: 5e-3 };
+
 /** The scaling of Llama 3.1 whose factors a file has; null if it has none. */
 async function readRopeFactors(
-  gguf: GgufFile,
+  gguf: Gguf,
   { head_size, rotary_base }: { head_size: number; rotary_base: number },
 ): Promise<RotaryScaling | null> {
   const tensor = gguf.tensors.get(ROPE_FACTORS);
   if (!tensor) return null;
+  const { file, position, shape } = tensor;
   const type = TENSOR_TYPES.get(tensor.type);
+  const tolerance = TOLERANCES[type?.name ?? ''];
   const count = head_size / 2;
   const refuse = (found: string): LLMError =>
     new LLMError(
       'ERR_MODEL_UNSUPPORTED',
-      `${gguf.path}: ${ROPE_FACTORS} ${found}; expected the ${count} factors of Llama 3.1's RoPE scaling. Use another GGUF of the model.`,
+      `${file.path}: ${ROPE_FACTORS} ${found}; expected the ${count} factors of Llama 3.1's RoPE scaling. Use another GGUF of the model.`,
     );
-  if (type?.name !== 'F32' || tensor.shape.join() !== String(count)) throw refuse('has another shape or type');
-  const factors = type.decode(await readExactly(gguf.handle, gguf.path, tensor.position, count * type.blockBytes));
-  const factor = Math.max(...factors);
+  if (!type || tolerance === undefined || shape.join() !== String(count)) {
+    throw refuse(`is ${type?.name} [${shape.join(', ')}]`);
+  }
+  const stored = [...type.decode(await readExactly(file.handle, file.path, position, count * type.blockBytes))];
+  const greatest = Math.max(...stored);
+  if (stored.every((found) => found === 1)) return null;
+  const factor = Math.abs(greatest / Math.round(greatest) - 1) < tolerance ? Math.round(greatest) : greatest;
   const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: positions } = LLAMA3;
-  const isLlama3 = factors.every((found, pair) => {
+  const isLlama3 = stored.every((found, pair) => {
     const turns = positions / (2 * Math.PI * rotary_base ** ((2 * pair) / head_size)); // in the original context
     const smooth = Math.min(Math.max((turns - low) / (high - low), 0), 1);
-    return Math.abs(found * ((1 - smooth) / factor + smooth) - 1) < 1e-4;
+    return Math.abs(found * ((1 - smooth) / factor + smooth) - 1) < tolerance;
   });
-  if (!isLlama3) throw refuse(`goes up to ${factor} in another way`);
+  if (!isLlama3) throw refuse(`goes up to ${greatest} in another way`);
   return { rope_type: 'llama3', factor, ...LLAMA3 };
 }

@@ -5,6 +5,7 @@ import { LLMError, messageOf } from '../../base/errors.js';
 import { isNotFound, requirePermission } from '../../base/file-errors.js';
 import { readJsonIfThere } from '../../base/json.js';
 import { openGguf } from './gguf-checkpoint.js';
+import { partNames } from './gguf-parts.js';
 import { openHuggingFace } from './huggingface.js';
 import { NEMO_TO_HUGGING_FACE, NEMO_WEIGHTS, openNemo } from './nemo.js';
 import { NEMO_CONFIG } from './nemo-config.js';
@@ -66,11 +67,13 @@ async function openDirectory(dir: string, texts: TextFiles | undefined): Promise
     return openUnifiedCheckpoint(dir, config, texts);
   }
   const refusal = refusalOf(dir, names);
+  const gguf = onlyGguf(names);
   const hasSafetensors = names.some((name) => name.endsWith('.safetensors'));
-  if (config && (hasSafetensors || !refusal)) return openHuggingFace(dir, texts);
+  if (config && (hasSafetensors || !(refusal || gguf))) return openHuggingFace(dir, texts);
   if (names.includes(NEMO_CONFIG) && (names.includes(NEMO_WEIGHTS) || !refusal)) {
     return openNemoFiles(await openDirectoryFiles(dir, [NEMO_WEIGHTS]), texts);
   }
+  if (gguf !== undefined) return openGguf(join(dir, gguf), texts);
   throw (
     refusal ??
     new LLMError(
@@ -80,7 +83,16 @@ async function openDirectory(dir: string, texts: TextFiles | undefined): Promise
   );
 }
 
-const READ_FILES = /\.(safetensors|json|jinja|yaml)$/;
+/** The GGUF file of a directory that holds one model of the kind, or its first part. */
+function onlyGguf(names: readonly string[]): string | undefined {
+  const [first, ...more] = names.filter(isGguf);
+  const parts = first === undefined ? undefined : partNames(first);
+  return more.every((name) => parts?.includes(name)) ? first : undefined;
+}
+
+const isGguf = (name: string): boolean => name.endsWith('.gguf');
+
+const READ_FILES = /\.(safetensors|json|jinja|yaml|gguf)$/;
 
 const listed = (names: readonly string[]): string =>
   names.length === 0
@@ -143,8 +155,10 @@ function refusalOf(dir: string, names: readonly string[]): LLMError | undefined 
       `a snapshot of it: ${join(dir, 'snapshots', 'REVISION')}`,
     );
   }
-  const file = find(/\.(nemo|gguf)$/);
+  const file = find(/\.nemo$/);
   if (file !== undefined && !names.includes(NEMO_CONFIG)) return lookIn(file, `the file: ${join(dir, file)}`);
+  const models = names.filter(isGguf);
+  if (onlyGguf(names) === undefined && models.length > 0) return lookIn(listed(models), 'the file of one model');
   const tensor = find(/^model\..*word_embeddings\.weight$/);
   return tensor === undefined
     ? undefined

@@ -81,13 +81,16 @@ export async function openDirectoryFiles(path: string, subdirectories: readonly 
 
 /**
  * Checks a symbolic link of a source. It may lead to a file in the source's directory or, in a snapshot of the Hugging Face hub's
- * cache (`snapshots/REVISION`), to the cache's `blobs`. Others are refused: a downloaded link could lead to any file of this
+ * cache (`snapshots/REVISION`, or a directory in it), to the cache's `blobs`. Others are refused: a downloaded link could lead to any file of this
  * machine, which would be copied into the engine.
  */
 export async function checkLink(dir: string, file: string): Promise<void> {
   const root = await realpath(dir);
   const allowed = [root];
-  if (basename(dirname(root)) === 'snapshots') allowed.push(join(dirname(dirname(root)), 'blobs'));
+  for (const revision of [root, dirname(root)]) {
+    const snapshots = dirname(revision);
+    if (basename(snapshots) === 'snapshots') allowed.push(join(dirname(snapshots), 'blobs'));
+  }
   const target = await realpath(file).catch((cause: unknown) => {
     const fix = 'Download the model again, or copy the file that it should lead to there.';
     throw new LLMError('ERR_SOURCE_NOT_FOUND', `${file} is a link that leads nowhere: ${messageOf(cause)}. ${fix}`, {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import { toHalfSplitRows } from '#lib/engine/formats/gguf-checkpoint.js';
+import { toBfloat16, toFloat16 } from '#lib/engine/formats/numeric.js';
 import { failsWith } from '../../../tools/fails-with.js';
 import { TINY_LLAMAS, type TinyLlamaSpec, writeTinyLlama } from '../../../tools/tiny-llama.js';
 import { readEngineConfig, temporaryDirectory } from '../helpers.js';
@@ -98,7 +99,7 @@ test('yarn RoPE scaling is read, its own limits too', async (t) => {
 });
 
 /** What llama.cpp writes of Llama 3.1's scaling: by what the frequency of each pair is divided. */
-function ropeFactors({ headDim, ropeTheta }: TinyLlamaSpec, factor: number): GgufTensorInput {
+function ropeFactors({ headDim, ropeTheta }: TinyLlamaSpec, factor: number, type = 0): GgufTensorInput {
   const factors = Float32Array.from({ length: headDim / 2 }, (_, pair) => {
     const wavelength = 2 * Math.PI * ropeTheta ** ((2 * pair) / headDim);
     if (wavelength < 8192 / 4) return 1;
@@ -106,14 +107,20 @@ function ropeFactors({ headDim, ropeTheta }: TinyLlamaSpec, factor: number): Ggu
     const smooth = (8192 / wavelength - 1) / (4 - 1);
     return 1 / ((1 - smooth) / factor + smooth);
   });
-  return { name: 'rope_freqs.weight', shape: [factors.length], type: 0, data: new Uint8Array(factors.buffer) };
+  const encoded = { 0: factors, 1: toFloat16(factors), 30: toBfloat16(factors) }[type] ?? assert.fail();
+  return { name: 'rope_freqs.weight', shape: [factors.length], type, data: new Uint8Array(encoded.buffer) };
 }
 
 test('the RoPE scaling of Llama 3.1 to 3.3 is known by its factors', async (t) => {
   const dir = await temporaryDirectory(t);
   const spec = { ...SPEC, ropeTheta: 20_000 }; // with a pair in each band
-  for (const factor of [8, 32]) {
-    const tensors = [...ggufTensors(spec), ropeFactors(spec, factor)];
+  for (const [factor, type] of [
+    [8, 0],
+    [32, 0],
+    [8, 1],
+    [32, 30],
+  ] as const) {
+    const tensors = [...ggufTensors(spec), ropeFactors(spec, factor, type)];
     await writeFile(join(dir, 'llama3.gguf'), ggufBytes(ggufMetadata(spec), tensors));
     const config = await readEngineConfig(await convert(join(dir, 'llama3.gguf'), join(dir, 'out')));
     assert.deepEqual(config.pretrained_config.rotary_scaling, {
@@ -123,6 +130,21 @@ test('the RoPE scaling of Llama 3.1 to 3.3 is known by its factors', async (t) =
       high_freq_factor: 4,
       original_max_position_embeddings: 8192,
     });
+  }
+});
+
+test('factors of 1 scale nothing, those of another scaling are refused', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const convertWith = async (factors: number[]) => {
+    const data = new Uint8Array(Float32Array.from(factors).buffer);
+    const tensors = [...ggufTensors(SPEC), { name: 'rope_freqs.weight', shape: [factors.length], type: 0, data }];
+    await writeFile(join(dir, 'factors.gguf'), ggufBytes(ggufMetadata(SPEC), tensors));
+    return (await readEngineConfig(await convert(join(dir, 'factors.gguf'), join(dir, 'out')))).pretrained_config;
+  };
+  const ones = Array.from({ length: SPEC.headDim / 2 }, () => 1);
+  assert.equal((await convertWith(ones)).rotary_scaling, null);
+  for (const factors of [ones.with(0, 8), ones.with(1, Number.NaN), ones.with(2, 0), ones.map(() => -1)]) {
+    await assert.rejects(convertWith(factors), failsWith('ERR_MODEL_UNSUPPORTED', 'rope_freqs.weight goes up to'));
   }
 });
 
@@ -137,7 +159,6 @@ const REFUSED: [
   [{ 'llama.expert_count': { u32: 8 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.expert_count is 8'],
   [{ 'llama.attn_logit_softcapping': 50 }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.attn_logit_softcapping'],
   [{ 'llama.attention.sliding_window': { u32: 512 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.attention.sliding_window'],
-  [{ 'split.count': { u32: 3 } }, [], 'ERR_MODEL_UNSUPPORTED', 'split.count'],
   [{ 'llama.rope.scaling.type': 'longrope' }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.scaling.type is "longrope"'],
   [{ 'llama.rope.dimension_count': { u32: 4 } }, [], 'ERR_MODEL_UNSUPPORTED', 'llama.rope.dimension_count'],
   [{ 'llama.attention.head_count': Int32Array.of(4, 4) }, [], 'ERR_SOURCE_INVALID', 'llama.attention.head_count'],

@@ -54,7 +54,17 @@ const DIRECTORIES: Record<string, [string[], ErrorCode, ...string[]]> = {
     'tp_rank_00_pp_rank_000',
   ],
   'a file to pass': [['README.md', 'x.nemo'], 'ERR_SOURCE_NOT_FOUND', join('dir', 'x.nemo')],
-  'a GGUF file to pass': [['README.md', 'x.gguf'], 'ERR_SOURCE_NOT_FOUND', join('dir', 'x.gguf')],
+  'two GGUF models': [
+    ['x-Q4_K_M.gguf', 'x-Q8_0.gguf'],
+    'ERR_SOURCE_NOT_FOUND',
+    'x-Q4_K_M.gguf, x-Q8_0.gguf. Pass the file',
+  ],
+  'parts of two GGUF models': [
+    ['x-00001-of-00002.gguf', 'y-00002-of-00002.gguf'],
+    'ERR_SOURCE_NOT_FOUND',
+    'x-00001-of-00002.gguf, y-00002-of-00002.gguf. Pass the file',
+  ],
+  'a GGUF file of no bytes': [['README.md', 'x.gguf'], 'ERR_SOURCE_INVALID', join('dir', 'x.gguf')],
   'a repository of the cache': [
     ['blobs/', 'refs/', 'snapshots/'],
     'ERR_SOURCE_NOT_FOUND',

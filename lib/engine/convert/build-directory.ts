@@ -1,20 +1,30 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
 import { LLMError } from '../../base/errors.js';
 import { asWriteError, isNotFound, isSystemError, listDirectory, requirePermission } from '../../base/file-errors.js';
+import { openFile } from '../../base/files.js';
 import { readManifest } from '../directory/manifest.js';
+import { removeLeftovers, temporaryName } from './leftovers.js';
 
 /**
  * Makes the directory `out` of what `write` puts into the directory it is given: a temporary one beside `out`, renamed when it is
- * whole and removed on failure. Only an engine that this package wrote is replaced.
+ * whole and on the disk, and removed on failure. What a process that died left beside `out` is removed too. Only an engine that
+ * this package wrote is replaced, and none that holds one of `sources`.
  */
-export async function buildDirectory(out: string, write: (dir: string) => Promise<void>): Promise<void> {
+export async function buildDirectory(
+  out: string,
+  sources: readonly string[],
+  write: (dir: string) => Promise<void>,
+): Promise<void> {
   await checkReplaceable(out);
+  for (const source of sources) await checkNotInside(out, source);
   const temporary = await makeTemporary(out);
   try {
+    await removeLeftovers(out);
     await write(temporary);
+    await syncAll(temporary);
     await publish(temporary, out);
+    await syncDirectory(dirname(out));
   } catch (error) {
     throw asWriteError(error, out);
   } finally {
@@ -34,6 +44,15 @@ async function checkReplaceable(out: string): Promise<void> {
   throw new LLMError(
     'ERR_NOT_WRITABLE',
     `${out} holds files; expected nothing, or an engine that this package wrote. Remove it, or choose another directory.`,
+  );
+}
+
+async function checkNotInside(out: string, source: string): Promise<void> {
+  const place = await realpath(out).catch(() => undefined);
+  if (place === undefined || !(await realpath(source).catch(() => source)).startsWith(place + sep)) return;
+  throw new LLMError(
+    'ERR_NOT_WRITABLE',
+    `${out} holds ${source}, which would be removed with the engine that is there now; expected another directory.`,
   );
 }
 
@@ -61,13 +80,33 @@ const isOurEngine = async (dir: string): Promise<boolean> =>
 
 async function makeTemporary(out: string): Promise<string> {
   try {
-    const temporary = join(dirname(out), `.${basename(out)}.part-${randomUUID()}`);
+    const temporary = join(dirname(out), await temporaryName(out));
     for (const path of [dirname(out), temporary]) requirePermission('fs.write', path);
     await mkdir(dirname(out), { recursive: true });
     await mkdir(temporary);
     return temporary;
   } catch (error) {
     throw asWriteError(error, dirname(out));
+  }
+}
+
+/** Otherwise a machine that loses power could keep the name of the directory, and not what is in its files. */
+async function syncAll(dir: string): Promise<void> {
+  for (const name of await listDirectory(dir)) {
+    const handle = await openFile(join(dir, name));
+    await handle.sync().finally(() => handle.close());
+  }
+  await syncDirectory(dir);
+}
+
+/** Not every file system can, and not every process may open the directory around what it may write. */
+async function syncDirectory(dir: string): Promise<void> {
+  try {
+    requirePermission('fs.read', dir);
+    const handle = await open(dir);
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
   }
 }
 

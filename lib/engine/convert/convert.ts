@@ -22,6 +22,7 @@ import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory, writeJson } from './build-directory.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
 import { checkSplit, shardPlan } from './shard.js';
+import { checkUnchanged, statesOf } from './source-state.js';
 import { embeddingOf, type PlannedPart, type PlannedTensor, planTensors } from './weight-map.js';
 
 /** How to convert a model, and the sizes of the engine. */
@@ -95,8 +96,8 @@ export interface ConversionJob extends EngineOptions, Pick<ConvertOptions, 'sour
 /**
  * Converts a model to an engine directory: a Hugging Face directory, a NeMo checkpoint, a .gguf file or another engine directory. It
  * is written beside `out` and renamed, so `out` is complete or not there; an engine that this package wrote there before is replaced.
- * It takes about 200 MB of memory for a model of any size, and runs in a
- * worker thread; where none can be started, on the event loop in slices of about 30 ms.
+ * It takes about 200 MB of memory for a model of any size, and runs in a worker thread; where none can be started, on the event loop
+ * in slices of about 30 ms.
  * @returns the absolute path of `out`.
  * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`,
  *   `ERR_TOKENIZER_INVALID`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws the signal's reason.
@@ -111,7 +112,7 @@ export async function convert(source: string | URL, out: string | URL, given: Co
     tokenizer: tokenizer === undefined ? undefined : pathOf('tokenizer', tokenizer),
   };
   const events = { signal, onProgress, onWarning };
-  const build: Build = (write) => buildDirectory(target, write);
+  const build: Build = (write) => buildDirectory(target, [job.source, job.tokenizer ?? job.source], write);
   if (!(await convertInThread(job, events, build))) await convertHere(job, events, build);
   return target;
 }
@@ -141,6 +142,7 @@ export async function planConversion(
 export async function convertHere(job: ConversionJob, events: ConversionEvents, build: Build): Promise<void> {
   const checkpoint = await openCheckpoint(job.source, job.tokenizer);
   try {
+    const before = await statesOf([...checkpoint.tensors.values()].map(({ file }) => file));
     const config = await untieDifferentHead(checkpoint, makeConfig(checkpoint, job), events);
     const ranks = shardPlan(planTensors(checkpoint, config.pretrained_config), config.pretrained_config);
     const sourceName = job.sourceName ?? basename(checkpoint.path);
@@ -148,6 +150,7 @@ export async function convertHere(job: ConversionJob, events: ConversionEvents, 
       const weights = await writeRanks(dir, ranks, config, events);
       await writeJson(join(dir, 'config.json'), asStored(config));
       await checkpoint.writeTexts(dir);
+      await checkUnchanged(before);
       const files = { ...(await factsOfFiles(dir, Object.keys(weights))), ...weights };
       const dtype = config.pretrained_config.dtype;
       const executors = lacksOnCuda(config) === undefined ? ['cpu', 'cuda'] : ['cpu'];

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
@@ -8,8 +9,10 @@ import { PROJECT_ROOT } from '../../tools/project.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
 import type { Work } from './programs/load-here.js';
 
+const program = new URL('./programs/load-here.js', import.meta.url);
+
 async function told(work: Work, options: ProgramOptions): Promise<unknown> {
-  const { status, told, err } = await runProgram(new URL('./programs/load-here.js', import.meta.url), work, options);
+  const { status, told, err } = await runProgram(program, work, options);
   assert.equal(status, 0, err);
   assert.equal(told.length, 1, err);
   return told[0];
@@ -57,6 +60,30 @@ for (const { major, node } of NODE_VERSIONS) {
     ];
     for (const [work, more, message] of cases)
       assert.match(String(await told(work, { node, flags: [...flags, ...more] })), message);
+  });
+}
+
+const mounted = (options: string): string[] => [
+  'unshare',
+  '--mount',
+  'sh',
+  '-c',
+  `mount -t tmpfs -o ${options} tmpfs "$0" && "$@"; ls -A "$0"`,
+];
+const canMount = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
+
+for (const [where, options, reason] of [
+  ['full', 'size=128k', 'ENOSPC'],
+  ['read-only', 'ro', 'EROFS'],
+] as const) {
+  test(`where the disk is ${where} a conversion says so, and leaves nothing`, { skip: !canMount }, async () => {
+    const source = join(await temporaryDirectory(), 'source');
+    const place = await temporaryDirectory();
+    await writeTinyLlama(source, TINY_LLAMAS.text);
+    const launcher = [...mounted(options), place];
+    const exit = await runProgram(program, { convert: [source, join(place, 'engine')] } satisfies Work, { launcher });
+    assert.equal(exit.told.length, 1, `${exit.told}`);
+    assert.match(String(exit.told[0]), new RegExp(`^ERR_NOT_WRITABLE: ${place}.* ${reason}.* Free space there`));
   });
 }
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import { type ErrorCode, LLMError } from '#lib/base/errors.js';
-import { type ConvertOptions, convert } from '#lib/engine/convert/convert.js';
+import { type ConvertOptions, convert, convertHere } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import { decodeValues, fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '#lib/engine/formats/numeric.js';
 import { SafetensorsFile } from '#lib/engine/formats/safetensors.js';
@@ -404,6 +404,55 @@ test('two conversions to one directory at once both succeed, and it is whole', a
   await Promise.all(Array.from({ length: 4 }, () => convert(join(dir, 'hf'), join(dir, 'out'))));
   await openEngine(join(dir, 'out'));
   assert.deepEqual((await readdir(dir)).sort(), ['hf', 'out']);
+});
+
+test('a directory in which the source or the tokenizer lies is not replaced, and an engine may be made inside its source', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const out = join(dir, 'out');
+  await writeTinyLlama(join(dir, 'hf'), TINY_LLAMAS.text);
+  await convert(join(dir, 'hf'), out);
+  const inside = join(out, 'hf');
+  await cp(join(dir, 'hf'), inside, { recursive: true });
+  await assert.rejects(convert(inside, out), failsWith('ERR_NOT_WRITABLE', out, inside));
+  await assert.rejects(
+    convert(join(dir, 'hf'), out, { tokenizer: inside }),
+    failsWith('ERR_NOT_WRITABLE', out, inside),
+  );
+  const before = (await readdir(inside)).sort();
+  await convert(inside, join(inside, 'engine'));
+  assert.deepEqual((await readdir(inside)).sort(), ['engine', ...before].sort());
+  await convert(inside, join(inside, 'engine'));
+});
+
+/** Converts to `out`, and does something to the source when it is open, before its weights are read. */
+const convertWhile = (source: string, out: string, act: () => Promise<void>): Promise<void> =>
+  convertHere({ source, tokenizer: undefined }, {}, async (write) => {
+    await act();
+    await mkdir(out);
+    await write(out);
+  });
+
+test('a source that is written to while it is read is refused, and named', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const [hf, weights] = [join(dir, 'hf'), join(dir, 'hf', 'model.safetensors')];
+  await writeTinyLlama(hf, SPEC);
+  await assert.rejects(
+    convertWhile(hf, join(dir, 'touched'), () => utimes(weights, 1, 1)),
+    failsWith('ERR_SOURCE_INVALID', weights, 'was changed while it was read'),
+  );
+  await assert.rejects(
+    convertWhile(hf, join(dir, 'cut'), () => truncate(weights, 100_000)),
+    failsWith('ERR_SOURCE_INVALID', weights, 'became shorter while it was read'),
+  );
+});
+
+test('a source that is removed while it is read is converted as it was', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const [hf, out] = [join(dir, 'hf'), join(dir, 'out')];
+  await writeTinyLlama(hf, SPEC);
+  const expected = await readFile(join(await convert(hf, join(dir, 'before')), 'rank0.safetensors'));
+  await convertWhile(hf, out, () => rm(hf, { recursive: true }));
+  assert.ok(expected.equals(await readFile(join(out, 'rank0.safetensors'))));
 });
 
 test('progress counts the bytes of the weights file up to its size', async (t) => {

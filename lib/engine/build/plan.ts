@@ -81,7 +81,9 @@ export async function plan(source: string | URL, given: PlanOptions = {}): Promi
     options.tokenizer === undefined ? undefined : pathOf('tokenizer', options.tokenizer),
   );
   try {
-    const { pretrained_config: model, build_config } = makeConfig(checkpoint, { maxSeqLen: options.maxSeqLen });
+    // With a type: the parameters are counted in plain matrices.
+    const { dtype } = checkpoint;
+    const { pretrained_config: model, build_config } = makeConfig(checkpoint, { dtype, maxSeqLen: options.maxSeqLen });
     const limits = {
       maxSeqLen: options.maxSeqLen ?? Math.min(DEFAULT_SEQ_LEN, build_config.max_seq_len),
       maxBatchSize: options.maxBatchSize ?? 1,

@@ -6,13 +6,13 @@ import { path, pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
 import {
   DTYPES,
+  type Dtype,
   type EngineConfig,
   lacksOnCuda,
   MAX_RANKS,
   parseBuildConfig,
   parsePretrainedConfig,
   positionsOf,
-  type WeightType,
 } from '../directory/checkpoint-config.js';
 import { type FileFacts, factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../directory/manifest.js';
 import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
@@ -21,9 +21,10 @@ import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../forma
 import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory, writeJson } from './build-directory.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
+import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
 import { checkSplit, shardPlan } from './shard.js';
 import { checkUnchanged, statesOf } from './source-state.js';
-import { embeddingOf, type PlannedPart, type PlannedTensor, planTensors } from './weight-map.js';
+import { embeddingOf, planTensors } from './weight-map.js';
 
 /** How to convert a model, and the sizes of the engine. */
 export interface ConvertOptions {
@@ -165,7 +166,10 @@ export async function convertHere(job: ConversionJob, events: ConversionEvents, 
 }
 
 /** The config.json of the engine that a source is converted to. */
-export function makeConfig({ model, dtype, path: file }: SourceCheckpoint, options: EngineOptions): EngineConfig {
+export function makeConfig(
+  { model, dtype, path: file, cannotKeep }: SourceCheckpoint,
+  options: EngineOptions,
+): EngineConfig {
   const {
     dtype: asked = 'auto',
     maxSeqLen,
@@ -175,6 +179,7 @@ export function makeConfig({ model, dtype, path: file }: SourceCheckpoint, optio
     tpSize = 1,
     ppSize = 1,
   } = options;
+  if (asked === 'auto' && !quantization && cannotKeep) throw cannotKeep;
   const positions = positionsOf(model);
   if (maxSeqLen !== undefined && maxSeqLen > positions) {
     throw new LLMError(
@@ -244,9 +249,10 @@ async function untieDifferentHead(
   return config;
 }
 
-/** How a tensor stands in the file of weights; `Quantization` says how one in blocks does. */
+/** How a tensor stands in the file of weights; `Quantization` says how a quantized one does. */
 function storedTensor({ name, shape, type }: PlannedTensor): SafetensorsPlan {
-  if (!isBlockType(type)) return { name, dtype: NAME_OF_DTYPE[type], shape };
+  if (isDtype(type)) return { name, dtype: NAME_OF_DTYPE[type], shape };
+  if (!isBlockType(type)) return { name, dtype: type, shape };
   const { values, bytes } = BLOCKS[type];
   return { name, dtype: 'U8', shape: shape.with(-1, ((shape.at(-1) ?? 0) / values) * bytes) };
 }
@@ -296,7 +302,7 @@ async function writeWeights(
     const { done, value } = pieces.next();
     if (done) return undefined;
     const { tensor, firstRow, rows, type } = value;
-    const reading = tensor.readRows(firstRow, rows, isBlockType(type) ? undefined : type);
+    const reading = tensor.readRows(firstRow, rows, isDtype(type) ? type : undefined);
     reading.catch(() => {}); // nobody awaits it if a write fails
     return reading;
   };
@@ -308,8 +314,11 @@ async function writeWeights(
   }
 }
 
+const isDtype = (type: PlannedTensor['type']): type is Dtype =>
+  (DTYPES as readonly PlannedTensor['type'][]).includes(type);
+
 interface Piece extends PlannedPart {
-  readonly type: WeightType;
+  readonly type: PlannedTensor['type'];
 }
 
 function* piecesOf(plan: readonly PlannedTensor[], headSize: number): Generator<Piece, undefined> {

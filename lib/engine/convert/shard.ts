@@ -1,9 +1,9 @@
 import { LLMError } from '../../base/errors.js';
-import type { PretrainedConfig, WeightType } from '../directory/checkpoint-config.js';
+import type { PretrainedConfig } from '../directory/checkpoint-config.js';
 import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
 import { BYTES_PER_VALUE } from '../formats/numeric.js';
 import type { SourceTensor } from '../formats/source.js';
-import type { PlannedPart, PlannedTensor } from './weight-map.js';
+import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
 
 /**
  * Checks that a model can be split as its `mapping` says.
@@ -204,11 +204,11 @@ function columnsOf(part: PlannedPart, { first, count }: Range): PlannedPart {
   return { ...part, tensor: sliced, columns: count };
 }
 
-const zeros = (rows: number, columns: number, type: WeightType): PlannedPart => ({
+const zeros = (rows: number, columns: number, type: PlannedTensor['type']): PlannedPart => ({
   tensor: {
     shape: [rows, columns],
     file: '',
-    type,
+    type: undefined,
     readRows: async (_first, count) => new Uint8Array(count * rowBytes(columns, type)), // zero scales, in blocks
   },
   firstRow: 0,
@@ -216,7 +216,8 @@ const zeros = (rows: number, columns: number, type: WeightType): PlannedPart => 
   columns,
 });
 
-function rowBytes(columns: number, type: WeightType): number {
+function rowBytes(columns: number, type: PlannedTensor['type']): number {
+  if (type === 'I8' || type === 'F8_E4M3') return columns;
   if (!isBlockType(type)) return columns * BYTES_PER_VALUE[type];
   const { values, bytes } = BLOCKS[type];
   return (columns / values) * bytes;

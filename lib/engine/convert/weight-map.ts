@@ -1,26 +1,8 @@
 import { LLMError } from '../../base/errors.js';
 import type { PretrainedConfig, WeightType } from '../directory/checkpoint-config.js';
 import type { SourceCheckpoint, SourceTensor } from '../formats/source.js';
-
-/** A tensor of the engine: the rows of one or more tensors of the source, one after another. */
-export interface PlannedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** What its values are stored in; where that is blocks, so they are in the one part it then has. */
-  readonly type: WeightType;
-  readonly parts: readonly PlannedPart[];
-}
-
-interface Rows {
-  readonly firstRow: number;
-  /** A vector is one row. */
-  readonly rows: number;
-  readonly columns: number;
-}
-
-export interface PlannedPart extends Rows {
-  readonly tensor: SourceTensor;
-}
+import type { PlannedPart, PlannedTensor, Rows } from './planned-tensor.js';
+import { planQuantized } from './quantized-plan.js';
 
 /** A tensor of the engine before its source is known. */
 interface LaidOutTensor {
@@ -52,9 +34,10 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
     unused.delete(from);
     return { tensor, firstRow, rows, columns };
   };
-  const plan = layOut(config).map(({ name, shape, parts }): PlannedTensor => {
+  const plan = layOut(config).flatMap(({ name, shape, parts }): PlannedTensor[] => {
     const taken = (isLaidOut(source) ? partsOfEngine(source, { name, shape, parts }) : parts).map(take);
-    return { name, shape, type: typeOf(shape, taken, config), parts: taken };
+    const quantized = planQuantized(name, taken, config);
+    return quantized ?? [{ name, shape, type: typeOf(name, shape, taken, config), parts: taken }];
   });
   const [extra] = unused;
   if (extra !== undefined) {
@@ -68,12 +51,16 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
 }
 
 /** In a model in ggml's blocks each matrix keeps its type, and vectors are float32; another model has one type for all. */
-const typeOf = (
+function typeOf(
+  name: string,
   { length: dimensions }: readonly number[],
   [first]: readonly PlannedPart[],
   { dtype, quantization }: PretrainedConfig,
-): WeightType =>
-  quantization.quant_algo === 'GGML' ? ((dimensions === 1 ? undefined : first?.tensor.type) ?? 'float32') : dtype;
+): WeightType {
+  if (name.endsWith('_scaling_factor')) return 'float32';
+  if (quantization.quant_algo !== 'GGML') return dtype;
+  return (dimensions === 1 ? undefined : first?.tensor.type) ?? 'float32';
+}
 
 /** Whether a source has the tensors of an engine already, by their names. */
 const isLaidOut = ({ kind }: SourceCheckpoint): boolean => kind === 'checkpoint';
@@ -166,6 +153,9 @@ function layOutLayer(layer: number, config: PretrainedConfig): LaidOutTensor[] {
           matrix(`${to}.mlp.gate.weight`, part(`${from}.mlp.up_proj.weight`, intermediate, hidden)),
         ]),
     matrix(`${to}.mlp.proj.weight`, part(`${from}.mlp.down_proj.weight`, hidden, intermediate)),
+    ...(config.quantization.kv_cache_quant_algo === null
+      ? []
+      : [vector(`${to}.attention.kv_cache_scaling_factor`, part(`${from}.self_attn.kv_scale`, 1))]),
     ...(config.attn_bias
       ? [
           vector(

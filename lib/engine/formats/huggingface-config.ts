@@ -100,9 +100,6 @@ export function parseModel(file: JsonFields): LlamaModel {
   const family = FAMILIES.get(type) as Family;
   const config = new JsonFields({ ...family.defaults, ...file.object }, file.context);
   checkArchitectures(config, family.architecture);
-  if (config.has('quantization_config')) {
-    throw config.error('quantization_config', 'none: quantized checkpoints are not read', 'ERR_MODEL_UNSUPPORTED');
-  }
   config.oneOf('hidden_act', ['silu', 'swish'], { fallback: 'silu' });
   config.oneOf('partial_rotary_factor', [1], { fallback: 1 });
   refuseUnknownMaths(config, family);

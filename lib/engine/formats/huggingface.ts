@@ -6,9 +6,11 @@ import { type JsonContext, type JsonFields, readJsonIfThere } from '../../base/j
 import { DTYPES, type Dtype } from '../directory/checkpoint-config.js';
 import { readGeneration, readTokenizerText } from '../directory/generation-config.js';
 import { parseModel } from './huggingface-config.js';
-import { BYTES_PER_VALUE } from './numeric.js';
-import { dtypeOfName, type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
-import { convertBytes, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import { parseSourceQuantization } from './quantization-config.js';
+import { readQuantizedTensors } from './quantized-tensors.js';
+import { dtypeOfName, SafetensorsFile } from './safetensors.js';
+import type { SourceCheckpoint } from './source.js';
+import { StoredTensor } from './stored-tensor.js';
 import { type ModelTexts, type TextFiles, textsBeside } from './text-files.js';
 
 const SINGLE_FILE = 'model.safetensors';
@@ -27,23 +29,26 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
     throw new LLMError('ERR_SOURCE_INVALID', `${dir} has no config.json. ${fix}`);
   }
   const model = parseModel(config);
+  const modelOpt = await readJsonIfThere(contextOf(dir, 'hf_quant_config.json'));
+  const format = parseSourceQuantization(config, modelOpt);
   const modelTexts = texts ?? (await ownTexts(dir, names, model.vocab_size));
   const files = await openFiles(dir, names);
   const close = async (): Promise<void> => {
     await Promise.all(files.map((file) => file.close()));
   };
   try {
-    const stored = new Map(
-      files.flatMap((file) =>
-        [...file.entries].map(([name, entry]) => [name, safetensorsTensor(file, name, entry)] as const),
-      ),
+    const stored = withModelPrefix(
+      files.flatMap((file) => [...file.entries].map(([name, entry]) => new StoredTensor(name, file, entry))),
     );
-    const tensors = withModelPrefix(stored);
     const writeTexts = async (out: string): Promise<void> => {
       await modelTexts.writeTo(out);
       if (!modelTexts.names.includes('generation_config.json')) await writeGenerationConfig(config, out);
     };
-    return { kind: 'huggingface', path: dir, model, dtype: autoDtype(config, files), tensors, writeTexts, close };
+    const source = { kind: 'huggingface', path: dir, dtype: autoDtype(config, files), writeTexts, close } as const;
+    if (!format) return { ...source, model, tensors: stored };
+    const { tensors, quantization } = await readQuantizedTensors(stored, format, model);
+    if (LLMError.is(quantization)) return { ...source, model, tensors, cannotKeep: quantization };
+    return { ...source, model: { ...model, quantization }, tensors };
   } catch (error) {
     await close();
     throw error;
@@ -66,10 +71,12 @@ function autoDtype(config: JsonFields, files: readonly SafetensorsFile[]): Dtype
 }
 
 /** A model saved without its head names its tensors without `model.`; transformers adds it. */
-function withModelPrefix(tensors: Map<string, SourceTensor>): Map<string, SourceTensor> {
-  if ([...tensors.keys()].some((name) => name.startsWith('model.'))) return tensors;
+function withModelPrefix(tensors: readonly StoredTensor[]): ReadonlyMap<string, StoredTensor> {
+  const hasPrefix = tensors.some(({ name }) => name.startsWith('model.'));
   const isInModel = (name: string): boolean => /^(embed_tokens|layers|norm|rotary_emb)\./.test(name);
-  return new Map([...tensors].map(([name, tensor]) => [isInModel(name) ? `model.${name}` : name, tensor]));
+  return new Map(
+    tensors.map((tensor) => [!hasPrefix && isInModel(tensor.name) ? `model.${tensor.name}` : tensor.name, tensor]),
+  );
 }
 
 async function ownTexts(dir: string, names: readonly string[], vocabSize: number): Promise<ModelTexts> {
@@ -133,28 +140,6 @@ async function openShards(dir: string, map: JsonFields): Promise<SafetensorsFile
     await Promise.all(files.map((file) => file.close()));
     throw error;
   }
-}
-
-export function safetensorsTensor(file: SafetensorsFile, name: string, entry: SafetensorsEntry): SourceTensor {
-  const dtype = dtypeOfName(entry.dtype);
-  const columns = entry.shape.at(-1) ?? 1;
-  return {
-    shape: entry.shape,
-    file: file.path,
-    type: dtype,
-    async readRows(first, count, to = dtype) {
-      if (!dtype || !to) {
-        const found = `${file.path}: ${name} is ${entry.dtype}`;
-        throw new LLMError(
-          'ERR_MODEL_UNSUPPORTED',
-          `${found}; expected F32, F16 or BF16. Use another checkpoint of the model.`,
-        );
-      }
-      const rowBytes = columns * BYTES_PER_VALUE[dtype];
-      const bytes = await readExactly(file.handle, file.path, entry.position + first * rowBytes, count * rowBytes);
-      return convertBytes(bytes, dtype, to, `${file.path}: ${name}`);
-    },
-  };
 }
 
 /** Where the model has none, its config.json says which tokens begin and end a text. */

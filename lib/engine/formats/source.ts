@@ -17,6 +17,8 @@ export interface SourceCheckpoint {
   readonly dtype: Dtype;
   /** By Hugging Face's names and in its layouts; those of kind 'checkpoint' by TensorRT-LLM's, as in an engine. */
   readonly tensors: ReadonlyMap<string, SourceTensor>;
+  /** Why an engine cannot store the quantized weights as they are: a type must be asked for. */
+  readonly cannotKeep?: LLMError;
   /** Writes the tokenizer, the chat template and the generation config into `dir`. */
   writeTexts(dir: string): Promise<void>;
   close(): Promise<void>;

@@ -3,11 +3,12 @@ import { LLMError } from '../../base/errors.js';
 import { listDirectory } from '../../base/file-errors.js';
 import type { JsonFields } from '../../base/json.js';
 import { parseEngineConfig } from '../directory/checkpoint-config.js';
-import { BLOCK_TYPES } from '../directory/quantization.js';
+import { BLOCK_TYPES, type Quantization } from '../directory/quantization.js';
 import { BLOCKS, isBlockType } from './ggml-blocks.js';
-import { safetensorsTensor } from './huggingface.js';
+import { readEngineTensors } from './quantized-tensors.js';
 import { type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
 import { convertValues, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import { StoredTensor } from './stored-tensor.js';
 import { type TextFiles, textsBeside } from './text-files.js';
 
 const RANK_FILE = 'rank0.safetensors';
@@ -26,17 +27,6 @@ export async function openUnifiedCheckpoint(
       'Make it again for one: convert_checkpoint.py without --tp_size and --pp_size, or convert the original model.';
     throw new LLMError('ERR_MODEL_UNSUPPORTED', `${dir} is a checkpoint of ${world_size} ranks; expected one. ${fix}`);
   }
-  const { quant_algo } = model.quantization;
-  if (quant_algo !== null && quant_algo !== 'GGML') {
-    const pretrained = config.has('pretrained_config') ? config.child('pretrained_config') : config;
-    throw pretrained
-      .child('quantization')
-      .error(
-        'quant_algo',
-        'null or "GGML": other quantized checkpoints are not converted yet',
-        'ERR_MODEL_UNSUPPORTED',
-      );
-  }
   if (!names.includes(RANK_FILE)) {
     throw new LLMError(
       'ERR_SOURCE_INVALID',
@@ -52,14 +42,7 @@ export async function openUnifiedCheckpoint(
       path: dir,
       model,
       dtype: dtype === 'float32' ? 'float16' : dtype,
-      tensors: new Map(
-        [...file.entries].map(([name, entry]) => [
-          name,
-          quant_algo === 'GGML' && entry.dtype === 'U8'
-            ? blocksTensor(file, name, entry)
-            : safetensorsTensor(file, name, entry),
-        ]),
-      ),
+      tensors: await readTensors(file, model.quantization),
       writeTexts: (out) => modelTexts.writeTo(out),
       close: () => file.close(),
     };
@@ -67,6 +50,18 @@ export async function openUnifiedCheckpoint(
     await file.close();
     throw error;
   }
+}
+
+async function readTensors(
+  file: SafetensorsFile,
+  quantization: Quantization,
+): Promise<ReadonlyMap<string, SourceTensor>> {
+  const stored = new Map([...file.entries].map(([name, entry]) => [name, new StoredTensor(name, file, entry)]));
+  if (quantization.quant_algo !== 'GGML') return readEngineTensors(stored, quantization);
+  const isInBlocks = ({ entry }: StoredTensor): boolean => entry.dtype === 'U8';
+  return new Map(
+    [...stored].map(([name, tensor]) => [name, isInBlocks(tensor) ? blocksTensor(file, name, tensor.entry) : tensor]),
+  );
 }
 
 /** A matrix in ggml's blocks, as `Quantization` describes it. */

@@ -22,6 +22,13 @@ export type {
 } from './base/types.js';
 export { type DoctorOptions, doctor } from './doctor/doctor.js';
 export type { Diagnosis, Finding } from './doctor/finding.js';
+export {
+  type BuildOptions,
+  type BuildProgress,
+  type BuiltEngine,
+  buildEngine,
+  type EngineBuild,
+} from './engine/build/build-engine.js';
 export type { PlannedGpus } from './engine/build/gpu-list.js';
 export { type Plan, type PlannedChoice, type PlanOptions, plan } from './engine/build/plan.js';
 export type { Quantization } from './engine/build/rank-memory.js';

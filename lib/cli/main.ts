@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
 import { LLMError } from '../index.js';
+import { build } from './build.js';
 import { chat } from './chat.js';
 import { type Command, Interrupted, ToldFailure, UsageError } from './command.js';
 import { convert } from './convert.js';
@@ -10,7 +11,7 @@ import { pull } from './pull.js';
 import { query } from './query.js';
 import { setup } from './setup.js';
 
-const COMMANDS: readonly Command[] = [pull, plan, convert, query, chat, setup, doctor];
+const COMMANDS: readonly Command[] = [pull, plan, build, convert, query, chat, setup, doctor];
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

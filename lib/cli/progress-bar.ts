@@ -10,7 +10,10 @@ export function progressBar(): OnProgress {
     const part = total > 0 ? Math.min(1, done / total) : 0;
     const filled = Math.round(part * WIDTH);
     const bar = '#'.repeat(filled) + '.'.repeat(WIDTH - filled);
-    const amount = `${(done / MEGABYTE).toFixed(0)} of ${(total / MEGABYTE).toFixed(0)} MB`;
+    const amount =
+      stage === 'build'
+        ? `${done} of ${total} ranks`
+        : `${(done / MEGABYTE).toFixed(0)} of ${(total / MEGABYTE).toFixed(0)} MB`;
     const line = `${stage.padEnd(10)} [${bar}] ${Math.round(part * 100)}% ${amount}`;
     process.stderr.write(`\r\x1b[K${line}${done >= total ? '\r\x1b[K' : ''}`);
   };

@@ -12,7 +12,12 @@ const sectionOf = (name: string): Section | undefined =>
   sections.find(({ title }) => new RegExp(`^(class )?${name}(\\(|$)`).test(title));
 
 /** What the headings call an object of a class. */
-const OBJECTS: Readonly<Record<string, string>> = { LLM: 'llm', Generation: 'generation', Tokenizer: 'tokenizer' };
+const OBJECTS: Readonly<Record<string, string>> = {
+  LLM: 'llm',
+  Generation: 'generation',
+  Tokenizer: 'tokenizer',
+  EngineBuild: 'building',
+};
 
 /** What the headings of a function say it returns: `### llm.generate(input, [options]) -> Promise<Result>`. */
 const returnedByHeadings = (name: string): string[] =>

@@ -45,7 +45,7 @@ test('--help of the program and of each command goes to standard output with sta
   for (const args of [
     ['--help'],
     ['help'],
-    ...['pull', 'plan', 'convert', 'query', 'chat', 'setup', 'doctor'].map((name) => [name, '--help']),
+    ...['pull', 'plan', 'build', 'convert', 'query', 'chat', 'setup', 'doctor'].map((name) => [name, '--help']),
   ]) {
     const { status, out, err } = await run(args);
     assert.deepEqual({ status, err }, { status: 0, err: '' });
@@ -75,6 +75,9 @@ test('wrong arguments end with status 2 and a hint to --help', async () => {
     [['query', engine, 'hi', '--seed', 'x'], /--seed is "x"/],
     [['convert', 'a', 'b', '--dtype', 'int3'], /--dtype is "int3"/],
     [['pull', '--source', 'moon'], /--source is "moon"/],
+    [['build', 'a'], /OUT is missing/],
+    [['build', 'a', 'b', 'c'], /"c" is one argument too many/],
+    [['build', 'a', 'b', '--profile', 'x'], /--profile is "x"/],
     [['setup', 'now'], /"now" is one argument too many/],
   ];
   for (const [args, words] of wrong) {

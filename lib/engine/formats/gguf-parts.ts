@@ -22,6 +22,9 @@ export interface PlacedTensor extends GgufTensor {
 }
 
 const PART_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
+/** Keys that differ from part to part. */
+const PER_FILE = ['split.no', 'general.alignment'];
+
 const digits = (count: number): string => String(count).padStart(5, '0');
 
 /** The names of all parts of the model that a file of this name is a part of; undefined if its name does not say so. */
@@ -112,7 +115,7 @@ function joinTensors(files: readonly GgufFile[], first: GgufFile, split: Split):
   for (const file of files) {
     for (const [key, value] of file.metadata) {
       const other = first.metadata.get(key);
-      if (key === 'split.no' || other === undefined || typeof value === 'object' || value === other) continue;
+      if (PER_FILE.includes(key) || other === undefined || typeof value === 'object' || value === other) continue;
       throw new LLMError(
         'ERR_SOURCE_INVALID',
         `${file.path}: ${key} is ${show(value)}; expected ${show(other)}, as in ${first.path}. Check that all parts are of one model.`,

@@ -20,12 +20,14 @@ const partBytes = (part: number, changes: Record<string, GgufInput> = {}): Buffe
   ggufBytes(
     {
       ...(part === 1 && ggufMetadata(SPEC)),
+      'general.alignment': { u32: 32 * part },
       'split.no': { u32: part - 1 },
       'split.count': { u32: 3 },
       'split.tensors.count': { u32: TENSORS.length },
       ...changes,
     },
     PARTS[part - 1] ?? [],
+    32 * part,
   );
 
 /** A directory `parts` in one that is gone after the test. */

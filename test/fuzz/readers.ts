@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAddon } from '#lib/addon/addon.js';
@@ -55,6 +55,42 @@ export const READERS: Readonly<Record<string, Reader>> = {
         engine.tokenizerPath === undefined ||
           (await Tokenizer.load(loadAddon(), { tokenizerPath: engine.tokenizerPath })),
       );
+    },
+  },
+  'gguf-parts': {
+    codes: ['ERR_SOURCE_INVALID', 'ERR_MODEL_UNSUPPORTED', 'ERR_SOURCE_NOT_FOUND'],
+    prepare: async () => ({
+      valid: partsOf(GGUF_SEED),
+      damaged(random) {
+        const parts: Record<string, Buffer> = {
+          ...partsOf(random.oneIn(4) ? damageGguf(GGUF_SEED, random) : GGUF_SEED),
+        };
+        const names = Object.keys(parts);
+        const [name, other] = [random.pick(names), random.pick(names)];
+        random.pick<() => unknown>([
+          () => delete parts[name],
+          () => Object.assign(parts, { [name]: parts[other] }),
+          () => Object.assign(parts, { [name]: damageBytes(parts[name] ?? Buffer.alloc(0), random) }),
+          () => Object.assign(parts, { [`x${name}`]: parts[name] }),
+        ])();
+        return parts;
+      },
+    }),
+    async read(dir) {
+      await openEngine(await converted(dir, '.'));
+    },
+  },
+  blocks: {
+    codes: [
+      'ERR_SOURCE_INVALID',
+      'ERR_MODEL_UNSUPPORTED',
+      'ERR_SOURCE_NOT_FOUND',
+      'ERR_ENGINE_CONFIG',
+      'ERR_TOKENIZER_INVALID',
+    ],
+    prepare: async () => damaging(await blocksSeed()),
+    async read(dir) {
+      await openEngine(await converted(dir, '.'));
     },
   },
   huggingface: {
@@ -166,6 +202,37 @@ async function seedDirectory(kind: 'source' | 'engine'): Promise<Record<string, 
 
 const SMALL = { hiddenSize: 8, intermediateSize: 12, layers: 1, heads: 2, kvHeads: 1, headDim: 4 };
 
+/** The engine of GGUF_SEED, which keeps its blocks. */
+async function blocksSeed(): Promise<Record<string, Buffer>> {
+  const dir = await mkdtemp(join(tmpdir(), 'seed-'));
+  try {
+    await writeFile(join(dir, 'seed.gguf'), ggufBytes(GGUF_SEED.metadata, GGUF_SEED.tensors));
+    const engine = await convert(join(dir, 'seed.gguf'), join(dir, 'engine'));
+    const files: Record<string, Buffer> = {};
+    for (const name of await readdir(engine)) files[name] = await readFile(join(engine, name));
+    return files;
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+/** A model split in two. */
+function partsOf({ metadata, tensors }: GgufContents): Files {
+  const part = (index: number, own: GgufContents['metadata'], of: GgufContents['tensors']): [string, Buffer] => [
+    `x-0000${index + 1}-of-00002.gguf`,
+    ggufBytes(
+      {
+        ...own,
+        'split.no': { u32: index },
+        'split.count': { u32: 2 },
+        'split.tensors.count': { u32: tensors.length },
+      },
+      of,
+    ),
+  ];
+  return Object.fromEntries([part(0, metadata, tensors.slice(0, 4)), part(1, {}, tensors.slice(4))]);
+}
+
 async function nemoSeed(): Promise<TarMemberSpec[]> {
   const dir = await mkdtemp(join(tmpdir(), 'seed-'));
   try {
@@ -221,7 +288,7 @@ const GGUF_SEED: GgufContents = {
     'llama.block_count': { u32: 1 },
     'llama.context_length': { u32: 64 },
     'llama.embedding_length': { u32: 8 },
-    'llama.feed_forward_length': { u32: 32 },
+    'llama.feed_forward_length': { u32: 256 },
     'llama.attention.head_count': { u32: 2 },
     'llama.attention.head_count_kv': { u32: 1 },
     'llama.attention.layer_norm_rms_epsilon': 1e-5,
@@ -247,19 +314,19 @@ const GGUF_SEED: GgufContents = {
     ['blk.0.attn_v', 4, 8],
     ['blk.0.attn_output', 8, 8],
     ['blk.0.ffn_norm', 8],
-    ['blk.0.ffn_gate', 32, 8],
-    ['blk.0.ffn_up', 32, 8],
-    ['blk.0.ffn_down', 8, 32],
+    ['blk.0.ffn_gate', 256, 8],
+    ['blk.0.ffn_up', 256, 8],
+    ['blk.0.ffn_down', 8, 256],
     ['output_norm', 8],
   ].map(([name, ...sizes]) => {
     const shape = sizes as number[];
-    const isQ80 = name === 'blk.0.ffn_down';
+    const isQ4K = name === 'blk.0.ffn_down';
     const values = shape.reduce((product, size) => product * size, 1);
     return {
       name: `${name}.weight`,
       shape,
-      type: isQ80 ? 8 : 0,
-      data: new Uint8Array(isQ80 ? (values / 32) * 34 : values * 4),
+      type: isQ4K ? 12 : 0,
+      data: new Uint8Array(isQ4K ? (values / 256) * 144 : values * 4),
     };
   }),
 };

@@ -34,7 +34,7 @@ export function partNames(name: string): string[] | undefined {
   return Array.from({ length: Number(count) }, (_, i) => `${stem}-${digits(i + 1)}-of-${count}.gguf`);
 }
 
-/** Which part of a split model a file says it is: `index` counts from 0, `tensors` is those of all parts. */
+/** Which part of a split model a file says it is: `index` counts from 0, `tensors` is those of all parts. A merged one has `count` 0. */
 interface Split {
   readonly index: number;
   readonly count: number;
@@ -132,7 +132,7 @@ function joinTensors(files: readonly GgufFile[], first: GgufFile, split: Split):
       tensors.set(name, { ...tensor, file });
     }
   }
-  if (split.count === 1 || split.tensors === undefined || tensors.size === split.tensors) return tensors;
+  if (split.count <= 1 || split.tensors === undefined || tensors.size === split.tensors) return tensors;
   throw new LLMError(
     'ERR_SOURCE_INVALID',
     `${first.path} and its other parts have ${tensors.size} tensors; expected ${split.tensors}, by split.tensors.count. ` +

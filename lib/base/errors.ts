@@ -102,7 +102,7 @@ const CODES = {
   ERR_TOKENIZER_INVALID: {
     meaning: 'The tokenizer cannot be read, or does not fit the model.',
     causes:
-      'A `tokenizer.json` that is damaged or belongs to another model; one of a kind that is not supported, such as `Unigram`; a pattern in it that takes too long for a text.',
+      'A `tokenizer.json` that is damaged or belongs to another model; one of a kind that is not supported, such as `WordPiece`; a pattern in it that takes too long for a text.',
     fix: 'The message names the field. Copy `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` from the model again, or use another model.',
   },
   ERR_CHAT_TEMPLATE: {

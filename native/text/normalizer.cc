@@ -39,7 +39,7 @@ size_t ChunkEnd(std::string_view utf8, size_t begin) {
 std::optional<size_t> Normalizer::MaxShrink() const {
   size_t shrink = 1;
   for (const Step& step : steps) {
-    if (std::holds_alternative<StripStep>(step)) return std::nullopt;
+    if (std::holds_alternative<StripStep>(step) || std::holds_alternative<CharacterMap>(step)) return std::nullopt;
     const auto* replace = std::get_if<ReplaceStep>(&step);
     if (replace != nullptr && replace->may_shrink) return std::nullopt;
     if (!std::holds_alternative<NormalizationForm>(step)) continue;
@@ -64,6 +64,8 @@ bool NormalizerRun::Continue(Slice* slice) {
       if (!ContinueForm(*form, slice)) return false;
     } else if (const auto* replace = std::get_if<ReplaceStep>(&step)) {
       if (!ContinueReplace(*replace, slice)) return false;
+    } else if (const auto* map = std::get_if<CharacterMap>(&step)) {
+      if (!ContinueMap(*map, slice)) return false;
     } else if (const auto* prepend = std::get_if<PrependStep>(&step)) {
       if (text_.empty()) continue;
       Change(0, prepend->text);
@@ -136,6 +138,69 @@ bool NormalizerRun::ContinueReplace(const ReplaceStep& step, Slice* slice) {
     if (match.end == 0 || match.end <= first_) written_first_ = written_.size();
     if (slice->IsOver(match.end - begin + step.content.size())) return false;
   }
+}
+
+// As Hugging Face tokenizers have it: a cluster of fewer bytes than this is looked up as a whole, and where the map does not
+// know it or it has more, character by character.
+constexpr size_t kLongCluster = 6;
+
+bool NormalizerRun::ContinueMap(const CharacterMap& map, Slice* slice) {
+  for (size_t at = read_; at < text_.size();) {
+    const size_t size = MapCluster(map, at);
+    at += size;
+    if (!slice->IsOver(size + 1) || at == text_.size()) continue;
+    Keep(at);
+    return false;
+  }
+  long_cluster_.reset();
+  Keep(text_.size());
+  return true;
+}
+
+size_t NormalizerRun::MapCluster(const CharacterMap& map, size_t at) {
+  const auto [code, size] = CharacterAt(text_, at);
+  if (long_cluster_ && !long_cluster_->Begins(code)) {
+    MapPart(map, at, size);
+    return size;
+  }
+  long_cluster_.reset();
+  const bool is_alone = code < 0x80 && code != '\r' && (at + 1 == text_.size() || (text_[at + 1] & 0x80) == 0);
+  if (is_alone) {
+    if (!map.Keeps(text_[at])) MapPart(map, at, 1);
+    return 1;
+  }
+  GraphemeReader reader;
+  size_t end = at;
+  while (end < text_.size() && end - at < kLongCluster) {
+    const Utf8Character next = CharacterAt(text_, end);
+    if (reader.Begins(next.code) && end > at) break;
+    end += next.size;
+  }
+  if (end - at >= kLongCluster) {
+    long_cluster_.emplace().Begins(code);
+    MapPart(map, at, size);
+    return size;
+  }
+  if (!MapPart(map, at, end - at) && end - at > size) {
+    for (size_t part = at; part < end;) {
+      const size_t part_size = CharacterAt(text_, part).size;
+      MapPart(map, part, part_size);
+      part += part_size;
+    }
+  }
+  return end - at;
+}
+
+bool NormalizerRun::MapPart(const CharacterMap& map, size_t at, size_t size) {
+  const auto content = map.Find(text_.substr(at, size));
+  if (!content) return false;
+  Keep(at);
+  Change(at + size, *content);
+  if (at >= first_) return true;
+  written_first_ = written_.size();
+  // Hugging Face tokenizers lose track of what is deleted before anything is written, and take what follows for the first.
+  if (written_.empty() && read_ < text_.size()) first_ = read_ + CharacterAt(text_, read_).size;
+  return true;
 }
 
 void NormalizerRun::Keep(size_t end) {

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "native/text/finder.h"
+#include "native/text/grapheme.h"
 #include "native/text/normalize.h"
+#include "native/text/precompiled.h"
 #include "native/text/slice.h"
 
 namespace text {
@@ -29,7 +31,7 @@ struct StripStep {
 
 // The normalizer of tokenizer.json: its steps in order.
 struct Normalizer {
-  using Step = std::variant<NormalizationForm, PrependStep, ReplaceStep, StripStep>;
+  using Step = std::variant<NormalizationForm, PrependStep, ReplaceStep, StripStep, CharacterMap>;
   std::vector<Step> steps;
 
   // By how much the bytes of a text may become fewer; nothing where there is no bound.
@@ -52,6 +54,10 @@ class NormalizerRun {
  private:
   bool ContinueForm(NormalizationForm form, Slice* slice);
   bool ContinueReplace(const ReplaceStep& step, Slice* slice);
+  bool ContinueMap(const CharacterMap& map, Slice* slice);
+  // How many bytes the map was asked for; what it replaces is changed.
+  size_t MapCluster(const CharacterMap& map, size_t at);
+  bool MapPart(const CharacterMap& map, size_t at, size_t size);
   // The text from read_ to `end` stays.
   void Keep(size_t end);
   // The text from read_ to `end` becomes `content`.
@@ -71,6 +77,7 @@ class NormalizerRun {
   std::string written_;
   size_t written_first_ = 0;
   std::optional<MatchReader> matches_;
+  std::optional<GraphemeReader> long_cluster_;
 
   std::string kept_;  // what text_ views, where it is not what was given
 };

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -48,8 +49,16 @@ class StepReader {
     } else if (type == "Strip") {
       steps.emplace_back(StripStep{json_.Flag(fields, where + ".", "strip_left", std::nullopt),
                                    json_.Flag(fields, where + ".", "strip_right", std::nullopt)});
+    } else if (type == "Precompiled") {
+      try {
+        steps.emplace_back(
+            CharacterMap(json_.Text(fields, where + ".", "precompiled_charsmap", JsonReader::kNotEmpty)));
+      } catch (const std::invalid_argument& error) {
+        json_.Fail(where + ".precompiled_charsmap " + error.what());
+      }
     } else {
-      json_.RejectType(where, type, "NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip or a Sequence of these");
+      json_.RejectType(where, type,
+                       "NFC, NFD, NFKC, NFKD, Precompiled, Prepend, Replace, Strip or a Sequence of these");
     }
   }
 

@@ -83,6 +83,12 @@ Registry& TheRegistry() {
   return *registry;
 }
 
+std::variant<BpeEncoder, UnigramEncoder> EncoderOf(const std::variant<Bpe, Unigram>& model) {
+  if (const auto* bpe = std::get_if<Bpe>(&model))
+    return std::variant<BpeEncoder, UnigramEncoder>(std::in_place_type<BpeEncoder>, *bpe);
+  return std::variant<BpeEncoder, UnigramEncoder>(std::in_place_type<UnigramEncoder>, std::get<Unigram>(model));
+}
+
 std::shared_ptr<const Tokenizer> FindOpen(const FileKey& key) {
   Registry& registry = TheRegistry();
   const std::lock_guard<std::mutex> lock(registry.mutex);
@@ -98,7 +104,8 @@ Tokenizer::Tokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
     return std::any_of(added.tokens().begin(), added.tokens().end(),
                        [](const AddedToken& token) { return token.strips_left || token.strips_right; });
   };
-  if (shrink && !parts_.pre_tokenizer.MayShrink() && !parts_.model.MayShrink() && !strips(parts_.plain) &&
+  if (shrink && !parts_.pre_tokenizer.MayShrink() &&
+      !std::visit([](const auto& model) { return model.MayShrink(); }, parts_.model) && !strips(parts_.plain) &&
       !strips(parts_.normalized))
     most_bytes_ = *shrink * std::max<size_t>(parts_.longest_token, 4);  // unk_token stands for a character
 }
@@ -162,7 +169,7 @@ EncodeTask::EncodeTask(std::shared_ptr<const Tokenizer> tokenizer, std::string t
       plain_(tokenizer_->parts().plain, text_),
       normalizer_(tokenizer_->parts().normalizer, &budget_),
       pieces_(tokenizer_->parts().pre_tokenizer, &budget_),
-      model_(tokenizer_->parts().model) {
+      model_(EncoderOf(tokenizer_->parts().model)) {
   const TokenizerParts& parts = tokenizer_->parts();
   if (!options_.add_special_tokens) return;
   tokens_ = parts.before;
@@ -240,13 +247,14 @@ bool EncodeTask::RunPhases(WordCache* cache, Slice* slice) {
             spelled_piece_ = FromByteLevel(piece).value_or(std::string());
             piece = spelled_piece_;
           }
-          model_.Begin(piece);
+          std::visit([&](auto& model) { model.Begin(piece); }, model_);
           phase_ = Phase::kModel;
         }
         break;
       }
       case Phase::kModel: {
-        const auto state = model_.Continue(cache, slice, options_.max_tokens, &tokens_);
+        const auto state = std::visit(
+            [&](auto& model) { return model.Continue(cache, slice, options_.max_tokens, &tokens_); }, model_);
         if (state == BpeEncoder::State::kPending) return false;
         if (state == BpeEncoder::State::kFull) RefuseLength();
         phase_ = Phase::kPieces;

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "native/text/added_tokens.h"
@@ -16,6 +17,7 @@
 #include "native/text/normalizer.h"
 #include "native/text/pre_tokenizer.h"
 #include "native/text/slice.h"
+#include "native/text/unigram.h"
 #include "native/text/vocabulary.h"
 
 namespace text {
@@ -23,7 +25,7 @@ namespace text {
 // What tokenizer.json says, checked. Where a step is missing it does nothing.
 struct TokenizerParts {
   std::string path;
-  Bpe model;
+  std::variant<Bpe, Unigram> model;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   AddedTokens plain;                   // looked for in the text as it is
@@ -101,7 +103,7 @@ class EncodeTask {
   std::optional<AddedTokenSplitter> normalized_;
   PieceCutter pieces_;
   std::string spelled_piece_;
-  BpeEncoder model_;
+  std::variant<BpeEncoder, UnigramEncoder> model_;
 };
 
 }  // namespace text

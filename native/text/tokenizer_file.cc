@@ -1,6 +1,9 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "native/text/byte_level.h"
@@ -20,6 +23,22 @@ using simdjson::dom::object;
 constexpr size_t kMaxSpecialTokens = 64;             // that post_processor adds
 constexpr size_t kMaxNormalized = size_t{64} << 20;  // bytes of added tokens
 
+// A score as Hugging Face tokenizers read it, which round its digits and then their quotient by a power of ten. Of sums of
+// scores that are equal but for this one or the other is the best.
+double RoundedTwice(double score) {
+  constexpr int kExactDigits = 15, kExactPower = 22;
+  char text[32] = {};
+  const auto written = std::to_chars(text, text + sizeof(text), std::fabs(score), std::chars_format::scientific);
+  const std::string_view digits(text, static_cast<size_t>(written.ptr - text));
+  const size_t e = digits.find('e');
+  if (e == digits.npos || e < 2 || e - 1 <= kExactDigits) return score;
+  uint64_t significand = static_cast<uint64_t>(digits[0] - '0');
+  for (const char digit : digits.substr(2, e - 2)) significand = 10 * significand + static_cast<uint64_t>(digit - '0');
+  const int power = static_cast<int>(e - 2) - std::atoi(text + e + 1);
+  if (power < 0 || power > kExactPower) return score;
+  return std::copysign(static_cast<double>(significand) / std::pow(10.0, power), score);
+}
+
 // Reads one tokenizer.json. Everything that names a place in it says where.
 class FileReader {
  public:
@@ -32,7 +51,7 @@ class FileReader {
     ReadAddedTokens();
     pre_tokenizer_ = ReadPreTokenizer(json_, root_);
     Normalizer normalizer = ReadNormalizer(json_, root_);
-    Bpe model = ReadModel();
+    auto model = ReadModel();
     auto [plain, normalized] = MakeAddedTokens(normalizer);
     if (const auto step = json_.Find(root_, "post_processor")) ReadPostProcessor(*step, "post_processor");
     return {json_.path(),     std::move(model),      std::move(normalizer), std::move(pre_tokenizer_),
@@ -84,14 +103,59 @@ class FileReader {
         json_.Fail("added_tokens has " + Quoted(added_[i].content) + " twice; expected each token once");
   }
 
-  Bpe ReadModel() {
+  std::variant<Bpe, Unigram> ReadModel() {
     object model;
     const auto given = json_.Find(root_, "model");
     if (!given || given->get_object().get(model)) json_.Reject("model", given, "an object");
     const auto type = json_.Find(model, "type");
-    std::string_view name = "BPE";
-    if (type && type->get_string().get(name)) json_.Reject("model.type", type, "\"BPE\"");
-    if (name != "BPE") json_.RejectType("model", name, "\"BPE\"");
+    array list;
+    // Old files say no type, but Unigram's vocabulary is a list.
+    std::string_view name = model["vocab"].get_array().get(list) ? "BPE" : "Unigram";
+    if (type && type->get_string().get(name)) json_.Reject("model.type", type, "\"BPE\" or \"Unigram\"");
+    if (name == "Unigram") return ReadUnigram(model);
+    if (name != "BPE") json_.RejectType("model", name, "\"BPE\" or \"Unigram\"");
+    return ReadBpe(model);
+  }
+
+  Unigram ReadUnigram(const object& model) {
+    if (pre_tokenizer_.is_byte_level)
+      json_.FailUnsupported("model.type is \"Unigram\" behind a ByteLevel; expected \"BPE\"");
+    array vocab;
+    const auto given = json_.Find(model, "vocab");
+    if (!given || given->get_array().get(vocab))
+      json_.Reject("model.vocab", given, "a list of tokens and their scores");
+    std::vector<double> scores;
+    for (const element item : vocab) {
+      array pair;
+      std::string_view token;
+      double score = 0;
+      const std::string where = "model.vocab[" + std::to_string(names_.size()) + "]";
+      if (item.get_array().get(pair) || pair.size() != 2 || pair.at(0).get_string().get(token) ||
+          pair.at(1).get_double().get(score))
+        json_.Reject(where, item, "a token and its score");
+      if (token.size() > Unigram::kMaxToken)
+        json_.Fail(where + " has " + std::to_string(token.size()) + " bytes; expected at most " +
+                   std::to_string(Unigram::kMaxToken));
+      if (names_.size() > static_cast<size_t>(kMaxTokenId))
+        json_.Fail("model.vocab has more than " + std::to_string(names_.size()) + " tokens; expected no more");
+      longest_token_ = std::max(longest_token_, token.size());
+      if (const auto added = added_by_name_->Find(token))
+        added_[*added].id_in_model = static_cast<int32_t>(names_.size());
+      names_.push_back(token);
+      scores.push_back(RoundedTwice(score));
+    }
+    model_size_ = names_.size();
+    Unigram::Settings settings;
+    if (const auto unk = json_.Find(model, "unk_id")) {
+      uint64_t id = 0;
+      if (unk->get_uint64().get(id) || id >= names_.size()) json_.Reject("model.unk_id", unk, "the id of a token");
+      settings.unk = static_cast<int32_t>(id);
+    }
+    settings.byte_fallback = json_.Flag(model, "model.", "byte_fallback", false);
+    return Unigram(settings, names_, std::move(scores));
+  }
+
+  Bpe ReadBpe(const object& model) {
     double dropout = 0;
     if (const auto value = json_.Find(model, "dropout"); value && (value->get_double().get(dropout) || dropout != 0))
       json_.FailUnsupported("model.dropout is " + JsonReader::Shown(*value) + "; expected null");

@@ -3,7 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pull } from '#lib/engine/pull/pull.js';
-import { BYTE_LEVEL_FAMILIES, differences, SENTENCEPIECE_FAMILIES, type TokenizerJson } from './families.js';
+import {
+  BYTE_LEVEL_FAMILIES,
+  differences,
+  SENTENCEPIECE_FAMILIES,
+  type TokenizerJson,
+  UNIGRAM_FAMILIES,
+} from './families.js';
 import { loadText, readFixture } from './fixtures.js';
 
 const COUNT = 1000; // of each family; scripts/compare-encoders.mjs does more
@@ -24,6 +30,13 @@ for (const [family, changes] of Object.entries(BYTE_LEVEL_FAMILIES)) {
 for (const [family, changes] of Object.entries(SENTENCEPIECE_FAMILIES)) {
   test(`${family}: the ids of random texts are those of Hugging Face tokenizers`, async () => {
     await assertSameIds(readFixture('byte-fallback.tokenizer.golden.json'), changes);
+  });
+}
+
+for (const [family, changesOf] of Object.entries(UNIGRAM_FAMILIES)) {
+  test(`${family}: the ids of random texts are those of Hugging Face tokenizers`, async () => {
+    const json = readFixture<TokenizerJson>('unigram.tokenizer.golden.json');
+    await assertSameIds(json, changesOf(json));
   });
 }
 

@@ -82,6 +82,36 @@ export const SENTENCEPIECE_FAMILIES: Readonly<Record<string, object>> = {
   words: { normalizer: { type: 'Strip', strip_left: true, strip_right: true }, pre_tokenizer: { type: 'Whitespace' } },
 };
 
+const precompiled = (json: TokenizerJson): object =>
+  (json.normalizer as { normalizers: object[] }).normalizers[0] as object;
+
+/** How those of Unigram are written down, of a tokenizer whose normalizer begins with a map of characters. */
+export const UNIGRAM_FAMILIES: Readonly<Record<string, (json: TokenizerJson) => object>> = {
+  'unigram by words': () => ({}),
+  'unigram after the map alone': (json) => ({
+    normalizer: precompiled(json),
+    pre_tokenizer: metaspace('first', false),
+  }),
+  'unigram with byte fallback': (json) => ({
+    normalizer: SENTENCEPIECE_FAMILIES.llama2 && (SENTENCEPIECE_FAMILIES.llama2 as { normalizer: object }).normalizer,
+    pre_tokenizer: null,
+    model: withBytes(json.model as UnigramModel),
+  }),
+  'unigram without a type': (json) => ({ model: { ...(json.model as object), type: undefined } }),
+};
+
+interface UnigramModel {
+  vocab: [token: string, score: number][];
+}
+const withBytes = (model: UnigramModel): object => ({
+  ...model,
+  byte_fallback: true,
+  vocab: [
+    ...model.vocab,
+    ...Array.from({ length: 256 }, (_, byte) => [`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`, 0]),
+  ],
+});
+
 /** Texts whose ids differ, of `count` random ones; each is shown with both. */
 export async function differences(
   ours: Tokenizer,

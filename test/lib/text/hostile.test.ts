@@ -39,13 +39,37 @@ for (const [what, make] of LONG) {
   });
 }
 
+/** A map of characters as SentencePiece stores it: the units of a trie, then the replacements. */
+function charactersMap(units: number[], replacements: string | Buffer): string {
+  const size = Buffer.from(Uint32Array.of(units.length * 4).buffer);
+  return Buffer.concat([size, Buffer.from(Uint32Array.from(units).buffer), Buffer.from(replacements)]).toString(
+    'base64',
+  );
+}
+
 const REFUSED: [what: string, normalizer: object, message: RegExp][] = [
   ['Replace of ""', { type: 'Replace', pattern: { String: '' }, content: 'x' }, /pattern\.String has 0 bytes/],
   ['Prepend of ""', { type: 'Prepend', prepend: '' }, /normalizer\.prepend is ""/],
   [
     'a Precompiled charsmap of three bytes',
     { type: 'Precompiled', precompiled_charsmap: 'AAAA' },
-    /normalizer\.type is "Precompiled"; expected NFC/,
+    /normalizer\.precompiled_charsmap has 3 bytes, which do not hold what they say/,
+  ],
+  [
+    'a Precompiled charsmap that is not base64',
+    { type: 'Precompiled', precompiled_charsmap: '&' },
+    /normalizer\.precompiled_charsmap has a character that base64 has not/,
+  ],
+  [
+    'a Precompiled charsmap whose trie is longer than all of it',
+    { type: 'Precompiled', precompiled_charsmap: charactersMap([0, 0], '').replace('CAAAA', '8AAAA') },
+    /normalizer\.precompiled_charsmap has 12 bytes/,
+  ],
+  ['a BertNormalizer', { type: 'BertNormalizer' }, /normalizer\.type is "BertNormalizer"; expected NFC/],
+  [
+    'a Precompiled charsmap with text that is not UTF-8',
+    { type: 'Precompiled', precompiled_charsmap: charactersMap([0], Buffer.of(0xff)) },
+    /normalizer\.precompiled_charsmap holds text that is not UTF-8/,
   ],
   [
     'sixty-five steps',
@@ -58,6 +82,82 @@ for (const [what, normalizer, message] of REFUSED) {
     await assert.rejects(byteLevel({ normalizer }), { code: 'ERR_TOKENIZER_INVALID', message });
   });
 }
+
+/** A trie's unit: the byte that leads to it, where its children begin from here, and whether one of them is its value. */
+const unit = (byte: number, offset: number, hasValue = false): number =>
+  ((offset << 10) | (hasValue ? 1 << 8 : 0) | byte) >>> 0;
+const mapped = (units: number[], replacements: string): Promise<Tokenizer> =>
+  byteLevel({ normalizer: { type: 'Precompiled', precompiled_charsmap: charactersMap(units, replacements) } });
+const A = 'a'.charCodeAt(0);
+/** Units of which the one for "a" has its value at `value`. */
+const trieOfA = (value: number): number[] =>
+  Array.from({ length: 256 }, (_, at) =>
+    at === 0 ? unit(0, 1) : at === (1 ^ A) ? unit(A, 2, true) : at === (1 ^ A ^ 2) ? value : 0,
+  );
+
+test('a map of characters replaces what it has, and one that points outside itself is an error of the text', async () => {
+  const tokenizer = await mapped(trieOfA(0), 'xyz\0');
+  assert.equal(tokenizer.decode(await tokenizer.encode('bab', { addSpecialTokens: false })), 'bxyzb');
+  for (const units of [
+    trieOfA(1000),
+    trieOfA(0).slice(0, 3),
+    [unit(0, 1), ...Array(300).fill(unit(A, 2 ** 20, true))],
+  ]) {
+    const damaged = await mapped(units, 'xyz\0');
+    await assert.rejects(damaged.encode('bab'), {
+      code: 'ERR_TOKENIZER_INVALID',
+      message: /precompiled_charsmap points outside itself/,
+    });
+  }
+});
+
+test('a map that makes much of each character is refused for the text', async () => {
+  const tokenizer = await mapped(trieOfA(0), `${'x'.repeat(10_000)}\0`);
+  await assert.rejects(tokenizer.encode('a'.repeat(100_000)), {
+    code: 'ERR_TOKENIZER_INVALID',
+    message: /normalizer makes more than 16 bytes of each byte/,
+  });
+});
+
+const unigram = (model: object): Promise<Tokenizer> => {
+  const json = readFixture<TokenizerJson & { model: object }>('unigram.tokenizer.golden.json');
+  return loadText(JSON.stringify({ ...json, added_tokens: [], model: { ...json.model, ...model } }));
+};
+
+const REFUSED_MODELS: [what: string, model: object, message: RegExp][] = [
+  ['WordPiece', { type: 'WordPiece' }, /model\.type is "WordPiece"; expected "BPE" or "Unigram"/],
+  ['a vocabulary that is no list', { vocab: 3 }, /model\.vocab is 3; expected a list/],
+  ['a token without a score', { vocab: [['a', -1], ['b']] }, /model\.vocab\[1\] is .*; expected a token and its score/],
+  ['a score that is no number', { vocab: [['a', 'x']] }, /model\.vocab\[0\] is/],
+  ['an unk_id outside the vocabulary', { vocab: [['a', -1]], unk_id: 1 }, /model\.unk_id is 1; expected the id/],
+  ['a token of many bytes', { vocab: [['a'.repeat(1025), -1]], unk_id: 0 }, /model\.vocab\[0\] has 1025 bytes/],
+];
+for (const [what, model, message] of REFUSED_MODELS) {
+  test(`a model with ${what} is refused with its name`, async () => {
+    await assert.rejects(unigram(model), { code: 'ERR_TOKENIZER_INVALID', message });
+  });
+}
+
+test('Unigram: a long text is encoded whose every letter begins a thousand tokens', async () => {
+  const vocab = Array.from({ length: 1024 }, (_, size) => ['a'.repeat(size + 1), -1 - size / 1e6]);
+  const tokenizer = await unigram({ vocab: [...vocab, ['▁', -9]], unk_id: 0 });
+  assert.equal((await tokenizer.encode('a'.repeat(1024 * 100))).length, 101);
+});
+
+test('merge_ties that do not fit the merges are refused', async () => {
+  const json = readFixture<TokenizerJson & { model: { merges: unknown[] } }>('byte-fallback.tokenizer.golden.json');
+  const ties = json.model.merges.map((_, rank) => rank);
+  const load = (merge_ties: unknown) => loadText(JSON.stringify({ ...json, model: { ...json.model, merge_ties } }));
+  await load(ties);
+  for (const [wrong, message] of [
+    ['x', /model\.merge_ties is "x"; expected a list/],
+    [ties.slice(1), /model\.merge_ties has \d+ numbers; expected one for each of/],
+    [[...ties].reverse(), /model\.merge_ties\[1\] is/],
+    [ties.map(() => -1), /model\.merge_ties\[0\] is -1/],
+  ] as const) {
+    await assert.rejects(load(wrong), { code: 'ERR_TOKENIZER_INVALID', message });
+  }
+});
 
 for (const pattern of ['(a+)+$', '(.*)*x', 'a*c|.', '(a|aa)+$', '(?=(a+)*b)', '(a*)*\\1c']) {
   test(`a text is encoded by the pattern ${pattern}, or refused because that takes too long`, async () => {

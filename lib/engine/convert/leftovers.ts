@@ -8,7 +8,7 @@ import { isSystemError, listDirectory, requirePermission } from '../../base/file
  * cannot be read, and for what is being removed, it has the UUID alone.
  */
 const prefixOf = (out: string): string => `.${basename(out)}.part-`;
-const OWNER = /^([0-9a-f]{8})-(\d+)-(\d+)-/;
+const OWNER = /\.part-([0-9a-f]{8})-(\d+)-(\d+)-/;
 
 /** How long nobody must have written to what a process of another machine or container made: it cannot be seen from here. */
 const IDLE_MS = 3_600_000;
@@ -18,32 +18,40 @@ export async function temporaryName(out: string): Promise<string> {
   return `${prefixOf(out)}${owner.includes(undefined) ? '' : `${owner.join('-')}-`}${randomUUID()}`;
 }
 
-/** Removes, as far as it may, what processes that were killed left of engines that were to become `out`. */
-export async function removeLeftovers(out: string): Promise<void> {
+/** Removes, as far as it may, what processes that were killed left of directories that were to become `out`. */
+export async function removeLeftovers(out: string, keepOf?: (dir: string) => Promise<void>): Promise<void> {
   await ignoringSystem(async () => {
     for (const name of await listDirectory(dirname(out))) {
       if (!name.startsWith(prefixOf(out))) continue;
       const path = join(dirname(out), name);
-      if (await isInUse(path, name.slice(prefixOf(out).length))) continue;
+      const owner = await ownerOf(name);
+      if (owner === 'lives' || (owner === 'unknown' && (await lastWrite(path)) > Date.now() - IDLE_MS)) continue;
       // Renamed first: a process that lives after all must not find half of it, and publish that.
       const removed = join(dirname(out), `${prefixOf(out)}${randomUUID()}`);
-      await ignoringSystem(() => rename(path, removed));
-      await ignoringSystem(() => rm(removed, { recursive: true, force: true }));
+      await ignoringSystem(async () => {
+        await rename(path, removed);
+        await keepOf?.(removed);
+        await rm(removed, { recursive: true, force: true });
+      });
     }
   });
 }
 
-async function isInUse(path: string, owner: string): Promise<boolean> {
-  const [, where, pid, startTime] = OWNER.exec(owner) ?? [];
-  if (where !== undefined && where === (await machine())) return (await startTimeOf(Number(pid))) === startTime;
-  let written = 0;
+/** Whether the process lives that made a directory of this name: unknown if it is one of another machine or container. */
+export async function ownerOf(name: string): Promise<'lives' | 'has ended' | 'unknown'> {
+  const [, where, pid, startTime] = OWNER.exec(name) ?? [];
+  if (where === undefined || where !== (await machine())) return 'unknown';
+  return (await startTimeOf(Number(pid))) === startTime ? 'lives' : 'has ended';
+}
+
+async function lastWrite(dir: string): Promise<number> {
+  let last = 0;
   await ignoringSystem(async () => {
-    const files = await listDirectory(path);
-    for (const file of [path, ...files.map((name) => join(path, name))]) {
-      written = Math.max(written, (await stat(file)).mtimeMs);
-    }
+    const names = await listDirectory(dir);
+    for (const path of [dir, ...names.map((name) => join(dir, name))])
+      last = Math.max(last, (await stat(path)).mtimeMs);
   });
-  return Date.now() - written < IDLE_MS;
+  return last;
 }
 
 /** Names what process ids are unique in: a start of a machine, and a container. */

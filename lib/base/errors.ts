@@ -84,7 +84,7 @@ const CODES = {
   ERR_MODEL_UNSUPPORTED: {
     meaning: 'The architecture, data type or a feature of the model is not supported by this executor.',
     causes:
-      'On the CPU and with CUDA: a model other than Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Phi-3, or one with a feature that they lack; a quantized checkpoint; or a GGUF type other than F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K. With TensorRT-LLM: a model that is not a decoder, or a precision that the GPU lacks: bfloat16 needs compute capability 8.0, FP8 8.9, FP4 10.0.',
+      'On the CPU and with CUDA: a model other than Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Phi-3, or one with a feature that they lack; a kind of quantization other than GPTQ, AWQ and FP8; or a GGUF type other than F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K. With TensorRT-LLM: a model that is not a decoder, or a precision that the GPU lacks: bfloat16 needs compute capability 8.0, FP8 8.9, FP4 10.0.',
     fix: 'The message names the field and the supported values. Use the model in bfloat16, float16 or float32, another model, or a newer GPU.',
   },
   ERR_LOAD_TIMEOUT: {

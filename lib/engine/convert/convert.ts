@@ -29,7 +29,7 @@ import { embeddingOf, planTensors } from './weight-map.js';
 /** How to convert a model, and the sizes of the engine. */
 export interface ConvertOptions {
   /**
-   * Data type of the weights. `'auto'` keeps the source's, but turns float32 into float16; a quantized GGUF file stays in its blocks.
+   * Data type of the weights. `'auto'` keeps the source's, but turns float32 into float16; a quantized model stays quantized.
    * The others dequantize. Default: `'auto'`.
    */
   dtype?: 'auto' | 'float32' | 'float16' | 'bfloat16' | undefined;

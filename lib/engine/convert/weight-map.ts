@@ -90,7 +90,7 @@ function layOut(config: PretrainedConfig): LaidOutTensor[] {
 // What some checkpoints store although no logit depends on it: rotary frequencies, which follow from the config; the heads of
 // reward models; the scales of a quantized KV cache, which transformers does not use either.
 const UNUSED =
-  /(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$|^score\.|^v_head\.|\.self_attn\.(.*\.)?([qkv]|kv|prob|output)_scale$/;
+  /(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$|^score\.|^v_head\.|\.self_attn\.(.*\.)?([qkv]|kv|prob|output)_scale$|\.attention\.(k|v|kv)_cache_(rcp_)?scaling_factor$/;
 
 /** Whether no executor needs a tensor of a source: it is not used at all, or it is the head of a tied model. */
 const isUnused = (name: string, { tie_word_embeddings }: PretrainedConfig): boolean =>

@@ -18,8 +18,7 @@ export interface Fp8Matrix {
 
 /** Reads the scales beside a matrix; transformers' own FP8 calls them otherwise. */
 export async function readFp8(weight: StoredTensor, beside: Beside): Promise<Fp8Matrix> {
-  const [outputs = 0, inputs = 0, ...more] = weight.shape;
-  if (more.length > 0) throw weight.error(`has the shape [${weight.shape.join(', ')}]`, 'a matrix');
+  const [outputs, inputs] = weight.matrixShape();
   const scale = beside.need('weight_scale', 'weight_scale_inv');
   const isOne = scale.shape.length === 0 || scale.shape.join() === '1';
   if (!isOne && scale.shape.join() !== `${outputs}` && scale.shape.join() !== `${outputs},1`) {
@@ -47,8 +46,7 @@ export async function readEngineFp8(
   beside: Beside,
   { quant_algo }: Quantization,
 ): Promise<Fp8Matrix> {
-  const [outputs = 0, inputs = 0, ...more] = weight.shape;
-  if (more.length > 0) throw weight.error(`has the shape [${weight.shape.join(', ')}]`, 'a matrix');
+  const [outputs, inputs] = weight.matrixShape();
   const matrix = { kind: 'fp8', outputs, inputs, weight } as const;
   if (quant_algo === 'FP8') {
     const scale = await beside.need('weights_scaling_factor').readFloat();

@@ -51,8 +51,8 @@ export async function readInt4(
   beside: Beside,
   { format, groupSize, zeroOffset }: Int4Format,
 ): Promise<Int4Matrix> {
-  const [rows = 0, columns = 0, ...more] = weight.shape;
-  if (weight.entry.dtype !== 'I32' || more.length > 0) weight.check(['I32'], [rows, columns]);
+  const [rows, columns] = weight.matrixShape();
+  weight.check(['I32'], [rows, columns]);
   const inputs = format === 'gptq' ? rows * 8 : format === 'awq' ? rows : columns * 8;
   const outputs = format === 'gptq' ? columns : format === 'awq' ? columns * 8 : rows;
   if (inputs % 32 !== 0 || outputs % 8 !== 0) {
@@ -93,9 +93,9 @@ export async function readEngineInt4(
   beside: Beside,
   { group_size: groupSize = 128, has_zero_point, pre_quant_scale }: Quantization,
 ): Promise<Int4Matrix> {
-  const [pairs = 0, inputs = 0, ...more] = weight.shape;
+  const [pairs, inputs] = weight.matrixShape();
   const outputs = pairs * 2;
-  if (more.length > 0 || inputs % groupSize !== 0) {
+  if (inputs % groupSize !== 0) {
     throw weight.error(`has the shape [${weight.shape.join(', ')}]`, `rows of groups of ${groupSize}`);
   }
   const groups = inputs / groupSize;

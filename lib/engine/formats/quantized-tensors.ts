@@ -1,4 +1,5 @@
 import { LLMError } from '../../base/errors.js';
+import type { PretrainedConfig } from '../directory/checkpoint-config.js';
 import type { Quantization } from '../directory/quantization.js';
 import { Fp8Tensor, readEngineFp8, readFp8 } from './fp8-matrix.js';
 import { Int4Tensor, readEngineInt4, readInt4 } from './int4-matrix.js';
@@ -63,16 +64,16 @@ const ENGINE_WEIGHT = /^(transformer\.layers\.\d+\.(attention\.(qkv|dense)|mlp\.
 /** Finds the quantized matrices among the tensors of an engine, in the forms of TensorRT-LLM. */
 export async function readEngineTensors(
   stored: Stored,
-  quantization: Quantization,
+  model: LlamaModel & Pick<PretrainedConfig, 'quantization'>,
 ): Promise<ReadonlyMap<string, SourceTensor>> {
+  const { quantization } = model;
   const { quant_algo } = quantization;
-  if (quant_algo === null) return stored;
   const tensors = new Map<string, SourceTensor>();
   const used = new Set<string>();
   for (const [name, tensor] of stored) {
     const module = ENGINE_WEIGHT.exec(name)?.[1];
     const { dtype } = tensor.entry;
-    if (module === undefined || tensor.type) continue;
+    if (quant_algo === null || module === undefined || tensor.type) continue;
     const beside = new Beside(module, tensor, stored, used);
     if (quant_algo === 'W4A16_AWQ' && ['I8', 'U8'].includes(dtype)) {
       tensors.set(name, new Int4Tensor(name, tensor.file, await readEngineInt4(tensor, beside, quantization)));
@@ -87,6 +88,9 @@ export async function readEngineTensors(
     }
   }
   for (const [name, tensor] of stored) if (!used.has(name)) tensors.set(name, tensor);
+  if (quantization.kv_cache_quant_algo !== null) {
+    for (const [name, tensor] of await readKvScales(stored, model, 'engine')) tensors.set(name, tensor);
+  }
   return tensors;
 }
 
@@ -99,22 +103,28 @@ const hasBias = (module: string, { attn_bias = false, mlp_bias = false, architec
 const isZero = async (bias: StoredTensor): Promise<boolean> => (await bias.readFloats()).every((value) => value === 0);
 
 const KV_SCALE = /^(model\.layers\.\d+\.self_attn)\.(.*\.)?((k|v|kv)_scale|[kv]_proj\.output_scale)$/;
+const ENGINE_KV_SCALE = /^(transformer\.layers\.\d+\.attention)\.(k|v|kv)_cache_scaling_factor$/;
 
-/** What keys and values are multiplied by when they are read from a cache in FP8: one number for both, by layer; 1 if a layer has none. */
-async function readKvScales(stored: Stored, { num_hidden_layers }: LlamaModel): Promise<Map<string, SourceTensor>> {
+/** What keys and values are multiplied by when they are read from a cache of FP8 or INT8: one number for both, by layer; 1 if a layer has none. */
+async function readKvScales(
+  stored: Stored,
+  { num_hidden_layers }: LlamaModel,
+  kind: 'source' | 'engine' = 'source',
+): Promise<Map<string, SourceTensor>> {
   const scales = new Map<string, number>();
   for (const [name, tensor] of stored) {
-    const attention = KV_SCALE.exec(name)?.[1];
+    const attention = (kind === 'source' ? KV_SCALE : ENGINE_KV_SCALE).exec(name)?.[1];
     if (attention !== undefined) scales.set(attention, Math.max(await tensor.readFloat(), scales.get(attention) ?? 0));
   }
   const [first] = stored.values();
   return new Map(
     Array.from({ length: num_hidden_layers }, (_, layer): [string, SourceTensor] => {
-      const attention = `model.layers.${layer}.self_attn`;
+      const attention = kind === 'source' ? `model.layers.${layer}.self_attn` : `transformer.layers.${layer}.attention`;
       const value = Float32Array.of(scales.get(attention) ?? 1);
       const readRows: SourceTensor['readRows'] = (_first, _count, dtype) =>
         Promise.resolve(encodeValues(value, dtype ?? 'float32'));
-      return [`${attention}.kv_scale`, { shape: [1], file: first?.file ?? '', type: 'float32', readRows }];
+      const scale = kind === 'source' ? 'kv_scale' : 'kv_cache_scaling_factor';
+      return [`${attention}.${scale}`, { shape: [1], file: first?.file ?? '', type: 'float32', readRows }];
     }),
   );
 }

@@ -64,6 +64,13 @@ export class StoredTensor implements SourceTensor {
     throw this.error(`has the shape [${this.shape.join(', ')}]`, 'one value');
   }
 
+  /** Of a tensor that is a matrix. */
+  matrixShape(): readonly [rows: number, columns: number] {
+    const [rows, columns, ...more] = this.shape;
+    if (rows && columns && more.length === 0) return [rows, columns];
+    throw this.error(`has the shape [${this.shape.join(', ')}]`, 'a matrix');
+  }
+
   /** Throws unless the tensor has one of these types and this shape. */
   check(dtypes: readonly string[], shape: readonly number[]): void {
     if (!dtypes.includes(this.entry.dtype)) throw this.error(`is ${this.entry.dtype}`, dtypes.join(' or '));

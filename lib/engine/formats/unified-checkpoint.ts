@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
 import { listDirectory } from '../../base/file-errors.js';
 import type { JsonFields } from '../../base/json.js';
-import { parseEngineConfig } from '../directory/checkpoint-config.js';
-import { BLOCK_TYPES, type Quantization } from '../directory/quantization.js';
+import { type PretrainedConfig, parseEngineConfig } from '../directory/checkpoint-config.js';
+import { BLOCK_TYPES } from '../directory/quantization.js';
 import { BLOCKS, isBlockType } from './ggml-blocks.js';
 import { readEngineTensors } from './quantized-tensors.js';
 import { type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
-import { convertValues, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
 import { StoredTensor } from './stored-tensor.js';
 import { type TextFiles, textsBeside } from './text-files.js';
 
@@ -42,7 +42,7 @@ export async function openUnifiedCheckpoint(
       path: dir,
       model,
       dtype: dtype === 'float32' ? 'float16' : dtype,
-      tensors: await readTensors(file, model.quantization),
+      tensors: await readTensors(file, model),
       writeTexts: (out) => modelTexts.writeTo(out),
       close: () => file.close(),
     };
@@ -54,10 +54,10 @@ export async function openUnifiedCheckpoint(
 
 async function readTensors(
   file: SafetensorsFile,
-  quantization: Quantization,
+  model: LlamaModel & Pick<PretrainedConfig, 'quantization'>,
 ): Promise<ReadonlyMap<string, SourceTensor>> {
   const stored = new Map([...file.entries].map(([name, entry]) => [name, new StoredTensor(name, file, entry)]));
-  if (quantization.quant_algo !== 'GGML') return readEngineTensors(stored, quantization);
+  if (model.quantization.quant_algo !== 'GGML') return readEngineTensors(stored, model);
   const isInBlocks = ({ entry }: StoredTensor): boolean => entry.dtype === 'U8';
   return new Map(
     [...stored].map(([name, tensor]) => [name, isInBlocks(tensor) ? blocksTensor(file, name, tensor.entry) : tensor]),

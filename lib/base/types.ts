@@ -4,7 +4,8 @@ export type FinishReason = 'stop' | 'length' | 'cancelled' | 'timeout';
 /** One turn of a conversation, as the model's chat template takes it; other fields are passed to the template. */
 export interface ChatMessage {
   role: string;
-  content: string | null | readonly unknown[];
+  /** A message that has other fields, such as an assistant's `tool_calls`, may have none. */
+  content?: string | null | readonly unknown[] | undefined;
   readonly [field: string]: unknown;
 }
 

@@ -1,11 +1,16 @@
-import { Environment, parse, tokenize } from '@huggingface/jinja';
 import type { ChatTemplateLimits } from '../base/chat-template-limits.js';
 import { LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage, Tool } from '../base/types.js';
-import { BoundedInterpreter } from './bounded-interpreter.js';
+import { wantsParts } from './content-parts.js';
+import type { Statement } from './jinja/ast.js';
+import { Costs } from './jinja/costs.js';
+import { globals } from './jinja/globals.js';
+import { Interpreter } from './jinja/interpreter.js';
+import { parse } from './jinja/parser.js';
+import { Parts, TemplateError, type Value } from './jinja/values.js';
 import { strftime } from './strftime.js';
+import { invalid, TemplateInput } from './template-input.js';
 import { TemplateMeter } from './template-meter.js';
-import { invalid, TemplateInput, type Value } from './template-values.js';
 
 /** What the chat template gets besides the messages. */
 export interface ChatTemplateOptions {
@@ -18,14 +23,16 @@ export interface ChatTemplateOptions {
 }
 
 const MAX_SOURCE_LENGTH = 256 * 1024; // in UTF-16 units; the longest known is a sixth of it
-/** In squares of the lengths of runs of whitespace, each of which the library searches from each of its characters. */
-const MAX_WHITESPACE = 2 ** 25;
 const MAX_MESSAGE_LENGTH = 1000; // of what a template raises
-const MAX_RANGE = 100_000; // that of transformers
+
+interface Program {
+  readonly body: readonly Statement[];
+  readonly wantsParts: boolean;
+}
 
 /** A model's chat template (Jinja), with the variables and functions that Hugging Face transformers gives it. */
 export class ChatTemplate {
-  #parsed: { readonly program: ReturnType<typeof parse> } | { readonly error: LLMError } | undefined;
+  #parsed: Program | LLMError | undefined;
 
   constructor(
     readonly source: string,
@@ -33,42 +40,51 @@ export class ChatTemplate {
     readonly limits: ChatTemplateLimits = {},
   ) {}
 
+  /** At first use: a model whose template is broken still takes text and tokens. */
+  get #program(): Program {
+    this.#parsed ??= parseOnce(this.source);
+    if (LLMError.is(this.#parsed)) throw this.#parsed;
+    return this.#parsed;
+  }
+
+  /** Whether it takes the parts of a message's content as a list; else they must be text, and are joined. */
+  get wantsParts(): boolean {
+    return this.#program.wantsParts;
+  }
+
   /**
    * @throws {LLMError} `ERR_INVALID_INPUT` naming the field of `messages` that is wrong;
    * `ERR_CHAT_TEMPLATE` with the template's own words where it refuses the messages, and where it exceeds its limits.
    */
   render(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string {
-    // At first use: a model whose template is broken still takes text and tokens.
-    this.#parsed ??= parseOnce(this.source);
-    const meter = new TemplateMeter(this.limits);
-    let scope: Environment;
+    const costs = new Costs(new TemplateMeter(this.limits));
+    const variables = this.#variables(messages, options, costs);
     try {
-      scope = readScope(messages, options, this.specialTokens, meter);
-    } catch (cause) {
-      if (LLMError.is(cause)) throw cause;
-      throw invalid('The input', `cannot be read: ${messageOf(cause)}`, 'plain data', cause);
-    }
-    if ('error' in this.#parsed) throw this.#parsed.error;
-    try {
-      return String(new BoundedInterpreter(scope, meter).run(this.#parsed.program).value);
+      return new Interpreter(costs).render(this.#program.body, variables);
     } catch (cause) {
       throw failed(cause);
     }
   }
+
+  #variables(messages: readonly ChatMessage[], options: ChatTemplateOptions, costs: Costs): Map<string, Value> {
+    try {
+      return readVariables(messages, options, { costs, specialTokens: this.specialTokens, template: this });
+    } catch (cause) {
+      if (LLMError.is(cause)) throw cause;
+      throw invalid('The input', `cannot be read: ${messageOf(cause)}`, 'plain data', cause);
+    }
+  }
 }
 
-function parseOnce(source: string): { program: ReturnType<typeof parse> } | { error: LLMError } {
+function parseOnce(source: string): Program | LLMError {
   try {
     if (source.length > MAX_SOURCE_LENGTH) {
-      throw new Error(`it has ${source.length} characters; expected at most ${MAX_SOURCE_LENGTH}`);
+      throw new TemplateError(`it has ${source.length} characters; expected at most ${MAX_SOURCE_LENGTH}`);
     }
-    let whitespace = 0;
-    for (const [run] of source.matchAll(/\s+/g)) whitespace += run.length ** 2;
-    if (whitespace > MAX_WHITESPACE)
-      throw new Error('it has too much whitespace in a row; expected a few blanks or lines');
-    return { program: parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })) };
+    const body = parse(source);
+    return { body, wantsParts: wantsParts(body) };
   } catch (cause) {
-    return { error: failed(cause) };
+    return failed(cause);
   }
 }
 
@@ -84,74 +100,89 @@ function failed(cause: unknown): LLMError {
 const show = (value: unknown): string =>
   value === undefined ? 'missing' : value === null ? 'null' : `of type ${typeof value}`;
 
+interface RenderContext {
+  readonly costs: Costs;
+  readonly specialTokens: Readonly<Record<string, string>>;
+  readonly template: ChatTemplate;
+}
+
 /** The variables of the template: what the caller gave, read once and copied. */
-function readScope(
+function readVariables(
   messages: unknown,
   { tools, addGenerationPrompt = true, templateVars = {} }: ChatTemplateOptions,
-  specialTokens: Readonly<Record<string, string>>,
-  meter: TemplateMeter,
-): Environment {
+  { costs, specialTokens, template }: RenderContext,
+): Map<string, Value> {
   if (!Array.isArray(messages)) throw invalid('messages', `is ${show(messages)}`, 'an array of { role, content }');
   if (messages.length === 0) throw invalid('messages', 'is empty', 'at least one { role, content }');
   if (tools !== undefined && !Array.isArray(tools)) throw invalid('tools', `is ${show(tools)}`, 'an array of tools');
   if (typeof templateVars !== 'object' || templateVars === null) {
     throw invalid('templateVars', `is ${show(templateVars)}`, 'an object');
   }
-  const input = new TemplateInput(meter);
-  const variables: [name: string, value: Value][] = [
-    ...input.readFields(CONSTANTS, 'constants'),
-    ...input.readFields(specialTokens, 'special tokens'),
-    ['messages', input.readList(messages, (message, i) => readMessage(input, message, `messages[${i}]`))],
-    ['tools', input.read(tools ?? null, 'tools')],
-    ['documents', input.read(null, 'documents')],
-    ['add_generation_prompt', input.read(addGenerationPrompt, 'addGenerationPrompt')],
-    ['range', input.callable(range, 'range')],
-    ['strftime_now', input.callable((format) => strftimeNow(String(format), meter), 'strftime_now')],
+  const input = new TemplateInput(costs.meter);
+  return new Map<string, Value>([
+    ...globals(costs),
+    ['strftime_now', input.callable((format) => strftimeNow(String(format), costs), 'strftime_now')],
     ['raise_exception', input.callable(raise, 'raise_exception')],
+    ...input.readFields(specialTokens, 'special tokens'),
+    ['messages', input.readList(messages, (message, i) => readMessage(input, message, `messages[${i}]`, template))],
+    ['tools', input.read(tools ?? null, 'tools')],
+    ['documents', null],
+    ['add_generation_prompt', input.read(addGenerationPrompt, 'addGenerationPrompt')],
     ...input.readFields(templateVars, 'templateVars'),
-  ];
-  const scope = new Environment();
-  for (const [name, value] of variables) scope.setVariable(name, value as never);
-  return scope;
+  ]);
 }
 
-const CONSTANTS = { true: true, True: true, false: false, False: false, none: null, None: null };
-
-function readMessage(input: TemplateInput, message: unknown, name: string): Value {
-  if (typeof message !== 'object' || message === null) {
+function readMessage(input: TemplateInput, message: unknown, name: string, template: ChatTemplate): Value {
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) {
     throw invalid(name, `is ${show(message)}`, 'an object { role, content }');
   }
-  const value = input.read(message, name);
-  const fieldOf = (field: string): unknown =>
-    value.value instanceof Map ? (value.value as ReadonlyMap<string, Value>).get(field)?.value : undefined;
-  const role = fieldOf('role');
+  const fields = input.readFields(message, name);
+  const role = fields.get('role');
   if (typeof role !== 'string') throw invalid(`${name}.role`, `is ${show(role)}`, "a string such as 'user'");
-  const content = fieldOf('content');
-  if (typeof content !== 'string' && content !== null && !Array.isArray(content)) {
+  const content = fields.get('content');
+  const isMissing = content === undefined && fields.size > 1; // an assistant's tool calls need no content
+  if (!isMissing && typeof content !== 'string' && content !== null && !Array.isArray(content)) {
     throw invalid(`${name}.content`, `is ${show(content)}`, 'a string, an array of parts, or null');
   }
-  return value;
-}
-
-/** Python's range(), of as many numbers as transformers allows. */
-function range(...args: readonly unknown[]): number[] {
-  if (!args.every((arg) => typeof arg === 'number')) throw new Error('range() takes numbers');
-  const [first = 0, second, step = 1] = args as number[];
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  if (step === 0) throw new Error('range() step must not be zero');
-  const numbers: number[] = [];
-  for (let i = start; step > 0 ? i < stop : i > stop; i += step) {
-    if (numbers.length === MAX_RANGE) throw new Error(`range() makes more than ${MAX_RANGE} numbers`);
-    numbers.push(i);
+  if (Array.isArray(content)) {
+    const join = (): string => joinParts(content, `${name}.content`);
+    fields.set('content', template.wantsParts ? new Parts(content, join) : join());
   }
-  return numbers;
+  return withReasoning(fields) as Map<Value, Value>;
 }
 
-function strftimeNow(format: string, meter: TemplateMeter): string {
+/** The parts as one text, as llama.cpp and vLLM have it: a line each. */
+function joinParts(parts: readonly Value[], name: string): string {
+  const texts = parts.map((part, i) => {
+    const type = part instanceof Map ? part.get('type') : undefined;
+    const text = part instanceof Map ? part.get('text') : undefined;
+    if (type === 'text' && typeof text === 'string') return text;
+    const found =
+      type === 'text'
+        ? 'has no text'
+        : typeof type === 'string'
+          ? `has the type ${JSON.stringify(type.slice(0, 100))}`
+          : `is ${show(part)}`;
+    const expected = "{ type: 'text', text: '...' }, because this model's chat template takes only text";
+    throw invalid(`${name}[${i}]`, found, expected);
+  });
+  return texts.join('\n');
+}
+
+const REASONING = ['reasoning_content', 'thinking', 'reasoning'];
+
+/** Reasoning goes by several names; as in transformers, a template finds it by the one it reads. */
+function withReasoning(fields: Map<string, Value>): Map<string, Value> {
+  const reasoning = REASONING.map((name) => fields.get(name)).find((value) => value !== undefined && value !== null);
+  if (reasoning === undefined) return fields;
+  return new Map([['thinking', reasoning], ...fields, ['reasoning_content', reasoning]]);
+}
+
+function strftimeNow(format: string, { meter }: Costs): string {
   meter.charge(format.length);
   return strftime(new Date(), format);
 }
 
 function raise(message: unknown): never {
-  throw new Error(message as string);
+  throw new TemplateError(String(message));
 }

@@ -36,7 +36,7 @@ const FIELDS = [
 ];
 const OPERATORS = ['+', '-', '*', '/', '//', '%', '**', '~', '==', '!=', '<', '>=', 'in', 'not in', 'and', 'or'];
 const FILTERS =
-  'list first last length reverse sort join string unique upper lower title capitalize trim indent int float abs items dictsort keys values tojson safe bool default map selectattr rejectattr replace zz'.split(
+  'batch center groupby format max min reject round sum truncate urlencode wordcount escape list first last length reverse sort join string unique upper lower title capitalize trim indent int float abs items dictsort keys values tojson safe bool default map selectattr rejectattr replace zz'.split(
     ' ',
   );
 const ARGUMENTS = [
@@ -68,8 +68,39 @@ const METHODS = [
   'values',
   'get',
   'dictsort',
+  'format',
+  'center',
+  'zfill',
+  'expandtabs',
+  'splitlines',
+  'rsplit',
+  'partition',
+  'find',
+  'rfind',
+  'count',
+  'index',
+  'join',
+  'removeprefix',
+  'isalnum',
+  'casefold',
+  'swapcase',
+  'istitle',
 ];
-const TESTS = ['defined', 'string', 'mapping', 'iterable', 'lower', 'upper', 'odd', 'none', 'zz'];
+const TESTS = [
+  'divisibleby',
+  'sameas',
+  'in',
+  'sequence',
+  'defined',
+  'string',
+  'mapping',
+  'iterable',
+  'lower',
+  'upper',
+  'odd',
+  'none',
+  'zz',
+];
 
 /** A text and a list that double, so that single operations have much to do. */
 const GROWN = (random: Random): string =>

@@ -51,8 +51,9 @@ export function inputsMayBeReadonly(): void {
   llm.stream({ tokens: new Uint16Array(2) });
   llm.stream('text', Object.freeze({ stop: ['a', 'b'], stopTokens: [1, [2, 3]], logitBias: { 5: -1 } }));
   llm.stream('text', { stop: ['a'] as const, stopTokens: [1, [2, 3]] as const, badTokens: [[4]] as const } as const);
-  // @ts-expect-error: a message has content
-  llm.stream({ messages: [{ role: 'user' }] });
+  llm.stream({ messages: [{ role: 'assistant', tool_calls: [] }] });
+  // @ts-expect-error: a message has a role
+  llm.stream({ messages: [{ content: 'hello' }] });
   // @ts-expect-error: token ids are numbers
   llm.stream({ tokens: ['1'] });
 }

@@ -27,7 +27,13 @@ const BEYOND_LIMITS: Readonly<Record<string, string>> = {
   'a list of lists that doubles, written': withPairs('{{ ns.l }}'),
   'a list of lists that doubles, as JSON': withPairs('{{ ns.l | tojson }}'),
   'a list of lists that doubles, joined': withPairs('{{ ns.l | join }}'),
-  'a list of lists that doubles, compared': withPairs("{{ ns.l == 'a' }}"),
+  'lists of lists that double, compared': withPairs('')
+    .replace('l=[1]', 'l=[1], m=[1]')
+    .replace('[ns.l, ns.l]', '[ns.l, ns.l] %}{% set ns.m = [ns.m, ns.m]')
+    .concat('{{ ns.l == ns.m }}'),
+  'a list repeated': '{{ ([1] * 100000) * 100000 }}',
+  'a text repeated': "{{ 'a' * 1000000000 }}",
+  'a width of a thousand million': "{{ 'a'.center(1000000000) ~ '%1000000000d' % 1 }}",
   'a list of lists that doubles, added to a text': withPairs("{{ ns.l ~ 'a' }}"),
   'an indent of 500 million': "{{ 'a\\nb' | indent(500000000) }}",
   'an indent of JSON of 500 million': '{{ [1] | tojson(indent=500000000) }}',
@@ -41,19 +47,18 @@ const BEYOND_LIMITS: Readonly<Record<string, string>> = {
   'upper case': withText(20, again('{% set x = ns.s | upper %}')),
   'prefixes in a long list': withText(
     20,
-    '{% set ns.l = [ns.s ~ "b"] %}{% for i in range(17) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ (ns.s ~ "c").startswith(ns.l) }}',
+    '{% set ns.l = (ns.s ~ "b",) %}{% for i in range(17) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ (ns.s ~ "c").startswith(ns.l) }}',
   ),
   'a sort of long texts': withText(
     18,
     '{% set ns.l = [ns.s] %}{% for i in range(12) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | sort }}',
   ),
-  'a sort by a long path': withText(
+  'a sort by many attributes': withText(
     12,
-    "{% set ns.l = [{'a': 1}] %}{% for i in range(12) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | sort(attribute=ns.s) }}",
-    '.a',
+    "{% set ns.l = [{'a': 1}] %}{% for i in range(12) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | sort(attribute=ns.s ~ 'a') }}",
+    'a,',
   ),
   'a namespace made of a long text': withText(23, '{{ namespace([ns.s]) }}'),
-  'macros defined in a loop': again(`{% macro f() %}${'{{ a }}'.repeat(3000)}{% endmacro %}`),
   'much output': again('x'.repeat(10_000)),
 };
 
@@ -73,16 +78,13 @@ describe('a template ends with ERR_CHAT_TEMPLATE that names the limit, for', () 
 
 const BROKEN: Readonly<Record<string, [source: string, message: RegExp]>> = {
   'a range of a thousand million': ['{% for i in range(1000000000) %}{% endfor %}', /more than 100000 numbers/],
-  'a range whose steps vanish': ['{{ range(1, 2, 0.00000000000000001) }}', /more than 100000 numbers/],
+  'a range of fractions': ['{{ range(1, 2, 0.1) }}', /'float' object cannot be interpreted as an integer/],
+  'a whole number that is too large': ['{{ 2 ** 6000 }}', /expected one within 2\^53/],
   'a macro that calls itself': ['{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}', /nested too deeply/],
   'an object that holds itself': ['{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}', /nested too deeply/],
   parentheses: [`{{ ${'('.repeat(50_000)}1${')'.repeat(50_000)} }}`, /nested too deeply/],
   'a long sum': [`{{ ${'1+'.repeat(60_000)}1 }}`, /nested too deeply/],
   'loops in loops': ['{% for i in [1] %}'.repeat(3000) + '{% endfor %}'.repeat(3000), /nested too deeply/],
-  'whitespace that the library would search for each of its characters': [
-    `${' '.repeat(200_000)}{{ 1 }}`,
-    /whitespace/,
-  ],
   'a long template': ['x'.repeat(300_000), /300000 characters; expected at most 262144/],
 };
 
@@ -158,23 +160,23 @@ test('a template reaches no JavaScript object, and not the source of a function'
     ]) {
       assert.equal(
         render(`{{ (${value}).${name} is defined }}{{ (${value})['${name}'] is defined }}`),
-        'falsefalse',
+        'FalseFalse',
         `${value}.${name}`,
       );
     }
-    assert.equal(render(`{{ ${name} is defined }}`), 'false', name);
+    assert.equal(render(`{{ ${name} is defined }}`), 'False', name);
   }
   const polluted = JSON.parse('{"role":"user","content":"hi","__proto__":{"polluted":1}}');
   assert.equal(
     render('{{ messages[0].polluted is defined }}{{ x.polluted is defined }}', [polluted], {
       templateVars: JSON.parse('{"__proto__":{"x":1},"x":{}}'),
     }),
-    'falsefalse',
+    'FalseFalse',
   );
   for (const text of ['{{ range }}', "{{ range ~ '' }}", "{{ 'a'.upper }}", "{{ '' + secret }}"]) {
     assert.throws(
       () => render(text, [USER], { templateVars: { secret: () => 'a secret' } }),
-      /a function cannot be written as text/,
+      /a function cannot be written as text|can only concatenate str \(not "function"\)/,
     );
   }
 });
@@ -239,7 +241,7 @@ describe('messages', () => {
   test('of 20 MB are passed on where the template does not work on their text', () => {
     const image = { type: 'image', data: 'A'.repeat(20_000_000) };
     const source = '{% for p in messages[0].content %}{{ p.type }}{{ p.data is string }}{% endfor %}';
-    assert.equal(render(source, [{ role: 'user', content: [image] }]), 'imagetrue');
+    assert.equal(render(source, [{ role: 'user', content: [image] }]), 'imageTrue');
   });
 });
 

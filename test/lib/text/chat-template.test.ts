@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { ChatMessage, Tool } from '#lib/base/types.js';
 import { ChatTemplate, type ChatTemplateOptions } from '#lib/text/chat-template.js';
 import { loadFixture, readFixture } from './fixtures.js';
@@ -42,6 +42,104 @@ for (const [name, chatTemplate] of Object.entries(templates)) {
   });
 }
 
+const jinja = readFixture<{
+  messages: ChatMessage[];
+  variables: Record<string, unknown>;
+  rows: { template: string; text?: string; refused?: string }[];
+}>('jinja.golden.json');
+
+describe('a template gives what Hugging Face transformers gives:', () => {
+  for (const { template, text, refused } of jinja.rows) {
+    test(JSON.stringify(template), () => {
+      const rendered = (): string =>
+        new ChatTemplate(template, {}, { timeMs: 60_000 }).render(jinja.messages, { templateVars: jinja.variables });
+      if (refused === undefined) assert.equal(rendered(), text);
+      else assert.throws(rendered, { code: 'ERR_CHAT_TEMPLATE' }, refused);
+    });
+  }
+});
+
+const parts = (...texts: string[]): unknown[] => texts.map((text) => ({ type: 'text', text }));
+
+describe('parts of a content', () => {
+  const rendered = (source: string, content: readonly unknown[]): string =>
+    new ChatTemplate(source, {}).render([{ role: 'user', content }]);
+
+  for (const source of [
+    "{% for m in messages %}{{ '<' + m['content'] + '>' }}{% endfor %}",
+    '{% for m in messages %}<{{ m.content | trim }}>{% endfor %}',
+    "{% for m in messages %}{% if m.content is string %}{% set c = m.content %}{% else %}{% set c = '' %}{% endif %}<{{ c }}>{% endfor %}",
+    '{% for m in messages %}{% for c in m.content if 0 %}{% endfor %}<{{ m.content }}>{% endfor %}',
+  ]) {
+    test(`are joined, a line each, for ${source}`, () => {
+      assert.equal(rendered(source, parts('Hi', 'there')), '<Hi\nthere>');
+    });
+  }
+
+  for (const source of [
+    "{% for m in messages %}{% for c in m['content'] %}<{{ c.type }}{{ c.text }}>{% endfor %}{% endfor %}",
+    '{% macro r(content) %}{% for c in content %}<{{ c.type }}{{ c.text }}>{% endfor %}{% endmacro %}{{ r(messages[0].content) }}',
+    "{% set x = messages[0].get('content') %}{% set y = x if x else [] %}{% for c in y %}<{{ c.type }}{{ c.text }}>{% endfor %}",
+    "<{{ messages[0].content[0].type }}{{ messages[0].content[0]['text'] }}><text{{ messages[0].content | map(attribute='text') | list | last }}>",
+  ]) {
+    test(`come as they are to ${source}`, () => {
+      assert.equal(rendered(source, parts('Hi', 'there')), '<textHi><textthere>');
+    });
+  }
+
+  test('that a template goes through are one text where it adds, compares or searches one', () => {
+    const loop = '{% for c in messages[0].content %}{{ c.type }}{% endfor %}';
+    for (const [source, text] of [
+      ["{{ 'a' + messages[0].content }}", 'aHi\nyou'],
+      ["{{ messages[0].content ~ 'a' }}", 'Hi\nyoua'],
+      ["{{ messages[0].content.split('\\n')[1] }}", 'you'],
+      ["{{ 'i\\ny' in messages[0].content }}", 'True'],
+      ["{{ messages[0].content == 'Hi\\nyou' }}", 'True'],
+      ['{{ messages[0].content | upper }}', 'HI\nYOU'],
+      ['{{ messages[0].content is string }}', 'False'],
+      ['{{ messages[0].content | length }}', '2'],
+      ['{{ messages[0].content | tojson }}', '[{"type": "text", "text": "Hi"}, {"type": "text", "text": "you"}]'],
+    ] as const) {
+      assert.equal(rendered(loop + source, parts('Hi', 'you')), `texttext${text}`, source);
+    }
+  });
+
+  for (const [part, message] of [
+    [{ type: 'image_url', image_url: { url: 'x' } }, /^messages\[0\]\.content\[1\] has the type "image_url"; expected/],
+    [{ type: 'text' }, /^messages\[0\]\.content\[1\] has no text; expected/],
+    ['Hi', /^messages\[0\]\.content\[1\] is of type string; expected/],
+  ] as const) {
+    test(`of which one is ${JSON.stringify(part)} are refused where the template takes text`, () => {
+      assert.throws(() => rendered('{{ messages[0].content }}', [...parts('Hi'), part]), {
+        code: 'ERR_INVALID_INPUT',
+        message,
+      });
+    });
+  }
+});
+
+test('a message without content is taken where it has something else', () => {
+  const source =
+    '{% for m in messages %}{{ m.role }}:{% if m.tool_calls %}{{ m.tool_calls[0].function.name }}{% else %}{{ m.content }}{% endif %} {% endfor %}';
+  const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const messages: ChatMessage[] = [USER, { role: 'assistant', tool_calls: [call] }];
+  assert.equal(new ChatTemplate(source, {}).render(messages), 'user:hello assistant:f ');
+  assert.equal(
+    new ChatTemplate("{{ 'content' in messages[1] }}", {}).render([
+      USER,
+      { ...messages[1], content: undefined } as ChatMessage,
+    ]),
+    'False',
+  );
+});
+
+test('reasoning is found by the name that the template reads, as in Hugging Face transformers', () => {
+  const source = '{{ messages[0].reasoning_content }} {{ messages[0].thinking }}';
+  for (const name of ['reasoning_content', 'thinking', 'reasoning']) {
+    assert.equal(new ChatTemplate(source, {}).render([{ role: 'assistant', content: 'a', [name]: 'r' }]), 'r r', name);
+  }
+});
+
 test('a conversation is encoded with one start token, the one its template writes', async () => {
   const tokenizer = await loadFixture('byte-level', { chatTemplate: templates['llama-3.1'], ...specialTokens });
   const [begin = -1] = await tokenizer.encode('');
@@ -53,7 +151,7 @@ const render = (source: string, vars?: Record<string, unknown>): string =>
   new ChatTemplate(source, { bos_token: '<s>' }).render([USER], vars ? { templateVars: vars } : {});
 
 test('a template sees tools as none where there are none, and a variable of the request before one of the model', () => {
-  assert.equal(render('{{ tools is none }} {{ documents is none }} {{ bos_token }}'), 'true true <s>');
+  assert.equal(render('{{ tools is none }} {{ documents is none }} {{ bos_token }}'), 'True True <s>');
   assert.equal(render('{{ bos_token }}{{ thinking }}', { bos_token: '', thinking: 'on' }), 'on');
 });
 

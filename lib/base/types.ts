@@ -22,6 +22,7 @@ export type Input =
   | {
       messages: readonly ChatMessage[];
       tools?: readonly Tool[] | undefined;
+      chatTemplate?: string | undefined;
       addGenerationPrompt?: boolean | undefined;
       templateVars?: Readonly<Record<string, unknown>> | undefined;
     };

@@ -85,7 +85,7 @@ function readInput(
     return readable(() => copyTokens((input as { tokens: unknown }).tokens, maxTokens));
   }
   if (fields.includes('messages')) {
-    refuseOthers(fields, ['messages', 'tools', 'addGenerationPrompt', 'templateVars']);
+    refuseOthers(fields, ['messages', 'tools', 'chatTemplate', 'addGenerationPrompt', 'templateVars']);
     const { messages, ...options } = readable(() => ({ ...(input as ChatInput) }));
     return { text: tokenizer().applyChatTemplate(messages, options), addSpecialTokens: false }; // the template has them
   }

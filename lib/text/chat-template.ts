@@ -16,6 +16,8 @@ import { TemplateMeter } from './template-meter.js';
 export interface ChatTemplateOptions {
   /** Functions the model may call. Default: none. */
   tools?: readonly Tool[] | undefined;
+  /** Name of one of the model's chat templates. Default: with `tools` `'tool_use'`, if there is one, else `'default'`. */
+  chatTemplate?: string | undefined;
   /** End the text with the start of the assistant's turn. Default: true. */
   addGenerationPrompt?: boolean | undefined;
   /** More variables for the template; they replace the model's and this package's of the same name. Default: none. */

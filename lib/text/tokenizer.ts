@@ -3,18 +3,17 @@ import type { ChatTemplateLimits } from '../base/chat-template-limits.js';
 import { ownItem, show } from '../base/checks.js';
 import { type ErrorCode, LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
-import { ChatTemplate, type ChatTemplateOptions } from './chat-template.js';
+import type { ChatTemplateOptions } from './chat-template.js';
+import { ChatTemplates } from './chat-templates.js';
 import type { Encoding, NativeTokenizer, TokenizerAddon } from './native-tokenizer.js';
 
 export interface TokenizerOptions {
   /** Path of `tokenizer.json`. */
   tokenizerPath: string;
-  /** The template's text. Default: none, and messages are refused. */
-  chatTemplate?: string | undefined;
-  /** Given to the chat template as `bos_token`. */
-  bosToken?: string | undefined;
-  /** Given to the chat template as `eos_token`. */
-  eosToken?: string | undefined;
+  /** The templates' text by their names; `default` is for messages without tools. Default: none, and messages are refused. */
+  chatTemplates?: ReadonlyMap<string, string> | undefined;
+  /** Given to the chat template: `bos_token` and others. */
+  specialTokens?: Readonly<Record<string, string>> | undefined;
   /** What the chat template may use. */
   chatTemplateLimits?: ChatTemplateLimits | undefined;
 }
@@ -37,20 +36,15 @@ export interface DecodeOptions {
 
 /** A model's tokenizer and chat template. */
 export class Tokenizer {
-  readonly #chatTemplate: ChatTemplate | undefined;
+  readonly #chatTemplates: ChatTemplates;
   /** Internal: what the addon makes text with. */
   readonly native: NativeTokenizer;
   /** All ids are below this. The model's own vocabulary can be larger, padded with ids that have no text. */
   readonly vocabSize: number;
 
   private constructor(native: NativeTokenizer, options: TokenizerOptions) {
-    const { chatTemplate, bosToken, eosToken, chatTemplateLimits } = options;
-    const specialTokens = {
-      ...(bosToken === undefined ? {} : { bos_token: bosToken }),
-      ...(eosToken === undefined ? {} : { eos_token: eosToken }),
-    };
-    this.#chatTemplate =
-      chatTemplate === undefined ? undefined : new ChatTemplate(chatTemplate, specialTokens, chatTemplateLimits);
+    const { chatTemplates = new Map(), specialTokens = {}, chatTemplateLimits } = options;
+    this.#chatTemplates = new ChatTemplates(chatTemplates, specialTokens, chatTemplateLimits);
     this.native = native;
     this.vocabSize = native.vocabSize();
   }
@@ -138,15 +132,11 @@ export class Tokenizer {
   /**
    * A conversation as the text that the model was trained on, special tokens included. Encode it with
    * `addSpecialTokens: false`, or use `encodeChat` for both.
-   * @throws {LLMError} `ERR_CHAT_TEMPLATE` if there is no template, it rejects the messages, or it takes more than
+   * @throws {LLMError} `ERR_CHAT_TEMPLATE` if there is no template, or none of the name, it rejects the messages, or it takes more than
    *   `chatTemplateLimits`; `ERR_INVALID_INPUT` if a field of `messages` is wrong, which the message names.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string {
-    if (this.#chatTemplate) return this.#chatTemplate.render(messages, options);
-    throw new LLMError(
-      'ERR_CHAT_TEMPLATE',
-      'This model has no chat template; expected one, because messages were passed. Put it beside tokenizer.json as chat_template.jinja, or pass text or tokens.',
-    );
+    return this.#chatTemplates.choose(options).render(messages, options);
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { LLMError } from '../../base/errors.js';
 import { asWriteError, isNotFound, isSystemError, listDirectory, requirePermission } from '../../base/file-errors.js';
@@ -92,8 +92,14 @@ async function makeTemporary(out: string): Promise<string> {
 
 /** Otherwise a machine that loses power could keep the name of the directory, and not what is in its files. */
 async function syncAll(dir: string): Promise<void> {
-  for (const name of await listDirectory(dir)) {
-    const handle = await openFile(join(dir, name));
+  requirePermission('fs.read', dir);
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) {
+      await syncAll(path);
+      continue;
+    }
+    const handle = await openFile(path);
     await handle.sync().finally(() => handle.close());
   }
   await syncDirectory(dir);

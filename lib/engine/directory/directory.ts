@@ -6,6 +6,7 @@ import { checkFile } from '../../base/files.js';
 import type { GenerationDefaults } from '../../base/generation-defaults.js';
 import { type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
+import type { ChatTemplates } from './chat-templates.js';
 import { lacksOnCuda, parseEngineConfig } from './checkpoint-config.js';
 import { readGeneration, readTokenizerText } from './generation-config.js';
 import { type Manifest, readManifest } from './manifest.js';
@@ -30,11 +31,10 @@ export interface EngineDirectory {
   readonly manifest: Manifest | undefined;
   /** Absolute path of tokenizer.json; undefined if there is none; then the engine takes and returns only tokens. */
   readonly tokenizerPath: string | undefined;
-  /** Jinja source; undefined if there is none. */
-  readonly chatTemplate: string | undefined;
-  /** The tokens' own text, as a chat template takes it. */
-  readonly bosToken: string | undefined;
-  readonly eosToken: string | undefined;
+  /** None if the model has none; one without a name is `default`. */
+  readonly chatTemplates: ChatTemplates;
+  /** The tokens' own text by their names, `bos_token` and others, as a chat template takes them. */
+  readonly specialTokens: Readonly<Record<string, string>>;
   /** Tokens that end an output; empty if no file has one. */
   readonly endIds: readonly number[];
   readonly generation: GenerationDefaults;
@@ -67,7 +67,10 @@ export async function openEngine(dir: string | URL, needs: EngineNeeds = {}): Pr
   if (manifest) await checkSizes(path, files, manifest);
   const tokenizerPath = names.includes('tokenizer.json') ? join(path, 'tokenizer.json') : undefined;
   const text = await readTokenizerText(path);
-  const generation = await readGeneration(path, model.vocabSize, { tokenizerPath, eosToken: text.eosToken });
+  const generation = await readGeneration(path, model.vocabSize, {
+    tokenizerPath,
+    eosToken: text.specialTokens.eos_token,
+  });
   return {
     path,
     architecture: model.architecture,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { GenerationDefaults } from '../../base/generation-defaults.js';
-import { isJsonObject, type JsonContext, JsonFields, readJsonIfThere, readTextIfThere } from '../../base/json.js';
+import { isJsonObject, type JsonContext, JsonFields, readJsonIfThere } from '../../base/json.js';
+import { type ChatTemplates, readChatTemplates } from './chat-templates.js';
 
 interface Generation {
   readonly generation: GenerationDefaults;
@@ -8,9 +9,9 @@ interface Generation {
 }
 
 interface TokenizerText {
-  readonly chatTemplate: string | undefined;
-  readonly bosToken: string | undefined;
-  readonly eosToken: string | undefined;
+  readonly chatTemplates: ChatTemplates;
+  /** The tokens' own text by their names, `bos_token` and others, as a chat template takes them. */
+  readonly specialTokens: Readonly<Record<string, string>>;
 }
 
 const context = (dir: string, name: string, code: JsonContext['code']): JsonContext => ({
@@ -84,20 +85,22 @@ async function lookUpEndId(
   return [new JsonFields(found, context, `added_tokens "${eosToken}" `).integer('id', { max: vocabSize - 1 })];
 }
 
-/** Reads the chat template and the special tokens' text: chat_template.jinja, tokenizer_config.json, special_tokens_map.json. */
+const SPECIAL_TOKENS = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`);
+
+/** Reads the chat templates and the special tokens' text: tokenizer_config.json, special_tokens_map.json, and files of templates. */
 export async function readTokenizerText(dir: string): Promise<TokenizerText> {
-  const [template, config, specialTokens] = await Promise.all([
-    readTextIfThere(join(dir, 'chat_template.jinja'), 'ERR_CHAT_TEMPLATE'),
+  const [config, specialTokens] = await Promise.all([
     readJsonIfThere(context(dir, 'tokenizer_config.json', 'ERR_TOKENIZER_INVALID')),
     readJsonIfThere(context(dir, 'special_tokens_map.json', 'ERR_TOKENIZER_INVALID')),
   ]);
   const text = (name: string): string | undefined =>
     (config && tokenText(config, name)) ?? (specialTokens && tokenText(specialTokens, name));
-  return {
-    chatTemplate: template ?? (config && templateOf(config)),
-    bosToken: text('bos_token'),
-    eosToken: text('eos_token'),
-  };
+  const named: Record<string, string> = {};
+  for (const name of SPECIAL_TOKENS) {
+    const token = text(name);
+    if (token !== undefined) named[name] = token;
+  }
+  return { chatTemplates: await readChatTemplates(dir, config), specialTokens: named };
 }
 
 /** A special token is a string or, in older files, an object with `content`. */
@@ -105,12 +108,3 @@ const tokenText = (fields: JsonFields, name: string): string | undefined =>
   fields.maybe(name, () =>
     typeof fields.object[name] === 'string' ? fields.string(name) : fields.child(name).string('content'),
   );
-
-/** A chat template is a string, or a list of named ones of which `default` is taken. */
-function templateOf(fields: JsonFields): string | undefined {
-  const value = fields.object.chat_template;
-  if (!Array.isArray(value)) return fields.maybe('chat_template', (name) => fields.string(name));
-  const found: unknown = value.find((each) => isJsonObject(each) && each.name === 'default');
-  if (isJsonObject(found) && typeof found.template === 'string') return found.template;
-  throw fields.error('chat_template', 'a template named "default" in the list');
-}

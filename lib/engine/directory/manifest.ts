@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { isJsonObject, type JsonFields, readJsonIfThere } from '../../base/json.js';
 
 export const MANIFEST_FILE = 'manifest.json';
@@ -81,9 +81,11 @@ function parseManifest(fields: JsonFields): Manifest {
 
 /** Size and hash of the files of a directory, but for those whose names are given. */
 export async function factsOfFiles(dir: string, except: readonly string[]): Promise<Record<string, FileFacts>> {
-  const names = (await readdir(dir)).filter((name) => !except.includes(name)).sort();
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  const names = paths.map((path) => relative(dir, path).split(sep).join('/')).filter((name) => !except.includes(name));
   const facts: Record<string, FileFacts> = {};
-  for (const name of names) facts[name] = await hashFile(join(dir, name));
+  for (const name of names.sort()) facts[name] = await hashFile(join(dir, name));
   return facts;
 }
 

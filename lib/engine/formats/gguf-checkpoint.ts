@@ -1,5 +1,4 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { LLMError } from '../../base/errors.js';
 import { GgufMetadata } from './gguf-metadata.js';
 import { parseGgufModel, ROPE_FACTORS } from './gguf-model.js';
@@ -7,7 +6,7 @@ import { openGgufParts, type PlacedTensor } from './gguf-parts.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
 import { tokenizerFiles } from './gguf-tokenizer.js';
 import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
-import type { TextFiles } from './text-files.js';
+import { placeFor, type TextFiles } from './text-files.js';
 
 /**
  * Opens a GGUF file of a known architecture, or all parts of one by any of them. Unless the user says otherwise, weights in blocks stay in them, and those of a file
@@ -28,7 +27,7 @@ export async function openGguf(path: string, given?: TextFiles): Promise<SourceC
     );
     const writeTexts = async (out: string): Promise<void> => {
       await given?.writeTo(out);
-      for (const [name, text] of texts) await writeFile(join(out, name), text);
+      for (const [name, text] of texts) await writeFile(await placeFor(out, name), text);
     };
     const dtype = [...tensors.values()].some(({ type }) => type === 'bfloat16') ? 'bfloat16' : 'float16';
     return { kind: 'gguf', path: gguf.path, model, dtype, tensors, writeTexts, close };

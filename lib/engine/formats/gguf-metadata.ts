@@ -19,6 +19,10 @@ export class GgufMetadata {
     return this.gguf.metadata.has(key);
   }
 
+  keys(): IterableIterator<string> {
+    return this.gguf.metadata.keys();
+  }
+
   integer(key: string, { min = 0, fallback }: { min?: number; fallback?: number } = {}): number {
     const value = this.gguf.metadata.get(key) ?? fallback;
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value < 2 ** 31) return value;

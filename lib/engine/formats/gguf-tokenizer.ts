@@ -1,3 +1,4 @@
+import { TEMPLATE_DIRECTORY } from '../directory/chat-templates.js';
 import type { GgufMetadata } from './gguf-metadata.js';
 import { PRE_TOKENIZERS } from './gguf-pre-tokenizers.js';
 import {
@@ -37,9 +38,22 @@ export function tokenizerFiles(metadata: GgufMetadata, model: LlamaModel): Map<s
     }),
   );
   files.set('generation_config.json', pretty(generationConfig(special, ends)));
-  const template = metadata.string('tokenizer.chat_template');
-  if (template !== undefined) files.set('chat_template.jinja', template);
+  for (const [file, template] of chatTemplates(metadata)) files.set(file, template);
   return files;
+}
+
+const TEMPLATE = 'tokenizer.chat_template';
+
+/** The one without a name, and those whose names stand behind its key. */
+function* chatTemplates(metadata: GgufMetadata): Generator<[file: string, template: string]> {
+  const names = [...metadata.keys()].flatMap(
+    (key) => /^tokenizer\.chat_template\.([\w-]{1,100})$/.exec(key)?.[1] ?? [],
+  );
+  for (const name of [undefined, ...names]) {
+    const template = metadata.string(name === undefined ? TEMPLATE : `${TEMPLATE}.${name}`);
+    const file = name === undefined ? 'chat_template.jinja' : `${TEMPLATE_DIRECTORY}/${name}.jinja`;
+    if (template !== undefined) yield [file, template];
+  }
 }
 
 const pretty = (value: Json): string => `${JSON.stringify(value, null, 2)}\n`;

@@ -96,9 +96,9 @@ function checkTokenizer(dir: string, names: readonly string[]): void {
 /** Reads the texts as a load of the engine will, so that what is converted can be loaded. */
 async function checkLoad(dir: string, names: readonly string[], vocabSize: number): Promise<void> {
   try {
-    const { eosToken } = await readTokenizerText(dir);
+    const { specialTokens } = await readTokenizerText(dir);
     const tokenizerPath = names.includes('tokenizer.json') ? join(dir, 'tokenizer.json') : undefined;
-    await readGeneration(dir, vocabSize, { tokenizerPath, eosToken });
+    await readGeneration(dir, vocabSize, { tokenizerPath, eosToken: specialTokens.eos_token });
   } catch (error) {
     if (!LLMError.is(error)) throw error;
     throw new LLMError('ERR_SOURCE_INVALID', error.message, { cause: error });

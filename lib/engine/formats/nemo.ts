@@ -5,7 +5,7 @@ import { isPaddedVocabulary, NEMO_CONFIG, parseNemoModel, readNemoConfig } from 
 import { missingTensor, nemoTensors } from './nemo-tensors.js';
 import type { SourceCheckpoint } from './source.js';
 import type { SourceFiles } from './source-files.js';
-import { openTexts, TEXT_FILES, type TextFiles } from './text-files.js';
+import { namedTemplatesIn, openTexts, TEXT_FILES, type TextFiles } from './text-files.js';
 import { openZarr, type ZarrArray } from './zarr.js';
 
 export const NEMO_WEIGHTS = 'model_weights';
@@ -70,7 +70,7 @@ async function textsOf(files: SourceFiles, config: JsonFields): Promise<TextFile
     const found = [...files.names].filter((name) => name.replace(/^[0-9a-f]{32}_/, '') === wanted);
     return found.includes(wanted) ? wanted : found.length === 1 ? found[0] : undefined;
   };
-  const sources = TEXT_FILES.flatMap((name): [string, string][] => {
+  const sources = [...TEXT_FILES, ...namedTemplatesIn(files)].flatMap((name): [string, string][] => {
     const source = find(name);
     return source === undefined ? [] : [[name, source]];
   });

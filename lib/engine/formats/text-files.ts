@@ -1,8 +1,9 @@
-import { copyFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
 import { isNotFound, listDirectory } from '../../base/file-errors.js';
 import { isJsonObject, parseJsonObject } from '../../base/json.js';
+import { namedTemplateFiles, TEMPLATE_DIRECTORY } from '../directory/chat-templates.js';
 import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import { checkText } from './source.js';
 import { openDirectoryFiles, readWhole, type SourceFiles } from './source-files.js';
@@ -13,12 +14,13 @@ export const TEXT_FILES = [
   'tokenizer_config.json',
   'special_tokens_map.json',
   'chat_template.jinja',
+  'chat_template.json',
   'generation_config.json',
 ];
 
 /** The text files of a model. */
 export interface ModelTexts {
-  /** Those of {@link TEXT_FILES} that there are. */
+  /** Those of {@link TEXT_FILES} that there are, and templates that have names, by their paths. */
   readonly names: readonly string[];
   writeTo(dir: string): Promise<void>;
 }
@@ -33,12 +35,12 @@ export interface TextFiles extends ModelTexts {
 
 /** Those of a directory that has these names. What cannot be copied is refused here, before the weights are converted. */
 export async function textsBeside(dir: string, names: readonly string[]): Promise<ModelTexts> {
-  const copied = TEXT_FILES.filter((name) => names.includes(name));
+  const copied = [...TEXT_FILES.filter((name) => names.includes(name)), ...(await namedTemplateFiles(dir))];
   for (const name of copied) await checkText(join(dir, name));
   return {
     names: copied,
     async writeTo(out) {
-      for (const name of copied) await copyFile(join(dir, name), join(out, name));
+      for (const name of copied) await copyFile(join(dir, name), await placeFor(out, name));
     },
   };
 }
@@ -53,14 +55,25 @@ export async function openTokenizerDirectory(dir: string): Promise<TextFiles> {
     });
   });
   if (names.includes('tokenizer.json')) {
-    const files = await openDirectoryFiles(dir, []);
-    return openTexts(files, new Map(TEXT_FILES.map((name) => [name, name])));
+    const files = await openDirectoryFiles(dir, [TEMPLATE_DIRECTORY]);
+    return openTexts(files, new Map([...TEXT_FILES, ...namedTemplatesIn(files)].map((name) => [name, name])));
   }
   throw new LLMError(
     'ERR_TOKENIZER_MISSING',
     `tokenizer: ${dir} has no tokenizer.json. Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`,
     { option: 'tokenizer' },
   );
+}
+
+export const namedTemplatesIn = (files: SourceFiles): string[] =>
+  [...files.names].filter((name) => NAMED_TEMPLATE.test(name)).sort();
+const NAMED_TEMPLATE = new RegExp(`^${TEMPLATE_DIRECTORY}/[^/]+\\.jinja$`);
+
+/** Makes the directory of a file of an engine, which may be below the engine's. */
+export async function placeFor(out: string, name: string): Promise<string> {
+  const file = join(out, name);
+  await mkdir(dirname(file), { recursive: true });
+  return file;
 }
 
 /** Text files among `files`; `sources` says where each lies, by its name. tokenizer.json must be among them. */
@@ -74,7 +87,7 @@ export async function openTexts(files: SourceFiles, sources: ReadonlyMap<string,
     names: there.map(([name]) => name),
     tokens: countTokens((await read(tokenizer)).toString('utf8'), files.label(tokenizer)),
     async writeTo(dir) {
-      for (const [name, source] of there) await writeFile(join(dir, name), await read(source));
+      for (const [name, source] of there) await writeFile(await placeFor(dir, name), await read(source));
     },
   };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ChatMessage, Tool } from '#lib/base/types.js';
 import { ChatTemplate, type ChatTemplateOptions } from '#lib/text/chat-template.js';
+import type { TokenizerOptions } from '#lib/text/tokenizer.js';
 import { loadFixture, readFixture } from './fixtures.js';
 
 interface Golden {
@@ -18,13 +19,17 @@ interface Golden {
 }
 
 const { templates, rows } = readFixture<Golden>('chat.golden.json');
-const specialTokens = { bosToken: '<|begin|>', eosToken: '<|end|>' };
+const specialTokens = { bos_token: '<|begin|>', eos_token: '<|end|>' };
+const named = (source = ''): Pick<TokenizerOptions, 'chatTemplates' | 'specialTokens'> => ({
+  chatTemplates: new Map([['default', source]]),
+  specialTokens,
+});
 const templateVars = { date_string: '26 Jul 2024' };
 const USER = { role: 'user', content: 'hello' };
 
 for (const [name, chatTemplate] of Object.entries(templates)) {
   test(`${name}: text, ids and refusals are those of Hugging Face transformers`, async () => {
-    const tokenizer = await loadFixture('byte-level', { chatTemplate, ...specialTokens });
+    const tokenizer = await loadFixture('byte-level', named(chatTemplate));
     for (const { messages, rendered, ids = [], error, tools, addGenerationPrompt = true } of rows.filter(
       ({ template }) => template === name,
     )) {
@@ -141,7 +146,7 @@ test('reasoning is found by the name that the template reads, as in Hugging Face
 });
 
 test('a conversation is encoded with one start token, the one its template writes', async () => {
-  const tokenizer = await loadFixture('byte-level', { chatTemplate: templates['llama-3.1'], ...specialTokens });
+  const tokenizer = await loadFixture('byte-level', named(templates['llama-3.1']));
   const [begin = -1] = await tokenizer.encode('');
   const ids = await tokenizer.encodeChat([USER]);
   assert.equal(ids.filter((id) => id === begin).length, 1);
@@ -168,6 +173,35 @@ test('what a template raises is the message of the error', () => {
 test('a template that cannot be parsed fails at each use, and never when it is made', () => {
   const template = new ChatTemplate('{% for message in messages %}', {});
   for (let use = 0; use < 2; use++) assert.throws(() => template.render([USER]), { code: 'ERR_CHAT_TEMPLATE' });
+});
+
+describe('of several templates', () => {
+  const messages = [USER];
+  const tools = [{ type: 'function', function: { name: 'f' } }];
+  const load = (names: readonly string[]): ReturnType<typeof loadFixture> =>
+    loadFixture('byte-level', { chatTemplates: new Map(names.map((name) => [name, `${name}!`])) });
+
+  test('tool_use is for messages with tools, default for others, and any can be named', async () => {
+    const tokenizer = await load(['tool_use', 'default', 'rag']);
+    assert.equal(tokenizer.applyChatTemplate(messages), 'default!');
+    assert.equal(tokenizer.applyChatTemplate(messages, { tools }), 'tool_use!');
+    assert.equal(tokenizer.applyChatTemplate(messages, { tools: [] }), 'tool_use!', 'as in transformers');
+    assert.equal(tokenizer.applyChatTemplate(messages, { tools: undefined }), 'default!');
+    assert.equal(tokenizer.applyChatTemplate(messages, { tools, chatTemplate: 'rag' }), 'rag!');
+    assert.equal((await load(['default'])).applyChatTemplate(messages, { tools }), 'default!');
+  });
+
+  test('where none is the default, or has the name, the error names those there are', async () => {
+    const tokenizer = await load(['tool_use', 'rag']);
+    const refused = (chatTemplate: string | undefined, message: string): void =>
+      assert.throws(() => tokenizer.applyChatTemplate(messages, { chatTemplate }), {
+        code: 'ERR_CHAT_TEMPLATE',
+        message,
+      });
+    refused(undefined, 'chatTemplate is missing, and this model has no default; expected "tool_use" or "rag".');
+    refused('zz', 'chatTemplate is "zz"; expected "tool_use" or "rag".');
+    assert.equal(tokenizer.applyChatTemplate(messages, { tools }), 'tool_use!');
+  });
 });
 
 test('without a template the error names the file to add', async () => {

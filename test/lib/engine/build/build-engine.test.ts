@@ -83,7 +83,7 @@ test('with it, it makes an engine for each rank, with the tokenizer and a manife
   const engine = await openEngine(out, { weights: 'tensorrt' });
   assert.equal(engine.rankFiles.length, 2);
   assert.notEqual(engine.tokenizerPath, undefined);
-  assert.notEqual(engine.chatTemplate, undefined);
+  assert.notEqual(engine.chatTemplates.get('default'), undefined);
   assert.deepEqual(engine.manifest?.executors, ['tensorrt-llm']);
   assert.deepEqual(
     Object.keys(engine.manifest?.files ?? {}).sort(),

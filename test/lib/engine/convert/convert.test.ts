@@ -302,11 +302,24 @@ test('the manifest has the size and hash of every other file', async (t) => {
 test('tokenizer files are copied as they are', async (t) => {
   const dir = await temporaryDirectory(t);
   await writeTinyLlama(join(dir, 'hf'), TINY_LLAMAS.text);
-  await writeFile(join(dir, 'hf', 'chat_template.jinja'), '{{ messages }}');
+  const named = 'additional_chat_templates/tool_use.jinja';
+  await mkdir(join(dir, 'hf', 'additional_chat_templates'));
+  for (const name of ['chat_template.jinja', 'chat_template.json', named]) {
+    await writeFile(join(dir, 'hf', name), JSON.stringify({ name }));
+  }
   const out = await convert(join(dir, 'hf'), join(dir, 'out'));
-  for (const name of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'chat_template.jinja']) {
+  const copied = ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json', 'chat_template.jinja'];
+  for (const name of [...copied, 'chat_template.json', named]) {
     assert.deepEqual(await readFile(join(out, name)), await readFile(join(dir, 'hf', name)), name);
   }
+  const { manifest, chatTemplates } = await openEngine(out);
+  assert.ok(manifest?.files[named]);
+  assert.deepEqual([...chatTemplates.keys()], ['default', 'tool_use']);
+  // From a directory of the tokenizer alone, and once more from the engine.
+  const other = await convert(out, join(dir, 'other'), { tokenizer: join(dir, 'hf') });
+  assert.deepEqual([...(await openEngine(other)).chatTemplates.keys()], ['default', 'tool_use']);
+  const again = await convert(out, join(dir, 'again'));
+  assert.deepEqual([...(await openEngine(again)).chatTemplates.keys()], ['default', 'tool_use']);
 });
 
 test('where there is no generation_config.json, the end tokens of config.json are kept', async (t) => {

@@ -31,7 +31,7 @@ test('an engine says where its files are, what ends a text, and how it was made'
   assert.equal(opened.weights, 'checkpoint');
   assert.deepEqual(opened.rankFiles, [join(dir, 'rank0.safetensors')]);
   assert.equal(opened.tokenizerPath, join(dir, 'tokenizer.json'));
-  assert.match(opened.chatTemplate ?? '', /im_start/);
+  assert.match(opened.chatTemplates.get('default') ?? '', /im_start/);
   assert.ok(opened.endIds.length > 0);
   assert.equal(opened.manifest?.dtype, 'bfloat16');
   assert.deepEqual(opened.manifest?.executors, ['cpu', 'cuda']);
@@ -48,8 +48,8 @@ test('a directory of tokens only opens without tokenizer, template, generation c
   ]) {
     await rm(join(dir, name), { force: true });
   }
-  const { tokenizerPath, chatTemplate, eosToken, endIds, generation, manifest } = await openEngine(dir);
-  assert.deepEqual([tokenizerPath, chatTemplate, eosToken, manifest], [undefined, undefined, undefined, undefined]);
+  const { tokenizerPath, chatTemplates, specialTokens, endIds, generation, manifest } = await openEngine(dir);
+  assert.deepEqual([tokenizerPath, chatTemplates, specialTokens, manifest], [undefined, new Map(), {}, undefined]);
   assert.deepEqual(endIds, []);
   assert.ok(Object.values(generation).every((value) => value === undefined));
 });
@@ -422,8 +422,8 @@ test('where no config names an end id, that of the end token in tokenizer.json i
   const dir = await engine(t);
   await rm(join(dir, 'generation_config.json'));
   await editJson(join(dir, 'tokenizer_config.json'), { eos_token: { content: '<|im_end|>' } });
-  const { endIds, eosToken } = await openEngine(dir);
-  assert.equal(eosToken, '<|im_end|>');
+  const { endIds, specialTokens } = await openEngine(dir);
+  assert.equal(specialTokens.eos_token, '<|im_end|>');
   assert.deepEqual(endIds, [258]);
   await appendFile(join(dir, 'tokenizer.json'), ' '.repeat(17 << 20)); // as long as that of Llama 3
   assert.deepEqual((await openEngine(dir)).endIds, [258]);
@@ -439,31 +439,58 @@ test('an end token whose id in tokenizer.json is no token of the model is refuse
   }
 });
 
-test('the chat template is the .jinja file, else that of tokenizer_config.json, as a string or as the default of a list', async (t) => {
+test('chat templates are those of files, else of tokenizer_config.json, else of chat_template.json', async (t) => {
   const dir = await engine(t);
   const file = join(dir, 'tokenizer_config.json');
-  const template = async (): Promise<string | undefined> => (await openEngine(dir)).chatTemplate;
-  await editJson(file, { chat_template: 'a string' });
-  assert.equal(await template(), 'a string');
-  await editJson(file, {
-    chat_template: [
+  const templates = async (): Promise<object> => Object.fromEntries((await openEngine(dir)).chatTemplates);
+  const inConfig = async (chat_template: unknown, expected: object): Promise<void> => {
+    await editJson(file, { chat_template });
+    assert.deepEqual(await templates(), expected);
+  };
+  await inConfig(undefined, {});
+  await writeFile(join(dir, 'chat_template.json'), JSON.stringify({ chat_template: 'of its own' }));
+  await inConfig(undefined, { default: 'of its own' });
+  await inConfig('a string', { default: 'a string' });
+  await inConfig({ default: 'a', tool_use: 'b' }, { default: 'a', tool_use: 'b' });
+  await inConfig([{ name: 'tool_use', template: 'for tools' }], { tool_use: 'for tools' }); // without a default
+  await inConfig(
+    [
       { name: 'tool_use', template: 'for tools' },
       { name: 'default', template: 'from a list' },
     ],
-  });
-  assert.equal(await template(), 'from a list');
-  await editJson(file, { chat_template: [{ name: 'tool_use', template: 'for tools' }] });
-  await assert.rejects(template(), failsWith('ERR_TOKENIZER_INVALID', file, 'chat_template'));
-  await editJson(file, { chat_template: undefined });
-  assert.equal(await template(), undefined);
+    { tool_use: 'for tools', default: 'from a list' },
+  );
+  await mkdir(join(dir, 'additional_chat_templates'));
+  await writeFile(join(dir, 'additional_chat_templates', 'rag.jinja'), 'with documents');
+  await writeFile(join(dir, 'additional_chat_templates', 'README.md'), 'about them');
+  assert.deepEqual(await templates(), { rag: 'with documents' });
   await writeFile(join(dir, 'chat_template.jinja'), 'a file');
-  assert.equal(await template(), 'a file');
+  assert.deepEqual(await templates(), { default: 'a file', rag: 'with documents' });
+});
+
+test('a chat template of another type is an error that names the file', async (t) => {
+  const dir = await engine(t);
+  const file = join(dir, 'tokenizer_config.json');
+  const many = Array.from({ length: 101 }, (_, i) => ({ name: `${i}`, template: '' }));
+  for (const chat_template of [5, [5], [{ name: 'default' }], { default: 5 }, many]) {
+    await editJson(file, { chat_template });
+    await assert.rejects(openEngine(dir), failsWith('ERR_TOKENIZER_INVALID', file, 'chat_template'));
+  }
+  await editJson(file, { chat_template: 'a string' });
+  await writeFile(join(dir, 'additional_chat_templates'), 'no directory');
+  assert.equal((await openEngine(dir)).chatTemplates.size, 1);
+  await rm(join(dir, 'additional_chat_templates'));
+  await mkdir(join(dir, 'additional_chat_templates'));
+  for (const { name } of many) await writeFile(join(dir, 'additional_chat_templates', `${name}.jinja`), '');
+  await assert.rejects(openEngine(dir), failsWith('ERR_CHAT_TEMPLATE', dir, '101 templates; expected at most 100'));
 });
 
 test('special_tokens_map.json is asked where tokenizer_config.json does not name a token', async (t) => {
   const dir = await engine(t);
   await editJson(join(dir, 'tokenizer_config.json'), { bos_token: undefined, eos_token: 'config' });
-  await writeFile(join(dir, 'special_tokens_map.json'), JSON.stringify({ bos_token: 'map', eos_token: 'map' }));
-  const { bosToken, eosToken } = await openEngine(dir);
-  assert.deepEqual([bosToken, eosToken], ['map', 'config']);
+  await writeFile(
+    join(dir, 'special_tokens_map.json'),
+    JSON.stringify({ bos_token: 'map', eos_token: 'map', pad_token: { content: 'pad' } }),
+  );
+  assert.deepEqual((await openEngine(dir)).specialTokens, { bos_token: 'map', eos_token: 'config', pad_token: 'pad' });
 });

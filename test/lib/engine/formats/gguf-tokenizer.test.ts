@@ -89,6 +89,9 @@ test('special tokens, end ids and the chat template come out in the files Huggin
     'tokenizer.ggml.eot_token_id': 2,
     'tokenizer.ggml.padding_token_id': 1,
     'tokenizer.chat_template': '{{ x }}',
+    'tokenizer.chat_templates': ['tool_use'],
+    'tokenizer.chat_template.tool_use': '{{ y }}',
+    'tokenizer.chat_template.../../x': '{{ z }}',
   });
   assert.deepEqual(jsonOf(files, 'generation_config.json'), { bos_token_id: 0, eos_token_id: [1, 2], pad_token_id: 1 });
   assert.deepEqual(jsonOf(files, 'special_tokens_map.json'), {
@@ -100,6 +103,8 @@ test('special tokens, end ids and the chat template come out in the files Huggin
   assert.equal(config.eos_token, '</s>');
   assert.equal(config.model_max_length, 128);
   assert.equal(files.get('chat_template.jinja'), '{{ x }}');
+  assert.equal(files.get('additional_chat_templates/tool_use.jinja'), '{{ y }}');
+  assert.ok([...files.keys()].every((name) => !name.includes('..')));
 });
 
 test('what the file does not say about unknown and padding tokens stops no load', () => {

@@ -48,13 +48,18 @@ function checkAddon(): Finding {
 const V2 = ['cx16', 'lahf_lm', 'popcnt', 'sse4_1', 'sse4_2', 'ssse3'];
 const AVX2 = ['avx2', 'fma', 'f16c'];
 const AVX512 = ['avx512f', 'avx512bw', 'avx512vl', 'avx512dq'];
+const AVX512_BF16 = [...AVX512, 'avx512_bf16'];
+const AMX = [...AVX512_BF16, 'amx_tile', 'amx_bf16'];
 
 export function checkCpuExecutor(): Finding {
   const name = "executor 'cpu'";
-  const flags = /^flags\s*: (.*)$/m.exec(readIfThere('/proc/cpuinfo'))?.[1]?.split(' ') ?? [];
+  const cpuinfo = readIfThere('/proc/cpuinfo');
+  const flags = /^flags\s*: (.*)$/m.exec(cpuinfo)?.[1]?.split(' ') ?? [];
   const has = (wanted: readonly string[]): boolean => wanted.every((flag) => flags.includes(flag));
   if (!has(V2)) return wrong(name, 'the processor is older than x86-64-v2', 'use a processor made in 2009 or later');
-  const kernels = !has(AVX2) ? 'scalar' : !has(AVX512) ? 'avx2' : 'avx512';
+  const intel = /^vendor_id\s*: GenuineIntel$/m.test(cpuinfo); // its AVX512-BF16 is slower than AVX-512
+  const avx512 = has(AMX) ? 'amx' : has(AVX512_BF16) && !intel ? 'avx512_bf16' : 'avx512';
+  const kernels = !has(AVX2) ? 'scalar' : !has(AVX512) ? 'avx2' : avx512;
   const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
   return ok(name, `${availableParallelism()} threads, ${kernels} kernels, ${(memory / 1e9).toFixed(1)} GB of memory`);
 }

@@ -1,6 +1,8 @@
 #include "native/embedded/cpu/dispatch.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <string>
@@ -10,10 +12,29 @@
 namespace embedded::cpu {
 namespace {
 
-// __builtin_cpu_supports knows "f16c" in GCC, but not in Clang 14.
+// By CPUID, where a version of GCC or Clang does not know the name.
 bool HasF16c() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+bool HasAvx512Bf16() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 5 & 1) != 0;
+}
+
+bool HasAmxBf16() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+         (edx >> 24 & edx >> 22 & 1) != 0;  // AMX-TILE and -BF16
+}
+
+// A process has to ask the kernel for the tiles' registers, once for all its threads. An old kernel, or a container's
+// filter of system calls, refuses.
+bool MayUseTiles() {
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool permitted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return permitted;
 }
 
 }  // namespace
@@ -23,7 +44,13 @@ std::vector<const Kernels*> SupportedKernels() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  const bool avx512_bf16 = avx512 && HasAvx512Bf16();
+  // Intel's processors do half as many of its products in the same time as of AVX-512's own, AMD's twice as many.
+  const bool slow_bf16 = __builtin_cpu_is("intel");
+  if (avx512_bf16 && HasAmxBf16() && MayUseTiles()) supported.push_back(&kAmxKernels);
+  if (avx512_bf16 && !slow_bf16) supported.push_back(&kAvx512Bf16Kernels);
   if (avx512) supported.push_back(&kAvx512Kernels);
+  if (avx512_bf16 && slow_bf16) supported.push_back(&kAvx512Bf16Kernels);
   if (avx2) supported.push_back(&kAvx2Kernels);
   supported.push_back(&kScalarKernels);
   return supported;

@@ -1,6 +1,7 @@
 // AVX-512 (F, BW, VL, DQ). Compiled with those flags: include only what kernels.h allows.
 #include <immintrin.h>
 
+#include "native/embedded/cpu/bfloat16_tiles.h"
 #include "native/embedded/cpu/float_layout.h"
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/vector_kernels.h"
@@ -116,17 +117,24 @@ struct Avx512 {
 
 using Vectors = VectorKernels<Avx512>;
 
+// The sets for newer processors are this one but for a layout.
+constexpr Kernels SetOf(const char* name, const Layout* bfloat16) {
+  return {name,
+          {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, bfloat16},
+          {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>,
+           PanelProductOf<WeightType::kBfloat16>},
+          Vectors::RmsNorm,
+          Vectors::SiluMultiply,
+          Vectors::SoftmaxBlock,
+          Vectors::Scale,
+          Vectors::Max,
+          Vectors::ExpShifted};
+}
+
 }  // namespace
 
-const Kernels kAvx512Kernels = {
-    "avx512",
-    {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
-    {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
-    Vectors::RmsNorm,
-    Vectors::SiluMultiply,
-    Vectors::SoftmaxBlock,
-    Vectors::Scale,
-    Vectors::Max,
-    Vectors::ExpShifted};
+const Kernels kAvx512Kernels = SetOf("avx512", &kFloatLayout<WeightType::kBfloat16>);
+const Kernels kAvx512Bf16Kernels = SetOf("avx512_bf16", &kAvx512Bf16Layout);
+const Kernels kAmxKernels = SetOf("amx", &kAmxLayout);
 
 }  // namespace embedded::cpu

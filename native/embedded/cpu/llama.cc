@@ -1,12 +1,20 @@
 #include "native/embedded/cpu/llama.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace embedded::cpu {
 namespace {
 
-// Tokens whose inputs stay in the second-level cache while the panels pass by; a multiple of every kernel's rows.
+// A multiple of every kernel's rows.
 constexpr int kTokensPerPiece = 96;
+
+// What of the second-level cache the input may take, with room for a panel beside it.
+size_t InputCacheBytes() {
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? static_cast<size_t>(bytes) / 2 : 256 << 10;
+}
 
 int PanelMultiple(int size) { return (size + kPanelWidth - 1) / kPanelWidth * kPanelWidth; }
 int CeilDivide(int value, int divisor) { return (value + divisor - 1) / divisor; }
@@ -25,6 +33,7 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemo
       pool_(pool),
       rope_(model),
       attention_(model, kv_memory, kernels),
+      input_cache_bytes_(InputCacheBytes()),
       hidden_stride_(PanelMultiple(model.hidden_size)),
       k_column_(PanelMultiple(model.heads * model.head_dim)),
       v_column_(k_column_ + PanelMultiple(model.kv_heads * model.head_dim)),
@@ -182,12 +191,9 @@ void Llama::GatedUp(const LayerWeights& layer) {
   const int panels = layer.fc.panels();
   const Input normed = Normed(tokens_);
   Prepare(normed, {&layer.fc, &layer.gate});
-  pool_->Run(CeilDivide(tokens_, kTokensPerPiece) * panels, [&](int piece, int) {
+  RunPieces(normed, layer.fc, panels, [&](int panel, size_t first_token, int rows) {
     float fc[kTokensPerPiece * kPanelWidth];
     float gate[kTokensPerPiece * kPanelWidth];
-    const int panel = piece % panels;
-    const size_t first_token = static_cast<size_t>(piece / panels) * kTokensPerPiece;
-    const int rows = std::min(kTokensPerPiece, tokens_ - static_cast<int>(first_token));
     MultiplyPanel(normed, first_token, rows, layer.fc, panel, Store::kReplace, fc, kPanelWidth);
     MultiplyPanel(normed, first_token, rows, layer.gate, panel, Store::kReplace, gate, kPanelWidth);
     if (!layer.fc_bias.empty())
@@ -216,17 +222,30 @@ void Llama::Prepare(const Input& input, std::initializer_list<const Matrix*> mat
   }
 }
 
+template <typename Body>
+void Llama::RunPieces(const Input& input, const Matrix& matrix, int panels, const Body& body) {
+  const size_t row_bytes =
+      matrix.layout->input != nullptr ? matrix.layout->input->row_bytes(matrix.depth) : matrix.depth * sizeof(float);
+  const int group_tokens =
+      std::max(1, static_cast<int>(input_cache_bytes_ / row_bytes) / kTokensPerPiece) * kTokensPerPiece;
+  const int group_pieces = group_tokens / kTokensPerPiece * panels;
+  pool_->Run(CeilDivide(input.tokens, kTokensPerPiece) * panels, [&](int piece, int) {
+    const int group_token = piece / group_pieces * group_tokens;
+    const int pieces_by_panel = CeilDivide(std::min(group_tokens, input.tokens - group_token), kTokensPerPiece);
+    const int first_token = group_token + piece % group_pieces % pieces_by_panel * kTokensPerPiece;
+    body(piece % group_pieces / pieces_by_panel, static_cast<size_t>(first_token),
+         std::min(kTokensPerPiece, input.tokens - first_token));
+  });
+}
+
 void Llama::Multiply(const Input& input, std::initializer_list<const Matrix*> matrices,
                      std::initializer_list<float*> outs, Store store, size_t out_stride) {
   Prepare(input, matrices);
   int panels = 0;
   for (const Matrix* matrix : matrices) panels += matrix->panels();
-  pool_->Run(CeilDivide(input.tokens, kTokensPerPiece) * panels, [&](int piece, int) {
+  RunPieces(input, **matrices.begin(), panels, [&](int panel, size_t first_token, int rows) {
     size_t i = 0;
-    int panel = piece % panels;
     for (; panel >= matrices.begin()[i]->panels(); ++i) panel -= matrices.begin()[i]->panels();
-    const size_t first_token = static_cast<size_t>(piece / panels) * kTokensPerPiece;
-    const int rows = std::min(kTokensPerPiece, input.tokens - static_cast<int>(first_token));
     MultiplyPanel(input, first_token, rows, *matrices.begin()[i], panel, store,
                   outs.begin()[i] + first_token * out_stride + static_cast<size_t>(panel) * kPanelWidth, out_stride);
   });

@@ -64,6 +64,10 @@ class Llama {
   enum class Store { kReplace, kAdd };
   // Makes the forms that the matrices' layouts want, which are of one depth.
   void Prepare(const Input& input, std::initializer_list<const Matrix*> matrices);
+  // Calls body(panel, first_token, rows) for all tokens and panels. Tokens go in groups whose rows, as `matrix` reads
+  // them, stay in the second-level cache while the panels pass by, and a group's pieces of one panel are neighbours.
+  template <typename Body>
+  void RunPieces(const Input& input, const Matrix& matrix, int panels, const Body& body);
   // out [tokens, out_stride] = input * matrix^T, or added to it, for each of the matrices and the out of its place.
   void Multiply(const Input& input, std::initializer_list<const Matrix*> matrices, std::initializer_list<float*> outs,
                 Store store, size_t out_stride);
@@ -94,6 +98,7 @@ class Llama {
   std::vector<TokenPlace> places_;  // by token
   std::vector<Tile> tiles_;
 
+  size_t input_cache_bytes_;
   // Widths are rounded up to whole panels; the columns past the end stay 0.
   int hidden_stride_;
   int k_column_;  // of qkv: where the keys start

@@ -1,8 +1,8 @@
 // Linear layers: y[t, n] = sum over k of x[t, k] * w[n, k], sums in fp32, with what comes before and after fused in.
-//   w       [outputs, depth]  elements, row-major as in the unified checkpoint, 16-byte aligned
+//   w       [outputs, depth]  elements, row-major as in the unified checkpoint, 16-byte aligned; or packed (packed.h)
 //   x       [tokens, depth]   elements, 16-byte aligned; depth is a multiple of 8
 // "Elements" are of the layer's type. All pointers are to the GPU's memory and are borrowed until the work on the stream is done.
-// Floor of every layer at few tokens: outputs * depth * 2 bytes over the memory bandwidth.
+// Floor of every layer at few tokens: the bytes of w over the memory bandwidth.
 #ifndef EMBEDDED_CUDA_LINEAR_H_
 #define EMBEDDED_CUDA_LINEAR_H_
 
@@ -14,6 +14,7 @@
 
 #include "native/embedded/cuda/element.h"
 #include "native/embedded/cuda/launch.h"
+#include "native/embedded/cuda/packed.h"
 
 namespace embedded::cuda {
 
@@ -23,8 +24,10 @@ struct LinearShape {
   Element element;
   int outputs;
   int depth;
+  WeightForm form = {};
 
-  size_t weight_bytes() const { return size_t{kElementBytes} * outputs * depth; }
+  size_t element_bytes() const { return size_t{kElementBytes} * outputs * depth; }
+  size_t weight_bytes() const { return form.is_packed() ? PackedShape(outputs, depth).bytes(form) : element_bytes(); }
 };
 
 // --- What x is.
@@ -84,6 +87,13 @@ struct LinearCall {
 };
 
 // --- The kernels, for the current device. Ask first whether one can do a call.
+
+// 1 to 32 tokens over packed weights, sm_80 on (packed_linear.cuh). `expanded` has room for w as elements.
+bool CanPackedLinear(const LinearCall& call, const DeviceTraits& traits);
+void PackedLinear(const LinearCall& call, void* expanded, cudaStream_t stream);
+
+// Packed weights as elements, row-major [outputs, depth]: what the kernels below take.
+void ExpandWeights(const LinearShape& shape, const void* weights, void* expanded, cudaStream_t stream);
 
 // The plain twin: any call on any GPU; a warp sums two outputs of one token.
 void PlainLinear(const LinearCall& call, cudaStream_t stream);

@@ -11,8 +11,8 @@ namespace embedded::cuda {
 namespace {
 
 constexpr char kVariable[] = "NODE_TENSORRT_LLM_CUDA_LINEAR";
-constexpr LinearKernel kAll[] = {LinearKernel::kPlain, LinearKernel::kMatmul, LinearKernel::kRing,
-                                 LinearKernel::kBlockRing, LinearKernel::kDirect};
+constexpr LinearKernel kAll[] = {LinearKernel::kPlain,     LinearKernel::kMatmul, LinearKernel::kRing,
+                                 LinearKernel::kBlockRing, LinearKernel::kDirect, LinearKernel::kPacked};
 
 std::optional<LinearKernel> ForcedKernel() {
   const char* const forced = std::getenv(kVariable);
@@ -26,13 +26,16 @@ std::optional<LinearKernel> ForcedKernel() {
                                                        forced + "\"; expected one of " + names + ". Unset it.");
 }
 
-// "bfloat16/6144/4096/64/elements/rope": a call's layer in the file of choices.
+// "bfloat16/6144/4096/64/elements/rope": a call's layer in the file of choices. Packed weights: "bfloat16-int4-groups128/...".
 std::string LayerOf(const LinearCall& call) {
+  constexpr const char* kCodes[] = {"", "-int8", "-int4", "-fp8"};
+  constexpr const char* kScales[] = {"", "-groups128", "-groups128-zeros", "-groups32", "-groups32-zeros"};
   constexpr const char* kInputs[] = {"elements", "normalized"};
   constexpr const char* kOutputs[] = {"elements", "floats", "hidden", "silu", "rope"};
   static_assert(std::variant_size_v<LinearInput> == std::size(kInputs) &&
                 std::variant_size_v<LinearOutput> == std::size(kOutputs));
-  return std::string(call.shape.element == Element::kFloat16 ? "float16/" : "bfloat16/") +
+  return std::string(call.shape.element == Element::kFloat16 ? "float16" : "bfloat16") +
+         kCodes[static_cast<int>(call.shape.form.codes)] + kScales[static_cast<int>(call.shape.form.scales)] + '/' +
          std::to_string(call.shape.outputs) + '/' + std::to_string(call.shape.depth) + '/' +
          std::to_string(call.tokens) + '/' + kInputs[call.input.index()] + '/' + kOutputs[call.output.index()];
 }
@@ -59,6 +62,8 @@ const char* NameOf(LinearKernel kernel) {
       return "block-ring";
     case LinearKernel::kDirect:
       return "direct";
+    case LinearKernel::kPacked:
+      return "packed";
   }
   return "";
 }
@@ -67,30 +72,43 @@ MatmulProblem ProblemOf(const LinearCall& call) {
   const MatmulOutput output = std::holds_alternative<FloatsOutput>(call.output)   ? MatmulOutput::kFloats
                               : std::holds_alternative<HiddenOutput>(call.output) ? MatmulOutput::kAddToFloats
                                                                                   : MatmulOutput::kElements;
-  return {call.shape, call.tokens, output};
+  LinearShape shape = call.shape;
+  shape.form = {};  // expanded before
+  return {shape, call.tokens, output};
 }
 
 LinearLayers::LinearLayers(Matmul* matmul) : traits_(CurrentDeviceTraits()), matmul_(matmul), forced_(ForcedKernel()) {}
 
 bool LinearLayers::Can(LinearKernel kernel, const LinearCall& call) const {
+  const bool is_packed = call.shape.form.is_packed();
   switch (kernel) {
     case LinearKernel::kPlain:
       return true;
     case LinearKernel::kMatmul:
       return std::holds_alternative<ElementsInput>(call.input) && matmul_->HasAlgorithm(ProblemOf(call));
+    case LinearKernel::kPacked:
+      return is_packed && CanPackedLinear(call, traits_);
+    case LinearKernel::kRing:
+    case LinearKernel::kBlockRing:
+    case LinearKernel::kDirect:
+      if (is_packed) return false;
+      break;
+  }
+  switch (kernel) {
     case LinearKernel::kRing:
       return CanRingGemv(call, traits_);
     case LinearKernel::kBlockRing:
       return CanBlockRingGemv(call, traits_);
     case LinearKernel::kDirect:
       return CanDirectGemv(call, traits_);
+    default:
+      return false;
   }
-  return false;
 }
 
 bool LinearLayers::FusesNorm(const LinearCall& call) const {
   const LinearKernel kernel = Choose(call);
-  return kernel == LinearKernel::kRing || kernel == LinearKernel::kDirect;
+  return kernel == LinearKernel::kRing || kernel == LinearKernel::kDirect || kernel == LinearKernel::kPacked;
 }
 
 LinearKernel LinearLayers::Choose(const LinearCall& call) const {
@@ -99,6 +117,7 @@ LinearKernel LinearLayers::Choose(const LinearCall& call) const {
   // As measured on an H200 at Llama's shapes: the own kernels win up to 8 tokens everywhere, and up to 16 but for long sums.
   constexpr int kFewTokens = 8;
   constexpr int kLongDepth = 8192;
+  if (Can(LinearKernel::kPacked, call)) return LinearKernel::kPacked;
   if (Can(LinearKernel::kRing, call)) return LinearKernel::kRing;
   if (Can(LinearKernel::kDirect, call)) return LinearKernel::kDirect;
   const bool own = call.tokens <= kFewTokens || call.shape.depth <= kLongDepth;
@@ -107,8 +126,9 @@ LinearKernel LinearLayers::Choose(const LinearCall& call) const {
 }
 
 LinearLayers::Key LinearLayers::KeyOf(const LinearCall& call) {
-  return {call.shape.element, call.shape.outputs, call.shape.depth,
-          call.tokens,        call.input.index(), call.output.index()};
+  const LinearShape& shape = call.shape;
+  return {shape.element, shape.outputs,      shape.depth,        shape.form.key(),
+          call.tokens,   call.input.index(), call.output.index()};
 }
 
 bool LinearLayers::TakeKnown(const LinearCall& call) {
@@ -121,11 +141,14 @@ bool LinearLayers::TakeKnown(const LinearCall& call) {
   return false;
 }
 
-void LinearLayers::Tune(const LinearCall& call, const std::vector<const void*>& weights, void* scratch,
+void LinearLayers::Tune(const LinearCall& call, const std::vector<const void*>& weights, const LinearScratch& scratch,
                         cudaStream_t stream) {
   if (const auto* const input = std::get_if<ElementsInput>(&call.input)) {
     void* const direct = DirectOutput(call.output);
-    matmul_->Tune(ProblemOf(call), weights, input->x, direct != nullptr ? direct : scratch, stream);
+    const bool is_packed = call.shape.form.is_packed();
+    if (is_packed) ExpandWeights(call.shape, call.weights, scratch.expanded, stream);
+    matmul_->Tune(ProblemOf(call), is_packed ? std::vector<const void*>{scratch.expanded} : weights, input->x,
+                  direct != nullptr ? direct : scratch.y, stream);
   }
   const int launches = LaunchesToTime(call.shape.weight_bytes());
   float fastest = std::numeric_limits<float>::infinity();
@@ -147,11 +170,20 @@ void LinearLayers::Tune(const LinearCall& call, const std::vector<const void*>& 
   }
 }
 
-void LinearLayers::Run(const LinearCall& call, void* scratch, cudaStream_t stream) const {
+void LinearLayers::Run(const LinearCall& call, const LinearScratch& scratch, cudaStream_t stream) const {
   RunWith(Choose(call), call, scratch, stream);
 }
 
-void LinearLayers::RunWith(LinearKernel kernel, const LinearCall& call, void* scratch, cudaStream_t stream) const {
+void LinearLayers::RunWith(LinearKernel kernel, const LinearCall& call, const LinearScratch& scratch,
+                           cudaStream_t stream) const {
+  if (kernel == LinearKernel::kPacked) return PackedLinear(call, scratch.expanded, stream);
+  if (call.shape.form.is_packed()) {
+    LinearCall plain = call;
+    plain.shape.form = {};
+    plain.weights = scratch.expanded;
+    ExpandWeights(call.shape, call.weights, scratch.expanded, stream);
+    return RunWith(kernel, plain, scratch, stream);
+  }
   switch (kernel) {
     case LinearKernel::kPlain:
       return PlainLinear(call, stream);
@@ -162,12 +194,13 @@ void LinearLayers::RunWith(LinearKernel kernel, const LinearCall& call, void* sc
     case LinearKernel::kDirect:
       return DirectGemv(call, stream);
     case LinearKernel::kMatmul:
+    case LinearKernel::kPacked:
       break;
   }
   void* const direct = DirectOutput(call.output);
   matmul_->Run(ProblemOf(call), call.weights, std::get<ElementsInput>(call.input).x,
-               direct != nullptr ? direct : scratch, stream);
-  if (direct == nullptr) FinishLinear(call, scratch, stream);
+               direct != nullptr ? direct : scratch.y, stream);
+  if (direct == nullptr) FinishLinear(call, scratch.y, stream);
 }
 
 }  // namespace embedded::cuda

@@ -13,9 +13,17 @@
 
 namespace embedded::cuda {
 
-enum class LinearKernel { kPlain, kMatmul, kRing, kBlockRing, kDirect };
+enum class LinearKernel { kPlain, kMatmul, kRing, kBlockRing, kDirect, kPacked };
 
 const char* NameOf(LinearKernel kernel);  // as NODE_TENSORRT_LLM_CUDA_LINEAR takes it
+
+// What a call needs besides its own buffers.
+struct LinearScratch {
+  void* y = nullptr;         // elements [tokens, outputs], between cuBLASLt and what it cannot do itself
+  void* expanded = nullptr;  // elements [outputs, depth], for packed weights
+
+  LinearScratch(void* y, void* expanded = nullptr) : y(y), expanded(expanded) {}
+};
 
 class LinearLayers {
  public:
@@ -31,21 +39,21 @@ class LinearLayers {
   // `weights`, matrices of its shape that are read in turn so that the L2 does not hold them; Choose gives the fastest from then on.
   // What call.output and scratch point to is overwritten. Waits for the GPU. Worth it for each batch size of decode: machines of one
   // kind differ in which kernel wins.
-  void Tune(const LinearCall& call, const std::vector<const void*>& weights, void* scratch, cudaStream_t stream);
+  void Tune(const LinearCall& call, const std::vector<const void*>& weights, const LinearScratch& scratch,
+            cudaStream_t stream);
   // Likewise, by the file of choices; false where that does not know.
   bool TakeKnown(const LinearCall& call);
-  // `scratch` is elements [tokens, outputs], used between cuBLASLt and what it cannot do itself. The input must be ElementsInput unless
-  // FusesNorm.
-  void Run(const LinearCall& call, void* scratch, cudaStream_t stream) const;
-  void RunWith(LinearKernel kernel, const LinearCall& call, void* scratch, cudaStream_t stream) const;
+  // The input must be ElementsInput unless FusesNorm.
+  void Run(const LinearCall& call, const LinearScratch& scratch, cudaStream_t stream) const;
+  void RunWith(LinearKernel kernel, const LinearCall& call, const LinearScratch& scratch, cudaStream_t stream) const;
   bool Can(LinearKernel kernel, const LinearCall& call) const;
 
  private:
   const DeviceTraits& traits_;
   Matmul* matmul_;
   std::optional<LinearKernel> forced_;
-  // By element, outputs, depth, tokens, and which alternatives input and output are.
-  using Key = std::tuple<Element, int, int, int, size_t, size_t>;
+  // By element, outputs, depth, form, tokens, and which alternatives input and output are.
+  using Key = std::tuple<Element, int, int, decltype(WeightForm{}.key()), int, size_t, size_t>;
   static Key KeyOf(const LinearCall& call);
   std::map<Key, LinearKernel> measured_;
 };

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/pack.h"
 #include "native/embedded/cuda/resources.h"
 
 namespace linear_test {
@@ -29,6 +30,7 @@ struct Case {
   int tokens;
   In in = In::kElements;
   Out out = Out::kElements;
+  WeightForm form = {};  // the distance of pairs is the output's
 };
 
 inline uint16_t Bits(Element element, float value) {
@@ -94,6 +96,7 @@ class LinearCase {
 
   explicit LinearCase(const Case& c)
       : c_(c),
+        shape_(ShapeOf(c)),
         weights_(RandomBits(c.element, Count(c.outputs, c.depth), 1, 0, 0.05f)),
         x_(RandomBits(c.element, Count(c.tokens, c.depth), 2, 0, 1)),
         hidden_in_(RandomFloats(Count(c.tokens, c.depth), 3, 2)),
@@ -104,10 +107,14 @@ class LinearCase {
         values_(std::vector<uint16_t>(CacheSize(c), 0xffff)),
         angles_(Angles()),
         positions_(Positions(c.tokens)),
-        block_table_(BlockTable(c.tokens)) {}
+        block_table_(BlockTable(c.tokens)) {
+    for (const uint16_t bits : weights_.host) w_.push_back(Value(c.element, bits));
+    if (c.form.is_packed()) Pack();
+  }
 
   LinearCall Call() const {
-    LinearCall call{{c_.element, c_.outputs, c_.depth}, weights_.device.data(), c_.tokens, {}, {}};
+    const void* const weights = c_.form.is_packed() ? packed_.data() : weights_.device.data();
+    LinearCall call{shape_, weights, c_.tokens, {}, {}};
     if (c_.in == In::kElements)
       call.input = ElementsInput{x_.device.data()};
     else
@@ -174,12 +181,26 @@ class LinearCase {
 
   std::string Name() const {
     static constexpr const char* kOut[] = {"elements", "floats", "hidden", "silu", "rope"};
+    static constexpr const char* kCodes[] = {"", ", int8", ", int4", ", fp8"};
+    static constexpr const char* kScales[] = {"", " groups of 128", " groups of 128 with zeros", " groups of 32",
+                                              " groups of 32 with zeros"};
     return std::string(c_.element == Element::kBfloat16 ? "bf16 " : "fp16 ") + std::to_string(c_.tokens) + " tokens, " +
            std::to_string(c_.outputs) + " x " + std::to_string(c_.depth) +
-           (c_.in == In::kNormalized ? ", norm, " : ", ") + kOut[static_cast<int>(c_.out)];
+           (c_.in == In::kNormalized ? ", norm, " : ", ") + kOut[static_cast<int>(c_.out)] +
+           kCodes[static_cast<int>(c_.form.codes)] + kScales[static_cast<int>(c_.form.scales)];
   }
 
  private:
+  static LinearShape ShapeOf(const Case& c) {
+    LinearShape shape{c.element, c.outputs, c.depth, c.form};
+    if (c.out == Out::kSilu) shape.form.pair_distance = c.outputs / 2;
+    if (c.out == Out::kRopeAppend) shape.form.pair_distance = kHeadDim / 2;
+    return shape;
+  }
+  // Packs what the case's form takes, and puts what that means into w_.
+  void Pack();
+  void PackInt4Groups();
+  void PackRandomFp8();
   static size_t Count(int a, int b) { return static_cast<size_t>(a) * static_cast<size_t>(b); }
   static size_t CacheSize(const Case& c) {
     return c.out == Out::kRopeAppend ? Count(c.tokens * kMaxBlocks * kKvHeads, kTokensPerBlock * kHeadDim) : 0;
@@ -217,6 +238,9 @@ class LinearCase {
   void ExpectRotated(int token, const std::vector<double>& y, std::vector<double>* expected) const;
 
   Case c_;
+  LinearShape shape_;
+  DeviceBuffer packed_;
+  std::vector<double> w_;     // [outputs, depth]
   Array<uint16_t> weights_;   // [outputs, depth]
   Array<uint16_t> x_;         // [tokens, depth]
   Array<float> hidden_in_;    // [tokens, depth]
@@ -229,6 +253,77 @@ class LinearCase {
   Array<int32_t> positions_;
   Array<int32_t> block_table_;
 };
+
+inline void LinearCase::Pack() {
+  packed_ = DeviceBuffer(shape_.weight_bytes(), "a test");
+  Check(cudaMemset(packed_.data(), 0xff, packed_.bytes()), "a test");
+  if (c_.form.codes == Codes::kFp8) return PackRandomFp8();
+  if (c_.form.scales != Scales::kRows) return PackInt4Groups();
+  const size_t depth = static_cast<size_t>(c_.depth);
+  const double half = c_.form.codes == Codes::kInt4 ? 8 : 128;
+  for (size_t at = 0; at < w_.size(); at += depth) {
+    double largest = 0;
+    for (size_t k = 0; k < depth; ++k) largest = std::max(largest, std::abs(w_[at + k]));
+    const float scale = static_cast<float>(largest / half);
+    for (size_t k = 0; k < depth; ++k) {
+      const float q = std::round(static_cast<float>(w_[at + k]) / scale);
+      w_[at + k] = std::min(std::max<double>(q, -half), half - 1) * scale;
+    }
+  }
+  PackElements(shape_, weights_.device.data(), packed_.data(), nullptr);
+  Check(cudaDeviceSynchronize(), "a test");
+}
+
+// Two matrices of half the rows each, if there are as many.
+inline void LinearCase::PackInt4Groups() {
+  const int group_size = c_.form.groups_in_step() == 1 ? 128 : 32;
+  const int part_rows = c_.outputs % 4 == 0 ? c_.outputs / 2 : c_.outputs;
+  const size_t groups = static_cast<size_t>(c_.depth / group_size);
+  const size_t depth = static_cast<size_t>(c_.depth);
+  std::mt19937 random(7);
+  std::vector<uint8_t> pairs(w_.size() / 2);
+  for (uint8_t& pair : pairs) pair = static_cast<uint8_t>(random());
+  std::vector<float> scales, zeros(groups * static_cast<size_t>(c_.outputs));
+  for (const float value : RandomFloats(zeros.size(), 8, 0.01f))
+    scales.push_back(Value(c_.element, Bits(c_.element, value + 0.011f)));
+  for (int row = 0; row < c_.outputs; ++row)
+    for (size_t group = 0; group < groups; ++group) {
+      const float scale = scales[static_cast<size_t>(row) * groups + group];
+      const size_t part = static_cast<size_t>(row / part_rows) * groups;
+      float& zero = zeros[(part + group) * static_cast<size_t>(part_rows) + static_cast<size_t>(row % part_rows)];
+      zero = c_.form.has_zeros() ? static_cast<float>(static_cast<int>(random() % 17) - 8) * scale : 0;
+      for (size_t k = group * static_cast<size_t>(group_size); k < (group + 1) * static_cast<size_t>(group_size); ++k) {
+        const uint8_t pair = pairs[static_cast<size_t>(row / 2) * depth + k];
+        const int code = row % 2 == 0 ? pair & 15 : pair >> 4;
+        w_[static_cast<size_t>(row) * depth + k] = double{scale} * (code < 8 ? code : code - 16) + double{zero};
+      }
+    }
+  const Array<uint8_t> pairs_there(pairs);
+  const Array<float> scales_there(scales), zeros_there(zeros);
+  PackInt4(shape_,
+           {pairs_there.device.as<uint8_t>(), scales_there.device.as<float>(),
+            c_.form.has_zeros() ? zeros_there.device.as<float>() : nullptr, group_size, part_rows},
+           packed_.data(), nullptr);
+  Check(cudaDeviceSynchronize(), "a test");
+}
+
+inline void LinearCase::PackRandomFp8() {
+  std::mt19937 random(9);
+  std::vector<uint8_t> bytes(w_.size());
+  const std::vector<float> scales = RandomFloats(static_cast<size_t>(c_.outputs), 10, 0.001f);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    do bytes[i] = static_cast<uint8_t>(random());
+    while ((bytes[i] & 0x7f) == 0x7f);  // not a number
+    const int exponent = bytes[i] >> 3 & 15;
+    const double mantissa = bytes[i] & 7;
+    const double value = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+    w_[i] = (bytes[i] & 0x80 ? -value : value) * scales[i / static_cast<size_t>(c_.depth)];
+  }
+  const Array<uint8_t> bytes_there(bytes);
+  const Array<float> scales_there(scales);
+  PackFp8(shape_, {bytes_there.device.as<uint8_t>(), scales_there.device.as<float>()}, packed_.data(), nullptr);
+  Check(cudaDeviceSynchronize(), "a test");
+}
 
 inline std::vector<double> LinearCase::Input(int token) const {
   const size_t depth = static_cast<size_t>(c_.depth);
@@ -279,13 +374,11 @@ inline std::vector<double> LinearCase::Expected() const {
   std::vector<double> expected(size, std::nan(""));
   const size_t depth = static_cast<size_t>(c_.depth);
   const size_t outputs = static_cast<size_t>(c_.outputs);
-  std::vector<double> w(outputs * depth);
-  for (size_t i = 0; i < w.size(); ++i) w[i] = Value(c_.element, weights_.host[i]);
   for (int token = 0; token < c_.tokens; ++token) {
     const std::vector<double> x = Input(token);
     std::vector<double> y(outputs);
     for (size_t n = 0; n < outputs; ++n)
-      for (size_t k = 0; k < depth; ++k) y[n] += x[k] * w[n * depth + k];
+      for (size_t k = 0; k < depth; ++k) y[n] += x[k] * w_[n * depth + k];
     const size_t at = static_cast<size_t>(token) * outputs;
     if (c_.out == Out::kRopeAppend) ExpectRotated(token, y, &expected);
     if (c_.out == Out::kElements || c_.out == Out::kFloats)

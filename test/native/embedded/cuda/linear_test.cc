@@ -61,10 +61,19 @@ class Linear : public testing::Test {
       ++checked_;
       ExpectRight(test, expected, tolerance, name, [&](const LinearCall& call) { kernel(call, stream_.get()); });
     };
+    check("packed", test.Call().shape.form.is_packed() && CanPackedLinear(test.Call(), traits),
+          [](const LinearCall& call, cudaStream_t stream) { PackedLinear(call, expanded().data(), stream); });
+    if (c.form.is_packed()) return;
     check("plain", true, PlainLinear);
     check("ring", CanRingGemv(test.Call(), traits), RingGemv);
     check("block-ring", CanBlockRingGemv(test.Call(), traits), BlockRingGemv);
     check("direct", CanDirectGemv(test.Call(), traits), DirectGemv);
+  }
+
+  // Room for any case's weights as elements.
+  static const DeviceBuffer& expanded() {
+    static const DeviceBuffer buffer(size_t{64} << 20, "a test");
+    return buffer;
   }
 
   Stream stream_;
@@ -145,6 +154,43 @@ TEST_F(Linear, OverlappingKernelsWaitForWhatTheyRead) {
   for (int repeat = 0; repeat < 5; ++repeat) EXPECT_EQ(RelativeError(chain(RingGemv), ring), 0) << "not repeatable";
 }
 
+constexpr WeightForm kForms[] = {
+    {Codes::kInt8, Scales::kRows},         {Codes::kInt4, Scales::kRows},           {Codes::kFp8, Scales::kRows},
+    {Codes::kInt4, Scales::kGroups128},    {Codes::kInt4, Scales::kGroups128Zeros}, {Codes::kInt4, Scales::kGroups32},
+    {Codes::kInt4, Scales::kGroups32Zeros}};
+
+bool Fits(const WeightForm& form, int outputs, int depth) {
+  if (form.scales == Scales::kRows) return true;
+  return outputs % 2 == 0 && depth % (form.groups_in_step() == 1 ? 128 : 32) == 0;
+}
+
+TEST_F(Linear, PackedWeightsGiveWhatTheyMeanForAnyShape) {
+  constexpr int kShapes[][2] = {{2, 8},      {3, 16},    {17, 24},   {96, 576},  {131, 264},  {300, 1024},
+                                {576, 1536}, {40, 4096}, {77, 4104}, {34, 8192}, {50, 14336}, {4096, 128}};
+  for (const Element element : kElements)
+    for (const WeightForm& form : kForms)
+      for (const auto& [outputs, depth] : kShapes)
+        for (const int tokens : {1, 2, 8, 9, 16, 17, 32})
+          for (const Out out : {Out::kElements, Out::kFloats, Out::kHidden})
+            if (Fits(form, outputs, depth)) ExpectAllRight({element, outputs, depth, tokens, In::kElements, out, form});
+  EXPECT_GT(checked_, 1000);
+}
+
+TEST_F(Linear, PackedWeightsAreFollowedByEveryOutput) {
+  for (const Element element : kElements)
+    for (const WeightForm& form : kForms)
+      for (const int depth : {128, 640, 4096})
+        for (const int tokens : {1, 3, 16, 21}) {
+          ExpectAllRight({element, 8 * LinearCase::kHeadDim, depth, tokens, In::kElements, Out::kRopeAppend, form});
+          ExpectAllRight({element, 3072, depth, tokens, In::kElements, Out::kSilu, form});
+          if (tokens > 1) continue;
+          ExpectAllRight({element, 8 * LinearCase::kHeadDim, depth, tokens, In::kNormalized, Out::kRopeAppend, form});
+          ExpectAllRight({element, 3072, depth, tokens, In::kNormalized, Out::kSilu, form});
+          ExpectAllRight({element, 34, depth, tokens, In::kNormalized, Out::kFloats, form});
+        }
+  EXPECT_GT(checked_, 300);
+}
+
 class MatmulTest : public Linear {
  protected:
   void SetUp() override {
@@ -175,6 +221,24 @@ TEST_F(MatmulTest, AgreesWithFloat64ForEveryOutput) {
         ExpectRight(test, test.Expected(), tolerance, "cublaslt", [&](const LinearCall& call) {
           layers.RunWith(LinearKernel::kMatmul, call, scratch.data(), stream_.get());
         });
+      }
+}
+
+TEST_F(MatmulTest, ExpandsPackedWeightsForWhatTakesElements) {
+  const LinearLayers layers(matmul_.get());
+  for (const Element element : kElements)
+    for (const WeightForm& form : kForms)
+      for (const Out out : {Out::kFloats, Out::kSilu, Out::kRopeAppend}) {
+        const Case c{element, 8 * LinearCase::kHeadDim, 640, 70, In::kElements, out, form};
+        const LinearCase test(c);
+        ASSERT_FALSE(layers.Can(LinearKernel::kRing, test.Call()));
+        const DeviceBuffer y(size_t{70} * 8 * LinearCase::kHeadDim * kElementBytes, "a test");
+        // Each weight is rounded to an element.
+        const double tolerance = 2 * Tolerance({element, 1, 1, 1});
+        for (const LinearKernel kernel : {LinearKernel::kPlain, LinearKernel::kMatmul})
+          ExpectRight(test, test.Expected(), tolerance, NameOf(kernel), [&](const LinearCall& call) {
+            layers.RunWith(kernel, call, {y.data(), expanded().data()}, stream_.get());
+          });
       }
 }
 

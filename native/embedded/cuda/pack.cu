@@ -1,0 +1,249 @@
+#include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/linear_input.cuh"
+#include "native/embedded/cuda/pack.h"
+
+namespace embedded::cuda {
+namespace {
+
+constexpr int kCodesAtOnce = 8;  // neighbours of a row
+constexpr int kPartColumns = 32;
+constexpr int kThreads = kStepColumns / kPartColumns * kWarpSize;
+
+// Of the row at `place`, 0 to 15, of a tile; -1 past the last.
+__device__ int RowAt(const WeightForm& form, int outputs, int tile, int place) {
+  const int unit = tile * kTileUnits + place % kTileUnits;
+  const int distance = form.pair_distance;
+  const int row = unit / distance * 2 * distance + unit % distance + place / kTileUnits * distance;
+  return row < outputs ? row : -1;
+}
+
+// --- What is packed: Code gives the unsigned code, RowScale (all lanes of a warp) and GroupScale {scale, zero} what it is multiplied by.
+
+template <typename T>
+struct ElementRows {
+  const T* elements;  // [outputs, depth]
+  int depth;
+  float half_of_codes;  // 8 or 128: half of the codes
+
+  __device__ float RowScale(int row, int lane) const {
+    float largest = 0;
+    for (int k = lane; k < depth; k += kWarpSize)
+      largest = fmaxf(largest, fabsf(ToFloat(elements[static_cast<size_t>(row) * depth + k])));
+    return MaxOverWarp(largest) / half_of_codes;
+  }
+  __device__ static float MaxOverWarp(float x) {
+#pragma unroll
+    for (int offset = 16; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, offset));
+    return x;
+  }
+  __device__ uint32_t Code(int row, int k, float row_scale) const {
+    if (row_scale == 0) return static_cast<uint32_t>(half_of_codes);
+    const float q = roundf(__fdiv_rn(ToFloat(elements[static_cast<size_t>(row) * depth + k]), row_scale));
+    return static_cast<uint32_t>(fminf(fmaxf(q, -half_of_codes), half_of_codes - 1) + half_of_codes);
+  }
+  __device__ float2 GroupScale(int, int) const { return {}; }
+};
+
+struct Int4Rows {
+  Int4Source source;
+  int depth;
+
+  __device__ int groups() const { return depth / source.group_size; }
+  // A power of two that makes the largest scale, or zero, of the row one that half holds.
+  __device__ float RowScale(int row, int lane) const {
+    float largest = 0;
+    for (int group = lane; group < groups(); group += kWarpSize)
+      largest = fmaxf(
+          largest, fmaxf(fabsf(source.scales[static_cast<size_t>(row) * groups() + group]), fabsf(Zero(row, group))));
+    largest = ElementRows<__half>::MaxOverWarp(largest);
+    int exponent = 0;
+    frexpf(largest, &exponent);
+    return largest == 0 ? 1 : ldexpf(1, exponent - 15);
+  }
+  __device__ uint32_t Code(int row, int k, float) const {
+    const uint32_t pair = source.pairs[static_cast<size_t>(row / 2) * depth + k];
+    return (row % 2 == 0 ? pair & 15 : pair >> 4) ^ 8;
+  }
+  __device__ float2 GroupScale(int row, int k) const {
+    const int group = k / source.group_size;
+    return {source.scales[static_cast<size_t>(row) * groups() + group], Zero(row, group)};
+  }
+
+ private:
+  __device__ float Zero(int row, int group) const {
+    if (source.zeros == nullptr) return 0;
+    const size_t part = static_cast<size_t>(row / source.part_rows) * groups();
+    return source.zeros[(part + group) * source.part_rows + row % source.part_rows];
+  }
+};
+
+struct Fp8Rows {
+  Fp8Source source;
+  int depth;
+
+  __device__ float RowScale(int row, int) const { return source.row_scales[row]; }
+  __device__ uint32_t Code(int row, int k, float) const { return source.bytes[static_cast<size_t>(row) * depth + k]; }
+  __device__ float2 GroupScale(int, int) const { return {}; }
+};
+
+template <typename Source>
+__global__ void RowScalesKernel(Source source, WeightForm form, int outputs, float* row_scales) {
+  WaitForPredecessor();
+  const int lane = static_cast<int>(threadIdx.x % kWarpSize);
+  const int place = static_cast<int>(threadIdx.x) / kWarpSize;
+  const int row = RowAt(form, outputs, static_cast<int>(blockIdx.x), place);
+  const float scale = row < 0 ? 0 : source.RowScale(row, lane);
+  if (lane == 0) row_scales[static_cast<size_t>(blockIdx.x) * kTileRows + place] = scale;
+}
+
+// Where code i of 8 neighbours lies: word and shift.
+__device__ int2 PlaceOfCode(Codes codes, int i) {
+  if (codes == Codes::kInt4) return {0, i / 2 * 4 + i % 2 * 16};
+  constexpr int kFp8Bytes[] = {1, 3, 0, 2};
+  return {i / 4, 8 * (codes == Codes::kFp8 ? kFp8Bytes[i % 4] : i % 4)};
+}
+
+// Words of one row's 8 codes from `k` on. Where there is no weight the code means 0.
+template <typename Source>
+__device__ uint2 Pack8(const Source& source, Codes codes, int row, int k, int depth, float row_scale) {
+  const uint32_t nothing = codes == Codes::kInt4 ? 8 : codes == Codes::kInt8 ? 128 : 0;
+  uint32_t words[2] = {};
+#pragma unroll
+  for (int i = 0; i < kCodesAtOnce; ++i) {
+    const uint32_t code = row < 0 || k + i >= depth ? nothing : source.Code(row, k + i, row_scale);
+    const int2 place = PlaceOfCode(codes, i);
+    words[place.x] |= code << place.y;
+  }
+  return {words[0], words[1]};
+}
+
+// A block packs one record.
+template <typename Source>
+__global__ void __launch_bounds__(kThreads)
+    PackKernel(Source source, WeightForm form, int outputs, int depth, const float* row_scales, unsigned char* packed) {
+  WaitForPredecessor();
+  const int tile = static_cast<int>(blockIdx.x);
+  const int step = static_cast<int>(blockIdx.y);
+  const int lane = static_cast<int>(threadIdx.x % kWarpSize);
+  const int part = static_cast<int>(threadIdx.x / kWarpSize);
+  const int g = lane / 4;
+  unsigned char* const record = packed + (static_cast<size_t>(tile) * gridDim.y + step) * form.record_bytes();
+  const float* const scales = row_scales + static_cast<size_t>(tile) * kTileRows;
+  const int k = step * kStepColumns + part * kPartColumns + lane % 4 * kCodesAtOnce;
+  const auto pack = [&](int place) {
+    return Pack8(source, form.codes, RowAt(form, outputs, tile, place), k, depth, scales[place]);
+  };
+  const uint2 first = pack(g);
+  const uint2 second = pack(g + kTileUnits);
+  if (form.codes == Codes::kInt4)
+    *reinterpret_cast<uint2*>(record + part / 2 * 512 + lane * 16 + part % 2 * 8) = {first.x, second.x};
+  else
+    *reinterpret_cast<uint4*>(record + part * 512 + lane * 16) = {first.x, first.y, second.x, second.y};
+
+  const int groups = form.groups_in_step();
+  if (static_cast<int>(threadIdx.x) >= kTileUnits * groups * 2) return;
+  const int at = static_cast<int>(threadIdx.x);  // [8, groups, 2]
+  const int place = at / (groups * 2) + at % 2 * kTileUnits;
+  const int row = RowAt(form, outputs, tile, place);
+  const int group_k = step * kStepColumns + at / 2 % groups * (kStepColumns / groups);
+  const float2 scale = row < 0 || group_k >= depth ? float2{} : source.GroupScale(row, group_k);
+  __half* const to = reinterpret_cast<__half*>(record + form.code_bytes()) + at * (form.has_zeros() ? 2 : 1);
+  const float row_scale = row < 0 ? 1 : scales[place];
+  to[0] = __float2half_rn(scale.x / row_scale);
+  if (form.has_zeros()) to[1] = __float2half_rn(scale.y / row_scale);
+}
+
+template <typename Source>
+void Pack(const LinearShape& shape, const Source& source, void* packed, cudaStream_t stream) {
+  const PackedShape records(shape.outputs, shape.depth);
+  unsigned char* const bytes = static_cast<unsigned char*>(packed);
+  float* const row_scales = reinterpret_cast<float*>(bytes + records.row_scales_offset(shape.form));
+  const unsigned tiles = static_cast<unsigned>(records.tiles);
+  Launch("pack_row_scales", RowScalesKernel<Source>, {dim3(tiles), dim3(kTileRows * kWarpSize)}, stream, source,
+         shape.form, shape.outputs, row_scales);
+  Launch("pack", PackKernel<Source>, {dim3(tiles, static_cast<unsigned>(records.steps)), dim3(kThreads)}, stream,
+         source, shape.form, shape.outputs, shape.depth, row_scales, bytes);
+}
+
+__device__ float ValueOf(Codes codes, uint32_t code) {
+  if (codes == Codes::kInt4) return static_cast<float>(code) - 8;
+  if (codes == Codes::kInt8) return static_cast<float>(code) - 128;
+  // As float16 E4M3 is itself times 2^-8.
+  const uint16_t bits = static_cast<uint16_t>((code & 0x80) << 8 | (code & 0x7f) << 7);
+  return __half2float(__half(__half_raw{bits})) * 0x1p8f;
+}
+
+// A thread expands 8 neighbours.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) ExpandKernel(const unsigned char* packed, WeightForm form, int outputs,
+                                                         int depth, int steps, size_t row_scales_offset, T* expanded) {
+  WaitForPredecessor();
+  const int k = static_cast<int>(blockIdx.y * kThreads + threadIdx.x) * kCodesAtOnce;
+  if (k >= depth) return;
+  const int row = static_cast<int>(blockIdx.x);
+  const int distance = form.pair_distance;
+  const int unit = row / (2 * distance) * distance + row % distance;
+  const int second = row / distance % 2;
+  const int tile = unit / kTileUnits;
+  const int g = unit % kTileUnits;
+  const int lane = g * 4 + k / kCodesAtOnce % 4;
+  const int part = k % kStepColumns / kPartColumns;
+  const unsigned char* const record =
+      packed + (static_cast<size_t>(tile) * steps + k / kStepColumns) * form.record_bytes();
+  const uint32_t* const words = reinterpret_cast<const uint32_t*>(
+      form.codes == Codes::kInt4 ? record + part / 2 * 512 + lane * 16 + part % 2 * 8 + second * 4
+                                 : record + part * 512 + lane * 16 + second * 8);
+  const float row_scale =
+      reinterpret_cast<const float*>(packed + row_scales_offset)[tile * kTileRows + second * kTileUnits + g];
+  float scale = row_scale;
+  float zero = 0;
+  const int groups = form.groups_in_step();
+  if (groups > 0) {
+    const int group = k % kStepColumns / (kStepColumns / groups);
+    const __half* const at = reinterpret_cast<const __half*>(record + form.code_bytes()) +
+                             ((g * groups + group) * 2 + second) * (form.has_zeros() ? 2 : 1);
+    scale *= __half2float(at[0]);
+    if (form.has_zeros()) zero = __half2float(at[1]) * row_scale;
+  }
+  const uint32_t mask = form.codes == Codes::kInt4 ? 15 : 255;
+  float values[kCodesAtOnce];
+#pragma unroll
+  for (int i = 0; i < kCodesAtOnce; ++i) {
+    const int2 place = PlaceOfCode(form.codes, i);
+    values[i] = fmaf(scale, ValueOf(form.codes, words[place.x] >> place.y & mask), zero);
+  }
+  StoreFloats(expanded + static_cast<size_t>(row) * depth + k, values);
+}
+
+}  // namespace
+
+void PackElements(const LinearShape& shape, const void* elements, void* packed, cudaStream_t stream) {
+  WithElement(shape.element, [&](auto element) {
+    using T = decltype(element);
+    const float half_of_codes = shape.form.codes == Codes::kInt4 ? 8 : 128;
+    Pack(shape, ElementRows<T>{static_cast<const T*>(elements), shape.depth, half_of_codes}, packed, stream);
+  });
+}
+
+void PackInt4(const LinearShape& shape, const Int4Source& source, void* packed, cudaStream_t stream) {
+  Pack(shape, Int4Rows{source, shape.depth}, packed, stream);
+}
+
+void PackFp8(const LinearShape& shape, const Fp8Source& source, void* packed, cudaStream_t stream) {
+  Pack(shape, Fp8Rows{source, shape.depth}, packed, stream);
+}
+
+void ExpandWeights(const LinearShape& shape, const void* weights, void* expanded, cudaStream_t stream) {
+  const PackedShape records(shape.outputs, shape.depth);
+  WithElement(shape.element, [&](auto element) {
+    using T = decltype(element);
+    const int loads = CeilDivide(shape.depth, kCodesAtOnce);
+    Launch("expand_weights", ExpandKernel<T>,
+           {dim3(static_cast<unsigned>(shape.outputs), static_cast<unsigned>(CeilDivide(loads, kThreads))),
+            dim3(kThreads)},
+           stream, static_cast<const unsigned char*>(weights), shape.form, shape.outputs, shape.depth, records.steps,
+           records.row_scales_offset(shape.form), static_cast<T*>(expanded));
+  });
+}
+
+}  // namespace embedded::cuda

@@ -1,0 +1,311 @@
+// 1 to 64 tokens against packed weights (packed.h), near memory bandwidth, sm_80 on.
+//
+// A persistent grid, one block for each multiprocessor. Its warps form groups; the warps of a group share a tile of 16 or 32 rows, each
+// taking every n-th step of 128 columns, and add up their sums in shared memory, in a fixed order. Each warp keeps a ring of records of
+// its own in flight with asynchronous copies, across tiles, so that the loop has no barrier but the one at a tile's end.
+//
+// x lies in shared memory as a whole. Where it does not fit, the depth is cut into slices (blockIdx.y), and what they give is added by
+// FinishPackedKernel.
+//
+// The weights must have been written before the kernel ahead in the stream was launched: they are read before its end.
+#ifndef EMBEDDED_CUDA_PACKED_LINEAR_CUH_
+#define EMBEDDED_CUDA_PACKED_LINEAR_CUH_
+
+#include "native/embedded/cuda/any_output.cuh"
+#include "native/embedded/cuda/linear_input.cuh"
+#include "native/embedded/cuda/packed_codes.cuh"
+#include "native/embedded/cuda/ptx.cuh"
+
+namespace embedded::cuda {
+
+constexpr int kFragmentTokens = 8;
+constexpr int kPackedMaxWarps = 16;
+constexpr int kStepParts = kStepColumns / 32;
+constexpr int kXPadding = 32;  // elements between rows of x, so that the 8 rows of a fragment meet different banks
+
+struct PackedPlan {
+  int warps;
+  int split;  // of them, share a tile
+  int tokens;
+  int depth;
+  int steps;  // of a row
+  int slices;
+  int slice_steps;  // of a slice; the last may have fewer
+  int tiles;        // of the kernel's size
+  int record_bytes;
+  int stages;
+  int tile_rows;  // 16 or 32
+  int padded_tokens;
+  size_t row_scales_offset;
+
+  __host__ __device__ int groups() const { return warps / split; }
+  __host__ __device__ int x_pitch() const { return slice_steps * kStepColumns + kXPadding; }  // elements
+  __host__ __device__ size_t stage_bytes() const { return static_cast<size_t>(record_bytes) * (tile_rows / kTileRows); }
+  __host__ __device__ size_t x_offset() const { return warps * stages * stage_bytes(); }
+  __host__ __device__ size_t sums_offset() const {  // float [groups, split, padded_tokens, tile_rows]
+    return x_offset() + static_cast<size_t>(tokens) * x_pitch() * kElementBytes;
+  }
+  __host__ __device__ size_t scratch_offset() const {  // float [kScratchFloats]
+    return sums_offset() + static_cast<size_t>(warps) * padded_tokens * tile_rows * sizeof(float);
+  }
+  __host__ __device__ size_t bytes() const { return scratch_offset() + kScratchFloats * sizeof(float); }
+};
+
+#if __CUDA_ARCH__ >= 800
+__device__ inline void GroupBarrier(int group, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(group + 1), "r"(threads) : "memory");
+}
+
+// One warp's ring, and how far it has been asked for. Every call commits a group of copies, an empty one past the end.
+struct PackedFetcher {
+  const unsigned char* records;
+  unsigned char* ring;
+  const PackedPlan& plan;
+  int first_step;
+  int end_step;
+  int tile_stride;
+  int tile;
+  int step;
+
+  __device__ void Fetch(int stage) {
+    const int lane = static_cast<int>(threadIdx.x % kWarpSize);
+    if (tile < plan.tiles) {
+      unsigned char* const to = ring + stage * plan.stage_bytes();
+      const int fragments = plan.tile_rows / kTileRows;
+      for (int r = 0; r < fragments; ++r) {
+        const unsigned char* const from =
+            records + (static_cast<size_t>(tile * fragments + r) * plan.steps + step) * plan.record_bytes;
+        for (int at = lane * 16; at < plan.record_bytes; at += kWarpLoad)
+          CopyAsync(to + r * plan.record_bytes + at, from + at, 1);
+      }
+      step += plan.split;
+      if (step >= end_step) {
+        step = first_step;
+        tile += tile_stride;
+      }
+    }
+    CommitCopies();
+  }
+
+ private:
+  static constexpr int kWarpLoad = kWarpSize * 16;
+};
+
+// {scale, zero} of a row's group; zero is 0 where there is none.
+template <Scales kScales>
+__device__ float2 GroupScale(const unsigned char* scales, int unit, int group, int row) {
+  constexpr WeightForm kForm{Codes::kInt4, kScales};
+  const __half* const at = reinterpret_cast<const __half*>(scales) +
+                           ((unit * kForm.groups_in_step() + group) * 2 + row) * (kForm.has_zeros() ? 2 : 1);
+  if constexpr (kForm.has_zeros()) return __half22float2(*reinterpret_cast<const __half2*>(at));
+  return {__half2float(*at), 0};
+}
+#endif
+
+// Sums are written as they are to `partial` [slices, tokens, units] where there is more than one slice.
+template <typename T, Codes kCodes, Scales kScales, int kTokenFragments, int kRowFragments, int kStages>
+__global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
+    PackedLinearKernel(const unsigned char* weights, StageElements<T> elements, StageNormalized<T> normalized,
+                       AnyOutput<T> output, float2* partial, PackedPlan plan) {
+#if __CUDA_ARCH__ >= 800
+  using Operand = CodeOperand<T, kCodes>;
+  constexpr WeightForm kForm{kCodes, kScales};
+  constexpr int kGroupParts = kForm.groups_in_step() == 4 ? 1 : kStepParts;  // parts of a step that share a scale
+  constexpr bool kGrouped = kForm.groups_in_step() != 0;
+  constexpr int kKernelRows = kRowFragments * kTileRows;
+  constexpr int kKernelUnits = kRowFragments * kTileUnits;
+  extern __shared__ __align__(128) unsigned char shared[];
+  ptx::LaunchDependents();
+  const int warp = static_cast<int>(threadIdx.x / kWarpSize);
+  const int lane = static_cast<int>(threadIdx.x % kWarpSize);
+  const int g = lane / 4;
+  const int t = lane % 4;
+  const int group = warp / plan.split;
+  const int in_group = static_cast<int>(threadIdx.x) - group * plan.split * kWarpSize;
+  const int group_threads = plan.split * kWarpSize;
+  T* const x = reinterpret_cast<T*>(shared + plan.x_offset());
+  float* const group_sums = reinterpret_cast<float*>(shared + plan.sums_offset()) +
+                            static_cast<size_t>(group) * plan.split * plan.padded_tokens * kKernelRows;
+
+  const int slice_start = static_cast<int>(blockIdx.y) * plan.slice_steps;
+  const int end_step = min(slice_start + plan.slice_steps, plan.steps);
+  const int first_step = slice_start + warp % plan.split;
+  // Tiles go to blocks before they go to groups, so that multiprocessors differ by one tile at most.
+  const int first_tile = group * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
+  const int tile_stride = plan.groups() * static_cast<int>(gridDim.x);
+  PackedFetcher fetcher{weights,     shared + warp * kStages * plan.stage_bytes(),    plan,      first_step, end_step,
+                        tile_stride, first_step < end_step ? first_tile : plan.tiles, first_step};
+#pragma unroll
+  for (int stage = 0; stage < kStages - 1; ++stage) fetcher.Fetch(stage);
+
+  if (normalized.hidden != nullptr) {
+    auto pieces = normalized.Prepare();
+    ptx::WaitForEarlierKernels();
+    normalized.Load(&pieces);
+    normalized.Stage(pieces, x, plan.steps * kStepColumns, reinterpret_cast<float*>(shared + plan.scratch_offset()));
+  } else {
+    ptx::WaitForEarlierKernels();
+    const int row_loads = (end_step - slice_start) * kStepColumns / kElementsPerLoad;
+    for (int token = 0; token < plan.tokens; ++token)
+      for (int i = static_cast<int>(threadIdx.x); i < row_loads; i += static_cast<int>(blockDim.x)) {
+        const int k = slice_start * kStepColumns + i * kElementsPerLoad;
+        const uint4 values =
+            k < plan.depth
+                ? __ldcg(reinterpret_cast<const uint4*>(elements.x + static_cast<size_t>(token) * plan.depth + k))
+                : make_uint4(0, 0, 0, 0);
+        *reinterpret_cast<uint4*>(x + token * plan.x_pitch() + i * kElementsPerLoad) = values;
+      }
+  }
+  __syncthreads();
+
+  // What this thread finishes first of each tile.
+  const int my_token = in_group / kKernelUnits;
+  const int my_unit = in_group % kKernelUnits;
+  const bool mine = my_token < plan.tokens;
+  const auto my_place = output.ForToken(min(my_token, plan.tokens - 1));
+  const float* const row_scales = reinterpret_cast<const float*>(weights + plan.row_scales_offset);
+  const auto row_scale = [&](int tile, int unit, int row) {
+    return row_scales[(tile * kRowFragments + unit / kTileUnits) * kTileRows + row * kTileUnits + unit % kTileUnits] *
+           Operand::kScale;
+  };
+
+  const T* x_of_lane[kTokenFragments];
+#pragma unroll
+  for (int n = 0; n < kTokenFragments; ++n)  // columns past the tokens are computed and dropped
+    x_of_lane[n] = x + min(n * kFragmentTokens + g, plan.tokens - 1) * plan.x_pitch() + t * kElementsPerLoad;
+
+  int stage = 0;
+  for (int tile = first_tile; tile < plan.tiles; tile += tile_stride) {
+    const int unit = tile * kKernelUnits + my_unit;
+    const bool stores = mine && unit < output.units();
+    float2 operands{}, scales{};
+    if (stores && plan.slices == 1) {
+      operands = output.Load(my_place, my_token, unit);
+      scales = {row_scale(tile, my_unit, 0), row_scale(tile, my_unit, 1)};
+    }
+    float sums[kRowFragments][kTokenFragments][4] = {};
+    float x_sums[kTokenFragments][4] = {};  // every row is the same: of each token the sum of x
+    for (int step = first_step; step < end_step; step += plan.split) {
+      WaitForCopies<kStages - 2>();
+      __syncwarp();  // every lane's part is there, and every lane has read the stage before, which is filled next
+      fetcher.Fetch((stage + kStages - 1) % kStages);
+      const unsigned char* const records = shared + (static_cast<size_t>(warp) * kStages + stage) * plan.stage_bytes();
+      uint4 words[kRowFragments][Operand::kLoads];
+#pragma unroll
+      for (int r = 0; r < kRowFragments; ++r)
+#pragma unroll
+        for (int j = 0; j < Operand::kLoads; ++j)
+          words[r][j] =
+              *reinterpret_cast<const uint4*>(records + r * plan.record_bytes + j * kWarpSize * 16 + lane * 16);
+      const int x_at = (step - slice_start) * kStepColumns;
+#pragma unroll
+      for (int from = 0; from < kStepParts; from += kGroupParts) {
+        float products[kRowFragments][kTokenFragments][4] = {};
+        float ones[kTokenFragments][4] = {};
+#pragma unroll
+        for (int part = from; part < from + kGroupParts; ++part) {
+          RowPair rows[kRowFragments];
+#pragma unroll
+          for (int r = 0; r < kRowFragments; ++r) rows[r] = Operand::Expand(words[r], part);
+#pragma unroll
+          for (int n = 0; n < kTokenFragments; ++n) {
+            const uint4 raw = *reinterpret_cast<const uint4*>(x_of_lane[n] + x_at + part * 32);
+            const uint4 b = {StagedPair<T, kCodes>(raw.x), StagedPair<T, kCodes>(raw.y), StagedPair<T, kCodes>(raw.z),
+                             StagedPair<T, kCodes>(raw.w)};
+            const auto multiply = [&](float(&into)[4], const RowPair& a) {
+              MultiplyAdd(into, {a.first[0], a.second[0], a.first[1], a.second[1]}, {b.x, b.y}, T{});
+              MultiplyAdd(into, {a.first[2], a.second[2], a.first[3], a.second[3]}, {b.z, b.w}, T{});
+            };
+#pragma unroll
+            for (int r = 0; r < kRowFragments; ++r) multiply(kGrouped ? products[r][n] : sums[r][n], rows[r]);
+            if constexpr (Operand::kIsInteger) {
+              constexpr uint32_t kOnes = Operand::kOnes;
+              multiply(kGrouped ? ones[n] : x_sums[n],
+                       RowPair{{kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes, kOnes, kOnes}});
+            }
+          }
+        }
+        if constexpr (kGrouped) {
+#pragma unroll
+          for (int r = 0; r < kRowFragments; ++r) {
+            const unsigned char* const at = records + r * plan.record_bytes + kForm.code_bytes();
+            const float2 first = GroupScale<kScales>(at, g, from / kGroupParts, 0);
+            const float2 second = GroupScale<kScales>(at, g, from / kGroupParts, 1);
+#pragma unroll
+            for (int n = 0; n < kTokenFragments; ++n)
+#pragma unroll
+              for (int i = 0; i < 4; ++i) {
+                const float2 scale = i < 2 ? first : second;
+                const float one = ones[n][i % 2];
+                const float product = fmaf(-Operand::kBias, one, products[r][n][i]);
+                sums[r][n][i] = fmaf(scale.x, product, sums[r][n][i]);
+                if constexpr (kForm.has_zeros()) sums[r][n][i] = fmaf(scale.y, one, sums[r][n][i]);
+              }
+          }
+        }
+      }
+      stage = (stage + 1) % kStages;
+    }
+
+    float* const warp_sums = group_sums + static_cast<size_t>(warp % plan.split) * plan.padded_tokens * kKernelRows;
+#pragma unroll
+    for (int r = 0; r < kRowFragments; ++r)
+#pragma unroll
+      for (int n = 0; n < kTokenFragments; ++n)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int token = n * kFragmentTokens + t * 2 + i % 2;
+          float sum = sums[r][n][i];
+          if constexpr (!kGrouped && Operand::kIsInteger) sum = fmaf(-Operand::kBias, x_sums[n][i % 2], sum);
+          if (token < plan.tokens) warp_sums[token * kKernelRows + r * kTileRows + i / 2 * kTileUnits + g] = sum;
+        }
+    GroupBarrier(group, group_threads);
+    const auto finish = [&](int token, int unit_of_tile, auto store) {
+      const float* from =
+          group_sums + token * kKernelRows + unit_of_tile / kTileUnits * kTileRows + unit_of_tile % kTileUnits;
+      float first = 0;
+      float second = 0;
+      for (int i = 0; i < plan.split; ++i, from += plan.padded_tokens * kKernelRows) {
+        first += from[0];
+        second += from[kTileUnits];
+      }
+      store(first, second);
+    };
+    if (plan.slices > 1) {
+      for (int i = in_group; i < plan.tokens * kKernelUnits; i += group_threads) {
+        const int token = i / kKernelUnits;
+        const int at = tile * kKernelUnits + i % kKernelUnits;
+        if (at >= output.units()) continue;
+        finish(token, i % kKernelUnits, [&](float first, float second) {
+          const size_t row = static_cast<size_t>(blockIdx.y) * plan.tokens + token;
+          partial[row * output.units() + at] = {first * row_scale(tile, i % kKernelUnits, 0),
+                                                second * row_scale(tile, i % kKernelUnits, 1)};
+        });
+      }
+    } else {
+      if (stores)
+        finish(my_token, my_unit, [&](float first, float second) {
+          output.Store(my_place, my_token, unit, operands, first * scales.x, second * scales.y);
+        });
+      for (int i = in_group + group_threads; i < plan.tokens * kKernelUnits; i += group_threads) {
+        const int token = i / kKernelUnits;
+        const int at = tile * kKernelUnits + i % kKernelUnits;
+        if (at >= output.units()) continue;
+        finish(token, i % kKernelUnits, [&](float first, float second) {
+          const auto place = output.ForToken(token);
+          output.Store(place, token, at, output.Load(place, token, at), first * row_scale(tile, i % kKernelUnits, 0),
+                       second * row_scale(tile, i % kKernelUnits, 1));
+        });
+      }
+    }
+    GroupBarrier(group, group_threads);  // before the sums are written again
+  }
+  WaitForCopies<0>();
+#else
+  __trap();
+#endif
+}
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_PACKED_LINEAR_CUH_

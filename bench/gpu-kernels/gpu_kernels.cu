@@ -1,5 +1,5 @@
 // Times the linear layers of known models, each kernel that can do them, cuBLASLt beside it:
-//   build/cuda/bin/gpu_kernels [llama-8b] [llama-70b] [smollm2-135m]     all by default
+//   build/cuda/bin/gpu_kernels [llama-8b] [llama-70b] [smollm2-135m] [bfloat16] [int4] [int8] [fp8] ...   all models and bfloat16 by default
 // Each figure is the median of 7 replays of a CUDA graph of launches over rotating weights, larger together than the L2. "error" is
 // against the plain kernel, on what the first launch gives. Then whole steps of one token, without attention.
 #include <algorithm>
@@ -27,6 +27,19 @@ struct Model {
 constexpr Model kModels[] = {{"llama-8b", 4096, 32, 8, 128, 14336, 128256, 32},
                              {"llama-70b", 8192, 64, 8, 128, 28672, 128256, 80},
                              {"smollm2-135m", 576, 9, 3, 64, 1536, 49152, 30}};
+struct NamedForm {
+  const char* name;
+  WeightForm form;
+};
+constexpr NamedForm kForms[] = {{"bfloat16", {}},
+                                {"int8", {Codes::kInt8, Scales::kRows}},
+                                {"int4", {Codes::kInt4, Scales::kRows}},
+                                {"fp8", {Codes::kFp8, Scales::kRows}},
+                                {"int4-groups128", {Codes::kInt4, Scales::kGroups128}},
+                                {"int4-groups128-zeros", {Codes::kInt4, Scales::kGroups128Zeros}},
+                                {"int4-groups32", {Codes::kInt4, Scales::kGroups32}},
+                                {"int4-groups32-zeros", {Codes::kInt4, Scales::kGroups32Zeros}},
+                                {"int8-groups32", {Codes::kInt8, Scales::kGroups32}}};
 constexpr int kMaxTokens = 64;
 constexpr int kTokensPerBlock = 64;
 constexpr int kReplays = 7;
@@ -38,14 +51,16 @@ constexpr const char* kLayerNames[] = {"qkv", "o", "gate+up", "down", "head"};
 // Weights to rotate over and what calls read and write.
 class Buffers {
  public:
-  explicit Buffers(const Model& model)
+  Buffers(const Model& model, const NamedForm& form)
       : model_(model),
+        form_(form),
         weights_(PoolBytes(model), "weights"),
         x_(Bytes(kMaxTokens, std::max(model.hidden, model.intermediate), kElementBytes), "x"),
         hidden_(Bytes(kMaxTokens, model.hidden, sizeof(float)), "hidden"),
         norm_(Bytes(1, model.hidden, kElementBytes), "norm"),
         out_(Bytes(kMaxTokens, std::max(model.vocab, 2 * model.intermediate), sizeof(float)), "out"),
         scratch_(Bytes(kMaxTokens, std::max(model.vocab, 2 * model.intermediate), kElementBytes), "scratch"),
+        expanded_(Bytes(model.vocab, model.hidden, kElementBytes), "expanded"),
         cache_(Bytes(2 * kMaxTokens * model.kv_heads, kTokensPerBlock * model.head_dim, kElementBytes), "cache"),
         angles_(Bytes(kTokensPerBlock, model.head_dim / 2, sizeof(float2)), "angles"),
         rows_(Bytes(2, kMaxTokens, sizeof(int32_t)), "rows") {
@@ -108,7 +123,8 @@ class Buffers {
     return call;
   }
   size_t Copies(Layer layer) const { return weights_.bytes() / ShapeOf(layer).weight_bytes(); }
-  void* scratch() const { return scratch_.data(); }
+  LinearScratch scratch() const { return {scratch_.data(), expanded_.data()}; }
+  const char* form() const { return form_.name; }
   const DeviceBuffer& out() const { return out_; }
 
  private:
@@ -120,23 +136,29 @@ class Buffers {
   }
   LinearShape ShapeOf(Layer layer) const {
     const Model& m = model_;
+    const auto shape = [this](int outputs, int depth, int pair_distance) {
+      LinearShape made{Element::kBfloat16, outputs, depth, form_.form};
+      if (form_.form.is_packed()) made.form.pair_distance = pair_distance;
+      return made;
+    };
     switch (layer) {
       case Layer::kQkv:
-        return {Element::kBfloat16, m.qkv(), m.hidden};
+        return shape(m.qkv(), m.hidden, m.head_dim / 2);
       case Layer::kDense:
-        return {Element::kBfloat16, m.hidden, m.heads * m.head_dim};
+        return shape(m.hidden, m.heads * m.head_dim, 1);
       case Layer::kGateUp:
-        return {Element::kBfloat16, 2 * m.intermediate, m.hidden};
+        return shape(2 * m.intermediate, m.hidden, m.intermediate);
       case Layer::kDown:
-        return {Element::kBfloat16, m.hidden, m.intermediate};
+        return shape(m.hidden, m.intermediate, 1);
       case Layer::kHead:
         break;
     }
-    return {Element::kBfloat16, m.vocab, m.hidden};
+    return shape(m.vocab, m.hidden, 1);
   }
 
   Model model_;
-  DeviceBuffer weights_, x_, hidden_, norm_, out_, scratch_, cache_, angles_, rows_;
+  NamedForm form_;
+  DeviceBuffer weights_, x_, hidden_, norm_, out_, scratch_, expanded_, cache_, angles_, rows_;
 };
 
 // Microseconds of one launch.
@@ -205,10 +227,11 @@ void TimeLayer(const Model& model, const Buffers& buffers, LinearLayers& layers,
     const double us = Time(stream, launches, [&](size_t i) {
       layers.RunWith(kernel, buffers.Call(layer, tokens, with, i % copies), buffers.scratch(), stream);
     });
-    std::printf("%-12s %2d tokens  %-7s %-16s %8.2f us %6.0f GB/s  error %.1e%s\n", model.name, tokens,
-                kLayerNames[static_cast<int>(layer)], name, us, call.shape.weight_bytes() / us * 1e-3, error,
+    std::printf("%-12s %s %2d tokens  %-7s %-16s %8.2f us %6.0f GB/s  error %.1e%s\n", model.name, buffers.form(),
+                tokens, kLayerNames[static_cast<int>(layer)], name, us, call.shape.weight_bytes() / us * 1e-3, error,
                 layers.Choose(call) == kernel ? "  chosen" : "");
   };
+  report("packed", LinearKernel::kPacked, norm);
   report("ring", LinearKernel::kRing, norm);
   report("block-ring", LinearKernel::kBlockRing, Buffers::Norm::kBefore);
   report("direct", LinearKernel::kDirect, norm);
@@ -279,7 +302,7 @@ void TimeStep(const Model& model, const Buffers& buffers, LinearLayers& layers, 
         run(layer, static_cast<size_t>(i));
     run(Layer::kHead, 0);
   });
-  std::printf("%-12s  1 token   linear layers of a step %.3f ms, %.0f GB/s\n", model.name, us * 1e-3,
+  std::printf("%-12s %s  1 token   linear layers of a step %.3f ms, %.0f GB/s\n", model.name, buffers.form(), us * 1e-3,
               bytes / us * 1e-3);
 }
 
@@ -293,17 +316,22 @@ int main(int count, char** names) {
     const Stream stream = MakeStream();
     std::printf("%s, cuBLASLt %zu from %s\n", device.name.c_str(), matmul.library().version,
                 matmul.library().path.c_str());
-    for (const Model& model : kModels) {
-      const bool wanted =
-          std::any_of(names + 1, names + count, [&](const std::string& name) { return name == model.name; });
-      const bool sweep = std::getenv("SWEEP") != nullptr;
-      if (count > 1 && !wanted) continue;
-      const Buffers buffers(model);
-      if (sweep) Sweep(model, buffers, stream.get());
-      for (const int tokens : {1, 2, 4, 8, 16, 32, 64})
-        for (const Layer layer : kLayers) TimeLayer(model, buffers, layers, layer, tokens, stream.get());
-      TimeStep(model, buffers, layers, stream.get());
-    }
+    const auto named = [&](const char* name) {
+      return std::any_of(names + 1, names + count, [&](const std::string& given) { return given == name; });
+    };
+    const bool any_model =
+        std::none_of(std::begin(kModels), std::end(kModels), [&](const Model& m) { return named(m.name); });
+    const bool any_form =
+        std::any_of(std::begin(kForms), std::end(kForms), [&](const NamedForm& f) { return named(f.name); });
+    for (const Model& model : kModels)
+      for (const NamedForm& form : kForms) {
+        if (!(any_model || named(model.name)) || !(any_form ? named(form.name) : !form.form.is_packed())) continue;
+        const Buffers buffers(model, form);
+        if (std::getenv("SWEEP") != nullptr && !form.form.is_packed()) Sweep(model, buffers, stream.get());
+        for (const int tokens : {1, 2, 4, 8, 16, 32, 64})
+          for (const Layer layer : kLayers) TimeLayer(model, buffers, layers, layer, tokens, stream.get());
+        TimeStep(model, buffers, layers, stream.get());
+      }
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -49,10 +49,18 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
       limits_(ResolveLimits(config, engine_, device.defaults)),
       reading_(engine_.model.vocab_size),
       batch_builder_(engine_.model.vocab_size) {
-  std::optional<std::string> weights_file;
+  const int ranks = engine_.model.ranks();
+  if (ranks > 1 && !device.runs_several_ranks)
+    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, std::string(config.engine_dir) + " is an engine of " +
+                                                  std::to_string(ranks) + " ranks; expected one, because the " +
+                                                  device.name +
+                                                  " executor runs no more yet. Use executor: 'cpu', or convert the "
+                                                  "model again without tpSize and ppSize.");
+  std::vector<std::string> weights_files;
   if (!(config.set & CONFIG_LOAD_FORMAT) || config.load_format == LOAD_FORMAT_AUTO)
-    weights_file = std::string(config.engine_dir) + "/rank0.safetensors";
-  runner_ = device.make_runner({config, weights_file, engine_.model, limits_, [&](double done) {
+    for (int rank = 0; rank < ranks; ++rank)
+      weights_files.push_back(std::string(config.engine_dir) + "/rank" + std::to_string(rank) + ".safetensors");
+  runner_ = device.make_runner({config, weights_files, engine_.model, limits_, [&](double done) {
                                   return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
                                 }});
   const RunnerInfo& runner = runner_->info();
@@ -80,7 +88,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   info_.max_input_len = static_cast<uint32_t>(limits_.max_input_len);
   info_.max_seq_len = static_cast<uint32_t>(limits_.max_seq_len);
   info_.max_beam_width = 1;
-  info_.tensor_parallel_size = 1;
+  info_.tensor_parallel_size = static_cast<uint32_t>(engine_.model.tp_size);
   info_.tokens_per_block = static_cast<uint32_t>(runner.tokens_per_block);
   info_.kv_blocks = static_cast<uint32_t>(runner.kv_blocks);
   info_.weight_bytes = runner.weight_bytes;

@@ -101,10 +101,12 @@ int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, ui
 
 Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, const DeviceDefaults& defaults) {
   RefuseUnsupported(config, defaults);
-  if (config.set & CONFIG_TENSOR_PARALLEL_SIZE && config.tensor_parallel_size != 1)
+  if (config.set & CONFIG_TENSOR_PARALLEL_SIZE &&
+      config.tensor_parallel_size != static_cast<uint32_t>(engine.model.tp_size))
     throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",
-                                  " is " + std::to_string(config.tensor_parallel_size) +
-                                      "; expected 1, the number of ranks of the engine. Remove it.");
+                                  " is " + std::to_string(config.tensor_parallel_size) + "; expected " +
+                                      std::to_string(engine.model.tp_size) +
+                                      ", as many as the engine was split into. Remove it.");
   Limits limits{};
   limits.max_seq_len = ResolveSize(config, CONFIG_MAX_SEQ_LEN, "max_seq_len", config.max_seq_len,
                                    static_cast<uint32_t>(engine.build.max_seq_len), engine.build.max_seq_len);

@@ -67,11 +67,15 @@ class ModelRunner {
 
 // What a runner is made from.
 struct RunnerOptions {
-  const ExecutorConfig& config;             // for what the device alone knows
-  std::optional<std::string> weights_file;  // none: dummy weights (dummy_weights.h)
+  const ExecutorConfig& config;            // for what the device alone knows
+  std::vector<std::string> weights_files;  // by rank; none: dummy weights (dummy_weights.h)
   ModelConfig model;
   Limits limits;
   std::function<bool(double)> on_progress;  // 0 to 1; false aborts the load with EXECUTOR_LOAD_ABORTED
+
+  std::optional<std::string> weights_file(size_t rank) const {
+    return weights_files.empty() ? std::nullopt : std::optional(weights_files[rank]);
+  }
 };
 
 // A kind of device that the embedded executor runs on.
@@ -82,6 +86,7 @@ struct Device {
   // Loads the engine's weights and takes the memory for all that the limits allow. Throws executor::Failure.
   std::function<std::unique_ptr<ModelRunner>(const RunnerOptions& options)> make_runner;
   std::vector<QuantAlgo> quant_algos = {};  // of the weights that it runs
+  bool runs_several_ranks = false;
 };
 
 }  // namespace embedded

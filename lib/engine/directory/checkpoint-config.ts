@@ -127,6 +127,7 @@ export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddi
  * native/embedded/cuda/memory_plan.cc refuses the same.
  */
 export function lacksOnCuda({ pretrained_config: model, build_config }: EngineConfig): string | undefined {
+  if (model.mapping.world_size > 1) return `${model.mapping.world_size} ranks (mapping)`;
   const { quant_algo } = model.quantization;
   if (quant_algo !== null) return `${quant_algo} weights (quantization)`;
   const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';

@@ -126,9 +126,27 @@ void RefuseUnsupported(const Fields& model) {
     if (model.Flag(name)) Unsupported(model, name, "false");
   if (const auto moe = model.OptionalObject("moe"); moe && moe->Size("num_experts", 1) > 1)
     Unsupported(*moe, "num_experts", "1");
-  if (const auto mapping = model.OptionalObject("mapping"))
-    for (const char* name : {"tp_size", "pp_size", "cp_size"})
-      if (mapping->Size(name, 1) > 1) Unsupported(*mapping, name, "1");
+}
+
+void ReadMapping(const Fields& fields, ModelConfig* model) {
+  const auto mapping = fields.OptionalObject("mapping");
+  if (!mapping) return;
+  if (mapping->Size("cp_size", 1) > 1) Unsupported(*mapping, "cp_size", "1");
+  model->tp_size = mapping->Size("tp_size", 1);
+  model->pp_size = mapping->Size("pp_size", 1);
+  const int tp = model->tp_size;
+  const auto check = [&](bool divides, const char* name, const std::string& expected) {
+    if (!divides) mapping->Reject(name, expected);
+  };
+  check(model->heads % tp == 0, "tp_size", "a divisor of num_attention_heads, " + std::to_string(model->heads));
+  check(model->kv_heads % tp == 0 || tp % model->kv_heads == 0, "tp_size",
+        "a divisor or a multiple of num_key_value_heads, " + std::to_string(model->kv_heads));
+  check(model->intermediate_size % tp == 0, "tp_size",
+        "a divisor of intermediate_size, " + std::to_string(model->intermediate_size));
+  check(model->layers % model->pp_size == 0, "pp_size",
+        "a divisor of num_hidden_layers, " + std::to_string(model->layers));
+  if (model->ranks() > 1 && model->tied_head)
+    Unsupported(fields, "tie_word_embeddings", "false where there are several ranks: each has its part of the head");
 }
 
 Quantization ReadQuantization(const Fields& model, const std::vector<QuantAlgo>& supported) {
@@ -182,6 +200,8 @@ ModelConfig ReadModel(const Fields& fields, const std::vector<QuantAlgo>& quant_
   if (model.heads % model.kv_heads != 0)
     fields.Reject("num_key_value_heads", "a divisor of num_attention_heads, " + std::to_string(model.heads));
   if (model.head_dim % 2 != 0) fields.Reject("head_size", std::to_string(model.head_dim), "an even number");
+  model.head_rows = model.vocab_size;
+  ReadMapping(fields, &model);
   const int64_t largest_width = int64_t{model.heads + 2 * int64_t{model.kv_heads}} * model.head_dim;
   if (largest_width > json::kLargestSize)
     fields.Reject("head_size", std::to_string(model.head_dim), "a number small enough for its number of heads");

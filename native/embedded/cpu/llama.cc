@@ -25,12 +25,13 @@ void Add(const float* x, int size, float* out) {
 }  // namespace
 
 Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory, const Kernels& kernels,
-             ThreadPool* pool, int max_step_tokens)
+             ThreadPool* pool, int max_step_tokens, Communicator* communicator)
     : model_(model),
       weights_(weights),
       kv_memory_(kv_memory),
       kernels_(kernels),
       pool_(pool),
+      communicator_(communicator),
       rope_(model),
       attention_(model, kv_memory, kernels),
       input_cache_bytes_(InputCacheBytes()),
@@ -40,11 +41,17 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemo
       qkv_stride_(v_column_ + PanelMultiple(model.kv_heads * model.head_dim)),
       attended_stride_(model.heads * model.head_dim),
       ffn_stride_(PanelMultiple(model.intermediate_size)),
-      logits_stride_(PanelMultiple(model.vocab_size)) {
+      logits_stride_(PanelMultiple(model.head_rows)) {
   const auto rows_of = [max_step_tokens](int width) {
     return PagedMemory(sizeof(float) * max_step_tokens * width, PageSize::kDefault);
   };
+  // Nothing may throw in a step: other ranks would wait for this one.
+  places_.reserve(static_cast<size_t>(max_step_tokens));
+  tiles_.reserve(static_cast<size_t>(max_step_tokens));
   hidden_ = rows_of(hidden_stride_);
+  if (communicator != nullptr)
+    partial_ =
+        PagedMemory(sizeof(float) * (static_cast<size_t>(max_step_tokens) * hidden_stride_ + 1), PageSize::kDefault);
   normed_ = rows_of(hidden_stride_);
   qkv_ = rows_of(qkv_stride_);
   attended_ = rows_of(attended_stride_);
@@ -60,16 +67,22 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemo
   for (const LayerWeights& layer : weights.layers)
     for (const Matrix* matrix : {&layer.q, &layer.k, &layer.v, &layer.dense, &layer.fc, &layer.gate, &layer.proj})
       add_form(*matrix);
-  add_form(weights.head);
+  if (model.is_last_stage) add_form(weights.head);
   cosines_ = rows_of(model.head_dim / 2);
   sines_ = rows_of(model.head_dim / 2);
   for (int thread = 0; thread < pool->threads(); ++thread) attention_scratch_.emplace_back(attention_);
 }
 
-bool Llama::Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>& abandon) {
-  Embed(spans);
+bool Llama::Forward(const std::vector<TokenSpan>& spans, const Llama* before, const std::atomic<bool>& abandon) {
+  abandon_ = &abandon;
+  is_abandoned_ = false;
+  Place(spans);
+  if (before == nullptr)
+    Embed(spans);
+  else
+    std::copy_n(before->hidden_.floats(), static_cast<size_t>(tokens_) * hidden_stride_, hidden_.floats());
   for (int i = 0; i < model_.layers; ++i) {
-    if (abandon) return false;
+    if (communicator_ != nullptr ? is_abandoned_ : abandon.load()) return false;
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
     Normalize(layer.input_norm);
@@ -77,17 +90,32 @@ bool Llama::Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>
              {qkv_.floats(), qkv_.floats() + k_column_, qkv_.floats() + v_column_}, Store::kReplace, qkv_stride_);
     FinishHeads(i);
     Attend(spans, i);
-    Multiply({attended_.floats(), static_cast<size_t>(attended_stride_), tokens_}, {&layer.dense}, {hidden_.floats()},
-             Store::kAdd, hidden_stride_);
-    AddBias(layer.dense_bias);
+    AddToHidden({attended_.floats(), static_cast<size_t>(attended_stride_), tokens_}, layer.dense, layer.dense_bias);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     Normalize(layer.post_norm);
     GatedUp(layer);
-    Multiply({ffn_.floats(), static_cast<size_t>(ffn_stride_), tokens_}, {&layer.proj}, {hidden_.floats()}, Store::kAdd,
-             hidden_stride_);
-    AddBias(layer.proj_bias);
+    AddToHidden({ffn_.floats(), static_cast<size_t>(ffn_stride_), tokens_}, layer.proj, layer.proj_bias);
   }
   return true;
+}
+
+void Llama::AddToHidden(const Input& input, const Matrix& matrix, const std::vector<float>& bias) {
+  if (communicator_ == nullptr) {
+    Multiply(input, {&matrix}, {hidden_.floats()}, Store::kAdd, hidden_stride_);
+    AddBias(bias, hidden_.floats());
+    return;
+  }
+  float* const partial = partial_.floats();
+  Multiply(input, {&matrix}, {partial}, Store::kReplace, hidden_stride_);
+  AddBias(bias, partial);
+  const size_t count = static_cast<size_t>(tokens_) * hidden_stride_;
+  partial[count] = *abandon_ ? 1.0f : 0.0f;
+  communicator_->AllReduce(partial, count + 1);
+  is_abandoned_ = partial[count] != 0;
+  pool_->Run(tokens_, [&](int token, int) {
+    const size_t at = static_cast<size_t>(token) * hidden_stride_;
+    Add(partial + at, hidden_stride_, hidden_.floats() + at);
+  });
 }
 
 void Llama::Logits(const std::vector<int>& rows, float* out) {
@@ -100,6 +128,12 @@ void Llama::Logits(const std::vector<int>& rows, float* out) {
 }
 
 void Llama::Embed(const std::vector<TokenSpan>& spans) {
+  float* row = hidden_.floats();
+  for (const TokenSpan& span : spans)
+    for (int i = 0; i < span.count; ++i, row += hidden_stride_) weights_.embedding.Row(span.tokens[i], row);
+}
+
+void Llama::Place(const std::vector<TokenSpan>& spans) {
   tokens_ = 0;
   places_.clear();
   tiles_.clear();
@@ -113,7 +147,6 @@ void Llama::Embed(const std::vector<TokenSpan>& spans) {
       const int position = span.first_position + i;
       places_.push_back({span.block_table[position / kTokensPerBlock], position % kTokensPerBlock});
       rope_.Angles(position, span.prompt_tokens, cosines_.floats() + tokens_ * half, sines_.floats() + tokens_ * half);
-      weights_.embedding.Row(span.tokens[i], hidden_.floats() + static_cast<size_t>(tokens_) * hidden_stride_);
     }
   }
 }
@@ -126,10 +159,10 @@ void Llama::Normalize(const std::vector<float>& weight) {
   });
 }
 
-void Llama::AddBias(const std::vector<float>& bias) {
+void Llama::AddBias(const std::vector<float>& bias, float* out) {
   if (bias.empty()) return;
   pool_->Run(tokens_, [&](int token, int) {
-    Add(bias.data(), model_.hidden_size, hidden_.floats() + static_cast<size_t>(token) * hidden_stride_);
+    Add(bias.data(), model_.hidden_size, out + static_cast<size_t>(token) * hidden_stride_);
   });
 }
 

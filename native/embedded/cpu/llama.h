@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "native/embedded/checkpoint/config.h"
+#include "native/embedded/communicator.h"
 #include "native/embedded/cpu/attention.h"
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/kv_memory.h"
@@ -27,23 +28,26 @@ struct TokenSpan {
   const int* block_table;
 };
 
-// A token's bits do not depend on what else is in the step: see cpu/kernels.h. Borrows what it is given; one thread at
-// a time.
+// The model or, where there are several ranks, what one rank has of it (RankModel). A token's bits do not depend on what
+// else is in the step: see cpu/kernels.h. Borrows what it is given; one thread at a time.
 class Llama {
  public:
+  // `communicator`: of the ranks that share the layers; null for a model that is not split.
   Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory, const Kernels& kernels,
-        ThreadPool* pool, int max_step_tokens);
+        ThreadPool* pool, int max_step_tokens, Communicator* communicator = nullptr);
 
-  // Computes the step's tokens, together at most max_step_tokens, and writes their keys and values. False if `abandon`
-  // became true on the way, which is looked at before each layer.
-  bool Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>& abandon);
+  // Computes the step's tokens, together at most max_step_tokens, and writes their keys and values. `before`: the rank of
+  // the stage before, which has computed them; null in the first. False if `abandon` became true on the way, which is
+  // looked at before each layer; all ranks see it at the same layer. Does not throw.
+  bool Forward(const std::vector<TokenSpan>& spans, const Llama* before, const std::atomic<bool>& abandon);
 
   // Logits of some tokens of the last Forward, counted over its spans: out [rows.size(), logits_stride()].
   void Logits(const std::vector<int>& rows, float* out);
-  // vocab_size rounded up to whole panels.
+  // head_rows rounded up to whole panels.
   int logits_stride() const { return logits_stride_; }
 
  private:
+  void Place(const std::vector<TokenSpan>& spans);
   void Embed(const std::vector<TokenSpan>& spans);
   void Normalize(const std::vector<float>& weight);
   // Finishes the heads of queries and keys, bias, norm and rotation, and writes keys and values to the cache.
@@ -51,8 +55,8 @@ class Llama {
   void Attend(const std::vector<TokenSpan>& spans, int layer);
   // ffn = silu(normed * fc^T) * (normed * gate^T)
   void GatedUp(const LayerWeights& layer);
-  // hidden += bias, where the model has one
-  void AddBias(const std::vector<float>& bias);
+  // out [tokens, hidden_stride] += bias, where the model has one
+  void AddBias(const std::vector<float>& bias, float* out);
 
   // Rows of floats, and the forms of them that products read (InputForm).
   struct Input {
@@ -61,6 +65,8 @@ class Llama {
     int tokens;
   };
   Input Normed(int tokens) const;
+  // hidden += input * matrix^T + bias; of a rank, their sum over all that share the layer.
+  void AddToHidden(const Input& input, const Matrix& matrix, const std::vector<float>& bias);
   enum class Store { kReplace, kAdd };
   // Makes the forms that the matrices' layouts want, which are of one depth.
   void Prepare(const Input& input, std::initializer_list<const Matrix*> matrices);
@@ -80,6 +86,9 @@ class Llama {
   const KvMemory& kv_memory_;
   const Kernels& kernels_;
   ThreadPool* pool_;
+  Communicator* communicator_;
+  const std::atomic<bool>* abandon_ = nullptr;  // of the Forward that runs
+  bool is_abandoned_ = false;                   // as the ranks agreed at the end of the last layer
   Rope rope_;
   Attention attention_;
   std::vector<Attention::Scratch> attention_scratch_;  // by thread
@@ -108,6 +117,7 @@ class Llama {
   int ffn_stride_;
   int logits_stride_;
   PagedMemory hidden_;    // [max_step_tokens, hidden_stride]
+  PagedMemory partial_;   // [max_step_tokens, hidden_stride] and one more: a rank's part of a sum
   PagedMemory normed_;    // [max_step_tokens, hidden_stride]
   PagedMemory qkv_;       // [max_step_tokens, qkv_stride]
   PagedMemory attended_;  // [max_step_tokens, attended_stride]

@@ -19,15 +19,23 @@ constexpr uint32_t kMaxThreads = 1024;
 // Half of the memory is left to what else the machine does.
 constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512, /*kv_memory_fraction=*/0.5};
 
-RunnerInfo InfoOf(const RunnerOptions& options, int threads, const Kernels& kernels) {
+int ThreadsOf(const RunnerOptions& options) {
+  return ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus());
+}
+
+RunnerInfo InfoOf(const RunnerOptions& options, const Kernels& kernels, const Ranks& ranks) {
+  const int threads = ThreadsOf(options);
+  const int count = options.model.ranks();
   RunnerInfo info{};
-  info.device = std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") + kernels.name + " kernels";
+  info.device = (count == 1 ? "" : std::to_string(count) + " ranks, ") + std::to_string(threads) +
+                (threads == 1 ? " thread, " : " threads, ") + kernels.name + " kernels";
   info.tokens_per_block = kTokensPerBlock;
-  const uint64_t block_bytes = KvMemory::BytesPerBlock(options.model);
+  const uint64_t block_bytes = ranks.bytes_per_block();
   info.kv_blocks =
       ResolveKvBlocks(options.config, options.limits,
                       {block_bytes, kTokensPerBlock, ReadHostMemory().available, kDefaults.kv_memory_fraction});
   info.kv_cache_bytes = block_bytes * static_cast<uint64_t>(info.kv_blocks);
+  info.weight_bytes = ranks.weight_bytes();
   info.max_steps_in_flight = 1;
   return info;
 }
@@ -38,28 +46,22 @@ CpuModelRunner::CpuModelRunner(const RunnerOptions& options)
     : model_(options.model),
       max_logits_rows_(options.limits.max_batch_size),
       kernels_(SelectKernels()),
-      pool_(ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus())),
-      weights_(LoadWeights(options.weights_file, model_, kernels_, &pool_, options.on_progress)),
-      info_(InfoOf(options, pool_.threads(), kernels_)),
-      kv_memory_(model_, info_.kv_blocks),
-      llama_(model_, weights_, kv_memory_, kernels_, &pool_, options.limits.max_num_tokens),
-      processors_(static_cast<size_t>(pool_.threads()), LogitsProcessors(model_.vocab_size)),
-      samplers_(static_cast<size_t>(pool_.threads()), Sampler(kernels_, model_.vocab_size)),
-      logits_(sizeof(float) * max_logits_rows_ * llama_.logits_stride(), PageSize::kDefault) {
-  info_.weight_bytes = weights_.bytes;
+      ranks_(options, kernels_, ThreadsOf(options)),
+      info_(InfoOf(options, kernels_, ranks_)),
+      processors_(static_cast<size_t>(ranks_.pool()->threads()), LogitsProcessors(model_.vocab_size)),
+      samplers_(static_cast<size_t>(ranks_.pool()->threads()), Sampler(kernels_, model_.vocab_size)),
+      logits_(sizeof(float) * max_logits_rows_ * ranks_.logits_stride(), PageSize::kDefault) {
+  ranks_.Allocate(info_.kv_blocks);
 }
 
 void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) {
-  if (!step.copies.empty())
-    pool_.Run(model_.layers, [&](int layer, int) {
-      for (const BlockCopy& copy : step.copies) kv_memory_.CopyLayer(copy.from, copy.to, layer);
-    });
+  ranks_.CopyBlocks(step.copies);
   std::vector<TokenSpan> spans;
   for (const StepEntry& entry : step.entries)
     spans.push_back({entry.sequence->tokens.data() + entry.first, entry.tokens, static_cast<int>(entry.first),
                      static_cast<int>(SequenceOf(entry)->request->prompt_tokens), entry.sequence->block_table.data()});
   results_.clear();
-  if (!llama_.Forward(spans, abandon)) return;
+  if (!ranks_.Forward(spans, abandon)) return;
 
   results_.resize(step.entries.size());
   std::vector<Draw> draws;
@@ -77,12 +79,12 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
     }
     if (entry.draws == 0) continue;
     results_[i].resize(static_cast<size_t>(entry.draws));
-    const float* logits = logits_.floats() + drawn_rows.size() * llama_.logits_stride();
+    const float* logits = logits_.floats() + drawn_rows.size() * ranks_.logits_stride();
     for (uint32_t draw = 0; draw < results_[i].size(); ++draw)
       draws.push_back({&sequence, sequence.index + draw, logits, &results_[i][draw]});
     drawn_rows.push_back(first_row - 1);
   }
-  llama_.Logits(drawn_rows, logits_.floats());
+  ranks_.Logits(drawn_rows, logits_.floats());
   Sample(draws);
 }
 
@@ -94,14 +96,17 @@ const Device& CpuDevice() {
                                  CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS |
                                  CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES |
                                  CAN_OUTPUT_PENALTIES,
-                             kDefaults, [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
+                             kDefaults,
+                             [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
                                return std::make_unique<CpuModelRunner>(options);
-                             }};
+                             },
+                             /*quant_algos=*/{},
+                             /*runs_several_ranks=*/true};
   return device;
 }
 
 void CpuModelRunner::Sample(const std::vector<Draw>& draws) {
-  pool_.Run(static_cast<int>(draws.size()), [&](int i, int thread) {
+  ranks_.pool()->Run(static_cast<int>(draws.size()), [&](int i, int thread) {
     const Draw& draw = draws[static_cast<size_t>(i)];
     try {
       *draw.result = SampleOne(*draw.sequence, draw.index, draw.logits, &processors_[static_cast<size_t>(thread)],
@@ -168,10 +173,10 @@ void CpuModelRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
   for (size_t chunk = first; chunk < end; chunk += max_logits_rows_) {
     std::vector<int> rows(std::min<size_t>(end - chunk, max_logits_rows_));
     std::iota(rows.begin(), rows.end(), first_row + static_cast<int>(chunk - first));
-    llama_.Logits(rows, logits_.floats());
-    pool_.Run(static_cast<int>(rows.size()), [&](int i, int thread) {
+    ranks_.Logits(rows, logits_.floats());
+    ranks_.pool()->Run(static_cast<int>(rows.size()), [&](int i, int thread) {
       try {
-        gather(chunk + i, logits_.floats() + static_cast<size_t>(i) * llama_.logits_stride(), &samplers_[thread]);
+        gather(chunk + i, logits_.floats() + static_cast<size_t>(i) * ranks_.logits_stride(), &samplers_[thread]);
       } catch (const std::bad_alloc&) {
         out_of_memory = true;
       }

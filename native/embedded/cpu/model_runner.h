@@ -7,13 +7,10 @@
 #include <vector>
 
 #include "native/embedded/cpu/kernels.h"
-#include "native/embedded/cpu/kv_memory.h"
-#include "native/embedded/cpu/llama.h"
 #include "native/embedded/cpu/logits_processors.h"
 #include "native/embedded/cpu/paged_memory.h"
+#include "native/embedded/cpu/ranks.h"
 #include "native/embedded/cpu/sampler.h"
-#include "native/embedded/cpu/thread_pool.h"
-#include "native/embedded/cpu/weights.h"
 #include "native/embedded/model_runner.h"
 
 namespace embedded::cpu {
@@ -42,11 +39,8 @@ class CpuModelRunner : public ModelRunner {
   ModelConfig model_;
   int max_logits_rows_;
   const Kernels& kernels_;
-  ThreadPool pool_;
-  LlamaWeights weights_;
+  Ranks ranks_;
   RunnerInfo info_;  // made after the weights: the KV cache is a part of the memory that they leave
-  KvMemory kv_memory_;
-  Llama llama_;
   std::vector<LogitsProcessors> processors_;  // by thread
   std::vector<Sampler> samplers_;             // by thread
   PagedMemory logits_;                        // [max_logits_rows, logits_stride]

@@ -1,41 +1,14 @@
 #include "native/embedded/cpu/thread_pool.h"
 
-#include <immintrin.h>
-#include <linux/futex.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "native/embedded/cpu/futex.h"
 #include "native/executor/cpp/start_thread.h"
 
 namespace embedded::cpu {
 namespace {
-
-constexpr auto kSpin = std::chrono::microseconds(50);
-
-void FutexWait(std::atomic<uint32_t>* word, uint32_t expected) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
-}
-
-void FutexWake(std::atomic<uint32_t>* word, int count) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
-}
-
-// True as soon as `ready` is, false after kSpin.
-template <typename Ready>
-bool SpinUntil(Ready ready) {
-  const auto end = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < 16; ++i) {
-      if (ready()) return true;
-      _mm_pause();
-    }
-  } while (std::chrono::steady_clock::now() < end);
-  return false;
-}
 
 uint32_t RunsOf(uint64_t ticket) { return (ticket >> 16) & 0xFFFF; }
 uint32_t NextOf(uint64_t ticket) { return ticket & 0xFFFF; }

@@ -87,7 +87,8 @@ class Loader {
   // Checks every tensor before memory is taken for any.
   void Describe(LlamaWeights* weights) {
     const int hidden = model_.hidden_size;
-    AddMatrix("transformer.vocab_embedding.weight", model_.vocab_size, hidden, &weights->embedding);
+    if (model_.is_first_stage)
+      AddMatrix("transformer.vocab_embedding.weight", model_.vocab_size, hidden, &weights->embedding);
     for (int i = 0; i < model_.layers; ++i) {
       LayerWeights& layer = weights->layers[static_cast<size_t>(i)];
       const std::string prefix = "transformer.layers." + std::to_string(i) + ".";
@@ -115,8 +116,9 @@ class Loader {
         layer.proj_bias = ReadBias(prefix + "mlp.proj.bias", hidden);
       }
     }
+    if (!model_.is_last_stage) return;
     weights->final_norm = ReadNorm("transformer.ln_f.weight", hidden);
-    if (!model_.tied_head) AddMatrix("lm_head.weight", model_.vocab_size, hidden, &weights->head);
+    if (!model_.tied_head) AddMatrix("lm_head.weight", model_.head_rows, hidden, &weights->head);
   }
 
   // Where they do not fit at all, the kernel would end the process in the middle of the load.

@@ -31,7 +31,7 @@ struct Matrix {
   void Row(int output, float* out) const;
 };
 
-// A bias or norm that the model does not have is empty.
+// A bias or norm that the model does not have is empty. Of a rank, what another stage has is empty too.
 struct LayerWeights {
   std::vector<float> input_norm;  // [hidden_size]
   Matrix q;                       // [heads * head_dim, hidden_size]
@@ -56,7 +56,7 @@ struct LlamaWeights {
   Matrix embedding;  // [vocab_size, hidden_size]
   std::vector<LayerWeights> layers;
   std::vector<float> final_norm;  // [hidden_size]
-  Matrix head;                    // [vocab_size, hidden_size]; the embedding itself where the model ties them
+  Matrix head;                    // [head_rows, hidden_size]; the embedding itself where the model ties them
   uint64_t bytes = 0;
 };
 

@@ -42,7 +42,7 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const Device& dev
       stream_(MakeStream()),
       matmul_(device, DefaultMatmulChoicesDir()),
       linear_(&matmul_),
-      weights_(LoadWeights(options.weights_file, model_, memory_.element, options.on_progress, stream_.get())),
+      weights_(LoadWeights(options.weights_file(0), model_, memory_.element, options.on_progress, stream_.get())),
       cache_(memory_.kv.bytes(), "the KV cache"),
       llama_(model_, weights_, memory_.kv, cache_.data(), &linear_, memory_.limits),
       sampler_(memory_.limits.max_sequences, model_.vocab_size),

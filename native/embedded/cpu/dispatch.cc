@@ -37,6 +37,28 @@ bool MayUseTiles() {
   return permitted;
 }
 
+// Sets with VNNI's products of blocks, which every processor has that has those of bfloat16.
+Kernels WithVnni(Kernels kernels, const char* name) {
+  kernels.name = name;
+  UseVnniBlocks(&kernels);
+  return kernels;
+}
+
+const Kernels& Avx512VnniKernels() {
+  static const Kernels kernels = WithVnni(kAvx512Kernels, "avx512_vnni");
+  return kernels;
+}
+
+const Kernels& Avx512Bf16Kernels() {
+  static const Kernels kernels = WithVnni(kAvx512Bf16Kernels, "avx512_bf16");
+  return kernels;
+}
+
+const Kernels& AmxKernels() {
+  static const Kernels kernels = WithVnni(kAmxKernels, "amx");
+  return kernels;
+}
+
 }  // namespace
 
 std::vector<const Kernels*> SupportedKernels() {
@@ -44,13 +66,15 @@ std::vector<const Kernels*> SupportedKernels() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  const bool avx512_bf16 = avx512 && HasAvx512Bf16();
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  const bool bf16 = vnni && HasAvx512Bf16();
   // Intel's processors do half as many of its products in the same time as of AVX-512's own, AMD's twice as many.
   const bool slow_bf16 = __builtin_cpu_is("intel");
-  if (avx512_bf16 && HasAmxBf16() && MayUseTiles()) supported.push_back(&kAmxKernels);
-  if (avx512_bf16 && !slow_bf16) supported.push_back(&kAvx512Bf16Kernels);
+  if (bf16 && HasAmxBf16() && MayUseTiles()) supported.push_back(&AmxKernels());
+  if (bf16 && !slow_bf16) supported.push_back(&Avx512Bf16Kernels());
+  if (vnni) supported.push_back(&Avx512VnniKernels());
   if (avx512) supported.push_back(&kAvx512Kernels);
-  if (avx512_bf16 && slow_bf16) supported.push_back(&kAvx512Bf16Kernels);
+  if (bf16 && slow_bf16) supported.push_back(&Avx512Bf16Kernels());
   if (avx2) supported.push_back(&kAvx2Kernels);
   supported.push_back(&kScalarKernels);
   return supported;

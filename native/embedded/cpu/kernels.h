@@ -102,6 +102,8 @@ extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
 extern const Kernels kAvx512Bf16Kernels;
 extern const Kernels kAmxKernels;
+// Puts the layouts for AVX-512 VNNI in the place of others.
+void UseVnniBlocks(Kernels* kernels);
 
 }  // namespace embedded::cpu
 

@@ -1,6 +1,7 @@
 // AVX2, FMA and F16C. Compiled with those flags: include only what kernels.h allows.
 #include <immintrin.h>
 
+#include "native/embedded/cpu/block_kernels.h"
 #include "native/embedded/cpu/float_layout.h"
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/vector_kernels.h"
@@ -154,17 +155,136 @@ struct Avx2 {
 
 using Vectors = VectorKernels<Avx2>;
 
+// Products of bytes go to 16 bits, pairs added up.
+struct Avx2Blocks {
+  using Float = __m256;
+  using Ints = __m256i;
+  using Bytes = __m256i;
+  using Sums = __m256i;
+  static constexpr int kLanes = 8;
+  static constexpr int kTileRows = 4;
+
+  static Float Zero() { return _mm256_setzero_ps(); }
+  static Float Set(float x) { return _mm256_set1_ps(x); }
+  static Float Mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float MulAdd(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  static Float NegMulAdd(Float a, Float b, Float c) { return _mm256_fnmadd_ps(a, b, c); }
+  static Float Load(const float* at) { return _mm256_loadu_ps(at); }
+  static void Store(float* at, Float x) { _mm256_storeu_ps(at, x); }
+  static Float FromHalf(const uint16_t* at) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  }
+
+  static Ints ZeroInts() { return _mm256_setzero_si256(); }
+  static Ints Broadcast(const int32_t* at) { return _mm256_set1_epi32(*at); }
+  template <int n>
+  static Ints Shift(Ints x) {
+    if constexpr (n < 0)
+      return _mm256_srli_epi32(x, -n);
+    else
+      return _mm256_slli_epi32(x, n);
+  }
+  static Ints ShiftInts(Ints x, int n) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128(n)); }
+  static Ints AndInts(Ints x, int mask) { return _mm256_and_si256(x, _mm256_set1_epi32(mask)); }
+  static Ints OrInts(Ints a, Ints b) { return _mm256_or_si256(a, b); }
+  static Float ToFloat(Ints x) { return _mm256_cvtepi32_ps(x); }
+  static Ints FromBytes(const uint8_t* at) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+  }
+  static Ints FromSignedBytes(const int8_t* at) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
+  }
+
+  static Bytes LoadBytes(const uint8_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
+  static Bytes AndBytes(Bytes x, uint8_t mask) {
+    return _mm256_and_si256(x, _mm256_set1_epi8(static_cast<char>(mask)));
+  }
+  static Bytes OrBytes(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  template <int n>
+  static Bytes ShiftBytes(Bytes x) {
+    if constexpr (n < 0) return _mm256_srli_epi16(x, -n);
+    if constexpr (n > 0) return _mm256_slli_epi16(x, n);
+    return x;
+  }
+  static Bytes OrWhere(Bytes x, const uint8_t* bits, uint8_t value) {
+    int mask;
+    __builtin_memcpy(&mask, bits, sizeof(mask));
+    // Each byte gets the eight bits that its own is in, and keeps its own.
+    const __m256i eights = _mm256_shuffle_epi8(
+        _mm256_set1_epi32(mask), _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+    const __m256i own = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(eights, own), own);
+    return _mm256_or_si256(x, AndBytes(is_set, value));
+  }
+
+  template <int bits>
+  static constexpr bool kSumsAreInts = bits == 8;
+  template <int bits>
+  static constexpr bool kDotTakesOffset = bits == 8;
+  template <int bits>
+  static constexpr int kDots = bits <= 4   ? 8
+                               : bits == 5 ? 4
+                                           : 2;  // 2 * 127 * (2^bits - 1) of them are below 2^15
+  static Sums ZeroSums() { return _mm256_setzero_si256(); }
+  static Ints LoadInput(const int8_t* at) {
+    int four;
+    __builtin_memcpy(&four, at, sizeof(four));
+    return _mm256_set1_epi32(four);
+  }
+  template <int bits>
+  static __m256i Dot(__m256i sums, Bytes weights, Ints input) {
+    if constexpr (bits < 8) return _mm256_add_epi16(sums, _mm256_maddubs_epi16(weights, input));
+    // Less their offset, 128, weights have signs, which the inputs take over.
+    const __m256i with_sign = _mm256_xor_si256(weights, _mm256_set1_epi8(-128));
+    return AddSums(sums, _mm256_maddubs_epi16(_mm256_abs_epi8(with_sign), _mm256_sign_epi8(input, with_sign)));
+  }
+  static Ints AddSums(Ints ints, Sums sums) {
+    return _mm256_add_epi32(ints, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
+  }
+
+  static uint32_t MaxMagnitude(const float* at) {
+    const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
+    const __m256i eight = _mm256_max_epi32(_mm256_and_si256(_mm256_castps_si256(Load(at)), magnitude),
+                                           _mm256_and_si256(_mm256_castps_si256(Load(at + 8)), magnitude));
+    __m128i max = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    max = _mm_max_epi32(max, _mm_shuffle_epi32(max, 0x4E));
+    max = _mm_max_epi32(max, _mm_shuffle_epi32(max, 0xB1));
+    return static_cast<uint32_t>(_mm_cvtsi128_si32(max));
+  }
+  static int Quantize(const float* at, float factor, int8_t* out) {
+    const __m256i low = _mm256_cvtps_epi32(Mul(Load(at), Set(factor)));
+    const __m256i high = _mm256_cvtps_epi32(Mul(Load(at + 8), Set(factor)));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    const __m128i more = _mm_packs_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_packs_epi16(words, more));
+    const __m256i sums = _mm256_add_epi32(low, high);
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
+    return _mm_cvtsi128_si32(sum);
+  }
+
+  static void Prefetch(const char*) {}
+};
+
+constexpr Kernels AllOf(Kernels kernels) {
+  BlockKernels<Avx2Blocks>::SetLayouts(kernels.layouts);
+  return kernels;
+}
+
 }  // namespace
 
-const Kernels kAvx2Kernels = {
-    "avx2",
-    {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
-    {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
-    Vectors::RmsNorm,
-    Vectors::SiluMultiply,
-    Vectors::SoftmaxBlock,
-    Vectors::Scale,
-    Vectors::Max,
-    Vectors::ExpShifted};
+const Kernels kAvx2Kernels = AllOf(
+    {"avx2",
+     {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
+     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>,
+      PanelProductOf<WeightType::kBfloat16>},
+     Vectors::RmsNorm,
+     Vectors::SiluMultiply,
+     Vectors::SoftmaxBlock,
+     Vectors::Scale,
+     Vectors::Max,
+     Vectors::ExpShifted});
 
 }  // namespace embedded::cpu

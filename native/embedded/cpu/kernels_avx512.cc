@@ -2,6 +2,8 @@
 #include <immintrin.h>
 
 #include "native/embedded/cpu/bfloat16_tiles.h"
+#include "native/embedded/cpu/block_kernels.h"
+#include "native/embedded/cpu/block_vectors_avx512.h"
 #include "native/embedded/cpu/float_layout.h"
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/vector_kernels.h"
@@ -117,18 +119,46 @@ struct Avx512 {
 
 using Vectors = VectorKernels<Avx512>;
 
+// Products of bytes go to 16 bits, pairs added up.
+struct Avx512BwBlocks : Avx512Blocks {
+  using Sums = __m512i;
+  template <int bits>
+  static constexpr bool kSumsAreInts = bits == 8;
+  template <int bits>
+  static constexpr bool kDotTakesOffset = bits == 8;
+  template <int bits>
+  static constexpr int kDots = bits <= 4   ? 8
+                               : bits == 5 ? 4
+                                           : 2;  // 2 * 127 * (2^bits - 1) of them are below 2^15
+  static Sums ZeroSums() { return _mm512_setzero_si512(); }
+  template <int bits>
+  static __m512i Dot(__m512i sums, Bytes weights, Ints input) {
+    if constexpr (bits < 8) return _mm512_add_epi16(sums, _mm512_maddubs_epi16(weights, input));
+    // Less their offset, 128, weights have signs, which the inputs take over.
+    const __m512i with_sign = _mm512_xor_si512(weights, _mm512_set1_epi8(-128));
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i signed_input = _mm512_mask_sub_epi8(input, _mm512_movepi8_mask(with_sign), zero, input);
+    return AddSums(sums, _mm512_maddubs_epi16(_mm512_abs_epi8(with_sign), signed_input));
+  }
+  static Ints AddSums(Ints ints, Sums sums) {
+    return _mm512_add_epi32(ints, _mm512_madd_epi16(sums, _mm512_set1_epi16(1)));
+  }
+};
+
 // The sets for newer processors are this one but for a layout.
 constexpr Kernels SetOf(const char* name, const Layout* bfloat16) {
-  return {name,
-          {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, bfloat16},
-          {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>,
-           PanelProductOf<WeightType::kBfloat16>},
-          Vectors::RmsNorm,
-          Vectors::SiluMultiply,
-          Vectors::SoftmaxBlock,
-          Vectors::Scale,
-          Vectors::Max,
-          Vectors::ExpShifted};
+  Kernels kernels = {name,
+                     {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, bfloat16},
+                     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>,
+                      PanelProductOf<WeightType::kBfloat16>},
+                     Vectors::RmsNorm,
+                     Vectors::SiluMultiply,
+                     Vectors::SoftmaxBlock,
+                     Vectors::Scale,
+                     Vectors::Max,
+                     Vectors::ExpShifted};
+  BlockKernels<Avx512BwBlocks>::SetLayouts(kernels.layouts);
+  return kernels;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The plain twin of the fast kernels: the meaning, for reading and for tests.
 #include <math.h>
 
+#include "native/embedded/cpu/blocks.h"
 #include "native/embedded/cpu/float16.h"
 #include "native/embedded/cpu/float_layout.h"
 #include "native/embedded/cpu/kernels.h"
@@ -69,11 +70,70 @@ void ExpShifted(const float* x, float max, float factor, int size, float* out) {
   for (int i = 0; i < size; ++i) out[i] = expf((x[i] - max) * factor);
 }
 
+size_t BlockInputBytes(int depth) { return static_cast<size_t>(depth / kBlockDepth) * sizeof(InputBlock); }
+
+void PrepareBlockInput(const float* x, int depth, void* out) {
+  auto* block = static_cast<InputBlock*>(out);
+  for (int d = 0; d < depth; d += kBlockDepth, x += kBlockDepth, ++block) {
+    float largest = 0;
+    bool is_finite = true;
+    for (int i = 0; i < kBlockDepth; ++i) {
+      largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+      is_finite = is_finite && isfinite(x[i]);
+    }
+    const bool counts = is_finite && largest >= kLeastInput;
+    int sums[3] = {0, 0, 0};
+    for (int i = 0; i < kBlockDepth; ++i) {
+      block->values[i] = counts ? static_cast<int8_t>(lrintf(x[i] * (127.0f / largest))) : 0;
+      sums[i / 16] += block->values[i];
+      sums[2] += block->values[i];
+    }
+    block->scale = !is_finite ? NAN : counts ? largest / 127.0f : 0.0f;
+    for (int i = 0; i < 3; ++i) {
+      block->minus_sums[i] = -sums[i];
+      block->scaled_sums[i] = static_cast<float>(sums[i]) * block->scale;
+    }
+  }
+}
+
+template <typename Type>
+void BlockProduct(const LayoutProduct& p) {
+  constexpr int kBlocks = BlockPanel<Type>::kBlocks;
+  const auto* panels = static_cast<const BlockPanel<Type>*>(p.panel);
+  for (int column = 0; column < kPanelWidth; ++column) {
+    if (!p.add_to_out)
+      for (int row = 0; row < p.rows; ++row) p.out[row * p.out_stride + column] = 0;
+    for (int block = 0; block < p.depth / kBlockDepth; ++block) {
+      const ColumnBlock weights = panels[block / kBlocks].Read(block % kBlocks, column);
+      for (int row = 0; row < p.rows; ++row) {
+        const auto& x = reinterpret_cast<const InputBlock*>(static_cast<const char*>(p.x) + row * p.x_stride)[block];
+        float* const out = p.out + row * p.out_stride + column;
+        for (int first = 0; first < kBlockDepth; first += Type::kGroup) {
+          int whole = 0, sum = 0;
+          for (int i = first; i < first + Type::kGroup; ++i) {
+            whole += (weights.q[i] - Type::kOffset) * x.values[i];
+            sum += x.values[i];
+          }
+          *out += weights.scales[first / 16] * x.scale * static_cast<float>(whole);
+          *out -= weights.mins[first / 16] * (x.scale * static_cast<float>(sum));
+        }
+      }
+    }
+  }
+}
+
+constexpr InputForm kBlockInput = {BlockInputBytes, PrepareBlockInput};
+template <typename Type>
+constexpr Layout kBlockLayout = {BlockPanel<Type>::Bytes, BlockPanel<Type>::Pack, BlockPanel<Type>::Unpack,
+                                 &kBlockInput, BlockProduct<Type>};
+
 }  // namespace
 
 const Kernels kScalarKernels = {
     "scalar",
-    {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
+    {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>,
+     &kBlockLayout<Q4_0>, &kBlockLayout<Q4_1>, &kBlockLayout<Q5_0>, &kBlockLayout<Q5_1>, &kBlockLayout<Q8_0>,
+     &kBlockLayout<Q2_K>, &kBlockLayout<Q3_K>, &kBlockLayout<Q4_K>, &kBlockLayout<Q5_K>, &kBlockLayout<Q6_K>},
     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
     RmsNorm,
     SiluMultiply,

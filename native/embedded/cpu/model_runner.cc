@@ -100,7 +100,7 @@ const Device& CpuDevice() {
                              [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
                                return std::make_unique<CpuModelRunner>(options);
                              },
-                             /*quant_algos=*/{},
+                             {QuantAlgo::kGgml},
                              /*runs_several_ranks=*/true};
   return device;
 }

@@ -51,6 +51,10 @@ class Loader {
          const std::function<bool(double)>& on_progress)
       : model_(model), kernels_(kernels), pool_(pool), on_progress_(on_progress) {
     if (path) file_.emplace(*path);
+    if (!path && model.quantization.algo != QuantAlgo::kNone)
+      throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "load_format",
+                                    " is 'dummy'; expected 'auto', because the checkpoint is quantized. Remove it, or "
+                                    "convert the model without quantization.");
   }
 
   LlamaWeights Load() {

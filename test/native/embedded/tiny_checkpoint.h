@@ -89,6 +89,11 @@ struct TinyModel {
 
   std::map<std::string, std::vector<float>> tensors;  // by name, already rounded to dtype
   std::map<std::string, std::vector<int>> shapes;
+  struct Blocks {
+    std::string type;
+    std::string bytes;
+  };
+  std::map<std::string, Blocks> blocks;  // what the file has of a matrix in place of its floats
 
   TinyModel& Fill() {
     std::mt19937 random(seed);
@@ -136,26 +141,35 @@ struct TinyModel {
            number("num_key_value_heads", kv_heads) + number("head_size", head_dim) +
            number("intermediate_size", intermediate_size) + number("vocab_size", vocab_size) +
            number("max_position_embeddings", max_positions) + "\"rotary_base\": " + std::to_string(rotary_base) +
-           (layers_have == Layers::kPlain ? "" : AllThereIs()) + ", \"rotary_scaling\": " + rotary_scaling +
-           ", \"tie_word_embeddings\": " + (tied_head ? "true" : "false") + "}, \"build_config\": " + build_config +
-           "}";
+           (layers_have == Layers::kPlain ? "" : AllThereIs()) +
+           (blocks.empty() ? "" : R"(, "quantization": {"quant_algo": "GGML", "kv_cache_quant_algo": null})") +
+           ", \"rotary_scaling\": " + rotary_scaling + ", \"tie_word_embeddings\": " + (tied_head ? "true" : "false") +
+           "}, \"build_config\": " + build_config + "}";
   }
 
   std::string Safetensors() const {
-    std::string header = "{\"__metadata__\": {\"format\": \"pt\"}";
+    std::string header = "{\"__metadata__\": {\"format\": \"pt\"";
+    for (const auto& [name, of] : blocks) header += ", \"" + name + "\": \"" + of.type + "\"";
+    header += "}";
     std::string data;
     const char* type = dtype == "float32" ? "F32" : dtype == "float16" ? "F16" : "BF16";
+    const auto add_entry = [&](const std::string& name, const char* dtype, const std::vector<int>& shape,
+                               size_t begin) {
+      std::string sizes;
+      for (const int size : shape) sizes += (sizes.empty() ? "" : ",") + std::to_string(size);
+      header += ", \"" + name + "\": {\"dtype\": \"" + dtype + "\", \"shape\": [" + sizes + "], \"data_offsets\": [" +
+                std::to_string(begin) + ", " + std::to_string(data.size()) + "]}";
+    };
     const auto add = [&](const std::string& name, const std::vector<int>& shape, const float* values) {
       const size_t begin = data.size();
-      std::string sizes;
-      size_t count = 1;
-      for (const int size : shape) {
-        sizes += (sizes.empty() ? "" : ",") + std::to_string(size);
-        count *= static_cast<size_t>(size);
+      if (const auto of = blocks.find(name); of != blocks.end()) {
+        data += of->second.bytes;
+        return add_entry(name, "U8", {shape[0], static_cast<int>(of->second.bytes.size()) / shape[0]}, begin);
       }
+      size_t count = 1;
+      for (const int size : shape) count *= static_cast<size_t>(size);
       for (size_t i = 0; i < count; ++i) Append(values[i], &data);
-      header += ", \"" + name + "\": {\"dtype\": \"" + type + "\", \"shape\": [" + sizes + "], \"data_offsets\": [" +
-                std::to_string(begin) + ", " + std::to_string(data.size()) + "]}";
+      add_entry(name, type, shape, begin);
     };
     for (const auto& [name, values] : tensors) {
       const std::string fused = "qkv.weight";

@@ -225,6 +225,27 @@ TEST(EngineFiles, EachDamageToTheWeightsIsNamed) {
   }
 }
 
+TEST(EngineFiles, AQuantizedModelGetsNoDummyWeights) {
+  TinyModel model = TinyModel().Fill();
+  model.blocks["x"] = {};
+  const TableClient client(model, [](ExecutorConfig* config) {
+    config->set |= CONFIG_LOAD_FORMAT;
+    config->load_format = LOAD_FORMAT_DUMMY;
+  });
+  EXPECT_EQ(client.code(), EXECUTOR_UNSUPPORTED);
+  EXPECT_NE(client.message().find("loadFormat"), std::string::npos) << client.message();
+}
+
+TEST(EngineFiles, BlocksInAModelThatIsNotQuantizedAreRefused) {
+  TinyModel model = TinyModel().Fill();
+  const std::string name = "transformer.layers.1.mlp.proj.weight";
+  model.blocks[name] = {"Q8_0", std::string(48 * 72, 'x')};
+  const TemporaryDirectory directory;
+  WriteFile(directory.path() + "/config.json", TinyModel().ConfigJson());
+  WriteFile(directory.path() + "/rank0.safetensors", model.Safetensors());
+  ExpectFailure(directory.path(), EXECUTOR_ENGINE_WEIGHTS, {name, "U8", "F32, F16 or BF16"});
+}
+
 TEST(EngineFiles, ALoadThatTheCallerGivesUpEndsWithItsOwnCode) {
   const TableClient client(TinyModel().Fill(), [](ExecutorConfig* config) {
     config->on_progress = [](void*, double) -> uint32_t { return 0; };

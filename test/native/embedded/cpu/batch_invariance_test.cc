@@ -5,6 +5,7 @@
 
 #include "../table_client.h"
 #include "native/embedded/cpu/dispatch.h"
+#include "tiny_blocks.h"
 
 namespace embedded::cpu {
 namespace {
@@ -201,8 +202,12 @@ TEST_P(BatchInvariance, ASeedGivesTheSameTokensAloneAndInABatch) {
   EXPECT_EQ(client.results[4].tokens, alone);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, BatchInvariance, testing::Values(&Plain, &WithAllThereIs),
-                         [](const auto& test) { return test.param == &Plain ? "Plain" : "WithAllThereIs"; });
+INSTANTIATE_TEST_SUITE_P(Models, BatchInvariance, testing::Values(&Plain, &WithAllThereIs, &BlockModel),
+                         [](const auto& test) {
+                           return test.param == &Plain        ? "Plain"
+                                  : test.param == &BlockModel ? "Blocks"
+                                                              : "WithAllThereIs";
+                         });
 
 }  // namespace
 }  // namespace embedded::cpu

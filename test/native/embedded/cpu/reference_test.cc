@@ -7,6 +7,7 @@
 #include "native/embedded/cpu/dispatch.h"
 #include "native/embedded/cpu/rope.h"
 #include "reference_llama.h"
+#include "tiny_blocks.h"
 
 namespace embedded::cpu {
 namespace {
@@ -97,6 +98,9 @@ TEST(Reference, LayersWiderThanOneSumGiveTheReferencesLogits) {
   model.intermediate_size = 600;
   EXPECT_LT(LargestError(model.Fill(), 20), 5e-5);
 }
+
+// Inputs are rounded to eight bits.
+TEST(Reference, MatricesInBlocksOfAllTypesGiveTheReferencesLogits) { EXPECT_LT(LargestError(BlockModel(), 50), 0.04); }
 
 }  // namespace
 }  // namespace embedded::cpu

@@ -1,0 +1,343 @@
+// Products of matrices in ggml's blocks (blocks.h), written once over a vector type V of each instruction set. V is local
+// to its file, so each file gets functions of its own. Rules of inclusion: kernels.h.
+//
+// The input is rounded to whole numbers of 8 bits, block by block. A block's sum is then exact whatever the order, and
+// what is added up in floats is one chain for each output: a result has the same bits in any batch.
+//
+// V has, besides kLanes, outputs that a register holds (8 or 16):
+// - Float: Zero, Set, Mul, MulAdd (a * b + c), NegMulAdd (-a * b + c), Add, Load, Store, and FromHalf of kLanes fp16.
+// - Ints, whole numbers of 32 bits: Broadcast of one in memory, Shift<n> to the left (n < 0: to the right) of all bits,
+//   AndInts, OrInts, ShiftInts to the right by a number known at run time, ToFloat, and FromBytes and FromSignedBytes.
+// - Bytes, four for each output: LoadBytes, AndBytes with a byte, OrBytes, ShiftBytes<n> (the bits that cross a byte are
+//   for AndBytes to remove), and OrWhere(x, bits, byte): or `byte` where the byte's bit is set.
+// - Sums, what products of weights of so many bits are added up in, kDots<bits> times at most: ZeroSums, LoadInput of four
+//   inputs in memory, Dot<bits>(sums, weights, input), and AddSums to Ints. Where kSumsAreInts<bits>, Sums are Ints, which
+//   take any number of products. Where kDotTakesOffset<bits>, Dot multiplies with the weights less their offset.
+// - For the input: MaxMagnitude of 16 floats, as their bits, and Quantize of 16 floats, which returns their sum.
+// - Prefetch.
+#ifndef EMBEDDED_CPU_BLOCK_KERNELS_H_
+#define EMBEDDED_CPU_BLOCK_KERNELS_H_
+
+#include "native/embedded/cpu/blocks.h"
+
+namespace embedded::cpu {
+
+template <typename V>
+struct BlockKernels {
+  using Float = typename V::Float;
+  using Ints = typename V::Ints;
+  using Bytes = typename V::Bytes;
+  static constexpr int kLanes = V::kLanes;
+  static constexpr size_t kPrefetchBytes = 4096;  // the hardware's prefetcher stops at each page; this looks past it
+
+  static size_t InputBytes(int depth) { return static_cast<size_t>(depth / kBlockDepth) * sizeof(InputBlock); }
+
+  static void PrepareInput(const float* x, int depth, void* out) {
+    auto* block = static_cast<InputBlock*>(out);
+    for (int d = 0; d < depth; d += kBlockDepth, x += kBlockDepth, ++block) {
+      const uint32_t first = V::MaxMagnitude(x), last = V::MaxMagnitude(x + 16);
+      const uint32_t bits = first > last ? first : last;
+      const bool is_finite = bits < 0x7F800000;
+      float largest;
+      __builtin_memcpy(&largest, &bits, sizeof(largest));
+      const bool counts = is_finite && largest >= kLeastInput;
+      block->scale = !is_finite ? __builtin_nanf("") : counts ? largest / 127.0f : 0.0f;
+      const float factor = counts ? 127.0f / largest : 0.0f;
+      int sums[3] = {0, 0, 0};
+      for (int i = 0; i < 2; ++i) {
+        if (counts)
+          sums[i] = V::Quantize(x + 16 * i, factor, block->values + 16 * i);
+        else
+          __builtin_memset(block->values + 16 * i, 0, 16);
+      }
+      sums[2] = sums[0] + sums[1];
+      for (int i = 0; i < 3; ++i) {
+        block->minus_sums[i] = -sums[i];
+        block->scaled_sums[i] = static_cast<float>(sums[i]) * block->scale;
+      }
+    }
+  }
+
+  static constexpr InputForm kInput = {InputBytes, PrepareInput};
+
+  // Weights of one four, `column` being the first of the register's within the half panel.
+  struct Pair {
+    Bytes low, high;  // outputs `column` and 16 + `column` on
+  };
+
+  template <int odd>
+  static Pair Twos(const uint8_t (*twos)[kFourBytes], int four, int column) {
+    const Bytes all = V::LoadBytes(twos[four / 2] + 4 * column);
+    return {V::AndBytes(V::template ShiftBytes<-4 * odd>(all), 3),
+            V::AndBytes(V::template ShiftBytes<-4 * odd - 2>(all), 3)};
+  }
+  static Pair Fours(const uint8_t (*fours)[kFourBytes], int four, int column) {
+    const Bytes all = V::LoadBytes(fours[four] + 4 * column);
+    return {V::AndBytes(all, 15), V::AndBytes(V::template ShiftBytes<-4>(all), 15)};
+  }
+  static Pair WithOnes(const Pair& pair, const uint8_t (*ones)[2][kFourBytes / 8], int four, int column,
+                       uint8_t value) {
+    return {V::OrWhere(pair.low, ones[four][0] + column / 2, value),
+            V::OrWhere(pair.high, ones[four][1] + column / 2, value)};
+  }
+
+  template <int odd>
+  static Pair LoadWeights(const Quants<2>& quants, int four, int column) {
+    return Twos<odd>(quants.twos, four, column);
+  }
+  template <int odd>
+  static Pair LoadWeights(const Quants<3>& quants, int four, int column) {
+    return WithOnes(Twos<odd>(quants.twos, four, column), quants.ones, four, column, 4);
+  }
+  template <int odd>
+  static Pair LoadWeights(const Quants<4>& quants, int four, int column) {
+    return Fours(quants.fours, four, column);
+  }
+  template <int odd>
+  static Pair LoadWeights(const Quants<5>& quants, int four, int column) {
+    return WithOnes(Fours(quants.fours, four, column), quants.ones, four, column, 16);
+  }
+  template <int odd>
+  static Pair LoadWeights(const Quants<6>& quants, int four, int column) {
+    const Pair fours = Fours(quants.fours, four, column);
+    const Bytes twos = V::LoadBytes(quants.twos[four / 2] + 4 * column);
+    return {V::OrBytes(fours.low, V::AndBytes(V::template ShiftBytes<4 - 4 * odd>(twos), 48)),
+            V::OrBytes(fours.high, V::AndBytes(V::template ShiftBytes<2 - 4 * odd>(twos), 48))};
+  }
+  template <int odd>
+  static Pair LoadWeights(const Quants<8>& quants, int four, int column) {
+    return {V::LoadBytes(quants.bytes[four][0] + 4 * column), V::LoadBytes(quants.bytes[four][1] + 4 * column)};
+  }
+
+  // Scales and mins of kLanes outputs from `column` on, by group.
+  struct ReadOneScale {
+    static constexpr bool kHasMin = false;
+    Float scale;
+    ReadOneScale(const OneScale& scales, int column) : scale(V::FromHalf(scales.scale + column)) {}
+    Float Scale(int) const { return scale; }
+  };
+  struct ReadOneScaleAndMin {
+    static constexpr bool kHasMin = true;
+    Float scale, min;
+    ReadOneScaleAndMin(const OneScaleAndMin& scales, int column)
+        : scale(V::FromHalf(scales.scale + column)), min(V::Mul(V::FromHalf(scales.min + column), V::Set(-1.0f))) {}
+    Float Scale(int) const { return scale; }
+    Float Min(int) const { return min; }
+  };
+  struct ReadSixBitScalesAndMins {
+    static constexpr bool kHasMin = true;
+    const uint8_t (*packed)[kPanelWidth];
+    int column;
+    Float scale, min;
+    ReadSixBitScalesAndMins(const SixBitScalesAndMins& scales, int column)
+        : packed(scales.packed),
+          column(column),
+          scale(V::FromHalf(scales.scale + column)),
+          min(V::FromHalf(scales.min + column)) {}
+    Ints Byte(int i) const { return V::FromBytes(packed[i] + column); }
+    static Ints HighBits(Ints byte) { return V::template Shift<4>(V::template Shift<-6>(byte)); }
+    Float Scale(int group) const {
+      const Ints whole = group < 4 ? V::AndInts(Byte(group), 63)
+                                   : V::OrInts(V::AndInts(Byte(group + 4), 15), HighBits(Byte(group - 4)));
+      return V::Mul(scale, V::ToFloat(whole));
+    }
+    Float Min(int group) const {
+      const Ints whole = group < 4 ? V::AndInts(Byte(group + 4), 63)
+                                   : V::OrInts(V::template Shift<-4>(Byte(group + 4)), HighBits(Byte(group)));
+      return V::Mul(min, V::ToFloat(whole));
+    }
+  };
+  struct ReadFourBitScalesAndMins {
+    static constexpr bool kHasMin = true;
+    const uint8_t (*packed)[kPanelWidth];
+    int column;
+    Float scale, min;
+    ReadFourBitScalesAndMins(const FourBitScalesAndMins& scales, int column)
+        : packed(scales.packed),
+          column(column),
+          scale(V::FromHalf(scales.scale + column)),
+          min(V::FromHalf(scales.min + column)) {}
+    Ints Byte(int i) const { return V::FromBytes(packed[i] + column); }
+    Float Scale(int group) const { return V::Mul(scale, V::ToFloat(V::AndInts(Byte(group), 15))); }
+    Float Min(int group) const { return V::Mul(min, V::ToFloat(V::template Shift<-4>(Byte(group)))); }
+  };
+  struct ReadSixBitScales {
+    static constexpr bool kHasMin = false;
+    const uint8_t (*packed)[kPanelWidth];
+    int column;
+    Float scale;
+    ReadSixBitScales(const SixBitScales& scales, int column)
+        : packed(scales.packed), column(column), scale(V::FromHalf(scales.scale + column)) {}
+    Float Scale(int group) const {
+      const Ints low = V::AndInts(V::ShiftInts(V::FromBytes(packed[group % 8] + column), group / 8 * 4), 15);
+      const Ints high = V::AndInts(V::ShiftInts(V::FromBytes(packed[8 + group % 4] + column), group / 4 * 2), 3);
+      const Float whole = V::ToFloat(V::OrInts(low, V::template Shift<4>(high)));
+      return V::Mul(scale, V::Add(whole, V::Set(-32.0f)));
+    }
+  };
+  struct ReadEightBitScales {
+    static constexpr bool kHasMin = false;
+    const int8_t (*packed)[kPanelWidth];
+    int column;
+    Float scale;
+    ReadEightBitScales(const EightBitScales& scales, int column)
+        : packed(scales.packed), column(column), scale(V::FromHalf(scales.scale + column)) {}
+    Float Scale(int group) const { return V::Mul(scale, V::ToFloat(V::FromSignedBytes(packed[group] + column))); }
+  };
+  static ReadOneScale ReaderOf(const OneScale& scales, int column) { return {scales, column}; }
+  static ReadOneScaleAndMin ReaderOf(const OneScaleAndMin& scales, int column) { return {scales, column}; }
+  static ReadSixBitScalesAndMins ReaderOf(const SixBitScalesAndMins& scales, int column) { return {scales, column}; }
+  static ReadFourBitScalesAndMins ReaderOf(const FourBitScalesAndMins& scales, int column) { return {scales, column}; }
+  static ReadSixBitScales ReaderOf(const SixBitScales& scales, int column) { return {scales, column}; }
+  static ReadEightBitScales ReaderOf(const EightBitScales& scales, int column) { return {scales, column}; }
+
+  // Rows of input: block b of row r is at first + r * stride + b.
+  struct Input {
+    const char* first;
+    size_t stride;  // bytes
+    const InputBlock& At(int row, int block) const {
+      return reinterpret_cast<const InputBlock*>(first + row * stride)[block];
+    }
+  };
+
+  // Sums of `fours` fours of a block, from `four` on: products of weights and inputs for each row and half.
+  template <typename Type, int rows, int fours, typename Sums>
+  static void AddProducts(const Quants<Type::kBits>& quants, const Input& x, int block, int four, int column,
+                          Sums (*sums)[2]) {
+#pragma GCC unroll 4
+    for (int i = 0; i < fours; i += 2, four += 2) {
+      V::Prefetch(reinterpret_cast<const char*>(&quants) + static_cast<size_t>(four) * sizeof(quants) / kFours +
+                  kPrefetchBytes);
+      const Pair even = LoadWeights<0>(quants, four, column);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) {
+        const auto input = V::LoadInput(x.At(r, block).values + 4 * four);
+        sums[r][0] = V::template Dot<Type::kBits>(sums[r][0], even.low, input);
+        sums[r][1] = V::template Dot<Type::kBits>(sums[r][1], even.high, input);
+      }
+      const Pair odd = LoadWeights<1>(quants, four + 1, column);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) {
+        const auto input = V::LoadInput(x.At(r, block).values + 4 * four + 4);
+        sums[r][0] = V::template Dot<Type::kBits>(sums[r][0], odd.low, input);
+        sums[r][1] = V::template Dot<Type::kBits>(sums[r][1], odd.high, input);
+      }
+    }
+  }
+
+  // out [rows, 32] of at most kBlocksPerSum blocks.
+  template <typename Type, int rows>
+  static void Tile(const BlockPanel<Type>* panels, const Input& x, int first_block, int blocks, float* out,
+                   size_t out_stride, bool add_to_out) {
+    constexpr int kGroups = kBlockDepth / Type::kGroup;
+    constexpr int kGroupFours = Type::kGroup / 4;
+    constexpr int kDots = V::template kDots<Type::kBits>;
+    constexpr int kRun = kDots < kGroupFours ? kDots : kGroupFours;  // fours
+    for (int column = 0; column < kHalfPanel; column += kLanes) {
+      Float totals[rows][2];
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r) totals[r][0] = totals[r][1] = V::Zero();
+      for (int done = 0; done < blocks; done += BlockPanel<Type>::kBlocks) {
+        const BlockPanel<Type>& panel = panels[(first_block + done) / BlockPanel<Type>::kBlocks];
+        const auto low_scales = ReaderOf(panel.scales, column);
+        const auto high_scales = ReaderOf(panel.scales, column + kHalfPanel);
+        for (int i = 0; i < BlockPanel<Type>::kBlocks; ++i) {
+          const int block = first_block + done + i;
+#pragma GCC unroll 2
+          for (int group = 0; group < kGroups; ++group) {
+            constexpr int kAll = kGroups == 1 ? 2 : 0;
+            Ints ints[rows][2];
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; ++r) {
+              if constexpr (Type::kOffset == 0 || V::template kDotTakesOffset<Type::kBits>)
+                ints[r][0] = ints[r][1] = V::ZeroInts();
+              else
+                ints[r][0] = ints[r][1] = V::template Shift<__builtin_ctz(Type::kOffset | 1 << 30)>(
+                    V::Broadcast(&x.At(r, block).minus_sums[kAll + group]));
+            }
+            if constexpr (V::template kSumsAreInts<Type::kBits>) {
+              AddProducts<Type, rows, kGroupFours>(panel.quants[i], x, block, group * kGroupFours, column, ints);
+            } else {
+#pragma GCC unroll 4
+              for (int run = 0; run < kGroupFours; run += kRun) {
+                typename V::Sums sums[rows][2];
+#pragma GCC unroll 8
+                for (int r = 0; r < rows; ++r) sums[r][0] = sums[r][1] = V::ZeroSums();
+                AddProducts<Type, rows, kRun>(panel.quants[i], x, block, group * kGroupFours + run, column, sums);
+#pragma GCC unroll 8
+                for (int r = 0; r < rows; ++r) {
+                  ints[r][0] = V::AddSums(ints[r][0], sums[r][0]);
+                  ints[r][1] = V::AddSums(ints[r][1], sums[r][1]);
+                }
+              }
+            }
+            const int scale_group = i * kGroups + group;
+            const Float low = low_scales.Scale(scale_group), high = high_scales.Scale(scale_group);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; ++r) {
+              const Float scale = V::Set(x.At(r, block).scale);
+              totals[r][0] = V::MulAdd(V::Mul(low, scale), V::ToFloat(ints[r][0]), totals[r][0]);
+              totals[r][1] = V::MulAdd(V::Mul(high, scale), V::ToFloat(ints[r][1]), totals[r][1]);
+            }
+            if constexpr (decltype(low_scales)::kHasMin) {
+              const Float low_min = low_scales.Min(scale_group), high_min = high_scales.Min(scale_group);
+#pragma GCC unroll 8
+              for (int r = 0; r < rows; ++r) {
+                const Float sum = V::Set(x.At(r, block).scaled_sums[kAll + group]);
+                totals[r][0] = V::NegMulAdd(low_min, sum, totals[r][0]);
+                totals[r][1] = V::NegMulAdd(high_min, sum, totals[r][1]);
+              }
+            }
+          }
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r)
+        for (int half = 0; half < 2; ++half) {
+          float* to = out + r * out_stride + column + half * kHalfPanel;
+          V::Store(to, add_to_out ? V::Add(V::Load(to), totals[r][half]) : totals[r][half]);
+        }
+    }
+  }
+
+  template <typename Type>
+  static void Product(const LayoutProduct& p) {
+    const auto* panels = static_cast<const BlockPanel<Type>*>(p.panel);
+    const int blocks = p.depth / kBlockDepth;
+    for (int block = 0; block < blocks; block += kBlocksPerSum) {
+      const int count = blocks - block < kBlocksPerSum ? blocks - block : kBlocksPerSum;
+      const bool add = p.add_to_out || block > 0;
+      int row = 0;
+      const auto tile = [&](auto compute, int rows) {
+        for (; row + rows <= p.rows; row += rows)
+          compute(panels, Input{static_cast<const char*>(p.x) + row * p.x_stride, p.x_stride}, block, count,
+                  p.out + row * p.out_stride, p.out_stride, add);
+      };
+      tile(Tile<Type, V::kTileRows>, V::kTileRows);
+      if constexpr (V::kTileRows > 4) tile(Tile<Type, 4>, 4);
+      tile(Tile<Type, 2>, 2);
+      tile(Tile<Type, 1>, 1);
+    }
+  }
+
+  template <typename Type>
+  static constexpr Layout kLayout = {BlockPanel<Type>::Bytes, BlockPanel<Type>::Pack, BlockPanel<Type>::Unpack, &kInput,
+                                     Product<Type>};
+
+  static constexpr void SetLayouts(const Layout** layouts) {
+    layouts[static_cast<int>(WeightType::kQ4_0)] = &kLayout<Q4_0>;
+    layouts[static_cast<int>(WeightType::kQ4_1)] = &kLayout<Q4_1>;
+    layouts[static_cast<int>(WeightType::kQ5_0)] = &kLayout<Q5_0>;
+    layouts[static_cast<int>(WeightType::kQ5_1)] = &kLayout<Q5_1>;
+    layouts[static_cast<int>(WeightType::kQ8_0)] = &kLayout<Q8_0>;
+    layouts[static_cast<int>(WeightType::kQ2_K)] = &kLayout<Q2_K>;
+    layouts[static_cast<int>(WeightType::kQ3_K)] = &kLayout<Q3_K>;
+    layouts[static_cast<int>(WeightType::kQ4_K)] = &kLayout<Q4_K>;
+    layouts[static_cast<int>(WeightType::kQ5_K)] = &kLayout<Q5_K>;
+    layouts[static_cast<int>(WeightType::kQ6_K)] = &kLayout<Q6_K>;
+  }
+};
+
+}  // namespace embedded::cpu
+
+#endif  // EMBEDDED_CPU_BLOCK_KERNELS_H_

@@ -1,6 +1,7 @@
 // Decode and prefill of the CUDA executor through `for await`:
 //   node bench/gpu.mjs [--shape 8b]     # the table, over dummy weights
 //   node bench/gpu.mjs --shape 70b      # one request of 3,072 tokens and 1,024 more, which is what fits beside the weights on an H200
+//   node bench/gpu.mjs --quant-algo W4A16_AWQ   # of TensorRT-LLM's forms of quantized weights: W8A16, W4A16, FP8 and more
 //   node bench/gpu.mjs DIR              # the table, over the weights of an engine directory (bench/random_checkpoint.py)
 // Decode is the time between two lengths of output, so that prefill is not in it; each figure of the table is the median of three
 // runs. --executor cpu and --json do what they say.
@@ -14,6 +15,7 @@ const { values: flags, positionals } = parseArgs({
   options: {
     shape: { type: 'string', default: '8b' },
     executor: { type: 'string', default: 'cuda' },
+    'quant-algo': { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -30,9 +32,9 @@ const [SHORT, LONG, RUNS] = [32, 128, 3];
 const ALONE = { prompt: 3072, output: 1024 };
 
 const [dir] = positionals;
-const isAlone = dir === undefined && flags.shape === '70b';
+const isAlone = dir === undefined && flags.shape === '70b' && flags['quant-algo'] === undefined;
 const loadStart = performance.now();
-const llm = await LLM.load(dir ?? shapeDirectory(flags.shape), {
+const llm = await LLM.load(dir ?? shapeDirectory(flags.shape, flags['quant-algo']), {
   executor: flags.executor,
   loadFormat: dir === undefined ? 'dummy' : 'auto',
   ...(isAlone ? { maxBatchSize: 1, maxSeqLen: ALONE.prompt + ALONE.output } : { kvCache: { freeMemoryFraction: 0.8 } }),

@@ -128,8 +128,7 @@ export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddi
  */
 export function lacksOnCuda({ pretrained_config: model, build_config }: EngineConfig): string | undefined {
   if (model.mapping.world_size > 1) return `${model.mapping.world_size} ranks (mapping)`;
-  const { quant_algo } = model.quantization;
-  if (quant_algo !== null) return `${quant_algo} weights (quantization)`;
+  if (model.quantization.quant_algo === 'GGML') return 'weights in the blocks of GGUF (quant_algo GGML)';
   const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';
   const isStretched = build_config.max_seq_len > model.max_position_embeddings;
   return isDynamic && isStretched ? 'dynamic frequencies (rotary_scaling)' : undefined;

@@ -48,4 +48,13 @@ bool ConvertElements(WeightType from, const void* in, Element to, size_t count, 
                                   : ConvertTo<__half>(from, in, count, out);
 }
 
+void ConvertToFloats(WeightType from, const void* in, size_t count, float* out) {
+  const auto convert = [&](const auto* values) {
+    for (size_t i = 0; i < count; ++i) out[i] = ToFloat(values[i]);
+  };
+  if (from == WeightType::kFloat32) return convert(static_cast<const float*>(in));
+  if (from == WeightType::kFloat16) return convert(static_cast<const __half*>(in));
+  convert(static_cast<const __nv_bfloat16*>(in));
+}
+
 }  // namespace embedded::cuda

@@ -19,6 +19,9 @@ constexpr bool IsSame(WeightType type, Element element) {
 // out[i] = in[i], rounded to nearest. False, and the rest not written, where a finite number is too large for `to`.
 bool ConvertElements(WeightType from, const void* in, Element to, size_t count, void* out);
 
+// out[i] = in[i].
+void ConvertToFloats(WeightType from, const void* in, size_t count, float* out);
+
 }  // namespace embedded::cuda
 
 #endif  // EMBEDDED_CUDA_CONVERT_H_

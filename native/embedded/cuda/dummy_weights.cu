@@ -33,7 +33,29 @@ __global__ void __launch_bounds__(kThreads) FillDummyWeightsKernel(DummyTensor t
   }
 }
 
+__global__ void __launch_bounds__(kThreads)
+    FillDummyCodesKernel(uint32_t number, size_t count, uint32_t mask, unsigned char* out) {
+  WaitForPredecessor();
+  const uint2 key = make_uint2(static_cast<uint32_t>(kDummySeed), static_cast<uint32_t>(kDummySeed >> 32));
+  const size_t stride = static_cast<size_t>(gridDim.x) * kThreads;
+  for (size_t i = static_cast<size_t>(blockIdx.x) * kThreads + threadIdx.x; i * 16 < count; i += stride) {
+    uint4 bits = Philox(make_uint4(static_cast<uint32_t>(i), static_cast<uint32_t>(i >> 32), number, 1), key);
+    bits = {bits.x & mask, bits.y & mask, bits.z & mask, bits.w & mask};
+    if (i * 16 + 16 <= count) {
+      reinterpret_cast<uint4*>(out)[i] = bits;
+    } else {
+      for (size_t j = 0; i * 16 + j < count; ++j) out[i * 16 + j] = reinterpret_cast<const unsigned char*>(&bits)[j];
+    }
+  }
+}
+
 }  // namespace
+
+void FillDummyCodes(uint32_t number, size_t count, uint8_t mask, void* out, cudaStream_t stream) {
+  const size_t blocks = std::min(kMaxBlocks, (count + 16 * kThreads - 1) / (16 * kThreads));
+  Launch("FillDummyCodes", FillDummyCodesKernel, {dim3(static_cast<unsigned>(blocks)), dim3(kThreads)}, stream, number,
+         count, mask * 0x01010101u, static_cast<unsigned char*>(out));
+}
 
 void FillDummyWeights(const DummyTensor& tensor, Element type, size_t count, void* out, cudaStream_t stream) {
   WithElement(type, [&](auto element) {

@@ -9,6 +9,7 @@
 #include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/embedding.h"
 #include "native/embedded/cuda/finish_heads.h"
+#include "native/embedded/cuda/multiply_columns.h"
 #include "native/embedded/cuda/plain_attention.h"
 #include "native/embedded/cuda/rms_norm.h"
 #include "native/embedded/cuda/rope_append.h"
@@ -20,7 +21,7 @@ namespace {
 
 // Bytes of each buffer.
 struct BufferSizes {
-  size_t angles, hidden, normed, queries, ffn, scratch, decode_workspace, prefill_device, prefill_pinned;
+  size_t angles, hidden, normed, queries, ffn, scratch, expanded, decode_workspace, prefill_device, prefill_pinned;
 
   BufferSizes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits, const DeviceTraits& traits) {
     const size_t tokens = static_cast<size_t>(limits.max_tokens);
@@ -31,6 +32,7 @@ struct BufferSizes {
     queries = kElementBytes * tokens * static_cast<size_t>(model.heads * model.head_dim);
     ffn = kElementBytes * tokens * static_cast<size_t>(PaddedIntermediate(model));
     scratch = kElementBytes * tokens * static_cast<size_t>(std::max(model.qkv_size(), 2 * PaddedIntermediate(model)));
+    expanded = limits.expanded_bytes;
     decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences, traits);
     const PrefillLimits prefill = PrefillLimitsOf(kv, limits);
     prefill_device = PrefillAttention::DeviceBytes(kv, model.heads, prefill, traits);
@@ -42,7 +44,7 @@ struct BufferSizes {
     return {limits.max_sequences, limits.max_tokens, kv.blocks};
   }
   size_t device_bytes() const {
-    return angles + hidden + normed + 2 * queries + ffn + scratch + decode_workspace + prefill_device;
+    return angles + hidden + normed + 2 * queries + ffn + scratch + expanded + decode_workspace + prefill_device;
   }
 };
 
@@ -75,6 +77,7 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
   attended_ = DeviceBuffer(sizes.queries, "what attention gives");
   ffn_ = DeviceBuffer(sizes.ffn, "the feed-forward part");
   scratch_ = DeviceBuffer(sizes.scratch, "matrix products");
+  if (sizes.expanded > 0) expanded_ = DeviceBuffer(sizes.expanded, "expanded weights");
   decode_workspace_ = DeviceBuffer(sizes.decode_workspace, "attention");
   prefill_memory_ = DeviceBuffer(sizes.prefill_device, "attention of prompts");
   prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
@@ -115,19 +118,21 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
     RunNormalized(Qkv(step, i), layer.input_norm, stream);
-    if (FinishesHeads(i))
+    if (FinishesHeads(model_, i))
       FinishHeads(
           {kv_.element, step.tokens, scratch_.data(), layer.qkv_bias, layer.q_norm, layer.k_norm, model_.norm_epsilon},
           Heads(step, i), stream);
     Attend(step, i, stream);
-    linear_.Run(Dense(step, i), scratch_.data(), stream);
+    MultiplyByFactors(layer.dense, attended_, attended_size, step.tokens, stream);
+    linear_.Run(Dense(step, i), scratch(), stream);
     add_bias(layer.dense_bias);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     RunNormalized(FcGate(step, i), layer.post_norm, stream);
     if (layer.fc_gate_bias != nullptr)
       SiluMultiply({kv_.element, step.tokens, PaddedIntermediate(model_)},
                    {scratch_.data(), ffn_.data(), layer.fc_gate_bias}, stream);
-    linear_.Run(Proj(step, i), scratch_.data(), stream);
+    MultiplyByFactors(layer.proj, ffn_, PaddedIntermediate(model_), step.tokens, stream);
+    linear_.Run(Proj(step, i), scratch(), stream);
     add_bias(layer.proj_bias);
   }
 }
@@ -148,50 +153,49 @@ RopeAppendOutput Llama::Heads(const LlamaStep& step, int layer) const {
           kv_.tokens_per_block};
 }
 
-bool Llama::FinishesHeads(int layer) const { return model_.qkv_bias || model_.qk_norm || !model_.HasRope(layer); }
+LinearCall Llama::Over(const MatrixWeights& matrix, int outputs, int depth, int tokens) const {
+  return {{kv_.element, outputs, depth, matrix.form}, matrix.data, tokens, {}, {}};
+}
 
 LinearCall Llama::Qkv(const LlamaStep& step, int layer) const {
   LinearOutput output = Heads(step, layer);
-  if (FinishesHeads(layer)) output = ElementsOutput{scratch_.data()};
-  return {{kv_.element, model_.qkv_size(), model_.hidden_size},
-          weights_.layers[static_cast<size_t>(layer)].qkv,
-          step.tokens,
-          {},
-          output};
+  if (FinishesHeads(model_, layer)) output = ElementsOutput{scratch_.data()};
+  LinearCall call =
+      Over(weights_.layers[static_cast<size_t>(layer)].qkv, model_.qkv_size(), model_.hidden_size, step.tokens);
+  call.output = output;
+  return call;
 }
 
 LinearCall Llama::Dense(const LlamaStep& step, int layer) const {
-  return {{kv_.element, model_.hidden_size, model_.heads * model_.head_dim},
-          weights_.layers[static_cast<size_t>(layer)].dense,
-          step.tokens,
-          ElementsInput{attended_.data()},
-          HiddenOutput{hidden_.as<float>()}};
+  LinearCall call = Over(weights_.layers[static_cast<size_t>(layer)].dense, model_.hidden_size,
+                         model_.heads * model_.head_dim, step.tokens);
+  call.input = ElementsInput{attended_.data()};
+  call.output = HiddenOutput{hidden_.as<float>()};
+  return call;
 }
 
 LinearCall Llama::FcGate(const LlamaStep& step, int layer) const {
   LinearOutput output = SiluOutput{ffn_.data()};
   if (model_.mlp_bias) output = ElementsOutput{scratch_.data()};
-  return {{kv_.element, 2 * PaddedIntermediate(model_), model_.hidden_size},
-          weights_.layers[static_cast<size_t>(layer)].fc_gate,
-          step.tokens,
-          {},
-          output};
+  LinearCall call = Over(weights_.layers[static_cast<size_t>(layer)].fc_gate, 2 * PaddedIntermediate(model_),
+                         model_.hidden_size, step.tokens);
+  call.output = output;
+  return call;
 }
 
 LinearCall Llama::Proj(const LlamaStep& step, int layer) const {
-  return {{kv_.element, model_.hidden_size, PaddedIntermediate(model_)},
-          weights_.layers[static_cast<size_t>(layer)].proj,
-          step.tokens,
-          ElementsInput{ffn_.data()},
-          HiddenOutput{hidden_.as<float>()}};
+  LinearCall call = Over(weights_.layers[static_cast<size_t>(layer)].proj, model_.hidden_size,
+                         PaddedIntermediate(model_), step.tokens);
+  call.input = ElementsInput{ffn_.data()};
+  call.output = HiddenOutput{hidden_.as<float>()};
+  return call;
 }
 
 LinearCall Llama::Head(int count, float* out) const {
-  return {{kv_.element, model_.vocab_size, model_.hidden_size},
-          weights_.head,
-          count,
-          ElementsInput{normed_.data()},
-          FloatsOutput{out}};
+  LinearCall call = Over(weights_.head, model_.vocab_size, model_.hidden_size, count);
+  call.input = ElementsInput{normed_.data()};
+  call.output = FloatsOutput{out};
+  return call;
 }
 
 NormalizedInput Llama::Normalized(const void* norm_weight) const {
@@ -210,7 +214,7 @@ void Llama::Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
     if (linear->TakeKnown(call) || std::chrono::steady_clock::now() > deadline) return;
     std::vector<const void*> weights;
     for (int layer = 0; layer < layers; ++layer) weights.push_back(call_of_layer(layer).weights);
-    linear->Tune(call, weights, scratch_.data(), stream);
+    linear->Tune(call, weights, scratch(), stream);
   };
   const auto normalized = [&](LinearCall call, const void* norm_weight) {
     call.input = Normalized(norm_weight);
@@ -237,7 +241,13 @@ void Llama::RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t
             {hidden_.data(), nullptr, nullptr, norm_weight, normed_.data()}, stream);
     call.input = ElementsInput{normed_.data()};
   }
-  linear_.Run(call, scratch_.data(), stream);
+  linear_.Run(call, scratch(), stream);
+}
+
+void Llama::MultiplyByFactors(const MatrixWeights& matrix, const DeviceBuffer& input, int depth, int tokens,
+                              cudaStream_t stream) const {
+  if (matrix.input_factors != nullptr)
+    MultiplyColumns(kv_.element, tokens, depth, matrix.input_factors, input.data(), stream);
 }
 
 void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
@@ -264,7 +274,7 @@ void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
 void Llama::Logits(const int32_t* rows, int count, float* out, cudaStream_t stream) {
   RmsNorm({kv_.element, Residual::kFloat32, count, model_.hidden_size, model_.norm_epsilon},
           {hidden_.data(), nullptr, rows, weights_.final_norm, normed_.data()}, stream);
-  linear_.Run(Head(count, out), scratch_.data(), stream);
+  linear_.Run(Head(count, out), scratch(), stream);
 }
 
 }  // namespace embedded::cuda

@@ -22,10 +22,11 @@
 namespace embedded::cuda {
 
 struct LlamaLimits {
-  int max_tokens;     // in a step, padding included
-  int max_sequences;  // likewise
-  int max_positions;  // of a sequence
-  int max_blocks;     // of a sequence: entries in a row of the block table
+  int max_tokens;             // in a step, padding included
+  int max_sequences;          // likewise
+  int max_positions;          // of a sequence
+  int max_blocks;             // of a sequence: entries in a row of the block table
+  size_t expanded_bytes = 0;  // WeightSizes
 };
 
 // Where a step's input lies in device memory, and how many rows it has.
@@ -73,14 +74,16 @@ class Llama {
   LinearCall Head(int count, float* out) const;
   NormalizedInput Normalized(const void* norm_weight) const;
   RopeAppendOutput Heads(const LlamaStep& step, int layer) const;
-  // Whether FinishHeads does what the product of queries, keys and values leaves: there is more than a rotation.
-  bool FinishesHeads(int layer) const;
-
+  LinearCall Over(const MatrixWeights& matrix, int outputs, int depth, int tokens) const;
+  LinearScratch scratch() const { return {scratch_.data(), expanded_.data()}; }
   // Clears what padding is computed from.
   void ClearStates();
   void Attend(const LlamaStep& step, int layer, cudaStream_t stream);
   // Runs `call` over the norm of the hidden states.
   void RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t stream);
+  // Multiplies rows of the matrix's input by its factors, if it has any.
+  void MultiplyByFactors(const MatrixWeights& matrix, const DeviceBuffer& input, int depth, int tokens,
+                         cudaStream_t stream) const;
 
   ModelConfig model_;
   const LlamaWeights& weights_;
@@ -98,6 +101,7 @@ class Llama {
   DeviceBuffer attended_;          // [max_tokens, heads, head_dim]
   DeviceBuffer ffn_;               // [max_tokens, PaddedIntermediate]
   DeviceBuffer scratch_;           // [max_tokens, the larger of qkv_size and 2 * PaddedIntermediate]
+  DeviceBuffer expanded_;          // a matrix, where the weights are packed
   DeviceBuffer decode_workspace_;  // of DecodeAttention
   DeviceBuffer prefill_memory_;
   PinnedBuffer prefill_pinned_;

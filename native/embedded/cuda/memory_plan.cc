@@ -29,6 +29,7 @@ void CheckShape(const ModelConfig& model) {
   };
   check_depth("hidden_size", model.hidden_size);
   check_depth("num_attention_heads * head_size", model.heads * model.head_dim);
+  if (model.quantization.algo != QuantAlgo::kNone) check_depth("intermediate_size", model.intermediate_size);
   if (model.head_dim > kLargestHeadDim)
     throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
                   "The model's head_size is " + std::to_string(model.head_dim) +
@@ -61,14 +62,15 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const 
         " is " + std::to_string(limits.max_num_tokens) + "; expected at most " + std::to_string(kLargestStep) + ".");
   MemoryPlan plan{};
   plan.element = ElementOf(model, device);
-  plan.weight_bytes = WeightBytes(model);
+  const WeightSizes weights = PlanWeights(options.weights_file, model);
+  plan.weight_bytes = weights.bytes;
   plan.kv = {plan.element, model.layers, 1, model.kv_heads, kTokensPerBlock, model.head_dim};
   const int sequence_blocks = (limits.max_seq_len + kTokensPerBlock - 1) / kTokensPerBlock;
   // A step takes no more of a sequence than there is.
   const int step_tokens =
       static_cast<int>(std::min<int64_t>(limits.max_num_tokens, int64_t{limits.max_batch_size} * limits.max_seq_len));
   plan.limits = {PaddedTokens(std::max(step_tokens, limits.max_batch_size)), limits.max_batch_size, limits.max_seq_len,
-                 sequence_blocks};
+                 sequence_blocks, weights.expanded_bytes};
   const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_batch_size) * sequence_blocks;
   const auto work_bytes = [&](int blocks) {
     KvLayout kv = plan.kv;

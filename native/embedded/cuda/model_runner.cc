@@ -234,11 +234,13 @@ const embedded::Device& CudaDevice() {
       CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS | CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS |
           CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_STOP_TOKENS |
           CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_OUTPUT_PENALTIES,
-      kDefaults, [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
+      kDefaults,
+      [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
         const ExecutorParallelConfig parallel = executor::CopySized(options.config.parallel);
         const int id = parallel.device_id_count > 0 ? parallel.device_ids[0] : 0;
         return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevice(id)); });
-      }};
+      },
+      {QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq, QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken}};
   return device;
 }
 

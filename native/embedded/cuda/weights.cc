@@ -10,6 +10,8 @@
 #include "native/embedded/cuda/convert.h"
 #include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/pack.h"
+#include "native/embedded/cuda/weight_layout.h"
 #include "native/executor/cpp/start_thread.h"
 
 namespace embedded::cuda {
@@ -17,93 +19,22 @@ namespace {
 
 using executor::Failure;
 
-constexpr size_t kAlignment = 256;
 constexpr size_t kChunkElements = size_t{16} << 20;  // 32 MiB: read while the chunk before it is copied
+constexpr size_t kChunkBytes = kChunkElements * kElementBytes;
 constexpr int kReaders = 4;                          // one thread alone reads from the page cache at half its speed
 constexpr size_t kLeastPerReader = size_t{1} << 20;  // bytes
-
-// A tensor of the file and where it goes: rows of the file lie `pitch` apart in memory.
-struct Part {
-  std::string name;
-  std::vector<int64_t> shape;
-  size_t offset;  // bytes in LlamaWeights::memory
-  size_t first;   // element of the tensor
-  size_t count;   // elements
-  size_t width;   // elements of a row
-  size_t pitch;   // elements
-  const void** pointer;
-};
-
-struct Layout {
-  std::vector<Part> parts;
-  size_t bytes = 0;
-};
-
-// Where every tensor lies; its pointers are those of `weights`, which gets its layers.
-Layout LayOut(const ModelConfig& model, LlamaWeights* weights) {
-  Layout layout;
-  enum class Start { kAligned, kBehindTheLast };
-  // In memory it is `padded`, a vector or a matrix of at least its shape.
-  const auto add_padded = [&](const std::string& name, std::vector<int64_t> shape, const std::vector<int64_t>& padded,
-                              const void** pointer, Start start = Start::kAligned) {
-    size_t count = 1, elements = 1;
-    for (const int64_t size : shape) count *= static_cast<size_t>(size);
-    for (const int64_t size : padded) elements *= static_cast<size_t>(size);
-    if (start == Start::kAligned) layout.bytes = (layout.bytes + kAlignment - 1) / kAlignment * kAlignment;
-    const size_t width = static_cast<size_t>(shape.back()), pitch = static_cast<size_t>(padded.back());
-    layout.parts.push_back({name, std::move(shape), layout.bytes, 0, count, width, pitch, pointer});
-    layout.bytes += elements * kElementBytes;
-  };
-  const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, const void** pointer) {
-    add_padded(name, shape, shape, pointer);
-  };
-  const int hidden = model.hidden_size;
-  const int intermediate = model.intermediate_size;
-  const int padded = PaddedIntermediate(model);
-  weights->layers.resize(static_cast<size_t>(model.layers));
-  add("transformer.vocab_embedding.weight", {model.vocab_size, hidden}, &weights->embedding);
-  for (int i = 0; i < model.layers; ++i) {
-    LayerWeights& layer = weights->layers[static_cast<size_t>(i)];
-    const std::string prefix = "transformer.layers." + std::to_string(i) + ".";
-    add(prefix + "input_layernorm.weight", {hidden}, &layer.input_norm);
-    add(prefix + "attention.qkv.weight", {model.qkv_size(), hidden}, &layer.qkv);
-    add(prefix + "attention.dense.weight", {hidden, model.heads * model.head_dim}, &layer.dense);
-    add(prefix + "post_layernorm.weight", {hidden}, &layer.post_norm);
-    add_padded(prefix + "mlp.fc.weight", {intermediate, hidden}, {padded, hidden}, &layer.fc_gate);
-    add_padded(prefix + "mlp.gate.weight", {intermediate, hidden}, {padded, hidden}, nullptr, Start::kBehindTheLast);
-    if (model.fused_fc) {  // both are halves of one tensor: gate, then fc
-      Part& gate = layout.parts.back();
-      Part& fc = *(layout.parts.end() - 2);
-      gate.name = fc.name;
-      gate.shape[0] = fc.shape[0] = 2 * int64_t{intermediate};
-      fc.first = fc.count;
-    }
-    add_padded(prefix + "mlp.proj.weight", {hidden, intermediate}, {hidden, padded}, &layer.proj);
-    if (model.qkv_bias) add(prefix + "attention.qkv.bias", {model.qkv_size()}, &layer.qkv_bias);
-    if (model.qk_norm) {
-      add(prefix + "attention.q_layernorm.weight", {model.head_dim}, &layer.q_norm);
-      add(prefix + "attention.k_layernorm.weight", {model.head_dim}, &layer.k_norm);
-    }
-    if (model.dense_bias) add(prefix + "attention.dense.bias", {hidden}, &layer.dense_bias);
-    if (model.mlp_bias) {
-      add_padded(prefix + "mlp.fc.bias", {intermediate}, {padded}, &layer.fc_gate_bias);
-      add_padded(prefix + "mlp.gate.bias", {intermediate}, {padded}, nullptr, Start::kBehindTheLast);
-      add(prefix + "mlp.proj.bias", {hidden}, &layer.proj_bias);
-    }
-  }
-  add("transformer.ln_f.weight", {hidden}, &weights->final_norm);
-  if (!model.tied_head) add("lm_head.weight", {model.vocab_size, hidden}, &weights->head);
-  return layout;
-}
+constexpr char kCopying[] = "copying the weights to the GPU";
 
 // Takes the memory and sets the pointers. What is between the tensors is 0 when the stream gets there.
-void Allocate(const Layout& layout, const ModelConfig& model, LlamaWeights* weights, cudaStream_t stream) {
+void Allocate(const WeightLayout& layout, const ModelConfig& model, LlamaWeights* weights, cudaStream_t stream) {
   weights->memory = DeviceBuffer(layout.bytes, "the weights");
   if (PaddedIntermediate(model) != model.intermediate_size)
     Check(cudaMemsetAsync(weights->memory.data(), 0, layout.bytes, stream), "clearing the weights");
-  for (const Part& part : layout.parts)
+  for (const ElementsPart& part : layout.elements)
     if (part.pointer != nullptr) *part.pointer = weights->memory.as<std::byte>() + part.offset;
-  if (model.tied_head) weights->head = weights->embedding;
+  for (const PackedMatrix& packed : layout.packed)
+    packed.matrix->data = weights->memory.as<std::byte>() + packed.offset;
+  if (model.tied_head) weights->head.data = weights->embedding;
 }
 
 // Reads with several threads; throws what one of them threw.
@@ -136,27 +67,119 @@ void ReadTensor(const SafetensorsFile& file, const TensorEntry& tensor, size_t o
     if (failure) std::rethrow_exception(failure);
 }
 
+void Report(size_t done, const WeightLayout& layout, const std::function<bool(double)>& on_progress) {
+  if (!on_progress(static_cast<double>(done) / static_cast<double>(layout.bytes)))
+    throw Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
+}
+
+// What a matrix is packed from, in device memory for one at a time. Where a model is packed this is less than what it works in later.
+class Staging {
+ public:
+  explicit Staging(const WeightLayout& layout) {
+    size_t largest = 0;
+    for (const PackedMatrix& packed : layout.packed) largest = std::max(largest, packed.element_bytes());
+    if (largest > 0) memory_ = DeviceBuffer(largest, "packing the weights");
+  }
+  std::byte* data() const { return memory_.as<std::byte>(); }
+  // A copy of the values that starts `offset` bytes in, which is moved behind it. They may be changed when the call returns.
+  const float* Put(const std::vector<float>& values, size_t* offset, cudaStream_t stream) const {
+    constexpr size_t kAlignment = 16;
+    *offset = (*offset + kAlignment - 1) / kAlignment * kAlignment;
+    std::byte* const to = data() + *offset;
+    *offset += values.size() * sizeof(float);
+    Check(cudaMemcpyAsync(to, values.data(), values.size() * sizeof(float), cudaMemcpyHostToDevice, stream), kCopying);
+    return reinterpret_cast<const float*>(to);
+  }
+
+ private:
+  DeviceBuffer memory_;
+};
+
+LinearShape ShapeOf(const PackedMatrix& packed, Element element) {
+  return {element, packed.outputs, packed.depth, packed.form};
+}
+
 class Loader {
  public:
-  Loader(const std::string& path, Element element, cudaStream_t stream)
-      : file_(path), element_(element), stream_(stream) {
+  Loader(const SafetensorsFile& file, const ModelConfig& model, Element element, cudaStream_t stream)
+      : file_(file), model_(model), element_(element), stream_(stream) {
     for (Slot& slot : slots_) {
-      slot.memory = PinnedBuffer(kChunkElements * kElementBytes, "reading the weights");
+      slot.memory = PinnedBuffer(kChunkBytes, "reading the weights");
       slot.copied = MakeEvent();
     }
   }
 
-  const SafetensorsFile& file() const { return file_; }
+  void LoadElements(const ElementsPart& part, std::byte* memory) {
+    const TensorEntry& tensor = file_.Find(part.name, part.shape);
+    if (!part.factors.empty()) return LoadProduct(part, tensor, memory);
+    const bool is_contiguous = part.width == part.pitch;
+    const size_t chunk = is_contiguous ? kChunkElements : std::max<size_t>(kChunkElements / part.width, 1) * part.width;
+    for (size_t first = 0; first < part.count; first += chunk) {
+      const size_t count = std::min(chunk, part.count - first);
+      const size_t offset = part.offset + (is_contiguous ? first : first / part.width * part.pitch) * kElementBytes;
+      Copy(tensor, part.first + first, count, is_contiguous ? count : part.width, is_contiguous ? count : part.pitch,
+           memory + offset);
+    }
+  }
 
-  // Elements [first, first + count) of the tensor to `to`, when the stream gets there: rows of `width`, `pitch` apart.
-  void Copy(const TensorEntry& tensor, size_t first, size_t count, size_t width, size_t pitch, void* to) {
-    Slot& slot = slots_[next_++ % slots_.size()];
-    Check(cudaEventSynchronize(slot.copied.get()), "copying the weights to the GPU");
-    ReadElements(tensor, first, count, slot.memory.data());
-    Check(cudaMemcpy2DAsync(to, pitch * kElementBytes, slot.memory.data(), width * kElementBytes, width * kElementBytes,
-                            count / width, cudaMemcpyHostToDevice, stream_),
-          "copying the weights to the GPU");
-    Check(cudaEventRecord(slot.copied.get(), stream_), "copying the weights to the GPU");
+  void LoadPacked(const PackedMatrix& packed, const Staging& staging, std::byte* memory) {
+    const LinearShape shape = ShapeOf(packed, element_);
+    void* const to = memory + packed.offset;
+    const size_t depth = static_cast<size_t>(packed.depth);
+    size_t offset = 0;  // in the staging
+    const Quantization& quantization = model_.quantization;
+    switch (quantization.algo) {
+      case QuantAlgo::kW8A16:
+      case QuantAlgo::kW4A16:
+        for (const MatrixRows& part : packed.parts) {
+          const TensorEntry& tensor = file_.Find(part.module + ".weight", {part.tensor_rows, packed.depth});
+          const size_t end = static_cast<size_t>(part.first_row + part.rows) * depth;
+          for (size_t first = static_cast<size_t>(part.first_row) * depth; first < end; first += kChunkElements) {
+            const size_t count = std::min(kChunkElements, end - first);
+            Copy(tensor, first, count, count, count, staging.data() + offset);
+            offset += count * kElementBytes;
+          }
+        }
+        return PackElements(shape, staging.data(), to, stream_);
+      case QuantAlgo::kW4A16Awq: {
+        for (const MatrixRows& part : packed.parts)
+          offset = CopyBytes(part, part.tensor_rows / 2, part.first_row / 2, part.rows / 2, depth, offset, staging);
+        const int64_t groups = packed.depth / quantization.group_size;
+        std::vector<float> scales, zeros;
+        for (const MatrixRows& part : packed.parts) {
+          const std::vector<float> all =
+              ReadFloats(part.module + ".weights_scaling_factor", {part.tensor_rows, groups});
+          scales.insert(scales.end(), all.begin() + part.first_row * groups,
+                        all.begin() + (part.first_row + part.rows) * groups);
+          if (!quantization.has_zero_point) continue;
+          const std::vector<float> all_zeros = ReadFloats(part.module + ".zero", {groups, part.tensor_rows});
+          for (int64_t group = 0; group < groups; ++group) {
+            const auto row = all_zeros.begin() + group * part.tensor_rows + part.first_row;
+            zeros.insert(zeros.end(), row, row + part.rows);
+          }
+        }
+        Int4Source source{reinterpret_cast<const uint8_t*>(staging.data()), nullptr, nullptr, quantization.group_size,
+                          packed.parts.front().rows};
+        source.scales = staging.Put(scales, &offset, stream_);
+        if (quantization.has_zero_point) source.zeros = staging.Put(zeros, &offset, stream_);
+        return PackInt4(shape, source, to, stream_);
+      }
+      default: {
+        std::vector<float> scales;
+        for (const MatrixRows& part : packed.parts) {
+          offset = CopyBytes(part, part.tensor_rows, part.first_row, part.rows, depth, offset, staging);
+          if (quantization.algo == QuantAlgo::kFp8) {
+            const TensorEntry& factor = FindNumber(file_, part.module + ".weights_scaling_factor");
+            scales.insert(scales.end(), static_cast<size_t>(part.rows), ReadFloats(factor).front());
+          } else {
+            const std::vector<float> all = ReadFloats(part.module + ".per_channel_scale", {part.tensor_rows});
+            scales.insert(scales.end(), all.begin() + part.first_row, all.begin() + part.first_row + part.rows);
+          }
+        }
+        const float* const row_scales = staging.Put(scales, &offset, stream_);
+        return PackFp8(shape, {reinterpret_cast<const uint8_t*>(staging.data()), row_scales}, to, stream_);
+      }
+    }
   }
 
  private:
@@ -165,20 +188,82 @@ class Loader {
     Event copied;
   };
 
+  Slot& NextSlot() {
+    Slot& slot = slots_[next_++ % slots_.size()];
+    Check(cudaEventSynchronize(slot.copied.get()), kCopying);
+    return slot;
+  }
+
+  // Elements [first, first + count) of the tensor to `to`, when the stream gets there: rows of `width`, `pitch` apart.
+  void Copy(const TensorEntry& tensor, size_t first, size_t count, size_t width, size_t pitch, void* to) {
+    Slot& slot = NextSlot();
+    ReadElements(tensor, first, count, slot.memory.data());
+    Check(cudaMemcpy2DAsync(to, pitch * kElementBytes, slot.memory.data(), width * kElementBytes, width * kElementBytes,
+                            count / width, cudaMemcpyHostToDevice, stream_),
+          kCopying);
+    Check(cudaEventRecord(slot.copied.get(), stream_), kCopying);
+  }
+
+  // Rows of bytes of the part's matrix into the staging; gives the offset behind them.
+  size_t CopyBytes(const MatrixRows& part, int64_t tensor_rows, int first_row, int rows, size_t depth, size_t offset,
+                   const Staging& staging) {
+    const TensorEntry& tensor =
+        file_.Find(part.module + ".weight", {tensor_rows, static_cast<int64_t>(depth)}, {"F8_E4M3", "I8", "U8"});
+    const size_t end = static_cast<size_t>(first_row + rows) * depth;
+    for (size_t first = static_cast<size_t>(first_row) * depth; first < end; first += kChunkBytes) {
+      const size_t bytes = std::min(kChunkBytes, end - first);
+      Slot& slot = NextSlot();
+      ReadTensor(file_, tensor, first, bytes, slot.memory.data());
+      Check(cudaMemcpyAsync(staging.data() + offset, slot.memory.data(), bytes, cudaMemcpyHostToDevice, stream_),
+            kCopying);
+      Check(cudaEventRecord(slot.copied.get(), stream_), kCopying);
+      offset += bytes;
+    }
+    return offset;
+  }
+
+  void LoadProduct(const ElementsPart& part, const TensorEntry& tensor, std::byte* memory) {
+    std::vector<float> values = ReadFloats(tensor);
+    const std::vector<float> factors = ReadFloats(part.factors, part.shape);
+    for (size_t i = 0; i < values.size(); ++i) values[i] *= factors[i];
+    Slot& slot = NextSlot();
+    if (!ConvertElements(WeightType::kFloat32, values.data(), element_, values.size(), slot.memory.data()))
+      throw TooLarge();
+    Check(cudaMemcpyAsync(memory + part.offset, slot.memory.data(), values.size() * kElementBytes,
+                          cudaMemcpyHostToDevice, stream_),
+          kCopying);
+    Check(cudaEventRecord(slot.copied.get(), stream_), kCopying);
+  }
+
+  std::vector<float> ReadFloats(const std::string& name, const std::vector<int64_t>& shape) const {
+    return ReadFloats(file_.Find(name, shape));
+  }
+  std::vector<float> ReadFloats(const TensorEntry& tensor) const {
+    const WeightType type = SafetensorsFile::TypeOf(tensor);
+    std::vector<std::byte> bytes(tensor.bytes);
+    ReadTensor(file_, tensor, 0, bytes.size(), bytes.data());
+    std::vector<float> values(bytes.size() / BytesOf(type));
+    ConvertToFloats(type, bytes.data(), values.size(), values.data());
+    return values;
+  }
+
   void ReadElements(const TensorEntry& tensor, size_t first, size_t count, void* out) {
     const WeightType type = SafetensorsFile::TypeOf(tensor);
     const size_t bytes = BytesOf(type);
     if (IsSame(type, element_)) return ReadTensor(file_, tensor, first * bytes, count * bytes, out);
     unconverted_.resize(count * bytes);
     ReadTensor(file_, tensor, first * bytes, count * bytes, unconverted_.data());
-    if (!ConvertElements(type, unconverted_.data(), element_, count, out))
-      throw Failure(EXECUTOR_MODEL_UNSUPPORTED,
-                    file_.path() +
-                        " has weights beyond 65504, the largest float16, and this GPU computes in float16; " +
-                        "expected smaller ones, or a GPU of compute capability 8.0 or newer. Use executor: 'cpu'.");
+    if (!ConvertElements(type, unconverted_.data(), element_, count, out)) throw TooLarge();
   }
 
-  SafetensorsFile file_;
+  Failure TooLarge() const {
+    return Failure(EXECUTOR_MODEL_UNSUPPORTED,
+                   file_.path() + " has weights beyond 65504, the largest float16, and this GPU computes in float16; " +
+                       "expected smaller ones, or a GPU of compute capability 8.0 or newer. Use executor: 'cpu'.");
+  }
+
+  const SafetensorsFile& file_;
+  const ModelConfig& model_;
   Element element_;
   cudaStream_t stream_;
   std::array<Slot, 2> slots_;
@@ -186,38 +271,54 @@ class Loader {
   std::vector<std::byte> unconverted_;
 };
 
-void Report(double done, const std::function<bool(double)>& on_progress) {
-  if (!on_progress(done)) throw Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
-}
-
 bool IsBias(const std::string& name) { return name.size() > 5 && name.compare(name.size() - 5, 5, ".bias") == 0; }
 
-// In the layout's order, which numbers the tensors.
-void MakeDummyWeights(const Layout& layout, Element element, const std::function<bool(double)>& on_progress,
-                      std::byte* memory, cudaStream_t stream) {
-  constexpr char kMaking[] = "making dummy weights";
-  DeviceBuffer rows;  // of a tensor that is padded: without the padding
-  for (size_t i = 0; i < layout.parts.size(); ++i) {
-    const Part& part = layout.parts[i];
-    const uint32_t number = static_cast<uint32_t>(i);
-    const DummyTensor tensor = part.shape.size() > 1 ? DummyMatrix(number, static_cast<int>(part.width))
-                               : IsBias(part.name)   ? DummyBias(number)
-                                                     : DummyNorm(number);
-    std::byte* const to = memory + part.offset;
-    if (part.width == part.pitch) {
-      FillDummyWeights(tensor, element, part.count, to, stream);
-    } else {
-      const size_t bytes = part.count * kElementBytes;
-      if (rows.bytes() < bytes) rows = DeviceBuffer(bytes, "dummy weights");
-      FillDummyWeights(tensor, element, part.count, rows.data(), stream);
-      Check(cudaMemcpy2DAsync(to, part.pitch * kElementBytes, rows.data(), part.width * kElementBytes,
-                              part.width * kElementBytes, part.count / part.width, cudaMemcpyDeviceToDevice, stream),
-            kMaking);
+void MakeDummyElements(const ElementsPart& part, Element element, std::byte* memory, DeviceBuffer* rows,
+                       cudaStream_t stream) {
+  const DummyTensor tensor = part.shape.size() > 1 ? DummyMatrix(part.number, static_cast<int>(part.width))
+                             : IsBias(part.name)   ? DummyBias(part.number)
+                                                   : DummyNorm(part.number);
+  std::byte* const to = memory + part.offset;
+  if (part.width == part.pitch) return FillDummyWeights(tensor, element, part.count, to, stream);
+  const size_t bytes = part.count * kElementBytes;
+  if (rows->bytes() < bytes) *rows = DeviceBuffer(bytes, "dummy weights");
+  FillDummyWeights(tensor, element, part.count, rows->data(), stream);
+  Check(cudaMemcpy2DAsync(to, part.pitch * kElementBytes, rows->data(), part.width * kElementBytes,
+                          part.width * kElementBytes, part.count / part.width, cudaMemcpyDeviceToDevice, stream),
+        "making dummy weights");
+}
+
+// Codes that are any, with scales that give weights as large as a plain model's.
+void MakeDummyPacked(const PackedMatrix& packed, const ModelConfig& model, Element element, const Staging& staging,
+                     std::byte* memory, cudaStream_t stream) {
+  const LinearShape shape = ShapeOf(packed, element);
+  void* const to = memory + packed.offset;
+  const size_t depth = static_cast<size_t>(packed.depth);
+  const float amplitude = DummyMatrix(0, packed.depth).amplitude;
+  if (packed.form.scales == Scales::kRows && packed.form.codes != Codes::kFp8) {
+    size_t offset = 0;
+    for (const MatrixRows& part : packed.parts) {
+      const size_t count = static_cast<size_t>(part.rows) * depth;
+      FillDummyWeights(DummyMatrix(part.number, packed.depth), element, count, staging.data() + offset, stream);
+      offset += count * kElementBytes;
     }
-    Check(cudaStreamSynchronize(stream), kMaking);
-    Report(static_cast<double>(part.offset + part.count * kElementBytes) / static_cast<double>(layout.bytes),
-           on_progress);
+    return PackElements(shape, staging.data(), to, stream);
   }
+  const uint8_t* const codes = reinterpret_cast<const uint8_t*>(staging.data());
+  const size_t rows = static_cast<size_t>(packed.outputs);
+  const uint32_t number = packed.parts.front().number;
+  if (packed.form.codes == Codes::kFp8) {
+    size_t offset = rows * depth;
+    FillDummyCodes(number, offset, kSmallFp8, staging.data(), stream);
+    return PackFp8(shape, {codes, staging.Put(std::vector<float>(rows, amplitude / 2), &offset, stream)}, to, stream);
+  }
+  size_t offset = rows * depth / 2;
+  FillDummyCodes(number, offset, kAnyCode, staging.data(), stream);
+  const int group = model.quantization.group_size;
+  const std::vector<float> scales(rows * (depth / static_cast<size_t>(group)), amplitude / 8);
+  Int4Source source{codes, staging.Put(scales, &offset, stream), nullptr, group, packed.outputs};
+  if (packed.form.has_zeros()) source.zeros = staging.Put(scales, &offset, stream);
+  PackInt4(shape, source, to, stream);
 }
 
 }  // namespace
@@ -232,37 +333,53 @@ int PaddedIntermediate(const ModelConfig& model) {
   return (model.intermediate_size + kDepthMultiple - 1) / kDepthMultiple * kDepthMultiple;
 }
 
-uint64_t WeightBytes(const ModelConfig& model) {
+bool FinishesHeads(const ModelConfig& model, int layer) {
+  return model.qkv_bias || model.qk_norm || !model.HasRope(layer);
+}
+
+WeightSizes PlanWeights(const std::optional<std::string>& path, const ModelConfig& model) {
+  std::optional<SafetensorsFile> file;
+  if (path) file.emplace(*path);
   LlamaWeights nowhere;
-  return LayOut(model, &nowhere).bytes;
+  const WeightLayout layout = LayOutWeights(file ? &*file : nullptr, model, &nowhere);
+  WeightSizes sizes{layout.bytes, 0};
+  for (const PackedMatrix& packed : layout.packed)
+    sizes.expanded_bytes = std::max<uint64_t>(sizes.expanded_bytes, packed.element_bytes());
+  return sizes;
 }
 
 LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, Element element,
                          const std::function<bool(double)>& on_progress, cudaStream_t stream) {
   LlamaWeights weights;
-  const Layout layout = LayOut(model, &weights);
-  if (!path) {
-    Allocate(layout, model, &weights, stream);
-    MakeDummyWeights(layout, element, on_progress, weights.memory.as<std::byte>(), stream);
-    return weights;
-  }
-  Loader loader(*path, element, stream);
-  std::vector<const TensorEntry*> tensors;  // all are looked at before memory is taken for any
-  for (const Part& part : layout.parts) tensors.push_back(&loader.file().Find(part.name, part.shape));
+  std::optional<SafetensorsFile> file;
+  if (path) file.emplace(*path);
+  const WeightLayout layout = LayOutWeights(file ? &*file : nullptr, model, &weights);
   Allocate(layout, model, &weights, stream);
-  for (size_t i = 0; i < layout.parts.size(); ++i) {
-    const Part& part = layout.parts[i];
-    const bool is_contiguous = part.width == part.pitch;
-    const size_t chunk = is_contiguous ? kChunkElements : std::max<size_t>(kChunkElements / part.width, 1) * part.width;
-    for (size_t first = 0; first < part.count; first += chunk) {
-      const size_t count = std::min(chunk, part.count - first);
-      const size_t offset = part.offset + (is_contiguous ? first : first / part.width * part.pitch) * kElementBytes;
-      loader.Copy(*tensors[i], part.first + first, count, is_contiguous ? count : part.width,
-                  is_contiguous ? count : part.pitch, weights.memory.as<std::byte>() + offset);
-      Report(static_cast<double>(offset + count * kElementBytes) / static_cast<double>(layout.bytes), on_progress);
-    }
+  std::byte* const memory = weights.memory.as<std::byte>();
+  const Staging staging(layout);
+  std::optional<Loader> loader;
+  if (file) loader.emplace(*file, model, element, stream);
+  DeviceBuffer dummy_rows;  // of a tensor that is padded: without the padding
+  size_t done = 0;
+  const auto next = [&](size_t bytes) {
+    if (!file) Check(cudaStreamSynchronize(stream), "making dummy weights");
+    Report(done += bytes, layout, on_progress);
+  };
+  for (const ElementsPart& part : layout.elements) {
+    if (loader)
+      loader->LoadElements(part, memory);
+    else
+      MakeDummyElements(part, element, memory, &dummy_rows, stream);
+    next(part.bytes());
   }
-  Check(cudaStreamSynchronize(stream), "copying the weights to the GPU");
+  for (const PackedMatrix& packed : layout.packed) {
+    if (loader)
+      loader->LoadPacked(packed, staging, memory);
+    else
+      MakeDummyPacked(packed, model, element, staging, memory, stream);
+    next(packed.bytes());
+  }
+  Check(cudaStreamSynchronize(stream), kCopying);
   return weights;
 }
 

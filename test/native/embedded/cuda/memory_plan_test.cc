@@ -69,6 +69,21 @@ TEST(MemoryPlan, SeventyBillionParametersAndASequenceOf4096TokensFitAnH200) {
   EXPECT_LE(plan.bytes(), kFreeBytes);
 }
 
+TEST(MemoryPlan, WeightsOfFourBitsAreCountedAsTheyLieThereWithRoomToExpandOneMatrix) {
+  ModelConfig model = Llama70B();
+  model.quantization.algo = QuantAlgo::kW4A16Awq;
+  const MemoryPlan plan = Plan(model, LimitsOf(1, 8192, 4096));
+  EXPECT_EQ(plan.weight_bytes / kMebibyte, 37696u);
+  EXPECT_GE(plan.work_bytes, Plan(Llama70B(), LimitsOf(1, 8192, 4096)).work_bytes + uint64_t{2} * 57344 * 8192);
+}
+
+TEST(MemoryPlan, QuantizedWeightsOfAnOddIntermediateSizeAreRefused) {
+  ModelConfig model = Llama70B();
+  model.quantization.algo = QuantAlgo::kW8A16;
+  model.intermediate_size = 28676;
+  ExpectFailure([&] { Plan(model, LimitsOf(1, 512, 4096)); }, EXECUTOR_MODEL_UNSUPPORTED, "intermediate_size is 28676");
+}
+
 TEST(MemoryPlan, AStepHasRoomForNoMoreThanItsSequencesHave) {
   EXPECT_EQ(Plan(Llama70B(), LimitsOf(1, 8192, 1000)).limits.max_tokens, 1024) << "padded";
   EXPECT_EQ(Plan(Llama70B(), LimitsOf(4, 8192, 1024)).limits.max_tokens, 4096);

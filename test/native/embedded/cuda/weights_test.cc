@@ -47,7 +47,7 @@ TEST_F(WeightsTest, AreThereHoweverBusyTheDefaultStreamIs) {
   Check(cudaDeviceSynchronize(), "a test");
   std::vector<uint16_t> row(64);
   for (const LayerWeights& layer : weights.layers) {
-    for (const void* matrix : {layer.qkv, layer.dense, layer.fc_gate}) {
+    for (const void* matrix : {layer.qkv.data, layer.dense.data, layer.fc_gate.data}) {
       Check(cudaMemcpy(row.data(), matrix, row.size() * sizeof(uint16_t), cudaMemcpyDeviceToHost), "a test");
       EXPECT_GT(std::count_if(row.begin(), row.end(), [](uint16_t bits) { return bits != 0; }), 32);
     }

@@ -38,7 +38,7 @@ const CODES = {
   ERR_SOURCE_INVALID: {
     meaning: 'A file of the source checkpoint is damaged or contradicts another.',
     causes: 'An incomplete download; a Git LFS pointer instead of a file; files of two models in one directory.',
-    fix: 'The message names the file and the field or tensor. Download that file again, and convert the model again.',
+    fix: 'The message names the file and the field or tensor. Copy or download again a file that is damaged or incomplete, put config and weights of one model together, or correct the field that cannot be read.',
   },
   ERR_DOWNLOAD: {
     meaning: 'A model could not be downloaded, or the download is not what was expected.',

@@ -21,7 +21,7 @@ const MAX_ID = 2 ** 21; // far above any vocabulary; for a file of one token, a 
  * @throws {LLMError} `ERR_TOKENIZER_INVALID` naming the file and the field.
  */
 export const parseTokenizerJson = (text: string, file: string): Vocabulary => {
-  const fix = 'Copy the file from the model again, or convert the model again.';
+  const fix = "Correct it in the file, or put the model's own tokenizer.json there.";
   const context: JsonContext = { file, code: 'ERR_TOKENIZER_INVALID', fix };
   const fields = parseJsonObject(text, context);
   const checkedId = (id: unknown, token: string): number => {

@@ -192,7 +192,7 @@ export function makeConfig(
   const context = {
     file,
     code: 'ERR_SOURCE_INVALID',
-    fix: 'Check the model directory, or download it again.',
+    fix: "Correct it in the model's config, or use another checkpoint of the model.",
   } as const;
   const pretrained = {
     architecture: 'LlamaForCausalLM',

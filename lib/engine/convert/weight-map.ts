@@ -23,12 +23,15 @@ export function planTensors(source: SourceCheckpoint, config: PretrainedConfig):
   const take = ({ from, shape, firstRow, rows, columns }: Part): PlannedPart => {
     const tensor = source.tensors.get(from);
     if (!tensor) {
-      throw new LLMError('ERR_SOURCE_INVALID', `${source.path} has no tensor ${from}. Download the model again.`);
+      throw new LLMError(
+        'ERR_SOURCE_INVALID',
+        `${source.path} has no tensor ${from}, which its config asks for. Check that config and weights are of one model, and that none of its files is missing.`,
+      );
     }
     if (tensor.shape.join() !== shape.join()) {
       throw new LLMError(
         'ERR_SOURCE_INVALID',
-        `${tensor.file}: ${from} has the shape [${tensor.shape.join(', ')}]; expected [${shape.join(', ')}], by its config. Check that config and weights are of one model, or download it again.`,
+        `${tensor.file}: ${from} has the shape [${tensor.shape.join(', ')}]; expected [${shape.join(', ')}], by its config. Check that config and weights are of one model.`,
       );
     }
     unused.delete(from);

@@ -17,7 +17,7 @@ interface TokenizerText {
 const context = (dir: string, name: string, code: JsonContext['code']): JsonContext => ({
   file: join(dir, name),
   code,
-  fix: 'Fix the file, or copy it from the model again.',
+  fix: 'Correct it in the file, or remove it.',
 });
 
 /**
@@ -74,7 +74,7 @@ async function lookUpEndId(
   const context = {
     file: tokenizerPath,
     code: 'ERR_TOKENIZER_INVALID',
-    fix: 'Copy it from the model again.',
+    fix: 'Correct it in the file, or name the end tokens as eos_token_id in generation_config.json.',
   } as const;
   const fields = await readJsonIfThere(context, MAX_TOKENIZER_BYTES);
   const added = fields?.object.added_tokens;

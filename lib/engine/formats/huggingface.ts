@@ -58,7 +58,7 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
 const contextOf = (dir: string, name: string): JsonContext => ({
   file: join(dir, name),
   code: 'ERR_SOURCE_INVALID',
-  fix: 'Check the model directory, or download it again.',
+  fix: 'Correct it in the file, or use another checkpoint of the model.',
 });
 
 /** The checkpoint's own type; float32 becomes float16, as TensorRT-LLM's converter has it. */

@@ -24,7 +24,7 @@ const EMBEDDING = 'embedding.word_embeddings.weight';
 export const missingTensor = (path: string, key: string): LLMError =>
   new LLMError(
     'ERR_SOURCE_INVALID',
-    `${path} has no tensor ${key}; expected it in model_weights. Copy the checkpoint again.`,
+    `${path} has no tensor ${key}; expected it in model_weights. Check that the weights are those of model_config.yaml, and all there.`,
   );
 
 /**
@@ -50,7 +50,7 @@ export function nemoTensors(
       const found = `${array.label} has the shape [${array.shape.join(', ')}]`;
       throw new LLMError(
         'ERR_SOURCE_INVALID',
-        `${found}; expected [${expected.join(', ')}], by model_config.yaml. Check the file, or copy the checkpoint again.`,
+        `${found}; expected [${expected.join(', ')}], by model_config.yaml. Check that config and weights are of one model.`,
       );
     }
     for (const part of layout.parts) {

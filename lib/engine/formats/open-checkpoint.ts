@@ -61,7 +61,7 @@ async function openDirectory(dir: string, texts: TextFiles | undefined): Promise
   const config = await readJsonIfThere({
     file: join(dir, 'config.json'),
     code: 'ERR_SOURCE_INVALID',
-    fix: 'Check the model directory, or copy the file again.',
+    fix: 'Correct the file, or use another checkpoint of the model.',
   });
   if (config && (config.has('pretrained_config') || config.has('architecture'))) {
     return openUnifiedCheckpoint(dir, config, texts);

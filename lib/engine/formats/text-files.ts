@@ -93,7 +93,7 @@ export async function openTexts(files: SourceFiles, sources: ReadonlyMap<string,
 }
 
 function countTokens(text: string, file: string): number {
-  const fix = "Copy the model's own file again.";
+  const fix = "Use the model's own tokenizer.json.";
   const json = parseJsonObject(text, { file, code: 'ERR_SOURCE_INVALID', fix });
   const { vocab } = json.child('model').object;
   const { added_tokens: added } = json.object;

@@ -299,6 +299,26 @@ test('the manifest has the size and hash of every other file', async (t) => {
   }
 });
 
+test('no message tells to get a file again where config and weights contradict each other', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const source = join(dir, 'hf');
+  for (const [change, found] of [
+    [{ num_hidden_layers: 40 }, 'has no tensor model.layers.'],
+    [{ intermediate_size: 99 }, 'has the shape'],
+    [{ hidden_size: 'x' }, 'hidden_size is "x"'],
+    [{ num_attention_heads: 0 }, 'num_attention_heads is 0'],
+  ] as const) {
+    await writeTinyLlama(source, SPEC);
+    await editJson(join(source, 'config.json'), change);
+    await assert.rejects(convert(source, join(dir, 'out')), (error) => {
+      assert.ok(LLMError.is(error) && error.code === 'ERR_SOURCE_INVALID');
+      assert.ok(error.message.includes(found), error.message);
+      assert.doesNotMatch(error.message, /again/);
+      return true;
+    });
+  }
+});
+
 test('tokenizer files are copied as they are', async (t) => {
   const dir = await temporaryDirectory(t);
   await writeTinyLlama(join(dir, 'hf'), TINY_LLAMAS.text);

@@ -7,8 +7,11 @@ export interface Blocks {
   readonly values: number;
   /** Bytes of a block. */
   readonly bytes: number;
-  /** `bytes` are whole blocks. Each value is rounded once, so that it equals the `gguf` Python package's bit for bit. */
-  decode(bytes: Uint8Array): Float32Array;
+  /**
+   * `bytes` are whole blocks, and `values` as many as they hold. Each value is rounded once, so that it equals the `gguf` Python
+   * package's bit for bit.
+   */
+  decode(bytes: Uint8Array, values: Float32Array): void;
 }
 
 /** Decodes the block of `bytes` at `from` to `values` at `to`. */
@@ -17,11 +20,9 @@ type DecodeBlock = (bytes: Uint8Array, from: number, values: Float32Array, to: n
 const blocks = (valuesOfBlock: number, bytesOfBlock: number, decodeBlock: DecodeBlock): Blocks => ({
   values: valuesOfBlock,
   bytes: bytesOfBlock,
-  decode(bytes) {
+  decode(bytes, values) {
     const count = bytes.length / bytesOfBlock;
-    const values = new Float32Array(count * valuesOfBlock);
     for (let block = 0; block < count; block++) decodeBlock(bytes, block * bytesOfBlock, values, block * valuesOfBlock);
-    return values;
   },
 });
 
@@ -208,5 +209,13 @@ export const BLOCKS: Readonly<Record<BlockType, Blocks>> = {
   Q5_K: blocks(256, 176, decodeQ5K),
   Q6_K: blocks(256, 210, decodeQ6K),
 };
+
+/** All values of whole blocks. */
+export function decodeBlocks(bytes: Uint8Array, type: BlockType): Float32Array {
+  const blocks = BLOCKS[type];
+  const values = new Float32Array((bytes.length / blocks.bytes) * blocks.values);
+  blocks.decode(bytes, values);
+  return values;
+}
 
 export const isBlockType = (type: string): type is BlockType => Object.hasOwn(BLOCKS, type);

@@ -1,11 +1,19 @@
 import { writeFile } from 'node:fs/promises';
 import { LLMError } from '../../base/errors.js';
+import { isBlockType } from './ggml-blocks.js';
 import { GgufMetadata } from './gguf-metadata.js';
 import { parseGgufModel, ROPE_FACTORS } from './gguf-model.js';
 import { openGgufParts, type PlacedTensor } from './gguf-parts.js';
 import { TENSOR_TYPES } from './gguf-tensors.js';
 import { tokenizerFiles } from './gguf-tokenizer.js';
-import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import {
+  convertBlocks,
+  convertValues,
+  type LlamaModel,
+  readExactly,
+  type SourceCheckpoint,
+  type SourceTensor,
+} from './source.js';
 import { placeFor, type TextFiles } from './text-files.js';
 
 /**
@@ -99,7 +107,10 @@ function tensorOf(name: string, tensor: PlacedTensor, model: LlamaModel): Source
       const stored = await readExactly(file.handle, file.path, tensor.position + first * rowBytes, count * rowBytes);
       const rows = isRotated ? toHalfSplitRows(stored, isVector ? type.blockBytes : rowBytes, model.head_size) : stored;
       if (dtype === undefined || dtype === type.type) return rows;
-      return convertValues(type.decode(rows), dtype, `${file.path}: ${name}`);
+      const label = `${file.path}: ${name}`;
+      return isBlockType(type.type)
+        ? convertBlocks(rows, type.type, dtype, label)
+        : convertValues(type.decode(rows), dtype, label);
     },
   };
 }

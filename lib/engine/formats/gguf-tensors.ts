@@ -1,6 +1,6 @@
 import type { WeightType } from '../directory/checkpoint-config.js';
 import { BLOCK_TYPES, type BlockType } from '../directory/quantization.js';
-import { BLOCKS } from './ggml-blocks.js';
+import { BLOCKS, decodeBlocks } from './ggml-blocks.js';
 import { fromBfloat16, fromFloat16 } from './numeric.js';
 
 /** How the values of a GGUF tensor lie: in blocks along a row, of one value where they are floats. */
@@ -42,8 +42,8 @@ const FLOAT_TYPES: readonly TensorType[] = [
 ];
 
 const blockType = (type: BlockType): TensorType => {
-  const { values, bytes, decode } = BLOCKS[type];
-  return { name: type, type, blockValues: values, blockBytes: bytes, decode };
+  const { values, bytes } = BLOCKS[type];
+  return { name: type, type, blockValues: values, blockBytes: bytes, decode: (blocks) => decodeBlocks(blocks, type) };
 };
 
 /** ggml's types by their numbers. Those that ggml has removed are in old files. */

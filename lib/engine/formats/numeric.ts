@@ -3,9 +3,8 @@ import type { Dtype } from '../directory/checkpoint-config.js';
 export const BYTES_PER_VALUE: Readonly<Record<Dtype, number>> = { float32: 4, float16: 2, bfloat16: 2 };
 
 /** Rounds to the nearest float16, ties to even; what is too large becomes infinity, and a NaN keeps its upper payload bits. */
-export function toFloat16(values: Float32Array): Uint16Array {
+export function toFloat16(values: Float32Array, halves: Uint16Array = new Uint16Array(values.length)): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const halves = new Uint16Array(words.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as number;
     const sign = (word >>> 16) & 0x8000;
@@ -32,9 +31,8 @@ function denormalHalf(size: number): number {
 }
 
 /** Rounds to the nearest bfloat16, ties to even; a NaN keeps its upper payload bits. */
-export function toBfloat16(values: Float32Array): Uint16Array {
+export function toBfloat16(values: Float32Array, halves: Uint16Array = new Uint16Array(values.length)): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const halves = new Uint16Array(words.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as number;
     const isNan = (word & 0x7fffffff) > 0x7f800000;
@@ -87,15 +85,23 @@ export function decodeValues(bytes: Uint8Array, dtype: Dtype): Float32Array {
 }
 
 export function encodeValues(values: Float32Array, dtype: Dtype): Uint8Array {
-  const words = dtype === 'float32' ? values : dtype === 'float16' ? toFloat16(values) : toBfloat16(values);
+  const words = dtype === 'float32' ? values : encodeHalves(values, dtype);
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 }
 
-/** The first finite value that `encodeValues` turned into an infinity, or undefined. */
-export function firstOverflow(values: Float32Array, encoded: Uint8Array, dtype: Dtype): number | undefined {
-  if (dtype === 'float32') return undefined;
+export const encodeHalves = (
+  values: Float32Array,
+  dtype: Exclude<Dtype, 'float32'>,
+  halves: Uint16Array = new Uint16Array(values.length),
+): Uint16Array => (dtype === 'float16' ? toFloat16(values, halves) : toBfloat16(values, halves));
+
+/** The first finite value that `encodeHalves` turned into an infinity, or undefined. */
+export function firstOverflow(
+  values: Float32Array,
+  halves: Uint16Array,
+  dtype: Exclude<Dtype, 'float32'>,
+): number | undefined {
   const infinity = dtype === 'float16' ? 0x7c00 : 0x7f80;
-  const halves = new Uint16Array(encoded.buffer, encoded.byteOffset, values.length);
   for (let i = 0; i < halves.length; i++) {
     if (((halves[i] as number) & 0x7fff) === infinity && Number.isFinite(values[i])) return values[i];
   }

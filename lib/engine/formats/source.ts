@@ -5,7 +5,9 @@ import { openFile } from '../../base/files.js';
 import type { Dtype, PretrainedConfig, WeightType } from '../directory/checkpoint-config.js';
 import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import type { SourceKind } from '../directory/manifest.js';
-import { decodeValues, encodeValues, firstOverflow } from './numeric.js';
+import type { BlockType } from '../directory/quantization.js';
+import { BLOCKS, decodeBlocks } from './ggml-blocks.js';
+import { decodeValues, encodeHalves, encodeValues, firstOverflow } from './numeric.js';
 
 /** A checkpoint to convert, in any kind of file. */
 export interface SourceCheckpoint {
@@ -64,16 +66,49 @@ export type LlamaModel = Pick<
     >
   >;
 
+const TILE_VALUES = 1 << 13; // 32 kB of float32, which stay in a core's cache from one loop to the next
+
 /** Values in another type. What does not fit is an error, never an infinity. */
 export function convertValues(values: Float32Array, dtype: Dtype, tensor: string): Uint8Array {
-  const encoded = encodeValues(values, dtype);
-  const overflow = firstOverflow(values, encoded, dtype);
-  if (overflow === undefined) return encoded;
+  if (dtype === 'float32') return encodeValues(values, dtype);
+  const halves = new Uint16Array(values.length);
+  for (let first = 0; first < values.length; first += TILE_VALUES) {
+    const end = first + TILE_VALUES;
+    convertHalves(values.subarray(first, end), halves.subarray(first, end), dtype, tensor);
+  }
+  return new Uint8Array(halves.buffer);
+}
+
+function convertHalves(
+  values: Float32Array,
+  halves: Uint16Array,
+  dtype: Exclude<Dtype, 'float32'>,
+  tensor: string,
+): void {
+  encodeHalves(values, dtype, halves);
+  const overflow = firstOverflow(values, halves, dtype);
+  if (overflow === undefined) return;
   const fix = `Convert with dtype ${dtype === 'float16' ? 'bfloat16' : 'float32'}.`;
   throw new LLMError(
     'ERR_MODEL_UNSUPPORTED',
     `${tensor} holds ${overflow}, which is out of range for ${dtype}. ${fix}`,
   );
+}
+
+/** Values of whole blocks in another type. */
+export function convertBlocks(bytes: Uint8Array, type: BlockType, dtype: Dtype, tensor: string): Uint8Array {
+  if (dtype === 'float32') return encodeValues(decodeBlocks(bytes, type), dtype);
+  const { values: blockValues, bytes: blockBytes, decode } = BLOCKS[type];
+  const count = (bytes.length / blockBytes) * blockValues;
+  const halves = new Uint16Array(count);
+  const values = new Float32Array(TILE_VALUES);
+  for (let first = 0; first < count; first += TILE_VALUES) {
+    const end = Math.min(first + TILE_VALUES, count);
+    const tile = values.subarray(0, end - first);
+    decode(bytes.subarray((first / blockValues) * blockBytes, (end / blockValues) * blockBytes), tile);
+    convertHalves(tile, halves.subarray(first, end), dtype, tensor);
+  }
+  return new Uint8Array(halves.buffer);
 }
 
 export const convertBytes = (bytes: Uint8Array, from: Dtype, to: Dtype, tensor: string): Uint8Array =>

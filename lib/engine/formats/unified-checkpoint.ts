@@ -7,7 +7,7 @@ import { BLOCK_TYPES } from '../directory/quantization.js';
 import { BLOCKS, isBlockType } from './ggml-blocks.js';
 import { readEngineTensors } from './quantized-tensors.js';
 import { type SafetensorsEntry, SafetensorsFile } from './safetensors.js';
-import { convertValues, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
+import { convertBlocks, type LlamaModel, readExactly, type SourceCheckpoint, type SourceTensor } from './source.js';
 import { StoredTensor } from './stored-tensor.js';
 import { type TextFiles, textsBeside } from './text-files.js';
 
@@ -77,7 +77,7 @@ function blocksTensor(file: SafetensorsFile, name: string, { shape, position }: 
     const found = type === '' ? 'is U8 without a type in __metadata__' : `is ${type}, by __metadata__`;
     throw refuse(found, BLOCK_TYPES.join(' or '));
   }
-  const { values, bytes, decode } = BLOCKS[type];
+  const { values, bytes } = BLOCKS[type];
   if (rows === undefined || rowBytes === undefined || more.length > 0 || rowBytes % bytes !== 0) {
     throw refuse(`has the shape [${shape.join(', ')}]`, `rows of whole blocks of ${bytes} bytes, of ${type}`);
   }
@@ -87,7 +87,7 @@ function blocksTensor(file: SafetensorsFile, name: string, { shape, position }: 
     type,
     async readRows(first, count, dtype) {
       const stored = await readExactly(file.handle, file.path, position + first * rowBytes, count * rowBytes);
-      return dtype === undefined ? stored : convertValues(decode(stored), dtype, `${file.path}: ${name}`);
+      return dtype === undefined ? stored : convertBlocks(stored, type, dtype, `${file.path}: ${name}`);
     },
   };
 }

@@ -118,7 +118,11 @@ export async function readEngineInt4(
     async readGroups() {
       const values = await scales.readFloats();
       const zeros = zero && transpose(await zero.readFloats(), outputs);
-      return { groups, scales: values, zeros: zeros?.map((each, i) => wholeZero(each / (values[i] as number))) };
+      return {
+        groups,
+        scales: values,
+        zeros: zeros?.map((each, i) => (each === 0 ? 0 : wholeZero(each / (values[i] as number)))),
+      };
     },
   };
 }

@@ -161,7 +161,8 @@ Quantization ReadQuantization(const Fields& model, const std::vector<QuantAlgo>&
   Quantization quantization;
   const auto fields = model.OptionalObject("quantization");
   if (!fields) return quantization;
-  if (fields->Has("kv_cache_quant_algo")) Unsupported(*fields, "kv_cache_quant_algo", "null");
+  // It asks TensorRT-LLM for a KV cache of fewer bits; here keys and values keep theirs.
+  if (fields->Has("kv_cache_quant_algo")) TextOf(*fields, "kv_cache_quant_algo", {"FP8", "INT8"});
   if (!fields->Has("quant_algo")) return quantization;
   const std::string found = fields->Text("quant_algo");
   std::string names = "null";
@@ -174,6 +175,7 @@ Quantization ReadQuantization(const Fields& model, const std::vector<QuantAlgo>&
   quantization.group_size = fields->Size("group_size", quantization.group_size);
   quantization.has_zero_point = fields->Flag("has_zero_point");
   quantization.pre_quant_scale = fields->Flag("pre_quant_scale");
+  if (quantization.group_size % 32 != 0) Unsupported(*fields, "group_size", "a multiple of 32");
   return quantization;
 }
 

@@ -33,6 +33,9 @@ class SafetensorsFile {
 
   const std::string& path() const { return path_; }
   bool Has(const std::string& name) const { return tensors_.count(name) != 0; }
+  // As files name it; empty if there is no such tensor.
+  std::string TypeNameOf(const std::string& name) const { return Has(name) ? tensors_.at(name).dtype : ""; }
+  bool IsScalar(const std::string& name) const { return Has(name) && tensors_.at(name).shape.empty(); }
   // The tensor, which must have this shape and one of these types.
   const TensorEntry& Find(const std::string& name, const std::vector<int64_t>& shape,
                           const std::vector<std::string>& dtypes = {"F32", "F16", "BF16"}) const;

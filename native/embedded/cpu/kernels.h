@@ -69,6 +69,25 @@ struct Layout {
   void (*product)(const LayoutProduct& product);
 };
 
+// Matrices of small numbers with float scales: scaled_layout.h. Int4 has a scale for each output, or for each group of inputs;
+// factors multiply inputs.
+enum class ScaledType : uint8_t {
+  kInt8,
+  kFp8,
+  kInt4,
+  kInt4By32,
+  kInt4By64,
+  kInt4By128,
+  kInt4By32Factors,
+  kInt4By64Factors,
+  kInt4By128Factors
+};
+constexpr int kScaledTypes = 9;
+
+struct ScaledLayouts {
+  const Layout* by_type[kScaledTypes];
+};
+
 // The state of one query while it walks its keys block by block (online softmax, arXiv:1805.02867).
 struct SoftmaxState {
   float max;  // of the scores so far; starts at -infinity
@@ -90,11 +109,13 @@ struct Kernels {
   float (*max)(const float* x, int size);
   // out = exp((x - max) * factor)
   void (*exp_shifted)(const float* x, float max, float factor, int size, float* out);
+  const ScaledLayouts* scaled_layouts;
 
   void panel_product(WeightType type, const PanelProduct& product) const {
     panel_products[static_cast<size_t>(type)](product);
   }
   const Layout& layout(WeightType type) const { return *layouts[static_cast<size_t>(type)]; }
+  const Layout& layout(ScaledType type) const { return *scaled_layouts->by_type[static_cast<size_t>(type)]; }
 };
 
 extern const Kernels kScalarKernels;
@@ -104,6 +125,9 @@ extern const Kernels kAvx512Bf16Kernels;
 extern const Kernels kAmxKernels;
 // Puts the layouts for AVX-512 VNNI in the place of others.
 void UseVnniBlocks(Kernels* kernels);
+extern const ScaledLayouts kScalarScaledLayouts;
+extern const ScaledLayouts kAvx2ScaledLayouts;
+extern const ScaledLayouts kAvx512ScaledLayouts;
 
 }  // namespace embedded::cpu
 

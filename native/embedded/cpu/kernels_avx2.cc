@@ -285,6 +285,7 @@ const Kernels kAvx2Kernels = AllOf(
      Vectors::SoftmaxBlock,
      Vectors::Scale,
      Vectors::Max,
-     Vectors::ExpShifted});
+     Vectors::ExpShifted,
+     &kAvx2ScaledLayouts});
 
 }  // namespace embedded::cpu

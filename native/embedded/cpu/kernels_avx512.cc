@@ -156,7 +156,8 @@ constexpr Kernels SetOf(const char* name, const Layout* bfloat16) {
                      Vectors::SoftmaxBlock,
                      Vectors::Scale,
                      Vectors::Max,
-                     Vectors::ExpShifted};
+                     Vectors::ExpShifted,
+                     &kAvx512ScaledLayouts};
   BlockKernels<Avx512BwBlocks>::SetLayouts(kernels.layouts);
   return kernels;
 }

@@ -140,6 +140,7 @@ const Kernels kScalarKernels = {
     SoftmaxBlock,
     Scale,
     Max,
-    ExpShifted};
+    ExpShifted,
+    &kScalarScaledLayouts};
 
 }  // namespace embedded::cpu

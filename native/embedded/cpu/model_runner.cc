@@ -100,7 +100,8 @@ const Device& CpuDevice() {
                              [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
                                return std::make_unique<CpuModelRunner>(options);
                              },
-                             {QuantAlgo::kGgml},
+                             {QuantAlgo::kGgml, QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq,
+                              QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken},
                              /*runs_several_ranks=*/true};
   return device;
 }

@@ -6,6 +6,7 @@
 
 #include "native/embedded/checkpoint/safetensors.h"
 #include "native/embedded/cpu/float16.h"
+#include "native/embedded/cpu/scaled_tensor.h"
 #include "native/embedded/dummy_weights.h"
 #include "native/embedded/process_memory.h"
 #include "native/executor/cpp/failure.h"
@@ -43,6 +44,7 @@ struct MatrixTensor {
   WeightType type;            // of the tensor
   int first_row;              // likewise, or of the dummy one
   DummyTensor dummy;
+  std::optional<ScaledTensor> scaled = std::nullopt;  // in place of the tensor
 };
 
 class Loader {
@@ -72,8 +74,9 @@ class Loader {
       next += each.matrix->bytes();
     }
     uint64_t read = 0;
-    for (const MatrixTensor& each : matrices_) {
+    for (MatrixTensor& each : matrices_) {
       const Matrix& matrix = *each.matrix;
+      if (each.scaled) each.scaled->Begin();
       const int step = std::max(1, static_cast<int>(kProgressBytes / matrix.panel_bytes()));
       for (int panel = 0; panel < matrix.panels(); panel += step) {
         const int count = std::min(step, matrix.panels() - panel);
@@ -82,6 +85,7 @@ class Loader {
         if (!on_progress_(static_cast<double>(read) / static_cast<double>(bytes)))
           throw executor::Failure(EXECUTOR_LOAD_ABORTED, executor::kLoadAbortedMessage);
       }
+      if (each.scaled) each.scaled->Done();
     }
     if (model_.tied_head) weights.head = weights.embedding;
     return weights;
@@ -167,6 +171,13 @@ class Loader {
 
   // `outputs` rows of a tensor that may have more.
   void AddMatrix(const std::string& name, int outputs, int depth, Matrix* matrix, const RowsOfTensor& of) {
+    const bool is_in_layer = name.find(".layers.") != std::string::npos;
+    if (auto scaled = file_ && is_in_layer ? ScaledTensor::Find(*file_, model_.quantization, name, of.rows, depth)
+                                           : std::nullopt) {
+      *matrix = {nullptr, &kernels_.layout(scaled->type()), outputs, depth};
+      matrices_.push_back({matrix, nullptr, WeightType::kFloat32, of.first, {}, std::move(scaled)});
+      return;
+    }
     const TensorEntry* tensor = nullptr;
     if (file_)
       tensor = model_.quantization.algo == QuantAlgo::kGgml ? &file_->FindMatrix(name, of.rows, depth)
@@ -219,6 +230,8 @@ class Loader {
     const Matrix& matrix = *source.matrix;
     const int rows = std::min(kPanelWidth, matrix.outputs - panel * kPanelWidth);
     const size_t first_row = static_cast<size_t>(source.first_row) + size_t{kPanelWidth} * panel;
+    if (source.scaled)
+      return source.scaled->Pack(static_cast<int>(first_row), rows, *matrix.layout, matrix.panel(panel));
     const size_t row_bytes = RowBytes(source.type, matrix.depth);
     std::vector<std::byte> buffer(rows * row_bytes);
     if (source.tensor != nullptr) {

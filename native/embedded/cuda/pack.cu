@@ -173,46 +173,52 @@ __device__ float ValueOf(Codes codes, uint32_t code) {
   return __half2float(__half(__half_raw{bits})) * 0x1p8f;
 }
 
-// A thread expands 8 neighbours.
-template <typename T>
-__global__ void __launch_bounds__(kThreads) ExpandKernel(const unsigned char* packed, WeightForm form, int outputs,
-                                                         int depth, int steps, size_t row_scales_offset, T* expanded) {
+constexpr int kExpandWarps = 8;
+
+// A warp expands a record: each lane what it holds of it.
+template <typename T, Codes kCodes>
+__global__ void __launch_bounds__(kExpandWarps* kWarpSize)
+    ExpandKernel(const unsigned char* packed, WeightForm form, int outputs, int depth, int steps,
+                 size_t row_scales_offset, T* expanded) {
   WaitForPredecessor();
-  const int k = static_cast<int>(blockIdx.y * kThreads + threadIdx.x) * kCodesAtOnce;
-  if (k >= depth) return;
-  const int row = static_cast<int>(blockIdx.x);
-  const int distance = form.pair_distance;
-  const int unit = row / (2 * distance) * distance + row % distance;
-  const int second = row / distance % 2;
-  const int tile = unit / kTileUnits;
-  const int g = unit % kTileUnits;
-  const int lane = g * 4 + k / kCodesAtOnce % 4;
-  const int part = k % kStepColumns / kPartColumns;
-  const unsigned char* const record =
-      packed + (static_cast<size_t>(tile) * steps + k / kStepColumns) * form.record_bytes();
-  const uint32_t* const words = reinterpret_cast<const uint32_t*>(
-      form.codes == Codes::kInt4 ? record + part / 2 * 512 + lane * 16 + part % 2 * 8 + second * 4
-                                 : record + part * 512 + lane * 16 + second * 8);
-  const float row_scale =
-      reinterpret_cast<const float*>(packed + row_scales_offset)[tile * kTileRows + second * kTileUnits + g];
-  float scale = row_scale;
-  float zero = 0;
+  const int step = static_cast<int>(blockIdx.y) * kExpandWarps + static_cast<int>(threadIdx.x / kWarpSize);
+  if (step >= steps) return;
+  const int tile = static_cast<int>(blockIdx.x);
+  const int lane = static_cast<int>(threadIdx.x % kWarpSize);
+  const int g = lane / 4;
+  const unsigned char* const record = packed + (static_cast<size_t>(tile) * steps + step) * form.record_bytes();
+  const float* const row_scales = reinterpret_cast<const float*>(packed + row_scales_offset) + tile * kTileRows;
   const int groups = form.groups_in_step();
-  if (groups > 0) {
-    const int group = k % kStepColumns / (kStepColumns / groups);
-    const __half* const at = reinterpret_cast<const __half*>(record + form.code_bytes()) +
-                             ((g * groups + group) * 2 + second) * (form.has_zeros() ? 2 : 1);
-    scale *= __half2float(at[0]);
-    if (form.has_zeros()) zero = __half2float(at[1]) * row_scale;
-  }
-  const uint32_t mask = form.codes == Codes::kInt4 ? 15 : 255;
-  float values[kCodesAtOnce];
 #pragma unroll
-  for (int i = 0; i < kCodesAtOnce; ++i) {
-    const int2 place = PlaceOfCode(form.codes, i);
-    values[i] = fmaf(scale, ValueOf(form.codes, words[place.x] >> place.y & mask), zero);
+  for (int second = 0; second < 2; ++second) {
+    const int row = RowAt(form, outputs, tile, g + second * kTileUnits);
+    if (row < 0) continue;
+    const float row_scale = row_scales[g + second * kTileUnits];
+#pragma unroll
+    for (int part = 0; part < kStepColumns / kPartColumns; ++part) {
+      const int k = step * kStepColumns + part * kPartColumns + lane % 4 * kCodesAtOnce;
+      if (k >= depth) continue;
+      const uint32_t* const words = reinterpret_cast<const uint32_t*>(
+          kCodes == Codes::kInt4 ? record + part / 2 * 512 + lane * 16 + part % 2 * 8 + second * 4
+                                 : record + part * 512 + lane * 16 + second * 8);
+      float scale = row_scale;
+      float zero = 0;
+      if (groups > 0) {
+        const __half* const at = reinterpret_cast<const __half*>(record + form.code_bytes()) +
+                                 ((g * groups + part * groups / 4) * 2 + second) * (form.has_zeros() ? 2 : 1);
+        scale *= __half2float(at[0]);
+        if (form.has_zeros()) zero = __half2float(at[1]) * row_scale;
+      }
+      constexpr uint32_t kMask = kCodes == Codes::kInt4 ? 15 : 255;
+      float values[kCodesAtOnce];
+#pragma unroll
+      for (int i = 0; i < kCodesAtOnce; ++i) {
+        const int2 place = PlaceOfCode(kCodes, i);
+        values[i] = fmaf(scale, ValueOf(kCodes, words[place.x] >> place.y & kMask), zero);
+      }
+      StoreFloats(expanded + static_cast<size_t>(row) * depth + k, values);
+    }
   }
-  StoreFloats(expanded + static_cast<size_t>(row) * depth + k, values);
 }
 
 }  // namespace
@@ -237,10 +243,12 @@ void ExpandWeights(const LinearShape& shape, const void* weights, void* expanded
   const PackedShape records(shape.outputs, shape.depth);
   WithElement(shape.element, [&](auto element) {
     using T = decltype(element);
-    const int loads = CeilDivide(shape.depth, kCodesAtOnce);
-    Launch("expand_weights", ExpandKernel<T>,
-           {dim3(static_cast<unsigned>(shape.outputs), static_cast<unsigned>(CeilDivide(loads, kThreads))),
-            dim3(kThreads)},
+    const auto kernel = shape.form.codes == Codes::kInt4   ? ExpandKernel<T, Codes::kInt4>
+                        : shape.form.codes == Codes::kInt8 ? ExpandKernel<T, Codes::kInt8>
+                                                           : ExpandKernel<T, Codes::kFp8>;
+    Launch("expand_weights", kernel,
+           {dim3(static_cast<unsigned>(records.tiles), static_cast<unsigned>(CeilDivide(records.steps, kExpandWarps))),
+            dim3(kExpandWarps * kWarpSize)},
            stream, static_cast<const unsigned char*>(weights), shape.form, shape.outputs, shape.depth, records.steps,
            records.row_scales_offset(shape.form), static_cast<T*>(expanded));
   });

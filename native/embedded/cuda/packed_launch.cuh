@@ -9,13 +9,9 @@ namespace embedded::cuda {
 
 constexpr int kPackedMaxTokens = 4 * kFragmentTokens;
 
-// Records in flight for each warp: about 8 KiB.
-constexpr int PackedStages(Codes codes, int row_fragments) { return (codes == Codes::kInt4 ? 8 : 4) / row_fragments; }
-
-template <typename T, Codes kCodes, Scales kScales, int kTokenFragments, int kRowFragments>
+template <typename T, Codes kCodes, Scales kScales, int kTokenFragments>
 void LaunchPacked(const LinearCall& call, const PackedPlan& plan, float2* partial, cudaStream_t stream) {
-  const auto kernel =
-      PackedLinearKernel<T, kCodes, kScales, kTokenFragments, kRowFragments, PackedStages(kCodes, kRowFragments)>;
+  const auto kernel = PackedLinearKernel<T, kCodes, kScales, kTokenFragments>;
   Grid grid = PersistentGrid(CurrentDeviceTraits(), plan.warps * kWarpSize, plan.bytes());
   grid.blocks.x = static_cast<unsigned>(std::min<int>(static_cast<int>(grid.blocks.x) / plan.slices, plan.tiles));
   grid.blocks.y = static_cast<unsigned>(plan.slices);
@@ -32,9 +28,9 @@ template <Codes kCodes, Scales kScales>
 void LaunchPacked(const LinearCall& call, const PackedPlan& plan, float2* partial, cudaStream_t stream) {
   WithElement(call.shape.element, [&](auto element) {
     using T = decltype(element);
-    if (call.tokens <= kFragmentTokens) return LaunchPacked<T, kCodes, kScales, 1, 1>(call, plan, partial, stream);
-    if (call.tokens <= 2 * kFragmentTokens) return LaunchPacked<T, kCodes, kScales, 2, 1>(call, plan, partial, stream);
-    LaunchPacked<T, kCodes, kScales, 4, 2>(call, plan, partial, stream);
+    if (call.tokens <= kFragmentTokens) return LaunchPacked<T, kCodes, kScales, 1>(call, plan, partial, stream);
+    if (call.tokens <= 2 * kFragmentTokens) return LaunchPacked<T, kCodes, kScales, 2>(call, plan, partial, stream);
+    LaunchPacked<T, kCodes, kScales, 4>(call, plan, partial, stream);
   });
 }
 

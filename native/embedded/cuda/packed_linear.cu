@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "native/embedded/cuda/linear.h"
@@ -59,17 +59,13 @@ std::optional<PackedPlan> MakePlan(const LinearCall& call, const DeviceTraits& t
   const WeightForm& form = call.shape.form;
   const PackedShape packed(call.shape.outputs, call.shape.depth);
   const int token_fragments = call.tokens <= kFragmentTokens ? 1 : call.tokens <= 2 * kFragmentTokens ? 2 : 4;
-  const int row_fragments = token_fragments == 4 ? 2 : 1;
   PackedPlan plan{};
-  plan.warps = token_fragments == 1 ? kPackedMaxWarps : kPackedMaxWarps / 2;
+  plan.warps = kPackedMaxWarps;
   plan.tokens = call.tokens;
   plan.depth = call.shape.depth;
   plan.steps = packed.steps;
-  plan.tiles = packed.tiles / row_fragments;
-  plan.record_bytes = form.record_bytes();
-  plan.stages = PackedStages(form.codes, row_fragments);
-  plan.tile_rows = row_fragments * kTileRows;
-  plan.padded_tokens = std::min(call.tokens, token_fragments * kFragmentTokens);
+  plan.tiles = packed.tiles;
+  plan.ring_bytes = plan.warps * PackedStages(form, token_fragments) * form.record_bytes();
   plan.row_scales_offset = packed.row_scales_offset(form);
   for (plan.slices = 1;; ++plan.slices) {
     plan.slice_steps = CeilDivide(plan.steps, plan.slices);
@@ -77,8 +73,17 @@ std::optional<PackedPlan> MakePlan(const LinearCall& call, const DeviceTraits& t
     if (plan.slice_steps == 1) return std::nullopt;
   }
   plan.slices = CeilDivide(plan.steps, plan.slice_steps);
+  // As few steps of a warp, one after the other, as possible; a tile's end takes about as long as two.
+  constexpr int kTileEnd = 2;
   const int tiles_each = CeilDivide(plan.tiles * plan.slices, traits.multiprocessors);
-  plan.split = tiles_each >= 4 ? plan.warps / 4 : tiles_each >= 2 ? plan.warps / 2 : plan.warps;
+  int fewest = std::numeric_limits<int>::max();
+  for (int groups = 1; groups <= plan.warps / 2; groups *= 2) {
+    const int split = plan.warps / groups;
+    const int steps = CeilDivide(tiles_each, groups) * (CeilDivide(plan.slice_steps, split) + kTileEnd);
+    if (steps >= fewest) continue;
+    fewest = steps;
+    plan.split = split;
+  }
   return plan;
 }
 

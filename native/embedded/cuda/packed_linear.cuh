@@ -1,7 +1,7 @@
-// 1 to 64 tokens against packed weights (packed.h), near memory bandwidth, sm_80 on.
+// 1 to 32 tokens against packed weights (packed.h), near memory bandwidth, sm_80 on.
 //
-// A persistent grid, one block for each multiprocessor. Its warps form groups; the warps of a group share a tile of 16 or 32 rows, each
-// taking every n-th step of 128 columns, and add up their sums in shared memory, in a fixed order. Each warp keeps a ring of records of
+// A persistent grid, one block for each multiprocessor. Its warps form groups; the warps of a group share a tile, each taking every
+// n-th step of 128 columns, and add up their sums in shared memory, in a fixed order. Each warp keeps a ring of records of
 // its own in flight with asynchronous copies, across tiles, so that the loop has no barrier but the one at a tile's end.
 //
 // x lies in shared memory as a whole. Where it does not fit, the depth is cut into slices (blockIdx.y), and what they give is added by
@@ -21,6 +21,11 @@ namespace embedded::cuda {
 constexpr int kFragmentTokens = 8;
 constexpr int kPackedMaxWarps = 16;
 constexpr int kStepParts = kStepColumns / 32;
+// Records in a warp's ring.
+constexpr int PackedStages(const WeightForm& form, int token_fragments) {
+  if (form.codes == Codes::kInt4) return token_fragments == 1 ? 8 : 4;
+  return token_fragments == 1 ? 4 : 3;
+}
 constexpr int kXPadding = 32;  // elements between rows of x, so that the 8 rows of a fragment meet different banks
 
 struct PackedPlan {
@@ -31,22 +36,18 @@ struct PackedPlan {
   int steps;  // of a row
   int slices;
   int slice_steps;  // of a slice; the last may have fewer
-  int tiles;        // of the kernel's size
-  int record_bytes;
-  int stages;
-  int tile_rows;  // 16 or 32
-  int padded_tokens;
+  int tiles;
+  int ring_bytes;  // of all warps
   size_t row_scales_offset;
 
   __host__ __device__ int groups() const { return warps / split; }
   __host__ __device__ int x_pitch() const { return slice_steps * kStepColumns + kXPadding; }  // elements
-  __host__ __device__ size_t stage_bytes() const { return static_cast<size_t>(record_bytes) * (tile_rows / kTileRows); }
-  __host__ __device__ size_t x_offset() const { return warps * stages * stage_bytes(); }
-  __host__ __device__ size_t sums_offset() const {  // float [groups, split, padded_tokens, tile_rows]
+  __host__ __device__ size_t x_offset() const { return static_cast<size_t>(ring_bytes); }
+  __host__ __device__ size_t sums_offset() const {  // float [groups, split, tokens, kTileRows]
     return x_offset() + static_cast<size_t>(tokens) * x_pitch() * kElementBytes;
   }
   __host__ __device__ size_t scratch_offset() const {  // float [kScratchFloats]
-    return sums_offset() + static_cast<size_t>(warps) * padded_tokens * tile_rows * sizeof(float);
+    return sums_offset() + static_cast<size_t>(warps) * tokens * kTileRows * sizeof(float);
   }
   __host__ __device__ size_t bytes() const { return scratch_offset() + kScratchFloats * sizeof(float); }
 };
@@ -57,38 +58,40 @@ __device__ inline void GroupBarrier(int group, int threads) {
 }
 
 // One warp's ring, and how far it has been asked for. Every call commits a group of copies, an empty one past the end.
+template <int kRecordBytes>
 struct PackedFetcher {
   const unsigned char* records;
   unsigned char* ring;
-  const PackedPlan& plan;
+  int row_steps;
+  int tiles;
+  int split;
   int first_step;
   int end_step;
   int tile_stride;
   int tile;
-  int step;
+  int step = 0;
+  const unsigned char* from = nullptr;  // the record at tile and step
 
+  __device__ void Start() {
+    step = first_step;
+    from = records + (static_cast<size_t>(tile) * row_steps + step) * kRecordBytes;
+  }
   __device__ void Fetch(int stage) {
-    const int lane = static_cast<int>(threadIdx.x % kWarpSize);
-    if (tile < plan.tiles) {
-      unsigned char* const to = ring + stage * plan.stage_bytes();
-      const int fragments = plan.tile_rows / kTileRows;
-      for (int r = 0; r < fragments; ++r) {
-        const unsigned char* const from =
-            records + (static_cast<size_t>(tile * fragments + r) * plan.steps + step) * plan.record_bytes;
-        for (int at = lane * 16; at < plan.record_bytes; at += kWarpLoad)
-          CopyAsync(to + r * plan.record_bytes + at, from + at, 1);
-      }
-      step += plan.split;
+    if (tile < tiles) {
+      const int lane = static_cast<int>(threadIdx.x % kWarpSize);
+      unsigned char* const to = ring + stage * kRecordBytes;
+#pragma unroll
+      for (int at = 0; at < kRecordBytes; at += kWarpSize * 16)
+        if (at + lane * 16 < kRecordBytes) CopyAsync(to + at + lane * 16, from + at + lane * 16, 1);
+      step += split;
+      from += split * kRecordBytes;
       if (step >= end_step) {
-        step = first_step;
         tile += tile_stride;
+        Start();
       }
     }
     CommitCopies();
   }
-
- private:
-  static constexpr int kWarpLoad = kWarpSize * 16;
 };
 
 // {scale, zero} of a row's group; zero is 0 where there is none.
@@ -103,8 +106,8 @@ __device__ float2 GroupScale(const unsigned char* scales, int unit, int group, i
 #endif
 
 // Sums are written as they are to `partial` [slices, tokens, units] where there is more than one slice.
-template <typename T, Codes kCodes, Scales kScales, int kTokenFragments, int kRowFragments, int kStages>
-__global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
+template <typename T, Codes kCodes, Scales kScales, int kTokenFragments>
+__global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
     PackedLinearKernel(const unsigned char* weights, StageElements<T> elements, StageNormalized<T> normalized,
                        AnyOutput<T> output, float2* partial, PackedPlan plan) {
 #if __CUDA_ARCH__ >= 800
@@ -112,8 +115,11 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
   constexpr WeightForm kForm{kCodes, kScales};
   constexpr int kGroupParts = kForm.groups_in_step() == 4 ? 1 : kStepParts;  // parts of a step that share a scale
   constexpr bool kGrouped = kForm.groups_in_step() != 0;
-  constexpr int kKernelRows = kRowFragments * kTileRows;
-  constexpr int kKernelUnits = kRowFragments * kTileUnits;
+  constexpr int kRecordBytes = kForm.record_bytes();
+  constexpr int kStages = PackedStages(kForm, kTokenFragments);
+  // Products that do not wait for each other: one after the other a product takes several times as long.
+  constexpr int kChains = kTokenFragments >= kStepParts ? 1 : kStepParts / kTokenFragments;
+  constexpr int kSums = kGrouped ? 1 : kChains;
   extern __shared__ __align__(128) unsigned char shared[];
   ptx::LaunchDependents();
   const int warp = static_cast<int>(threadIdx.x / kWarpSize);
@@ -125,7 +131,7 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
   const int group_threads = plan.split * kWarpSize;
   T* const x = reinterpret_cast<T*>(shared + plan.x_offset());
   float* const group_sums = reinterpret_cast<float*>(shared + plan.sums_offset()) +
-                            static_cast<size_t>(group) * plan.split * plan.padded_tokens * kKernelRows;
+                            static_cast<size_t>(group) * plan.split * plan.tokens * kTileRows;
 
   const int slice_start = static_cast<int>(blockIdx.y) * plan.slice_steps;
   const int end_step = min(slice_start + plan.slice_steps, plan.steps);
@@ -133,8 +139,11 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
   // Tiles go to blocks before they go to groups, so that multiprocessors differ by one tile at most.
   const int first_tile = group * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
   const int tile_stride = plan.groups() * static_cast<int>(gridDim.x);
-  PackedFetcher fetcher{weights,     shared + warp * kStages * plan.stage_bytes(),    plan,      first_step, end_step,
-                        tile_stride, first_step < end_step ? first_tile : plan.tiles, first_step};
+  unsigned char* const ring = shared + warp * kStages * kRecordBytes;
+  PackedFetcher<kRecordBytes> fetcher{weights,    ring,        plan.steps,
+                                      plan.tiles, plan.split,  first_step,
+                                      end_step,   tile_stride, first_step < end_step ? first_tile : plan.tiles};
+  fetcher.Start();
 #pragma unroll
   for (int stage = 0; stage < kStages - 1; ++stage) fetcher.Fetch(stage);
 
@@ -159,14 +168,13 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
   __syncthreads();
 
   // What this thread finishes first of each tile.
-  const int my_token = in_group / kKernelUnits;
-  const int my_unit = in_group % kKernelUnits;
+  const int my_token = in_group / kTileUnits;
+  const int my_unit = in_group % kTileUnits;
   const bool mine = my_token < plan.tokens;
   const auto my_place = output.ForToken(min(my_token, plan.tokens - 1));
   const float* const row_scales = reinterpret_cast<const float*>(weights + plan.row_scales_offset);
   const auto row_scale = [&](int tile, int unit, int row) {
-    return row_scales[(tile * kRowFragments + unit / kTileUnits) * kTileRows + row * kTileUnits + unit % kTileUnits] *
-           Operand::kScale;
+    return row_scales[tile * kTileRows + row * kTileUnits + unit] * Operand::kScale;
   };
 
   const T* x_of_lane[kTokenFragments];
@@ -176,37 +184,33 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
 
   int stage = 0;
   for (int tile = first_tile; tile < plan.tiles; tile += tile_stride) {
-    const int unit = tile * kKernelUnits + my_unit;
+    const int unit = tile * kTileUnits + my_unit;
     const bool stores = mine && unit < output.units();
     float2 operands{}, scales{};
     if (stores && plan.slices == 1) {
       operands = output.Load(my_place, my_token, unit);
       scales = {row_scale(tile, my_unit, 0), row_scale(tile, my_unit, 1)};
     }
-    float sums[kRowFragments][kTokenFragments][4] = {};
-    float x_sums[kTokenFragments][4] = {};  // every row is the same: of each token the sum of x
+    float sums[kSums][kTokenFragments][4] = {};
+    float x_sums[kSums][kTokenFragments][4] = {};  // every row is the same: of each token the sum of x
     for (int step = first_step; step < end_step; step += plan.split) {
       WaitForCopies<kStages - 2>();
       __syncwarp();  // every lane's part is there, and every lane has read the stage before, which is filled next
-      fetcher.Fetch((stage + kStages - 1) % kStages);
-      const unsigned char* const records = shared + (static_cast<size_t>(warp) * kStages + stage) * plan.stage_bytes();
-      uint4 words[kRowFragments][Operand::kLoads];
+      fetcher.Fetch(stage == 0 ? kStages - 1 : stage - 1);
+      const unsigned char* const record = ring + stage * kRecordBytes;
+      uint4 words[Operand::kLoads];
 #pragma unroll
-      for (int r = 0; r < kRowFragments; ++r)
-#pragma unroll
-        for (int j = 0; j < Operand::kLoads; ++j)
-          words[r][j] =
-              *reinterpret_cast<const uint4*>(records + r * plan.record_bytes + j * kWarpSize * 16 + lane * 16);
+      for (int j = 0; j < Operand::kLoads; ++j)
+        words[j] = *reinterpret_cast<const uint4*>(record + j * kWarpSize * 16 + lane * 16);
       const int x_at = (step - slice_start) * kStepColumns;
 #pragma unroll
       for (int from = 0; from < kStepParts; from += kGroupParts) {
-        float products[kRowFragments][kTokenFragments][4] = {};
-        float ones[kTokenFragments][4] = {};
+        float products[kChains][kTokenFragments][4] = {};
+        float ones[kChains][kTokenFragments][4] = {};
 #pragma unroll
         for (int part = from; part < from + kGroupParts; ++part) {
-          RowPair rows[kRowFragments];
-#pragma unroll
-          for (int r = 0; r < kRowFragments; ++r) rows[r] = Operand::Expand(words[r], part);
+          const int chain = part % kChains;
+          const RowPair rows = Operand::Expand(words, part);
 #pragma unroll
           for (int n = 0; n < kTokenFragments; ++n) {
             const uint4 raw = *reinterpret_cast<const uint4*>(x_of_lane[n] + x_at + part * 32);
@@ -216,70 +220,75 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
               MultiplyAdd(into, {a.first[0], a.second[0], a.first[1], a.second[1]}, {b.x, b.y}, T{});
               MultiplyAdd(into, {a.first[2], a.second[2], a.first[3], a.second[3]}, {b.z, b.w}, T{});
             };
-#pragma unroll
-            for (int r = 0; r < kRowFragments; ++r) multiply(kGrouped ? products[r][n] : sums[r][n], rows[r]);
+            multiply(kGrouped ? products[chain][n] : sums[chain % kSums][n], rows);
             if constexpr (Operand::kIsInteger) {
               constexpr uint32_t kOnes = Operand::kOnes;
-              multiply(kGrouped ? ones[n] : x_sums[n],
+              multiply(kGrouped ? ones[chain][n] : x_sums[chain % kSums][n],
                        RowPair{{kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes, kOnes, kOnes}});
             }
           }
         }
         if constexpr (kGrouped) {
+          const unsigned char* const scales_at = record + kForm.code_bytes();
+          const float2 first = GroupScale<kScales>(scales_at, g, from / kGroupParts, 0);
+          const float2 second = GroupScale<kScales>(scales_at, g, from / kGroupParts, 1);
+          // A group of one part has used one chain.
+          constexpr int kUsed = kGroupParts < kChains ? kGroupParts : kChains;
 #pragma unroll
-          for (int r = 0; r < kRowFragments; ++r) {
-            const unsigned char* const at = records + r * plan.record_bytes + kForm.code_bytes();
-            const float2 first = GroupScale<kScales>(at, g, from / kGroupParts, 0);
-            const float2 second = GroupScale<kScales>(at, g, from / kGroupParts, 1);
+          for (int n = 0; n < kTokenFragments; ++n)
 #pragma unroll
-            for (int n = 0; n < kTokenFragments; ++n)
+            for (int i = 0; i < 4; ++i) {
+              const float2 scale = i < 2 ? first : second;
+              float product = products[from % kChains][n][i];
+              float one = ones[from % kChains][n][i % 2];
 #pragma unroll
-              for (int i = 0; i < 4; ++i) {
-                const float2 scale = i < 2 ? first : second;
-                const float one = ones[n][i % 2];
-                const float product = fmaf(-Operand::kBias, one, products[r][n][i]);
-                sums[r][n][i] = fmaf(scale.x, product, sums[r][n][i]);
-                if constexpr (kForm.has_zeros()) sums[r][n][i] = fmaf(scale.y, one, sums[r][n][i]);
+              for (int chain = 1; chain < kUsed; ++chain) {
+                product += products[(from + chain) % kChains][n][i];
+                one += ones[(from + chain) % kChains][n][i % 2];
               }
-          }
+              product = fmaf(-Operand::kBias, one, product);
+              sums[0][n][i] = fmaf(scale.x, product, sums[0][n][i]);
+              if constexpr (kForm.has_zeros()) sums[0][n][i] = fmaf(scale.y, one, sums[0][n][i]);
+            }
         }
       }
-      stage = (stage + 1) % kStages;
+      if (++stage == kStages) stage = 0;
     }
 
-    float* const warp_sums = group_sums + static_cast<size_t>(warp % plan.split) * plan.padded_tokens * kKernelRows;
+    float* const warp_sums = group_sums + static_cast<size_t>(warp % plan.split) * plan.tokens * kTileRows;
 #pragma unroll
-    for (int r = 0; r < kRowFragments; ++r)
+    for (int n = 0; n < kTokenFragments; ++n)
 #pragma unroll
-      for (int n = 0; n < kTokenFragments; ++n)
+      for (int i = 0; i < 4; ++i) {
+        const int token = n * kFragmentTokens + t * 2 + i % 2;
+        float sum = 0;
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int token = n * kFragmentTokens + t * 2 + i % 2;
-          float sum = sums[r][n][i];
-          if constexpr (!kGrouped && Operand::kIsInteger) sum = fmaf(-Operand::kBias, x_sums[n][i % 2], sum);
-          if (token < plan.tokens) warp_sums[token * kKernelRows + r * kTileRows + i / 2 * kTileUnits + g] = sum;
+        for (int chain = 0; chain < kSums; ++chain) {
+          sum += sums[chain][n][i];
+          if constexpr (!kGrouped && Operand::kIsInteger) sum = fmaf(-Operand::kBias, x_sums[chain][n][i % 2], sum);
         }
+        if (token < plan.tokens) warp_sums[token * kTileRows + i / 2 * kTileUnits + g] = sum;
+      }
     GroupBarrier(group, group_threads);
     const auto finish = [&](int token, int unit_of_tile, auto store) {
-      const float* from =
-          group_sums + token * kKernelRows + unit_of_tile / kTileUnits * kTileRows + unit_of_tile % kTileUnits;
+      const float* from = group_sums + token * kTileRows + unit_of_tile;
       float first = 0;
       float second = 0;
-      for (int i = 0; i < plan.split; ++i, from += plan.padded_tokens * kKernelRows) {
+      for (int i = 0; i < plan.split; ++i, from += plan.tokens * kTileRows) {
         first += from[0];
         second += from[kTileUnits];
       }
       store(first, second);
     };
     if (plan.slices > 1) {
-      for (int i = in_group; i < plan.tokens * kKernelUnits; i += group_threads) {
-        const int token = i / kKernelUnits;
-        const int at = tile * kKernelUnits + i % kKernelUnits;
+      for (int i = in_group; i < plan.tokens * kTileUnits; i += group_threads) {
+        const int token = i / kTileUnits;
+        const int at = tile * kTileUnits + i % kTileUnits;
         if (at >= output.units()) continue;
-        finish(token, i % kKernelUnits, [&](float first, float second) {
+        finish(token, i % kTileUnits, [&](float first, float second) {
           const size_t row = static_cast<size_t>(blockIdx.y) * plan.tokens + token;
-          partial[row * output.units() + at] = {first * row_scale(tile, i % kKernelUnits, 0),
-                                                second * row_scale(tile, i % kKernelUnits, 1)};
+          partial[row * output.units() + at] = {first * row_scale(tile, i % kTileUnits, 0),
+                                                second * row_scale(tile, i % kTileUnits, 1)};
         });
       }
     } else {
@@ -287,14 +296,14 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize / kRowFragments, 1)
         finish(my_token, my_unit, [&](float first, float second) {
           output.Store(my_place, my_token, unit, operands, first * scales.x, second * scales.y);
         });
-      for (int i = in_group + group_threads; i < plan.tokens * kKernelUnits; i += group_threads) {
-        const int token = i / kKernelUnits;
-        const int at = tile * kKernelUnits + i % kKernelUnits;
+      for (int i = in_group + group_threads; i < plan.tokens * kTileUnits; i += group_threads) {
+        const int token = i / kTileUnits;
+        const int at = tile * kTileUnits + i % kTileUnits;
         if (at >= output.units()) continue;
-        finish(token, i % kKernelUnits, [&](float first, float second) {
+        finish(token, i % kTileUnits, [&](float first, float second) {
           const auto place = output.ForToken(token);
-          output.Store(place, token, at, output.Load(place, token, at), first * row_scale(tile, i % kKernelUnits, 0),
-                       second * row_scale(tile, i % kKernelUnits, 1));
+          output.Store(place, token, at, output.Load(place, token, at), first * row_scale(tile, i % kTileUnits, 0),
+                       second * row_scale(tile, i % kTileUnits, 1));
         });
       }
     }

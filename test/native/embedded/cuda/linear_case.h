@@ -291,7 +291,8 @@ inline void LinearCase::PackInt4Groups() {
       const float scale = scales[static_cast<size_t>(row) * groups + group];
       const size_t part = static_cast<size_t>(row / part_rows) * groups;
       float& zero = zeros[(part + group) * static_cast<size_t>(part_rows) + static_cast<size_t>(row % part_rows)];
-      zero = c_.form.has_zeros() ? static_cast<float>(static_cast<int>(random() % 17) - 8) * scale : 0;
+      const float times = c_.form.has_zeros() ? static_cast<float>(static_cast<int>(random() % 17) - 8) : 0;
+      zero = Value(c_.element, Bits(c_.element, times * scale));
       for (size_t k = group * static_cast<size_t>(group_size); k < (group + 1) * static_cast<size_t>(group_size); ++k) {
         const uint8_t pair = pairs[static_cast<size_t>(row / 2) * depth + k];
         const int code = row % 2 == 0 ? pair & 15 : pair >> 4;

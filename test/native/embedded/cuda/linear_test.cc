@@ -18,7 +18,7 @@ constexpr Element kElements[] = {Element::kBfloat16, Element::kFloat16};
 // Half a unit in the last place of what is rounded once, and a little for fp32 sums that are not.
 double Tolerance(const Case& c) {
   const bool rounds = c.in == In::kNormalized || (c.out != Out::kFloats && c.out != Out::kHidden);
-  if (!rounds) return 2e-5;
+  if (!rounds) return c.form.is_packed() ? 4e-5 : 2e-5;  // codes have 136 added at most
   return c.element == Element::kBfloat16 ? 3.5e-3 : 5e-4;
 }
 

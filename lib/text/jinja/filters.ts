@@ -142,7 +142,9 @@ function indent(runtime: Runtime, value: Value, args: readonly (Value | undefine
   const { costs } = runtime;
   const [width = 4, first = false, blank = false] = args;
   const indention = typeof width === 'string' ? width : costs.repeat(' ', toInt(width, 'the width'));
-  const lines = costs.parts(str(value, costs).replace(LINE_ENDS, '\n'), '\n');
+  const text = str(value, costs);
+  costs.changed(text.length);
+  const lines = costs.parts(text.replace(LINE_ENDS, '\n'), '\n');
   const length = lines.length * indention.length;
   costs.meter.checkLength(length);
   costs.meter.charge(length / 1024);

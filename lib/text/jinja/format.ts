@@ -21,6 +21,7 @@ export function formatPercent(text: string, values: Value, costs: Costs): string
   const made = text.replace(
     PERCENT,
     (directive, key: string | undefined, flags: string, width, precision, type: string) => {
+      costs.meter.charge(1);
       if (type === '%') return '%';
       let value: Value | undefined;
       if (key !== undefined) value = values instanceof Map ? values.get(key) : undefined;
@@ -56,6 +57,7 @@ export function formatFields(text: string, args: readonly Value[], named: Named,
   costs.changed(text.length);
   let used = 0;
   const made = text.replace(FIELD, (all, name?: string, conversion?: string, spec = '') => {
+    costs.meter.charge(1);
     if (all === '{{' || all === '}}') return all[0] as string;
     if (name === undefined) throw new TemplateError(`a single '${all}' in a format string`);
     const key = name === '' ? String(used++) : name;

@@ -34,6 +34,14 @@ const changing =
     return costs.made(change(text));
   };
 
+/** Letter by letter. */
+const remade =
+  (change: (text: string) => string): Method =>
+  (text, { costs }) => {
+    costs.split(text.length);
+    return costs.made(change(text));
+  };
+
 const testing =
   (pattern: RegExp): Method =>
   (text, { costs }) => {
@@ -64,6 +72,7 @@ const stripping =
     while (atStart && begin < end) {
       const character = String.fromCodePoint(text.codePointAt(begin) as number);
       if (!matches(character)) break;
+      costs.items(1);
       begin += character.length;
     }
     while (atEnd && end > begin) {
@@ -72,9 +81,9 @@ const stripping =
         unit >= 0xdc00 && unit < 0xe000 && end - begin > 1 && (text.codePointAt(end - 2) as number) > 0xffff;
       const character = text.slice(end - (isPair ? 2 : 1), end);
       if (!matches(character)) break;
+      costs.items(1);
       end -= character.length;
     }
-    costs.changed(text.length - (end - begin));
     return costs.made(text.slice(begin, end));
   };
 
@@ -133,11 +142,11 @@ function replace(text: string, { costs, args: [old, by, times = -1] }: Call): Va
 /** At runs of whitespace, of which none is an empty part. */
 function splitAtSpaces(text: string, most: number, costs: Costs, fromEnd: boolean): string[] {
   costs.changed(text.length);
-  const words = [...text.matchAll(new RegExp(`[^${WHITESPACE}]+`, 'g'))].map(({ 0: word, index }) => ({
-    begin: index,
-    end: index + word.length,
-  }));
-  costs.meter.charge(words.length);
+  const words: { readonly begin: number; readonly end: number }[] = [];
+  for (const { 0: word, index } of text.matchAll(WORDS)) {
+    costs.meter.charge(1);
+    words.push({ begin: index, end: index + word.length });
+  }
   if (most < 0 || words.length <= most + 1) return words.map(({ begin, end }) => text.slice(begin, end));
   const at = fromEnd ? words.length - most : most;
   const texts = (some: typeof words): string[] => some.map(({ begin, end }) => text.slice(begin, end));
@@ -147,6 +156,7 @@ function splitAtSpaces(text: string, most: number, costs: Costs, fromEnd: boolea
 }
 const ALL_LINES = new RegExp(`${LINE}(?:${LINE_END}|$)`, 'g');
 const LAST_END = new RegExp(`${LINE_END}$`);
+const WORDS = new RegExp(`[^${WHITESPACE}]+`, 'g');
 const LEADING = new RegExp(`^[${WHITESPACE}]+`);
 
 const splitting =
@@ -178,9 +188,12 @@ const partitioning =
 
 function splitLines(text: string, { costs, args: [keepEnds = false] }: Call): Value {
   costs.changed(text.length);
-  const lines = text.match(ALL_LINES) ?? [];
+  const lines: string[] = [];
+  for (const [line] of text.matchAll(ALL_LINES)) {
+    costs.meter.charge(1);
+    lines.push(line);
+  }
   if (lines.at(-1) === '') lines.pop();
-  costs.meter.charge(lines.length);
   return keepEnds === true ? lines : lines.map((line) => line.replace(LAST_END, ''));
 }
 
@@ -276,14 +289,8 @@ const METHODS: Readonly<Record<string, readonly [parameters: readonly string[], 
   splitlines: [['keepends'], splitLines],
   startswith: [['prefix', 'start', 'end'], affix((text, part) => text.startsWith(part))],
   strip: [['chars'], stripping(true, true)],
-  swapcase: [[], changing(swapCase)],
-  title: [
-    [],
-    (text, { costs }) => {
-      costs.split(text.length);
-      return costs.made(titled(text));
-    },
-  ],
+  swapcase: [[], remade(swapCase)],
+  title: [[], remade(titled)],
   upper: [[], changing(upper)],
   zfill: [['width'], zeroFill],
 };

@@ -20,6 +20,7 @@ try {
       const [dir] = await directory;
       await write(dir);
     },
+    true,
   );
   tell({ kind: 'written' });
 } catch (error) {

@@ -18,7 +18,7 @@ import { type FileFacts, factsOfFiles, MANIFEST_FILE, makeManifest, packageVersi
 import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
 import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../formats/safetensors.js';
-import type { SourceCheckpoint } from '../formats/source.js';
+import { type FilePlace, readInPieces, type SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory, writeJson } from './build-directory.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
 import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
@@ -139,8 +139,13 @@ export async function planConversion(
   }
 }
 
-/** Converts in this thread, which is another's where one can be started. */
-export async function convertHere(job: ConversionJob, events: ConversionEvents, build: Build): Promise<void> {
+/** Converts in this thread; one that `hasThread` may wait for the disk, because it does nothing else. */
+export async function convertHere(
+  job: ConversionJob,
+  events: ConversionEvents,
+  build: Build,
+  hasThread = false,
+): Promise<void> {
   const checkpoint = await openCheckpoint(job.source, job.tokenizer);
   try {
     const before = await statesOf([...checkpoint.tensors.values()].map(({ file }) => file));
@@ -148,7 +153,7 @@ export async function convertHere(job: ConversionJob, events: ConversionEvents, 
     const ranks = shardPlan(planTensors(checkpoint, config.pretrained_config), config.pretrained_config);
     const sourceName = job.sourceName ?? basename(checkpoint.path);
     await build(async (dir) => {
-      const weights = await writeRanks(dir, ranks, config, events);
+      const weights = await writeRanks(dir, ranks, config, hasThread, events);
       await writeJson(join(dir, 'config.json'), asStored(config));
       await checkpoint.writeTexts(dir);
       await checkUnchanged(before);
@@ -262,6 +267,7 @@ async function writeRanks(
   dir: string,
   ranks: readonly (readonly PlannedTensor[])[],
   config: EngineConfig,
+  hasThread: boolean,
   { signal, onProgress }: ConversionEvents,
 ): Promise<Record<string, FileFacts>> {
   const facts: Record<string, FileFacts> = {};
@@ -274,7 +280,7 @@ async function writeRanks(
     }
     const total = sum(({ bytesPlanned }) => bytesPlanned);
     for (const [rank, writer] of writers.entries()) {
-      await writeWeights(writer, ranks[rank] ?? [], config, () => {
+      await writeWeights(writer, ranks[rank] ?? [], config, hasThread, () => {
         signal?.throwIfAborted();
         onProgress?.({ stage: 'convert', done: sum(({ bytesWritten }) => bytesWritten), total });
       });
@@ -295,20 +301,51 @@ async function writeWeights(
   writer: SafetensorsWriter,
   plan: readonly PlannedTensor[],
   config: EngineConfig,
+  hasThread: boolean,
   onPiece: () => void,
 ): Promise<void> {
-  const pieces = piecesOf(plan, config.pretrained_config.head_size);
-  const readNext = (): Promise<Uint8Array> | undefined => {
-    const { done, value } = pieces.next();
-    if (done) return undefined;
-    const { tensor, firstRow, rows, type } = value;
-    const reading = tensor.readRows(firstRow, rows, isDtype(type) ? type : undefined);
+  for (const { type, parts } of plan) {
+    const dtype = isDtype(type) ? type : undefined;
+    for (const part of parts) {
+      const place = hasThread ? part.tensor.placeOfRows?.(part.firstRow, part.rows, dtype) : undefined;
+      if (place) copyBytes(place, writer, onPiece);
+      else await copyRows(part, dtype, config.pretrained_config.head_size, writer, onPiece);
+    }
+  }
+}
+
+const BYTES_BETWEEN_PIECES = 1 << 23;
+
+function copyBytes(place: FilePlace, writer: SafetensorsWriter, onPiece: () => void): void {
+  let next = writer.bytesWritten + BYTES_BETWEEN_PIECES;
+  readInPieces(place, (piece) => {
+    writer.writeNow(piece);
+    if (writer.bytesWritten < next) return;
+    next += BYTES_BETWEEN_PIECES;
+    onPiece();
+  });
+  onPiece();
+}
+
+async function copyRows(
+  { tensor, firstRow, rows, columns }: PlannedPart,
+  dtype: Dtype | undefined,
+  headSize: number,
+  writer: SafetensorsWriter,
+  onPiece: () => void,
+): Promise<void> {
+  // Whole heads, because the rows of Q and K trade places within a head in some sources.
+  const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / columns / headSize)) * headSize;
+  const read = (row: number): Promise<Uint8Array> | undefined => {
+    if (row >= rows) return undefined;
+    const reading = tensor.readRows(firstRow + row, Math.min(rowsPerRead, rows - row), dtype);
     reading.catch(() => {}); // nobody awaits it if a write fails
     return reading;
   };
-  for (let reading = readNext(); reading; ) {
+  let reading = read(0);
+  for (let row = rowsPerRead; reading; row += rowsPerRead) {
     const bytes = await reading;
-    reading = readNext(); // the next piece is read while this one is hashed and written
+    reading = read(row); // the next piece is read while this one is hashed and written
     await writer.write(bytes);
     onPiece();
   }
@@ -316,20 +353,3 @@ async function writeWeights(
 
 const isDtype = (type: PlannedTensor['type']): type is Dtype =>
   (DTYPES as readonly PlannedTensor['type'][]).includes(type);
-
-interface Piece extends PlannedPart {
-  readonly type: PlannedTensor['type'];
-}
-
-function* piecesOf(plan: readonly PlannedTensor[], headSize: number): Generator<Piece, undefined> {
-  for (const { type, parts } of plan) {
-    for (const part of parts) {
-      // Whole heads, because the rows of Q and K trade places within a head in some sources.
-      const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / part.columns / headSize)) * headSize;
-      for (let row = 0; row < part.rows; row += rowsPerRead) {
-        yield { ...part, type, firstRow: part.firstRow + row, rows: Math.min(rowsPerRead, part.rows - row) };
-      }
-    }
-  }
-  return undefined;
-}

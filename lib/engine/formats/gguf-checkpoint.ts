@@ -112,6 +112,11 @@ function tensorOf(name: string, tensor: PlacedTensor, model: LlamaModel): Source
         ? convertBlocks(rows, type.type, dtype, label)
         : convertValues(type.decode(rows), dtype, label);
     },
+    placeOfRows(first, count, dtype) {
+      if (isRotated || (dtype !== undefined && dtype !== type.type)) return undefined;
+      const { handle, path } = file;
+      return { handle, file: path, position: tensor.position + first * rowBytes, bytes: count * rowBytes };
+    },
   };
 }
 

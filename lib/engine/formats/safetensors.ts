@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { show } from '../../base/checks.js';
@@ -298,6 +299,13 @@ export class SafetensorsWriter {
     for (let done = 0; done < bytes.length; ) {
       done += (await this.handle.write(bytes, done, bytes.length - done)).bytesWritten;
     }
+  }
+
+  /** Likewise, for a thread that has nothing else to do. */
+  writeNow(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    for (let done = 0; done < bytes.length; ) done += writeSync(this.handle.fd, bytes, done, bytes.length - done);
+    this.#bytes += bytes.length;
   }
 
   get bytesWritten(): number {

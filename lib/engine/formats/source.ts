@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { LLMError, messageOf } from '../../base/errors.js';
 import { fixOf } from '../../base/file-errors.js';
@@ -34,6 +35,16 @@ export interface SourceTensor {
   readonly type: WeightType | undefined;
   /** `count` rows of a matrix from row `first`, row-major, little-endian; a vector is one row. Without `dtype` as they are stored. */
   readRows(first: number, count: number, dtype?: Dtype): Promise<Uint8Array>;
+  /** Where the bytes lie that `readRows` would return; undefined if they lie nowhere, but have to be made. */
+  placeOfRows?(first: number, count: number, dtype?: Dtype): FilePlace | undefined;
+}
+
+/** Bytes of a file. */
+export interface FilePlace {
+  readonly handle: FileHandle;
+  readonly file: string;
+  readonly position: number;
+  readonly bytes: number;
 }
 
 /** What a source says of a model; the rest of `PretrainedConfig` follows. Without an architecture it is a Llama. */
@@ -149,17 +160,41 @@ export async function readExactly(
   const bytes = new Uint8Array(length);
   for (let done = 0; done < length; ) {
     const { bytesRead } = await handle.read(bytes, done, length - done, position + done).catch((cause: unknown) => {
-      throw new LLMError('ERR_SOURCE_INVALID', `${file} cannot be read: ${messageOf(cause)}. Check the disk.`, {
-        cause,
-      });
+      throw unreadable(file, cause);
     });
-    if (bytesRead === 0) {
-      throw new LLMError(
-        'ERR_SOURCE_INVALID',
-        `${file} became shorter while it was read. Try again when nothing is writing to it.`,
-      );
-    }
+    if (bytesRead === 0) throw becameShorter(file);
     done += bytesRead;
   }
   return bytes;
 }
+
+/**
+ * Calls `use` with the bytes of a place, piece by piece, in memory that holds the next piece afterwards. It waits for the disk, so it is
+ * for a thread that has nothing else to do: there this takes half the processor time of `readExactly`.
+ */
+export function readInPieces({ handle, file, position, bytes }: FilePlace, use: (piece: Uint8Array) => void): void {
+  memory ??= new Uint8Array(PIECE_BYTES);
+  for (let done = 0; done < bytes; ) {
+    let length: number;
+    try {
+      length = readSync(handle.fd, memory, 0, Math.min(PIECE_BYTES, bytes - done), position + done);
+    } catch (cause) {
+      throw unreadable(file, cause);
+    }
+    if (length === 0) throw becameShorter(file);
+    use(memory.subarray(0, length));
+    done += length;
+  }
+}
+
+const PIECE_BYTES = 1 << 18; // stays in a processor's own cache between reading, hashing and writing
+let memory: Uint8Array | undefined;
+
+const unreadable = (file: string, cause: unknown): LLMError =>
+  new LLMError('ERR_SOURCE_INVALID', `${file} cannot be read: ${messageOf(cause)}. Check the disk.`, { cause });
+
+const becameShorter = (file: string): LLMError =>
+  new LLMError(
+    'ERR_SOURCE_INVALID',
+    `${file} became shorter while it was read. Try again when nothing is writing to it.`,
+  );

@@ -2,7 +2,7 @@ import { LLMError } from '../../base/errors.js';
 import type { Dtype } from '../directory/checkpoint-config.js';
 import { BYTES_PER_VALUE, decodeValues } from './numeric.js';
 import { dtypeOfName, type SafetensorsEntry, type SafetensorsFile } from './safetensors.js';
-import { convertBytes, readExactly, type SourceTensor } from './source.js';
+import { convertBytes, type FilePlace, readExactly, type SourceTensor } from './source.js';
 
 /** A tensor of a safetensors file, of any type. */
 export class StoredTensor implements SourceTensor {
@@ -35,6 +35,13 @@ export class StoredTensor implements SourceTensor {
     const rowBytes = (this.shape.at(-1) ?? 1) * BYTES_PER_VALUE[type];
     const bytes = await this.read(first * rowBytes, count * rowBytes);
     return convertBytes(bytes, type, dtype ?? type, `${this.file}: ${this.name}`);
+  }
+
+  placeOfRows(first: number, count: number, dtype = this.type): FilePlace | undefined {
+    if (dtype === undefined || dtype !== this.type) return undefined;
+    const rowBytes = (this.shape.at(-1) ?? 1) * BYTES_PER_VALUE[dtype];
+    const { handle, path: file } = this.safetensors;
+    return { handle, file, position: this.entry.position + first * rowBytes, bytes: count * rowBytes };
   }
 
   /** Bytes of the tensor; from the start of their buffer. */

@@ -89,5 +89,14 @@ function blocksTensor(file: SafetensorsFile, name: string, { shape, position }: 
       const stored = await readExactly(file.handle, file.path, position + first * rowBytes, count * rowBytes);
       return dtype === undefined ? stored : convertBlocks(stored, type, dtype, `${file.path}: ${name}`);
     },
+    placeOfRows(first, count, dtype) {
+      const place = {
+        handle: file.handle,
+        file: file.path,
+        position: position + first * rowBytes,
+        bytes: count * rowBytes,
+      };
+      return dtype === undefined ? place : undefined;
+    },
   };
 }

@@ -53,3 +53,4 @@ export { setup } from './tensorrt-llm/setup.js';
 export type { SetupOptions, SetupStep } from './tensorrt-llm/setup-options.js';
 export type { ChatTemplateOptions } from './text/chat-template.js';
 export type { DecodeOptions, EncodeOptions, Tokenizer } from './text/tokenizer.js';
+export { type VerifyOptions, verify } from './verify.js';

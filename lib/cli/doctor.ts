@@ -1,5 +1,6 @@
 import { doctor as diagnose } from '../index.js';
-import { type Command, positionals, printJson, ToldFailure, text } from './command.js';
+import { type Command, positionals, text } from './command.js';
+import { printDiagnosis } from './print-diagnosis.js';
 
 export const doctor: Command = {
   name: 'doctor',
@@ -17,14 +18,6 @@ the default executor works or, with --engine, if the engine's executor works and
   async run(args) {
     positionals(args);
     const diagnosis = await diagnose({ engine: text(args.values, 'engine') });
-    if (args.values.json) printJson({ type: 'diagnosis', ...diagnosis });
-    else {
-      const width = Math.max(...diagnosis.findings.map(({ name }) => name.length));
-      for (const { name, state, found, fix } of diagnosis.findings) {
-        process.stdout.write(`${state.padEnd(7)}  ${name.padEnd(width)}  ${found}\n`);
-        if (fix !== undefined) process.stdout.write(`${''.padEnd(width + 9)}  -> ${fix}\n`);
-      }
-    }
-    if (!diagnosis.ok) throw new ToldFailure();
+    printDiagnosis(diagnosis, { json: args.values.json === true });
   },
 };

@@ -4,6 +4,7 @@ import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
 import { BYTES_PER_VALUE } from '../formats/numeric.js';
 import type { SourceTensor } from '../formats/source.js';
 import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
+import { layOut } from './weight-map.js';
 
 /**
  * Checks that a model can be split as its `mapping` says.
@@ -53,6 +54,15 @@ export function shardPlan(plan: readonly PlannedTensor[], model: PretrainedConfi
       return name === undefined ? [] : [{ ...shardOf(tensor, model, { tpSize, tpRank: rank % tpSize }), name }];
     });
   });
+}
+
+/** The names and shapes of each rank's tensors, in an engine whose matrices are plain. */
+export function tensorsOfRanks(model: PretrainedConfig): Pick<PlannedTensor, 'name' | 'shape'>[][] {
+  const plan = layOut(model).map(({ name, shape }): PlannedTensor => {
+    const [rows, columns] = shape.length === 1 ? [1, shape[0] ?? 0] : [shape[0] ?? 0, shape[1] ?? 0];
+    return { name, shape, type: model.dtype, parts: [zeros(rows, columns, model.dtype)] };
+  });
+  return shardPlan(plan, model);
 }
 
 const EMBEDDING = 'transformer.vocab_embedding.weight';

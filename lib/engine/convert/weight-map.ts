@@ -80,7 +80,8 @@ const SOURCE_EMBEDDING = 'model.embed_tokens.weight';
 export const embeddingOf = (source: SourceCheckpoint): SourceTensor | undefined =>
   source.tensors.get(isLaidOut(source) ? EMBEDDING : SOURCE_EMBEDDING);
 
-function layOut(config: PretrainedConfig): LaidOutTensor[] {
+/** The tensors of an engine of one rank whose matrices are plain. */
+export function layOut(config: PretrainedConfig): LaidOutTensor[] {
   const { hidden_size: hidden, vocab_size: vocab, num_hidden_layers } = config;
   return [
     matrix(EMBEDDING, part(SOURCE_EMBEDDING, vocab, hidden)),

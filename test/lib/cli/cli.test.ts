@@ -45,7 +45,10 @@ test('--help of the program and of each command goes to standard output with sta
   for (const args of [
     ['--help'],
     ['help'],
-    ...['pull', 'plan', 'build', 'convert', 'query', 'chat', 'setup', 'doctor'].map((name) => [name, '--help']),
+    ...['pull', 'plan', 'build', 'convert', 'verify', 'query', 'chat', 'setup', 'doctor'].map((name) => [
+      name,
+      '--help',
+    ]),
   ]) {
     const { status, out, err } = await run(args);
     assert.deepEqual({ status, err }, { status: 0, err: '' });

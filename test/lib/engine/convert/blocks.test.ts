@@ -9,46 +9,14 @@ import { SafetensorsFile } from '#lib/engine/formats/safetensors.js';
 import { readExactly } from '#lib/engine/formats/source.js';
 import { failsWith } from '../../../tools/fails-with.js';
 import { TINY_LLAMAS, type TinyLlamaSpec } from '../../../tools/tiny-llama.js';
-import { ggufBytes } from '../formats/gguf-bytes.js';
-import {
-  floatTensors,
-  ggufMetadata,
-  ggufTensorsOf,
-  type NamedTensor,
-  noiseOf,
-  TYPES,
-  type TypeName,
-} from '../formats/tiny-gguf.js';
+import { ggufOf, type NamedTensor, noiseOf, quantizedTensors, TYPES, wide } from '../formats/tiny-gguf.js';
 import { readEngineConfig, temporaryDirectory } from '../helpers.js';
 
-const wide = (spec: TinyLlamaSpec): TinyLlamaSpec => ({
-  ...spec,
-  hiddenSize: 256,
-  intermediateSize: 512,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 64,
-});
 const SPEC = wide(TINY_LLAMAS.untied);
-
-/** The tensors of a model whose matrices have these types, one after the other. */
-function quantizedTensors(spec: TinyLlamaSpec, types: readonly TypeName[] = TYPES): NamedTensor[] {
-  let matrices = 0;
-  return floatTensors(spec).map((tensor) => {
-    if (tensor.shape.length === 1) return tensor;
-    const type = types[matrices++ % types.length] ?? assert.fail();
-    const count = tensor.shape.reduce((product, size) => product * size);
-    return { ...tensor, ...noiseOf(type, count, matrices) };
-  });
-}
 
 async function writeGguf(dir: string, spec: TinyLlamaSpec, tensors: readonly NamedTensor[]): Promise<string> {
   const path = join(dir, 'model.gguf');
-  const metadata = {
-    ...ggufMetadata(spec),
-    [`${spec.modelType ?? 'llama'}.attention.key_length`]: { u32: spec.headDim },
-  };
-  await writeFile(path, ggufBytes(metadata, ggufTensorsOf(spec, tensors)));
+  await writeFile(path, ggufOf(spec, tensors));
   return path;
 }
 

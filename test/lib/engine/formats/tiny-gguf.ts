@@ -1,7 +1,7 @@
 import { BLOCK_TYPES, type BlockType } from '#lib/engine/directory/quantization.js';
 import { BLOCKS } from '#lib/engine/formats/ggml-blocks.js';
 import { type TinyLlamaSpec, tinyLlamaTensors } from '../../../tools/tiny-llama.js';
-import type { GgufInput, GgufTensorInput } from './gguf-bytes.js';
+import { type GgufInput, type GgufTensorInput, ggufBytes } from './gguf-bytes.js';
 
 const NAMES: Record<string, string> = {
   'model.embed_tokens': 'token_embd',
@@ -90,24 +90,27 @@ const llamaMetadata = (spec: TinyLlamaSpec): Record<string, GgufInput> => ({
   'llama.attention.layer_norm_rms_epsilon': 1e-5,
 });
 
-/** ggml's numbers of the types in blocks, and where in a block its float16 numbers are. */
-const BLOCK_LAYOUTS: Readonly<Record<BlockType, readonly [type: number, halves: readonly number[]]>> = {
-  Q4_0: [2, [0]],
-  Q4_1: [3, [0, 2]],
-  Q5_0: [6, [0]],
-  Q5_1: [7, [0, 2]],
-  Q8_0: [8, [0]],
-  Q2_K: [10, [80, 82]],
-  Q3_K: [11, [108]],
-  Q4_K: [12, [0, 2]],
-  Q5_K: [13, [0, 2]],
-  Q6_K: [14, [208]],
+/**
+ * ggml's numbers of the types in blocks, where in a block its float16 numbers are, and an upper byte for these that makes values of
+ * about 0.1.
+ */
+const BLOCK_LAYOUTS: Readonly<Record<BlockType, readonly [type: number, halves: readonly number[], upper: number]>> = {
+  Q4_0: [2, [0], 0x20],
+  Q4_1: [3, [0, 2], 0x20],
+  Q5_0: [6, [0], 0x1c],
+  Q5_1: [7, [0, 2], 0x1c],
+  Q8_0: [8, [0], 0x14],
+  Q2_K: [10, [80, 82], 0x18],
+  Q3_K: [11, [108], 0x14],
+  Q4_K: [12, [0, 2], 0x08],
+  Q5_K: [13, [0, 2], 0x08],
+  Q6_K: [14, [208], 0x04],
 };
-const FLOAT_BYTES = { F32: [0, 4], F16: [1, 2], BF16: [30, 2] } as const;
+const FLOATS = { F32: [0, 4, 0x3d], F16: [1, 2, 0x2c], BF16: [30, 2, 0x3d] } as const;
 export const TYPES = [...BLOCK_TYPES, 'F16', 'BF16', 'F32'] as const;
 export type TypeName = (typeof TYPES)[number];
 
-/** Some values of a type: noise, but for the scales of blocks, so that all are finite and small. */
+/** Some values of a type: noise, but for exponents, so that all are finite and small. */
 export function noiseOf(type: TypeName, count: number, seed: number): Pick<NamedTensor, 'type' | 'data'> {
   let state = seed;
   const byte = (): number => {
@@ -115,14 +118,41 @@ export function noiseOf(type: TypeName, count: number, seed: number): Pick<Named
     return state >>> 24;
   };
   if (type === 'F32' || type === 'F16' || type === 'BF16') {
-    const [number, bytes] = FLOAT_BYTES[type];
-    // The upper byte of a float, of its sign and most of its exponent, is that of a number near 1.
-    const data = Uint8Array.from({ length: count * bytes }, (_, i) => (i % bytes === bytes - 1 ? 0x3c : byte()));
+    const [number, bytes, upper] = FLOATS[type];
+    const data = Uint8Array.from({ length: count * bytes }, (_, i) =>
+      i % bytes === bytes - 1 ? upper | (byte() & 0x80) : byte(),
+    );
     return { type: number, data };
   }
-  const [number, halves] = BLOCK_LAYOUTS[type];
+  const [number, halves, upper] = BLOCK_LAYOUTS[type];
   const { values, bytes } = BLOCKS[type];
   const data = Uint8Array.from({ length: (count / values) * bytes }, byte);
-  for (let block = 0; block < data.length; block += bytes) for (const half of halves) data[block + half + 1] = 0x18;
+  for (let block = 0; block < data.length; block += bytes) for (const half of halves) data[block + half + 1] = upper;
   return { type: number, data };
+}
+
+/** The same model with rows of 256 values or more, which K-quants need. */
+export const wide = (spec: TinyLlamaSpec): TinyLlamaSpec => ({
+  ...spec,
+  hiddenSize: 256,
+  intermediateSize: 512,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 64,
+});
+
+/** The tensors of a model whose matrices have these types, one after the other. */
+export function quantizedTensors(spec: TinyLlamaSpec, types: readonly TypeName[] = TYPES): NamedTensor[] {
+  let matrices = 0;
+  return floatTensors(spec).map((tensor) => {
+    if (tensor.shape.length === 1) return tensor;
+    const type = types[matrices++ % types.length] ?? 'F32';
+    const count = tensor.shape.reduce((product, size) => product * size);
+    return { ...tensor, ...noiseOf(type, count, matrices) };
+  });
+}
+
+export function ggufOf(spec: TinyLlamaSpec, tensors: readonly NamedTensor[]): Buffer {
+  const metadata = { ...ggufMetadata(spec), [`${architectureOf(spec)}.attention.key_length`]: { u32: spec.headDim } };
+  return ggufBytes(metadata, ggufTensorsOf(spec, tensors));
 }

@@ -22,3 +22,9 @@ export function bind(
   }
   return bound;
 }
+
+/** An argument that has no standard. */
+export function given(callee: string, parameter: string, value: Value | undefined): Value {
+  if (value !== undefined) return value;
+  throw new TemplateError(`${callee}() missing 1 required positional argument: '${parameter}'`);
+}

@@ -1,4 +1,4 @@
-import { bind } from './arguments.js';
+import { bind, given } from './arguments.js';
 import { LINE_END } from './characters.js';
 import type { Filter, FilterTable, Runtime, VariadicFilter } from './filter.js';
 import { fixed, formatPercent } from './format.js';
@@ -48,7 +48,10 @@ const FILTERS: FilterTable = {
   __proto__: null as never,
   ...LIST_FILTERS,
   abs: [[], (_runtime, value) => mapNumber(value, Math.abs)],
-  attr: [['name'], (runtime, value, [name = '']) => runtime.getAttribute(value, str(name, runtime.costs))],
+  attr: [
+    ['name'],
+    (runtime, value, [name]) => runtime.getAttribute(value, str(given('attr', 'name', name), runtime.costs)),
+  ],
   capitalize: [[], onText('capitalize')],
   center: [['width'], (runtime, value, [width = 80]) => onText('center')(runtime, value, [width])],
   count: [[], length],
@@ -153,9 +156,9 @@ function indent(runtime: Runtime, value: Value, args: readonly (Value | undefine
   return costs.made([isTrue(first) ? indention + head : head, ...indented].join('\n'));
 }
 
-function replace({ costs }: Runtime, value: Value, given: readonly (Value | undefined)[]): Value {
-  const [old = '', by = '', count = null] = given;
-  const args: Value[] = [str(old, costs), str(by, costs)];
+function replace({ costs }: Runtime, value: Value, bound: readonly (Value | undefined)[]): Value {
+  const [old, by, count = null] = bound;
+  const args: Value[] = [str(given('replace', 'old', old), costs), str(given('replace', 'new', by), costs)];
   if (count !== null) args.push(count);
   return applyStringMethod(str(value, costs), 'replace', args, new Map(), costs);
 }

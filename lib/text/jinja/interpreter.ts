@@ -286,7 +286,7 @@ export class Interpreter implements Runtime {
       return value === null ? null : toInt(value, 'an index');
     });
     if (typeof object === 'string' || Array.isArray(object)) return slice(object, values, this.costs);
-    return missing(object, 'slice', this.costs);
+    throw new TemplateError(`'${typeName(object)}' object is not subscriptable`);
   }
 
   #arguments(args: Args, scope: Scope): [args: Value[], named: Map<string, Value>] {

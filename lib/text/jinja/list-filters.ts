@@ -1,3 +1,4 @@
+import { given } from './arguments.js';
 import type { Costs } from './costs.js';
 import type { Filter, FilterTable, Runtime, VariadicFilter } from './filter.js';
 import { binary, order } from './operators.js';
@@ -47,19 +48,12 @@ function sortKey(value: Value, isCaseSensitive: Value, costs: Costs): Value {
   return value.toLowerCase();
 }
 
-function sorted<T>(items: readonly T[], keysOf: (item: T) => readonly Value[], reverse: Value, costs: Costs): T[] {
-  const keyed = items.map((item) => ({ item, keys: keysOf(item) }));
+function sorted<T>(items: readonly T[], keyOf: (item: T) => Value, reverse: Value, costs: Costs): T[] {
+  const keyed = items.map((item) => ({ item, key: keyOf(item) }));
   const sign = isTrue(reverse) ? -1 : 1;
-  const compareKeys = (a: readonly Value[], b: readonly Value[]): number => {
-    for (const [i, key] of a.entries()) {
-      const found = order('<', key, b[i] as Value, costs);
-      if (found !== 0) return found;
-    }
-    return 0;
-  };
   keyed.sort((a, b) => {
     costs.meter.charge(1 / 2);
-    return sign * compareKeys(a.keys, b.keys);
+    return sign * order('<', a.key, b.key, costs);
   });
   return keyed.map(({ item }) => item);
 }
@@ -68,16 +62,16 @@ const sort: Filter = (runtime, value, [reverse = false, isCaseSensitive = false,
   const { costs } = runtime;
   const attributes = typeof attribute === 'string' ? costs.parts(attribute, ',') : [attribute];
   const getters = attributes.map((each) => getterOf(runtime, each));
-  const keysOf = (item: Value): Value[] => getters.map((get) => sortKey(get(item), isCaseSensitive, costs));
-  return sorted(toList(value, costs), keysOf, reverse, costs);
+  const keyOf = (item: Value): Value => getters.map((get) => sortKey(get(item), isCaseSensitive, costs));
+  return sorted(toList(value, costs), keyOf, reverse, costs);
 };
 
 const dictSort: Filter = ({ costs }, value, [isCaseSensitive = false, by = 'key', reverse = false]) => {
   if (by !== 'key' && by !== 'value') throw new TemplateError('You can only sort by either "key" or "value"');
   const pairs = fieldsOf(value).map(([key, item]) => tupleOf(key, item));
   costs.items(pairs.length);
-  const keysOf = (pair: Tuple): Value[] => [sortKey(pair[by === 'key' ? 0 : 1] as Value, isCaseSensitive, costs)];
-  return sorted(pairs, keysOf, reverse, costs);
+  const keyOf = (pair: Tuple): Value => sortKey(pair[by === 'key' ? 0 : 1] as Value, isCaseSensitive, costs);
+  return sorted(pairs, keyOf, reverse, costs);
 };
 
 function fieldsOf(value: Value): [Value, Value][] {
@@ -202,9 +196,9 @@ const sum: Filter = (runtime, value, [attribute, start = 0]) => {
   return total;
 };
 
-const batch: Filter = ({ costs }, value, [size = 1, fill = null]) => {
+const batch: Filter = ({ costs }, value, [size, fill = null]) => {
   const items = toList(value, costs);
-  const length = Math.max(1, toInt(size, 'the size'));
+  const length = Math.max(1, toInt(given('batch', 'linecount', size), 'linecount'));
   const batches: Value[] = [];
   for (let i = 0; i < items.length; i += length) batches.push(items.slice(i, i + length));
   const lastBatch = batches.at(-1) as Value[] | undefined;
@@ -218,11 +212,11 @@ const batch: Filter = ({ costs }, value, [size = 1, fill = null]) => {
 
 const groupBy: Filter = (runtime, value, [attribute, fallback, isCaseSensitive = false]) => {
   const { costs } = runtime;
-  const get = getterOf(runtime, attribute, fallback);
-  const keysOf = (item: Value): Value[] => [sortKey(get(item), isCaseSensitive, costs)];
+  const get = getterOf(runtime, given('groupby', 'attribute', attribute), fallback);
+  const keyOf = (item: Value): Value => sortKey(get(item), isCaseSensitive, costs);
   const groups: { readonly key: Value; readonly grouper: Value; readonly items: Value[] }[] = [];
-  for (const item of sorted(toList(value, costs), keysOf, false, costs)) {
-    const [key = null] = keysOf(item);
+  for (const item of sorted(toList(value, costs), keyOf, false, costs)) {
+    const key = keyOf(item);
     const group = groups.at(-1);
     if (group && order('<', group.key, key, costs) === 0) group.items.push(item);
     else groups.push({ key, grouper: get(item), items: [item] });

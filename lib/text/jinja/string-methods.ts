@@ -51,7 +51,8 @@ const testing =
 
 const capitalize = (text: string): string => {
   const [first = ''] = text;
-  return first.toUpperCase() + text.slice(first.length).toLowerCase();
+  const [upper = '', ...more] = first.toUpperCase(); // ß is Ss
+  return upper + more.join('').toLowerCase() + text.slice(first.length).toLowerCase();
 };
 
 const textOf = (value: Value | undefined, what: string): string => {

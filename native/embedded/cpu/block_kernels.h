@@ -109,87 +109,70 @@ struct BlockKernels {
     return {V::LoadBytes(quants.bytes[four][0] + 4 * column), V::LoadBytes(quants.bytes[four][1] + 4 * column)};
   }
 
-  // Scales and mins of kLanes outputs from `column` on, by group.
-  struct ReadOneScale {
-    static constexpr bool kHasMin = false;
-    Float scale;
-    ReadOneScale(const OneScale& scales, int column) : scale(V::FromHalf(scales.scale + column)) {}
-    Float Scale(int) const { return scale; }
+  // Scales and mins of the groups of at most kBlocksPerSum blocks, made once for all rows.
+  struct Factors {
+    alignas(64) float scales[2 * kBlocksPerSum][kPanelWidth];
+    alignas(64) float mins[2 * kBlocksPerSum][kPanelWidth];
   };
-  struct ReadOneScaleAndMin {
-    static constexpr bool kHasMin = true;
-    Float scale, min;
-    ReadOneScaleAndMin(const OneScaleAndMin& scales, int column)
-        : scale(V::FromHalf(scales.scale + column)), min(V::Mul(V::FromHalf(scales.min + column), V::Set(-1.0f))) {}
-    Float Scale(int) const { return scale; }
-    Float Min(int) const { return min; }
-  };
-  struct ReadSixBitScalesAndMins {
-    static constexpr bool kHasMin = true;
-    const uint8_t (*packed)[kPanelWidth];
+
+  // Of kLanes outputs from `column` on, and of a group of the panel.
+  struct Place {
+    int group;
     int column;
-    Float scale, min;
-    ReadSixBitScalesAndMins(const SixBitScalesAndMins& scales, int column)
-        : packed(scales.packed),
-          column(column),
-          scale(V::FromHalf(scales.scale + column)),
-          min(V::FromHalf(scales.min + column)) {}
-    Ints Byte(int i) const { return V::FromBytes(packed[i] + column); }
-    static Ints HighBits(Ints byte) { return V::template Shift<4>(V::template Shift<-6>(byte)); }
-    Float Scale(int group) const {
-      const Ints whole = group < 4 ? V::AndInts(Byte(group), 63)
-                                   : V::OrInts(V::AndInts(Byte(group + 4), 15), HighBits(Byte(group - 4)));
-      return V::Mul(scale, V::ToFloat(whole));
-    }
-    Float Min(int group) const {
-      const Ints whole = group < 4 ? V::AndInts(Byte(group + 4), 63)
-                                   : V::OrInts(V::template Shift<-4>(Byte(group + 4)), HighBits(Byte(group)));
-      return V::Mul(min, V::ToFloat(whole));
-    }
   };
-  struct ReadFourBitScalesAndMins {
-    static constexpr bool kHasMin = true;
-    const uint8_t (*packed)[kPanelWidth];
-    int column;
-    Float scale, min;
-    ReadFourBitScalesAndMins(const FourBitScalesAndMins& scales, int column)
-        : packed(scales.packed),
-          column(column),
-          scale(V::FromHalf(scales.scale + column)),
-          min(V::FromHalf(scales.min + column)) {}
-    Ints Byte(int i) const { return V::FromBytes(packed[i] + column); }
-    Float Scale(int group) const { return V::Mul(scale, V::ToFloat(V::AndInts(Byte(group), 15))); }
-    Float Min(int group) const { return V::Mul(min, V::ToFloat(V::template Shift<-4>(Byte(group)))); }
-  };
-  struct ReadSixBitScales {
-    static constexpr bool kHasMin = false;
-    const uint8_t (*packed)[kPanelWidth];
-    int column;
-    Float scale;
-    ReadSixBitScales(const SixBitScales& scales, int column)
-        : packed(scales.packed), column(column), scale(V::FromHalf(scales.scale + column)) {}
-    Float Scale(int group) const {
-      const Ints low = V::AndInts(V::ShiftInts(V::FromBytes(packed[group % 8] + column), group / 8 * 4), 15);
-      const Ints high = V::AndInts(V::ShiftInts(V::FromBytes(packed[8 + group % 4] + column), group / 4 * 2), 3);
-      const Float whole = V::ToFloat(V::OrInts(low, V::template Shift<4>(high)));
-      return V::Mul(scale, V::Add(whole, V::Set(-32.0f)));
-    }
-  };
-  struct ReadEightBitScales {
-    static constexpr bool kHasMin = false;
-    const int8_t (*packed)[kPanelWidth];
-    int column;
-    Float scale;
-    ReadEightBitScales(const EightBitScales& scales, int column)
-        : packed(scales.packed), column(column), scale(V::FromHalf(scales.scale + column)) {}
-    Float Scale(int group) const { return V::Mul(scale, V::ToFloat(V::FromSignedBytes(packed[group] + column))); }
-  };
-  static ReadOneScale ReaderOf(const OneScale& scales, int column) { return {scales, column}; }
-  static ReadOneScaleAndMin ReaderOf(const OneScaleAndMin& scales, int column) { return {scales, column}; }
-  static ReadSixBitScalesAndMins ReaderOf(const SixBitScalesAndMins& scales, int column) { return {scales, column}; }
-  static ReadFourBitScalesAndMins ReaderOf(const FourBitScalesAndMins& scales, int column) { return {scales, column}; }
-  static ReadSixBitScales ReaderOf(const SixBitScales& scales, int column) { return {scales, column}; }
-  static ReadEightBitScales ReaderOf(const EightBitScales& scales, int column) { return {scales, column}; }
+  static Ints ByteAt(const uint8_t (*packed)[kPanelWidth], int i, int column) {
+    return V::FromBytes(packed[i] + column);
+  }
+  static Float Times(const uint16_t* halves, const Place& at, Ints whole) {
+    return V::Mul(V::FromHalf(halves + at.column), V::ToFloat(whole));
+  }
+  static Float ScaleAt(const OneScale& scales, const Place& at) { return V::FromHalf(scales.scale + at.column); }
+  static Float ScaleAt(const OneScaleAndMin& scales, const Place& at) { return V::FromHalf(scales.scale + at.column); }
+  static Float MinAt(const OneScaleAndMin& scales, const Place& at) {
+    return V::Mul(V::FromHalf(scales.min + at.column), V::Set(-1.0f));
+  }
+  // The upper two bits of a byte as bits 4 and 5.
+  static Ints HighBits(Ints byte) { return V::template Shift<4>(V::template Shift<-6>(byte)); }
+  static Float ScaleAt(const SixBitScalesAndMins& scales, const Place& at) {
+    const auto byte = [&](int i) { return ByteAt(scales.packed, i, at.column); };
+    return Times(scales.scale, at,
+                 at.group < 4 ? V::AndInts(byte(at.group), 63)
+                              : V::OrInts(V::AndInts(byte(at.group + 4), 15), HighBits(byte(at.group - 4))));
+  }
+  static Float MinAt(const SixBitScalesAndMins& scales, const Place& at) {
+    const auto byte = [&](int i) { return ByteAt(scales.packed, i, at.column); };
+    return Times(scales.min, at,
+                 at.group < 4 ? V::AndInts(byte(at.group + 4), 63)
+                              : V::OrInts(V::template Shift<-4>(byte(at.group + 4)), HighBits(byte(at.group))));
+  }
+  static Float ScaleAt(const FourBitScalesAndMins& scales, const Place& at) {
+    return Times(scales.scale, at, V::AndInts(ByteAt(scales.packed, at.group, at.column), 15));
+  }
+  static Float MinAt(const FourBitScalesAndMins& scales, const Place& at) {
+    return Times(scales.min, at, V::template Shift<-4>(ByteAt(scales.packed, at.group, at.column)));
+  }
+  static Float ScaleAt(const SixBitScales& scales, const Place& at) {
+    const Ints low = V::AndInts(V::ShiftInts(ByteAt(scales.packed, at.group % 8, at.column), at.group / 8 * 4), 15);
+    const Ints high = V::AndInts(V::ShiftInts(ByteAt(scales.packed, 8 + at.group % 4, at.column), at.group / 4 * 2), 3);
+    const Float whole = V::ToFloat(V::OrInts(low, V::template Shift<4>(high)));
+    return V::Mul(V::FromHalf(scales.scale + at.column), V::Add(whole, V::Set(-32.0f)));
+  }
+  static Float ScaleAt(const EightBitScales& scales, const Place& at) {
+    return Times(scales.scale, at, V::FromSignedBytes(scales.packed[at.group] + at.column));
+  }
+
+  template <typename Type>
+  static void ReadFactors(const BlockPanel<Type>* panels, int blocks, Factors* factors) {
+    constexpr int kGroups = kBlockDepth / Type::kGroup * BlockPanel<Type>::kBlocks;
+    for (int i = 0; i < blocks / BlockPanel<Type>::kBlocks; ++i)
+      for (int group = 0; group < kGroups; ++group)
+        for (int column = 0; column < kPanelWidth; column += kLanes) {
+          const Place at{group, column};
+          V::Store(factors->scales[i * kGroups + group] + column, ScaleAt(panels[i].scales, at));
+          if constexpr (Type::Scales::kHasMin)
+            V::Store(factors->mins[i * kGroups + group] + column, MinAt(panels[i].scales, at));
+        }
+  }
 
   // Rows of input: block b of row r is at first + r * stride + b.
   struct Input {
@@ -227,66 +210,63 @@ struct BlockKernels {
 
   // out [rows, 32] of at most kBlocksPerSum blocks.
   template <typename Type, int rows>
-  static void Tile(const BlockPanel<Type>* panels, const Input& x, int first_block, int blocks, float* out,
+  static void Tile(const BlockPanel<Type>* panels, const Factors& factors, const Input& x, int blocks, float* out,
                    size_t out_stride, bool add_to_out) {
+    constexpr int kPanelBlocks = BlockPanel<Type>::kBlocks;
     constexpr int kGroups = kBlockDepth / Type::kGroup;
     constexpr int kGroupFours = Type::kGroup / 4;
     constexpr int kDots = V::template kDots<Type::kBits>;
     constexpr int kRun = kDots < kGroupFours ? kDots : kGroupFours;  // fours
+    constexpr int kFirstSum = kGroups == 1 ? 2 : 0;                  // of an InputBlock
     for (int column = 0; column < kHalfPanel; column += kLanes) {
       Float totals[rows][2];
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) totals[r][0] = totals[r][1] = V::Zero();
-      for (int done = 0; done < blocks; done += BlockPanel<Type>::kBlocks) {
-        const BlockPanel<Type>& panel = panels[(first_block + done) / BlockPanel<Type>::kBlocks];
-        const auto low_scales = ReaderOf(panel.scales, column);
-        const auto high_scales = ReaderOf(panel.scales, column + kHalfPanel);
-        for (int i = 0; i < BlockPanel<Type>::kBlocks; ++i) {
-          const int block = first_block + done + i;
+      for (int block = 0; block < blocks; ++block) {
+        const Quants<Type::kBits>& quants = panels[block / kPanelBlocks].quants[block % kPanelBlocks];
 #pragma GCC unroll 2
-          for (int group = 0; group < kGroups; ++group) {
-            constexpr int kAll = kGroups == 1 ? 2 : 0;
-            Ints ints[rows][2];
+        for (int group = 0; group < kGroups; ++group) {
+          Ints ints[rows][2];
 #pragma GCC unroll 8
-            for (int r = 0; r < rows; ++r) {
-              if constexpr (Type::kOffset == 0 || V::template kDotTakesOffset<Type::kBits>)
-                ints[r][0] = ints[r][1] = V::ZeroInts();
-              else
-                ints[r][0] = ints[r][1] = V::template Shift<__builtin_ctz(Type::kOffset | 1 << 30)>(
-                    V::Broadcast(&x.At(r, block).minus_sums[kAll + group]));
-            }
-            if constexpr (V::template kSumsAreInts<Type::kBits>) {
-              AddProducts<Type, rows, kGroupFours>(panel.quants[i], x, block, group * kGroupFours, column, ints);
-            } else {
+          for (int r = 0; r < rows; ++r) {
+            if constexpr (Type::kOffset == 0 || V::template kDotTakesOffset<Type::kBits>)
+              ints[r][0] = ints[r][1] = V::ZeroInts();
+            else
+              ints[r][0] = ints[r][1] = V::template Shift<__builtin_ctz(Type::kOffset | 1 << 30)>(
+                  V::Broadcast(&x.At(r, block).minus_sums[kFirstSum + group]));
+          }
+          if constexpr (V::template kSumsAreInts<Type::kBits>) {
+            AddProducts<Type, rows, kGroupFours>(quants, x, block, group * kGroupFours, column, ints);
+          } else {
 #pragma GCC unroll 4
-              for (int run = 0; run < kGroupFours; run += kRun) {
-                typename V::Sums sums[rows][2];
+            for (int run = 0; run < kGroupFours; run += kRun) {
+              typename V::Sums sums[rows][2];
 #pragma GCC unroll 8
-                for (int r = 0; r < rows; ++r) sums[r][0] = sums[r][1] = V::ZeroSums();
-                AddProducts<Type, rows, kRun>(panel.quants[i], x, block, group * kGroupFours + run, column, sums);
-#pragma GCC unroll 8
-                for (int r = 0; r < rows; ++r) {
-                  ints[r][0] = V::AddSums(ints[r][0], sums[r][0]);
-                  ints[r][1] = V::AddSums(ints[r][1], sums[r][1]);
-                }
-              }
-            }
-            const int scale_group = i * kGroups + group;
-            const Float low = low_scales.Scale(scale_group), high = high_scales.Scale(scale_group);
-#pragma GCC unroll 8
-            for (int r = 0; r < rows; ++r) {
-              const Float scale = V::Set(x.At(r, block).scale);
-              totals[r][0] = V::MulAdd(V::Mul(low, scale), V::ToFloat(ints[r][0]), totals[r][0]);
-              totals[r][1] = V::MulAdd(V::Mul(high, scale), V::ToFloat(ints[r][1]), totals[r][1]);
-            }
-            if constexpr (decltype(low_scales)::kHasMin) {
-              const Float low_min = low_scales.Min(scale_group), high_min = high_scales.Min(scale_group);
+              for (int r = 0; r < rows; ++r) sums[r][0] = sums[r][1] = V::ZeroSums();
+              AddProducts<Type, rows, kRun>(quants, x, block, group * kGroupFours + run, column, sums);
 #pragma GCC unroll 8
               for (int r = 0; r < rows; ++r) {
-                const Float sum = V::Set(x.At(r, block).scaled_sums[kAll + group]);
-                totals[r][0] = V::NegMulAdd(low_min, sum, totals[r][0]);
-                totals[r][1] = V::NegMulAdd(high_min, sum, totals[r][1]);
+                ints[r][0] = V::AddSums(ints[r][0], sums[r][0]);
+                ints[r][1] = V::AddSums(ints[r][1], sums[r][1]);
               }
+            }
+          }
+          const float* const scales = factors.scales[block * kGroups + group] + column;
+          const Float low = V::Load(scales), high = V::Load(scales + kHalfPanel);
+#pragma GCC unroll 8
+          for (int r = 0; r < rows; ++r) {
+            const Float scale = V::Set(x.At(r, block).scale);
+            totals[r][0] = V::MulAdd(V::Mul(low, scale), V::ToFloat(ints[r][0]), totals[r][0]);
+            totals[r][1] = V::MulAdd(V::Mul(high, scale), V::ToFloat(ints[r][1]), totals[r][1]);
+          }
+          if constexpr (Type::Scales::kHasMin) {
+            const float* const mins = factors.mins[block * kGroups + group] + column;
+            const Float low_min = V::Load(mins), high_min = V::Load(mins + kHalfPanel);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; ++r) {
+              const Float sum = V::Set(x.At(r, block).scaled_sums[kFirstSum + group]);
+              totals[r][0] = V::NegMulAdd(low_min, sum, totals[r][0]);
+              totals[r][1] = V::NegMulAdd(high_min, sum, totals[r][1]);
             }
           }
         }
@@ -302,21 +282,23 @@ struct BlockKernels {
 
   template <typename Type>
   static void Product(const LayoutProduct& p) {
-    const auto* panels = static_cast<const BlockPanel<Type>*>(p.panel);
     const int blocks = p.depth / kBlockDepth;
+    Factors factors;
     for (int block = 0; block < blocks; block += kBlocksPerSum) {
+      const auto* panels = static_cast<const BlockPanel<Type>*>(p.panel) + block / BlockPanel<Type>::kBlocks;
       const int count = blocks - block < kBlocksPerSum ? blocks - block : kBlocksPerSum;
-      const bool add = p.add_to_out || block > 0;
+      ReadFactors(panels, count, &factors);
       int row = 0;
-      const auto tile = [&](auto compute, int rows) {
+      const auto compute = [&](auto tile, int rows) {
         for (; row + rows <= p.rows; row += rows)
-          compute(panels, Input{static_cast<const char*>(p.x) + row * p.x_stride, p.x_stride}, block, count,
-                  p.out + row * p.out_stride, p.out_stride, add);
+          tile(panels, factors,
+               Input{static_cast<const char*>(p.x) + row * p.x_stride + block * sizeof(InputBlock), p.x_stride}, count,
+               p.out + row * p.out_stride, p.out_stride, p.add_to_out || block > 0);
       };
-      tile(Tile<Type, V::kTileRows>, V::kTileRows);
-      if constexpr (V::kTileRows > 4) tile(Tile<Type, 4>, 4);
-      tile(Tile<Type, 2>, 2);
-      tile(Tile<Type, 1>, 1);
+      compute(Tile<Type, V::kTileRows>, V::kTileRows);
+      if constexpr (V::kTileRows > 4) compute(Tile<Type, 4>, 4);
+      compute(Tile<Type, 2>, 2);
+      compute(Tile<Type, 1>, 1);
     }
   }
 

@@ -53,33 +53,39 @@ struct Quants<8> {
 // Scales and mins of 32 outputs, as each type has them; `scale` and `min` are fp16.
 struct OneScale {
   static constexpr int kBlocks = 1;
+  static constexpr bool kHasMin = false;
   uint16_t scale[kPanelWidth];
 };
 struct OneScaleAndMin {  // here the min is added
   static constexpr int kBlocks = 1;
+  static constexpr bool kHasMin = true;
   uint16_t scale[kPanelWidth];
   uint16_t min[kPanelWidth];
 };
 // The others are of 256 inputs, and a group's scale is `scale` times a whole number, its min `min` times another.
 struct SixBitScalesAndMins {
   static constexpr int kBlocks = 8;
+  static constexpr bool kHasMin = true;
   uint16_t scale[kPanelWidth];
   uint16_t min[kPanelWidth];
   uint8_t packed[12][kPanelWidth];
 };
 struct FourBitScalesAndMins {
   static constexpr int kBlocks = 8;
+  static constexpr bool kHasMin = true;
   uint16_t scale[kPanelWidth];
   uint16_t min[kPanelWidth];
   uint8_t packed[16][kPanelWidth];
 };
 struct SixBitScales {
   static constexpr int kBlocks = 8;
+  static constexpr bool kHasMin = false;
   uint16_t scale[kPanelWidth];
   uint8_t packed[12][kPanelWidth];
 };
 struct EightBitScales {
   static constexpr int kBlocks = 8;
+  static constexpr bool kHasMin = false;
   uint16_t scale[kPanelWidth];
   int8_t packed[16][kPanelWidth];
 };

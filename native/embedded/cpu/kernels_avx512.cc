@@ -122,6 +122,7 @@ using Vectors = VectorKernels<Avx512>;
 // Products of bytes go to 16 bits, pairs added up.
 struct Avx512BwBlocks : Avx512Blocks {
   using Sums = __m512i;
+  static constexpr int kTileRows = 4;
   template <int bits>
   static constexpr bool kSumsAreInts = bits == 8;
   template <int bits>

@@ -233,7 +233,7 @@ def main():
         model = make_model(source)
         program = f"""
             import {{ convert }} from './dist/engine/convert/convert.js';
-            await convert('{source}', '{GOLDENS}', {{ dtype: 'float16', sourceName: 'a random Llama' }});
+            await convert('{source}', '{GOLDENS}', {{ dtype: 'float32', sourceName: 'a random Llama' }});
         """
         subprocess.run(["node", "--input-type=module", "--eval", program], cwd=ROOT, check=True)
     rows, processed = make_processed(random)

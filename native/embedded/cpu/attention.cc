@@ -57,7 +57,7 @@ void Attention::AddBlock(const AttentionTile& tile, int block_index, Scratch* sc
   const size_t value_stride = kv_memory_.value_stride();
 
   kernels_.panel_product(
-      WeightType::kFloat32,
+      kv_memory_.type(),
       {scratch->queries_.data(), static_cast<size_t>(head_dim_), kv_memory_.Keys(block, tile.layer, tile.kv_head),
        kTokensPerBlock, scratch->scores_.data(), kTokensPerBlock, rows, head_dim_, /*add_to_out=*/false});
 
@@ -78,11 +78,11 @@ void Attention::AddBlock(const AttentionTile& tile, int block_index, Scratch* sc
   // No value behind the last query's position is read: it may be another sequence's leftover.
   const int last_position = tile.first_position + tile.query_count - 1;
   const int tokens = std::min(kTokensPerBlock, last_position + 1 - first_token);
-  const float* values = kv_memory_.Values(block, tile.layer, tile.kv_head);
   for (size_t column = 0; column < value_stride; column += kPanelWidth)
-    kernels_.panel_product(WeightType::kFloat32,
-                           {scratch->scores_.data(), kTokensPerBlock, values + column, value_stride,
-                            scratch->sums_.data() + column, value_stride, rows, tokens, /*add_to_out=*/true});
+    kernels_.panel_product(
+        kv_memory_.type(),
+        {scratch->scores_.data(), kTokensPerBlock, kv_memory_.Values(block, tile.layer, tile.kv_head, column),
+         value_stride, scratch->sums_.data() + column, value_stride, rows, tokens, /*add_to_out=*/true});
 }
 
 }  // namespace embedded::cpu

@@ -109,6 +109,8 @@ struct Kernels {
   float (*max)(const float* x, int size);
   // out = exp((x - max) * factor)
   void (*exp_shifted)(const float* x, float max, float factor, int size, float* out);
+  // To the nearest float16; beyond its range, the largest. NaN stays.
+  void (*to_float16)(const float* x, int size, uint16_t* out);
   const ScaledLayouts* scaled_layouts;
 
   void panel_product(WeightType type, const PanelProduct& product) const {

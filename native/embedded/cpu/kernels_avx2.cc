@@ -118,6 +118,10 @@ struct Avx2 {
     if (count >= kLanes) return _mm256_storeu_ps(at, x);
     _mm256_maskstore_ps(at, MaskOf(count), x);
   }
+  static void StoreFloat16(uint16_t* at, int count, Float x) {
+    const __m128i halves = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __builtin_memcpy(at, &halves, (count < kLanes ? count : kLanes) * sizeof(uint16_t));
+  }
   static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
   static Float Sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
   static Float Mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
@@ -286,6 +290,7 @@ const Kernels kAvx2Kernels = AllOf(
      Vectors::Scale,
      Vectors::Max,
      Vectors::ExpShifted,
+     Vectors::ToFloat16,
      &kAvx2ScaledLayouts});
 
 }  // namespace embedded::cpu

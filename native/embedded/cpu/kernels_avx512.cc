@@ -98,6 +98,9 @@ struct Avx512 {
     return _mm512_mask_loadu_ps(otherwise, MaskOf(count), at);
   }
   static void Store(float* at, int count, Float x) { _mm512_mask_storeu_ps(at, MaskOf(count), x); }
+  static void StoreFloat16(uint16_t* at, int count, Float x) {
+    _mm256_mask_storeu_epi16(at, MaskOf(count), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
   static Float Add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float Sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
   static Float Mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
@@ -158,6 +161,7 @@ constexpr Kernels SetOf(const char* name, const Layout* bfloat16) {
                      Vectors::Scale,
                      Vectors::Max,
                      Vectors::ExpShifted,
+                     Vectors::ToFloat16,
                      &kAvx512ScaledLayouts};
   BlockKernels<Avx512BwBlocks>::SetLayouts(kernels.layouts);
   return kernels;

@@ -127,6 +127,14 @@ template <typename Type>
 constexpr Layout kBlockLayout = {BlockPanel<Type>::Bytes, BlockPanel<Type>::Pack, BlockPanel<Type>::Unpack,
                                  &kBlockInput, BlockProduct<Type>};
 
+void ToFloat16(const float* x, int size, uint16_t* out) {
+  constexpr float kMost = 65504;
+  for (int i = 0; i < size; ++i) {
+    const float value = x[i] > kMost ? kMost : x[i] < -kMost ? -kMost : x[i];
+    out[i] = isnan(value) ? 0x7E00 : FloatToFloat16(value);
+  }
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {
@@ -141,6 +149,7 @@ const Kernels kScalarKernels = {
     Scale,
     Max,
     ExpShifted,
+    ToFloat16,
     &kScalarScaledLayouts};
 
 }  // namespace embedded::cpu

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "native/embedded/checkpoint/config.h"
+#include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/paged_memory.h"
 
 namespace embedded::cpu {
@@ -14,31 +15,42 @@ namespace embedded::cpu {
 // meet weights.
 constexpr int kTokensPerBlock = 32;
 
-// Keys and values of all blocks, fp32: [blocks, layers, kv_heads] x (keys [head_dim, 32], values [32, padded head_dim]).
-// Keys lie token by token in a row of each dimension.
+// Keys and values of all blocks: [blocks, layers, kv_heads] x (keys [head_dim, 32], values [32, padded head_dim]). Keys
+// lie token by token in a row of each dimension. A model of float32 keeps them as fp32, and one of 16 bits as fp16, as
+// llama.cpp does also for bfloat16: it has more bits of each number, and none of them is out of its range.
 class KvMemory {
  public:
-  // Throws std::bad_alloc.
-  KvMemory(const ModelConfig& model, int blocks);
+  // Borrows `kernels`. Throws std::bad_alloc.
+  KvMemory(const ModelConfig& model, const Kernels& kernels, int blocks);
 
   static uint64_t BytesPerBlock(const ModelConfig& model);
 
-  float* Keys(int block, int layer, int kv_head) const { return memory_.floats() + Offset(block, layer, kv_head); }
-  float* Values(int block, int layer, int kv_head) const { return Keys(block, layer, kv_head) + key_floats_; }
+  WeightType type() const { return type_; }
+  const void* Keys(int block, int layer, int kv_head) const { return At(block, layer, kv_head, 0); }
+  const void* Values(int block, int layer, int kv_head, size_t column) const {
+    return At(block, layer, kv_head, key_elements_ + column);
+  }
+  // Of one token, [head_dim] each.
+  void Write(int block, int slot, int layer, int kv_head, const float* key, const float* value) const;
   void CopyLayer(int from_block, int to_block, int layer) const;
   // head_dim rounded up to whole panels; the columns past head_dim stay 0.
   int value_stride() const { return value_stride_; }
 
  private:
-  size_t Offset(int block, int layer, int kv_head) const {
-    return ((static_cast<size_t>(block) * layers_ + layer) * kv_heads_ + kv_head) * head_floats_;
+  std::byte* At(int block, int layer, int kv_head, size_t element) const {
+    const size_t head = (static_cast<size_t>(block) * layers_ + layer) * kv_heads_ + kv_head;
+    return static_cast<std::byte*>(memory_.data()) + (head * head_elements_ + element) * element_bytes_;
   }
 
+  const Kernels& kernels_;
+  WeightType type_;
+  size_t element_bytes_;
   int layers_;
   int kv_heads_;
+  int head_dim_;
   int value_stride_;
-  size_t key_floats_;
-  size_t head_floats_;
+  size_t key_elements_;
+  size_t head_elements_;
   PagedMemory memory_;
 };
 

@@ -194,12 +194,8 @@ void Llama::FinishHeads(int layer) {
     finish(model_.kv_heads, weights.k_norm, key);
 
     const TokenPlace place = places_[static_cast<size_t>(token)];
-    for (int h = 0; h < model_.kv_heads; ++h, key += model_.head_dim, value += model_.head_dim) {
-      float* keys = kv_memory_.Keys(place.block, layer, h) + place.slot;
-      for (int d = 0; d < model_.head_dim; ++d) keys[d * kTokensPerBlock] = key[d];
-      std::copy_n(value, model_.head_dim,
-                  kv_memory_.Values(place.block, layer, h) + place.slot * kv_memory_.value_stride());
-    }
+    for (int h = 0; h < model_.kv_heads; ++h, key += model_.head_dim, value += model_.head_dim)
+      kv_memory_.Write(place.block, place.slot, layer, h, key, value);
   });
 }
 

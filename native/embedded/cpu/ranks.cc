@@ -43,7 +43,7 @@ void Ranks::Allocate(int kv_blocks) {
   for (size_t i = 0; i < ranks_.size(); ++i) {
     Rank& rank = *ranks_[i];
     const int tp_rank = static_cast<int>(i) % tp_size_;
-    rank.kv_memory = std::make_unique<KvMemory>(rank.model, kv_blocks);
+    rank.kv_memory = std::make_unique<KvMemory>(rank.model, kernels_, kv_blocks);
     rank.llama = std::make_unique<Llama>(rank.model, rank.weights, *rank.kv_memory, kernels_,
                                          pools_[static_cast<size_t>(tp_rank)].get(), max_step_tokens_,
                                          is_split ? team_.communicator(tp_rank) : nullptr);

@@ -4,7 +4,7 @@
 // V has: Float, kLanes, Set, Load(at, count, otherwise) and Store(at, count, x) of the first `count` lanes (all of them
 // if there are fewer), Add, Sub, Mul, Div, Sqrt, Max (b if a or b is NaN), Min (likewise), MulAdd (a * b + c),
 // NegMulAdd (-a * b + c), Round (to nearest), TimesPowerOfTwo(x, n), KeepWhere(x, y, least): x, or 0 where y < least,
-// SumLanes, MaxLane and First.
+// SumLanes, MaxLane, First, and StoreFloat16, which is Store to the nearest float16.
 #ifndef EMBEDDED_CPU_VECTOR_KERNELS_H_
 #define EMBEDDED_CPU_VECTOR_KERNELS_H_
 
@@ -87,6 +87,12 @@ struct VectorKernels {
       const Float shifted = V::Sub(V::Load(x + i, size - i, Zero()), V::Set(max));
       V::Store(out + i, size - i, Exp(V::Mul(shifted, V::Set(factor))));
     }
+  }
+
+  static void ToFloat16(const float* x, int size, uint16_t* out) {
+    const Float most = V::Set(65504), least = V::Set(-65504);
+    for (int i = 0; i < size; i += kLanes)
+      V::StoreFloat16(out + i, size - i, V::Max(least, V::Min(most, V::Load(x + i, size - i, Zero()))));
   }
 };
 

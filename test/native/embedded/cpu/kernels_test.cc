@@ -179,6 +179,34 @@ TEST(Kernels, EveryFloat16BecomesItsFloat) {
   }
 }
 
+TEST(Kernels, AFloatBecomesTheNearestFloat16AndNoneBecomesInfinity) {
+  for (const Kernels* kernels : SupportedKernels()) {
+    for (int bits = 0; bits < 0x7C00; bits += 16) {  // and what lies beside each of 16 neighbours
+      std::vector<float> x;
+      std::vector<uint16_t> expected, actual;
+      for (int each = bits; each < bits + 16 && each < 0x7BFF; ++each) {
+        const float here = Float16ToFloat(static_cast<uint16_t>(each));
+        const float next = Float16ToFloat(static_cast<uint16_t>(each + 1));
+        for (const float part : {0.0f, 0.499f, 0.501f}) {
+          x.push_back(-(here + (next - here) * part));
+          expected.push_back(static_cast<uint16_t>(0x8000 | (part > 0.5f ? each + 1 : each)));
+        }
+      }
+      actual.resize(x.size());
+      kernels->to_float16(x.data(), static_cast<int>(x.size()), actual.data());
+      ASSERT_EQ(actual, expected) << kernels->name;
+    }
+    const float outside[] = {70000, -1e30f, kInfinity, std::nanf("")};
+    uint16_t out[5] = {0, 0, 0, 0, 7};
+    kernels->to_float16(outside, 4, out);
+    EXPECT_EQ(out[0], 0x7BFF) << kernels->name;
+    EXPECT_EQ(out[1], 0xFBFF) << kernels->name;
+    EXPECT_EQ(out[2], 0x7BFF) << kernels->name;
+    EXPECT_TRUE(std::isnan(Float16ToFloat(out[3]))) << kernels->name;
+    EXPECT_EQ(out[4], 7) << kernels->name << " wrote past the end";
+  }
+}
+
 TEST(Kernels, TheEnvironmentVariableForcesAnyLevelTheMachineHas) {
   for (const Kernels* kernels : SupportedKernels()) {
     setenv("NODE_TENSORRT_LLM_CPU_KERNELS", kernels->name, 1);

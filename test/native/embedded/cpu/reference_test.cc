@@ -65,10 +65,11 @@ TEST(Reference, WidthsThatFillNoPanelGiveTheReferencesLogits) {
   EXPECT_LT(LargestError(model.Fill(), 40), 2e-5);
 }
 
+// Keys and values of float16 lose 3e-4.
 TEST(Reference, Float16WeightsGiveTheReferencesLogits) {
   TinyModel model;
   model.dtype = "float16";
-  EXPECT_LT(LargestError(model.Fill(), 50), 2e-5);
+  EXPECT_LT(LargestError(model.Fill(), 50), 1e-3);
 }
 
 TEST(Reference, Bfloat16WeightsGiveTheReferencesLogitsOrThoseOfRoundedInputs) {
@@ -78,7 +79,7 @@ TEST(Reference, Bfloat16WeightsGiveTheReferencesLogitsOrThoseOfRoundedInputs) {
   for (const Kernels* kernels : SupportedKernels()) {
     setenv("NODE_TENSORRT_LLM_CPU_KERNELS", kernels->name, 1);
     const bool rounds = kernels->layout(WeightType::kBfloat16).input != nullptr;
-    EXPECT_LT(LargestError(model, 50), rounds ? 1e-2 : 2e-5) << kernels->name;
+    EXPECT_LT(LargestError(model, 50), rounds ? 1e-2 : 1e-3) << kernels->name;
   }
   unsetenv("NODE_TENSORRT_LLM_CPU_KERNELS");
 }

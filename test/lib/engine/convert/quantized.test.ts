@@ -54,7 +54,7 @@ for (const format of FORMATS) {
     const { quantization, dtype } = (await readEngineConfig(kept)).pretrained_config;
     assert.deepEqual(quantization, KEPT[format]);
     assert.equal(dtype, 'float16');
-    assert.deepEqual((await readManifest(kept))?.executors, ['cpu']);
+    assert.deepEqual((await readManifest(kept))?.executors, ['cpu', 'cuda']);
     const plain = await convert(source, join(dir, 'plain'), { dtype: 'float32' });
     assert.deepEqual((await readEngineConfig(plain)).pretrained_config.quantization, {
       quant_algo: null,

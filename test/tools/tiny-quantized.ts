@@ -61,7 +61,7 @@ const CONFIGS: Readonly<Record<Format, object>> = {
   fp8_channel: {
     quant_method: 'compressed-tensors',
     format: 'float-quantized',
-    quantization_status: 'compressed',
+    quantization_status: 'frozen', // as older ones have it, whose weights are compressed all the same
     config_groups: {
       group_0: {
         targets: ['Linear'],

@@ -148,6 +148,7 @@ export async function convertHere(
 ): Promise<void> {
   const checkpoint = await openCheckpoint(job.source, job.tokenizer);
   try {
+    for (const warning of checkpoint.warnings ?? []) events.onWarning?.(warning);
     const before = await statesOf([...checkpoint.tensors.values()].map(({ file }) => file));
     const config = await untieDifferentHead(checkpoint, makeConfig(checkpoint, job), events);
     const ranks = shardPlan(planTensors(checkpoint, config.pretrained_config), config.pretrained_config);

@@ -46,9 +46,9 @@ export async function openHuggingFace(dir: string, texts?: TextFiles): Promise<S
     };
     const source = { kind: 'huggingface', path: dir, dtype: autoDtype(config, files), writeTexts, close } as const;
     if (!format) return { ...source, model, tensors: stored };
-    const { tensors, quantization } = await readQuantizedTensors(stored, format, model);
-    if (LLMError.is(quantization)) return { ...source, model, tensors, cannotKeep: quantization };
-    return { ...source, model: { ...model, quantization }, tensors };
+    const { quantization, ...quantized } = await readQuantizedTensors(stored, format, model);
+    if (LLMError.is(quantization)) return { ...source, ...quantized, model, cannotKeep: quantization };
+    return { ...source, ...quantized, model: { ...model, quantization } };
   } catch (error) {
     await close();
     throw error;

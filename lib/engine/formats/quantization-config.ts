@@ -65,7 +65,7 @@ function parseMethod(fields: JsonFields): SourceQuantization {
     case 'compressed-tensors':
       return parseCompressedTensors(fields);
     case 'modelopt':
-      return parseModelOpt(fields);
+      return parseModelOpt(fields.has('quantization') ? fields.child('quantization') : fields);
     case 'fbgemm_fp8':
       return parseFbgemm(fields);
     case 'fp8':
@@ -188,7 +188,6 @@ function parseAwq(fields: JsonFields): SourceQuantization {
 
 function parseCompressedTensors(fields: JsonFields): SourceQuantization {
   refuseUnknown(fields, ['config_groups', 'format', 'kv_cache_scheme', 'sparsity_config']);
-  expect(fields, 'quantization_status', ['compressed'], 'compressed');
   expect(fields.child('sparsity_config'), 'format', ['dense'], 'dense');
   const groups = fields.child('config_groups');
   const schemes = Object.keys(groups.object).map((name) => parseScheme(groups.child(name), fields));

@@ -13,6 +13,8 @@ export interface QuantizedTensors {
   readonly tensors: ReadonlyMap<string, SourceTensor>;
   /** How an engine stores them; an error if TensorRT-LLM's forms cannot hold them. */
   readonly quantization: Quantization | LLMError;
+  /** About what is left out. */
+  readonly warnings: readonly string[];
 }
 
 type Stored = ReadonlyMap<string, StoredTensor>;
@@ -53,10 +55,18 @@ export async function readQuantizedTensors(
   const tensors = new Map<string, SourceTensor>();
   for (const [name, tensor] of stored) if (!used.has(name)) tensors.set(name, tensor);
   for (const matrix of matrices.values()) tensors.set(matrix.name, matrix);
+  const warnings: string[] = [];
   if (format.hasFp8KvCache) {
     for (const [name, tensor] of await readKvScales(stored, model)) tensors.set(name, tensor);
+  } else {
+    const scale = [...stored.values()].find(({ name }) => KV_SCALE.test(name));
+    if (scale) {
+      warnings.push(
+        `${scale.file} has scales of a quantized KV cache, such as ${scale.name}, which are left out: its config asks for no such cache.`,
+      );
+    }
   }
-  return { tensors, quantization: quantizationOf(matrices, format, model) };
+  return { tensors, quantization: quantizationOf(matrices, format, model), warnings };
 }
 
 const ENGINE_WEIGHT = /^(transformer\.layers\.\d+\.(attention\.(qkv|dense)|mlp\.(fc|gate|proj)))\.weight$/;

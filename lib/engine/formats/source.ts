@@ -22,6 +22,8 @@ export interface SourceCheckpoint {
   readonly tensors: ReadonlyMap<string, SourceTensor>;
   /** Why an engine cannot store the quantized weights as they are: a type must be asked for. */
   readonly cannotKeep?: LLMError;
+  /** Sentences about what the user should know. */
+  readonly warnings?: readonly string[];
   /** Writes the tokenizer, the chat template and the generation config into `dir`. */
   writeTexts(dir: string): Promise<void>;
   close(): Promise<void>;

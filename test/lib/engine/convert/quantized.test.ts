@@ -276,8 +276,9 @@ for (const [config, ...named] of REFUSED) {
 
 test("ModelOpt's hf_quant_config.json says it where config.json does not, and the FP8 of fbgemm and of vLLM are read", async (t) => {
   const { dir } = await tinySource(t, 'fp8');
+  const warnings: string[] = [];
   const algoOf = async (): Promise<unknown> => {
-    const out = await convert(dir, join(dir, 'out'));
+    const out = await convert(dir, join(dir, 'out'), { onWarning: (message) => warnings.push(message) });
     const { quant_algo, clamp_val, kv_cache_quant_algo } = (await readEngineConfig(out)).pretrained_config.quantization;
     return [quant_algo, clamp_val, kv_cache_quant_algo];
   };
@@ -285,12 +286,14 @@ test("ModelOpt's hf_quant_config.json says it where config.json does not, and th
     quantization_config: { quant_method: 'fp8', activation_scheme: 'static' },
   });
   assert.deepEqual(await algoOf(), ['FP8', undefined, null]);
+  assert.match(warnings.join(), /k_scale.*left out/, 'its config asks for no KV cache of FP8');
   await editJson(join(dir, 'config.json'), { quantization_config: undefined });
   const quantization = { quant_algo: 'FP8', kv_cache_quant_algo: 'FP8', exclude_modules: ['lm_head'] };
   await writeTyped(join(dir, 'model.safetensors'), quantizedTensors(SPEC, 'fp8'));
   const text = JSON.stringify({ producer: { name: 'modelopt', version: '0.19.0' }, quantization });
   await writeFile(join(dir, 'hf_quant_config.json'), text);
   assert.deepEqual(await algoOf(), ['FP8', undefined, 'FP8']);
+  assert.equal(warnings.length, 1);
   await editJson(join(dir, 'config.json'), {
     quantization_config: { quant_method: 'fbgemm_fp8', activation_scale_ub: 1200, modules_to_not_convert: ['lm_head'] },
   });

@@ -62,7 +62,7 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const 
         " is " + std::to_string(limits.max_num_tokens) + "; expected at most " + std::to_string(kLargestStep) + ".");
   MemoryPlan plan{};
   plan.element = ElementOf(model, device);
-  const WeightSizes weights = PlanWeights(options.weights_file, model);
+  const WeightSizes weights = PlanWeights(options.weights_file(0), model);
   plan.weight_bytes = weights.bytes;
   plan.kv = {plan.element, model.layers, 1, model.kv_heads, kTokensPerBlock, model.head_dim};
   const int sequence_blocks = (limits.max_seq_len + kTokensPerBlock - 1) / kTokensPerBlock;

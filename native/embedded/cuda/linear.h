@@ -88,7 +88,7 @@ struct LinearCall {
 
 // --- The kernels, for the current device. Ask first whether one can do a call.
 
-// 1 to 32 tokens over packed weights, sm_80 on (packed_linear.cuh). `expanded` has room for w as elements.
+// 1 to 64 tokens over packed weights, sm_80 on (packed_linear.cuh). `expanded` has room for w as elements.
 bool CanPackedLinear(const LinearCall& call, const DeviceTraits& traits);
 void PackedLinear(const LinearCall& call, void* expanded, cudaStream_t stream);
 

@@ -4,8 +4,7 @@
 // subnormal numbers and the first normal ones lie equally far apart. Tensor cores keep subnormal numbers. With bfloat16 x is staged
 // times 2^64, or products would leave the range of fp32. 4 bits fit behind the point of a bfloat16: there 128 is added instead.
 // E4M3 has its exponent next to its sign, as both have: shifted into place it is the number times 2^-120, or 2^-8 in float16.
-// What an integer has too much (kBias: 8 or 128 that make it unsigned, and the 128 above) is taken off a sum of products: kBias times
-// the sum of x, which one more product, of ones and x, gives.
+// What an integer has too much (8 or 128 that make it unsigned, and the 128 above) is subtracted in pairs, which is exact.
 #ifndef EMBEDDED_CUDA_PACKED_CODES_CUH_
 #define EMBEDDED_CUDA_PACKED_CODES_CUH_
 
@@ -28,8 +27,8 @@ struct CodeOperand {
   static constexpr bool kIsInteger = kCodes != Codes::kFp8;
   static constexpr bool kScalesX = kIsBfloat16 && kCodes != Codes::kInt4;
   static constexpr bool kAdds128 = kIsBfloat16 && kCodes == Codes::kInt4;
-  static constexpr float kUnsigned = kCodes == Codes::kInt4 ? 8 : 128;  // what was added to make it so
-  static constexpr float kBias = !kIsInteger ? 0 : kUnsigned + (kAdds128 ? 128 : 0);
+  // Pairs of what is subtracted: as integers 136, 8 or 128.
+  static constexpr uint32_t kTooMuch = kAdds128 ? 0x43084308u : kCodes == Codes::kInt4 ? 0x00080008u : 0x00800080u;
   // Pairs of the number that an integer of 1 is here.
   static constexpr uint32_t kOnes = kAdds128 ? 0x3f803f80u : 0x00010001u;
   // A sum of products times this is the sum of codes and x.
@@ -38,19 +37,30 @@ struct CodeOperand {
                                                                          : 1.0f)
                                               : (kCodes == Codes::kFp8 ? 0x1p8f : 0x1p24f);
 
+  __device__ static uint32_t Signed(uint32_t pair) {
+#if __CUDA_ARCH__ >= 800
+    using Pair = std::conditional_t<kIsBfloat16, __nv_bfloat162, __half2>;
+    const uint32_t too_much = kTooMuch;
+    const Pair difference = __hsub2(*reinterpret_cast<const Pair*>(&pair), *reinterpret_cast<const Pair*>(&too_much));
+    return *reinterpret_cast<const uint32_t*>(&difference);
+#else
+    return pair;
+#endif
+  }
   // 8 codes of 4 bits: of pair p the first has the bits from 4 * p, the second those from 16 + 4 * p.
   __device__ static void Expand4(uint32_t word, uint32_t (&out)[4]) {
 #pragma unroll
     for (int p = 0; p < 4; ++p) {
       out[p] = (word >> (4 * p)) & 0x000f000fu;
       if constexpr (kAdds128) out[p] |= 0x43004300u;
+      out[p] = Signed(out[p]);
     }
   }
   // 4 codes of 8 bits: integers in order; of FP8 bytes 1, 3, 0, 2.
   __device__ static void Expand8(uint32_t word, uint32_t* out) {
     if constexpr (kIsInteger) {
-      out[0] = __byte_perm(word, 0, 0x4140);
-      out[1] = __byte_perm(word, 0, 0x4342);
+      out[0] = Signed(__byte_perm(word, 0, 0x4140));
+      out[1] = Signed(__byte_perm(word, 0, 0x4342));
     } else {
       constexpr int kShift = kIsBfloat16 ? 4 : 1;
       constexpr uint32_t kMask = kIsBfloat16 ? 0x07f007f0u : 0x3f803f80u;

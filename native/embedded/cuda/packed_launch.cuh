@@ -7,7 +7,7 @@
 
 namespace embedded::cuda {
 
-constexpr int kPackedMaxTokens = 4 * kFragmentTokens;
+constexpr int kPackedMaxTokens = 8 * kFragmentTokens;
 
 template <typename T, Codes kCodes, Scales kScales, int kTokenFragments>
 void LaunchPacked(const LinearCall& call, const PackedPlan& plan, float2* partial, cudaStream_t stream) {
@@ -30,7 +30,8 @@ void LaunchPacked(const LinearCall& call, const PackedPlan& plan, float2* partia
     using T = decltype(element);
     if (call.tokens <= kFragmentTokens) return LaunchPacked<T, kCodes, kScales, 1>(call, plan, partial, stream);
     if (call.tokens <= 2 * kFragmentTokens) return LaunchPacked<T, kCodes, kScales, 2>(call, plan, partial, stream);
-    LaunchPacked<T, kCodes, kScales, 4>(call, plan, partial, stream);
+    if (call.tokens <= 4 * kFragmentTokens) return LaunchPacked<T, kCodes, kScales, 4>(call, plan, partial, stream);
+    LaunchPacked<T, kCodes, kScales, 8>(call, plan, partial, stream);
   });
 }
 

@@ -58,9 +58,11 @@ int PairDistanceOf(const LinearCall& call) {
 std::optional<PackedPlan> MakePlan(const LinearCall& call, const DeviceTraits& traits) {
   const WeightForm& form = call.shape.form;
   const PackedShape packed(call.shape.outputs, call.shape.depth);
-  const int token_fragments = call.tokens <= kFragmentTokens ? 1 : call.tokens <= 2 * kFragmentTokens ? 2 : 4;
+  int token_fragments = 1;
+  while (token_fragments * kFragmentTokens < call.tokens) token_fragments *= 2;
   PackedPlan plan{};
-  plan.warps = kPackedMaxWarps;
+  plan.warps = PackedWarps(token_fragments);
+  plan.sum_buffers = PackedSumBuffers(token_fragments);
   plan.tokens = call.tokens;
   plan.depth = call.shape.depth;
   plan.steps = packed.steps;

@@ -1,4 +1,4 @@
-// 1 to 32 tokens against packed weights (packed.h), near memory bandwidth, sm_80 on.
+// 1 to 64 tokens against packed weights (packed.h), near memory bandwidth, sm_80 on.
 //
 // A persistent grid, one block for each multiprocessor. Its warps form groups; the warps of a group share a tile, each taking every
 // n-th step of 128 columns, and add up their sums in shared memory, in a fixed order. Each warp keeps a ring of records of
@@ -11,6 +11,8 @@
 #ifndef EMBEDDED_CUDA_PACKED_LINEAR_CUH_
 #define EMBEDDED_CUDA_PACKED_LINEAR_CUH_
 
+#include <cstddef>
+
 #include "native/embedded/cuda/any_output.cuh"
 #include "native/embedded/cuda/linear_input.cuh"
 #include "native/embedded/cuda/packed_codes.cuh"
@@ -19,13 +21,16 @@
 namespace embedded::cuda {
 
 constexpr int kFragmentTokens = 8;
-constexpr int kPackedMaxWarps = 16;
 constexpr int kStepParts = kStepColumns / 32;
 // Records in a warp's ring.
 constexpr int PackedStages(const WeightForm& form, int token_fragments) {
   if (form.codes == Codes::kInt4) return token_fragments == 1 ? 8 : 4;
   return token_fragments == 1 ? 4 : 3;
 }
+// With many tokens a warp needs more registers.
+constexpr int PackedWarps(int token_fragments) { return token_fragments == 8 ? 8 : 16; }
+// With two buffers of sums the warps of a group need not wait for the one that stores a tile.
+constexpr int PackedSumBuffers(int token_fragments) { return token_fragments <= 2 ? 2 : 1; }
 constexpr int kXPadding = 32;  // elements between rows of x, so that the 8 rows of a fragment meet different banks
 
 struct PackedPlan {
@@ -38,16 +43,18 @@ struct PackedPlan {
   int slice_steps;  // of a slice; the last may have fewer
   int tiles;
   int ring_bytes;  // of all warps
+  int sum_buffers;
   size_t row_scales_offset;
 
   __host__ __device__ int groups() const { return warps / split; }
   __host__ __device__ int x_pitch() const { return slice_steps * kStepColumns + kXPadding; }  // elements
   __host__ __device__ size_t x_offset() const { return static_cast<size_t>(ring_bytes); }
-  __host__ __device__ size_t sums_offset() const {  // float [groups, split, tokens, kTileRows]
+  __host__ __device__ size_t sums_offset() const {  // float [sum_buffers, groups, split, tokens, kTileRows]
     return x_offset() + static_cast<size_t>(tokens) * x_pitch() * kElementBytes;
   }
+  __host__ __device__ size_t sums_floats() const { return static_cast<size_t>(warps) * tokens * kTileRows; }
   __host__ __device__ size_t scratch_offset() const {  // float [kScratchFloats]
-    return sums_offset() + static_cast<size_t>(warps) * tokens * kTileRows * sizeof(float);
+    return sums_offset() + sum_buffers * sums_floats() * sizeof(float);
   }
   __host__ __device__ size_t bytes() const { return scratch_offset() + kScratchFloats * sizeof(float); }
 };
@@ -107,7 +114,7 @@ __device__ float2 GroupScale(const unsigned char* scales, int unit, int group, i
 
 // Sums are written as they are to `partial` [slices, tokens, units] where there is more than one slice.
 template <typename T, Codes kCodes, Scales kScales, int kTokenFragments>
-__global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
+__global__ void __launch_bounds__(PackedWarps(kTokenFragments) * kWarpSize, 1)
     PackedLinearKernel(const unsigned char* weights, StageElements<T> elements, StageNormalized<T> normalized,
                        AnyOutput<T> output, float2* partial, PackedPlan plan) {
 #if __CUDA_ARCH__ >= 800
@@ -130,8 +137,8 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
   const int in_group = static_cast<int>(threadIdx.x) - group * plan.split * kWarpSize;
   const int group_threads = plan.split * kWarpSize;
   T* const x = reinterpret_cast<T*>(shared + plan.x_offset());
-  float* const group_sums = reinterpret_cast<float*>(shared + plan.sums_offset()) +
-                            static_cast<size_t>(group) * plan.split * plan.tokens * kTileRows;
+  float* group_sums = reinterpret_cast<float*>(shared + plan.sums_offset()) +
+                      static_cast<size_t>(group) * plan.split * plan.tokens * kTileRows;
 
   const int slice_start = static_cast<int>(blockIdx.y) * plan.slice_steps;
   const int end_step = min(slice_start + plan.slice_steps, plan.steps);
@@ -183,6 +190,7 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
     x_of_lane[n] = x + min(n * kFragmentTokens + g, plan.tokens - 1) * plan.x_pitch() + t * kElementsPerLoad;
 
   int stage = 0;
+  int buffer = 0;
   for (int tile = first_tile; tile < plan.tiles; tile += tile_stride) {
     const int unit = tile * kTileUnits + my_unit;
     const bool stores = mine && unit < output.units();
@@ -192,7 +200,6 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
       scales = {row_scale(tile, my_unit, 0), row_scale(tile, my_unit, 1)};
     }
     float sums[kSums][kTokenFragments][4] = {};
-    float x_sums[kSums][kTokenFragments][4] = {};  // every row is the same: of each token the sum of x
     for (int step = first_step; step < end_step; step += plan.split) {
       WaitForCopies<kStages - 2>();
       __syncwarp();  // every lane's part is there, and every lane has read the stage before, which is filled next
@@ -221,10 +228,9 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
               MultiplyAdd(into, {a.first[2], a.second[2], a.first[3], a.second[3]}, {b.z, b.w}, T{});
             };
             multiply(kGrouped ? products[chain][n] : sums[chain % kSums][n], rows);
-            if constexpr (Operand::kIsInteger) {
+            if constexpr (kForm.has_zeros()) {  // every row gives the sum of x, which a zero is multiplied by
               constexpr uint32_t kOnes = Operand::kOnes;
-              multiply(kGrouped ? ones[chain][n] : x_sums[chain % kSums][n],
-                       RowPair{{kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes, kOnes, kOnes}});
+              multiply(ones[chain][n], RowPair{{kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes, kOnes, kOnes}});
             }
           }
         }
@@ -246,7 +252,6 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
                 product += products[(from + chain) % kChains][n][i];
                 one += ones[(from + chain) % kChains][n][i % 2];
               }
-              product = fmaf(-Operand::kBias, one, product);
               sums[0][n][i] = fmaf(scale.x, product, sums[0][n][i]);
               if constexpr (kForm.has_zeros()) sums[0][n][i] = fmaf(scale.y, one, sums[0][n][i]);
             }
@@ -265,7 +270,6 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
 #pragma unroll
         for (int chain = 0; chain < kSums; ++chain) {
           sum += sums[chain][n][i];
-          if constexpr (!kGrouped && Operand::kIsInteger) sum = fmaf(-Operand::kBias, x_sums[chain][n][i % 2], sum);
         }
         if (token < plan.tokens) warp_sums[token * kTileRows + i / 2 * kTileUnits + g] = sum;
       }
@@ -274,6 +278,7 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
       const float* from = group_sums + token * kTileRows + unit_of_tile;
       float first = 0;
       float second = 0;
+#pragma unroll 4
       for (int i = 0; i < plan.split; ++i, from += plan.tokens * kTileRows) {
         first += from[0];
         second += from[kTileUnits];
@@ -307,7 +312,14 @@ __global__ void __launch_bounds__(kPackedMaxWarps* kWarpSize, 1)
         });
       }
     }
-    GroupBarrier(group, group_threads);  // before the sums are written again
+    // A warp that is a tile ahead writes the other buffer, and cannot get two ahead of the barrier above.
+    if constexpr (PackedSumBuffers(kTokenFragments) == 2) {
+      group_sums += buffer == 0 ? static_cast<std::ptrdiff_t>(plan.sums_floats())
+                                : -static_cast<std::ptrdiff_t>(plan.sums_floats());
+      buffer ^= 1;
+    } else {
+      GroupBarrier(group, group_threads);
+    }
   }
   WaitForCopies<0>();
 #else

@@ -18,7 +18,7 @@ constexpr Element kElements[] = {Element::kBfloat16, Element::kFloat16};
 // Half a unit in the last place of what is rounded once, and a little for fp32 sums that are not.
 double Tolerance(const Case& c) {
   const bool rounds = c.in == In::kNormalized || (c.out != Out::kFloats && c.out != Out::kHidden);
-  if (!rounds) return c.form.is_packed() ? 4e-5 : 2e-5;  // codes have 136 added at most
+  if (!rounds) return 2e-5;
   return c.element == Element::kBfloat16 ? 3.5e-3 : 5e-4;
 }
 
@@ -165,30 +165,32 @@ bool Fits(const WeightForm& form, int outputs, int depth) {
 }
 
 TEST_F(Linear, PackedWeightsGiveWhatTheyMeanForAnyShape) {
-  constexpr int kShapes[][2] = {{2, 8},      {3, 16},    {17, 24},   {96, 576},  {131, 264},  {300, 1024},
-                                {576, 1536}, {40, 4096}, {77, 4104}, {34, 8192}, {50, 14336}, {4096, 128}};
+  constexpr int kShapes[][2] = {{2, 8},   {3, 16},    {17, 24},   {96, 576},   {131, 264},
+                                {8, 640}, {40, 4096}, {34, 8192}, {18, 14336}, {4096, 128}};
   for (const Element element : kElements)
     for (const WeightForm& form : kForms)
       for (const auto& [outputs, depth] : kShapes)
-        for (const int tokens : {1, 2, 8, 9, 16, 17, 32})
-          for (const Out out : {Out::kElements, Out::kFloats, Out::kHidden})
-            if (Fits(form, outputs, depth)) ExpectAllRight({element, outputs, depth, tokens, In::kElements, out, form});
-  EXPECT_GT(checked_, 1000);
+        for (const int tokens : {1, 8, 9, 31, 64})
+          if (Fits(form, outputs, depth))
+            ExpectAllRight(
+                {element, outputs, depth, tokens, In::kElements, tokens % 2 == 0 ? Out::kHidden : Out::kFloats, form});
+  EXPECT_GT(checked_, 400);
 }
 
 TEST_F(Linear, PackedWeightsAreFollowedByEveryOutput) {
   for (const Element element : kElements)
     for (const WeightForm& form : kForms)
-      for (const int depth : {128, 640, 4096})
-        for (const int tokens : {1, 3, 16, 21}) {
+      for (const int depth : {128, 4096})
+        for (const int tokens : {1, 3, 16, 50}) {
           ExpectAllRight({element, 8 * LinearCase::kHeadDim, depth, tokens, In::kElements, Out::kRopeAppend, form});
-          ExpectAllRight({element, 3072, depth, tokens, In::kElements, Out::kSilu, form});
+          ExpectAllRight({element, 96, depth, tokens, In::kElements, Out::kSilu, form});
+          ExpectAllRight({element, 34, depth, tokens, In::kElements, Out::kElements, form});
           if (tokens > 1) continue;
           ExpectAllRight({element, 8 * LinearCase::kHeadDim, depth, tokens, In::kNormalized, Out::kRopeAppend, form});
-          ExpectAllRight({element, 3072, depth, tokens, In::kNormalized, Out::kSilu, form});
+          ExpectAllRight({element, 96, depth, tokens, In::kNormalized, Out::kSilu, form});
           ExpectAllRight({element, 34, depth, tokens, In::kNormalized, Out::kFloats, form});
         }
-  EXPECT_GT(checked_, 300);
+  EXPECT_GT(checked_, 400);
 }
 
 class MatmulTest : public Linear {

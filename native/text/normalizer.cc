@@ -159,6 +159,12 @@ bool NormalizerRun::ContinueMap(const CharacterMap& map, Slice* slice) {
 
 size_t NormalizerRun::MapCluster(const CharacterMap& map, size_t at) {
   const auto [code, size] = CharacterAt(text_, at);
+  if (map.match() == CharacterMap::Match::kLongest) {
+    const auto part = map.FindLongest(text_.substr(at));
+    if (!part) return size;
+    Replace(at, part->size, part->replacement);
+    return part->size;
+  }
   if (long_cluster_ && !long_cluster_->Begins(code)) {
     MapPart(map, at, size);
     return size;
@@ -193,14 +199,17 @@ size_t NormalizerRun::MapCluster(const CharacterMap& map, size_t at) {
 
 bool NormalizerRun::MapPart(const CharacterMap& map, size_t at, size_t size) {
   const auto content = map.Find(text_.substr(at, size));
-  if (!content) return false;
+  if (content) Replace(at, size, *content);
+  return content.has_value();
+}
+
+void NormalizerRun::Replace(size_t at, size_t size, std::string_view content) {
   Keep(at);
-  Change(at + size, *content);
-  if (at >= first_) return true;
+  Change(at + size, content);
+  if (at >= first_) return;
   written_first_ = written_.size();
   // Hugging Face tokenizers lose track of what is deleted before anything is written, and take what follows for the first.
   if (written_.empty() && read_ < text_.size()) first_ = read_ + CharacterAt(text_, read_).size;
-  return true;
 }
 
 void NormalizerRun::Keep(size_t end) {

@@ -58,6 +58,7 @@ class NormalizerRun {
   // How many bytes the map was asked for; what it replaces is changed.
   size_t MapCluster(const CharacterMap& map, size_t at);
   bool MapPart(const CharacterMap& map, size_t at, size_t size);
+  void Replace(size_t at, size_t size, std::string_view content);
   // The text from read_ to `end` stays.
   void Keep(size_t end);
   // The text from read_ to `end` becomes `content`.

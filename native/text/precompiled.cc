@@ -9,6 +9,7 @@ namespace text {
 namespace {
 
 constexpr size_t kUnitBytes = 4;
+constexpr size_t kLongestPart = 256;  // bytes; far above that of any map
 
 std::string FromBase64(std::string_view base64) {
   std::string bytes;
@@ -50,7 +51,7 @@ uint32_t OffsetOf(uint32_t unit) { return (unit >> 10) << ((unit & 1u << 9) >> 6
 
 }  // namespace
 
-CharacterMap::CharacterMap(std::string_view base64) {
+CharacterMap::CharacterMap(std::string_view base64, Match match) : match_(match) {
   const std::string bytes = FromBase64(base64);
   const size_t size = bytes.size() < kUnitBytes ? SIZE_MAX : UnitAt(bytes, 0);
   if (size % kUnitBytes != 0 || size == 0 || size > bytes.size() - kUnitBytes)
@@ -71,14 +72,17 @@ CharacterMap::CharacterMap(std::string_view base64) {
   }
 }
 
-std::optional<std::string_view> CharacterMap::Find(std::string_view utf8) const {
+// Visits those that have a replacement, the shortest first, until the visitor returns false.
+template <typename Visit>
+void CharacterMap::ForEachPrefix(std::string_view utf8, Visit visit) const {
   size_t at = OffsetOf(units_[0]);
-  for (const char byte : utf8) {
-    if (byte == 0) break;
-    at ^= static_cast<uint8_t>(byte);
+  for (size_t size = 1; size <= utf8.size(); ++size) {
+    const auto byte = static_cast<uint8_t>(utf8[size - 1]);
+    if (byte == 0) return;
+    at ^= byte;
     if (at >= units_.size()) RefuseDamaged();
     const uint32_t unit = units_[at];
-    if ((unit & (1u << 31 | 0xFF)) != static_cast<uint8_t>(byte)) break;
+    if ((unit & (1u << 31 | 0xFF)) != byte) return;
     at ^= OffsetOf(unit);
     if ((unit >> 8 & 1) == 0) continue;
     if (at >= units_.size()) RefuseDamaged();
@@ -86,9 +90,27 @@ std::optional<std::string_view> CharacterMap::Find(std::string_view utf8) const 
     if (begin > replacements_.size()) RefuseDamaged();
     const std::string_view rest = std::string_view(replacements_).substr(begin);
     if (!rest.empty() && (rest[0] & 0xC0) == 0x80) RefuseDamaged();
-    return rest.substr(0, rest.find('\0'));
+    if (!visit(Part{size, rest.substr(0, rest.find('\0'))})) return;
   }
-  return std::nullopt;
+}
+
+std::optional<std::string_view> CharacterMap::Find(std::string_view utf8) const {
+  std::optional<std::string_view> found;
+  ForEachPrefix(utf8, [&](const Part& part) {
+    found = part.replacement;
+    return false;
+  });
+  return found;
+}
+
+std::optional<CharacterMap::Part> CharacterMap::FindLongest(std::string_view utf8) const {
+  std::optional<Part> found;
+  ForEachPrefix(utf8.substr(0, kLongestPart), [&](const Part& part) {
+    // A part that ends within a character is none of real maps.
+    if (part.size == utf8.size() || (utf8[part.size] & 0xC0) != 0x80) found = part;
+    return true;
+  });
+  return found;
 }
 
 }  // namespace text

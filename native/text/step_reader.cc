@@ -50,9 +50,14 @@ class StepReader {
       steps.emplace_back(StripStep{json_.Flag(fields, where + ".", "strip_left", std::nullopt),
                                    json_.Flag(fields, where + ".", "strip_right", std::nullopt)});
     } else if (type == "Precompiled") {
+      // Our own field, which others overlook.
+      std::string_view match = "clusters";
+      const auto given = json_.Find(fields, "match");
+      if (given && (given->get_string().get(match) || match != "longest"))
+        json_.Reject(where + ".match", given, "\"longest\", or none");
+      const std::string map = json_.Text(fields, where + ".", "precompiled_charsmap", JsonReader::kNotEmpty);
       try {
-        steps.emplace_back(
-            CharacterMap(json_.Text(fields, where + ".", "precompiled_charsmap", JsonReader::kNotEmpty)));
+        steps.emplace_back(CharacterMap(map, given ? CharacterMap::Match::kLongest : CharacterMap::Match::kClusters));
       } catch (const std::invalid_argument& error) {
         json_.Fail(where + ".precompiled_charsmap " + error.what());
       }

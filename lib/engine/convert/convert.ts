@@ -52,8 +52,8 @@ export interface ConvertOptions {
   /** Stages, each with as many of the layers (pipeline parallelism); there are `tpSize * ppSize` ranks. Default: 1. */
   ppSize?: number | undefined;
   /**
-   * Directory with tokenizer.json and related files, such as tokenizer_config.json, to use instead of the source's own. Most NeMo
-   * checkpoints have none. Default: the source's own.
+   * Directory with tokenizer.json or tokenizer.model, and related files such as tokenizer_config.json, to use instead of the
+   * source's own. Most NeMo checkpoints have none. Default: the source's own.
    */
   tokenizer?: string | URL | undefined;
   /** Name of the source in the manifest. Default: the name of the file or directory. */

@@ -11,7 +11,7 @@ import { readQuantizedTensors } from './quantized-tensors.js';
 import { dtypeOfName, SafetensorsFile } from './safetensors.js';
 import type { SourceCheckpoint } from './source.js';
 import { StoredTensor } from './stored-tensor.js';
-import { type ModelTexts, type TextFiles, textsBeside } from './text-files.js';
+import { type ModelTexts, SENTENCEPIECE_FILE, type TextFiles, textsBeside } from './text-files.js';
 
 const SINGLE_FILE = 'model.safetensors';
 const INDEX_FILE = 'model.safetensors.index.json';
@@ -87,10 +87,10 @@ async function ownTexts(dir: string, names: readonly string[], vocabSize: number
 }
 
 function checkTokenizer(dir: string, names: readonly string[]): void {
-  const other = ['tokenizer.model', 'vocab.json'].find((name) => names.includes(name));
-  if (names.includes('tokenizer.json') || other === undefined) return;
+  if (['tokenizer.json', SENTENCEPIECE_FILE].some((name) => names.includes(name))) return;
+  if (!names.includes('vocab.json')) return;
   const fix = `Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`;
-  throw new LLMError('ERR_TOKENIZER_MISSING', `${dir} has ${other}; expected tokenizer.json. ${fix}`);
+  throw new LLMError('ERR_TOKENIZER_MISSING', `${dir} has vocab.json; expected tokenizer.json. ${fix}`);
 }
 
 /** Reads the texts as a load of the engine will, so that what is converted can be loaded. */

@@ -5,7 +5,7 @@ import { isPaddedVocabulary, NEMO_CONFIG, parseNemoModel, readNemoConfig } from 
 import { missingTensor, nemoTensors } from './nemo-tensors.js';
 import type { SourceCheckpoint } from './source.js';
 import type { SourceFiles } from './source-files.js';
-import { namedTemplatesIn, openTexts, TEXT_FILES, type TextFiles } from './text-files.js';
+import { namedTemplatesIn, openTexts, SENTENCEPIECE_FILE, type TextFiles, TOKENIZER_SOURCES } from './text-files.js';
 import { openZarr, type ZarrArray } from './zarr.js';
 
 export const NEMO_WEIGHTS = 'model_weights';
@@ -70,17 +70,19 @@ async function textsOf(files: SourceFiles, config: JsonFields): Promise<TextFile
     const found = [...files.names].filter((name) => name.replace(/^[0-9a-f]{32}_/, '') === wanted);
     return found.includes(wanted) ? wanted : found.length === 1 ? found[0] : undefined;
   };
-  const sources = [...TEXT_FILES, ...namedTemplatesIn(files)].flatMap((name): [string, string][] => {
+  const sources = [...TOKENIZER_SOURCES, ...namedTemplatesIn(files)].flatMap((name): [string, string][] => {
     const source = find(name);
     return source === undefined ? [] : [[name, source]];
   });
-  if (sources.some(([name]) => name === 'tokenizer.json')) return openTexts(files, new Map(sources));
+  if (sources.some(([name]) => name === 'tokenizer.json' || name === SENTENCEPIECE_FILE)) {
+    return openTexts(files, new Map(sources));
+  }
   const tokenizer = config.child('tokenizer');
   const says = ['library', 'type', 'model'].filter((name) => tokenizer.has(name));
   const named = says.map((name) => `${name} ${tokenizer.object[name]}`).join(', ') || 'nothing';
   throw new LLMError(
     'ERR_TOKENIZER_MISSING',
-    `${files.path} has no tokenizer.json (of the tokenizer, its config says ${named}); expected one. ` +
+    `${files.path} has neither tokenizer.json nor tokenizer.model (of the tokenizer, its config says ${named}); expected one. ` +
       "Pass the directory of the model's Hugging Face tokenizer: convert(..., { tokenizer: DIR }), or --tokenizer DIR.",
   );
 }

@@ -2,9 +2,11 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LLMError, messageOf } from '../../base/errors.js';
 import { isNotFound, listDirectory } from '../../base/file-errors.js';
-import { isJsonObject, parseJsonObject } from '../../base/json.js';
+import { isJsonObject, type JsonFields, parseJsonObject } from '../../base/json.js';
 import { namedTemplateFiles, TEMPLATE_DIRECTORY } from '../directory/chat-templates.js';
 import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
+import { readSentencePieceModel } from './sentencepiece-model.js';
+import { sentencePieceTokenizer } from './sentencepiece-tokenizer.js';
 import { checkText } from './source.js';
 import { openDirectoryFiles, readWhole, type SourceFiles } from './source-files.js';
 
@@ -17,6 +19,16 @@ export const TEXT_FILES = [
   'chat_template.json',
   'generation_config.json',
 ];
+
+/** SentencePiece's own file: where tokenizer.json is missing, that is made of it and of {@link SETTINGS_FILES}. */
+export const SENTENCEPIECE_FILE = 'tokenizer.model';
+const SETTINGS_FILES = {
+  config: 'tokenizer_config.json',
+  added: 'added_tokens.json',
+  special: 'special_tokens_map.json',
+};
+/** All that a tokenizer may be read from. */
+export const TOKENIZER_SOURCES = [...TEXT_FILES, SENTENCEPIECE_FILE, SETTINGS_FILES.added];
 
 /** The text files of a model. */
 export interface ModelTexts {
@@ -37,12 +49,34 @@ export interface TextFiles extends ModelTexts {
 export async function textsBeside(dir: string, names: readonly string[]): Promise<ModelTexts> {
   const copied = [...TEXT_FILES.filter((name) => names.includes(name)), ...(await namedTemplateFiles(dir))];
   for (const name of copied) await checkText(join(dir, name));
+  const made = copied.includes('tokenizer.json') ? undefined : await tokenizerOfSentencePiece(dir, names);
   return {
-    names: copied,
+    names: made === undefined ? copied : ['tokenizer.json', ...copied],
     async writeTo(out) {
       for (const name of copied) await copyFile(join(dir, name), await placeFor(out, name));
+      if (made !== undefined) await writeFile(join(out, 'tokenizer.json'), made);
     },
   };
+}
+
+async function tokenizerOfSentencePiece(dir: string, names: readonly string[]): Promise<string | undefined> {
+  if (!names.includes(SENTENCEPIECE_FILE)) return undefined;
+  return makeTokenizer(await openDirectoryFiles(dir, []), new Map(TOKENIZER_SOURCES.map((name) => [name, name])));
+}
+
+/** The tokenizer.json that says what tokenizer.model does. */
+async function makeTokenizer(files: SourceFiles, sources: ReadonlyMap<string, string>): Promise<string> {
+  const fix = "Use the model's own file.";
+  const settings: Record<string, JsonFields> = {};
+  for (const [key, name] of Object.entries(SETTINGS_FILES)) {
+    const source = sources.get(name);
+    if (source === undefined || !files.names.has(source)) continue;
+    const text = (await readWhole(files, source, MAX_TOKENIZER_BYTES, fix)).toString('utf8');
+    settings[key] = parseJsonObject(text, { file: files.label(source), code: 'ERR_SOURCE_INVALID', fix });
+  }
+  const source = sources.get(SENTENCEPIECE_FILE) as string;
+  const bytes = await readWhole(files, source, MAX_TOKENIZER_BYTES, fix);
+  return sentencePieceTokenizer(readSentencePieceModel(bytes, files.label(source)), settings);
 }
 
 /** Opens the directory that `tokenizer` of `convert` names. */
@@ -54,13 +88,13 @@ export async function openTokenizerDirectory(dir: string): Promise<TextFiles> {
       option: 'tokenizer',
     });
   });
-  if (names.includes('tokenizer.json')) {
+  if (names.includes('tokenizer.json') || names.includes(SENTENCEPIECE_FILE)) {
     const files = await openDirectoryFiles(dir, [TEMPLATE_DIRECTORY]);
-    return openTexts(files, new Map([...TEXT_FILES, ...namedTemplatesIn(files)].map((name) => [name, name])));
+    return openTexts(files, new Map([...TOKENIZER_SOURCES, ...namedTemplatesIn(files)].map((name) => [name, name])));
   }
   throw new LLMError(
     'ERR_TOKENIZER_MISSING',
-    `tokenizer: ${dir} has no tokenizer.json. Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`,
+    `tokenizer: ${dir} has neither tokenizer.json nor tokenizer.model. Make one in Python: AutoTokenizer.from_pretrained("${dir}").save_pretrained("${dir}")`,
     { option: 'tokenizer' },
   );
 }
@@ -76,18 +110,23 @@ export async function placeFor(out: string, name: string): Promise<string> {
   return file;
 }
 
-/** Text files among `files`; `sources` says where each lies, by its name. tokenizer.json must be among them. */
+/** Text files among `files`; `sources` says where each lies, by its name. tokenizer.json or tokenizer.model must be among them. */
 export async function openTexts(files: SourceFiles, sources: ReadonlyMap<string, string>): Promise<TextFiles> {
-  const there = [...sources].filter(([, source]) => files.names.has(source));
+  const isCopied = (name: string): boolean => name !== SENTENCEPIECE_FILE && name !== SETTINGS_FILES.added;
+  const there = [...sources].filter(([name, source]) => isCopied(name) && files.names.has(source));
   const read = (source: string): Promise<Buffer> =>
     readWhole(files, source, MAX_TOKENIZER_BYTES, "Use the model's own file.");
-  const tokenizer = sources.get('tokenizer.json') as string;
+  const tokenizer = there.find(([name]) => name === 'tokenizer.json')?.[1];
+  const made = tokenizer === undefined ? await makeTokenizer(files, sources) : undefined;
+  const label = files.label(tokenizer ?? (sources.get(SENTENCEPIECE_FILE) as string));
+  const names = there.map(([name]) => name);
   return {
-    label: files.label(tokenizer),
-    names: there.map(([name]) => name),
-    tokens: countTokens((await read(tokenizer)).toString('utf8'), files.label(tokenizer)),
+    label,
+    names: made === undefined ? names : ['tokenizer.json', ...names],
+    tokens: countTokens(made ?? (await read(tokenizer as string)).toString('utf8'), label),
     async writeTo(dir) {
       for (const [name, source] of there) await writeFile(await placeFor(dir, name), await read(source));
+      if (made !== undefined) await writeFile(join(dir, 'tokenizer.json'), made);
     },
   };
 }

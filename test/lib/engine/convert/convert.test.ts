@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
+import { loadAddon } from '#lib/addon/addon.js';
 import { type ErrorCode, LLMError } from '#lib/base/errors.js';
 import { type ConvertOptions, convert, convertHere } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import { decodeValues, fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from '#lib/engine/formats/numeric.js';
 import { SafetensorsFile } from '#lib/engine/formats/safetensors.js';
 import { readExactly } from '#lib/engine/formats/source.js';
+import { Tokenizer } from '#lib/text/tokenizer.js';
 import { failsWith } from '../../../tools/fails-with.js';
 import {
   TINY_LLAMAS,
@@ -354,10 +356,43 @@ test('where there is no generation_config.json, the end tokens of config.json ar
 test('a model whose tokenizer is in another format is refused rather than converted without it', async (t) => {
   const dir = await temporaryDirectory(t);
   await writeTinyLlama(join(dir, 'hf'), SPEC);
-  await writeFile(join(dir, 'hf', 'tokenizer.model'), '');
+  await writeFile(join(dir, 'hf', 'vocab.json'), '{}');
   await assert.rejects(
     convert(join(dir, 'hf'), join(dir, 'out')),
-    failsWith('ERR_TOKENIZER_MISSING', 'tokenizer.model', 'tokenizer.json'),
+    failsWith('ERR_TOKENIZER_MISSING', 'vocab.json', 'tokenizer.json'),
+  );
+});
+
+const SENTENCEPIECE = new URL(
+  '../../../../test/lib/engine/formats/fixtures/sentencepiece/bpe-llama.model',
+  import.meta.url,
+);
+
+test('of a tokenizer.model a tokenizer.json is made, whether it lies beside the weights or in a directory of its own', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), { ...SPEC, vocabSize: 500 });
+  const bare = await convert(join(dir, 'hf'), join(dir, 'bare'));
+  await copyFile(SENTENCEPIECE, join(dir, 'hf', 'tokenizer.model'));
+  await writeFile(join(dir, 'hf', 'tokenizer_config.json'), '{"add_bos_token": false}');
+  const tokens = async (engine: string): Promise<number[]> => {
+    const { tokenizerPath } = await openEngine(engine);
+    const tokenizer = await Tokenizer.load(loadAddon(), { tokenizerPath: tokenizerPath as string });
+    return [...(await tokenizer.encode('the quick'))];
+  };
+  const beside = await convert(join(dir, 'hf'), join(dir, 'beside'));
+  const apart = await convert(bare, join(dir, 'apart'), { tokenizer: join(dir, 'hf') });
+  assert.deepEqual(await tokens(beside), [264, 384, 363]);
+  assert.deepEqual(await tokens(apart), [264, 384, 363]);
+  assert.ok(!(await readdir(beside)).includes('tokenizer.model'));
+});
+
+test('a tokenizer.model that is none is refused before the weights are read', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await writeTinyLlama(join(dir, 'hf'), SPEC);
+  await writeFile(join(dir, 'hf', 'tokenizer.model'), 'IQ== 0\n');
+  await assert.rejects(
+    convert(join(dir, 'hf'), join(dir, 'out')),
+    failsWith('ERR_SOURCE_INVALID', join(dir, 'hf', 'tokenizer.model'), 'expected a SentencePiece model'),
   );
 });
 

@@ -137,7 +137,7 @@ const BROKEN: [what: string, text: string, message: RegExp][] = [
   ],
   [
     'with a list for a vocabulary',
-    JSON.stringify({ model: { vocab: [['a', 1]] } }),
+    JSON.stringify({ model: { type: 'BPE', vocab: [['a', 1]] } }),
     /model\.vocab is \[\["a",1\]\]; expected an object/,
   ],
   ['with added tokens that are none', JSON.stringify({ ...valid, added_tokens: [null] }), /added_tokens is \[null\]/],
@@ -148,8 +148,8 @@ const BROKEN: [what: string, text: string, message: RegExp][] = [
   ],
   [
     'with another model',
-    JSON.stringify({ ...valid, model: { type: 'Unigram', vocab: {} } }),
-    /model\.type is "Unigram"; expected "BPE"/,
+    JSON.stringify({ ...valid, model: { type: 'WordPiece', vocab: {} } }),
+    /model\.type is "WordPiece"; expected "BPE" or "Unigram"/,
   ],
   [
     'with a gap before an added token',

@@ -21,9 +21,17 @@ export interface NativeTokenizer {
   tokenText(id: number): string;
 }
 
+/** The begin and end token, and whether a text gets them; undefined: as tokenizer.json says. */
+export interface AddedByDefault {
+  readonly bosToken?: string | undefined;
+  readonly eosToken?: string | undefined;
+  readonly addBosToken?: boolean | undefined;
+  readonly addEosToken?: boolean | undefined;
+}
+
 /** What the addon exports of it. */
 export interface TokenizerAddon {
-  NativeTokenizer: new (opened: OpenedTokenizer) => NativeTokenizer;
+  NativeTokenizer: new (opened: OpenedTokenizer, options: AddedByDefault) => NativeTokenizer;
   /** Reads the file on libuv's pool. */
   openTokenizer(path: string): Promise<OpenedTokenizer>;
   /** Blocks, for long only if no other tokenizer of the file is in use. */

@@ -5,7 +5,7 @@ import { type ErrorCode, LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
 import type { ChatTemplateOptions } from './chat-template.js';
 import { ChatTemplates } from './chat-templates.js';
-import type { Encoding, NativeTokenizer, TokenizerAddon } from './native-tokenizer.js';
+import type { AddedByDefault, Encoding, NativeTokenizer, TokenizerAddon } from './native-tokenizer.js';
 
 export interface TokenizerOptions {
   /** Path of `tokenizer.json`. */
@@ -14,6 +14,10 @@ export interface TokenizerOptions {
   chatTemplates?: ReadonlyMap<string, string> | undefined;
   /** Given to the chat template: `bos_token` and others. */
   specialTokens?: Readonly<Record<string, string>> | undefined;
+  /** Whether a text begins with `bos_token`, unless it is encoded without special tokens. Default: as tokenizer.json says. */
+  addBosToken?: boolean | undefined;
+  /** Whether it ends with `eos_token`. Default: as tokenizer.json says. */
+  addEosToken?: boolean | undefined;
   /** What the chat template may use. */
   chatTemplateLimits?: ChatTemplateLimits | undefined;
 }
@@ -57,13 +61,14 @@ export class Tokenizer {
     const opened = await addon.openTokenizer(options.tokenizerPath).catch((thrown: unknown) => {
       throw fromNative(thrown);
     });
-    return new Tokenizer(new addon.NativeTokenizer(opened), options);
+    return new Tokenizer(new addon.NativeTokenizer(opened, addedByDefault(options)), options);
   }
 
   /** Internal: the same, at once. Blocks, for long only if no other tokenizer of the file is in use. */
   static loadNow(addon: TokenizerAddon, options: TokenizerOptions): Tokenizer {
     try {
-      return new Tokenizer(new addon.NativeTokenizer(addon.openTokenizerNow(options.tokenizerPath)), options);
+      const opened = addon.openTokenizerNow(options.tokenizerPath);
+      return new Tokenizer(new addon.NativeTokenizer(opened, addedByDefault(options)), options);
     } catch (thrown) {
       throw fromNative(thrown);
     }
@@ -139,6 +144,13 @@ export class Tokenizer {
     return this.#chatTemplates.choose(options).render(messages, options);
   }
 }
+
+const addedByDefault = ({ specialTokens, addBosToken, addEosToken }: TokenizerOptions): AddedByDefault => ({
+  bosToken: specialTokens?.bos_token,
+  eosToken: specialTokens?.eos_token,
+  addBosToken,
+  addEosToken,
+});
 
 /** Its tokens, or the signal's reason as soon as that aborts. */
 async function untilAborted({ promise, abort }: Encoding, signal: AbortSignal | undefined): Promise<Int32Array> {

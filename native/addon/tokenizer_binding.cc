@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "native/addon/encode_job.h"
 #include "native/addon/failure.h"
@@ -31,6 +32,33 @@ Napi::Value ToOpened(Napi::Env env, Opened tokenizer) {
       env, owned.get(), [](Napi::BasicEnv, Opened* data) { const std::unique_ptr<Opened> last(data); });
   (void)owned.release();
   return opened;
+}
+
+// Puts the token at the begin of the list, or takes it from there; at the end likewise where `at_begin` is false.
+void Set(std::vector<int32_t>* tokens, int32_t id, bool is_added, bool at_begin) {
+  const bool is_there = !tokens->empty() && (at_begin ? tokens->front() : tokens->back()) == id;
+  if (is_there == is_added) return;
+  const auto place = at_begin ? tokens->begin() : is_added ? tokens->end() : tokens->end() - 1;
+  if (is_added) {
+    tokens->insert(place, id);
+  } else {
+    tokens->erase(place);
+  }
+}
+
+// What the file says, but for the begin and end token, about which tokenizer_config.json may say something else.
+std::shared_ptr<const text::TokensAround> TokensAroundOf(const text::Tokenizer& tokenizer,
+                                                         const Napi::Object& options) {
+  text::TokensAround around = *tokenizer.parts().around;
+  const auto apply = [&](const char* name, const char* flag, std::vector<int32_t>* tokens, bool at_begin) {
+    const Napi::Value token = options.Get(name), is_added = options.Get(flag);
+    if (!token.IsString() || !is_added.IsBoolean()) return;
+    if (const auto id = tokenizer.IdOf(token.As<Napi::String>().Utf8Value()))
+      Set(tokens, *id, is_added.ToBoolean(), at_begin);
+  };
+  apply("bosToken", "addBosToken", &around.before, true);
+  apply("eosToken", "addEosToken", &around.after, false);
+  return std::make_shared<const text::TokensAround>(std::move(around));
 }
 
 class OpenJob : public Napi::AsyncWorker {
@@ -91,7 +119,8 @@ Napi::Function TokenizerBinding::Define(Napi::Env env) {
 TokenizerBinding::TokenizerBinding(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<TokenizerBinding>(info),
       // Moved out of `opened`, which would otherwise hold it too.
-      tokenizer_(std::exchange(*info[0].As<Napi::External<Opened>>().Data(), nullptr)) {}
+      tokenizer_(std::exchange(*info[0].As<Napi::External<Opened>>().Data(), nullptr)),
+      around_(TokensAroundOf(*tokenizer_, info[1].As<Napi::Object>())) {}
 
 Napi::Value TokenizerBinding::VocabSize(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(tokenizer_->parts().vocabulary->size()));
@@ -102,6 +131,7 @@ Napi::Value TokenizerBinding::Encode(const Napi::CallbackInfo& info) {
   return GuardedTokenizer(info.Env(), [&] {
     text::EncodeOptions options;
     options.add_special_tokens = info[1].ToBoolean();
+    options.around = around_;
     if (!info[2].IsUndefined()) options.max_tokens = static_cast<size_t>(info[2].As<Napi::Number>().DoubleValue());
     return addon::Encode(info.Env(), tokenizer_, info[0], options);
   });

@@ -19,7 +19,7 @@ class TokenizerBinding : public Napi::ObjectWrap<TokenizerBinding> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // new NativeTokenizer(opened)
+  // new NativeTokenizer(opened, { bosToken, addBosToken, eosToken, addEosToken })
   explicit TokenizerBinding(const Napi::CallbackInfo& info);
 
   const std::shared_ptr<const text::Tokenizer>& tokenizer() const { return tokenizer_; }
@@ -31,6 +31,7 @@ class TokenizerBinding : public Napi::ObjectWrap<TokenizerBinding> {
   Napi::Value TokenText(const Napi::CallbackInfo& info);
 
   std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const text::TokensAround> around_;
 };
 
 }  // namespace addon

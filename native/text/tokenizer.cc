@@ -134,6 +134,13 @@ std::shared_ptr<const Tokenizer> Tokenizer::Open(const std::string& path) {
   return made;
 }
 
+std::optional<int32_t> Tokenizer::IdOf(std::string_view added_token) const {
+  for (const AddedTokens* tokens : {&parts_.plain, &parts_.normalized})
+    for (const AddedToken& token : tokens->tokens())
+      if (token.text == added_token) return token.id;
+  return std::nullopt;
+}
+
 bool Tokenizer::MayFit(size_t bytes, size_t tokens) const { return most_bytes_ == 0 || bytes / most_bytes_ <= tokens; }
 
 std::unique_ptr<WordCache> Tokenizer::TakeCache() const {
@@ -170,11 +177,11 @@ EncodeTask::EncodeTask(std::shared_ptr<const Tokenizer> tokenizer, std::string t
       normalizer_(tokenizer_->parts().normalizer, &budget_),
       pieces_(tokenizer_->parts().pre_tokenizer, &budget_),
       model_(EncoderOf(tokenizer_->parts().model)) {
-  const TokenizerParts& parts = tokenizer_->parts();
+  if (!options_.around) options_.around = tokenizer_->parts().around;
   if (!options_.add_special_tokens) return;
-  tokens_ = parts.before;
+  tokens_ = options_.around->before;
   // Those that come last count from the start.
-  options_.max_tokens -= std::min(options_.max_tokens, parts.after.size());
+  options_.max_tokens -= std::min(options_.max_tokens, options_.around->after.size());
 }
 
 bool EncodeTask::Run(Slice* slice) {
@@ -211,7 +218,8 @@ bool EncodeTask::RunPhases(WordCache* cache, Slice* slice) {
           phase_ = Phase::kNormalize;
         } else {
           if (tokens_.size() > options_.max_tokens) RefuseLength();
-          if (options_.add_special_tokens) tokens_.insert(tokens_.end(), parts.after.begin(), parts.after.end());
+          const std::vector<int32_t>& after = options_.around->after;
+          if (options_.add_special_tokens) tokens_.insert(tokens_.end(), after.begin(), after.end());
           phase_ = Phase::kDone;
         }
         break;
@@ -273,7 +281,7 @@ void EncodeTask::AddToken(int32_t id) {
 }
 
 void EncodeTask::RefuseLength() const {
-  const size_t after = options_.add_special_tokens ? tokenizer_->parts().after.size() : 0;
+  const size_t after = options_.add_special_tokens ? options_.around->after.size() : 0;
   throw TokenizerError(TokenizerErrorKind::kTooLong,
                        "The text has at least " +
                            std::to_string(std::max(tokens_.size(), options_.max_tokens + 1) + after) +

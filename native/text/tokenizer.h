@@ -22,16 +22,21 @@
 
 namespace text {
 
+// Special tokens that a text gets before and behind it.
+struct TokensAround {
+  std::vector<int32_t> before, after;
+};
+
 // What tokenizer.json says, checked. Where a step is missing it does nothing.
 struct TokenizerParts {
   std::string path;
   std::variant<Bpe, Unigram> model;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  AddedTokens plain;                   // looked for in the text as it is
-  AddedTokens normalized;              // looked for in the normalized text
-  std::vector<int32_t> before, after;  // special tokens around a text
-  size_t longest_token;                // bytes
+  AddedTokens plain;       // looked for in the text as it is
+  AddedTokens normalized;  // looked for in the normalized text
+  std::shared_ptr<const TokensAround> around;
+  size_t longest_token;  // bytes
   std::shared_ptr<const Vocabulary> vocabulary;
 };
 
@@ -48,6 +53,8 @@ class Tokenizer {
   static std::shared_ptr<const Tokenizer> Open(const std::string& path);
 
   const TokenizerParts& parts() const { return parts_; }
+  // The id of the added token that is called so; nothing where there is none.
+  std::optional<int32_t> IdOf(std::string_view added_token) const;
   // Whether some text of this many bytes may have at most `tokens` tokens. True may be wrong, false is not.
   bool MayFit(size_t bytes, size_t tokens) const;
   // Throws TokenizerError where none may.
@@ -68,7 +75,8 @@ class Tokenizer {
 
 struct EncodeOptions {
   bool add_special_tokens = true;
-  size_t max_tokens = SIZE_MAX;  // a text that has more is refused, without encoding the rest
+  std::shared_ptr<const TokensAround> around;  // which those are; null: as the file says
+  size_t max_tokens = SIZE_MAX;                // a text that has more is refused, without encoding the rest
 };
 
 // The encoding of one text. It may stop at the end of a slice and go on later, on any thread.

@@ -54,9 +54,10 @@ class FileReader {
     auto model = ReadModel();
     auto [plain, normalized] = MakeAddedTokens(normalizer);
     if (const auto step = json_.Find(root_, "post_processor")) ReadPostProcessor(*step, "post_processor");
+    auto around = std::make_shared<const TokensAround>(TokensAround{std::move(before_), std::move(after_)});
     return {json_.path(),     std::move(model),      std::move(normalizer), std::move(pre_tokenizer_),
-            std::move(plain), std::move(normalized), std::move(before_),    std::move(after_),
-            longest_token_,   MakeVocabulary()};
+            std::move(plain), std::move(normalized), std::move(around),     longest_token_,
+            MakeVocabulary()};
   }
 
  private:

@@ -35,6 +35,9 @@ export interface EngineDirectory {
   readonly chatTemplates: ChatTemplates;
   /** The tokens' own text by their names, `bos_token` and others, as a chat template takes them. */
   readonly specialTokens: Readonly<Record<string, string>>;
+  /** Whether a text gets the begin and the end token; undefined: as tokenizer.json says. */
+  readonly addBosToken: boolean | undefined;
+  readonly addEosToken: boolean | undefined;
   /** Tokens that end an output; empty if no file has one. */
   readonly endIds: readonly number[];
   readonly generation: GenerationDefaults;

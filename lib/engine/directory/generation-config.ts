@@ -12,6 +12,9 @@ interface TokenizerText {
   readonly chatTemplates: ChatTemplates;
   /** The tokens' own text by their names, `bos_token` and others, as a chat template takes them. */
   readonly specialTokens: Readonly<Record<string, string>>;
+  /** Whether a text gets the begin and the end token; undefined: as tokenizer.json says. */
+  readonly addBosToken: boolean | undefined;
+  readonly addEosToken: boolean | undefined;
 }
 
 const context = (dir: string, name: string, code: JsonContext['code']): JsonContext => ({
@@ -100,7 +103,19 @@ export async function readTokenizerText(dir: string): Promise<TokenizerText> {
     const token = text(name);
     if (token !== undefined) named[name] = token;
   }
-  return { chatTemplates: await readChatTemplates(dir, config), specialTokens: named };
+  return { chatTemplates: await readChatTemplates(dir, config), specialTokens: named, ...addedTokens(config) };
+}
+
+/** Tokenizers of transformers 4 that go by these fields, and their defaults, whatever tokenizer.json says. */
+const LLAMA_TOKENIZERS = /^(Llama|CodeLlama|Gemma|Cohere)Tokenizer(Fast)?$/;
+
+/** `add_bos_token` and `add_eos_token` count for all tokenizers, as for llama.cpp and transformers 5. */
+function addedTokens(config: JsonFields | undefined): Pick<TokenizerText, 'addBosToken' | 'addEosToken'> {
+  const { tokenizer_class, add_bos_token: bos, add_eos_token: eos } = config?.object ?? {};
+  const isLlama = LLAMA_TOKENIZERS.test(String(tokenizer_class));
+  const flag = (value: unknown, fallback: boolean): boolean | undefined =>
+    typeof value === 'boolean' ? value : isLlama ? fallback : undefined;
+  return { addBosToken: flag(bos, true), addEosToken: flag(eos, false) };
 }
 
 /** A special token is a string or, in older files, an object with `content`. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Tokenizer as HuggingFaceTokenizer } from 'tokenizers';
+import type { TokenizerOptions } from '#lib/text/tokenizer.js';
 import { fixturePath, type GoldenRow, loadFixture, loadText, randomIntegers, readFixture } from './fixtures.js';
 
 for (const name of ['byte-level', 'byte-fallback', 'metaspace']) {
@@ -48,6 +49,25 @@ test('encode leaves out the special tokens around a text when told to', async ()
   assert.equal(begin, 1);
   assert.deepEqual([...(await tokenizer.encode('the fox', { addSpecialTokens: false }))], rest);
   assert.equal(await tokenizer.count('the fox'), rest.length + 1);
+});
+
+test('addBosToken and addEosToken decide about the tokens around a text, whatever tokenizer.json says', async () => {
+  const specialTokens = { bos_token: '<s>', eos_token: '</s>' };
+  const around = async (options: Partial<TokenizerOptions>): Promise<number[]> => {
+    const tokenizer = await loadFixture('byte-fallback', { specialTokens, ...options });
+    const inner = await tokenizer.encode('a', { addSpecialTokens: false });
+    const ids = [...(await tokenizer.encode('a'))];
+    return ids.filter((id) => !inner.includes(id));
+  };
+  assert.deepEqual(await around({}), [1]);
+  assert.deepEqual(await around({ addBosToken: true, addEosToken: false }), [1]);
+  assert.deepEqual(await around({ addBosToken: false }), []);
+  assert.deepEqual(await around({ addEosToken: true }), [1, 2]);
+  assert.deepEqual(await around({ addBosToken: false, addEosToken: true }), [2]);
+  assert.deepEqual(await around({ addBosToken: false, specialTokens: {} }), [1], 'nobody says which token that is');
+  assert.deepEqual(await around({ addEosToken: true, specialTokens: { eos_token: '<none>' } }), [1]);
+  const tokenizer = await loadFixture('byte-fallback', { specialTokens, addEosToken: true });
+  await assert.rejects(tokenizer.encode('a', { maxTokens: 2 }), { code: 'ERR_PROMPT_TOO_LONG' });
 });
 
 test('a lone surrogate is encoded as U+FFFD', async () => {

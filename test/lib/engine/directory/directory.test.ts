@@ -3,6 +3,7 @@ import { appendFile, cp, mkdir, readFile, rm, truncate, writeFile } from 'node:f
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { LLM } from 'node-tensorrt-llm';
 import type { ErrorCode } from '#lib/base/errors.js';
 import { convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
@@ -493,4 +494,39 @@ test('special_tokens_map.json is asked where tokenizer_config.json does not name
     JSON.stringify({ bos_token: 'map', eos_token: 'map', pad_token: { content: 'pad' } }),
   );
   assert.deepEqual((await openEngine(dir)).specialTokens, { bos_token: 'map', eos_token: 'config', pad_token: 'pad' });
+});
+
+test('add_bos_token and add_eos_token of tokenizer_config.json count, and of some classes their defaults', async (t) => {
+  const dir = await engine(t);
+  const read = async (changes: Json): Promise<unknown> => {
+    await editJson(join(dir, 'tokenizer_config.json'), {
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      add_bos_token: undefined,
+      add_eos_token: undefined,
+      ...changes,
+    });
+    const { addBosToken, addEosToken } = await openEngine(dir);
+    return [addBosToken, addEosToken];
+  };
+  assert.deepEqual(await read({}), [undefined, undefined]);
+  assert.deepEqual(await read({ add_bos_token: false }), [false, undefined]);
+  assert.deepEqual(await read({ add_bos_token: null, add_eos_token: true }), [undefined, true]);
+  assert.deepEqual(await read({ tokenizer_class: 'LlamaTokenizer' }), [true, false]);
+  assert.deepEqual(await read({ tokenizer_class: 'GemmaTokenizerFast', add_bos_token: false }), [false, false]);
+});
+
+test('a text begins as add_bos_token says, and not as tokenizer.json does', async (t) => {
+  const dir = await engine(t);
+  const first = async (add_bos_token: boolean): Promise<number | undefined> => {
+    await editJson(join(dir, 'tokenizer_config.json'), { add_bos_token, bos_token: '<|im_start|>' });
+    const llm = await LLM.load(dir);
+    try {
+      return (await llm.tokenizer.encode('a'))[0];
+    } finally {
+      await llm.close();
+    }
+  };
+  const start = await first(true);
+  assert.notEqual(start, 97);
+  assert.equal(await first(false), 97);
 });

@@ -1,9 +1,8 @@
 import { bind, given } from './arguments.js';
-import { LINE_END } from './characters.js';
 import type { Filter, FilterTable, Runtime, VariadicFilter } from './filter.js';
 import { fixed, formatPercent } from './format.js';
 import { LIST_FILTERS, VARIADIC_FILTERS } from './list-filters.js';
-import { applyStringMethod } from './string-methods.js';
+import { applyStringMethod, linesOf } from './string-methods.js';
 import {
   Float,
   int,
@@ -36,7 +35,6 @@ const standard: Filter = (_runtime, value, [fallback = '', boolean = false]) =>
 
 const length: Filter = ({ costs }, value) => lengthOf(value, costs);
 
-const LINE_ENDS = new RegExp(LINE_END, 'g');
 const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&#39;', '"': '&#34;' };
 const escapeHtml: Filter = ({ costs }, value) => {
   const text = str(value, costs);
@@ -145,9 +143,7 @@ function indent(runtime: Runtime, value: Value, args: readonly (Value | undefine
   const { costs } = runtime;
   const [width = 4, first = false, blank = false] = args;
   const indention = typeof width === 'string' ? width : costs.repeat(' ', toInt(width, 'the width'));
-  const text = str(value, costs);
-  costs.changed(text.length);
-  const lines = costs.parts(text.replace(LINE_ENDS, '\n'), '\n');
+  const lines = linesOf(`${str(value, costs)}\n`, { costs });
   const length = lines.length * indention.length;
   costs.meter.checkLength(length);
   costs.meter.charge(length / 1024);

@@ -49,6 +49,7 @@ function sortKey(value: Value, isCaseSensitive: Value, costs: Costs): Value {
 }
 
 function sorted<T>(items: readonly T[], keyOf: (item: T) => Value, reverse: Value, costs: Costs): T[] {
+  costs.meter.charge(items.length / 2);
   const keyed = items.map((item) => ({ item, key: keyOf(item) }));
   const sign = isTrue(reverse) ? -1 : 1;
   keyed.sort((a, b) => {

@@ -188,16 +188,17 @@ const partitioning =
   };
 
 function splitLines(text: string, { costs, args: [keepEnds = false] }: Call): Value {
-  costs.changed(text.length);
-  const lines: string[] = [];
-  for (const [line] of text.matchAll(ALL_LINES)) {
-    costs.meter.charge(1);
-    lines.push(line);
-  }
-  if (lines.at(-1) === '') lines.pop();
-  return keepEnds === true ? lines : lines.map((line) => line.replace(LAST_END, ''));
+  return linesOf(text, { keepsEnds: keepEnds === true, costs });
 }
 
+export function linesOf(text: string, { keepsEnds = false, costs }: { keepsEnds?: boolean; costs: Costs }): string[] {
+  const lines: string[] = [];
+  for (const [line] of text.matchAll(ALL_LINES)) {
+    costs.meter.charge(1 + line.length / 1024);
+    if (line !== '') lines.push(keepsEnds ? line : line.replace(LAST_END, '')); // behind the last end there is none
+  }
+  return lines;
+}
 function join(text: string, { costs, args: [items] }: Call): Value {
   let joined = '';
   let isFirst = true;

@@ -80,8 +80,9 @@ const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '
 function quoted(text: string, costs: Costs): string {
   costs.changed(text.length);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escaped = text.replace(/[\\'"\p{C}\p{Z}]/gu, (found) => {
-    if (found === ' ' || ((found === '"' || found === "'") && found !== quote)) return found;
+  const escaped = text.replace(/[\\'"\p{C}]|(?! )\p{Z}/gu, (found) => {
+    costs.meter.charge(1 / 4);
+    if ((found === '"' || found === "'") && found !== quote) return found;
     if (found === quote) return `\\${found}`;
     const code = found.codePointAt(0) as number;
     const hex = code.toString(16);

@@ -42,6 +42,10 @@ const BEYOND_LIMITS: Readonly<Record<string, string>> = {
   'a search that takes the product of both lengths': withText(20, "{{ ('b' ~ ns.s[:500000]) in ns.s }}"),
   'splits into letters': withText(20, again("{% set x = ns.s.split('a') %}")),
   'splits at whitespace': withText(20, again('{% set x = ns.s.split() %}'), 'a '),
+  'an indent of many lines': withText(21, '{{ ns.s | indent }}', 'a\\n'),
+  'a sort of many items':
+    '{% set ns = namespace(l=[1]) %}{% for i in range(21) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | sort | length }}',
+  'a list of a text of line ends, written': withText(21, '{{ [ns.s] }}', '\\n'),
   'slices of a long text': withText(20, again('{% set x = ns.s[1:2] %}')),
   titles: withText(20, again('{% set x = ns.s.title() %}')),
   'upper case': withText(20, again('{% set x = ns.s | upper %}')),

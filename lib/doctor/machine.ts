@@ -49,7 +49,7 @@ const V2 = ['cx16', 'lahf_lm', 'popcnt', 'sse4_1', 'sse4_2', 'ssse3'];
 const AVX2 = ['avx2', 'fma', 'f16c'];
 const AVX512 = ['avx512f', 'avx512bw', 'avx512vl', 'avx512dq'];
 const AVX512_BF16 = [...AVX512, 'avx512_bf16'];
-const AMX = [...AVX512_BF16, 'amx_tile', 'amx_bf16'];
+const AMX = [...AVX512_BF16, 'amx_tile', 'amx_bf16', 'amx_int8'];
 
 export function checkCpuExecutor(): Finding {
   const name = "executor 'cpu'";

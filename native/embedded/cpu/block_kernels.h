@@ -30,7 +30,8 @@ struct BlockKernels {
   static constexpr int kLanes = V::kLanes;
   static constexpr size_t kPrefetchBytes = 4096;  // the hardware's prefetcher stops at each page; this looks past it
 
-  static size_t InputBytes(int depth) { return static_cast<size_t>(depth / kBlockDepth) * sizeof(InputBlock); }
+  // An odd number of cache lines: the same blocks of neighbouring rows then lie in different sets of the cache.
+  static size_t InputBytes(int depth) { return static_cast<size_t>(depth / kBlockDepth | 1) * sizeof(InputBlock); }
 
   static void PrepareInput(const float* x, int depth, void* out) {
     auto* block = static_cast<InputBlock*>(out);

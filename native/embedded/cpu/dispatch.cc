@@ -23,10 +23,11 @@ bool HasAvx512Bf16() {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 5 & 1) != 0;
 }
 
-bool HasAmxBf16() {
+// Tiles, of bfloat16 and of bytes.
+bool HasAmx() {
+  constexpr unsigned kAll = 1u << 24 | 1u << 22 | 1u << 25;
   unsigned eax, ebx, ecx, edx;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-         (edx >> 24 & edx >> 22 & 1) != 0;  // AMX-TILE and -BF16
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAll) == kAll;
 }
 
 // A process has to ask the kernel for the tiles' registers, once for all its threads. An old kernel, or a container's
@@ -55,7 +56,11 @@ const Kernels& Avx512Bf16Kernels() {
 }
 
 const Kernels& AmxKernels() {
-  static const Kernels kernels = WithVnni(kAmxKernels, "amx");
+  static const Kernels kernels = [] {
+    Kernels all = WithVnni(kAmxKernels, "amx");
+    UseAmxBlocks(&all);
+    return all;
+  }();
   return kernels;
 }
 
@@ -70,7 +75,7 @@ std::vector<const Kernels*> SupportedKernels() {
   const bool bf16 = vnni && HasAvx512Bf16();
   // Intel's processors do half as many of its products in the same time as of AVX-512's own, AMD's twice as many.
   const bool slow_bf16 = __builtin_cpu_is("intel");
-  if (bf16 && HasAmxBf16() && MayUseTiles()) supported.push_back(&AmxKernels());
+  if (bf16 && HasAmx() && MayUseTiles()) supported.push_back(&AmxKernels());
   if (bf16 && !slow_bf16) supported.push_back(&Avx512Bf16Kernels());
   if (vnni) supported.push_back(&Avx512VnniKernels());
   if (avx512) supported.push_back(&kAvx512Kernels);

@@ -127,6 +127,9 @@ extern const Kernels kAvx512Bf16Kernels;
 extern const Kernels kAmxKernels;
 // Puts the layouts for AVX-512 VNNI in the place of others.
 void UseVnniBlocks(Kernels* kernels);
+const Layout& VnniLayout(WeightType type);  // of blocks
+// And AMX's in the place of VNNI's.
+void UseAmxBlocks(Kernels* kernels);
 extern const ScaledLayouts kScalarScaledLayouts;
 extern const ScaledLayouts kAvx2ScaledLayouts;
 extern const ScaledLayouts kAvx512ScaledLayouts;

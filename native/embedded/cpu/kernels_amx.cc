@@ -3,25 +3,15 @@
 // TDPBF16PS adds 32 products to each sum: those of the even inputs one after the other, likewise the odd ones, then
 // both sums to what there was. A row of the result depends on no other, so a tile of one row gives the same bits as one
 // of 16, and decode takes the same instruction as prefill.
-#include <immintrin.h>
-
+#include "native/embedded/cpu/amx_tiles.h"
 #include "native/embedded/cpu/bfloat16_tiles.h"
 
 namespace embedded::cpu {
 namespace {
 
 constexpr int kLanes = 16;
-constexpr int kTileRows = 16;
 constexpr int kBlockRows = 2 * kTileRows;  // 2 tiles of input by 2 of weights: each is used twice for once loaded
 constexpr int kPrefetchBytes = 4096;       // the hardware's prefetcher stops at each page of 4 KiB; this looks past it
-
-struct alignas(64) TileShapes {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
 
 // Tiles 0 and 1 are the sums of the first 16 rows, 2 and 3 those of the others; 4 and 5 the two tiles of input, 6 and 7
 // those of weights.
@@ -33,10 +23,7 @@ struct ShapesByRows {
       const int first = rows < kTileRows ? rows : kTileRows;
       const int second = rows > kTileRows ? rows - kTileRows : 1;  // unused
       const int by_tile[] = {first, first, second, second, first, second, kTileRows, kTileRows};
-      for (int tile = 0; tile < 8; ++tile) {
-        of[rows].rows[tile] = static_cast<uint8_t>(by_tile[tile]);
-        of[rows].row_bytes[tile] = 64;
-      }
+      for (int tile = 0; tile < 8; ++tile) of[rows].Set(tile, by_tile[tile], 64);
     }
   }
 };

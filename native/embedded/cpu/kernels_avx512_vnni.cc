@@ -18,8 +18,16 @@ struct VnniBlocks : Avx512Blocks {
   }
 };
 
+struct Layouts {
+  const Layout* of[kWeightTypes] = {};
+  constexpr Layouts() { BlockKernels<VnniBlocks>::SetLayouts(of); }
+};
+constexpr Layouts kLayouts;
+
 }  // namespace
 
 void UseVnniBlocks(Kernels* kernels) { BlockKernels<VnniBlocks>::SetLayouts(kernels->layouts); }
+
+const Layout& VnniLayout(WeightType type) { return *kLayouts.of[static_cast<int>(type)]; }
 
 }  // namespace embedded::cpu

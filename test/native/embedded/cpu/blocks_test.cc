@@ -182,6 +182,32 @@ TEST(Blocks, ARowsProductHasTheSameBitsWhateverRowsAreBesideIt) {
     }
 }
 
+TEST(Blocks, AmxGivesTheBitsOfVnniForAnyNumberOfRows) {
+  const Kernels *amx = nullptr, *vnni = nullptr;
+  for (const Kernels* kernels : SupportedKernels()) {
+    if (std::string(kernels->name) == "amx") amx = kernels;
+    if (std::string(kernels->name) == "avx512_vnni") vnni = kernels;
+  }
+  if (amx == nullptr) GTEST_SKIP() << "needs a processor with AMX";
+  for (const WeightType type : BlockTypes())
+    for (const int depth : {BlockOf(type).weights, 1024 + BlockOf(type).weights})
+      for (const bool add : {false, true})
+        for (const int rows : {1, 16, 31, 32, 33, 47, 48, 96}) {
+          const std::vector<float> x = Random(static_cast<size_t>(rows) * depth, 5);
+          const std::vector<float> before = Random(static_cast<size_t>(rows) * 40, 6);
+          const auto compute = [&](const Kernels& kernels) {
+            const Layout& layout = kernels.layout(type);
+            Lines panel = Packed(layout, RowsOf(type, kPanelWidth, depth).bytes, kPanelWidth, depth);
+            std::vector<float> out = before;
+            Product{layout, panel, depth}.Compute(x.data(), rows, out.data(), 40, add);
+            return out;
+          };
+          const std::vector<float> actual = compute(*amx), expected = compute(*vnni);
+          ASSERT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * sizeof(float)), 0)
+              << NameOf(type) << ", " << rows << " rows, depth " << depth;
+        }
+}
+
 TEST(Blocks, AllKernelsRoundTheInputToTheSameNumbers) {
   const float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> x = Random(10 * kBlockDepth, 8);
@@ -200,8 +226,8 @@ TEST(Blocks, AllKernelsRoundTheInputToTheSameNumbers) {
   std::vector<std::vector<InputBlock>> prepared;
   for (const Kernels* kernels : SupportedKernels()) {
     const InputForm& form = *kernels->layout(WeightType::kQ8_0).input;
+    ASSERT_GE(form.row_bytes(depth), 10 * sizeof(InputBlock));
     std::vector<InputBlock>& blocks = prepared.emplace_back(10);
-    ASSERT_EQ(form.row_bytes(depth), sizeof(InputBlock) * blocks.size());
     form.prepare(x.data(), depth, blocks.data());
     for (const size_t i : {0, 1}) EXPECT_EQ(blocks[i].scale, 0) << kernels->name;
     for (const size_t i : {4, 5, 6}) EXPECT_TRUE(std::isnan(blocks[i].scale)) << kernels->name;

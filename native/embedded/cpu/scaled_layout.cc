@@ -37,16 +37,8 @@ void ScaledPanel<type>::Pack(const void* rows, int row_count, int depth, void* p
 template <ScaledType type>
 void ScaledPanel<type>::Unpack(const void* panel, int column, int depth, float* out) {
   float weights[kPanelWidth];
-  const int group_size = GroupSize(type, depth);
-  const auto* const bytes = static_cast<const char*>(panel);
   for (int d = 0; d < depth; ++d) {
-    const char* at = bytes + GroupBytes(depth) * static_cast<size_t>(d / group_size);
-    const auto* const scales = reinterpret_cast<const float*>(at);
-    at += (kIsInt4 ? 2 : 1) * kScaleBytes + kRowBytes * static_cast<size_t>(d % group_size);
-    if (type == ScaledType::kInt8) ScaledScalar::Int8(at, scales, weights);
-    if (type == ScaledType::kFp8) ScaledScalar::Fp8(at, scales, weights);
-    if (kIsInt4) ScaledScalar::Int4(at, scales, scales + kPanelWidth, weights);
-    if (kHasFactors) ScaledScalar::Multiply(weights, reinterpret_cast<const float*>(bytes + FactorsAt(depth))[d]);
+    ScaledLayout<ScaledScalar, type, &kScalarKernels>::Expand(static_cast<const char*>(panel), depth, d, 1, weights);
     out[d] = weights[column];
   }
 }

@@ -1,4 +1,4 @@
-// The plain twin of the functions that expand scaled weights: the meaning, for reading and for tests.
+// The plain twin of the functions that read scaled weights: the meaning, for reading and for tests.
 #ifndef EMBEDDED_CPU_SCALED_SCALAR_H_
 #define EMBEDDED_CPU_SCALED_SCALAR_H_
 
@@ -8,25 +8,32 @@
 namespace embedded::cpu {
 
 struct ScaledScalar {
-  static void Int8(const char* bytes, const float* scales, float* out) {
-    for (int c = 0; c < kPanelWidth; ++c) out[c] = static_cast<float>(static_cast<int8_t>(bytes[c])) * scales[c];
+  using Float = float;
+  static constexpr int kLanes = 1;
+  static constexpr int kVectors = kPanelWidth;
+  static constexpr int kRows = 0;
+
+  static Float Load(const float* at) { return *at; }
+  static void Store(float* at, Float x) { *at = x; }
+  static Float Set(float x) { return x; }
+  static Float Add(Float a, Float b) { return a + b; }
+  static Float Mul(Float a, Float b) { return a * b; }
+
+  static void Int8(const char* bytes, Float (&out)[kVectors]) {
+    for (int c = 0; c < kPanelWidth; ++c) out[c] = static_cast<float>(static_cast<int8_t>(bytes[c]));
   }
-  // The bits of E4M3 are those of a float16 but for the bias, 7 instead of 15: that float16 is 2^-8 of the value. (NaN, of
-  // which there is none in a matrix, would be 480.)
-  static void Fp8(const char* bytes, const float* scales, float* out) {
+  // NaN, of which there is none in a matrix, would be 480.
+  static void Fp8(const char* bytes, Float (&out)[kVectors]) {
     for (int c = 0; c < kPanelWidth; ++c) {
       const auto bits = static_cast<uint8_t>(bytes[c]);
-      out[c] = Float16ToFloat(static_cast<uint16_t>((bits & 0x80) << 8 | (bits & 0x7F) << 7)) * scales[c];
+      out[c] = Float16ToFloat(static_cast<uint16_t>((bits & 0x80) << 8 | (bits & 0x7F) << 7));
     }
   }
-  static void Int4(const char* bytes, const float* scales, const float* zeros, float* out) {
+  static void Int4(const char* bytes, Float (&out)[kVectors]) {
     for (int c = 0; c < kPanelWidth; ++c) {
       const auto byte = static_cast<uint8_t>(bytes[c % 16]);
-      out[c] = (static_cast<float>(c < 16 ? byte & 15 : byte >> 4) + zeros[c]) * scales[c];
+      out[c] = static_cast<float>(c < 16 ? byte & 15 : byte >> 4);
     }
-  }
-  static void Multiply(float* out, float factor) {
-    for (int c = 0; c < kPanelWidth; ++c) out[c] *= factor;
   }
 };
 

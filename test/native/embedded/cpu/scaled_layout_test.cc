@@ -97,7 +97,7 @@ TEST(ScaledLayout, ProductsHaveTheBitsOfTheFloatMatrix) {
     for (const ScaledType type : kTypes)
       for (const int depth : {128, 256, 384, 640})
         for (const bool add : {false, true})
-          for (const int rows : {1, 5, 13}) {
+          for (const int rows : {1, 2, 3, 4, 5, 13}) {
             const Rows of(type, 32, depth);
             std::vector<float> x(static_cast<size_t>(rows) * depth);
             for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));

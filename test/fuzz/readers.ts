@@ -13,6 +13,7 @@ import { paxHeader, type TarMemberSpec, tarBytes } from '../lib/engine/formats/t
 import { safetensorsBytes } from '../lib/engine/helpers.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../tools/tiny-llama.js';
 import { nemoMembers, writeTinyNemo } from '../tools/tiny-nemo.js';
+import { FORMATS, type Format, writeTinyQuantized } from '../tools/tiny-quantized.js';
 import { damageBytes, damageFile, damageGguf, type GgufContents } from './damage.js';
 import type { Random } from './random.js';
 import type { Files, Input, Reader } from './reader.js';
@@ -98,6 +99,16 @@ export const READERS: Readonly<Record<string, Reader>> = {
     prepare: async () => damaging(await sharded(await seedDirectory('source'))),
     async read(dir) {
       await converted(dir, '.');
+    },
+  },
+  quantized: {
+    codes: ['ERR_SOURCE_INVALID', 'ERR_MODEL_UNSUPPORTED', 'ERR_SOURCE_NOT_FOUND', 'ERR_TOKENIZER_MISSING'],
+    async prepare() {
+      const seeds = await Promise.all(FORMATS.map(async (format) => damaging(await quantizedSeed(format))));
+      return { valid: seeds[0]?.valid ?? {}, damaged: (random) => random.pick(seeds).damaged(random) };
+    },
+    async read(dir) {
+      await openEngine(await converted(dir, '.'));
     },
   },
   nemo: {
@@ -231,6 +242,19 @@ function partsOf({ metadata, tensors }: GgufContents): Files {
     ),
   ];
   return Object.fromEntries([part(0, metadata, tensors.slice(0, 4)), part(1, {}, tensors.slice(4))]);
+}
+
+async function quantizedSeed(format: Format): Promise<Record<string, Buffer>> {
+  const dir = await mkdtemp(join(tmpdir(), 'seed-'));
+  try {
+    const sizes = { hiddenSize: 32, intermediateSize: 32, layers: 1, heads: 4, kvHeads: 1, headDim: 8 };
+    await writeTinyQuantized(dir, { ...TINY_LLAMAS.text, ...sizes }, format);
+    const files: Record<string, Buffer> = {};
+    for (const name of await readdir(dir)) files[name] = await readFile(join(dir, name));
+    return files;
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 }
 
 async function nemoSeed(): Promise<TarMemberSpec[]> {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "gpu_test.h"
 #include "native/embedded/cuda/check.h"
 #include "native/embedded/cuda/convert.h"
+#include "native/embedded/cuda/linear.h"
 
 namespace embedded::cuda {
 namespace {
@@ -52,6 +54,32 @@ TEST_F(WeightsTest, AreThereHoweverBusyTheDefaultStreamIs) {
       EXPECT_GT(std::count_if(row.begin(), row.end(), [](uint16_t bits) { return bits != 0; }), 32);
     }
   }
+}
+
+TEST_F(WeightsTest, OfAQuantizedDummyAreAsLargeAsThoseOfAPlainOne) {
+  const Stream stream = MakeStream();
+  const DeviceBuffer expanded(size_t{2} * 256 * 128, "a test");
+  for (const QuantAlgo algo :
+       {QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq, QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken})
+    for (const bool has_zero_point : {false, true}) {
+      ModelConfig model = PaddedModel();
+      model.hidden_size = model.intermediate_size = 128;
+      model.quantization = {algo, 64, has_zero_point, false};
+      const LlamaWeights weights = LoadWeights(
+          std::nullopt, model, Element::kBfloat16, [](double) { return true; }, stream.get());
+      for (const LayerWeights& layer : weights.layers) {
+        ExpandWeights({Element::kBfloat16, 256, 128, layer.fc_gate.form}, layer.fc_gate.data, expanded.data(),
+                      stream.get());
+        std::vector<uint16_t> bits(size_t{256} * 128);
+        Check(cudaStreamSynchronize(stream.get()), "a test");
+        Check(cudaMemcpy(bits.data(), expanded.data(), expanded.bytes(), cudaMemcpyDeviceToHost), "a test");
+        double squares = 0;
+        for (const float value : FromBits(Element::kBfloat16, bits)) squares += double{value} * value;
+        const double size = std::sqrt(squares / static_cast<double>(bits.size()) * 128);  // 1 of a plain one
+        EXPECT_GT(size, 0.4) << static_cast<int>(algo);
+        EXPECT_LT(size, 1.3) << static_cast<int>(algo);
+      }
+    }
 }
 
 TEST(Weights, OfBfloat16AreComputedInFloat16OnTuring) {

@@ -30,7 +30,7 @@ constexpr int PackedStages(const WeightForm& form, int token_fragments) {
 // With many tokens a warp needs more registers.
 constexpr int PackedWarps(int token_fragments) { return token_fragments == 8 ? 8 : 16; }
 // With two buffers of sums the warps of a group need not wait for the one that stores a tile.
-constexpr int PackedSumBuffers(int token_fragments) { return token_fragments <= 2 ? 2 : 1; }
+constexpr int PackedSumBuffers(int token_fragments) { return token_fragments == 1 ? 2 : 1; }
 constexpr int kXPadding = 32;  // elements between rows of x, so that the 8 rows of a fragment meet different banks
 
 struct PackedPlan {

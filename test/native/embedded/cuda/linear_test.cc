@@ -187,7 +187,8 @@ TEST_F(Linear, PackedWeightsAreFollowedByEveryOutput) {
           ExpectAllRight({element, 34, depth, tokens, In::kElements, Out::kElements, form});
           if (tokens > 1) continue;
           ExpectAllRight({element, 8 * LinearCase::kHeadDim, depth, tokens, In::kNormalized, Out::kRopeAppend, form});
-          ExpectAllRight({element, 96, depth, tokens, In::kNormalized, Out::kSilu, form});
+          // A norm rounds x, so that few outputs that happen to be small have no bound.
+          ExpectAllRight({element, 1024, depth, tokens, In::kNormalized, Out::kSilu, form});
           ExpectAllRight({element, 34, depth, tokens, In::kNormalized, Out::kFloats, form});
         }
   EXPECT_GT(checked_, 400);

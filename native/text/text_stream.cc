@@ -40,10 +40,7 @@ std::optional<StopMatch> TextStream::Push(const int32_t* tokens, size_t count, s
   if (with_hidden_) {
     std::string& shown = with_hidden_->shown;
     shown.erase(0, shown.size() - with_hidden_->matcher.held().size());
-    const auto held_shown = static_cast<size_t>(std::count(shown.begin(), shown.end(), 1));
-    // Without a token that was left out, the matcher of the text alone knows all that this one does.
-    if (held_shown == shown.size()) with_hidden_.reset();
-    held = std::max(held, held_shown);
+    held = std::max(held, static_cast<size_t>(std::count(shown.begin(), shown.end(), 1)));
   }
   held_.assign(*out, out->size() - held, held);
   out->resize(out->size() - held);

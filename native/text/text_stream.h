@@ -61,7 +61,7 @@ class TextStream {
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::shared_ptr<const StopStrings> stops_;
   std::optional<StopMatcher> matcher_;
-  std::optional<WithHidden> with_hidden_;  // none while no stop string could begin before a token that was left out
+  std::optional<WithHidden> with_hidden_;  // from the first token that was left out
   std::string held_;                       // text that may be the start of a stop string
   Utf8Decoder decoder_;
   SpecialTokens special_tokens_;

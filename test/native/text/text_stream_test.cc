@@ -272,6 +272,76 @@ TEST(TextStream, FindsTheSameStopHoweverTheTextIsCutIntoTokensAndTheTokensIntoPu
   EXPECT_GT(matches, 5000u);
 }
 
+// The same where some tokens are left out of the text: a stop string is in the text, or in that with all tokens.
+struct WithHidden {
+  std::string shown, all;
+  std::vector<size_t> shown_before;  // by place in `all`: bytes of `shown` before it
+};
+
+Streamed StopWithHidden(const std::vector<std::string>& pieces, const std::vector<uint8_t>& special,
+                        const std::vector<std::string>& stops) {
+  WithHidden text;
+  for (size_t token = 0; token < pieces.size(); ++token) {
+    for (const char byte : pieces[token]) {
+      text.shown_before.push_back(text.shown.size());
+      text.all += byte;
+      if (special[token] == 0) text.shown += byte;
+      std::optional<size_t> found;
+      size_t cut = 0;
+      const auto look = [&](const std::string& in, bool is_shown) {
+        for (size_t i = 0; i < stops.size(); ++i) {
+          const std::string& stop = stops[i];
+          if (stop.size() > in.size() || in.compare(in.size() - stop.size(), stop.size(), stop) != 0) continue;
+          if (found && stop.size() <= stops[*found].size()) continue;
+          found = i;
+          cut = is_shown ? in.size() - stop.size() : text.shown_before[in.size() - stop.size()];
+        }
+      };
+      if (special[token] == 0) look(text.shown, true);
+      if (!found) look(text.all, false);
+      if (found) return {text.shown.substr(0, cut), {}, StopMatch{*found, 0}, token + 1};
+    }
+  }
+  return {text.shown, {}, std::nullopt, pieces.size()};
+}
+
+TEST(TextStream, FindsTheSameStopHoweverItIsCutWhereTokensAreLeftOut) {
+  std::mt19937 random(5);
+  size_t matches = 0, across = 0;
+  for (int round = 0; round < 20000; ++round) {
+    const auto word = [&](size_t size) {
+      std::string text;
+      for (; size > 0; --size) text += "aab<"[random() % 4];
+      return text;
+    };
+    std::vector<std::string> stops;
+    for (size_t i = 1 + random() % 3; i > 0; --i) stops.push_back(word(1 + random() % 6));
+    std::vector<std::string> pieces;
+    std::vector<uint8_t> special;
+    std::vector<std::vector<int32_t>> steps;
+    for (size_t i = random() % 12; i > 0; --i) {
+      special.push_back(random() % 4 == 0 ? 1 : 0);
+      pieces.push_back(word(1 + random() % 3));
+      if (steps.empty() || random() % 2 == 0) steps.emplace_back();
+      steps.back().push_back(static_cast<int32_t>(pieces.size() - 1));
+    }
+    const Streamed expected = StopWithHidden(pieces, special, stops);
+    const Streamed streamed =
+        Stream(TextStream(VocabularyOf(pieces, special), StopsOf(stops), SpecialTokens::kSkip), steps);
+    const std::string shown =
+        testing::PrintToString(pieces) + testing::PrintToString(special) + " stops " + testing::PrintToString(stops);
+    ASSERT_EQ(streamed.text, expected.text) << shown;
+    ASSERT_EQ(streamed.tokens, expected.tokens) << shown;
+    ASSERT_EQ(streamed.match.has_value(), expected.match.has_value()) << shown;
+    if (!expected.match) continue;
+    ASSERT_EQ(streamed.match->stop_index, expected.match->stop_index) << shown;
+    ++matches;
+    across += special[expected.tokens - 1];
+  }
+  EXPECT_GT(matches, 5000u);
+  EXPECT_GT(across, 500u);
+}
+
 TEST(TextStream, NeverReleasesPartOfAStopStringOrOfACharacter) {
   std::mt19937 random(11);
   const std::string stop =

@@ -21,6 +21,7 @@ import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../forma
 import { type FilePlace, readInPieces, type SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory, writeJson } from './build-directory.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
+import { HashThread } from './hash-thread.js';
 import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
 import { checkSplit, shardPlan } from './shard.js';
 import { checkUnchanged, statesOf } from './source-state.js';
@@ -275,9 +276,12 @@ async function writeRanks(
   const writers: SafetensorsWriter[] = [];
   const sum = (part: (writer: SafetensorsWriter) => number): number =>
     writers.reduce((total, writer) => total + part(writer), 0);
+  const [only = [], ...others] = ranks;
+  const isLarge = others.length === 0 && valuesIn(only) > LARGE_VALUES;
+  const hashThread = hasThread && isLarge ? await HashThread.start() : undefined;
   try {
     for (const [rank, plan] of ranks.entries()) {
-      writers.push(await createWriter(join(dir, `rank${rank}.safetensors`), plan));
+      writers.push(await createWriter(join(dir, `rank${rank}.safetensors`), plan, hashThread));
     }
     const total = sum(({ bytesPlanned }) => bytesPlanned);
     for (const [rank, writer] of writers.entries()) {
@@ -289,13 +293,24 @@ async function writeRanks(
     }
   } finally {
     for (const writer of writers) await writer.close();
+    await hashThread?.close();
   }
   return facts;
 }
 
-function createWriter(file: string, plan: readonly PlannedTensor[]): Promise<SafetensorsWriter> {
+/** From here on a thread that hashes saves more time than its start takes. */
+const LARGE_VALUES = 1 << 26;
+
+const valuesIn = (plan: readonly PlannedTensor[]): number =>
+  plan.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+
+function createWriter(
+  file: string,
+  plan: readonly PlannedTensor[],
+  hash: HashThread | undefined,
+): Promise<SafetensorsWriter> {
   const blockTypes = plan.flatMap(({ name, type }) => (isBlockType(type) ? [[name, type] as const] : []));
-  return SafetensorsWriter.create(file, plan.map(storedTensor), Object.fromEntries(blockTypes));
+  return SafetensorsWriter.create(file, plan.map(storedTensor), Object.fromEntries(blockTypes), hash);
 }
 
 async function writeWeights(

@@ -247,13 +247,19 @@ export interface SafetensorsPlan {
   readonly shape: readonly number[];
 }
 
+/** SHA-256 of bytes that come one after another; `update` has read them when it returns. */
+export interface Sha256 {
+  update(bytes: Uint8Array): unknown;
+  digest(encoding: 'hex'): string;
+}
+
 /** Writes a safetensors file front to back, so that a tensor need never be in memory as a whole. */
 export class SafetensorsWriter {
-  readonly #hash = createHash('sha256');
   #bytes = 0;
   private constructor(
     readonly bytesPlanned: number,
     private readonly handle: FileHandle,
+    private readonly hash: Sha256,
   ) {}
 
   /** Writes the header, with these notes. The values of all tensors follow by `write`, in the order of the plan. */
@@ -261,6 +267,7 @@ export class SafetensorsWriter {
     path: string,
     plan: readonly SafetensorsPlan[],
     metadata: Readonly<Record<string, string>> = {},
+    hash: Sha256 = createHash('sha256'),
   ): Promise<SafetensorsWriter> {
     let end = 0;
     const entries = plan.map(({ name, dtype, shape }) => {
@@ -279,7 +286,7 @@ export class SafetensorsWriter {
     json.copy(bytes, 8);
     const handle = await open(path, 'wx');
     try {
-      const writer = new SafetensorsWriter(bytes.length + end, handle);
+      const writer = new SafetensorsWriter(bytes.length + end, handle, hash);
       await writer.write(bytes);
       return writer;
     } catch (error) {
@@ -290,7 +297,7 @@ export class SafetensorsWriter {
 
   async write(bytes: Uint8Array): Promise<void> {
     const writing = this.#writeAll(bytes);
-    this.#hash.update(bytes); // while another thread writes them
+    this.hash.update(bytes); // while another thread writes them
     await writing;
     this.#bytes += bytes.length;
   }
@@ -303,7 +310,7 @@ export class SafetensorsWriter {
 
   /** Likewise, for a thread that has nothing else to do. */
   writeNow(bytes: Uint8Array): void {
-    this.#hash.update(bytes);
+    this.hash.update(bytes);
     for (let done = 0; done < bytes.length; ) done += writeSync(this.handle.fd, bytes, done, bytes.length - done);
     this.#bytes += bytes.length;
   }
@@ -313,7 +320,7 @@ export class SafetensorsWriter {
   }
 
   facts(): FileFacts {
-    return { bytes: this.#bytes, sha256: this.#hash.digest('hex') };
+    return { bytes: this.#bytes, sha256: this.hash.digest('hex') };
   }
 
   close(): Promise<void> {

@@ -6,6 +6,7 @@ import { type ConvertOptions, convert, LLM, type LoadOptions } from 'node-tensor
 import { temporaryDirectory } from '../tools/engines.js';
 import { failsWith } from '../tools/fails-with.js';
 import { TINY_LLAMAS, type TinyLlamaSpec, writeTinyLlama } from '../tools/tiny-llama.js';
+import { FORMATS, writeTinyQuantized } from '../tools/tiny-quantized.js';
 
 const CPU: LoadOptions = { executor: 'cpu', threads: 2 };
 const SPLITS: readonly ConvertOptions[] = [{ tpSize: 2 }, { tpSize: 4 }, { ppSize: 2 }, { tpSize: 2, ppSize: 2 }];
@@ -30,6 +31,31 @@ async function withEngine<T>(dir: string, use: (llm: LLM) => Promise<T>, options
   }
 }
 
+/** Whether an engine that is split gives the logits, within the order of sums, and the text of another. */
+async function answersAlike(
+  whole: string,
+  split: string,
+  { vocabSize }: TinyLlamaSpec,
+  name: string,
+  tolerance = 2e-6,
+): Promise<void> {
+  const answer = (llm: LLM) =>
+    llm.generate(
+      { tokens: prompt(70, vocabSize) },
+      { maxTokens: 16, temperature: 0, ignoreEos: true, returnContextLogits: true },
+    );
+  const expected = await withEngine(whole, answer);
+  const logits = expected.contextLogits?.data ?? new Float32Array();
+  const largest = logits.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const found = await withEngine(split, answer);
+  const error = found.contextLogits?.data.reduce(
+    (most, value, at) => Math.max(most, Math.abs(value - (logits[at] as number))),
+    0,
+  );
+  assert(Number(error) < tolerance * largest, `${name}: ${error} of ${largest}`);
+  assert.deepEqual(found.outputs[0]?.tokens, expected.outputs[0]?.tokens);
+}
+
 const prompt = (length: number, vocabSize: number): number[] =>
   Array.from({ length }, (_, i) => (i * 37 + 5) % vocabSize);
 
@@ -47,25 +73,36 @@ describe('an engine of several ranks on the CPU', () => {
   for (const [name, spec, splits] of models) {
     test(`${name}: gives the logits and the text of one rank`, async () => {
       const [whole, ...split] = (await engines(spec, splits)) as [string, ...string[]];
-      const answer = (llm: LLM) =>
-        llm.generate(
-          { tokens: prompt(70, spec.vocabSize) },
-          { maxTokens: 16, temperature: 0, ignoreEos: true, returnContextLogits: true },
-        );
-      const expected = await withEngine(whole, answer);
-      const logits = expected.contextLogits?.data ?? new Float32Array();
-      const largest = logits.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      for (const [i, dir] of split.entries()) {
-        const found = await withEngine(dir, answer);
-        const error = found.contextLogits?.data.reduce(
-          (most, value, at) => Math.max(most, Math.abs(value - (logits[at] as number))),
-          0,
-        );
-        assert(Number(error) < 2e-6 * largest, `${JSON.stringify(splits[i])}: ${error} of ${largest}`);
-        assert.deepEqual(found.outputs[0]?.tokens, expected.outputs[0]?.tokens);
+      for (const [i, dir] of split.entries()) await answersAlike(whole, dir, spec, JSON.stringify(splits[i]));
+    });
+  }
+
+  // Halves of 160 and 32 inputs are whole groups.
+  const quantized: TinyLlamaSpec = { ...TINY_LLAMAS.untied, intermediateSize: 320, dtype: 'float32' };
+  for (const format of FORMATS) {
+    test(`weights in ${format}: gives the logits and the text of one rank`, async () => {
+      const dir = await temporaryDirectory();
+      const source = join(dir, 'source');
+      await writeTinyQuantized(source, quantized, format);
+      const whole = await convert(source, join(dir, 'whole'));
+      for (const options of [{ tpSize: 2 }, { tpSize: 2, ppSize: 2 }]) {
+        const split = await convert(source, join(dir, 'split'), options);
+        // Whose keys and values are rounded to float16, after sums in another order.
+        await answersAlike(whole, split, quantized, JSON.stringify(options), 1e-4);
       }
     });
   }
+
+  test('groups that would not be whole are refused by the name of the matrix', async () => {
+    const dir = await temporaryDirectory();
+    await writeTinyQuantized(join(dir, 'source'), quantized, 'awq');
+    const expected = failsWith(
+      'ERR_INVALID_OPTION',
+      'tpSize',
+      /transformer\.layers\.0\.attention\.dense\.w.* groups of 32, of which a rank would get 0\.5/,
+    );
+    await assert.rejects(convert(join(dir, 'source'), join(dir, 'split'), { tpSize: 4 }), expected);
+  });
 
   test('says how it is split, and counts the weights and the cache of all ranks', async () => {
     const [whole, tp2, tp4, pp2] = (await engines(TINY_LLAMAS.gqa, SPLITS)) as [string, string, string, string];

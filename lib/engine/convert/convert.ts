@@ -326,6 +326,7 @@ async function writeWeights(
       const place = hasThread ? part.tensor.placeOfRows?.(part.firstRow, part.rows, dtype) : undefined;
       if (place) copyBytes(place, writer, onPiece);
       else await copyRows(part, dtype, config.pretrained_config.head_size, writer, onPiece);
+      part.tensor.release?.();
     }
   }
 }

@@ -150,10 +150,10 @@ const whole = (tensor: SourceTensor): PlannedPart => ({
 });
 
 const computed = (
-  { file }: SourceTensor,
+  tensor: SourceTensor,
   shape: readonly number[],
   readRows: SourceTensor['readRows'],
-): SourceTensor => ({ shape, file, type: undefined, readRows });
+): SourceTensor => ({ shape, file: tensor.file, type: undefined, readRows, release: () => tensor.release?.() });
 
 /** A tensor of float values that are read as a whole. */
 const floats = (tensor: SourceTensor, shape: readonly number[], read: () => Promise<Float32Array>): SourceTensor =>

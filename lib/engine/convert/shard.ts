@@ -23,25 +23,14 @@ export function checkSplit(model: PretrainedConfig): void {
     throw fail('tpSize', tpSize, `a divisor of the model's intermediate_size, ${model.intermediate_size}`);
   }
   if (layers % ppSize !== 0) throw fail('ppSize', ppSize, `a divisor of the model's ${layers} layers`);
-  const { quant_algo } = model.quantization;
-  if (tpSize > 1 && quant_algo !== null && !SPLIT_ALGOS.includes(quant_algo)) {
-    const fix = 'Use ppSize, or pass dtype, which dequantizes.';
-    throw new LLMError(
-      'ERR_MODEL_UNSUPPORTED',
-      `The model's weights are ${quant_algo}, which is not split over tensor parallel ranks yet. ${fix}`,
-      { option: 'tpSize' },
-    );
-  }
 }
-
-/** Whose matrices are as many values as they have weights, or blocks of them along a row. */
-const SPLIT_ALGOS: readonly string[] = ['W8A16', 'W4A16', 'GGML'];
 
 /**
  * The plan of each rank, rank r being stage r / tpSize and r % tpSize in it. The rules are TensorRT-LLM's (its converter for Llama):
  * queries, keys, values, fc and gate are split by outputs, dense and proj by inputs; where there are fewer KV heads than ranks, ranks share
  * one; the head is padded to a multiple of the ranks and split by outputs; the first stage has all of the embedding, the last one the
- * head, a tied one too. A bias that is added after the ranks' sums are is the first rank's alone.
+ * head, a tied one too. A bias that is added after the ranks' sums are is the first rank's alone. What lies beside a quantized matrix is split
+ * with the outputs or the groups of inputs that it belongs to.
  */
 export function shardPlan(plan: readonly PlannedTensor[], model: PretrainedConfig): PlannedTensor[][] {
   const { tp_size: tpSize, pp_size: ppSize } = model.mapping;
@@ -98,51 +87,96 @@ interface Range {
 }
 
 function shardOf(tensor: PlannedTensor, model: PretrainedConfig, place: Place): PlannedTensor {
-  const { tpSize, tpRank } = place;
-  if (tpSize === 1) return tensor;
-  const [, kind = tensor.name] = /^transformer\.layers\.\d+\.(.+)$/.exec(tensor.name) ?? [];
-  const outputs = tensor.shape[0] ?? 0;
-  const even = ({ first, count }: Range): Range => ({
-    first: first + (count / tpSize) * tpRank,
-    count: count / tpSize,
-  });
-  const queries = model.num_attention_heads * model.head_size;
-  const keys = model.num_key_value_heads * model.head_size;
+  if (place.tpSize === 1) return tensor;
+  const { name, shape, type } = tensor;
+  if (name === HEAD) return shardHead(tensor, place);
+  const [, module = '', kind] = /^transformer\.layers\.\d+\.(.+)\.(\w+)$/.exec(name) ?? [];
+  const { outputs, inputs } = splitOf(module, model, place);
+  const groups = (): Range => wholeOnes(inputs as Range, model.quantization.group_size ?? 128, tensor, place);
+  if (!outputs && !inputs) return tensor;
   switch (kind) {
-    case 'attention.qkv.weight':
-    case 'attention.qkv.bias':
-      return selectOutputs(tensor, [
-        even({ first: 0, count: queries }),
-        keysOf({ first: queries, count: keys }, model, place),
-        keysOf({ first: queries + keys, count: keys }, model, place),
-      ]);
-    case 'attention.k.weight':
-    case 'attention.v.weight':
-      return selectOutputs(tensor, [keysOf({ first: 0, count: keys }, model, place)]);
-    case 'mlp.fc.weight':
-    case 'mlp.fc.bias': {
-      const size = model.intermediate_size; // of which a Phi3 has two here
-      const halves = Array.from({ length: outputs / size }, (_, half) => even({ first: half * size, count: size }));
-      return selectOutputs(tensor, halves);
-    }
-    case 'attention.q.weight':
-    case 'mlp.gate.weight':
-    case 'mlp.gate.bias':
-      return selectOutputs(tensor, [even({ first: 0, count: outputs })]);
-    case 'attention.dense.weight':
-    case 'mlp.proj.weight':
-      return selectInputs(tensor, even({ first: 0, count: tensor.shape[1] ?? 0 }));
-    case 'attention.dense.bias':
-    case 'mlp.proj.bias':
-      return tpRank === 0 ? tensor : { ...tensor, parts: [zeros(1, outputs, tensor.type)] };
-    case HEAD: {
-      const count = Math.ceil(outputs / tpSize);
-      const first = Math.min(count * tpRank, outputs);
-      return selectOutputs(tensor, [{ first, count: Math.min(count, outputs - first) }], count);
-    }
+    case 'weight':
+      if (!outputs) return selectInputs(tensor, [inputs as Range]);
+      // Bytes of int4 have two outputs.
+      return selectOutputs(
+        tensor,
+        type === 'I8' ? outputs.map((range) => wholeOnes(range, 2, tensor, place)) : outputs,
+      );
+    case 'bias':
+      if (outputs) return selectOutputs(tensor, outputs);
+      return place.tpRank === 0 ? tensor : { ...tensor, parts: [zeros(1, shape[0] ?? 0, type)] };
+    case 'weights_scaling_factor':
+      if (shape.length === 1) return tensor; // FP8: of the whole matrix
+      return outputs ? selectOutputs(tensor, outputs) : selectInputs(tensor, [groups()]);
+    case 'zero':
+      return outputs ? selectInputs(tensor, outputs) : selectOutputs(tensor, [groups()]);
+    case 'prequant_scaling_factor':
+      return inputs ? selectOutputs(tensor, [inputs]) : tensor;
+    case 'per_channel_scale':
+      return outputs ? selectOutputs(tensor, outputs) : tensor;
     default:
       return tensor;
   }
+}
+
+function shardHead(tensor: PlannedTensor, { tpSize, tpRank }: Place): PlannedTensor {
+  const outputs = tensor.shape[0] ?? 0;
+  const count = Math.ceil(outputs / tpSize);
+  const first = Math.min(count * tpRank, outputs);
+  return selectOutputs(tensor, [{ first, count: Math.min(count, outputs - first) }], count);
+}
+
+/** Which outputs, or which inputs, a rank has of a module's matrix; neither, of what all ranks have. */
+function splitOf(
+  module: string,
+  model: PretrainedConfig,
+  place: Place,
+): { outputs?: readonly Range[]; inputs?: Range } {
+  const { tpSize, tpRank } = place;
+  const even = (first: number, size: number): Range => ({
+    first: first + (size / tpSize) * tpRank,
+    count: size / tpSize,
+  });
+  const queries = model.num_attention_heads * model.head_size;
+  const keys = model.num_key_value_heads * model.head_size;
+  const intermediate = model.intermediate_size;
+  switch (module) {
+    case 'attention.qkv':
+      return {
+        outputs: [
+          even(0, queries),
+          keysOf({ first: queries, count: keys }, model, place),
+          keysOf({ first: queries + keys, count: keys }, model, place),
+        ],
+      };
+    case 'attention.q':
+      return { outputs: [even(0, queries)] };
+    case 'attention.k':
+    case 'attention.v':
+      return { outputs: [keysOf({ first: 0, count: keys }, model, place)] };
+    case 'mlp.fc': {
+      const isFused = model.hidden_act === 'swiglu';
+      return { outputs: isFused ? [even(0, intermediate), even(intermediate, intermediate)] : [even(0, intermediate)] };
+    }
+    case 'mlp.gate':
+      return { outputs: [even(0, intermediate)] };
+    case 'attention.dense':
+      return { inputs: even(0, queries) };
+    case 'mlp.proj':
+      return { inputs: even(0, intermediate) };
+    default:
+      return {};
+  }
+}
+
+/** A range in units of `size`. */
+function wholeOnes({ first, count }: Range, size: number, { name }: PlannedTensor, { tpSize }: Place): Range {
+  if (first % size === 0 && count % size === 0) return { first: first / size, count: count / size };
+  throw new LLMError(
+    'ERR_INVALID_OPTION',
+    `tpSize is ${tpSize}; expected one that splits ${name} between groups of ${size}, of which a rank would get ${count / size}. Use fewer ranks, another quantization, or dtype, which dequantizes.`,
+    { option: 'tpSize' },
+  );
 }
 
 /** The KV heads of a rank. Where there are more ranks than heads, neighbours share one. */
@@ -174,44 +208,53 @@ function cut(parts: readonly PlannedPart[], { first, count }: Range, isVector: b
     start += size;
     if (from >= to) return [];
     if (!isVector) return [{ ...part, firstRow: part.firstRow + offset, rows: to - from }];
-    return [columnsOf(part, { first: offset, count: to - from })];
+    return [columnsOf(part, [{ first: offset, count: to - from }])];
   });
 }
 
-function selectInputs(tensor: PlannedTensor, range: Range): PlannedTensor {
+/** Columns of a matrix. */
+function selectInputs(tensor: PlannedTensor, ranges: readonly Range[]): PlannedTensor {
   const { name, type, shape, parts } = tensor;
-  if (isBlockType(type) && range.count % BLOCKS[type].values !== 0) {
-    const ranks = (shape[1] ?? 0) / range.count;
+  const count = ranges.reduce((sum, range) => sum + range.count, 0);
+  if (isBlockType(type) && count % BLOCKS[type].values !== 0) {
+    const ranks = (shape[1] ?? 0) / count;
     throw new LLMError(
       'ERR_INVALID_OPTION',
-      `tpSize is ${ranks}; expected one that splits ${name} between its blocks: ${type} has blocks of ${BLOCKS[type].values} values, and a rank would get ${range.count} of a row. Use fewer ranks, or pass dtype, which dequantizes.`,
+      `tpSize is ${ranks}; expected one that splits ${name} between its blocks: ${type} has blocks of ${BLOCKS[type].values} values, and a rank would get ${count} of a row. Use fewer ranks, or pass dtype, which dequantizes.`,
       { option: 'tpSize' },
     );
   }
-  return { ...tensor, shape: [shape[0] ?? 0, range.count], parts: parts.map((part) => columnsOf(part, range)) };
+  return { ...tensor, shape: [shape[0] ?? 0, count], parts: parts.map((part) => columnsOf(part, ranges)) };
 }
 
 /** A part's rows, with some of their columns. */
-function columnsOf(part: PlannedPart, { first, count }: Range): PlannedPart {
+function columnsOf(part: PlannedPart, ranges: readonly Range[]): PlannedPart {
   const { tensor, columns } = part;
+  const [{ first, count } = { first: 0, count: 0 }] = ranges;
   if (first === 0 && count === columns) return part;
+  const total = ranges.reduce((sum, range) => sum + range.count, 0);
   const sliced: SourceTensor = {
-    shape: [...tensor.shape.slice(0, -1), count],
+    shape: [...tensor.shape.slice(0, -1), total],
     file: tensor.file,
     type: tensor.type,
     async readRows(firstRow, rows, dtype) {
       const bytes = await tensor.readRows(firstRow, rows, dtype);
       const stride = bytes.length / rows;
-      const width = (stride / columns) * count;
-      const from = (stride / columns) * first;
-      const out = new Uint8Array(rows * width);
+      const size = stride / columns; // less than 1 in blocks
+      const out = new Uint8Array(rows * size * total);
+      let to = 0;
       for (let row = 0; row < rows; row++) {
-        out.set(bytes.subarray(row * stride + from, row * stride + from + width), row * width);
+        for (const range of ranges) {
+          const from = row * stride + range.first * size;
+          out.set(bytes.subarray(from, from + range.count * size), to);
+          to += range.count * size;
+        }
       }
       return out;
     },
+    release: () => tensor.release?.(),
   };
-  return { ...part, tensor: sliced, columns: count };
+  return { ...part, tensor: sliced, columns: total };
 }
 
 const zeros = (rows: number, columns: number, type: PlannedTensor['type']): PlannedPart => ({

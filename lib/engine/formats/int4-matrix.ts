@@ -358,18 +358,16 @@ export class Int4Tensor implements SourceTensor {
 
   /** Rows of TensorRT-LLM's X.weight. */
   async readPacked(first: number, count: number): Promise<Uint8Array> {
-    const { inputs, outputs } = this.quantized;
+    const { inputs } = this.quantized;
     this.#packed ??= this.quantized.pack();
     const packed = await this.#packed;
-    if (first + count >= outputs / 2) this.#packed = undefined;
     return packed.subarray(first * inputs, (first + count) * inputs);
   }
 
   async readRows(first: number, count: number, dtype: Dtype = 'float32'): Promise<Uint8Array> {
-    const { inputs, outputs, groupSize, groupOf, inputScales } = this.quantized;
+    const { inputs, groupSize, groupOf, inputScales } = this.quantized;
     this.#groups ??= Promise.all([this.quantized.readGroups(), inputScales?.readFloats()]);
     const [{ groups, scales, zeros }, factors] = await this.#groups;
-    if (first + count >= outputs) this.#groups = undefined;
     const firstPair = Math.floor(first / 2);
     const packed = await this.readPacked(firstPair, Math.ceil((first + count) / 2) - firstPair);
     const values = new Float32Array(count * inputs);
@@ -387,5 +385,10 @@ export class Int4Tensor implements SourceTensor {
       }
     }
     return convertValues(values, dtype, `${this.file}: ${this.name}`);
+  }
+
+  release(): void {
+    this.#packed = undefined;
+    this.#groups = undefined;
   }
 }

@@ -39,6 +39,8 @@ export interface SourceTensor {
   readRows(first: number, count: number, dtype?: Dtype): Promise<Uint8Array>;
   /** Where the bytes lie that `readRows` would return; undefined if they lie nowhere, but have to be made. */
   placeOfRows?(first: number, count: number, dtype?: Dtype): FilePlace | undefined;
+  /** Gives back the memory of what was kept from one call of `readRows` for the next. */
+  release?(): void;
 }
 
 /** Bytes of a file. */

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import type { ErrorCode } from '#lib/base/errors.js';
 import { convert } from '#lib/engine/convert/convert.js';
+import { fromFloat16 } from '#lib/engine/formats/numeric.js';
 import { SafetensorsFile } from '#lib/engine/formats/safetensors.js';
 import { readExactly } from '#lib/engine/formats/source.js';
 import { temporaryDirectory } from '../tools/engines.js';
@@ -43,9 +44,20 @@ for (const format of FORMATS) {
     const dir = await temporaryDirectory();
     await writeTinyQuantized(join(dir, 'source'), SPEC, format);
     const kept = await convert(join(dir, 'source'), join(dir, 'kept'));
+    await widen(kept);
     const dequantized = await convert(kept, join(dir, 'dequantized'), { dtype: 'float32' });
     assert.deepEqual(await logitsOf(kept), await logitsOf(dequantized));
   });
+}
+
+/** Makes the float16 tensors of an engine float32, as those of the dequantized one are: head, keys and values are then computed alike. */
+async function widen(engine: string): Promise<void> {
+  const tensors = (await tensorsOf(engine)).map((tensor) => {
+    if (tensor.dtype !== 'F16') return tensor;
+    return { ...tensor, dtype: 'F32', data: fromFloat16(new Uint16Array(tensor.data.buffer)) };
+  });
+  await writeTyped(join(engine, 'rank0.safetensors'), tensors);
+  await editModel(engine, { dtype: 'float32' });
 }
 
 for (const [quantization, largest] of [
@@ -88,12 +100,17 @@ async function tensorsOf(engine: string): Promise<TypedTensor[]> {
   return tensors;
 }
 
-async function editQuantization(engine: string, changes: object): Promise<void> {
+async function editModel(engine: string, changes: object): Promise<void> {
   const file = join(engine, 'config.json');
   const config = JSON.parse(await readFile(file, 'utf8'));
-  Object.assign(config.pretrained_config.quantization, changes);
+  Object.assign(config.pretrained_config, changes);
   await writeFile(file, JSON.stringify(config));
   await rm(join(engine, 'manifest.json'), { force: true }); // an engine of NVIDIA's tools has none
+}
+
+async function editQuantization(engine: string, changes: object): Promise<void> {
+  const { quantization } = JSON.parse(await readFile(join(engine, 'config.json'), 'utf8')).pretrained_config;
+  await editModel(engine, { quantization: { ...quantization, ...changes } });
 }
 
 test("inputs of int4 matrices are multiplied as ModelOpt's AWQ has it", async () => {
@@ -109,6 +126,7 @@ test("inputs of int4 matrices are multiplied as ModelOpt's AWQ has it", async ()
       data: Float32Array.from({ length: shape[1] as number }, (_, i) => 0.5 + (i % 7) / 5),
     }));
   await writeTyped(join(engine, 'rank0.safetensors'), [...(await tensorsOf(engine)), ...factors]);
+  await widen(engine);
   await editQuantization(engine, { pre_quant_scale: true });
   const dequantized = await convert(engine, join(dir, 'dequantized'), { dtype: 'float32' });
   assert.deepEqual(await logitsOf(engine), await logitsOf(dequantized));

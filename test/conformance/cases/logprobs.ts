@@ -88,7 +88,9 @@ conformance(['topLogprobs'], 'topLogprobs may be up to 20, and the greedy token 
   const { logprobs = [] } = onlyOutput(await llm.generate(PROMPT, { ...OPTIONS, topLogprobs: 20 }));
   for (const { token, logprob, top = [] } of logprobs) {
     assert.equal(top.length, 20);
-    assert.deepEqual([top[0]?.token, top[0]?.logprob], [token, logprob]);
+    assert.equal(top[0]?.token, token);
+    // An executor may sum the exponentials of one and of the other in its own order.
+    assert(Math.abs((top[0]?.logprob ?? 0) - logprob) < 1e-6, `${top[0]?.logprob} is not ${logprob}`);
   }
 });
 

@@ -14,7 +14,8 @@
 //   inputs in memory, Dot<bits>(sums, weights, input), and AddSums to Ints. Where kSumsAreInts<bits>, Sums are Ints, which
 //   take any number of products. Where kDotTakesOffset<bits>, Dot multiplies with the weights less their offset.
 // - For the input: MaxMagnitude of 16 floats, as their bits, and Quantize of 16 floats, which returns their sum.
-// - Prefetch.
+//
+// Weights are read front to back, which the hardware's prefetcher follows; asking for lines ahead made it slower.
 #ifndef EMBEDDED_CPU_BLOCK_KERNELS_H_
 #define EMBEDDED_CPU_BLOCK_KERNELS_H_
 
@@ -28,7 +29,6 @@ struct BlockKernels {
   using Ints = typename V::Ints;
   using Bytes = typename V::Bytes;
   static constexpr int kLanes = V::kLanes;
-  static constexpr size_t kPrefetchBytes = 4096;  // the hardware's prefetcher stops at each page; this looks past it
 
   // An odd number of cache lines: the same blocks of neighbouring rows then lie in different sets of the cache.
   static size_t InputBytes(int depth) { return static_cast<size_t>(depth / kBlockDepth | 1) * sizeof(InputBlock); }
@@ -110,7 +110,8 @@ struct BlockKernels {
     return {V::LoadBytes(quants.bytes[four][0] + 4 * column), V::LoadBytes(quants.bytes[four][1] + 4 * column)};
   }
 
-  // Scales and mins of the groups of at most kBlocksPerSum blocks, made once for all rows.
+  // Scales and mins of the groups of at most kBlocksPerSum blocks, made once for all rows. Where each block has its own, they
+  // are read as they come.
   struct Factors {
     alignas(64) float scales[2 * kBlocksPerSum][kPanelWidth];
     alignas(64) float mins[2 * kBlocksPerSum][kPanelWidth];
@@ -165,7 +166,7 @@ struct BlockKernels {
   template <typename Type>
   static void ReadFactors(const BlockPanel<Type>* panels, int blocks, Factors* factors) {
     constexpr int kGroups = kBlockDepth / Type::kGroup * BlockPanel<Type>::kBlocks;
-    for (int i = 0; i < blocks / BlockPanel<Type>::kBlocks; ++i)
+    for (int i = 0; i < blocks / BlockPanel<Type>::kBlocks; ++i) {
       for (int group = 0; group < kGroups; ++group)
         for (int column = 0; column < kPanelWidth; column += kLanes) {
           const Place at{group, column};
@@ -173,6 +174,7 @@ struct BlockKernels {
           if constexpr (Type::Scales::kHasMin)
             V::Store(factors->mins[i * kGroups + group] + column, MinAt(panels[i].scales, at));
         }
+    }
   }
 
   // Rows of input: block b of row r is at first + r * stride + b.
@@ -190,8 +192,6 @@ struct BlockKernels {
                           Sums (*sums)[2]) {
 #pragma GCC unroll 4
     for (int i = 0; i < fours; i += 2, four += 2) {
-      V::Prefetch(reinterpret_cast<const char*>(&quants) + static_cast<size_t>(four) * sizeof(quants) / kFours +
-                  kPrefetchBytes);
       const Pair even = LoadWeights<0>(quants, four, column);
 #pragma GCC unroll 8
       for (int r = 0; r < rows; ++r) {
@@ -252,8 +252,13 @@ struct BlockKernels {
               }
             }
           }
-          const float* const scales = factors.scales[block * kGroups + group] + column;
-          const Float low = V::Load(scales), high = V::Load(scales + kHalfPanel);
+          const auto scale_at = [&](int at) {
+            if constexpr (kPanelBlocks == 1)
+              return ScaleAt(panels[block].scales, {0, at});
+            else
+              return V::Load(factors.scales[block * kGroups + group] + at);
+          };
+          const Float low = scale_at(column), high = scale_at(column + kHalfPanel);
 #pragma GCC unroll 8
           for (int r = 0; r < rows; ++r) {
             const Float scale = V::Set(x.At(r, block).scale);
@@ -261,8 +266,13 @@ struct BlockKernels {
             totals[r][1] = V::MulAdd(V::Mul(high, scale), V::ToFloat(ints[r][1]), totals[r][1]);
           }
           if constexpr (Type::Scales::kHasMin) {
-            const float* const mins = factors.mins[block * kGroups + group] + column;
-            const Float low_min = V::Load(mins), high_min = V::Load(mins + kHalfPanel);
+            const auto min_at = [&](int at) {
+              if constexpr (kPanelBlocks == 1)
+                return MinAt(panels[block].scales, {0, at});
+              else
+                return V::Load(factors.mins[block * kGroups + group] + at);
+            };
+            const Float low_min = min_at(column), high_min = min_at(column + kHalfPanel);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; ++r) {
               const Float sum = V::Set(x.At(r, block).scaled_sums[kFirstSum + group]);
@@ -288,7 +298,7 @@ struct BlockKernels {
     for (int block = 0; block < blocks; block += kBlocksPerSum) {
       const auto* panels = static_cast<const BlockPanel<Type>*>(p.panel) + block / BlockPanel<Type>::kBlocks;
       const int count = blocks - block < kBlocksPerSum ? blocks - block : kBlocksPerSum;
-      ReadFactors(panels, count, &factors);
+      if constexpr (BlockPanel<Type>::kBlocks > 1) ReadFactors(panels, count, &factors);
       int row = 0;
       const auto compute = [&](auto tile, int rows) {
         for (; row + rows <= p.rows; row += rows)

@@ -79,8 +79,6 @@ struct Avx512Blocks {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(whole));
     return _mm512_reduce_add_epi32(whole);
   }
-
-  static void Prefetch(const char* at) { _mm_prefetch(at, _MM_HINT_T0); }
 };
 
 }  // namespace

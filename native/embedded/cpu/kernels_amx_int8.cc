@@ -42,8 +42,6 @@ void Unpack(const BlockPanel<Type>* panels, int blocks, Weights* weights) {
       _mm512_store_si512(weights->bytes[block][1][four], _mm512_sub_epi8(pair.high, offset));
     };
     for (int four = 0; four < kFours; four += 2) {
-      Avx512Blocks::Prefetch(reinterpret_cast<const char*>(&quants) + four * sizeof(quants) / kFours +
-                             Blocks::kPrefetchBytes);
       store(four, Blocks::LoadWeights<0>(quants, four, 0));
       store(four + 1, Blocks::LoadWeights<1>(quants, four + 1, 0));
     }

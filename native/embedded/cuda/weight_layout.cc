@@ -31,10 +31,15 @@ class Builder {
   WeightLayout Build() {
     const int hidden = model_.hidden_size;
     weights_.layers.resize(static_cast<size_t>(model_.layers));
-    AddElements("transformer.vocab_embedding.weight", {model_.vocab_size, hidden}, &weights_.embedding);
+    const std::string embedding = "transformer.vocab_embedding";
+    AddElements(embedding + ".weight", {model_.vocab_size, hidden}, &weights_.embedding);
     for (int i = 0; i < model_.layers; ++i) AddLayer(i);
     AddElements("transformer.ln_f.weight", {hidden}, &weights_.final_norm);
-    if (!model_.tied_head) AddElements("lm_head.weight", {model_.vocab_size, hidden}, &weights_.head.data);
+    const std::string head = model_.tied_head ? embedding : "lm_head";
+    if (HasBlocks(head, model_.vocab_size, hidden))
+      AddPacked(model_.vocab_size, hidden, 1, {{head, model_.vocab_size, 0, model_.vocab_size, 0}}, &weights_.head);
+    else if (!model_.tied_head)
+      AddElements("lm_head.weight", {model_.vocab_size, hidden}, &weights_.head.data);
     return std::move(layout_);
   }
 
@@ -53,7 +58,9 @@ class Builder {
 
     ElementsPart& input_norm = AddElements(prefix + "input_layernorm.weight", {hidden}, &layer.input_norm);
     const int heads_distance = FinishesHeads(model_, i) ? 1 : model_.head_dim / 2;
-    if (IsPacked(attention + "qkv", qkv, hidden)) {
+    if (file_ != nullptr && file_->Has(attention + "q.weight")) {
+      AddApart(attention, heads_distance, &layer.qkv);
+    } else if (IsPacked(attention + "qkv", qkv, hidden)) {
       input_norm.factors = Factors(attention + "qkv", hidden);
       AddPacked(qkv, hidden, heads_distance, {{attention + "qkv", qkv, 0, qkv, 0}}, &layer.qkv);
     } else {
@@ -125,6 +132,64 @@ class Builder {
       AddElements(factors, {depth}, &matrix->input_factors);
   }
 
+  // Queries, keys and values of three tensors, whose types differ in most files.
+  void AddApart(const std::string& attention, int pair_distance, MatrixWeights* matrix) {
+    const int q_rows = model_.heads * model_.head_dim;
+    const int kv_rows = model_.kv_heads * model_.head_dim;
+    const int hidden = model_.hidden_size;
+    std::vector<MatrixRows> parts{{attention + "q", q_rows, 0, q_rows, 0},
+                                  {attention + "k", kv_rows, 0, kv_rows, 0},
+                                  {attention + "v", kv_rows, 0, kv_rows, 0}};
+    const auto has_blocks = [&](const MatrixRows& part) { return HasBlocks(part.module, part.rows, hidden); };
+    if (std::all_of(parts.begin(), parts.end(), has_blocks))
+      return AddPacked(model_.qkv_size(), hidden, pair_distance, std::move(parts), matrix);
+    if (std::any_of(parts.begin(), parts.end(), has_blocks))
+      Unsupported(attention + "q, k and v are some in blocks and some not", "all alike");
+    const void** pointer = &matrix->data;
+    for (const MatrixRows& part : parts) {
+      AddPadded(part.module + ".weight", {part.rows, hidden}, {part.rows, hidden}, pointer,
+                pointer == nullptr ? Start::kBehindTheLast : Start::kAligned);
+      pointer = nullptr;
+    }
+  }
+
+  bool HasBlocks(const std::string& module, int rows, int depth) const {
+    return model_.quantization.algo == QuantAlgo::kGgml && file_ != nullptr &&
+           file_->FindMatrix(module + ".weight", rows, depth).dtype == "U8";
+  }
+
+  // One that holds what all of the types do.
+  WeightForm FormOfBlocks(std::vector<MatrixRows>* parts, int depth) const {
+    bool is_int8 = false, has_zeros = false, has_groups_of_16 = false;
+    for (MatrixRows& part : *parts) {
+      part.type = SafetensorsFile::TypeOf(file_->FindMatrix(part.module + ".weight", part.tensor_rows, depth));
+      switch (part.type) {
+        case WeightType::kQ4_0:
+          break;
+        case WeightType::kQ4_1:
+        case WeightType::kQ4_K:
+          has_zeros = true;
+          break;
+        case WeightType::kQ5_0:
+        case WeightType::kQ8_0:
+          is_int8 = true;
+          break;
+        case WeightType::kQ5_1:
+        case WeightType::kQ5_K:
+          is_int8 = has_zeros = true;
+          break;
+        case WeightType::kQ6_K:
+          is_int8 = has_groups_of_16 = true;
+          break;
+        default:
+          Unsupported(part.module + ".weight is in " + BlockOf(part.type).type,
+                      "Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K");
+      }
+    }
+    if (has_groups_of_16) return {Codes::kInt8, has_zeros ? Scales::kGroups16Zeros : Scales::kGroups16};
+    return {is_int8 ? Codes::kInt8 : Codes::kInt4, has_zeros ? Scales::kGroups32Zeros : Scales::kGroups32};
+  }
+
   void AddPacked(int outputs, int depth, int pair_distance, std::vector<MatrixRows> parts, MatrixWeights* matrix) {
     const bool same_tensor = parts.size() > 1 && parts[0].module == parts[1].module;
     for (MatrixRows& part : parts) {
@@ -134,7 +199,7 @@ class Builder {
     }
     if (same_tensor) ++number_;
     Align();
-    matrix->form = Form();
+    matrix->form = model_.quantization.algo == QuantAlgo::kGgml ? FormOfBlocks(&parts, depth) : Form();
     matrix->form.pair_distance = pair_distance;
     layout_.packed.push_back({outputs, depth, matrix->form, std::move(parts), layout_.bytes, matrix});
     layout_.bytes += layout_.packed.back().bytes();
@@ -163,6 +228,7 @@ class Builder {
     const std::string name = module + ".weight";
     const QuantAlgo algo = model_.quantization.algo;
     if (algo == QuantAlgo::kNone) return false;
+    if (algo == QuantAlgo::kGgml) return HasBlocks(module, rows, depth);
     if (file_ == nullptr) return true;
     if (algo == QuantAlgo::kW8A16 || algo == QuantAlgo::kW4A16) {
       file_->Find(name, {rows, depth});
@@ -235,10 +301,20 @@ class Builder {
 }  // namespace
 
 WeightLayout LayOutWeights(const SafetensorsFile* file, const ModelConfig& model, LlamaWeights* weights) {
+  if (file == nullptr && model.quantization.algo == QuantAlgo::kGgml)
+    throw Failure(
+        EXECUTOR_MODEL_UNSUPPORTED,
+        "quant_algo is GGML; expected another one for dummy weights, because only a file says what blocks there "
+        "are. Use loadFormat: 'auto'.");
   WeightLayout layout = Builder(file, model, weights).Build();
   if (file != nullptr)
-    for (const ElementsPart& part : layout.elements) file->Find(part.name, part.shape);
+    for (const ElementsPart& part : layout.elements) FindElements(*file, model, part);
   return layout;
+}
+
+const TensorEntry& FindElements(const SafetensorsFile& file, const ModelConfig& model, const ElementsPart& part) {
+  if (model.quantization.algo != QuantAlgo::kGgml || part.shape.size() < 2) return file.Find(part.name, part.shape);
+  return file.FindMatrix(part.name, static_cast<int>(part.shape[0]), static_cast<int>(part.shape[1]));
 }
 
 const TensorEntry& FindNumber(const SafetensorsFile& file, const std::string& name) {

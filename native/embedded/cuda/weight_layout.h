@@ -35,7 +35,8 @@ struct MatrixRows {
   int tensor_rows;
   int first_row;  // of the tensor
   int rows;
-  uint32_t number;  // among the tensors of the model
+  uint32_t number;                         // among the tensors of the model
+  WeightType type = WeightType::kFloat32;  // of ggml's blocks, where the model has them
 };
 
 struct PackedMatrix {
@@ -60,6 +61,9 @@ struct WeightLayout {
 // is missing or wrong, and with EXECUTOR_MODEL_UNSUPPORTED for what the kernels cannot do. Without a file a quantized model's
 // matrices are all quantized.
 WeightLayout LayOutWeights(const SafetensorsFile* file, const ModelConfig& model, LlamaWeights* weights);
+
+// The part's tensor: floats, or blocks where the model has them.
+const TensorEntry& FindElements(const SafetensorsFile& file, const ModelConfig& model, const ElementsPart& part);
 
 // The tensor of one number, which may have no dimension or one.
 const TensorEntry& FindNumber(const SafetensorsFile& file, const std::string& name);

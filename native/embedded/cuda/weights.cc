@@ -34,7 +34,7 @@ void Allocate(const WeightLayout& layout, const ModelConfig& model, LlamaWeights
     if (part.pointer != nullptr) *part.pointer = weights->memory.as<std::byte>() + part.offset;
   for (const PackedMatrix& packed : layout.packed)
     packed.matrix->data = weights->memory.as<std::byte>() + packed.offset;
-  if (model.tied_head) weights->head.data = weights->embedding;
+  if (model.tied_head && weights->head.data == nullptr) weights->head.data = weights->embedding;
 }
 
 // Reads with several threads; throws what one of them threw.
@@ -78,6 +78,8 @@ class Staging {
   explicit Staging(const WeightLayout& layout) {
     size_t largest = 0;
     for (const PackedMatrix& packed : layout.packed) largest = std::max(largest, packed.element_bytes());
+    if (!layout.packed.empty())  // the embedding may be in blocks
+      for (const ElementsPart& part : layout.elements) largest = std::max(largest, part.bytes());
     if (largest > 0) memory_ = DeviceBuffer(largest, "packing the weights");
   }
   std::byte* data() const { return memory_.as<std::byte>(); }
@@ -109,8 +111,16 @@ class Loader {
     }
   }
 
-  void LoadElements(const ElementsPart& part, std::byte* memory) {
-    const TensorEntry& tensor = file_.Find(part.name, part.shape);
+  void LoadElements(const ElementsPart& part, const Staging& staging, std::byte* memory) {
+    const TensorEntry& tensor = FindElements(file_, model_, part);
+    if (tensor.dtype == "U8") {
+      const int rows = static_cast<int>(part.shape[0]), depth = static_cast<int>(part.shape[1]);
+      const WeightBlock& block = BlockOf(SafetensorsFile::TypeOf(tensor));
+      CopyBytes(tensor, 0, tensor.bytes, 0, staging);
+      const BlocksSource source{{{SafetensorsFile::TypeOf(tensor), reinterpret_cast<const uint8_t*>(staging.data()),
+                                  rows, block.weights, block.bytes}}};
+      return DecodeBlocks(element_, rows, depth, source, memory + part.offset, stream_);
+    }
     if (!part.factors.empty()) return LoadProduct(part, tensor, memory);
     const bool is_contiguous = part.width == part.pitch;
     const size_t chunk = is_contiguous ? kChunkElements : std::max<size_t>(kChunkElements / part.width, 1) * part.width;
@@ -141,9 +151,23 @@ class Loader {
           }
         }
         return PackElements(shape, staging.data(), to, stream_);
+      case QuantAlgo::kGgml: {
+        BlocksSource source{};
+        for (size_t i = 0; i < packed.parts.size(); ++i) {
+          const MatrixRows& part = packed.parts[i];
+          const WeightBlock& block = BlockOf(part.type);
+          const size_t row_bytes = RowBytes(part.type, packed.depth);
+          source.parts[i] = {part.type, reinterpret_cast<const uint8_t*>(staging.data() + offset), part.rows,
+                             block.weights, block.bytes};
+          const TensorEntry& tensor = file_.FindMatrix(part.module + ".weight", part.tensor_rows, packed.depth);
+          offset = CopyBytes(tensor, static_cast<size_t>(part.first_row) * row_bytes,
+                             static_cast<size_t>(part.rows) * row_bytes, offset, staging);
+        }
+        return PackBlocks(shape, source, to, stream_);
+      }
       case QuantAlgo::kW4A16Awq: {
         for (const MatrixRows& part : packed.parts)
-          offset = CopyBytes(part, part.tensor_rows / 2, part.first_row / 2, part.rows / 2, depth, offset, staging);
+          offset = CopyRows(part, part.tensor_rows / 2, part.first_row / 2, part.rows / 2, depth, offset, staging);
         const int64_t groups = packed.depth / quantization.group_size;
         std::vector<float> scales, zeros;
         for (const MatrixRows& part : packed.parts) {
@@ -167,7 +191,7 @@ class Loader {
       default: {
         std::vector<float> scales;
         for (const MatrixRows& part : packed.parts) {
-          offset = CopyBytes(part, part.tensor_rows, part.first_row, part.rows, depth, offset, staging);
+          offset = CopyRows(part, part.tensor_rows, part.first_row, part.rows, depth, offset, staging);
           if (quantization.algo == QuantAlgo::kFp8) {
             const TensorEntry& factor = FindNumber(file_, part.module + ".weights_scaling_factor");
             scales.insert(scales.end(), static_cast<size_t>(part.rows), ReadFloats(factor).front());
@@ -205,12 +229,18 @@ class Loader {
   }
 
   // Rows of bytes of the part's matrix into the staging; gives the offset behind them.
-  size_t CopyBytes(const MatrixRows& part, int64_t tensor_rows, int first_row, int rows, size_t depth, size_t offset,
-                   const Staging& staging) {
+  size_t CopyRows(const MatrixRows& part, int64_t tensor_rows, int first_row, int rows, size_t depth, size_t offset,
+                  const Staging& staging) {
     const TensorEntry& tensor =
         file_.Find(part.module + ".weight", {tensor_rows, static_cast<int64_t>(depth)}, {"F8_E4M3", "I8", "U8"});
-    const size_t end = static_cast<size_t>(first_row + rows) * depth;
-    for (size_t first = static_cast<size_t>(first_row) * depth; first < end; first += kChunkBytes) {
+    return CopyBytes(tensor, static_cast<size_t>(first_row) * depth, static_cast<size_t>(rows) * depth, offset,
+                     staging);
+  }
+
+  // Bytes [first, first + count) of the tensor into the staging; gives the offset behind them.
+  size_t CopyBytes(const TensorEntry& tensor, size_t first, size_t count, size_t offset, const Staging& staging) {
+    const size_t end = first + count;
+    for (; first < end; first += kChunkBytes) {
       const size_t bytes = std::min(kChunkBytes, end - first);
       Slot& slot = NextSlot();
       ReadTensor(file_, tensor, first, bytes, slot.memory.data());
@@ -367,7 +397,7 @@ LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConf
   };
   for (const ElementsPart& part : layout.elements) {
     if (loader)
-      loader->LoadElements(part, memory);
+      loader->LoadElements(part, staging, memory);
     else
       MakeDummyElements(part, element, memory, &dummy_rows, stream);
     next(part.bytes());

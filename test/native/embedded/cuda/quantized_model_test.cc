@@ -1,9 +1,11 @@
 // Quantized checkpoints on the CUDA executor, against the CPU executor on plain weights of the same values.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "../cpu/tiny_blocks.h"
 #include "../table_client.h"
 #include "expect_failure.h"
 #include "gpu_test.h"
@@ -40,43 +42,50 @@ struct Form {
 };
 void PrintTo(const Form& form, std::ostream* out) { *out << form.name; }
 
+// Prompts and decode, on the CPU from the plain weights.
+void ExpectSameLogits(const std::string& plain, const std::string& quantized, int vocab_size, double tolerance) {
+  TableClient cpu(plain);
+  TableClient cuda(quantized, executor_table(EXECUTOR_ABI_VERSION));
+  ASSERT_EQ(cpu.code(), EXECUTOR_OK) << cpu.message();
+  ASSERT_EQ(cuda.code(), EXECUTOR_OK) << cuda.message();
+  for (const int prompt_tokens : {1, 9, 30, 200}) {
+    const std::vector<int32_t> prompt = RandomPrompt(prompt_tokens, vocab_size, 3);
+    TestRequest request(1, prompt, 6);
+    request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS | OUTPUT_RETURN_GENERATION_LOGITS;
+    const TestResult got = cuda.Run(request);
+    ASSERT_EQ(got.finish, FINISH_LENGTH) << (got.error ? got.error->message : cuda.message());
+    std::vector<int32_t> all = prompt;
+    all.insert(all.end(), got.tokens.begin(), got.tokens.end() - 1);
+    TestRequest whole(2, all, 1);
+    whole.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
+    const std::vector<float> expected = cpu.Run(whole).context_logits;
+    std::vector<float> logits = got.context_logits;  // the last row comes again as the first of what is generated
+    logits.resize(logits.size() - static_cast<size_t>(vocab_size));
+    logits.insert(logits.end(), got.generation_logits.begin(), got.generation_logits.end());
+    ASSERT_EQ(logits.size(), expected.size());
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < logits.size(); ++i) {
+      difference += (double{logits[i]} - expected[i]) * (double{logits[i]} - expected[i]);
+      norm += double{expected[i]} * expected[i];
+    }
+    EXPECT_LT(std::sqrt(difference / norm), tolerance) << prompt_tokens << " tokens";
+  }
+}
+
+double Tolerance(const std::string& dtype) { return dtype == "float16" ? 0.01 : 0.08; }
+
 class QuantizedModels : public GpuTestWith<Form> {};
 
 TEST_P(QuantizedModels, HaveTheLogitsOfTheWeightsTheyMean) {
   for (const char* dtype : {"float16", "bfloat16"})
     for (const auto layers_have : {TinyModel::Layers::kPlain, TinyModel::Layers::kWithAllThereIs}) {
+      SCOPED_TRACE(dtype);
       const TinyModel model = ModelOf(dtype, layers_have);
       const QuantizedCheckpoint checkpoint(model, GetParam().options);
       const TemporaryDirectory plain, quantized;
       checkpoint.plain.Write(plain.path());
       checkpoint.Write(quantized.path());
-      TableClient cpu(plain.path());
-      TableClient cuda(quantized.path(), executor_table(EXECUTOR_ABI_VERSION));
-      ASSERT_EQ(cpu.code(), EXECUTOR_OK) << cpu.message();
-      ASSERT_EQ(cuda.code(), EXECUTOR_OK) << cuda.message();
-      for (const int prompt_tokens : {1, 9, 30, 200}) {
-        const std::vector<int32_t> prompt = RandomPrompt(prompt_tokens, model.vocab_size, 3);
-        TestRequest request(1, prompt, 6);
-        request.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS | OUTPUT_RETURN_GENERATION_LOGITS;
-        const TestResult got = cuda.Run(request);
-        ASSERT_EQ(got.finish, FINISH_LENGTH) << (got.error ? got.error->message : cuda.message());
-        std::vector<int32_t> all = prompt;
-        all.insert(all.end(), got.tokens.begin(), got.tokens.end() - 1);
-        TestRequest whole(2, all, 1);
-        whole.output.flags = OUTPUT_RETURN_CONTEXT_LOGITS;
-        const std::vector<float> expected = cpu.Run(whole).context_logits;
-        std::vector<float> logits = got.context_logits;  // the last row comes again as the first of what is generated
-        logits.resize(logits.size() - static_cast<size_t>(model.vocab_size));
-        logits.insert(logits.end(), got.generation_logits.begin(), got.generation_logits.end());
-        ASSERT_EQ(logits.size(), expected.size());
-        double difference = 0, norm = 0;
-        for (size_t i = 0; i < logits.size(); ++i) {
-          difference += (double{logits[i]} - expected[i]) * (double{logits[i]} - expected[i]);
-          norm += double{expected[i]} * expected[i];
-        }
-        EXPECT_LT(std::sqrt(difference / norm), std::string(dtype) == "float16" ? 0.01 : 0.08)
-            << dtype << ", " << prompt_tokens << " tokens";
-      }
+      ExpectSameLogits(plain.path(), quantized.path(), model.vocab_size, Tolerance(dtype));
     }
 }
 
@@ -88,6 +97,44 @@ INSTANTIATE_TEST_SUITE_P(All, QuantizedModels,
                                          Form{"GPTQ_groups_of_32", {"W4A16_AWQ", 32, true}}, Form{"FP8", {"FP8"}},
                                          Form{"FP8_rows", {"FP8_PER_CHANNEL_PER_TOKEN"}}),
                          [](const auto& info) { return std::string(info.param.name); });
+
+// Matrices in ggml's blocks, each of the next of `types`; one type for all, or several mixed.
+TinyModel ModelInBlocks(const char* dtype, bool tied_head, const std::vector<WeightType>& types) {
+  TinyModel model = ModelOf(dtype, TinyModel::Layers::kPlain);
+  model.hidden_size = 256;
+  model.intermediate_size = 512;
+  model.tied_head = tied_head;
+  model.qkv_apart = true;
+  model.tensors.clear();
+  model.shapes.clear();
+  model.Fill();
+  uint32_t next = 0;
+  const auto in_blocks = [&](const std::string& name, int rows, int depth) {
+    const WeightType type = types[next++ % types.size()];
+    const auto scales = std::find_if(std::begin(cpu::kBlockScales), std::end(cpu::kBlockScales),
+                                     [&](const cpu::BlockScales& each) { return each.type == type; });
+    std::vector<float> weights;
+    const float spread = 1 / std::sqrt(static_cast<float>(depth));
+    model.blocks[name] = {BlockOf(type).type, cpu::RandomBlocks(*scales, rows, depth, spread, next, &weights)};
+    return weights;
+  };
+  for (auto& [name, weights] : model.tensors) {
+    const std::vector<int> shape = model.shapes.at(name);
+    if (shape.size() < 2) continue;
+    const size_t fused = name.find("qkv.weight");
+    if (fused == std::string::npos) {
+      weights = in_blocks(name, shape[0], shape[1]);
+      continue;
+    }
+    weights.clear();
+    for (const char* part : {"q", "k", "v"}) {
+      const int rows = (*part == 'q' ? model.heads : model.kv_heads) * model.head_dim;
+      const std::vector<float> values = in_blocks(name.substr(0, fused) + part + ".weight", rows, shape[1]);
+      weights.insert(weights.end(), values.begin(), values.end());
+    }
+  }
+  return model;
+}
 
 // --- What cannot be loaded is refused before memory is taken; none of these needs a GPU.
 
@@ -127,6 +174,16 @@ TEST_F(QuantizedWeights, OfAnotherShapeAreRefused) {
   tensor.shape = {tensor.shape[1], tensor.shape[0]};
   ExpectFailure([&] { Plan(checkpoint); }, EXECUTOR_ENGINE_WEIGHTS,
                 "transformer.layers.0.attention.dense.weight with the shape [256, 64]");
+}
+
+TEST_F(QuantizedWeights, InBlocksThatTheKernelsLackAreRefused) {
+  const auto plan = [&](const std::vector<WeightType>& types) {
+    ModelInBlocks("bfloat16", false, types).Write(directory_.path());
+    const EngineConfig config = ReadEngineConfig(directory_.path(), {QuantAlgo::kGgml});
+    return PlanWeights(directory_.path() + "/rank0.safetensors", config.model);
+  };
+  EXPECT_LT(plan({WeightType::kQ4_K}).bytes, plan({WeightType::kQ6_K}).bytes);
+  ExpectFailure([&] { plan({WeightType::kQ3_K}); }, EXECUTOR_MODEL_UNSUPPORTED, ".weight is in Q3_K; expected Q4_0");
 }
 
 TEST_F(QuantizedWeights, OfGroupsThatTheKernelsLackAreRefused) {

@@ -161,7 +161,8 @@ export async function convertHere(
       await checkUnchanged(before);
       const files = { ...(await factsOfFiles(dir, Object.keys(weights))), ...weights };
       const dtype = config.pretrained_config.dtype;
-      const executors = lacksOnCuda(config) === undefined ? ['cpu', 'cuda'] : ['cpu'];
+      const types = ranks.flatMap((tensors) => tensors.map(({ type }) => type));
+      const executors = lacksOnCuda(config, types) === undefined ? ['cpu', 'cuda'] : ['cpu'];
       await writeJson(
         join(dir, MANIFEST_FILE),
         makeManifest({ source: { kind: checkpoint.kind, name: sourceName }, dtype, executors, files }),

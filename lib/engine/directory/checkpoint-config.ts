@@ -124,11 +124,15 @@ export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddi
 
 /**
  * What of a model the CUDA executor does not compute yet, for people; undefined if it computes all of it.
- * native/embedded/cuda/memory_plan.cc refuses the same.
+ * native/embedded/cuda/memory_plan.cc and weight_layout.cc refuse the same.
+ * @param types of the weights, where they are known.
  */
-export function lacksOnCuda({ pretrained_config: model, build_config }: EngineConfig): string | undefined {
+export function lacksOnCuda(
+  { pretrained_config: model, build_config }: EngineConfig,
+  types: Iterable<string> = [],
+): string | undefined {
   if (model.mapping.world_size > 1) return `${model.mapping.world_size} ranks (mapping)`;
-  if (model.quantization.quant_algo === 'GGML') return 'weights in the blocks of GGUF (quant_algo GGML)';
+  for (const type of types) if (type === 'Q2_K' || type === 'Q3_K') return `weights in ${type}`;
   const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';
   const isStretched = build_config.max_seq_len > model.max_position_embeddings;
   return isDynamic && isStretched ? 'dynamic frequencies (rotary_scaling)' : undefined;

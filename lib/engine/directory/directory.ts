@@ -79,7 +79,10 @@ export async function openEngine(dir: string | URL, needs: EngineNeeds = {}): Pr
     architecture: model.architecture,
     vocabSize: model.vocabSize,
     weights,
-    lacksOnCuda: model.lacksOnCuda,
+    // Of the types of its weights only the manifest knows.
+    lacksOnCuda:
+      model.lacksOnCuda ??
+      (manifest && !manifest.executors.includes('cuda') ? 'what its manifest leaves to other executors' : undefined),
     rankFiles: files.map((name) => join(path, name)),
     manifest,
     tokenizerPath,

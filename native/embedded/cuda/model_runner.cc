@@ -240,7 +240,8 @@ const embedded::Device& CudaDevice() {
         const int id = parallel.device_id_count > 0 ? parallel.device_ids[0] : 0;
         return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevice(id)); });
       },
-      {QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq, QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken}};
+      {QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq, QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken,
+       QuantAlgo::kGgml}};
   return device;
 }
 

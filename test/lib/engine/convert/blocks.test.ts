@@ -112,6 +112,19 @@ test('an engine in blocks is a source again: the same bytes by itself, what the 
   }
 });
 
+test('the CUDA executor runs blocks of four bits and more', async (t) => {
+  const dir = await temporaryDirectory(t);
+  for (const [type, lacks] of [
+    ['Q4_K', undefined],
+    ['Q3_K', 'what its manifest leaves to other executors'],
+  ] as const) {
+    const out = await convert(await writeGguf(dir, SPEC, quantizedTensors(SPEC, [type])), join(dir, type));
+    const { manifest, lacksOnCuda } = await openEngine(out);
+    assert.deepEqual(manifest?.executors, lacks === undefined ? ['cpu', 'cuda'] : ['cpu']);
+    assert.equal(lacksOnCuda, lacks);
+  }
+});
+
 test('a dtype that is asked for dequantizes, q and k rows in the order of the engine', async (t) => {
   const dir = await temporaryDirectory(t);
   const tensors = quantizedTensors(SPEC, ['Q5_K', 'Q6_K']);

@@ -136,6 +136,32 @@ TinyModel ModelInBlocks(const char* dtype, bool tied_head, const std::vector<Wei
   return model;
 }
 
+class ModelsInBlocks : public GpuTest {};
+
+TEST_F(ModelsInBlocks, HaveTheLogitsOfTheirWeights) {
+  using Type = WeightType;
+  const std::vector<Type> all{Type::kQ4_0, Type::kQ4_1, Type::kQ5_0, Type::kQ5_1,
+                              Type::kQ8_0, Type::kQ4_K, Type::kQ5_K, Type::kQ6_K};
+  std::vector<std::vector<Type>> cases{
+      {Type::kQ4_K, Type::kQ6_K, Type::kQ4_K}, {Type::kQ6_K, Type::kQ5_0, Type::kQ8_0}, all};
+  for (const Type type : all) cases.push_back({type});
+  for (const auto& types : cases)
+    for (const char* dtype : {"float16", "bfloat16"})
+      for (const bool tied_head : {false, true}) {
+        SCOPED_TRACE(std::string(dtype) + ", " + std::to_string(types.size()) + " types from " +
+                     BlockOf(types[0]).type);
+        const TinyModel model = ModelInBlocks(dtype, tied_head, types);
+        TinyModel means = model;
+        means.blocks.clear();
+        means.qkv_apart = false;
+        means.dtype = "float32";
+        const TemporaryDirectory plain, quantized;
+        means.Write(plain.path());
+        model.Write(quantized.path());
+        ExpectSameLogits(plain.path(), quantized.path(), model.vocab_size, Tolerance(dtype));
+      }
+}
+
 // --- What cannot be loaded is refused before memory is taken; none of these needs a GPU.
 
 class QuantizedWeights : public testing::Test {

@@ -31,8 +31,8 @@ export {
 } from './engine/build/build-engine.js';
 export type { PlannedGpus } from './engine/build/gpu-list.js';
 export { type Plan, type PlannedChoice, type PlanOptions, plan } from './engine/build/plan.js';
-export type { Quantization } from './engine/build/rank-memory.js';
 export { type ConvertOptions, convert } from './engine/convert/convert.js';
+export type { Quantization } from './engine/convert/quantize.js';
 export { type PullOptions, pull } from './engine/pull/pull.js';
 export { type CloseOptions, type EngineInfo, LLM } from './llm.js';
 export type { Capabilities } from './options/capabilities.js';

@@ -1,9 +1,8 @@
 import { type BuildOptions, type BuiltEngine, buildEngine } from '../index.js';
-import { type Command, choice, number, positionals, printJson, text } from './command.js';
+import { type Command, choice, number, positionals, printJson, QUANTIZATIONS, text } from './command.js';
 import { progressBar } from './progress-bar.js';
 
 const DTYPES = ['auto', 'float32', 'float16', 'bfloat16'] as const satisfies readonly BuildOptions['dtype'][];
-const QUANTIZATIONS = ['int8_wo', 'int4_wo'] as const satisfies readonly BuildOptions['quantization'][];
 const PROFILES = ['nemotron-card', 'nemotron-128k'] as const satisfies readonly BuildOptions['profile'][];
 const WEIGHTS = ['auto', 'checkpoint', 'tensorrt'] as const satisfies readonly BuildOptions['weights'][];
 
@@ -23,7 +22,7 @@ directory, a NeMo checkpoint, a .gguf file, or another engine directory.
   --tp-size N              ranks that share each layer (default: 1)
   --pp-size N              stages of layers (default: 1)
   --dtype TYPE             ${DTYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32)
-  --quantization FORM      ${QUANTIZATIONS.join(' or ')} (default: as in SOURCE)
+  --quantization FORM      ${QUANTIZATIONS.join(', ')} (default: as in SOURCE)
   --max-seq-len N          maximum length of a sequence, prompt and output (default: what the model was trained for)
   --max-batch-size N       maximum number of sequences in a step (default: 64)
   --max-num-tokens N       maximum number of tokens in a step (default: 512; 8192 for TensorRT-LLM)

@@ -1,4 +1,5 @@
 import type { ParseArgsConfig } from 'node:util';
+import type { Quantization } from '../index.js';
 
 type OptionValue = string | boolean | (string | boolean)[] | undefined;
 
@@ -49,6 +50,13 @@ export function choice<Name extends string>(
   if (value === undefined || chosen) return chosen;
   throw new UsageError(`--${name} is "${value}"; expected ${choices.join(', ')}.`);
 }
+
+export const QUANTIZATIONS = [
+  'fp8_rowwise',
+  'int8_wo',
+  'int4_awq',
+  'int4_wo',
+] as const satisfies readonly Quantization[];
 
 /** The positional arguments, which `names` names; those in brackets may be left out. */
 export function positionals(args: Arguments, ...names: string[]): string[] {

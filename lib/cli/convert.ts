@@ -1,9 +1,8 @@
 import { type ConvertOptions, convert as convertModel } from '../index.js';
-import { type Command, choice, number, positionals, printJson, text } from './command.js';
+import { type Command, choice, number, positionals, printJson, QUANTIZATIONS, text } from './command.js';
 import { progressBar } from './progress-bar.js';
 
 const TYPES = ['auto', 'float32', 'float16', 'bfloat16'] as const satisfies readonly ConvertOptions['dtype'][];
-const QUANTIZATIONS = ['int8_wo', 'int4_wo'] as const satisfies readonly ConvertOptions['quantization'][];
 
 export const convert: Command = {
   name: 'convert',
@@ -15,7 +14,7 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
 .nemo file or its directory), a .gguf file, or another engine directory.
 
   --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32; other types dequantize a GGUF)
-  --quantization FORM   int8_wo or int4_wo: weights rounded at load, one scale for each output (default: as in SOURCE)
+  --quantization FORM   ${QUANTIZATIONS.join(', ')} (default: as in SOURCE)
   --tp-size N           ranks that share each layer (default: 1)
   --pp-size N           stages of layers (default: 1)
   --max-seq-len N       maximum length of a sequence, prompt and output (default: what the model was trained for)

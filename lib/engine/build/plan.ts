@@ -3,11 +3,12 @@ import { LLMError } from '../../base/errors.js';
 import { path, pathOf } from '../../base/paths.js';
 import { findGpus } from '../../machine/gpus.js';
 import { makeConfig } from '../convert/convert.js';
+import { QUANTIZATIONS, type Quantization } from '../convert/quantize.js';
 import { planTensors } from '../convert/weight-map.js';
 import type { PretrainedConfig } from '../directory/checkpoint-config.js';
 import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { type PlannedGpus, parseGpus, presentGpus } from './gpu-list.js';
-import { type Limits, obstacleTo, QUANTIZATIONS, type Quantization, rankMemory, type Target } from './rank-memory.js';
+import { type Limits, obstacleTo, rankMemory, type Target } from './rank-memory.js';
 
 /** What to plan for. Lengths are in tokens. */
 export interface PlanOptions {
@@ -120,7 +121,7 @@ async function gpusHere(): Promise<PlannedGpus> {
 function targetsOn(gpus: PlannedGpus, { dtype }: PretrainedConfig): Target[] {
   const capability = Number(gpus.computeCapability);
   const half = dtype === 'bfloat16' && capability >= 8 ? 'bfloat16' : 'float16';
-  const forms = QUANTIZATIONS.filter((form) => form !== 'fp8' || capability >= 8.9);
+  const forms = QUANTIZATIONS.filter((form) => form !== 'fp8_rowwise' || capability >= 8.9);
   const sizes = powersOfTwo(gpus.count).flatMap((ranks) =>
     powersOfTwo(ranks).map((ppSize) => ({ tpSize: ranks / ppSize, ppSize })),
   );

@@ -1,8 +1,5 @@
+import { GROUP_SIZE, isQuantizedLayer, obstacleToQuantize, type Quantization } from '../convert/quantize.js';
 import type { PretrainedConfig } from '../directory/checkpoint-config.js';
-
-export const QUANTIZATIONS = ['fp8', 'int8_wo', 'int4_awq', 'int4_wo'] as const;
-/** How the weights of the linear layers are stored, by the names of TensorRT-LLM's quantize.py. */
-export type Quantization = (typeof QUANTIZATIONS)[number];
 
 /** What one engine is split into and stored as. */
 export interface Target {
@@ -30,7 +27,6 @@ export interface RankMemory {
 
 const HALF = 2;
 const FLOAT = 4;
-const GROUP_SIZE = 128; // of TensorRT-LLM's int4_awq
 
 /**
  * What a CUDA context with its libraries takes of a GPU, and the reserve that the CUDA executor leaves for cuBLASLt and graphs
@@ -41,23 +37,30 @@ const CONTEXT_BYTES = 768 << 20;
 const COMMUNICATION_BYTES = 512 << 20;
 
 /** Why a model cannot be split or stored like this, for people; undefined if it can. Rules: those of TensorRT-LLM's converters. */
-export function obstacleTo(model: PretrainedConfig, { tpSize, ppSize, quantization }: Target): string | undefined {
+export function obstacleTo(model: PretrainedConfig, target: Target): string | undefined {
+  const { tpSize, ppSize, quantization } = target;
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, intermediate_size, num_hidden_layers } = model;
   if (heads % tpSize !== 0) return `${heads} attention heads do not divide by ${tpSize}`;
   if (kvHeads % tpSize !== 0 && tpSize % kvHeads !== 0) return `${kvHeads} KV heads and ${tpSize} ranks do not divide`;
   if (intermediate_size % tpSize !== 0) return `intermediate_size ${intermediate_size} does not divide by ${tpSize}`;
   if (num_hidden_layers % ppSize !== 0) return `${num_hidden_layers} layers do not divide by ${ppSize}`;
-  if (quantization !== 'int4_awq') return undefined;
-  const depths = [model.hidden_size, (heads * model.head_size) / tpSize, intermediate_size / tpSize];
-  const odd = depths.find((depth) => depth % GROUP_SIZE !== 0);
-  return odd === undefined ? undefined : `groups of ${GROUP_SIZE} weights do not fit a matrix of ${odd} columns`;
+  return obstacleToQuantize(quantization, model, target);
 }
 
 export function rankMemory(model: PretrainedConfig, target: Target, limits: Limits): RankMemory {
+  const { quantization } = target;
   const layers = model.num_hidden_layers / target.ppSize;
+  const isQuantized = (layer: number): boolean =>
+    quantization !== undefined && isQuantizedLayer(quantization, layer, model.num_hidden_layers);
+  const bytesOf = {
+    quantized: layerBytes(model, target),
+    plain: layerBytes(model, { ...target, quantization: undefined }),
+  };
+  let weights = endBytes(model, target);
+  for (let layer = 0; layer < layers; layer++) weights += isQuantized(layer) ? bytesOf.quantized : bytesOf.plain;
   const kvHeads = Math.max(1, model.num_key_value_heads / target.tpSize);
   return {
-    weights: layers * layerBytes(model, target) + endBytes(model, target),
+    weights,
     kvPerToken: 2 * HALF * layers * kvHeads * model.head_size,
     workspace: workspaceBytes(model, target, limits),
   };
@@ -68,32 +71,39 @@ function layerBytes(model: PretrainedConfig, { tpSize, quantization }: Target): 
   const queries = (model.num_attention_heads / tpSize) * head_size;
   const keys = Math.max(1, model.num_key_value_heads / tpSize) * head_size;
   const intermediate = model.intermediate_size / tpSize;
-  const matrices: [rows: number, columns: number][] = [
+  const attention: Size[] = [
     [queries + 2 * keys, hidden],
     [hidden, queries],
+  ];
+  const mlp: Size[] = [
     [2 * intermediate, hidden],
     [hidden, intermediate],
   ];
   const norms = 2 * hidden + (model.qk_layernorm ? 2 * head_size : 0);
   const biases = (model.attn_bias ? queries + 2 * keys + hidden : 0) + (model.mlp_bias ? 2 * intermediate + hidden : 0);
-  const linear = matrices.reduce((sum, [rows, columns]) => sum + matrixBytes(rows, columns, quantization), 0);
+  const bytesOf = (sizes: readonly Size[], form: Quantization | undefined): number =>
+    sizes.reduce((sum, size) => sum + matrixBytes(size, form), 0);
+  const linear =
+    bytesOf(attention, quantization === 'fp8_rowwise' ? undefined : quantization) + bytesOf(mlp, quantization);
   return linear + HALF * (norms + biases);
 }
 
+type Size = readonly [rows: number, columns: number];
+
 /** Scales included: TensorRT-LLM's for each form. */
-function matrixBytes(rows: number, columns: number, quantization: Quantization | undefined): number {
+function matrixBytes([rows, columns]: Size, quantization: Quantization | undefined): number {
   const values = rows * columns;
   switch (quantization) {
     case undefined:
       return HALF * values;
-    case 'fp8':
-      return values + 2 * FLOAT;
+    case 'fp8_rowwise':
+      return values + FLOAT * rows;
     case 'int8_wo':
       return values + HALF * rows;
     case 'int4_wo':
       return values / 2 + HALF * rows;
     case 'int4_awq':
-      return values / 2 + (HALF * values) / GROUP_SIZE + HALF * columns;
+      return values / 2 + (HALF * values) / GROUP_SIZE;
   }
 }
 

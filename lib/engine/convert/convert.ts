@@ -23,6 +23,7 @@ import { buildDirectory, writeJson } from './build-directory.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
 import { HashThread } from './hash-thread.js';
 import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
+import { obstacleToQuantize, QUANTIZATIONS, type Quantization, quantizePlan, storedForm } from './quantize.js';
 import { checkSplit, shardPlan } from './shard.js';
 import { checkUnchanged, statesOf } from './source-state.js';
 import { embeddingOf, planTensors } from './weight-map.js';
@@ -44,10 +45,9 @@ export interface ConvertOptions {
   /** Maximum number of tokens in a step, over all sequences; `LLM.load` can set another. Default: 512. */
   maxNumTokens?: number | undefined;
   /**
-   * How the weights of the linear layers are stored: `'int8_wo'` and `'int4_wo'` round them when the engine is loaded or built, with one
-   * scale for each output. Default: as in the source.
+   * How the weights of the linear layers are stored. A model that is quantized already needs `dtype` too. Default: as in the source.
    */
-  quantization?: 'int8_wo' | 'int4_wo' | undefined;
+  quantization?: Quantization | undefined;
   /** Ranks that share each layer (tensor parallelism): each has a part of its weights, and needs a GPU of its own. Default: 1. */
   tpSize?: number | undefined;
   /** Stages, each with as many of the layers (pipeline parallelism); there are `tpSize * ppSize` ranks. Default: 1. */
@@ -72,7 +72,11 @@ export const convertChecks: Checks<ConvertOptions> = {
   maxSeqLen: integer(2, MAX_COUNT),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
-  quantization: oneOf(['int8_wo', 'int4_wo']),
+  quantization: check(
+    `one of ${QUANTIZATIONS.map((name) => `'${name}'`).join(', ')}; 'fp8', with one scale for the inputs of a layer, needs a calibration: ` +
+      'convert a model that ModelOpt quantized',
+    (value): value is Quantization => QUANTIZATIONS.some((name) => name === value),
+  ),
   tpSize: integer(1, MAX_RANKS),
   ppSize: integer(1, MAX_RANKS),
   tokenizer: path(),
@@ -133,7 +137,7 @@ export async function planConversion(
   );
   try {
     const config = makeConfig(checkpoint, options);
-    shardPlan(planTensors(checkpoint, config.pretrained_config), config.pretrained_config);
+    planRanks(checkpoint, config, options);
     return config;
   } finally {
     await checkpoint.close();
@@ -152,7 +156,7 @@ export async function convertHere(
     for (const warning of checkpoint.warnings ?? []) events.onWarning?.(warning);
     const before = await statesOf([...checkpoint.tensors.values()].map(({ file }) => file));
     const config = await untieDifferentHead(checkpoint, makeConfig(checkpoint, job), events);
-    const ranks = shardPlan(planTensors(checkpoint, config.pretrained_config), config.pretrained_config);
+    const ranks = planRanks(checkpoint, config, job);
     const sourceName = job.sourceName ?? basename(checkpoint.path);
     await build(async (dir) => {
       const weights = await writeRanks(dir, ranks, config, hasThread, events);
@@ -173,6 +177,16 @@ export async function convertHere(
   }
 }
 
+function planRanks(
+  checkpoint: SourceCheckpoint,
+  { pretrained_config: model }: EngineConfig,
+  { quantization }: EngineOptions,
+): PlannedTensor[][] {
+  if (!quantization) return shardPlan(planTensors(checkpoint, model), model);
+  const plain = { ...model, quantization: { quant_algo: null, kv_cache_quant_algo: null } };
+  return shardPlan(quantizePlan(planTensors(checkpoint, plain), model, quantization), model);
+}
+
 /** The config.json of the engine that a source is converted to. */
 export function makeConfig(
   { model, dtype, path: file, cannotKeep }: SourceCheckpoint,
@@ -188,6 +202,13 @@ export function makeConfig(
     ppSize = 1,
   } = options;
   if (asked === 'auto' && !quantization && cannotKeep) throw cannotKeep;
+  if (asked === 'auto' && quantization && (cannotKeep || (model.quantization?.quant_algo ?? null) !== null)) {
+    throw new LLMError(
+      'ERR_INVALID_OPTION',
+      `quantization is '${quantization}', and ${file} is quantized already; expected a model in 16 or 32 bits, which loses less. Leave quantization out, or pass dtype, which dequantizes first.`,
+      { option: 'quantization' },
+    );
+  }
   const positions = positionsOf(model);
   if (maxSeqLen !== undefined && maxSeqLen > positions) {
     throw new LLMError(
@@ -208,19 +229,25 @@ export function makeConfig(
     position_embedding_type: 'rope_gpt_neox',
     ...model,
     ...(asked === 'auto' ? { dtype } : { dtype: asked, quantization: {} }), // a type that is asked for ends quantization
-    ...(quantization && { quantization: { quant_algo: QUANT_ALGOS[quantization] } }),
+    ...(quantization && { quantization: storedForm(quantization, model.num_hidden_layers) }),
     mapping: { tp_size: tpSize, pp_size: ppSize },
   };
   const pretrained_config = parsePretrainedConfig(new JsonFields(pretrained, context));
   checkSplit(pretrained_config);
+  const obstacle = obstacleToQuantize(quantization, pretrained_config, { tpSize, ppSize });
+  if (quantization && obstacle !== undefined) {
+    throw new LLMError(
+      'ERR_INVALID_OPTION',
+      `quantization is '${quantization}', but ${obstacle}; expected a form that the model and its ranks can have. Use another, such as 'int8_wo', or other ranks.`,
+      { option: 'quantization' },
+    );
+  }
   return {
     version: `node-tensorrt-llm ${packageVersion()}`,
     pretrained_config,
     build_config: parseBuildConfig(new JsonFields(limits, context), positions),
   };
 }
-
-const QUANT_ALGOS = { int8_wo: 'W8A16', int4_wo: 'W4A16' } as const;
 
 /** Ranks have their part of a tied head by itself: no other of their tensors is it. */
 const asStored = (config: EngineConfig): EngineConfig =>

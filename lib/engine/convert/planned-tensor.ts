@@ -12,7 +12,7 @@ export interface PlannedTensor {
 
 export interface Rows {
   readonly firstRow: number;
-  /** A vector is one row. */
+  /** A vector is one row, or one column. */
   readonly rows: number;
   readonly columns: number;
 }

@@ -188,9 +188,9 @@ function keysOf({ first, count }: Range, model: PretrainedConfig, { tpSize, tpRa
 
 /** Rows of a matrix, or values of a vector; filled up with zeros to `padded` of them. */
 function selectOutputs(tensor: PlannedTensor, ranges: readonly Range[], padded?: number): PlannedTensor {
-  const isVector = tensor.shape.length === 1;
+  const isRow = tensor.shape.length === 1 && tensor.parts.every(({ rows }) => rows === 1);
   const columns = tensor.shape[1] ?? 0;
-  const parts = ranges.flatMap((range) => cut(tensor.parts, range, isVector));
+  const parts = ranges.flatMap((range) => cut(tensor.parts, range, isRow));
   const count = ranges.reduce((sum, range) => sum + range.count, 0);
   const missing = (padded ?? count) - count;
   if (missing > 0) parts.push(zeros(missing, columns, tensor.type));
@@ -198,16 +198,16 @@ function selectOutputs(tensor: PlannedTensor, ranges: readonly Range[], padded?:
 }
 
 /** What parts that lie one after another have of a range. */
-function cut(parts: readonly PlannedPart[], { first, count }: Range, isVector: boolean): PlannedPart[] {
+function cut(parts: readonly PlannedPart[], { first, count }: Range, isRow: boolean): PlannedPart[] {
   let start = 0;
   return parts.flatMap((part) => {
-    const size = isVector ? part.columns : part.rows;
+    const size = isRow ? part.columns : part.rows;
     const from = Math.max(first, start);
     const to = Math.min(first + count, start + size);
     const offset = from - start;
     start += size;
     if (from >= to) return [];
-    if (!isVector) return [{ ...part, firstRow: part.firstRow + offset, rows: to - from }];
+    if (!isRow) return [{ ...part, firstRow: part.firstRow + offset, rows: to - from }];
     return [columnsOf(part, [{ first: offset, count: to - from }])];
   });
 }

@@ -72,6 +72,27 @@ export function fp8Values(): Float32Array {
   return values;
 }
 
+const near = new Float32Array(1);
+const nearWord = new Uint32Array(near.buffer);
+
+/** Rounds to the nearest value that has a byte, ties to even; what is larger than 448 becomes 448. */
+export function encodeFp8(floats: Float32Array, bytes: Uint8Array): void {
+  const words = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] as number;
+    const sign = (word >>> 24) & 0x80;
+    const size = word & 0x7fffffff;
+    if (size >= 0x3c800000) {
+      // From 2^-6 on: subtract the difference of the exponent biases, 120, and round away 20 bits.
+      const byte = (size - 0x3c000000 + 0x7ffff + ((size >>> 20) & 1)) >>> 20;
+      bytes[i] = sign | (size > 0x7f800000 ? 0x7f : byte > 0x7e ? 0x7e : byte);
+    } else {
+      near[0] = Math.abs(floats[i] as number) + 0x4000; // whose last bit is 2^-9, as that of the smallest values
+      bytes[i] = sign | ((nearWord[0] as number) & 0xf);
+    }
+  }
+}
+
 /** A quantized matrix as a tensor of the source, whose rows are float: `--dtype` asks for them. */
 export class Fp8Tensor implements SourceTensor {
   readonly type = undefined;

@@ -109,9 +109,14 @@ test('a 70B on two H100s: the weights of each rank to the byte, and two GPUs in 
   assert.equal(half.fits, true);
   assert.equal(result.recommended, half);
   assert.equal(choiceOf(result, null, 1).tokens, 0);
-  // One byte per weight of the linear layers, the rest as it is.
-  const linear = 80 * (8192 * (8192 + 2 * 1024) + 8192 * 8192 + 3 * 8192 * 28_672);
-  assert.equal(choiceOf(result, 'fp8', 1).weightBytes, 2 * (70_553_706_496 - linear) + linear + 80 * 4 * 8);
+  // One byte per weight of the linear layers, or of the MLPs between the first and the last, and their scales; the rest as it is.
+  const mlp = 3 * 8192 * 28_672;
+  const linear = 80 * (8192 * (8192 + 2 * 1024) + 8192 * 8192 + mlp);
+  const outputs = 80 * (8192 + 2 * 1024 + 8192 + 2 * 28_672 + 8192);
+  assert.equal(choiceOf(result, 'int8_wo', 1).weightBytes, 2 * (70_553_706_496 - linear + outputs) + linear);
+  const rowwise = 2 * 70_553_706_496 - 78 * (mlp - 4 * (2 * 28_672 + 8192));
+  assert.equal(choiceOf(result, 'fp8_rowwise', 1).weightBytes, rowwise);
+  assert.match(String(choiceOf(result, 'fp8_rowwise', 1, 2).obstacle), /one stage/);
   // A stage has half the layers, and the embedding or the head.
   assert.equal(choiceOf(result, null, 1, 2).kvBytesPerToken, half.kvBytesPerToken);
 });
@@ -144,7 +149,7 @@ test('a T4 has neither bfloat16 nor FP8', async (t) => {
   await hollowCheckpoint(dir, { ...NEMOTRON, num_hidden_layers: 2 });
   const { choices } = await plan(dir, { gpus: 'T4' });
   assert.deepEqual(new Set(choices.map(({ dtype }) => dtype)), new Set(['float16']));
-  assert(choices.every(({ quantization }) => quantization !== 'fp8'));
+  assert(choices.every(({ quantization }) => quantization !== 'fp8_rowwise'));
 });
 
 test('where nothing fits, nothing is recommended', async (t) => {

@@ -1,6 +1,7 @@
 #include "native/embedded/cpu/ranks.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "native/embedded/checkpoint/rank_model.h"
 
@@ -15,21 +16,21 @@ Ranks::Ranks(const RunnerOptions& options, const Kernels& kernels, int threads)
       kernels_(kernels),
       team_(options.model.tp_size),
       logits_stride_((options.model.vocab_size + kPanelWidth - 1) / kPanelWidth * kPanelWidth) {
-  const int count = options.model.ranks();
-  {
-    ThreadPool loading(threads);
-    for (int rank = 0; rank < count; ++rank) {
-      const auto on_progress = [&](double done) { return options.on_progress((rank + done) / count); };
-      auto made = std::make_unique<Rank>();
-      made->model = RankModel(options.model, rank);
-      made->weights =
-          LoadWeights(options.weights_file(static_cast<size_t>(rank)), made->model, kernels, &loading, on_progress);
-      weight_bytes_ += made->weights.bytes;
-      ranks_.push_back(std::move(made));
-    }
-  }
   for (int rank = 0; rank < tp_size_; ++rank)
     pools_.push_back(std::make_unique<ThreadPool>(std::max(1, threads / tp_size_)));
+  // All threads load a rank, one rank after the other.
+  std::optional<ThreadPool> all_threads;
+  if (tp_size_ > 1) all_threads.emplace(threads);
+  const int count = options.model.ranks();
+  for (int rank = 0; rank < count; ++rank) {
+    const auto on_progress = [&](double done) { return options.on_progress((rank + done) / count); };
+    auto made = std::make_unique<Rank>();
+    made->model = RankModel(options.model, rank);
+    made->weights = LoadWeights(options.weights_file(static_cast<size_t>(rank)), made->model, kernels,
+                                all_threads ? &*all_threads : pool(), on_progress);
+    weight_bytes_ += made->weights.bytes;
+    ranks_.push_back(std::move(made));
+  }
 }
 
 uint64_t Ranks::bytes_per_block() const {

@@ -144,9 +144,10 @@ TEST_P(ModelShapes, PromptsAndDecodeHaveTheCpusLogits) {
     const double decode = WorstError(result.generation_logits, of_output, width);
     std::printf("%s, %d tokens: worst relative error %.2g in the prompt, %.2g in decode\n", GetParam().name,
                 prompt_tokens, prefill, decode);
-    // The worst of up to 700 rows of a random model, whose activations are rounded at every layer.
-    EXPECT_LT(prefill, 2.5 * both.tolerance());
-    EXPECT_LT(decode, 2.5 * both.tolerance());
+    // The worst of up to 700 rows of a random model, whose activations are rounded at every layer, and whose keys and
+    // values the CPU rounds too.
+    EXPECT_LT(prefill, 3 * both.tolerance());
+    EXPECT_LT(decode, 3 * both.tolerance());
     both.ExpectGreedy(prompt, result.tokens, "alone");
   }
 }

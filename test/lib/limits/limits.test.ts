@@ -47,7 +47,7 @@ describe('an engine lives', () => {
     'on a read-only file system': inMounts('mount -o remount,bind,ro / && mount -t tmpfs -o ro tmpfs /dev/shm'),
     'without /dev/shm': inMounts('mount -t tmpfs -o ro,size=4k tmpfs /dev/shm'),
     'without HOME and TMPDIR': ['env', '-u', 'HOME', '-u', 'TMPDIR', '-u', 'USER'],
-    'with 64 file descriptors': ['prlimit', '--nofile=64'],
+    'with 96 file descriptors': ['prlimit', '--nofile=96'],
   };
   for (const [where, launcher] of Object.entries(places)) {
     test(where, unless(launcher), async () => livesOn(await live(launcher)));
@@ -55,7 +55,7 @@ describe('an engine lives', () => {
 });
 
 describe('an engine lives or fails by a code, and its process ends', () => {
-  for (const files of [24, 26, 28, 30, 32, 36, 40, 50]) {
+  for (const files of [24, 26, 28, 30, 32, 36, 40, 50, 64]) {
     test(`with ${files} file descriptors`, unless(['prlimit']), async () => failsTyped(await live([], { files })));
   }
 

@@ -53,11 +53,15 @@ function parse(args) {
 
 const behaviour = JSON.parse(process.env.FAKE_TRTLLM_BUILD ?? '{}');
 const values = parse(process.argv.slice(2));
-const checkpoint = JSON.parse(readFileSync(join(values.checkpoint_dir, 'config.json'), 'utf8'));
-const pretrained = checkpoint.pretrained_config ?? checkpoint;
+// PretrainedConfig.from_json_file: the fields of the model, not those of an engine.
+const pretrained = JSON.parse(readFileSync(join(values.checkpoint_dir, 'config.json'), 'utf8'));
 const { tp_size: tp = 1, pp_size: pp = 1 } = pretrained.mapping ?? {};
 
 console.log('[TensorRT-LLM] TensorRT-LLM version: 1.2.0');
+if (!pretrained.architecture) {
+  process.stderr.write("    model_cls = MODEL_MAP[config['architecture']]\nKeyError: 'architecture'\n");
+  process.exit(1);
+}
 if (behaviour.print) process.stderr.write(`${behaviour.print}\n`);
 if (behaviour.hang) {
   // As a rank that is built by another process: it must not be left behind.

@@ -1,4 +1,4 @@
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   boolean,
@@ -20,6 +20,7 @@ import { type ConvertOptions, convert, convertChecks, planConversion } from '../
 import type { EngineConfig } from '../directory/checkpoint-config.js';
 import { openEngine } from '../directory/directory.js';
 import { factsOfFiles, MANIFEST_FILE, makeManifest, readManifest } from '../directory/manifest.js';
+import { checkpointConfig } from './checkpoint-config.js';
 import { PROFILES } from './profiles.js';
 import { trtllmArguments } from './trtllm-arguments.js';
 import { runTrtllmBuild, shellCommand } from './trtllm-build.js';
@@ -270,6 +271,9 @@ async function buildTensorRt(
   await buildDirectory(out, sources, async (dir) => {
     const checkpoint = join(dir, 'checkpoint');
     await convertTo(source, checkpoint, options, work);
+    const configFile = join(checkpoint, 'config.json');
+    const { pretrained_config } = JSON.parse(await readFile(configFile, 'utf8')) as EngineConfig; // as it was just written
+    await writeJson(configFile, checkpointConfig(pretrained_config));
     work.tell({ stage: 'build', done: 0, total: ranks });
     await runTrtllmBuild({
       program,

@@ -34,7 +34,8 @@ async function prepare(t: TestContext, { behaviour = {}, ...given }: Given = {})
   const checkpoint = join(dir, 'checkpoint');
   const out = join(dir, 'out');
   await mkdir(checkpoint);
-  await writeFile(join(checkpoint, 'config.json'), JSON.stringify({ mapping: { tp_size: 2, pp_size: 1 } }));
+  const config = { architecture: 'LlamaForCausalLM', mapping: { tp_size: 2, pp_size: 1 } };
+  await writeFile(join(checkpoint, 'config.json'), JSON.stringify(config));
   for (const rank of [0, 1]) await writeFile(join(checkpoint, `rank${rank}.safetensors`), '');
   // The variable of one run must not reach another's, so a program of its own sets it.
   const program = join(dir, 'trtllm-build');

@@ -21,6 +21,7 @@ directory, a NeMo checkpoint, a .gguf file, or another engine directory.
                              nemotron-128k   126,976 tokens in, 4,096 out, one request, 4 ranks
   --tp-size N              ranks that share each layer (default: 1)
   --pp-size N              stages of layers (default: 1)
+  --parallel-embedding     each rank has its part of the embedding only
   --dtype TYPE             ${DTYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32)
   --quantization FORM      ${QUANTIZATIONS.join(', ')} (default: as in SOURCE)
   --max-seq-len N          maximum length of a sequence, prompt and output (default: what the model was trained for)
@@ -42,6 +43,7 @@ For TensorRT-LLM:
     profile: { type: 'string' },
     'tp-size': { type: 'string' },
     'pp-size': { type: 'string' },
+    'parallel-embedding': { type: 'boolean' },
     dtype: { type: 'string' },
     quantization: { type: 'string' },
     'max-seq-len': { type: 'string' },
@@ -66,6 +68,7 @@ For TensorRT-LLM:
       profile: choice(values, 'profile', PROFILES),
       tpSize: number(values, 'tp-size'),
       ppSize: number(values, 'pp-size'),
+      parallelEmbedding: values['parallel-embedding'] === true,
       dtype: choice(values, 'dtype', DTYPES),
       quantization: choice(values, 'quantization', QUANTIZATIONS),
       maxSeqLen: number(values, 'max-seq-len'),

@@ -17,6 +17,7 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
   --quantization FORM   ${QUANTIZATIONS.join(', ')} (default: as in SOURCE)
   --tp-size N           ranks that share each layer (default: 1)
   --pp-size N           stages of layers (default: 1)
+  --parallel-embedding  each rank has its part of the embedding only
   --max-seq-len N       maximum length of a sequence, prompt and output (default: what the model was trained for)
   --max-batch-size N    maximum number of sequences in a step (default: 64)
   --max-num-tokens N    maximum number of tokens in a step, over all sequences (default: 512)
@@ -28,6 +29,7 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
     quantization: { type: 'string' },
     'tp-size': { type: 'string' },
     'pp-size': { type: 'string' },
+    'parallel-embedding': { type: 'boolean' },
     'max-seq-len': { type: 'string' },
     'max-batch-size': { type: 'string' },
     'max-num-tokens': { type: 'string' },
@@ -42,6 +44,7 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
       quantization: choice(values, 'quantization', QUANTIZATIONS),
       tpSize: number(values, 'tp-size'),
       ppSize: number(values, 'pp-size'),
+      parallelEmbedding: values['parallel-embedding'] === true,
       maxSeqLen: number(values, 'max-seq-len'),
       maxBatchSize: number(values, 'max-batch-size'),
       maxNumTokens: number(values, 'max-num-tokens'),

@@ -9,7 +9,12 @@ import { TINY_LLAMAS, type TinyLlamaSpec, writeTinyLlama } from '../tools/tiny-l
 import { FORMATS, writeTinyQuantized } from '../tools/tiny-quantized.js';
 
 const CPU: LoadOptions = { executor: 'cpu', threads: 2 };
-const SPLITS: readonly ConvertOptions[] = [{ tpSize: 2 }, { tpSize: 4 }, { ppSize: 2 }, { tpSize: 2, ppSize: 2 }];
+const SPLITS: readonly ConvertOptions[] = [
+  { tpSize: 2 },
+  { tpSize: 4, parallelEmbedding: true },
+  { ppSize: 2 },
+  { tpSize: 2, ppSize: 2, parallelEmbedding: true },
+];
 
 /** Converts a model, in float32 so that only the order of sums can differ, once for each way to split it. */
 async function engines(spec: TinyLlamaSpec, splits: readonly ConvertOptions[]): Promise<string[]> {

@@ -141,6 +141,7 @@ const conversionOf = (options: Options): Omit<ConvertOptions, 'onProgress' | 'si
   quantization: options.quantization,
   tpSize: options.tpSize,
   ppSize: options.ppSize,
+  parallelEmbedding: options.parallelEmbedding,
   maxSeqLen: options.maxSeqLen,
   maxBatchSize: options.maxBatchSize,
   maxNumTokens: options.maxNumTokens,

@@ -1,5 +1,15 @@
 import { basename, join } from 'node:path';
-import { type Checks, callback, check, integer, MAX_COUNT, oneOf, readOptions, signal } from '../../base/checks.js';
+import {
+  boolean,
+  type Checks,
+  callback,
+  check,
+  integer,
+  MAX_COUNT,
+  oneOf,
+  readOptions,
+  signal,
+} from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { JsonFields } from '../../base/json.js';
 import { path, pathOf } from '../../base/paths.js';
@@ -52,6 +62,8 @@ export interface ConvertOptions {
   tpSize?: number | undefined;
   /** Stages, each with as many of the layers (pipeline parallelism); there are `tpSize * ppSize` ranks. Default: 1. */
   ppSize?: number | undefined;
+  /** Whether each rank has its part of the embedding only, by tokens. It takes less memory, and one more sum of all ranks. Default: `false`. */
+  parallelEmbedding?: boolean | undefined;
   /**
    * Directory with tokenizer.json or tokenizer.model, and related files such as tokenizer_config.json, to use instead of the
    * source's own. Most NeMo checkpoints have none. Default: the source's own.
@@ -79,6 +91,7 @@ export const convertChecks: Checks<ConvertOptions> = {
   ),
   tpSize: integer(1, MAX_RANKS),
   ppSize: integer(1, MAX_RANKS),
+  parallelEmbedding: boolean(),
   tokenizer: path(),
   sourceName: check('a string', (value): value is string => typeof value === 'string'),
   signal: signal(),
@@ -89,7 +102,7 @@ export const convertChecks: Checks<ConvertOptions> = {
 /** What decides the config.json of an engine, besides its source. */
 type EngineOptions = Pick<
   ConvertOptions,
-  'dtype' | 'maxSeqLen' | 'maxBatchSize' | 'maxNumTokens' | 'quantization' | 'tpSize' | 'ppSize'
+  'dtype' | 'maxSeqLen' | 'maxBatchSize' | 'maxNumTokens' | 'quantization' | 'tpSize' | 'ppSize' | 'parallelEmbedding'
 >;
 
 /** What a conversion is given, as plain data: it may run in another thread. */
@@ -200,6 +213,7 @@ export function makeConfig(
     quantization,
     tpSize = 1,
     ppSize = 1,
+    parallelEmbedding = false,
   } = options;
   if (asked === 'auto' && !quantization && cannotKeep) throw cannotKeep;
   if (asked === 'auto' && quantization && (cannotKeep || (model.quantization?.quant_algo ?? null) !== null)) {
@@ -231,6 +245,7 @@ export function makeConfig(
     ...(asked === 'auto' ? { dtype } : { dtype: asked, quantization: {} }), // a type that is asked for ends quantization
     ...(quantization && { quantization: storedForm(quantization, model.num_hidden_layers) }),
     mapping: { tp_size: tpSize, pp_size: ppSize },
+    use_parallel_embedding: parallelEmbedding && tpSize > 1,
   };
   const pretrained_config = parsePretrainedConfig(new JsonFields(pretrained, context));
   checkSplit(pretrained_config);

@@ -28,8 +28,8 @@ export function checkSplit(model: PretrainedConfig): void {
 /**
  * The plan of each rank, rank r being stage r / tpSize and r % tpSize in it. The rules are TensorRT-LLM's (its converter for Llama):
  * queries, keys, values, fc and gate are split by outputs, dense and proj by inputs; where there are fewer KV heads than ranks, ranks share
- * one; the head is padded to a multiple of the ranks and split by outputs; the first stage has all of the embedding, the last one the
- * head, a tied one too. A bias that is added after the ranks' sums are is the first rank's alone. What lies beside a quantized matrix is split
+ * one; the head is padded to a multiple of the ranks and split by outputs, and so is the embedding if the config asks for it; the first
+ * stage has the embedding, the last one the head, a tied one too. A bias that is added after the ranks' sums are is the first rank's alone. What lies beside a quantized matrix is split
  * with the outputs or the groups of inputs that it belongs to.
  */
 export function shardPlan(plan: readonly PlannedTensor[], model: PretrainedConfig): PlannedTensor[][] {
@@ -89,7 +89,7 @@ interface Range {
 function shardOf(tensor: PlannedTensor, model: PretrainedConfig, place: Place): PlannedTensor {
   if (place.tpSize === 1) return tensor;
   const { name, shape, type } = tensor;
-  if (name === HEAD) return shardHead(tensor, place);
+  if (name === HEAD || (name === EMBEDDING && model.use_parallel_embedding)) return shardTokens(tensor, place);
   const [, module = '', kind] = /^transformer\.layers\.\d+\.(.+)\.(\w+)$/.exec(name) ?? [];
   const { outputs, inputs } = splitOf(module, model, place);
   const groups = (): Range => wholeOnes(inputs as Range, model.quantization.group_size ?? 128, tensor, place);
@@ -119,7 +119,7 @@ function shardOf(tensor: PlannedTensor, model: PretrainedConfig, place: Place): 
   }
 }
 
-function shardHead(tensor: PlannedTensor, { tpSize, tpRank }: Place): PlannedTensor {
+function shardTokens(tensor: PlannedTensor, { tpSize, tpRank }: Place): PlannedTensor {
   const outputs = tensor.shape[0] ?? 0;
   const count = Math.ceil(outputs / tpSize);
   const first = Math.min(count * tpRank, outputs);

@@ -67,7 +67,8 @@ export interface PretrainedConfig {
   readonly sliding_window_layers?: readonly (0 | 1)[];
   /** Which layers have RoPE (1) and which have not (0), as Hugging Face has it; without it, all of them. Not in TensorRT-LLM's schema. */
   readonly no_rope_layers?: readonly (0 | 1)[];
-  readonly use_parallel_embedding: false;
+  /** Whether each tensor parallel rank has its part of the embedding, by tokens, as of the head. */
+  readonly use_parallel_embedding: boolean;
   readonly tie_word_embeddings: boolean;
   readonly mapping: Mapping;
   readonly quantization: Quantization;
@@ -179,7 +180,7 @@ export function parsePretrainedConfig(fields: JsonFields): PretrainedConfig {
     ...(architecture === 'Qwen3ForCausalLM' && { qwen_type: 'qwen3' }),
     ...(architecture === 'Phi3ForCausalLM' && { rotary_pct: fields.oneOf('rotary_pct', [1], { fallback: 1 }) }),
     ...parseLayers(fields),
-    use_parallel_embedding: fields.oneOf('use_parallel_embedding', [false], { fallback: false }),
+    use_parallel_embedding: parseParallelEmbedding(fields),
     tie_word_embeddings: fields.boolean('tie_word_embeddings', {
       fallback: fields.boolean('share_embedding_table', { fallback: false }),
     }),
@@ -200,6 +201,12 @@ function parseLayers(
     ...(sliding_window_layers && { sliding_window_layers }),
     ...(no_rope_layers && { no_rope_layers }),
   };
+}
+
+function parseParallelEmbedding(fields: JsonFields): boolean {
+  const isParallel = fields.boolean('use_parallel_embedding', { fallback: false });
+  if (isParallel) fields.oneOf('embedding_sharding_dim', [0], { fallback: 0 });
+  return isParallel;
 }
 
 function parseMapping(fields: JsonFields): Mapping {

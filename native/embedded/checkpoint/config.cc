@@ -122,8 +122,7 @@ void RefuseUnsupported(const Fields& model) {
   TextOf(model, "dtype", {"float32", "float16", "bfloat16"});
   TextOf(model, "hidden_act", {model.Text("architecture") == "Phi3ForCausalLM" ? "swiglu" : "silu"});
   TextOf(model, "position_embedding_type", {"rope_gpt_neox"}, "rope_gpt_neox");
-  for (const char* name : {"residual_mlp", "use_parallel_embedding"})
-    if (model.Flag(name)) Unsupported(model, name, "false");
+  if (model.Flag("residual_mlp")) Unsupported(model, "residual_mlp", "false");
   if (const auto moe = model.OptionalObject("moe"); moe && moe->Size("num_experts", 1) > 1)
     Unsupported(*moe, "num_experts", "1");
 }
@@ -134,6 +133,7 @@ void ReadMapping(const Fields& fields, ModelConfig* model) {
   if (mapping->Size("cp_size", 1) > 1) Unsupported(*mapping, "cp_size", "1");
   model->tp_size = mapping->Size("tp_size", 1);
   model->pp_size = mapping->Size("pp_size", 1);
+  model->parallel_embedding = model->tp_size > 1 && fields.Flag("use_parallel_embedding");
   const int tp = model->tp_size;
   const auto check = [&](bool divides, const char* name, const std::string& expected) {
     if (!divides) mapping->Reject(name, expected);

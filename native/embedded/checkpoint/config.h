@@ -60,11 +60,14 @@ struct ModelConfig {
   std::vector<bool> sliding_layers;   // by layer; empty: each, if there is a window
   int tp_size = 1;                    // ranks that share each layer
   int pp_size = 1;                    // stages of layers
+  bool parallel_embedding = false;    // each rank has as many rows of the embedding as of the head
   int head_rows = 0;                  // of the head; a rank's are its part of the vocabulary, padding included
+  int embedding_first = 0;            // the token whose row a rank's embedding begins with
   bool is_first_stage = true;         // has the embedding
   bool is_last_stage = true;          // has the last norm and the head
 
   int ranks() const { return tp_size * pp_size; }
+  int embedding_rows() const { return parallel_embedding ? head_rows : vocab_size; }
   int qkv_size() const { return (heads + 2 * kv_heads) * head_dim; }
   bool HasRope(int layer) const { return rope_layers.empty() || rope_layers[static_cast<size_t>(layer)]; }
   std::optional<int> WindowOf(int layer) const {

@@ -18,6 +18,7 @@ ModelConfig RankModel(const ModelConfig& model, int rank) {
   part.kv_heads = std::max(1, model.kv_heads / model.tp_size);
   part.intermediate_size = model.intermediate_size / model.tp_size;
   part.head_rows = (model.vocab_size + model.tp_size - 1) / model.tp_size;
+  if (model.parallel_embedding) part.embedding_first = rank % model.tp_size * part.head_rows;
   part.layers = model.layers / model.pp_size;
   part.rope_layers = LayersOf(model.rope_layers, stage * part.layers, part.layers);
   part.sliding_layers = LayersOf(model.sliding_layers, stage * part.layers, part.layers);

@@ -130,7 +130,15 @@ void Llama::Logits(const std::vector<int>& rows, float* out) {
 void Llama::Embed(const std::vector<TokenSpan>& spans) {
   float* row = hidden_.floats();
   for (const TokenSpan& span : spans)
-    for (int i = 0; i < span.count; ++i, row += hidden_stride_) weights_.embedding.Row(span.tokens[i], row);
+    for (int i = 0; i < span.count; ++i, row += hidden_stride_) {
+      const int token = span.tokens[i] - model_.embedding_first;
+      if (token >= 0 && token < model_.embedding_rows())
+        weights_.embedding.Row(token, row);
+      else
+        std::fill_n(row, hidden_stride_, 0.0f);  // another rank has it
+    }
+  if (model_.parallel_embedding)
+    communicator_->AllReduce(hidden_.floats(), static_cast<size_t>(tokens_) * hidden_stride_);
 }
 
 void Llama::Place(const std::vector<TokenSpan>& spans) {

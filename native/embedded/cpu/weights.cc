@@ -96,7 +96,7 @@ class Loader {
   void Describe(LlamaWeights* weights) {
     const int hidden = model_.hidden_size;
     if (model_.is_first_stage)
-      AddMatrix("transformer.vocab_embedding.weight", model_.vocab_size, hidden, &weights->embedding);
+      AddMatrix("transformer.vocab_embedding.weight", model_.embedding_rows(), hidden, &weights->embedding);
     for (int i = 0; i < model_.layers; ++i) {
       LayerWeights& layer = weights->layers[static_cast<size_t>(i)];
       const std::string prefix = "transformer.layers." + std::to_string(i) + ".";

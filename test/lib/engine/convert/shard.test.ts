@@ -186,3 +186,16 @@ test('sizes that do not divide are refused, with what they must divide', async (
     assert.equal((await readdir(dir)).includes('out'), false);
   }
 });
+
+test('with parallelEmbedding each rank has its part of the embedding, padded as that of the head', async (t) => {
+  const spec = { ...TINY_LLAMAS.biases, vocabSize: 161 };
+  const { dir, whole, ranks } = await convertBoth(t, spec, { tpSize: 2, parallelEmbedding: true });
+  const embedding = of(whole, 'transformer.vocab_embedding.weight');
+  for (const [rank, tensors] of ranks.entries()) {
+    const part = of(tensors, 'transformer.vocab_embedding.weight');
+    assert.deepEqual(part.shape, [81, spec.hiddenSize]);
+    const padding = rank === 1 ? Array(spec.hiddenSize).fill(0) : [];
+    assert.deepEqual([...part.values], [...rows(embedding, rank * 81, 81), ...padding]);
+  }
+  assert.equal((await readEngineConfig(dir)).pretrained_config.use_parallel_embedding, true);
+});

@@ -119,9 +119,9 @@ const WRONG: ['pretrained_config' | 'build_config', Json, ErrorCode, string][] =
   ['pretrained_config', { sliding_window: 0 }, 'ERR_ENGINE_CONFIG', 'pretrained_config.sliding_window'],
   [
     'pretrained_config',
-    { use_parallel_embedding: true },
+    { use_parallel_embedding: true, embedding_sharding_dim: 1 },
     'ERR_MODEL_UNSUPPORTED',
-    'pretrained_config.use_parallel_embedding',
+    'pretrained_config.embedding_sharding_dim',
   ],
   ['pretrained_config', { quantization: { quant_algo: 'NVFP4' } }, 'ERR_MODEL_UNSUPPORTED', 'quantization.quant_algo'],
   [

@@ -77,6 +77,14 @@ test('what is no engine is one finding', async () => {
   assert.equal((await verify(dir)).ok, false);
 });
 
+test('an engine in 4 bits is near its source if the likeliest tokens mostly are, and one of another model is not', async () => {
+  const options: ConvertOptions = { quantization: 'int4_wo', dtype: 'float32' };
+  const { engine, source } = await make(options);
+  assert.deepEqual(wrongOnes(await verify(engine, { against: source })), []);
+  const { engine: other } = await make(options, { ...TINY_LLAMAS.text, seed: 99 });
+  assert.match(wrongOnes(await verify(other, { against: source })).join(), /^logits: /);
+});
+
 test('against its source, logits are compared: of the same model, of one split, of another', async () => {
   const { source, engine } = await make({ dtype: 'bfloat16' });
   const same = await verify(engine, { against: source });

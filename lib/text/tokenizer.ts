@@ -40,15 +40,21 @@ export interface DecodeOptions {
 
 /** A model's tokenizer and chat template. */
 export class Tokenizer {
-  readonly #chatTemplates: ChatTemplates;
+  readonly #templates: ChatTemplates;
   /** Internal: what the addon makes text with. */
   readonly native: NativeTokenizer;
   /** All ids are below this. The model's own vocabulary can be larger, padded with ids that have no text. */
   readonly vocabSize: number;
+  /** Text of the special tokens by their names, such as `bos_token` and `eos_token`. */
+  readonly specialTokens: Readonly<Record<string, string>>;
+  /** Source of the chat templates by their names; most models have one, `'default'`. */
+  readonly chatTemplates: ReadonlyMap<string, string>;
 
   private constructor(native: NativeTokenizer, options: TokenizerOptions) {
     const { chatTemplates = new Map(), specialTokens = {}, chatTemplateLimits } = options;
-    this.#chatTemplates = new ChatTemplates(chatTemplates, specialTokens, chatTemplateLimits);
+    this.specialTokens = specialTokens;
+    this.chatTemplates = chatTemplates;
+    this.#templates = new ChatTemplates(chatTemplates, specialTokens, chatTemplateLimits);
     this.native = native;
     this.vocabSize = native.vocabSize();
   }
@@ -141,7 +147,7 @@ export class Tokenizer {
    *   `chatTemplateLimits`; `ERR_INVALID_INPUT` if a field of `messages` is wrong, which the message names.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string {
-    return this.#chatTemplates.choose(options).render(messages, options);
+    return this.#templates.choose(options).render(messages, options);
   }
 }
 

@@ -189,3 +189,12 @@ test('a tokenizer.json that is not there is a typed error naming the file', asyn
     message: /absent\.tokenizer\.golden\.json cannot be read/,
   });
 });
+
+test('the special tokens and chat templates of a model can be read', async () => {
+  const { specialTokens, chatTemplates } = await loadFixture('byte-level', {
+    specialTokens: { bos_token: '<s>' },
+    chatTemplates: new Map([['default', '{{ bos_token }}']]),
+  });
+  assert.deepEqual(specialTokens, { bos_token: '<s>' });
+  assert.deepEqual([...chatTemplates], [['default', '{{ bos_token }}']]);
+});

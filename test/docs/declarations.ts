@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import * as runtime from 'node-tensorrt-llm';
+import * as core from 'node-tensorrt-llm';
+import * as server from 'node-tensorrt-llm/server';
 import { API, type Project, SymbolFlags, type Symbol as TypeSymbol } from 'typescript/unstable/sync';
 import { PROJECT_ROOT } from '../tools/project.js';
 
-/** What lib/index.ts exports, as a user sees it. */
+/** What the package exports, as a user sees it. */
 export interface Exported {
   name: string;
   /** As written, for a function `(parameters) => type`; one for each overload. Empty where none is written. */
@@ -21,6 +22,8 @@ export interface Member {
 }
 
 const SOURCES = join(PROJECT_ROOT, 'lib/');
+const ENTRIES = ['index.ts', 'server/index.ts'];
+const runtime = { ...core, ...server };
 
 export function readExports(): Exported[] {
   const api = new API({ cwd: PROJECT_ROOT });
@@ -28,12 +31,14 @@ export function readExports(): Exported[] {
     const [project] = api.updateSnapshot({ openProjects: [join(PROJECT_ROOT, 'tsconfig.json')] }).getProjects();
     assert.ok(project);
     const { checker, program } = project;
-    const index = program.getSourceFile(join(SOURCES, 'index.ts'));
-    const module = index && checker.getSymbolAtLocation(index);
-    assert.ok(module, 'lib/index.ts is not in the project of tsconfig.json');
-    return checker.getExportsOfModule(module).map((specifier) => {
-      const symbol = specifier.flags & SymbolFlags.Alias ? checker.getAliasedSymbol(specifier) : specifier;
-      return { name: symbol.name, types: typesOf(symbol, project), members: membersOf(symbol, project) };
+    return ENTRIES.flatMap((entry) => {
+      const index = program.getSourceFile(join(SOURCES, entry));
+      const module = index && checker.getSymbolAtLocation(index);
+      assert.ok(module, `lib/${entry} is not in the project of tsconfig.json`);
+      return checker.getExportsOfModule(module).map((specifier) => {
+        const symbol = specifier.flags & SymbolFlags.Alias ? checker.getAliasedSymbol(specifier) : specifier;
+        return { name: symbol.name, types: typesOf(symbol, project), members: membersOf(symbol, project) };
+      });
     });
   } finally {
     api.close();

@@ -1,0 +1,81 @@
+import { LLMError, type Usage } from '../index.js';
+import { HttpError } from './http-error.js';
+import type { ServedModel } from './models.js';
+
+/** One HTTP request that has been answered, or whose client has left. */
+export interface ServedRequest {
+  method: string;
+  path: string;
+  /** 499 if the client left before the answer began. */
+  status: number;
+  /** Name of the model; undefined if the request reached none. */
+  model: string | undefined;
+  /** Tokens of the request, all its prompts together; undefined if it did not run to its end. */
+  usage: Usage | undefined;
+  /** From the call of the handler to the last byte, in ms. */
+  durationMs: number;
+  /** Whether the client left before the end. */
+  aborted: boolean;
+  /** What failed, with the details that the client is not told. */
+  error: unknown;
+}
+
+/** The client has left. */
+const LEFT = 499;
+
+/** A request on its way through the handler; it ends once. */
+export class Exchange {
+  model: ServedModel | undefined;
+  usage: Usage | undefined;
+  #error: unknown;
+  #status = LEFT;
+  readonly #started = performance.now();
+  readonly #abort = new AbortController();
+  #ended = false;
+
+  constructor(
+    readonly request: Request,
+    readonly path: string,
+    readonly onEnd: ((request: ServedRequest) => void) | undefined,
+  ) {
+    const { signal } = request;
+    if (signal.aborted) this.abort();
+    else signal.addEventListener('abort', () => this.abort(), { once: true });
+  }
+
+  /** Aborts when the client leaves. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  abort(): void {
+    if (!this.#ended) this.#abort.abort();
+  }
+
+  answered(response: Response): Response {
+    if (!this.signal.aborted) this.#status = response.status;
+    return response;
+  }
+
+  failed(error: unknown): void {
+    const { cause } = error instanceof HttpError ? error : { cause: undefined };
+    this.#error = LLMError.is(cause) || cause instanceof Error ? cause : error;
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const durationMs = performance.now() - this.#started;
+    if (this.usage) this.model?.took(durationMs / 1000);
+    this.onEnd?.({
+      method: this.request.method,
+      path: this.path,
+      status: this.#status,
+      model: this.model?.name,
+      usage: this.usage,
+      durationMs,
+      aborted: this.signal.aborted,
+      error: this.signal.aborted ? undefined : this.#error,
+    });
+  }
+}

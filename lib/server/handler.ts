@@ -1,0 +1,157 @@
+import * as v from 'valibot';
+import { LLMError } from '../index.js';
+import { hostCheck, keyCheck } from './access.js';
+import { readJson } from './body.js';
+import { chatCompletions } from './chat.js';
+import { completions } from './completions.js';
+import { Exchange, type ServedRequest } from './exchange.js';
+import { type FailureContext, HttpError, toHttpError } from './http-error.js';
+import { chooseModel, type Models, readModels, type ServedModel } from './models.js';
+import { detokenize, tokenize, tokenizerInfo } from './tokenize.js';
+
+/** How createHandler answers. */
+export interface HandlerOptions {
+  /** Keys, one of which a request must have: `Authorization: Bearer KEY`. Default: none, and no key is asked for. */
+  apiKeys?: readonly string[] | undefined;
+  /** Maximum size of a request's body in bytes; a larger one is answered with 413. Default: 4194304. */
+  maxBodyBytes?: number | undefined;
+  /**
+   * Host names that a request may be for and, from a browser, come from; any other is answered with 403. Name those of a server
+   * on loopback: `['localhost', '127.0.0.1', '[::1]']`, or any web page can reach it. Default: all.
+   */
+  allowedHosts?: readonly string[] | undefined;
+  /** Whether `/ready` answers 200; 503 otherwise. Default: always. */
+  isReady?: (() => boolean) | undefined;
+  /** Called when a request has been answered or its client has left, for a log; it must not throw. Default: none. */
+  onRequestEnd?: ((request: ServedRequest) => void) | undefined;
+}
+
+/** Answers a web-standard Request; never rejects. */
+export type Handler = (request: Request) => Promise<Response>;
+
+const DEFAULT_MAX_BODY_BYTES = 4 * 2 ** 20;
+
+const isFunction = v.custom<(...args: never[]) => unknown>((value) => typeof value === 'function');
+const texts = v.array(v.pipe(v.string(), v.nonEmpty()));
+const optionsSchema = v.strictObject({
+  apiKeys: v.optional(texts),
+  maxBodyBytes: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  allowedHosts: v.optional(texts),
+  isReady: v.optional(isFunction),
+  onRequestEnd: v.optional(isFunction),
+});
+
+function checkOptions(options: HandlerOptions): void {
+  const { success, issues } = v.safeParse(optionsSchema, options, { abortEarly: true });
+  if (success) return;
+  const [{ path, received, expected }] = issues;
+  const name = path?.map(({ key }) => String(key)).join('.') ?? 'options';
+  const rest =
+    expected === 'never'
+      ? 'is not an option'
+      : `is ${received}; expected ${expected === 'unknown' ? 'a function' : expected}`;
+  throw new LLMError('ERR_INVALID_OPTION', `${name} ${rest}. See createHandler in docs/api.md.`, { option: name });
+}
+
+interface PostRoute {
+  (body: Readonly<Record<string, unknown>>, model: ServedModel, exchange: Exchange): Promise<Response>;
+  readonly context: FailureContext;
+}
+
+const POST: ReadonlyMap<string, PostRoute> = new Map<string, PostRoute>([
+  ['/v1/chat/completions', chatCompletions],
+  ['/v1/completions', completions],
+  ['/tokenize', tokenize],
+  ['/detokenize', detokenize],
+]);
+
+/**
+ * Serves one LLM, or several by name, over OpenAI's HTTP API.
+ * @throws {LLMError} `ERR_INVALID_INPUT` if `models` holds no LLM, `ERR_INVALID_OPTION`.
+ */
+export function createHandler(models: Models, options: HandlerOptions = {}): Handler {
+  checkOptions(options);
+  const { apiKeys = [], maxBodyBytes = DEFAULT_MAX_BODY_BYTES, allowedHosts, isReady, onRequestEnd } = options;
+  const served = readModels(models);
+  const checkKey = keyCheck(apiKeys);
+  const checkHost = hostCheck(allowedHosts);
+  const created = Math.floor(Date.now() / 1000);
+
+  const modelObject = ({ name, llm }: ServedModel): object => ({
+    id: name,
+    object: 'model',
+    created,
+    owned_by: 'node-tensorrt-llm',
+    max_model_len: llm.info.maxSeqLen,
+  });
+
+  const get = (path: string, query: URLSearchParams, exchange: Exchange): Response | undefined => {
+    if (path === '/v1/models') return Response.json({ object: 'list', data: [...served.values()].map(modelObject) });
+    const named = path.startsWith('/v1/models/') ? decoded(path.slice('/v1/models/'.length)) : undefined;
+    if (named === undefined && path !== '/tokenizer_info') return undefined;
+    exchange.model = chooseModel(served, named ?? query.get('model') ?? undefined);
+    return named === undefined ? tokenizerInfo(exchange.model) : Response.json(modelObject(exchange.model));
+  };
+
+  const post = async (route: PostRoute, exchange: Exchange): Promise<Response> => {
+    try {
+      const body = await readJson(exchange.request, maxBodyBytes);
+      const { model } = body;
+      exchange.model = chooseModel(served, typeof model === 'string' ? model : undefined);
+      return await route(body, exchange.model, exchange);
+    } catch (thrown) {
+      throw toHttpError(thrown, { ...route.context, retryAfter: () => exchange.model?.retryAfter() ?? 1 });
+    }
+  };
+
+  const answer = async (exchange: Exchange, url: URL): Promise<Response> => {
+    const { request, path } = exchange;
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    checkHost(request);
+    if (method === 'GET' && HEALTH.has(path)) {
+      const isUp = HEALTH.get(path) === 'live' || (isReady?.() ?? true);
+      return Response.json({ status: isUp ? 'ok' : 'not ready' }, { status: isUp ? 200 : 503 });
+    }
+    checkKey(request);
+    const route = POST.get(path);
+    if (route && method === 'POST') return post(route, exchange);
+    const got = method === 'GET' ? get(path, url.searchParams, exchange) : undefined;
+    if (got) return got;
+    const isGet = path.startsWith('/v1/models') || path === '/tokenizer_info' || HEALTH.has(path);
+    const allow = route ? 'POST' : isGet ? 'GET, HEAD' : undefined;
+    if (allow === undefined) throw new HttpError(404, `There is no ${path} here.`, { code: 'unknown_url' });
+    throw new HttpError(405, `${path} takes ${allow}, not ${request.method}.`, { headers: { allow } });
+  };
+
+  return async (request) => {
+    const url = new URL(request.url);
+    const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname;
+    const exchange = new Exchange(request, path, onRequestEnd);
+    let response: Response;
+    try {
+      response = exchange.answered(await answer(exchange, url));
+    } catch (thrown) {
+      const error = toHttpError(thrown);
+      exchange.failed(error);
+      response = exchange.answered(error.toResponse());
+    }
+    // A stream ends the exchange itself.
+    if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) exchange.end();
+    return response;
+  };
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+const HEALTH: ReadonlyMap<string, 'live' | 'ready'> = new Map([
+  ['/health', 'live'],
+  ['/v1/health/live', 'live'],
+  ['/ready', 'ready'],
+  ['/v1/health/ready', 'ready'],
+]);

@@ -1,0 +1,103 @@
+import * as v from 'valibot';
+import type { GenerateOptions, LLM } from '../index.js';
+import { list } from './body.js';
+import { badField } from './http-error.js';
+
+/** Null counts as left out, in what is nested too. */
+const boolean = v.nullish(v.boolean());
+const number = v.nullish(v.number());
+const integer = v.nullish(v.pipe(v.number(), v.integer()));
+
+/** A field that may be there and changes nothing of the answer. */
+const ignored = v.optional(v.unknown());
+
+/** Fields of chat/completions and completions; the ranges of numbers are checked by the LLM. */
+export const samplingFields = {
+  model: v.optional(v.string()),
+  stream: boolean,
+  stream_options: v.nullish(
+    v.strictObject({
+      include_usage: boolean,
+      include_obfuscation: ignored,
+      continuous_usage_stats: v.nullish(v.literal(false)),
+    }),
+  ),
+  max_tokens: integer,
+  temperature: number,
+  top_p: number,
+  n: integer,
+  stop: v.nullish(v.union([v.string(), list(v.string())])),
+  seed: integer,
+  presence_penalty: number,
+  frequency_penalty: number,
+  logit_bias: v.nullish(v.custom<Readonly<Record<string, number>>>((value) => typeof value === 'object')),
+  // Names that vLLM has beyond OpenAI's.
+  top_k: integer,
+  min_p: number,
+  repetition_penalty: number,
+  min_tokens: integer,
+  ignore_eos: boolean,
+  skip_special_tokens: boolean,
+  bad_words: v.nullish(list(v.string())),
+  cache_salt: v.nullish(v.string()),
+  user: ignored,
+  request_id: ignored,
+};
+
+/** What every chat request may have and what changes nothing here. */
+export const ignoredFields = {
+  store: ignored,
+  metadata: ignored,
+  service_tier: ignored,
+  prompt_cache_key: ignored,
+  prompt_cache_retention: ignored,
+  prompt_cache_options: ignored,
+  safety_identifier: ignored,
+  prediction: ignored,
+};
+
+const samplingSchema = v.strictObject(samplingFields);
+
+export function samplingOptions(fields: v.InferOutput<typeof samplingSchema>): GenerateOptions {
+  const { stop } = fields;
+  return {
+    maxTokens: fields.max_tokens ?? undefined,
+    temperature: fields.temperature ?? undefined,
+    topP: fields.top_p ?? undefined,
+    topK: fields.top_k === -1 ? 0 : (fields.top_k ?? undefined), // vLLM's name for all
+    minP: fields.min_p ?? undefined,
+    n: fields.n ?? undefined,
+    stop: stop === null || stop?.length === 0 ? undefined : stop,
+    seed: fields.seed ?? undefined,
+    presencePenalty: fields.presence_penalty ?? undefined,
+    frequencyPenalty: fields.frequency_penalty ?? undefined,
+    repetitionPenalty: fields.repetition_penalty ?? undefined,
+    logitBias: fields.logit_bias ?? undefined,
+    minTokens: fields.min_tokens ?? undefined,
+    ignoreEos: fields.ignore_eos ?? undefined,
+    skipSpecialTokens: fields.skip_special_tokens ?? undefined,
+    badWords: fields.bad_words?.length ? fields.bad_words : undefined,
+    cacheSalt: fields.cache_salt ?? undefined,
+  };
+}
+
+export const responseFormat = v.nullish(
+  v.variant('type', [
+    v.object({ type: v.literal('text') }),
+    v.object({ type: v.literal('json_object') }),
+    v.object({
+      type: v.literal('json_schema'),
+      json_schema: v.looseObject({ schema: v.record(v.string(), v.unknown()) }),
+    }),
+  ]),
+);
+
+/** @throws {HttpError} 400 if the executor cannot hold the output to a format: an answer that only looks like it helps nobody. */
+export function guidedBy(format: v.InferOutput<typeof responseFormat>, llm: LLM): GenerateOptions['guided'] {
+  if (!format || format.type === 'text') return undefined;
+  if (!llm.capabilities.guided) {
+    const found = `is ${JSON.stringify(format.type)}, which the executor '${llm.info.executor}' cannot enforce`;
+    throw badField('response_format', `${found}; expected "text".`, 'unsupported_parameter');
+  }
+  return format.type === 'json_object' ? { json: true } : { jsonSchema: format.json_schema.schema };
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { LLM } from 'node-tensorrt-llm';
+import { createHandler } from 'node-tensorrt-llm/server';
+import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
+
+/** Writes what it gets. */
+const TEMPLATE =
+  '{% for tool in tools or [] %}[{{ tool.function.name }}]{% endfor %}' +
+  '{% for message in messages %}{{ message.role }}:{{ message.content }}' +
+  '{% for call in message.tool_calls or [] %}({{ call.function.arguments.city }}){% endfor %};{% endfor %}';
+
+let llm: LLM;
+before(async () => {
+  const dir = join(await temporaryDirectory(), 'engine');
+  await cp(await tinyEngine(), dir, { recursive: true });
+  await writeFile(join(dir, 'chat_template.jinja'), TEMPLATE);
+  llm = await LLM.load(dir);
+});
+after(() => llm.close());
+
+const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object' } } }];
+const question = { role: 'user', content: 'hot?' };
+
+const post = async (path: string, body: object): Promise<Response> =>
+  createHandler(llm)(new Request(`http://localhost${path}`, { method: 'POST', body: JSON.stringify(body) }));
+
+/** The prompt of a conversation. */
+async function promptOf(fields: object): Promise<string> {
+  const response = await post('/tokenize', fields);
+  return llm.tokenizer.decode(((await response.json()) as { tokens: number[] }).tokens);
+}
+
+test('tools go to the chat template', async () => {
+  assert.equal(await promptOf({ messages: [question], tools }), '[weather]user:hot?;');
+});
+
+test('arguments of a call, which clients send as JSON text, reach the chat template as an object', async () => {
+  const call = { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city": "Rome"}' } };
+  const asked = { role: 'assistant', content: '', tool_calls: [call] };
+  const answered = { role: 'tool', tool_call_id: 'call_1', content: '35' };
+  assert.equal(await promptOf({ messages: [question, asked, answered] }), 'user:hot?;assistant:(Rome);tool:35;');
+});
+
+test("tool_choice: 'none' leaves tools out", async () => {
+  const answer = async (fields: object): Promise<string | undefined> => {
+    const response = await post('/v1/chat/completions', { messages: [question], max_tokens: 8, ...fields });
+    return ((await response.json()) as { choices: { message: { content: string } }[] }).choices[0]?.message.content;
+  };
+  const plain = await answer({});
+  assert.equal(await answer({ tools, tool_choice: 'none' }), plain);
+  const { text } = await llm.generate({ messages: [question], tools }, { maxTokens: 8 });
+  assert.equal(await answer({ tools, tool_choice: 'auto' }), text);
+});
+
+test('response_format becomes guided where the executor has it', async () => {
+  const seen: unknown[] = [];
+  const guided = {
+    info: llm.info,
+    capabilities: { ...llm.capabilities, guided: true },
+    tokenizer: llm.tokenizer,
+    stream: (...[input, options]: Parameters<LLM['stream']>) => {
+      seen.push(options?.guided);
+      return llm.stream(input, { ...options, guided: undefined });
+    },
+  } as unknown as LLM;
+  const schema = { type: 'object' };
+  for (const response_format of [
+    { type: 'text' },
+    { type: 'json_object' },
+    { type: 'json_schema', json_schema: { name: 'x', schema } },
+  ]) {
+    const body = JSON.stringify({ messages: [question], max_tokens: 1, response_format });
+    const response = await createHandler({ guided })(
+      new Request('http://localhost/v1/chat/completions', { method: 'POST', body }),
+    );
+    assert.equal(response.status, 200);
+  }
+  assert.deepEqual(seen, [undefined, { json: true }, { jsonSchema: schema }]);
+});

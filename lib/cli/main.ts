@@ -9,10 +9,11 @@ import { doctor } from './doctor.js';
 import { plan } from './plan.js';
 import { pull } from './pull.js';
 import { query } from './query.js';
+import { serve } from './serve.js';
 import { setup } from './setup.js';
 import { verify } from './verify.js';
 
-const COMMANDS: readonly Command[] = [pull, plan, build, convert, verify, query, chat, setup, doctor];
+const COMMANDS: readonly Command[] = [pull, plan, build, convert, verify, query, chat, serve, setup, doctor];
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

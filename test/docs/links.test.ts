@@ -12,9 +12,16 @@ const anchorOf = (title: string): string =>
     .replaceAll(/[^\w\- ]/g, '')
     .replaceAll(' ', '-');
 
-const DOCS = ['api', 'architecture', 'cuda', 'security', 'several-gpus', 'tensorrt-llm', 'troubleshooting'].map(
-  (name) => `docs/${name}.md`,
-);
+const DOCS = [
+  'api',
+  'architecture',
+  'cuda',
+  'security',
+  'serving',
+  'several-gpus',
+  'tensorrt-llm',
+  'troubleshooting',
+].map((name) => `docs/${name}.md`);
 for (const file of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...DOCS]) {
   test(`each link of ${file} to a file or heading of the project leads there`, () => {
     const links = readFileSync(join(PROJECT_ROOT, file), 'utf8').matchAll(/\]\(([^)]+)\)/g);

@@ -45,7 +45,7 @@ test('--help of the program and of each command goes to standard output with sta
   for (const args of [
     ['--help'],
     ['help'],
-    ...['pull', 'plan', 'build', 'convert', 'verify', 'query', 'chat', 'setup', 'doctor'].map((name) => [
+    ...['pull', 'plan', 'build', 'convert', 'verify', 'query', 'chat', 'serve', 'setup', 'doctor'].map((name) => [
       name,
       '--help',
     ]),

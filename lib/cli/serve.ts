@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { basename, resolve } from 'node:path';
+import { toNodeHandler } from 'srvx/node';
+import { LLM } from '../index.js';
+import { createHandler, type ServedRequest } from '../server/index.js';
+import { type Arguments, type Command, number, printJson, text, UsageError } from './command.js';
+
+const DEFAULT_PORT = 8000;
+const DEFAULT_DRAIN_SECONDS = 25; // Kubernetes kills after 30
+const FLUSH_MS = 1000;
+// Longer than load balancers keep an idle connection, or they send a request into one that has just been closed.
+const KEEP_ALIVE_MS = 75_000;
+
+export const serve: Command = {
+  name: 'serve',
+  usage: 'serve DIR...',
+  summary: "answer OpenAI's HTTP API",
+  help: `Usage: node-tensorrt-llm serve DIR... [OPTIONS]
+
+Serves the engines in the directories DIR over OpenAI's HTTP API, at /v1. It says so once they have answered a first request, and
+prints a line for each request. SIGTERM lets running requests end, then ends it with status 0.
+
+  --port N              port; 0 takes a free one (default: ${DEFAULT_PORT})
+  --host HOST           address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
+  --name NAME           name of the model for clients; one for each DIR, in their order (default: the directory's)
+  --api-key-env NAME    environment variable with the key that requests must have (default: no key)
+  --allowed-host NAME   host name that requests may be for; may be repeated (default: all; on loopback only its own names)
+  --max-queue N         requests of a model that may wait; more are answered with status 429 (default: no limit)
+  --drain SECONDS       how long requests may run on after SIGTERM (default: ${DEFAULT_DRAIN_SECONDS})
+  --threads N           number of CPU threads of each engine (default: all cores)
+  --json                print {"type":"ready"}, then {"type":"request"} for each request
+`,
+  options: {
+    port: { type: 'string' },
+    host: { type: 'string' },
+    name: { type: 'string', multiple: true },
+    'api-key-env': { type: 'string' },
+    'allowed-host': { type: 'string', multiple: true },
+    'max-queue': { type: 'string' },
+    drain: { type: 'string' },
+    threads: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  async run(args, signal) {
+    const { values } = args;
+    const names = modelNames(args);
+    const host = text(values, 'host') ?? '127.0.0.1';
+    const apiKeys = apiKeysOf(values);
+    if (!LOOPBACK.test(host) && apiKeys === undefined) {
+      process.stderr.write(`${host} can be reached from other machines, and no key is asked for; see --api-key-env.\n`);
+    }
+    const drainMs = 1000 * (number(values, 'drain') ?? DEFAULT_DRAIN_SECONDS);
+    const ending = new AbortController();
+    const terminate = (): void => ending.abort();
+    const models: Record<string, LLM> = {};
+    try {
+      const loadOptions = { threads: number(values, 'threads'), maxQueueSize: number(values, 'max-queue'), signal };
+      for (const [i, name] of names.entries())
+        models[name] = await LLM.load(args.positionals[i] as string, loadOptions);
+      await Promise.all(Object.values(models).map((llm) => llm.generate({ tokens: [0] }, { maxTokens: 1, signal })));
+      const handler = createHandler(models, {
+        apiKeys,
+        allowedHosts: allowedHosts(values, host),
+        isReady: () => !ending.signal.aborted,
+        onRequestEnd: values.json ? (request) => printJson({ type: 'request', ...logged(request) }) : printRequest,
+      });
+      process.once('SIGTERM', terminate);
+      const listener = toNodeHandler(handler) as RequestListener;
+      const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+        if (ending.signal.aborted) response.setHeader('connection', 'close');
+        listener(request, response);
+      });
+      const url = await listen(server, number(values, 'port') ?? DEFAULT_PORT, host);
+      if (values.json) printJson({ type: 'ready', url, models: names });
+      else process.stdout.write(`${url} serves ${names.join(', ')}\n`);
+      const end = AbortSignal.any([signal, ending.signal]);
+      if (!end.aborted) await once(end, 'abort');
+      await stop(server, Object.values(models), signal.aborted ? 0 : drainMs);
+      signal.throwIfAborted();
+    } finally {
+      process.off('SIGTERM', terminate);
+      await Promise.all(Object.values(models).map((llm) => llm.close()));
+    }
+  },
+};
+
+const LOOPBACK = /^(localhost|127(\.\d+){3}|::1)$/;
+
+function modelNames({ positionals, values }: Arguments): string[] {
+  if (positionals.length === 0) throw new UsageError('DIR is missing.');
+  const given = Array.isArray(values.name) ? values.name.map(String) : undefined;
+  if (given && given.length !== positionals.length) {
+    throw new UsageError(
+      `There are ${given.length} --name; expected one for each of ${positionals.length} directories.`,
+    );
+  }
+  const names = given ?? positionals.map((dir) => basename(resolve(dir)));
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return names;
+  throw new UsageError(`Two models have the name "${twice}"; expected different ones. Name them with --name.`);
+}
+
+function apiKeysOf(values: Arguments['values']): string[] | undefined {
+  const name = text(values, 'api-key-env');
+  if (name === undefined) return undefined;
+  const key = process.env[name];
+  if (key) return [key];
+  throw new UsageError(
+    `The environment variable ${name} is ${key === '' ? 'empty' : 'not set'}; expected the API key.`,
+  );
+}
+
+function allowedHosts(values: Arguments['values'], host: string): string[] | undefined {
+  const given = values['allowed-host'];
+  const named = Array.isArray(given) ? given.map(String) : [];
+  if (LOOPBACK.test(host)) return ['localhost', '127.0.0.1', '[::1]', host, ...named];
+  return named.length > 0 ? named : undefined;
+}
+
+async function listen(server: Server, port: number, host: string): Promise<string> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') throw new UsageError(`Port ${port} of ${host} is in use. Choose another with --port.`);
+    throw new UsageError(`Cannot listen on ${host}, port ${port}: ${message}.`);
+  }
+  const address = server.address() as { port: number };
+  return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+}
+
+/** Takes no more connections, lets requests run on for `drainMs`, and lets clients read their ends. */
+async function stop(server: Server, models: readonly LLM[], drainMs: number): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  await Promise.all(models.map((llm) => llm.close({ drainMs })));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), FLUSH_MS);
+  await closed;
+  clearTimeout(timer);
+}
+
+const logged = ({ error, ...request }: ServedRequest): object => ({
+  time: new Date().toISOString(),
+  ...request,
+  durationMs: Math.round(request.durationMs),
+  error: error instanceof Error ? error.message : error,
+});
+
+function printRequest({ method, path, status, model, usage, durationMs, aborted, error }: ServedRequest): void {
+  const tokens = usage ? ` ${usage.promptTokens}+${usage.completionTokens} tokens` : '';
+  const end = aborted ? ' client left' : error instanceof Error ? ` ${error.message}` : '';
+  const line = `${method} ${path} ${status}${model === undefined ? '' : ` ${model}`}${tokens} ${Math.round(durationMs)} ms${end}`;
+  process.stdout.write(`${new Date().toISOString()} ${line.replaceAll(/\s+/g, ' ')}\n`);
+}

@@ -61,7 +61,7 @@ export async function chatCompletions(
 ): Promise<Response> {
   const fields = readFields(body, chatSchema, REFUSED);
   const { llm } = model;
-  const options = { ...chatOptions(fields, llm), signal: exchange.signal };
+  const options = { ...chatOptions(fields, llm), ...exchange.options };
   const generation = llm.stream(chatInput(fields, llm), options);
   const hasLogprobs = options.logprobs === true;
   if (fields.stream) {

@@ -47,7 +47,7 @@ export async function completions(
 ): Promise<Response> {
   const fields = readFields(body, completionSchema, REFUSED);
   const { llm } = model;
-  const options = { ...completionOptions(fields), signal: exchange.signal };
+  const options = { ...completionOptions(fields), ...exchange.options };
   const prompts = await readPrompts(fields, llm, exchange.signal);
   const hasLogprobs = fields.logprobs !== undefined && fields.logprobs !== null;
   if (fields.stream) {

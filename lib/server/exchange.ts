@@ -1,4 +1,4 @@
-import { LLMError, type Usage } from '../index.js';
+import { type GenerateOptions, LLMError, type Usage } from '../index.js';
 import { HttpError } from './http-error.js';
 import type { ServedModel } from './models.js';
 
@@ -20,6 +20,9 @@ export interface ServedRequest {
   error: unknown;
 }
 
+/** What the server allows each request. */
+export type Limits = Pick<GenerateOptions, 'timeoutMs' | 'queueTimeoutMs'>;
+
 /** The client has left. */
 const LEFT = 499;
 
@@ -36,6 +39,7 @@ export class Exchange {
   constructor(
     readonly request: Request,
     readonly path: string,
+    readonly limits: Limits,
     readonly onEnd: ((request: ServedRequest) => void) | undefined,
   ) {
     const { signal } = request;
@@ -43,7 +47,11 @@ export class Exchange {
     else signal.addEventListener('abort', () => this.abort(), { once: true });
   }
 
-  /** Aborts when the client leaves. */
+  /** Of a request to the LLM: its signal aborts when the client leaves. */
+  get options(): Limits & { signal: AbortSignal } {
+    return { ...this.limits, signal: this.signal };
+  }
+
   get signal(): AbortSignal {
     return this.#abort.signal;
   }

@@ -15,6 +15,10 @@ export interface HandlerOptions {
   apiKeys?: readonly string[] | undefined;
   /** Maximum size of a request's body in bytes; a larger one is answered with 413. Default: 4194304. */
   maxBodyBytes?: number | undefined;
+  /** How long a request may take, in ms; then its answer ends, with finish reason `length`. Default: none. */
+  timeoutMs?: number | undefined;
+  /** How long a request may wait to start, in ms; then it is answered with 429. Default: none. */
+  queueTimeoutMs?: number | undefined;
   /**
    * Host names that a request may be for and, from a browser, come from; any other is answered with 403. Name those of a server
    * on loopback: `['localhost', '127.0.0.1', '[::1]']`, or any web page can reach it. Default: all.
@@ -30,12 +34,16 @@ export interface HandlerOptions {
 export type Handler = (request: Request) => Promise<Response>;
 
 const DEFAULT_MAX_BODY_BYTES = 4 * 2 ** 20;
+const MAX_MS = 2 ** 31 - 1; // what setTimeout takes
 
 const isFunction = v.custom<(...args: never[]) => unknown>((value) => typeof value === 'function');
+const positive = v.pipe(v.number(), v.integer(), v.minValue(1));
 const texts = v.array(v.pipe(v.string(), v.nonEmpty()));
 const optionsSchema = v.strictObject({
   apiKeys: v.optional(texts),
-  maxBodyBytes: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  maxBodyBytes: v.optional(positive),
+  timeoutMs: v.optional(v.pipe(positive, v.maxValue(MAX_MS))),
+  queueTimeoutMs: v.optional(v.pipe(positive, v.maxValue(MAX_MS))),
   allowedHosts: v.optional(texts),
   isReady: v.optional(isFunction),
   onRequestEnd: v.optional(isFunction),
@@ -72,6 +80,7 @@ const POST: ReadonlyMap<string, PostRoute> = new Map<string, PostRoute>([
 export function createHandler(models: Models, options: HandlerOptions = {}): Handler {
   checkOptions(options);
   const { apiKeys = [], maxBodyBytes = DEFAULT_MAX_BODY_BYTES, allowedHosts, isReady, onRequestEnd } = options;
+  const { timeoutMs, queueTimeoutMs } = options;
   const served = readModels(models);
   const checkKey = keyCheck(apiKeys);
   const checkHost = hostCheck(allowedHosts);
@@ -126,7 +135,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
   return async (request) => {
     const url = new URL(request.url);
     const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname;
-    const exchange = new Exchange(request, path, onRequestEnd);
+    const exchange = new Exchange(request, path, { timeoutMs, queueTimeoutMs }, onRequestEnd);
     let response: Response;
     try {
       response = exchange.answered(await answer(exchange, url));

@@ -137,6 +137,25 @@ test('a full queue is answered 429 with Retry-After', async () => {
 const scripted = async (script: Parameters<typeof scriptedEngine>[0]): Promise<LLM> =>
   LLM.load(await scriptedEngine(script), { executor: { library: SCRIPTED_LIBRARY } });
 
+test('queueTimeoutMs ends the wait of a request with 429, timeoutMs its answer with finish reason length', async () => {
+  const handler = handlerOf({ queueTimeoutMs: 1 });
+  const running = llm.stream('Once', { ignoreEos: true });
+  while (llm.stats().activeRequests === 0) await new Promise(setImmediate);
+  const late = await post(handler, '/v1/completions', { prompt: 'Once' });
+  assert.equal(late.status, 429);
+  assert.equal((await failureOf(late)).code, 'ERR_QUEUE_TIMEOUT');
+  running.abort();
+  await running.result;
+  const body = { prompt: 'Once', ignore_eos: true, max_tokens: 8000 };
+  const cut = await post(handlerOf({ timeoutMs: 20 }), '/v1/completions', body);
+  const { choices, usage } = (await cut.json()) as {
+    choices: { finish_reason: string }[];
+    usage: { completion_tokens: number };
+  };
+  assert.equal(choices[0]?.finish_reason, 'length');
+  assert.ok(usage.completion_tokens < 8000);
+});
+
 test('a failure in a stream is its last event, and onRequestEnd gets the details', async () => {
   const ended: ServedRequest[] = [];
   const failing = await scripted({ fail_every: 1 });

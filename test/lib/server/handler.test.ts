@@ -121,7 +121,7 @@ test('an unknown path is answered 404, a wrong method 405 with the right one; a 
 test('a full queue is answered 429 with Retry-After', async () => {
   const client = new AbortController();
   const running = [llm.stream('Once', { ignoreEos: true }), llm.stream('Once', { ignoreEos: true })];
-  while (llm.stats().activeRequests === 0) await new Promise(setImmediate);
+  while (llm.stats().queuedRequests === 0) await new Promise(setImmediate);
   try {
     const response = await post(handlerOf(), '/v1/completions', { prompt: 'Once' }, { signal: client.signal });
     assert.equal(response.status, 429);
@@ -140,7 +140,7 @@ const scripted = async (script: Parameters<typeof scriptedEngine>[0]): Promise<L
 test('queueTimeoutMs ends the wait of a request with 429, timeoutMs its answer with finish reason length', async () => {
   const handler = handlerOf({ queueTimeoutMs: 1 });
   const running = llm.stream('Once', { ignoreEos: true });
-  while (llm.stats().activeRequests === 0) await new Promise(setImmediate);
+  await running[Symbol.asyncIterator]().next();
   const late = await post(handler, '/v1/completions', { prompt: 'Once' });
   assert.equal(late.status, 429);
   assert.equal((await failureOf(late)).code, 'ERR_QUEUE_TIMEOUT');

@@ -1,0 +1,63 @@
+// What the ranks of an engine exchange in a step, over peer memory: every rank reads the parts of all others where they lie.
+//   AddParts        hidden[i] += part of rank 0 [i] + part of rank 1 [i] + ..., in this order: the same bits on every rank
+//   GatherColumns   out[row, rank * width + column] = part of that rank [row, column], up to out's width
+// Floor: the bytes of the other ranks' parts over the bandwidth of NVLink or PCIe.
+//
+// A kernel that waits by flags (kByFlags) needs no help of the host, so it can be part of a CUDA graph: each block tells the same
+// block of the other ranks that its rank's part is written, and waits for theirs. All ranks make the same launches in the same order,
+// and their kernels must be able to run at the same time. What a rank wrote into one buffer may be overwritten once it has been through
+// the exchange of another one: two buffers in turn are enough.
+#ifndef EMBEDDED_CUDA_ALL_REDUCE_H_
+#define EMBEDDED_CUDA_ALL_REDUCE_H_
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace embedded::cuda {
+
+constexpr int kMaxExchangeRanks = 8;
+constexpr int kMaxExchangeBlocks = 64;
+
+// In the memory of one rank's GPU, cleared at the start.
+struct ExchangeFlags {
+  uint32_t arrived[kMaxExchangeBlocks]
+                  [kMaxExchangeRanks];  // by block: how often each rank has come, which it writes itself
+  uint32_t visits[kMaxExchangeBlocks];  // by block: how often this rank has come
+  uint32_t gave_up;                     // a rank was lost: nothing waits any more
+};
+
+struct ExchangePeers {
+  int rank;
+  int ranks;
+  int most_blocks;                          // that wait by flags; the same on all ranks, at most kMaxExchangeBlocks
+  const float* parts[kMaxExchangeRanks];    // by rank
+  ExchangeFlags* flags[kMaxExchangeRanks];  // by rank
+  int* lost_rank;                           // pinned; set to 1 + the rank that did not come within timeout_ns
+  uint64_t timeout_ns;
+};
+
+enum class ExchangeWait {
+  kByFlags,
+  kBefore,  // the stream has waited for the other ranks' parts
+};
+
+// `count` is a multiple of 4, and all pointers are aligned to 16.
+void AddParts(const ExchangePeers& peers, float* hidden, size_t count, ExchangeWait wait, cudaStream_t stream);
+
+struct GatherShape {
+  int rows;
+  int part_width;
+  int width;  // of `out`; the last part may reach past it
+};
+// `out` null: this rank does not need them. It waits for no other then, but they do for it.
+void GatherColumns(const ExchangePeers& peers, const GatherShape& shape, float* out, ExchangeWait wait,
+                   cudaStream_t stream);
+
+// Loads the kernels for the current device. To load one later could wait for kernels that wait for it.
+void LoadExchangeKernels();
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_ALL_REDUCE_H_

@@ -1,0 +1,142 @@
+#include "native/embedded/cuda/rank_exchange.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "native/embedded/cuda/launch.h"
+
+namespace embedded::cuda {
+namespace {
+
+constexpr char kExchange[] = "the exchange of ranks";
+
+std::string NameOf(const Device& device) { return "GPU " + std::to_string(device.id) + " (" + device.name + ")"; }
+
+// Lets kernels of the calling thread's device read and write the other one's memory.
+void EnablePeerAccess(const Device& from, const Device& to) {
+  if (from.id == to.id) return;
+  int can = 0;
+  Check(cudaDeviceCanAccessPeer(&can, from.id, to.id), "asking for peer access");
+  if (!can)
+    throw executor::Failure(EXECUTOR_UNAVAILABLE,
+                            NameOf(from) + " cannot read the memory of " + NameOf(to) +
+                                "; expected peer access between the GPUs of an engine of several ranks. Choose GPUs "
+                                "that have it with parallel.deviceIds (nvidia-smi topo -p2p r lists them), or convert "
+                                "the model without tpSize.");
+  const cudaError_t error = cudaDeviceEnablePeerAccess(to.id, 0);
+  if (error == cudaErrorPeerAccessAlreadyEnabled) {
+    cudaGetLastError();  // not sticky: the next call must not report it
+    return;
+  }
+  Check(error, "letting GPUs read each other's memory");
+}
+
+}  // namespace
+
+RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all, std::mutex* turns)
+    : rank_(rank),
+      sizes_(sizes),
+      threads_(threads),
+      all_(*all),
+      turn_(*turns, std::defer_lock),
+      part_logits_(sizeof(float) * static_cast<size_t>(sizes.max_logits_rows) * static_cast<size_t>(sizes.part_width),
+                   "logits"),
+      flags_(sizeof(ExchangeFlags), kExchange) {
+  for (DeviceBuffer& part : parts_) part = DeviceBuffer(sizeof(float) * sizes.hidden_floats, kExchange);
+  for (Event& event : written_) event = MakeEvent();
+  Check(cudaMemset(flags_.data(), 0, sizeof(ExchangeFlags)), kExchange);
+  Check(cudaDeviceSynchronize(), kExchange);
+}
+
+void RankEnd::Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks, bool shares_gpu) {
+  shares_gpu_ = shares_gpu;
+  ExchangePeers peers{};
+  peers.rank = rank_;
+  peers.ranks = static_cast<int>(all_.size());
+  peers.most_blocks = most_blocks;
+  peers.lost_rank = lost_rank;
+  peers.timeout_ns = static_cast<uint64_t>(patience.count());
+  const auto connect = [&](auto part_of) {
+    for (size_t rank = 0; rank < all_.size(); ++rank) {
+      peers.flags[rank] = all_[rank]->flags_.as<ExchangeFlags>();
+      peers.parts[rank] = part_of(*all_[rank]);
+    }
+    return peers;
+  };
+  for (const HiddenPart which : {HiddenPart::kAttention, HiddenPart::kFeedForward})
+    hidden_peers_[static_cast<size_t>(which)] = connect([&](const RankEnd& end) { return end.part(which); });
+  logits_peers_ = connect([](const RankEnd& end) { return end.part_logits(); });
+}
+
+void RankEnd::Meet() {
+  const bool had_turn = turn_.owns_lock();
+  if (had_turn) turn_.unlock();
+  threads_->Meet();
+  if (had_turn) turn_.lock();
+}
+
+ExchangeWait RankEnd::Order(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  Check(cudaStreamIsCapturing(stream, &status), "asking whether a stream is recorded");
+  if (status != cudaStreamCaptureStatusNone) return ExchangeWait::kByFlags;
+  WaitForOthers(stream);
+  return ExchangeWait::kBefore;
+}
+
+void RankEnd::WaitForOthers(cudaStream_t stream) {
+  constexpr char kOrdering[] = "ordering the ranks' streams";
+  const size_t turn = meetings_++ % written_.size();
+  Check(cudaEventRecord(written_[turn].get(), stream), kOrdering);
+  Meet();
+  for (const auto& other : all_)
+    if (other.get() != this) Check(cudaStreamWaitEvent(stream, other->written_[turn].get(), 0), kOrdering);
+}
+
+void RankEnd::AddParts(HiddenPart which, float* hidden, size_t count, cudaStream_t stream) {
+  const ExchangeWait wait = Order(stream);
+  embedded::cuda::AddParts(hidden_peers_[static_cast<size_t>(which)], hidden, count, wait, stream);
+}
+
+void RankEnd::BeginLogits(cudaStream_t stream) { Order(stream); }
+
+void RankEnd::GatherLogits(int rows, float* out, cudaStream_t stream) {
+  const ExchangeWait wait = Order(stream);
+  GatherColumns(logits_peers_, {rows, sizes_.part_width, sizes_.vocab_size}, is_first() ? out : nullptr, wait, stream);
+}
+
+RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& sizes, RankThreads* threads,
+                           std::chrono::nanoseconds patience)
+    : devices_(std::move(devices)), lost_rank_(sizeof(int), kExchange) {
+  *lost_rank_.as<int>() = 0;
+  int most_blocks = kMaxExchangeBlocks;
+  bool shares_gpu = false;
+  for (const Device& device : devices_) {
+    Check(cudaSetDevice(device.id), kExchange);
+    for (const Device& other : devices_) EnablePeerAccess(device, other);
+    LoadExchangeKernels();
+    // Where ranks share a GPU, the blocks of all of them have room on it at the same time.
+    const auto sharing =
+        std::count_if(devices_.begin(), devices_.end(), [&](const Device& other) { return other.id == device.id; });
+    if (sharing > 1) {
+      shares_gpu = true;
+      most_blocks =
+          std::min(most_blocks, std::max(1, CurrentDeviceTraits().multiprocessors / static_cast<int>(sharing)));
+    }
+    ends_.push_back(std::make_unique<RankEnd>(static_cast<int>(ends_.size()), sizes, threads, &ends_, &turns_));
+  }
+  for (const auto& end : ends_) end->Connect(lost_rank_.as<int>(), patience, most_blocks, shares_gpu);
+  Check(cudaSetDevice(devices_.front().id), kExchange);
+}
+
+void RankExchange::CheckNoneIsLost() const {
+  const int lost = *static_cast<volatile int*>(lost_rank_.as<int>());
+  if (lost == 0) return;
+  throw executor::Failure(EXECUTOR_FAILED, "Rank " + std::to_string(lost - 1) + " on " +
+                                               NameOf(devices_[static_cast<size_t>(lost - 1)]) +
+                                               " did not give its part of a step in time; expected it within seconds. "
+                                               "Check that GPU with nvidia-smi, and load the engine again in a new "
+                                               "process. With isolation: 'process' that is done for you.");
+}
+
+}  // namespace embedded::cuda

@@ -1,0 +1,129 @@
+// What the ranks of an engine exchange (all_reduce.h), with the memory for it and the order of their streams.
+//
+// In a CUDA graph the kernels wait for each other by flags. Outside of one the host orders the streams by events, and the threads of
+// the ranks meet for that: then a kernel may be loaded, which can take a GPU's whole attention, while another rank waits.
+#ifndef EMBEDDED_CUDA_RANK_EXCHANGE_H_
+#define EMBEDDED_CUDA_RANK_EXCHANGE_H_
+
+#include <cuda_runtime_api.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "native/embedded/checkpoint/config.h"
+#include "native/embedded/cuda/all_reduce.h"
+#include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/rank_threads.h"
+#include "native/embedded/cuda/resources.h"
+
+namespace embedded::cuda {
+
+// Two parts of the hidden states are exchanged in turn: what one rank still reads, another does not overwrite.
+enum class HiddenPart { kAttention, kFeedForward };
+
+struct ExchangeSizes {
+  size_t hidden_floats;  // of a step's hidden states
+  int max_logits_rows;
+  int part_width;  // of a rank's part of the vocabulary
+  int vocab_size;
+
+  // Of a rank's GPU.
+  size_t device_bytes() const {
+    return sizeof(float) *
+               (2 * hidden_floats + static_cast<size_t>(max_logits_rows) * static_cast<size_t>(part_width)) +
+           sizeof(ExchangeFlags);
+  }
+};
+
+// Of one rank. All ranks make the same calls in the same order, each on its own thread of RankThreads and on one stream.
+class RankEnd {
+ public:
+  using All = std::vector<std::unique_ptr<RankEnd>>;  // by rank
+
+  // Takes the memory, of the calling thread's device.
+  RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all, std::mutex* turns);
+  RankEnd(const RankEnd&) = delete;
+  RankEnd& operator=(const RankEnd&) = delete;
+
+  // Where ranks share a GPU, their threads launch in turn, but for when they meet: a launch sets how much shared memory its kernel may
+  // have (AllowSharedMemory), and that is the GPU's.
+  class Turn {
+   public:
+    explicit Turn(RankEnd* end) : end_(end) {
+      if (end_ != nullptr && end_->shares_gpu_) end_->turn_.lock();
+    }
+    ~Turn() {
+      if (end_ != nullptr && end_->turn_.owns_lock()) end_->turn_.unlock();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    RankEnd* end_;
+  };
+
+  // Once all are made.
+  void Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks, bool shares_gpu);
+
+  bool is_first() const { return rank_ == 0; }
+  // [tokens, hidden_size], what this rank adds to the hidden states.
+  float* part(HiddenPart which) const { return parts_[static_cast<size_t>(which)].as<float>(); }
+  float* part_logits() const { return part_logits_.as<float>(); }  // [rows, part_width]
+
+  // hidden [count] += the parts of all ranks, in their order.
+  void AddParts(HiddenPart which, float* hidden, size_t count, cudaStream_t stream);
+  // Before part_logits is written: the first rank has read what was there. A graph has that from its layers.
+  void BeginLogits(cudaStream_t stream);
+  // out [rows, vocab_size], of the first rank alone.
+  void GatherLogits(int rows, float* out, cudaStream_t stream);
+  void Meet();
+
+ private:
+  ExchangeWait Order(cudaStream_t stream);
+  void WaitForOthers(cudaStream_t stream);
+
+  const int rank_;
+  const ExchangeSizes sizes_;
+  RankThreads* const threads_;
+  const All& all_;
+  bool shares_gpu_ = false;
+  std::unique_lock<std::mutex> turn_;
+  std::array<DeviceBuffer, 2> parts_;
+  DeviceBuffer part_logits_;
+  DeviceBuffer flags_;
+  // In turn: a rank can be one meeting ahead of another, which still asks for the event of the last.
+  std::array<Event, 2> written_;
+  uint64_t meetings_ = 0;
+  std::array<ExchangePeers, 2> hidden_peers_{};
+  ExchangePeers logits_peers_{};
+};
+
+class RankExchange {
+ public:
+  // A rank that does not come in this time is lost.
+  static constexpr auto kPatience = std::chrono::seconds(10);
+
+  // `devices` by rank; two ranks may be on one. Throws executor::Failure with EXECUTOR_UNAVAILABLE where a GPU cannot read another's
+  // memory. Leaves the first rank's device as the calling thread's.
+  RankExchange(std::vector<Device> devices, const ExchangeSizes& sizes, RankThreads* threads,
+               std::chrono::nanoseconds patience = kPatience);
+
+  RankEnd* end(int rank) { return ends_[static_cast<size_t>(rank)].get(); }
+  // Throws executor::Failure with EXECUTOR_FAILED where a rank was lost; what was computed since is wrong.
+  void CheckNoneIsLost() const;
+
+ private:
+  std::vector<Device> devices_;
+  std::mutex turns_;
+  PinnedBuffer lost_rank_;
+  RankEnd::All ends_;
+};
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_RANK_EXCHANGE_H_

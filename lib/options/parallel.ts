@@ -7,10 +7,7 @@ export interface ParallelOptions {
    * this is one of them. Default: the executor's choice.
    */
   mode?: 'leader' | 'orchestrator' | undefined;
-  /**
-   * GPU of each rank, as CUDA counts them after `CUDA_VISIBLE_DEVICES`; the executor `'cuda'` takes one. Default: 0, 1 and so
-   * on.
-   */
+  /** GPU of each rank, as CUDA counts them after `CUDA_VISIBLE_DEVICES`. Default: 0, 1 and so on. */
   deviceIds?: ArrayLike<number> | undefined;
   /** MPI ranks that take part. Default: all. */
   participantIds?: ArrayLike<number> | undefined;

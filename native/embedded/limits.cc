@@ -24,19 +24,21 @@ void RefuseSet(uint32_t set, const std::string& group, const Field (&fields)[cou
     if (set & field.bit) RefuseOption(group + field.name);
 }
 
-// Of several GPUs one may be chosen; the other options are for engines of several ranks.
-void RefuseParallel(const ExecutorParallelConfig& parallel) {
+// Each rank's GPU may be chosen; the other options are for ranks in other processes.
+void RefuseParallel(const ExecutorParallelConfig& parallel, int ranks) {
   RefuseSet(parallel.set, "parallel.",
             {{PARALLEL_MODE, "mode"}, {PARALLEL_NODES, "nodes"}, {PARALLEL_SPAWN, "spawn_processes"}});
   if (parallel.participant_id_count > 0) RefuseOption("parallel.participant_ids");
   if (parallel.worker_path != nullptr) RefuseOption("parallel.worker_path");
-  if (parallel.device_id_count > 1)
-    throw executor::OptionFailure(
-        EXECUTOR_INVALID_OPTION, "parallel.device_ids",
-        " has " + std::to_string(parallel.device_id_count) + " ids; expected 1, because the engine has 1 rank.");
+  if (parallel.device_id_count > 0 && parallel.device_id_count != static_cast<uint32_t>(ranks))
+    throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "parallel.device_ids",
+                                  " has " + std::to_string(parallel.device_id_count) +
+                                      (parallel.device_id_count == 1 ? " id" : " ids") + "; expected " +
+                                      std::to_string(ranks) + ", because the engine has " + std::to_string(ranks) +
+                                      (ranks == 1 ? " rank." : " ranks."));
 }
 
-void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defaults) {
+void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defaults, int ranks) {
   RefuseSet(config.set, "",
             {{CONFIG_GPU_WEIGHTS_FRACTION, "gpu_weights_fraction"},
              {CONFIG_RECEIVE_POLL_PERIOD, "receive_poll_period_ms"},
@@ -50,7 +52,7 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
   if (config.additional_output_count > 0) RefuseOption("additional_outputs");
   if (config.parallel != nullptr) {
     if (!defaults.takes_device_ids) RefuseOption("parallel");
-    RefuseParallel(executor::CopySized(config.parallel));
+    RefuseParallel(executor::CopySized(config.parallel), ranks);
   }
   for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
                                     std::make_pair(static_cast<const void*>(config.decoding), "decoding"),
@@ -100,7 +102,7 @@ int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, ui
 }
 
 Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, const DeviceDefaults& defaults) {
-  RefuseUnsupported(config, defaults);
+  RefuseUnsupported(config, defaults, engine.model.ranks());
   if (config.set & CONFIG_TENSOR_PARALLEL_SIZE &&
       config.tensor_parallel_size != static_cast<uint32_t>(engine.model.tp_size))
     throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "tensor_parallel_size",

@@ -15,7 +15,7 @@ struct DeviceDefaults {
   int max_batch_size;
   int max_num_tokens;
   double kv_memory_fraction;      // of the free memory
-  bool takes_device_ids = false;  // parallel.device_ids may name one
+  bool takes_device_ids = false;  // parallel.device_ids may name one for each rank
 };
 
 struct Limits {

@@ -125,14 +125,17 @@ export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddi
 
 /**
  * What of a model the CUDA executor does not compute yet, for people; undefined if it computes all of it.
- * native/embedded/cuda/memory_plan.cc and weight_layout.cc refuse the same.
+ * native/embedded/executor.cc, cuda/memory_plan.cc and cuda/weight_layout.cc refuse the same.
  * @param types of the weights, where they are known.
  */
 export function lacksOnCuda(
   { pretrained_config: model, build_config }: EngineConfig,
   types: Iterable<string> = [],
 ): string | undefined {
-  if (model.mapping.world_size > 1) return `${model.mapping.world_size} ranks (mapping)`;
+  if (model.mapping.pp_size > 1) return `${model.mapping.pp_size} stages (mapping.pp_size)`;
+  if (model.use_parallel_embedding && model.mapping.tp_size > 1) {
+    return 'an embedding that is split over ranks (use_parallel_embedding)';
+  }
   for (const type of types) if (type === 'Q2_K' || type === 'Q3_K') return `weights in ${type}`;
   const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';
   const isStretched = build_config.max_seq_len > model.max_position_embeddings;

@@ -102,7 +102,7 @@ const Device& CpuDevice() {
                              },
                              {QuantAlgo::kGgml, QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq,
                               QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken},
-                             /*runs_several_ranks=*/true};
+                             /*runs_several_stages=*/true};
   return device;
 }
 

@@ -10,10 +10,17 @@ DecodeGraphs::DecodeGraphs() {
   enabled_ = variable == nullptr || std::string(variable) != "0";
 }
 
-void DecodeGraphs::Run(int rows, int variant, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch) {
+void DecodeGraphs::Run(int rows, int variant, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch,
+                       const std::function<void()>& on_recorded) {
   const auto [graph, is_first] = graphs_.try_emplace({rows, variant});
   if (!enabled_ || is_first) return launch(stream);
-  if (!graph->second) graph->second = CaptureGraph(stream, launch);
+  if (!graph->second) {
+    graph->second = CaptureGraph(stream, launch);
+    if (on_recorded) {
+      Check(cudaGraphUpload(graph->second.get(), stream), "preparing a CUDA graph");
+      on_recorded();
+    }
+  }
   Check(cudaGraphLaunch(graph->second.get(), stream), "launching a decode step");
 }
 

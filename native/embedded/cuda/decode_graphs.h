@@ -19,8 +19,10 @@ class DecodeGraphs {
   // NODE_TENSORRT_LLM_CUDA_GRAPHS=0 launches kernel by kernel always: to find out what a profiler shows.
   DecodeGraphs();
 
-  // `variant` tells graphs of one size apart that were recorded of different launches.
-  void Run(int rows, int variant, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch);
+  // `variant` tells graphs of one size apart that were recorded of different launches. `on_recorded`, if any, is called when one is
+  // ready, before its first launch.
+  void Run(int rows, int variant, cudaStream_t stream, const std::function<void(cudaStream_t)>& launch,
+           const std::function<void()>& on_recorded = {});
 
  private:
   bool enabled_;

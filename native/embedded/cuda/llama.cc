@@ -60,13 +60,14 @@ size_t Llama::DeviceBytes(const ModelConfig& model, const KvLayout& kv, const Ll
 }
 
 Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
-             const LinearLayers* linear, const LlamaLimits& limits)
+             const LinearLayers* linear, const LlamaLimits& limits, RankEnd* end)
     : model_(model),
       weights_(weights),
       kv_(kv),
       cache_(cache),
       linear_(*linear),
       limits_(limits),
+      end_(end),
       scale_(1 / std::sqrt(static_cast<float>(model.head_dim))),
       has_decode_attention_(CanDecodeAttention(kv)) {
   const BufferSizes sizes(model, kv, limits, CurrentDeviceTraits());
@@ -111,9 +112,6 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
         {kv_, step.decode_rows, model_.heads, limits_.max_blocks, attended_size, scale_},
         {nullptr, nullptr, nullptr, step.block_table, arrays.context_lengths, nullptr, decode_workspace_.data()},
         stream);
-  const auto add_bias = [&](const void* bias) {
-    if (bias != nullptr) AddBias(kv_.element, step.tokens, model_.hidden_size, bias, hidden_.as<float>(), stream);
-  };
   for (int i = 0; i < model_.layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
@@ -125,7 +123,7 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
     Attend(step, i, stream);
     MultiplyByFactors(layer.dense, attended_, attended_size, step.tokens, stream);
     linear_.Run(Dense(step, i), scratch(), stream);
-    add_bias(layer.dense_bias);
+    FinishAdded(HiddenPart::kAttention, layer.dense_bias, step.tokens, stream);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     RunNormalized(FcGate(step, i), layer.post_norm, stream);
     if (layer.fc_gate_bias != nullptr)
@@ -133,8 +131,21 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
                    {scratch_.data(), ffn_.data(), layer.fc_gate_bias}, stream);
     MultiplyByFactors(layer.proj, ffn_, PaddedIntermediate(model_), step.tokens, stream);
     linear_.Run(Proj(step, i), scratch(), stream);
-    add_bias(layer.proj_bias);
+    FinishAdded(HiddenPart::kFeedForward, layer.proj_bias, step.tokens, stream);
   }
+}
+
+LinearOutput Llama::Added(HiddenPart which) const {
+  if (end_ == nullptr) return HiddenOutput{hidden_.as<float>()};
+  return FloatsOutput{end_->part(which)};
+}
+
+void Llama::FinishAdded(HiddenPart which, const void* bias, int tokens, cudaStream_t stream) {
+  float* const to = end_ == nullptr ? hidden_.as<float>() : end_->part(which);
+  if (bias != nullptr) AddBias(kv_.element, tokens, model_.hidden_size, bias, to, stream);
+  if (end_ == nullptr) return;
+  const size_t count = static_cast<size_t>(tokens) * static_cast<size_t>(model_.hidden_size);
+  end_->AddParts(which, hidden_.as<float>(), count, stream);
 }
 
 RopeAppendOutput Llama::Heads(const LlamaStep& step, int layer) const {
@@ -170,7 +181,7 @@ LinearCall Llama::Dense(const LlamaStep& step, int layer) const {
   LinearCall call = Over(weights_.layers[static_cast<size_t>(layer)].dense, model_.hidden_size,
                          model_.heads * model_.head_dim, step.tokens);
   call.input = ElementsInput{attended_.data()};
-  call.output = HiddenOutput{hidden_.as<float>()};
+  call.output = Added(HiddenPart::kAttention);
   return call;
 }
 
@@ -187,12 +198,12 @@ LinearCall Llama::Proj(const LlamaStep& step, int layer) const {
   LinearCall call = Over(weights_.layers[static_cast<size_t>(layer)].proj, model_.hidden_size,
                          PaddedIntermediate(model_), step.tokens);
   call.input = ElementsInput{ffn_.data()};
-  call.output = HiddenOutput{hidden_.as<float>()};
+  call.output = Added(HiddenPart::kFeedForward);
   return call;
 }
 
 LinearCall Llama::Head(int count, float* out) const {
-  LinearCall call = Over(weights_.head, model_.vocab_size, model_.hidden_size, count);
+  LinearCall call = Over(weights_.head, model_.head_rows, model_.hidden_size, count);
   call.input = ElementsInput{normed_.data()};
   call.output = FloatsOutput{out};
   return call;

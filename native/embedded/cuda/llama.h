@@ -15,6 +15,7 @@
 #include "native/embedded/cuda/kv_layout.h"
 #include "native/embedded/cuda/linear_layers.h"
 #include "native/embedded/cuda/prefill_attention.h"
+#include "native/embedded/cuda/rank_exchange.h"
 #include "native/embedded/cuda/resources.h"
 #include "native/embedded/cuda/step_arrays.h"
 #include "native/embedded/cuda/weights.h"
@@ -38,15 +39,17 @@ struct LlamaStep {
   int decode_rows;  // the first of them, of one sequence each
 };
 
-// One step at a time, all on one stream. Borrows weights, cache and `linear`.
+// One step at a time, all on one stream. Borrows weights, cache, `linear` and `end`. Of several ranks each computes its own part of
+// the layers, and all have the same hidden states.
 class Llama {
  public:
   // Everything it takes of a GPU like this, for a cache of so many blocks.
   static size_t DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits,
                             const DeviceTraits& traits);
 
+  // `model` is what the rank sees of it (rank_model.h); a null `end`: it is the only one.
   Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
-        const LinearLayers* linear, const LlamaLimits& limits);
+        const LinearLayers* linear, const LlamaLimits& limits, RankEnd* end = nullptr);
 
   // Has `linear`, the one it borrows, measure what decode steps of these sizes launch, until `deadline`; what its file of
   // choices knows takes no time. The positions of `step` are all below 0, and `logits` has room for its rows. Ends with
@@ -61,7 +64,7 @@ class Llama {
   // of the same size has run.
   void Forward(const LlamaStep& step, cudaStream_t stream);
 
-  // Logits of some tokens of the last Forward: out [count, vocab_size]. `rows` [count] is in device memory; a row below
+  // Logits of some tokens of the last Forward: out [count, head_rows]. `rows` [count] is in device memory; a row below
   // 0 is padding, whose logits mean nothing.
   void Logits(const int32_t* rows, int count, float* out, cudaStream_t stream);
 
@@ -73,6 +76,9 @@ class Llama {
   LinearCall Proj(const LlamaStep& step, int layer) const;
   LinearCall Head(int count, float* out) const;
   NormalizedInput Normalized(const void* norm_weight) const;
+  // Where what is added to the hidden states goes first, and how it gets there.
+  LinearOutput Added(HiddenPart which) const;
+  void FinishAdded(HiddenPart which, const void* bias, int tokens, cudaStream_t stream);
   RopeAppendOutput Heads(const LlamaStep& step, int layer) const;
   LinearCall Over(const MatrixWeights& matrix, int outputs, int depth, int tokens) const;
   LinearScratch scratch() const { return {scratch_.data(), expanded_.data()}; }
@@ -91,6 +97,7 @@ class Llama {
   void* cache_;
   const LinearLayers& linear_;
   LlamaLimits limits_;
+  RankEnd* end_;
   float scale_;
   bool has_decode_attention_;
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "native/embedded/checkpoint/rank_model.h"
 #include "native/embedded/cuda/step_sampler.h"
 #include "native/embedded/cuda/weights.h"
 #include "native/executor/cpp/failure.h"
@@ -36,7 +37,7 @@ void CheckShape(const ModelConfig& model) {
                       "; expected at most 256, the most that the CUDA executor supports. Use executor: 'cpu'.");
 }
 
-// What the CPU executor computes and this one does not yet. lib/engine/directory/manifest.ts says the same of a directory.
+// What the CPU executor computes and this one does not yet. lib/engine/directory/checkpoint-config.ts says the same of a directory.
 void CheckGraph(const ModelConfig& model, int max_seq_len) {
   const RopeScaling& scaling = model.rope_scaling;
   if (scaling.type == RopeScalingType::kDynamic && max_seq_len > scaling.original_max_positions)
@@ -50,9 +51,14 @@ std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " M
 
 }  // namespace
 
-MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const DeviceTraits& traits,
+ExchangeSizes ExchangeSizesOf(const ModelConfig& model, const LlamaLimits& limits) {
+  return {static_cast<size_t>(limits.max_tokens) * static_cast<size_t>(model.hidden_size), limits.max_sequences,
+          RankModel(model, 0).head_rows, model.vocab_size};
+}
+
+MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& device, const DeviceTraits& traits,
                       uint64_t free_bytes) {
-  const ModelConfig& model = options.model;
+  const ModelConfig model = RankModel(options.model, rank);
   const Limits& limits = options.limits;
   CheckShape(model);
   CheckGraph(model, limits.max_seq_len);
@@ -62,7 +68,7 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const 
         " is " + std::to_string(limits.max_num_tokens) + "; expected at most " + std::to_string(kLargestStep) + ".");
   MemoryPlan plan{};
   plan.element = ElementOf(model, device);
-  const WeightSizes weights = PlanWeights(options.weights_file(0), model);
+  const WeightSizes weights = PlanWeights(options.weights_file(static_cast<size_t>(rank)), model);
   plan.weight_bytes = weights.bytes;
   plan.kv = {plan.element, model.layers, 1, model.kv_heads, kTokensPerBlock, model.head_dim};
   const int sequence_blocks = (limits.max_seq_len + kTokensPerBlock - 1) / kTokensPerBlock;
@@ -72,12 +78,15 @@ MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const 
   plan.limits = {PaddedTokens(std::max(step_tokens, limits.max_batch_size)), limits.max_batch_size, limits.max_seq_len,
                  sequence_blocks, weights.expanded_bytes};
   const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_batch_size) * sequence_blocks;
+  const size_t exchange_bytes =
+      model.tp_size > 1 ? ExchangeSizesOf(options.model, plan.limits).device_bytes() : size_t{0};
   const auto work_bytes = [&](int blocks) {
     KvLayout kv = plan.kv;
     kv.blocks = blocks;
     return Llama::DeviceBytes(model, kv, plan.limits, traits) +
            StepSampler::DeviceBytes(limits.max_batch_size, model.vocab_size) +
-           StepArrays(nullptr, plan.limits.max_tokens, limits.max_batch_size).bytes + table_bytes + kReservedBytes;
+           StepArrays(nullptr, plan.limits.max_tokens, limits.max_batch_size).bytes + table_bytes + exchange_bytes +
+           kReservedBytes;
   };
   const uint64_t block_bytes = plan.kv.bytes_per_block();
   const uint64_t most_blocks = std::min<uint64_t>(free_bytes / block_bytes + 1, std::numeric_limits<int>::max());

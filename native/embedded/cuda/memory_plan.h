@@ -22,10 +22,13 @@ struct MemoryPlan {
   uint64_t bytes() const { return weight_bytes + work_bytes + kv.bytes(); }
 };
 
-// For a device of which so much memory is free. Throws executor::Failure: EXECUTOR_MODEL_UNSUPPORTED where the kernels have no such
+// For one rank, on a device of which so much memory is free. Throws executor::Failure: EXECUTOR_MODEL_UNSUPPORTED where the kernels have no such
 // shape, EXECUTOR_INVALID_OPTION for a step they cannot launch, EXECUTOR_OUT_OF_MEMORY with what is needed and free.
-MemoryPlan PlanMemory(const RunnerOptions& options, const Device& device, const DeviceTraits& traits,
+MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& device, const DeviceTraits& traits,
                       uint64_t free_bytes);
+
+// What ranks exchange in steps within these limits; `model` is the whole one.
+ExchangeSizes ExchangeSizesOf(const ModelConfig& model, const LlamaLimits& limits);
 
 constexpr double kKvMemoryFraction = 0.9;  // of what weights and work leave
 

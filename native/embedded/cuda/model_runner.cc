@@ -1,14 +1,13 @@
 #include "native/embedded/cuda/model_runner.h"
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "native/embedded/cuda/launch.h"
-#include "native/embedded/cuda/matmul_choices.h"
 #include "native/embedded/cuda/prompt_output.h"
 #include "native/embedded/draw_failures.h"
 #include "native/executor/cpp/copy_sized.h"
@@ -18,6 +17,8 @@ namespace {
 
 constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/8192, kKvMemoryFraction,
                                    /*takes_device_ids=*/true};
+
+constexpr char kChoosing[] = "choosing the GPU";
 
 // A kernel's failure as the executor's.
 template <typename Body>
@@ -33,64 +34,139 @@ StepBufferLimits BufferLimits(const MemoryPlan& memory, const ModelConfig& model
   return {memory.limits.max_tokens, memory.limits.max_sequences, memory.limits.max_blocks, model.vocab_size};
 }
 
+// By rank. All have as many blocks as the GPU with the least memory has room for.
+std::vector<MemoryPlan> PlanRanks(const RunnerOptions& options, const std::vector<Device>& devices) {
+  std::vector<MemoryPlan> plans;
+  for (const Device& device : devices) {
+    Check(cudaSetDevice(device.id), kChoosing);
+    const auto sharing =
+        std::count_if(devices.begin(), devices.end(), [&](const Device& other) { return other.id == device.id; });
+    plans.push_back(PlanMemory(options, static_cast<int>(plans.size()), device, CurrentDeviceTraits(),
+                               DeviceMemory().free_bytes / static_cast<size_t>(sharing)));
+  }
+  Check(cudaSetDevice(devices.front().id), kChoosing);
+  int blocks = plans.front().kv.blocks;
+  for (const MemoryPlan& plan : plans) blocks = std::min(blocks, plan.kv.blocks);
+  for (MemoryPlan& plan : plans) {
+    plan.kv.blocks = blocks;
+    plan.limits.max_blocks = std::min(plan.limits.max_blocks, blocks);
+  }
+  return plans;
+}
+
+// By rank. The first one's becomes the calling thread's.
+std::vector<Device> OpenDevices(const RunnerOptions& options) {
+  const ExecutorParallelConfig parallel = executor::CopySized(options.config.parallel);
+  const int ranks = options.model.tp_size;
+  if (ranks > kMaxExchangeRanks)
+    throw executor::Failure(EXECUTOR_MODEL_UNSUPPORTED,
+                            "The engine has " + std::to_string(ranks) + " ranks; expected at most " +
+                                std::to_string(kMaxExchangeRanks) +
+                                ", because the CUDA executor runs no more. Convert the model again with a smaller "
+                                "tpSize, or use executor: 'cpu'.");
+  if (options.model.parallel_embedding)
+    throw executor::Failure(EXECUTOR_MODEL_UNSUPPORTED,
+                            "The engine's embedding is split over its ranks (use_parallel_embedding); expected all of "
+                            "it on each, because the CUDA executor needs it. Convert the model again without "
+                            "parallelEmbedding, or use executor: 'cpu'.");
+  const size_t found = parallel.device_id_count > 0 || ranks == 1 ? static_cast<size_t>(ranks) : FindDevices().size();
+  if (found < static_cast<size_t>(ranks))
+    throw executor::Failure(EXECUTOR_ENGINE_RANKS,
+                            "CUDA shows this process " + std::to_string(found) + (found == 1 ? " GPU" : " GPUs") +
+                                "; expected one for each of the engine's " + std::to_string(ranks) +
+                                " ranks. Convert the model again with a smaller tpSize, check CUDA_VISIBLE_DEVICES, "
+                                "or use executor: 'cpu'.");
+  std::vector<Device> devices;
+  for (int rank = 0; rank < ranks; ++rank)
+    devices.push_back(OpenDevice(parallel.device_id_count > 0 ? parallel.device_ids[rank] : rank));
+  Check(cudaSetDevice(devices.front().id), kChoosing);
+  return devices;
+}
+
+std::string NamesOf(const std::vector<Device>& devices) {
+  if (devices.size() == 1) return devices.front().name;
+  std::string names;
+  for (const Device& device : devices)
+    if (names.find(device.name) == std::string::npos) names += ", " + device.name;
+  return std::to_string(devices.size()) + " ranks" + names;
+}
+
 }  // namespace
 
-CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const Device& device)
-    : device_(device),
-      model_(options.model),
-      memory_(PlanMemory(options, device, CurrentDeviceTraits(), DeviceMemory().free_bytes)),
-      stream_(MakeStream()),
-      matmul_(device, DefaultMatmulChoicesDir()),
-      linear_(&matmul_),
-      weights_(LoadWeights(options.weights_file(0), model_, memory_.element, options.on_progress, stream_.get())),
-      cache_(memory_.kv.bytes(), "the KV cache"),
-      llama_(model_, weights_, memory_.kv, cache_.data(), &linear_, memory_.limits),
-      sampler_(memory_.limits.max_sequences, model_.vocab_size),
-      arrays_(StepArrays(nullptr, memory_.limits.max_tokens, memory_.limits.max_sequences).bytes, "a step's input"),
-      block_table_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences) *
-                       static_cast<size_t>(memory_.limits.max_blocks),
-                   "block tables"),
-      copies_(sizeof(KvBlockCopy) * static_cast<size_t>(StepBuffers::MaxCopies(memory_.limits.max_sequences)),
-              "copies of KV blocks"),
-      prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts"),
-      buffers_{StepBuffers(BufferLimits(memory_, model_)), StepBuffers(BufferLimits(memory_, model_))},
+CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector<Device>& devices)
+    : model_(options.model),
+      threads_(static_cast<int>(devices.size())),
+      memory_(PlanRanks(options, devices)),
+      exchange_(devices.size() == 1 ? nullptr
+                                    : std::make_unique<RankExchange>(
+                                          devices, ExchangeSizesOf(model_, memory_.front().limits), &threads_)),
+      ranks_(devices.size()),
+      sampler_(memory_.front().limits.max_sequences, model_.vocab_size),
+      buffers_{StepBuffers(BufferLimits(memory_.front(), model_)), StepBuffers(BufferLimits(memory_.front(), model_))},
+      drawn_(MakeEvent()),
       gaps_(StepGaps::FromEnvironment()) {
-  // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
-  Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
-  Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
-  Tune();
-  Check(cudaDeviceSynchronize(), "loading the model");
-  info_.device = device.name;
-  info_.tokens_per_block = memory_.kv.tokens_per_block;
-  info_.kv_blocks = memory_.kv.blocks;
-  info_.weight_bytes = memory_.weight_bytes;
-  info_.kv_cache_bytes = memory_.kv.bytes();
-  info_.device_memory_bytes = memory_.bytes();
+  LoadRanks(options, devices);
+  info_.device = NamesOf(devices);
+  info_.tokens_per_block = memory_.front().kv.tokens_per_block;
+  info_.kv_blocks = memory_.front().kv.blocks;
+  for (const MemoryPlan& memory : memory_) {
+    info_.weight_bytes += memory.weight_bytes;
+    info_.kv_cache_bytes += memory.kv.bytes();
+    info_.device_memory_bytes += memory.bytes();
+  }
   info_.max_steps_in_flight = static_cast<int>(kStepsInFlight);
 }
 
-void CudaModelRunner::Tune() {
-  constexpr auto kMostTime = std::chrono::milliseconds(1500);
-  const auto deadline = std::chrono::steady_clock::now() + kMostTime;
-  // All positions below 0: nothing is stored in the cache.
-  Check(cudaMemset(arrays_.data(), 0xFF, arrays_.bytes()), "clearing a step's input");
-  Check(cudaDeviceSynchronize(), "clearing a step's input");
-  const StepArrays arrays(arrays_.data(), memory_.limits.max_sequences, memory_.limits.max_sequences);
-  std::vector<int> sizes = DecodeBuckets(memory_.limits.max_sequences);
-  std::reverse(sizes.begin(), sizes.end());  // what is chosen without measuring is the worst for the largest
-  llama_.Tune({arrays, block_table_.as<int32_t>(), sampler_.newest(), 0, 0}, sizes, sampler_.logits(), deadline,
-              &linear_, stream_.get());
-  matmul_.choices().Save();
+void CudaModelRunner::LoadRanks(const RunnerOptions& options, const std::vector<Device>& devices) {
+  std::vector<std::atomic<double>> done(devices.size());
+  std::atomic<bool> is_aborted{false};
+  threads_.Run([&](int i) {
+    const size_t rank = static_cast<size_t>(i);
+    Check(cudaSetDevice(devices[rank].id), kChoosing);
+    // The first rank reports for all: one thread calls what was given.
+    const auto on_progress = [&](double part) {
+      done[rank] = part;
+      if (rank > 0) return !is_aborted;
+      double sum = 0;
+      for (const std::atomic<double>& each : done) sum += each;
+      if (!options.on_progress(sum / static_cast<double>(devices.size()))) is_aborted = true;
+      return !is_aborted;
+    };
+    RankEnd* const end = exchange_ ? exchange_->end(i) : nullptr;
+    try {
+      ranks_[rank] = std::make_unique<Rank>(options, i, devices[rank], memory_[rank], end, on_progress);
+    } catch (...) {
+      is_aborted = true;  // the others need not load on
+      throw;
+    }
+    if (end == nullptr) return ranks_[rank]->Tune(draw_buffers());
+    // Of a GPU that records a graph nothing else may be asked, and ranks may share it.
+    end->Meet();
+    const RankEnd::Turn turn(end);
+    ranks_[rank]->Tune(draw_buffers());
+  });
 }
 
-// The members' memory may still be in use.
+// The members' memory may still be in use, by other ranks too.
 CudaModelRunner::~CudaModelRunner() {
-  cudaSetDevice(device_.id);
-  cudaStreamSynchronize(stream_.get());
+  for (const auto& rank : ranks_) {
+    cudaSetDevice(rank->device().id);
+    cudaStreamSynchronize(rank->stream());
+  }
+  cudaSetDevice(ranks_.front()->device().id);
+}
+
+template <typename Body>
+void CudaModelRunner::OnEachRank(const Body& body) {
+  threads_.Run([&](int rank) {
+    Rank& each = *ranks_[static_cast<size_t>(rank)];
+    Check(cudaSetDevice(each.device().id), kChoosing);
+    body(&each);
+  });
 }
 
 void CudaModelRunner::Submit(const Step& step, const std::atomic<bool>&) {
-  Check(cudaSetDevice(device_.id), "choosing the GPU");  // of this thread
+  Check(cudaSetDevice(ranks_.front()->device().id), kChoosing);  // of this thread
   WithFailures([&] { SubmitStep(step); });
 }
 
@@ -98,76 +174,41 @@ StepResults CudaModelRunner::Collect() {
   StepBuffers& buffers = buffers_[collected_++ % kStepsInFlight];
   Check(cudaEventSynchronize(buffers.done().get()), "computing a step");
   if (gaps_) gaps_->Collect();
+  if (exchange_) exchange_->CheckNoneIsLost();
   return buffers.Results(model_.dtype);
 }
 
 void CudaModelRunner::SubmitStep(const Step& step) {
+  const LlamaLimits& limits = memory_.front().limits;
   StepBuffers& buffers = buffers_[submitted_++ % kStepsInFlight];
-  const StepPlan plan = PlanRows(step, memory_.limits.max_sequences);
-  const StepArrays arrays = buffers.Arrays(plan.decode_only() ? memory_.limits.max_sequences : plan.tokens);
-  const int longest_table = FillArrays(step, plan, arrays, buffers.block_table(), memory_.limits.max_blocks);
+  const StepPlan plan = PlanRows(step, limits.max_sequences);
+  const StepArrays arrays = buffers.Arrays(plan.decode_only() ? limits.max_sequences : plan.tokens);
+  const int longest_table = FillArrays(step, plan, arrays, buffers.block_table(), limits.max_blocks);
   sampler_.Plan(plan, arrays.sampling);
   const std::vector<int> host_logits = buffers.Expect(plan, step.entries.size(), sampler_.top_width());
+  if (step.copies.size() > static_cast<size_t>(StepBuffers::MaxCopies(limits.max_sequences)))
+    throw std::logic_error("a step copies too many KV blocks");
+  for (size_t i = 0; i < step.copies.size(); ++i) buffers.copies()[i] = {step.copies[i].from, step.copies[i].to};
 
   if (gaps_) gaps_->Submit(plan.decode_only() ? plan.decode_rows : 0);
-  CopyBlocks(step.copies, &buffers);
-  Upload(plan, longest_table, buffers);
-  Compute(step, plan);
+  // Until all ranks have launched their part, nothing is called that may wait for a GPU: kernels wait for those of other ranks.
+  OnEachRank([&](Rank* rank) {
+    if (rank != ranks_.front().get())
+      Check(cudaStreamWaitEvent(rank->stream(), drawn_.get(), 0), "waiting for drawn tokens");
+    rank->CopyBlocks(step.copies, buffers.copies());
+    rank->Upload(plan, longest_table, buffers);
+    rank->Compute(step, plan, draw_buffers(), gaps_.get());
+  });
   GatherPromptOutput(step, plan, &buffers);
   Draw(plan, host_logits, &buffers);
-  Check(cudaEventRecord(buffers.done().get(), stream_.get()), "submitting a step");
-}
-
-void CudaModelRunner::CopyBlocks(const std::vector<BlockCopy>& copies, StepBuffers* buffers) {
-  if (copies.empty()) return;
-  if (copies.size() > copies_.bytes() / sizeof(KvBlockCopy)) throw std::logic_error("a step copies too many KV blocks");
-  for (size_t i = 0; i < copies.size(); ++i) buffers->copies()[i] = {copies[i].from, copies[i].to};
-  Check(cudaMemcpyAsync(copies_.data(), buffers->copies(), sizeof(KvBlockCopy) * copies.size(), cudaMemcpyHostToDevice,
-                        stream_.get()),
-        "submitting copies of KV blocks");
-  for (size_t first = 0; first < copies.size();) {
-    size_t end = first + 1;  // a copy that meets one before it waits for it
-    const auto meets = [&](const BlockCopy& other) {
-      return other.to == copies[end].from || other.to == copies[end].to || other.from == copies[end].to;
-    };
-    while (end < copies.size() && std::none_of(copies.begin() + static_cast<std::ptrdiff_t>(first),
-                                               copies.begin() + static_cast<std::ptrdiff_t>(end), meets))
-      ++end;
-    CopyKvBlocks(memory_.kv, {copies_.as<KvBlockCopy>() + first, static_cast<int>(end - first), cache_.data()},
-                 stream_.get());
-    first = end;
-  }
-}
-
-void CudaModelRunner::Upload(const StepPlan& plan, int longest_table, const StepBuffers& buffers) {
-  constexpr char kUploading[] = "copying a step's input to the GPU";
-  const StepArrays from = buffers.Arrays(plan.decode_only() ? memory_.limits.max_sequences : plan.tokens);
-  Check(cudaMemcpyAsync(arrays_.data(), from.tokens, from.bytes, cudaMemcpyHostToDevice, stream_.get()), kUploading);
-  const size_t pitch = sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_blocks);
-  Check(cudaMemcpy2DAsync(block_table_.data(), pitch, buffers.block_table(), pitch,
-                          sizeof(int32_t) * static_cast<size_t>(longest_table), plan.order.size(),
-                          cudaMemcpyHostToDevice, stream_.get()),
-        kUploading);
-}
-
-void CudaModelRunner::Compute(const Step& step, const StepPlan& plan) {
-  const StepArrays arrays(arrays_.data(), plan.decode_only() ? memory_.limits.max_sequences : plan.tokens,
-                          memory_.limits.max_sequences);
-  const LlamaStep on_device{arrays, block_table_.as<int32_t>(), sampler_.newest(), plan.tokens, plan.decode_rows};
-  if (!plan.decode_only()) {
-    llama_.PlanPrefill(PrefillSequencesOf(step, plan), stream_.get());
-    return llama_.Forward(on_device, stream_.get());
-  }
-  graphs_.Run(plan.decode_rows, gaps_ ? gaps_->graph() : 0, stream_.get(), [&](cudaStream_t stream) {
-    if (gaps_) gaps_->RecordStart(stream);
-    llama_.Forward(on_device, stream);
-    llama_.Logits(arrays.logits_rows, plan.logits_rows, sampler_.logits(), stream);
-  });
+  if (exchange_) Check(cudaEventRecord(drawn_.get(), stream()), "submitting a step");
+  // The other ranks' work is done too: the first one's kernels have waited for it.
+  Check(cudaEventRecord(buffers.done().get(), stream()), "submitting a step");
 }
 
 void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers) {
   const size_t vocab_size = static_cast<size_t>(model_.vocab_size);
-  const size_t most_rows = static_cast<size_t>(memory_.limits.max_sequences);
+  const size_t most_rows = static_cast<size_t>(memory_.front().limits.max_sequences);
   for (size_t i = 0; i < step.entries.size(); ++i) {
     const StepEntry& entry = step.entries[i];
     const RequestSequence& sequence = *SequenceOf(entry);
@@ -180,36 +221,27 @@ void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan,
       for (size_t first = 0; first < tokens; first += most_rows) {
         std::vector<int32_t> rows(std::min(most_rows, tokens - first));
         std::iota(rows.begin(), rows.end(), plan.first_token[i] + static_cast<int32_t>(first));
-        const int count = static_cast<int>(rows.size());
-        Check(cudaMemcpyAsync(prompt_rows_.data(), rows.data(), sizeof(int32_t) * rows.size(), cudaMemcpyHostToDevice,
-                              stream_.get()),
-              "submitting a prompt's logits");
-        llama_.Logits(prompt_rows_.as<int32_t>(), count, sampler_.logits(), stream_.get());
+        OnEachRank([&](Rank* rank) { rank->LogitsOf(rows, draw_buffers()); });
         Check(cudaMemcpyAsync(logits.data(), sampler_.logits(), sizeof(float) * rows.size() * vocab_size,
-                              cudaMemcpyDeviceToHost, stream_.get()),
+                              cudaMemcpyDeviceToHost, stream()),
               "copying a prompt's logits");
-        Check(cudaStreamSynchronize(stream_.get()), "computing a prompt's logits");
+        Check(cudaStreamSynchronize(stream()), "computing a prompt's logits");
         NotePromptLogits(sequence, entry.first + first, rows.size(), logits.data(), vocab_size);
       }
     } catch (const std::bad_alloc&) {
       buffers->FailEntry(i, OutOfOutputMemory(request.id));
     }
     // A step of decode rows alone has its logits where these went.
-    if (plan.decode_only()) {
-      const StepArrays arrays(arrays_.data(), memory_.limits.max_sequences, memory_.limits.max_sequences);
-      llama_.Logits(arrays.logits_rows, plan.logits_rows, sampler_.logits(), stream_.get());
-    }
+    if (plan.decode_only()) OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
   }
 }
 
 void CudaModelRunner::Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers) {
   if (plan.draws.empty()) return;
   constexpr char kCopying[] = "copying what was drawn";
-  const StepArrays arrays(arrays_.data(), plan.decode_only() ? memory_.limits.max_sequences : plan.tokens,
-                          memory_.limits.max_sequences);
-  cudaStream_t const stream = stream_.get();
-  if (!plan.decode_only()) llama_.Logits(arrays.logits_rows, plan.logits_rows, sampler_.logits(), stream);
-  sampler_.Run(arrays.sampling, buffers->processors(), stream);
+  if (!plan.decode_only()) OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
+  cudaStream_t const stream = this->stream();
+  sampler_.Run(ranks_.front()->Arrays(plan).sampling, buffers->processors(), stream);
   if (gaps_) gaps_->RecordEnd(stream);
   Check(cudaMemcpyAsync(buffers->drawn(), sampler_.drawn(), sizeof(DrawnToken) * plan.draws.size(),
                         cudaMemcpyDeviceToHost, stream),
@@ -236,9 +268,7 @@ const embedded::Device& CudaDevice() {
           CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_OUTPUT_PENALTIES,
       kDefaults,
       [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
-        const ExecutorParallelConfig parallel = executor::CopySized(options.config.parallel);
-        const int id = parallel.device_id_count > 0 ? parallel.device_ids[0] : 0;
-        return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevice(id)); });
+        return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevices(options)); });
       },
       {QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq, QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken,
        QuantAlgo::kGgml}};

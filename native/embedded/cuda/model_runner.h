@@ -11,26 +11,25 @@
 #include <memory>
 #include <vector>
 
-#include "native/embedded/cuda/decode_graphs.h"
 #include "native/embedded/cuda/device.h"
-#include "native/embedded/cuda/linear_layers.h"
-#include "native/embedded/cuda/llama.h"
-#include "native/embedded/cuda/matmul.h"
 #include "native/embedded/cuda/memory_plan.h"
+#include "native/embedded/cuda/rank.h"
+#include "native/embedded/cuda/rank_exchange.h"
+#include "native/embedded/cuda/rank_threads.h"
 #include "native/embedded/cuda/resources.h"
 #include "native/embedded/cuda/step_buffers.h"
 #include "native/embedded/cuda/step_gaps.h"
 #include "native/embedded/cuda/step_plan.h"
 #include "native/embedded/cuda/step_sampler.h"
-#include "native/embedded/cuda/weights.h"
 #include "native/embedded/model_runner.h"
 
 namespace embedded::cuda {
 
+// The first rank draws for all: the others read the drawn tokens in its memory.
 class CudaModelRunner : public ModelRunner {
  public:
-  // Of the calling thread's device, which OpenDevice gave.
-  CudaModelRunner(const RunnerOptions& options, const Device& device);
+  // By rank the GPUs, which OpenDevice gave; the first one's is the calling thread's. Two ranks may share one.
+  CudaModelRunner(const RunnerOptions& options, const std::vector<Device>& devices);
   ~CudaModelRunner() override;
 
   const RunnerInfo& info() const override { return info_; }
@@ -42,33 +41,25 @@ class CudaModelRunner : public ModelRunner {
  private:
   static constexpr size_t kStepsInFlight = 2;
 
-  // Has the kernels of decode steps chosen by measuring, for a short time: the next load goes on where this one ends.
-  void Tune();
+  void LoadRanks(const RunnerOptions& options, const std::vector<Device>& devices);
+  // Calls body(rank) for each, on its thread and device.
+  template <typename Body>
+  void OnEachRank(const Body& body);
   void SubmitStep(const Step& step);
-  // Together as many as the step has, in launches that each may be made in any order.
-  void CopyBlocks(const std::vector<BlockCopy>& copies, StepBuffers* buffers);
-  void Upload(const StepPlan& plan, int longest_table, const StepBuffers& buffers);
-  void Compute(const Step& step, const StepPlan& plan);
   // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
+  cudaStream_t stream() const { return ranks_.front()->stream(); }  // the first rank's
+  DrawBuffers draw_buffers() const { return {sampler_.newest(), sampler_.logits()}; }
 
-  Device device_;
-  ModelConfig model_;
-  MemoryPlan memory_;
-  Stream stream_;
-  Matmul matmul_;
-  LinearLayers linear_;
-  LlamaWeights weights_;
-  DeviceBuffer cache_;
-  Llama llama_;
+  ModelConfig model_;  // the whole
+  RankThreads threads_;
+  std::vector<MemoryPlan> memory_;          // by rank; the limits and the number of blocks are the same in all
+  std::unique_ptr<RankExchange> exchange_;  // null: one rank
+  std::vector<std::unique_ptr<Rank>> ranks_;
   StepSampler sampler_;
-  DecodeGraphs graphs_;
-  DeviceBuffer arrays_;       // StepArrays
-  DeviceBuffer block_table_;  // [sequences, max_blocks]
-  DeviceBuffer copies_;
-  DeviceBuffer prompt_rows_;  // [max_batch_size] tokens of a prompt that logits are wanted of
   std::array<StepBuffers, kStepsInFlight> buffers_;
+  Event drawn_;                     // the newest step's tokens are
   std::unique_ptr<StepGaps> gaps_;  // null: they are not measured
   uint64_t submitted_ = 0;
   uint64_t collected_ = 0;

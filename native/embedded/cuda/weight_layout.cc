@@ -36,10 +36,11 @@ class Builder {
     for (int i = 0; i < model_.layers; ++i) AddLayer(i);
     AddElements("transformer.ln_f.weight", {hidden}, &weights_.final_norm);
     const std::string head = model_.tied_head ? embedding : "lm_head";
-    if (HasBlocks(head, model_.vocab_size, hidden))
-      AddPacked(model_.vocab_size, hidden, 1, {{head, model_.vocab_size, 0, model_.vocab_size, 0}}, &weights_.head);
+    const int rows = model_.head_rows;
+    if (HasBlocks(head, rows, hidden))
+      AddPacked(rows, hidden, 1, {{head, rows, 0, rows, 0}}, &weights_.head);
     else if (!model_.tied_head)
-      AddElements("lm_head.weight", {model_.vocab_size, hidden}, &weights_.head.data);
+      AddElements("lm_head.weight", {rows, hidden}, &weights_.head.data);
     return std::move(layout_);
   }
 

@@ -47,7 +47,7 @@ struct LlamaWeights {
   const void* embedding = nullptr;  // [vocab_size, hidden_size]
   std::vector<LayerWeights> layers;
   const void* final_norm = nullptr;  // [hidden_size]
-  MatrixWeights head;                // [vocab_size, hidden_size]; the embedding itself where the model ties them
+  MatrixWeights head;                // [head_rows, hidden_size]; the embedding itself where the model ties them
 };
 
 // What the model is computed in on this GPU: its own type; bfloat16 for a model in fp32, and float16 for either where

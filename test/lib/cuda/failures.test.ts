@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, beforeEach, describe, test } from 'node:test';
 import { LLM, type LoadOptions } from 'node-tensorrt-llm';
+import { convert } from '#lib/engine/convert/convert.js';
 import { hostProgram, libraryPath } from '#lib/executors.js';
 import { askCuda } from '#lib/machine/cuda.js';
 import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
@@ -12,6 +13,7 @@ import { failsAbout, failsWith } from '../../tools/fails-with.js';
 import { compileLibrary, useEnvironment } from '../../tools/fake-tensorrt-llm.js';
 import { PROJECT_ROOT } from '../../tools/project.js';
 import { recordingLogger } from '../../tools/recording-logger.js';
+import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
 
 const LIBRARY = libraryPath('cuda');
 const skip = existsSync(LIBRARY) ? false : 'the CUDA executor is not built: npm run build:cuda';
@@ -65,8 +67,9 @@ function useMachine(variables: Readonly<Record<string, string>>): void {
 beforeEach(() => useEnvironment({}));
 
 /** Isolated: the stand-ins must not stay in this process. Their host gets the variables that cuda_driver.cc reads. */
-const load = async (options: LoadOptions = {}): Promise<LLM> =>
-  LLM.load(await tinyEngine(), {
+const load = async (options: LoadOptions = {}): Promise<LLM> => loadEngine(await tinyEngine(), options);
+const loadEngine = (engine: string, options: LoadOptions = {}): Promise<LLM> =>
+  LLM.load(engine, {
     executor: 'cuda',
     isolation: 'process',
     isolationEnv: Object.keys(process.env).filter((name) => name.startsWith('STAND_IN_')),
@@ -176,6 +179,26 @@ describe("executor: 'cuda'", { skip }, () => {
       load({ parallel: { deviceIds: [-1] } }),
       failsWith('ERR_INVALID_OPTION', 'deviceIds[0] is -1'),
     );
+  });
+
+  test('takes one GPU for each rank of an engine, and stages not yet', async () => {
+    useMachine({});
+    const dir = await temporaryDirectory();
+    await writeTinyLlama(join(dir, 'source'), TINY_LLAMAS.gqa);
+    const split = await convert(join(dir, 'source'), join(dir, 'split'), { tpSize: 2 });
+    const parts = await convert(join(dir, 'source'), join(dir, 'parts'), { tpSize: 2, parallelEmbedding: true });
+    const staged = await convert(join(dir, 'source'), join(dir, 'staged'), { ppSize: 2 });
+    const expected = "CUDA shows this process 1 GPU; expected one for each of the engine's 2 ranks";
+    await assert.rejects(loadEngine(split), failsWith('ERR_ENGINE_RANKS', expected));
+    await assert.rejects(
+      loadEngine(split, { parallel: { deviceIds: [0] } }),
+      failsAbout('parallel.deviceIds', 'ERR_INVALID_OPTION', 'has 1 id; expected 2'),
+    );
+    await assert.rejects(
+      loadEngine(parts, { parallel: { deviceIds: [0, 0] } }),
+      failsWith('ERR_MODEL_UNSUPPORTED', 'use_parallel_embedding'),
+    );
+    await assert.rejects(loadEngine(staged), failsWith('ERR_MODEL_UNSUPPORTED', 'is an engine of 2 stages (pp_size)'));
   });
 
   test('looks at the GPU that parallel.deviceIds names', async () => {

@@ -40,7 +40,7 @@ MemoryPlan Plan(const ModelConfig& model, const Limits& limits, uint64_t free_by
   ExecutorConfig config{};
   config.size = sizeof(config);
   config.kv_cache = kv_cache;
-  return PlanMemory({config, {}, model, limits, {}}, H200(), kH200, free_bytes);
+  return PlanMemory({config, {}, model, limits, {}}, 0, H200(), kH200, free_bytes);
 }
 
 Limits LimitsOf(int max_batch_size, int max_num_tokens, int max_seq_len) {

@@ -1,0 +1,128 @@
+#include "native/embedded/cuda/rank.h"
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+
+#include "native/embedded/checkpoint/rank_model.h"
+#include "native/embedded/cuda/kv_copy.h"
+#include "native/embedded/cuda/matmul_choices.h"
+
+namespace embedded::cuda {
+
+Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const MemoryPlan& memory, RankEnd* end,
+           const std::function<bool(double)>& on_progress)
+    : device_(device),
+      model_(RankModel(options.model, rank)),
+      memory_(memory),
+      end_(end),
+      stream_(MakeStream()),
+      matmul_(device, DefaultMatmulChoicesDir()),
+      linear_(&matmul_),
+      weights_(LoadWeights(options.weights_file(static_cast<size_t>(rank)), model_, memory_.element, on_progress,
+                           stream_.get())),
+      cache_(memory_.kv.bytes(), "the KV cache"),
+      llama_(model_, weights_, memory_.kv, cache_.data(), &linear_, memory_.limits, end),
+      arrays_(StepArrays(nullptr, memory_.limits.max_tokens, memory_.limits.max_sequences).bytes, "a step's input"),
+      block_table_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences) *
+                       static_cast<size_t>(memory_.limits.max_blocks),
+                   "block tables"),
+      copies_(sizeof(KvBlockCopy) * static_cast<size_t>(StepBuffers::MaxCopies(memory_.limits.max_sequences)),
+              "copies of KV blocks"),
+      prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts") {
+  // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
+  Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
+  Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
+}
+
+void Rank::Tune(const DrawBuffers& draw) {
+  constexpr auto kMostTime = std::chrono::milliseconds(1500);
+  const auto deadline = std::chrono::steady_clock::now() + kMostTime;
+  // All positions below 0: nothing is stored in the cache.
+  Check(cudaMemset(arrays_.data(), 0xFF, arrays_.bytes()), "clearing a step's input");
+  Check(cudaDeviceSynchronize(), "clearing a step's input");
+  const StepArrays arrays(arrays_.data(), memory_.limits.max_sequences, memory_.limits.max_sequences);
+  std::vector<int> sizes = DecodeBuckets(memory_.limits.max_sequences);
+  std::reverse(sizes.begin(), sizes.end());  // what is chosen without measuring is the worst for the largest
+  float* const logits = end_ == nullptr ? draw.logits : end_->part_logits();
+  llama_.Tune({arrays, block_table_.as<int32_t>(), draw.newest, 0, 0}, sizes, logits, deadline, &linear_,
+              stream_.get());
+  if (is_first()) matmul_.choices().Save();  // of one file
+  Check(cudaDeviceSynchronize(), "loading the model");
+}
+
+void Rank::CopyBlocks(const std::vector<BlockCopy>& copies, const KvBlockCopy* pinned) {
+  if (copies.empty()) return;
+  Check(cudaMemcpyAsync(copies_.data(), pinned, sizeof(KvBlockCopy) * copies.size(), cudaMemcpyHostToDevice,
+                        stream_.get()),
+        "submitting copies of KV blocks");
+  for (size_t first = 0; first < copies.size();) {
+    size_t end = first + 1;  // a copy that meets one before it waits for it
+    const auto meets = [&](const BlockCopy& other) {
+      return other.to == copies[end].from || other.to == copies[end].to || other.from == copies[end].to;
+    };
+    while (end < copies.size() && std::none_of(copies.begin() + static_cast<std::ptrdiff_t>(first),
+                                               copies.begin() + static_cast<std::ptrdiff_t>(end), meets))
+      ++end;
+    CopyKvBlocks(memory_.kv, {copies_.as<KvBlockCopy>() + first, static_cast<int>(end - first), cache_.data()},
+                 stream_.get());
+    first = end;
+  }
+}
+
+StepArrays Rank::Arrays(const StepPlan& plan) const {
+  return {arrays_.data(), plan.decode_only() ? memory_.limits.max_sequences : plan.tokens,
+          memory_.limits.max_sequences};
+}
+
+void Rank::Upload(const StepPlan& plan, int longest_table, const StepBuffers& buffers) {
+  constexpr char kUploading[] = "copying a step's input to the GPU";
+  const StepArrays from = buffers.Arrays(plan.decode_only() ? memory_.limits.max_sequences : plan.tokens);
+  Check(cudaMemcpyAsync(arrays_.data(), from.tokens, from.bytes, cudaMemcpyHostToDevice, stream_.get()), kUploading);
+  const size_t pitch = sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_blocks);
+  Check(cudaMemcpy2DAsync(block_table_.data(), pitch, buffers.block_table(), pitch,
+                          sizeof(int32_t) * static_cast<size_t>(longest_table), plan.order.size(),
+                          cudaMemcpyHostToDevice, stream_.get()),
+        kUploading);
+}
+
+void Rank::Compute(const Step& step, const StepPlan& plan, const DrawBuffers& draw, StepGaps* gaps) {
+  const RankEnd::Turn turn(end_);
+  const StepArrays arrays = Arrays(plan);
+  const LlamaStep on_device{arrays, block_table_.as<int32_t>(), draw.newest, plan.tokens, plan.decode_rows};
+  if (!plan.decode_only()) {
+    llama_.PlanPrefill(PrefillSequencesOf(step, plan), stream_.get());
+    return llama_.Forward(on_device, stream_.get());
+  }
+  const auto launch = [&](cudaStream_t stream) {
+    if (gaps != nullptr && is_first()) gaps->RecordStart(stream);
+    llama_.Forward(on_device, stream);
+    Logits(arrays.logits_rows, plan.logits_rows, draw, stream);
+  };
+  // Kernels of a graph wait for those of other ranks, and making a graph may wait for kernels.
+  std::function<void()> on_recorded;
+  if (end_ != nullptr) on_recorded = [this] { end_->Meet(); };
+  graphs_.Run(plan.decode_rows, gaps != nullptr ? gaps->graph() : 0, stream_.get(), launch, on_recorded);
+}
+
+void Rank::StepLogits(const StepPlan& plan, const DrawBuffers& draw) {
+  const RankEnd::Turn turn(end_);
+  Logits(Arrays(plan).logits_rows, plan.logits_rows, draw, stream_.get());
+}
+
+void Rank::LogitsOf(const std::vector<int32_t>& tokens, const DrawBuffers& draw) {
+  const RankEnd::Turn turn(end_);
+  Check(cudaMemcpyAsync(prompt_rows_.data(), tokens.data(), sizeof(int32_t) * tokens.size(), cudaMemcpyHostToDevice,
+                        stream_.get()),
+        "submitting a prompt's logits");
+  Logits(prompt_rows_.as<int32_t>(), static_cast<int>(tokens.size()), draw, stream_.get());
+}
+
+void Rank::Logits(const int32_t* rows, int count, const DrawBuffers& draw, cudaStream_t stream) {
+  if (end_ == nullptr) return llama_.Logits(rows, count, draw.logits, stream);
+  end_->BeginLogits(stream);
+  llama_.Logits(rows, count, end_->part_logits(), stream);
+  end_->GatherLogits(count, draw.logits, stream);
+}
+
+}  // namespace embedded::cuda

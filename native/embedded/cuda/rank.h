@@ -1,0 +1,85 @@
+// One rank of an engine on its GPU: its part of the weights and of the KV cache, and the launches of a step up to the logits.
+#ifndef EMBEDDED_CUDA_RANK_H_
+#define EMBEDDED_CUDA_RANK_H_
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "native/embedded/cuda/decode_graphs.h"
+#include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/linear_layers.h"
+#include "native/embedded/cuda/llama.h"
+#include "native/embedded/cuda/matmul.h"
+#include "native/embedded/cuda/memory_plan.h"
+#include "native/embedded/cuda/rank_exchange.h"
+#include "native/embedded/cuda/resources.h"
+#include "native/embedded/cuda/step_buffers.h"
+#include "native/embedded/cuda/step_gaps.h"
+#include "native/embedded/cuda/step_plan.h"
+#include "native/embedded/cuda/weights.h"
+#include "native/embedded/model_runner.h"
+
+namespace embedded::cuda {
+
+// Where the first rank draws: in its memory, which the others read too.
+struct DrawBuffers {
+  const int32_t* newest;  // [slots] the newest tokens drawn
+  float* logits;          // [max_batch_size, vocab_size]
+};
+
+// Used by one thread at a time, the device being its own; of several ranks, by the rank's thread of RankThreads.
+class Rank {
+ public:
+  // Loads the weights. A null `end`: it is the only rank.
+  Rank(const RunnerOptions& options, int rank, const Device& device, const MemoryPlan& memory, RankEnd* end,
+       const std::function<bool(double)>& on_progress);
+  // The memory may still be in use by other ranks: wait for all of them first.
+  ~Rank() = default;
+  Rank(const Rank&) = delete;
+  Rank& operator=(const Rank&) = delete;
+
+  const Device& device() const { return device_; }
+  cudaStream_t stream() const { return stream_.get(); }
+  // Has the kernels of decode steps chosen by measuring, for a short time: the next load goes on where this one ends.
+  void Tune(const DrawBuffers& draw);
+
+  // Together as many as the step has, in launches that each may be made in any order. `pinned` holds them once more.
+  void CopyBlocks(const std::vector<BlockCopy>& copies, const KvBlockCopy* pinned);
+  void Upload(const StepPlan& plan, int longest_table, const StepBuffers& buffers);
+  // The logits too, where all are decode rows. `gaps` may be null.
+  void Compute(const Step& step, const StepPlan& plan, const DrawBuffers& draw, StepGaps* gaps);
+  // Logits of the rows that the step's arrays name.
+  void StepLogits(const StepPlan& plan, const DrawBuffers& draw);
+  // Logits of these tokens of the step.
+  void LogitsOf(const std::vector<int32_t>& tokens, const DrawBuffers& draw);
+
+  // The step's arrays on the GPU.
+  StepArrays Arrays(const StepPlan& plan) const;
+
+ private:
+  void Logits(const int32_t* rows, int count, const DrawBuffers& draw, cudaStream_t stream);
+  bool is_first() const { return end_ == nullptr || end_->is_first(); }
+
+  Device device_;
+  ModelConfig model_;
+  MemoryPlan memory_;
+  RankEnd* end_;
+  Stream stream_;
+  Matmul matmul_;
+  LinearLayers linear_;
+  LlamaWeights weights_;
+  DeviceBuffer cache_;
+  Llama llama_;
+  DecodeGraphs graphs_;
+  DeviceBuffer arrays_;       // StepArrays
+  DeviceBuffer block_table_;  // [sequences, max_blocks]
+  DeviceBuffer copies_;
+  DeviceBuffer prompt_rows_;  // [max_batch_size] tokens of a prompt that logits are wanted of
+};
+
+}  // namespace embedded::cuda
+
+#endif  // EMBEDDED_CUDA_RANK_H_

@@ -2,9 +2,10 @@
 //   node bench/gpu.mjs [--shape 8b]     # the table, over dummy weights
 //   node bench/gpu.mjs --shape 70b      # one request of 3,072 tokens and 1,024 more, which is what fits beside the weights on an H200
 //   node bench/gpu.mjs --quant-algo W4A16_AWQ   # of TensorRT-LLM's forms of quantized weights: W8A16, W4A16, FP8 and more
+//   node bench/gpu.mjs --shape 70b --tp-size 2   # over two GPUs; --device-ids 0,0 names them
 //   node bench/gpu.mjs DIR              # the table, over the weights of an engine directory (bench/random_checkpoint.py)
 // Decode is the time between two lengths of output, so that prefill is not in it; each figure of the table is the median of three
-// runs. --executor cpu and --json do what they say.
+// runs. --streams 1,64 takes those rows of the table, and no prefill; --executor cpu and --json do what they say.
 import { parseArgs } from 'node:util';
 import { LLM } from 'node-tensorrt-llm';
 import { median } from './report.mjs';
@@ -16,6 +17,9 @@ const { values: flags, positionals } = parseArgs({
     shape: { type: 'string', default: '8b' },
     executor: { type: 'string', default: 'cuda' },
     'quant-algo': { type: 'string' },
+    'tp-size': { type: 'string', default: '1' },
+    'device-ids': { type: 'string' },
+    streams: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -32,10 +36,14 @@ const [SHORT, LONG, RUNS] = [32, 128, 3];
 const ALONE = { prompt: 3072, output: 1024 };
 
 const [dir] = positionals;
-const isAlone = dir === undefined && flags.shape === '70b' && flags['quant-algo'] === undefined;
+const tpSize = Number(flags['tp-size']);
+const deviceIds = flags['device-ids']?.split(',').map(Number);
+const chosen = flags.streams?.split(',').map(Number);
+const isAlone = dir === undefined && flags.shape === '70b' && flags['quant-algo'] === undefined && tpSize === 1;
 const loadStart = performance.now();
-const llm = await LLM.load(dir ?? shapeDirectory(flags.shape, flags['quant-algo']), {
+const llm = await LLM.load(dir ?? shapeDirectory(flags.shape, flags['quant-algo'], tpSize), {
   executor: flags.executor,
+  ...(deviceIds ? { parallel: { deviceIds } } : {}),
   loadFormat: dir === undefined ? 'dummy' : 'auto',
   ...(isAlone ? { maxBatchSize: 1, maxSeqLen: ALONE.prompt + ALONE.output } : { kvCache: { freeMemoryFraction: 0.8 } }),
 });
@@ -71,6 +79,7 @@ async function run(streams, prompt, maxTokens) {
 
 async function table() {
   for (const { streams, prompt } of DECODE) {
+    if (chosen && !(chosen.includes(streams) && prompt === 128)) continue;
     await run(streams, prompt, 8);
     const rates = [];
     for (let i = 0; i < RUNS; i++) {
@@ -80,7 +89,7 @@ async function table() {
     }
     figures[`decode, ${streams} of ${prompt} tokens, tok/s`] = Math.round(median(rates));
   }
-  for (const prompt of PREFILL) {
+  for (const prompt of chosen ? [] : PREFILL) {
     await run(1, prompt, 1);
     const rates = [];
     for (let i = 0; i < RUNS; i++) rates.push((prompt * 1000) / (await run(1, prompt, 1)).ended);

@@ -12,8 +12,8 @@ const MODELS = {
 
 export const SHAPES = Object.keys(MODELS);
 
-/** The shape of a Llama 3 in bfloat16, its matrices by `quantAlgo`, in a directory that is removed when the process ends. */
-export function shapeDirectory(shape, quantAlgo = null) {
+/** The shape of a Llama 3 in bfloat16, its matrices by `quantAlgo`, split over `tpSize` ranks, in a directory that is removed when the process ends. */
+export function shapeDirectory(shape, quantAlgo = null, tpSize = 1) {
   if (!(shape in MODELS)) throw new Error(`--shape is ${shape}; expected one of ${SHAPES.join(', ')}.`);
   const { hidden, layers, heads, headSize, intermediate } = MODELS[shape];
   const config = {
@@ -34,6 +34,7 @@ export function shapeDirectory(shape, quantAlgo = null) {
       position_embedding_type: 'rope_gpt_neox',
       max_position_embeddings: 131072,
       rotary_base: 500000,
+      mapping: { world_size: tpSize, tp_size: tpSize, pp_size: 1 },
       quantization: { quant_algo: quantAlgo },
     },
     build_config: { max_batch_size: 256, max_num_tokens: 8192, max_seq_len: 16384, max_input_len: 16383 },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
@@ -54,10 +54,12 @@ describe('docs/nemotron.md', () => {
 
   test('has a command for each step', () => {
     const names = commands.map((command) => /^npx node-tensorrt-llm (\w+) /.exec(command)?.[1]);
-    assert.deepEqual(names, ['plan', 'build', 'build', 'query', 'query', 'plan', 'build']);
+    assert.deepEqual(names, ['plan', 'build', 'build', 'query', 'query', 'serve', undefined, 'plan', 'build']);
   });
 
-  for (const command of commands) {
+  const isServed = (command: string): boolean => /^(npx node-tensorrt-llm serve|curl) /.test(command);
+
+  for (const command of commands.filter((each) => !isServed(each))) {
     test(command, async () => {
       const [, words = ''] = /^npx node-tensorrt-llm (.*)$/.exec(command) ?? [];
       const shorter = words.replace('--max-tokens 1024', '--max-tokens 8');
@@ -75,4 +77,23 @@ describe('docs/nemotron.md', () => {
       assert.equal(pretrained_config.rotary_scaling.rope_type, 'llama3');
     });
   }
+
+  test(commands.filter(isServed).join(' and '), async () => {
+    const [serve = '', curl = ''] = commands.filter(isServed);
+    const args = serve.replace('npx node-tensorrt-llm', join(PROJECT_ROOT, 'dist/cli/main.js')).replace('8000', '0');
+    const server = spawn(process.execPath, args.split(' '), { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      let printed = '';
+      for await (const chunk of server.stdout) {
+        printed += chunk;
+        if (printed.includes(' serves ')) break;
+      }
+      const [, port = ''] = /:(\d+) serves nemotron$/m.exec(printed) ?? [];
+      const line = curl.replace('curl', 'curl -sS --fail-with-body').replace('8000', port).replace('1024', '8');
+      const { stdout } = await run('/bin/sh', ['-c', line]);
+      assert.equal(JSON.parse(stdout).usage.completion_tokens, 8);
+    } finally {
+      server.kill();
+    }
+  });
 });

@@ -36,7 +36,7 @@ export async function runProgram(
   signal?.throwIfAborted();
   let child: ChildProcessByStdio<null, Readable, Readable>;
   try {
-    child = spawn(program, args, { env, timeout: timeoutMs, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = spawn(program, args, { env, signal, stdio: ['ignore', 'pipe', 'pipe'] });
   } catch (error) {
     onFailure?.(error); // Node's permission model throws at once
     return undefined;
@@ -52,6 +52,8 @@ export async function runProgram(
     add(text);
   });
   child.stderr.setEncoding('utf8').on('data', add);
+  // Not spawn's own: where there is no such program, that one would hold the process until its end.
+  const timer = setTimeout(() => child.kill(), timeoutMs);
   try {
     const [status, ended] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
     return { status, signal: ended, stdout, output };
@@ -59,6 +61,8 @@ export async function runProgram(
     signal?.throwIfAborted();
     onFailure?.(error);
     return undefined;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

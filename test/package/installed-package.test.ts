@@ -11,9 +11,9 @@ import { NODE_VERSIONS } from '../tools/node-versions.js';
 import { PROJECT_ROOT } from '../tools/project.js';
 import { installPackage, type Packed, run } from './install.js';
 
-// Measured 2026-11-29: 1,325 KB packed, 3,247 KB on disk, 1,660 KB of it the addon and 635 KB its host program. About a third more.
-const PACKED_BYTES_MAX = 1_770_000;
-const UNPACKED_BYTES_MAX = 4_330_000;
+// Measured 2026-11-29: 1,869 KB packed, 4,653 KB on disk, 2,152 KB of it the addon and 1,078 KB its host program. About a third more.
+const PACKED_BYTES_MAX = 2_490_000;
+const UNPACKED_BYTES_MAX = 6_200_000;
 // The CUDA executor's library and its notices, where they were packed too, as for a release. Measured 2026-11-29: 7,213 KB packed,
 // 8,553 KB on disk. About a third more.
 const CUDA_PACKED_BYTES_MAX = 9_600_000;

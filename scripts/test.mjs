@@ -13,7 +13,6 @@ const STEPS = {
   'native tests': 'run test:native',
   'TypeScript tests': 'run test:js',
   'package test': 'run test:package',
-  cuda: 'run test:cuda',
 };
 
 /** CPU seconds of all child processes that have ended, theirs included. */

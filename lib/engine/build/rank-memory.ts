@@ -1,4 +1,5 @@
 import { GROUP_SIZE, isQuantizedLayer, obstacleToQuantize, type Quantization } from '../convert/quantize.js';
+import { splitFault } from '../convert/shard.js';
 import type { PretrainedConfig } from '../directory/checkpoint-config.js';
 
 /** What one engine is split into and stored as. */
@@ -37,15 +38,8 @@ const CONTEXT_BYTES = 768 << 20;
 const COMMUNICATION_BYTES = 512 << 20;
 
 /** Why a model cannot be split or stored like this, for people; undefined if it can. Rules: those of TensorRT-LLM's converters. */
-export function obstacleTo(model: PretrainedConfig, target: Target): string | undefined {
-  const { tpSize, ppSize, quantization } = target;
-  const { num_attention_heads: heads, num_key_value_heads: kvHeads, intermediate_size, num_hidden_layers } = model;
-  if (heads % tpSize !== 0) return `${heads} attention heads do not divide by ${tpSize}`;
-  if (kvHeads % tpSize !== 0 && tpSize % kvHeads !== 0) return `${kvHeads} KV heads and ${tpSize} ranks do not divide`;
-  if (intermediate_size % tpSize !== 0) return `intermediate_size ${intermediate_size} does not divide by ${tpSize}`;
-  if (num_hidden_layers % ppSize !== 0) return `${num_hidden_layers} layers do not divide by ${ppSize}`;
-  return obstacleToQuantize(quantization, model, target);
-}
+export const obstacleTo = (model: PretrainedConfig, target: Target): string | undefined =>
+  splitFault(model, target)?.words ?? obstacleToQuantize(target.quantization, model, target);
 
 export function rankMemory(model: PretrainedConfig, target: Target, limits: Limits): RankMemory {
   const { quantization } = target;

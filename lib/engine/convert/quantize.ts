@@ -61,7 +61,7 @@ export function obstacleToQuantize(
 export const isQuantizedLayer = (quantization: Quantization, layer: number, layers: number): boolean =>
   quantization !== 'fp8_rowwise' || (layer > 0 && layer < layers - 1);
 
-/** The plan of an engine whose matrices are quantized while they are written, from one whose matrices are plain. */
+/** Plans to quantize the matrices of a plain plan while they are written. */
 export function quantizePlan(
   plan: readonly PlannedTensor[],
   model: PretrainedConfig,

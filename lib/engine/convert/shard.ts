@@ -6,23 +6,51 @@ import type { SourceTensor } from '../formats/source.js';
 import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
 import { layOut } from './weight-map.js';
 
+/** Why a model cannot be split. */
+export interface SplitFault {
+  readonly option: 'tpSize' | 'ppSize';
+  /** What that option must be, for an error about it. */
+  readonly expected: string;
+  /** What does not divide, for people. */
+  readonly words: string;
+}
+
+/** Undefined if a model can be split like this. */
+export function splitFault(
+  model: PretrainedConfig,
+  { tpSize, ppSize }: { tpSize: number; ppSize: number },
+): SplitFault | undefined {
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads, num_hidden_layers: layers } = model;
+  const size = model.intermediate_size;
+  if (heads % tpSize !== 0) {
+    const expected = `a divisor of the model's ${heads} attention heads`;
+    return { option: 'tpSize', expected, words: `${heads} attention heads do not divide by ${tpSize}` };
+  }
+  if (kvHeads % tpSize !== 0 && tpSize % kvHeads !== 0) {
+    const expected = `a divisor or a multiple of the model's ${kvHeads} KV heads`;
+    return { option: 'tpSize', expected, words: `${kvHeads} KV heads and ${tpSize} ranks do not divide` };
+  }
+  if (size % tpSize !== 0) {
+    const expected = `a divisor of the model's intermediate_size, ${size}`;
+    return { option: 'tpSize', expected, words: `intermediate_size ${size} does not divide by ${tpSize}` };
+  }
+  if (layers % ppSize !== 0) {
+    const expected = `a divisor of the model's ${layers} layers`;
+    return { option: 'ppSize', expected, words: `${layers} layers do not divide by ${ppSize}` };
+  }
+  return undefined;
+}
+
 /**
  * Checks that a model can be split as its `mapping` says.
  * @throws {LLMError} `ERR_INVALID_OPTION` that names the option and what it must divide.
  */
 export function checkSplit(model: PretrainedConfig): void {
-  const { tp_size: tpSize, pp_size: ppSize } = model.mapping;
-  const { num_attention_heads: heads, num_key_value_heads: kvHeads, num_hidden_layers: layers } = model;
-  const fail = (option: string, size: number, expected: string): LLMError =>
-    new LLMError('ERR_INVALID_OPTION', `${option} is ${size}; expected ${expected}.`, { option });
-  if (heads % tpSize !== 0) throw fail('tpSize', tpSize, `a divisor of the model's ${heads} attention heads`);
-  if (kvHeads % tpSize !== 0 && tpSize % kvHeads !== 0) {
-    throw fail('tpSize', tpSize, `a divisor or a multiple of the model's ${kvHeads} KV heads`);
-  }
-  if (model.intermediate_size % tpSize !== 0) {
-    throw fail('tpSize', tpSize, `a divisor of the model's intermediate_size, ${model.intermediate_size}`);
-  }
-  if (layers % ppSize !== 0) throw fail('ppSize', ppSize, `a divisor of the model's ${layers} layers`);
+  const sizes = { tpSize: model.mapping.tp_size, ppSize: model.mapping.pp_size };
+  const fault = splitFault(model, sizes);
+  if (!fault) return;
+  const { option, expected } = fault;
+  throw new LLMError('ERR_INVALID_OPTION', `${option} is ${sizes[option]}; expected ${expected}.`, { option });
 }
 
 /**

@@ -81,7 +81,7 @@ test('a body above maxBodyBytes is answered 413, whether or not it tells its siz
   assert.equal((await post(handler, '/v1/completions', '', init)).status, 413);
 });
 
-test('a body that is no JSON object is answered 400', async () => {
+test('a body that is not a JSON object is answered with 400', async () => {
   for (const body of ['', '{', '[]', 'null', '"text"']) {
     const response = await post(handlerOf(), '/v1/chat/completions', body);
     assert.equal(response.status, 400, body);

@@ -57,7 +57,7 @@ test('only what a dead process left is removed, and what another machine left on
   await age(ours);
   await age('.other.part-unknown');
   await place(ours.replace(`-${start}-`, `-${start}1-`)); // had our process id before us
-  await place(`${ours.replace(`-${pid}-`, '-4194305-')}.replaced`); // of a process that is no more
+  await place(`${ours.replace(`-${pid}-`, '-4194305-')}.replaced`); // of a process that has ended
   await age(await place(ours.replace(machine, '76543210')));
   await age(await place('.out.part-old'));
   await removeLeftovers(out);

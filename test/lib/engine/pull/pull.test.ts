@@ -303,7 +303,7 @@ test('pulls of several processes download once, and where the one that does is k
   assert.deepEqual(await readdir(join(cacheDir, 'downloads')), []);
 });
 
-test('a turn that nobody has any more, or that is no link, holds nobody up', async (t) => {
+test('a turn left by a process that ended, or one that is not a link, holds nobody up', async (t) => {
   await startHub(t);
   const cacheDir = await temporaryDirectory(t);
   const out = join(cacheDir, 'out');

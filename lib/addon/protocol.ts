@@ -116,8 +116,12 @@ export interface Stats {
   stepMs: number;
   /** Number of KV blocks. */
   kvBlocks: number;
-  /** KV blocks in use. */
+  /** KV blocks in use; those that are only kept for later prompts are not. */
   kvBlocksUsed: number;
+  /** KV blocks of prompts that were found in the cache. */
+  kvBlocksReused: number;
+  /** KV blocks of prompts that were not. */
+  kvBlocksMissed: number;
   /** How often a sequence gave up its KV blocks, to be computed again later. */
   preemptions: number;
   /** Tokens that came after their request had ended. */

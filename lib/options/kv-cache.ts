@@ -31,7 +31,10 @@ export interface KvCacheOptions {
    * CPU, 0.9 on TensorRT-LLM.
    */
   freeMemoryFraction?: number | undefined;
-  /** Reuse the KV blocks of an earlier prompt that starts with the same tokens. Default: the executor's: false on the CPU. */
+  /**
+   * Keep the KV blocks of prompts and outputs for later prompts that start with the same tokens, until their memory is needed.
+   * Default: true on the CPU and through CUDA, the executor's on TensorRT-LLM.
+   */
   blockReuse?: boolean | undefined;
   /** Also reuse a block of which only the first tokens match. Default: the executor's. */
   partialReuse?: boolean | undefined;

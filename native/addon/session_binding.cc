@@ -154,6 +154,8 @@ Napi::Value SessionBinding::Stats(const Napi::CallbackInfo& info) {
     number("stepMs", stats.step_ms);
     number("kvBlocks", stats.kv_blocks);
     number("kvBlocksUsed", stats.kv_blocks_used);
+    number("kvBlocksReused", static_cast<double>(stats.kv_blocks_reused));
+    number("kvBlocksMissed", static_cast<double>(stats.kv_blocks_missed));
     number("preemptions", static_cast<double>(stats.preemptions));
     number("discardedTokens", static_cast<double>(counters.discarded_tokens));
     number("unknownRows", static_cast<double>(counters.unknown_rows));

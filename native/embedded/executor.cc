@@ -28,7 +28,7 @@ bool EndsWith(const std::vector<int32_t>& tokens, size_t first, const std::vecto
   return tokens.size() - first >= word.size() && std::equal(word.begin(), word.end(), tokens.end() - word.size());
 }
 
-void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
+void AddUsage(const Request& request, int tokens_per_block, ExecutorRowDetails* numbers) {
   const auto now = Request::Clock::now();
   numbers->set |= DETAILS_USAGE | DETAILS_TIMING;
   numbers->prompt_tokens = static_cast<uint32_t>(request.prompt_tokens);
@@ -36,6 +36,10 @@ void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
   numbers->first_token_ms = MillisecondsBetween(request.submitted, request.first_token.value_or(now));
   numbers->total_ms = MillisecondsBetween(request.submitted, now);
   numbers->kv_blocks_allocated = request.allocated_blocks();
+  const Sequence& first = request.sequences.front();
+  numbers->kv_blocks_reused = static_cast<uint32_t>(first.reused_blocks);
+  numbers->kv_blocks_missed = static_cast<uint32_t>(first.missed_blocks);
+  numbers->cached_tokens = numbers->kv_blocks_reused * static_cast<uint32_t>(tokens_per_block);
 }
 
 }  // namespace
@@ -68,7 +72,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   const int64_t cached_tokens = int64_t{runner.kv_blocks} * runner.tokens_per_block;
   limits_.max_seq_len = static_cast<int>(std::min<int64_t>(limits_.max_seq_len, cached_tokens));
   limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
-  scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size},
+  scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks},
                      BlockPool(runner.kv_blocks, runner.tokens_per_block));
   DescribeEngine(config, device);
   step_thread_ = executor::StartThread([this] { StepThreadMain(); });
@@ -317,7 +321,8 @@ BatchRow EmbeddedExecutor::TakeRow(RequestSequence* sequence) {
   row.logprobs = std::move(output.logprobs);
   row.top_logprobs = std::move(output.top_logprobs);
   if (!output.logits.empty()) DetailsOf(&row)->generation_logits = std::move(output.logits);
-  if (!std::exchange(request->has_row, true)) AddUsage(*request, &DetailsOf(&row)->numbers);
+  if (!std::exchange(request->has_row, true))
+    AddUsage(*request, runner_->info().tokens_per_block, &DetailsOf(&row)->numbers);
   return row;
 }
 
@@ -331,7 +336,7 @@ void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish fin
   row.flags = ROW_SEQUENCE_FINAL;
   if (is_last) {
     row.flags |= ROW_REQUEST_FINAL;
-    AddUsage(*request, &DetailsOf(&row)->numbers);
+    AddUsage(*request, runner_->info().tokens_per_block, &DetailsOf(&row)->numbers);
   }
   if (stop_token) {
     DetailsOf(&row)->numbers.set |= DETAILS_STOP_TOKEN;
@@ -358,7 +363,7 @@ void EmbeddedExecutor::FailRequest(Request* request, const Failure& failure) {
   BatchRow row = TakeRow(&*left);
   row.finish = FINISH_ERROR;
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
-  AddUsage(*request, &DetailsOf(&row)->numbers);
+  AddUsage(*request, runner_->info().tokens_per_block, &DetailsOf(&row)->numbers);
   row.details->error = std::make_unique<ExecutorError>(executor::EmptyError());
   executor::Report(row.details->error.get(), Failure(failure).OfRequest(request->id));
   batch_builder_.Add(std::move(row), statistics_.steps());

@@ -3,7 +3,7 @@
 namespace embedded {
 
 bool BlockPool::Grow(std::vector<int>* block_table, size_t tokens) {
-  const size_t needed = (tokens + tokens_per_block_ - 1) / tokens_per_block_;
+  const size_t needed = BlocksFor(tokens);
   if (needed > block_table->size() + static_cast<size_t>(free_blocks())) return false;
   block_table->reserve(needed);  // so that no block is taken and then not held
   while (block_table->size() < needed) block_table->push_back(Take());
@@ -24,24 +24,57 @@ bool BlockPool::Unshare(int* block) {
   return true;
 }
 
+// The last first: of what is kept, the ends of prefixes are evicted before their beginnings.
 void BlockPool::Free(std::vector<int>* block_table) {
+  const auto now = KeptBlocks::Clock::now();
   for (auto block = block_table->rbegin(); block != block_table->rend(); ++block) {
     if (--holders_[static_cast<size_t>(*block)] > 0) continue;
-    free_.push_back(*block);
+    if (kept_.Has(*block))
+      kept_.Release(*block, now);
+    else
+      free_.push_back(*block);
     --used_;
   }
   block_table->clear();
 }
 
+size_t BlockPool::CountKept(const std::vector<BlockKey>& keys, size_t limit) const {
+  size_t count = 0;
+  while (count < keys.size() && count < limit && kept_.Find(keys[count])) ++count;
+  return count;
+}
+
+bool BlockPool::GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys, size_t count,
+                             size_t tokens) {
+  block_table->reserve(BlocksFor(tokens));
+  int released = 0;
+  for (size_t i = 0; i < count; ++i) {
+    block_table->push_back(*kept_.Find(keys[i]));
+    released += kept_.released(block_table->back());
+  }
+  if (BlocksFor(tokens) - count > static_cast<size_t>(free_blocks() - released)) {
+    block_table->clear();
+    return false;
+  }
+  for (const int block : *block_table)
+    if (holders_[static_cast<size_t>(block)]++ == 0) {
+      kept_.Hold(block);
+      ++used_;
+    }
+  return Grow(block_table, tokens);
+}
+
 int BlockPool::Take() {
   int block = static_cast<int>(holders_.size());
-  if (free_.empty()) {
-    holders_.push_back(1);
-  } else {
+  if (!free_.empty()) {
     block = free_.back();
     free_.pop_back();
-    holders_[static_cast<size_t>(block)] = 1;
+  } else if (block < blocks_) {
+    holders_.push_back(0);
+  } else {
+    block = kept_.Evict(KeptBlocks::Clock::now());
   }
+  holders_[static_cast<size_t>(block)] = 1;
   ++used_;
   ++allocations_;
   return block;

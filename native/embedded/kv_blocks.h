@@ -1,5 +1,5 @@
-// The blocks of the paged KV cache (arXiv:2309.06180): which are free, and how often the others are held. Their memory
-// belongs to the model runner.
+// The blocks of the paged KV cache (arXiv:2309.06180): which are free, how often the others are held, and which are kept
+// for later requests that start with the same tokens. Their memory belongs to the model runner.
 #ifndef EMBEDDED_KV_BLOCKS_H_
 #define EMBEDDED_KV_BLOCKS_H_
 
@@ -7,10 +7,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "native/embedded/block_key.h"
+#include "native/embedded/kept_blocks.h"
+#include "native/embedded/retention.h"
+
 namespace embedded {
 
 // Which blocks are free, and how many block tables hold each of the others. Last freed, first used: it is likely
-// still in a CPU cache, and memory that was never needed stays untouched.
+// still in a CPU cache. A block that nobody holds and that is kept counts as free, and is used last.
 class BlockPool {
  public:
   BlockPool(int blocks, int tokens_per_block) : blocks_(blocks), tokens_per_block_(tokens_per_block) {}
@@ -31,14 +35,26 @@ class BlockPool {
   bool Unshare(int* block);
   void Free(std::vector<int>* block_table);
 
+  // Keeps a block of a table for others: what is in it has this key, and is not written again while it is kept. Without
+  // effect where another block of this key is kept.
+  void Keep(int block, const BlockKey& key, const Retention& retention) { kept_.Keep(block, key, retention); }
+  // How many of the first keys have blocks that are kept, at most `limit`.
+  size_t CountKept(const std::vector<BlockKey>& keys, size_t limit) const;
+  // Makes an empty table hold the kept blocks of the first `count` keys, and grows it to `tokens`. False, and nothing
+  // done, if there are too few free blocks.
+  bool GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys, size_t count, size_t tokens);
+  void SetRetention(int block, const Retention& retention) { kept_.SetRetention(block, retention); }
+
  private:
+  size_t BlocksFor(size_t tokens) const { return (tokens + tokens_per_block_ - 1) / tokens_per_block_; }
   int Take();
 
   int blocks_;
   int tokens_per_block_;
   int used_ = 0;
   std::vector<int> holders_;  // by block: tables that hold it; blocks past the end were never used
-  std::vector<int> free_;
+  std::vector<int> free_;     // that nobody holds and that are not kept
+  KeptBlocks kept_;
   uint64_t allocations_ = 0;
 };
 

@@ -74,7 +74,6 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
   if (scheduler.batch_size_table_count > 0) RefuseOption("scheduler.batch_size_table");
 
   const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
-  if (kv.set & KV_CACHE_BLOCK_REUSE && kv.block_reuse != 0) RefuseValue("kv_cache.block_reuse", "true", "false");
   RefuseSet(kv.set, "kv_cache.",
             {{KV_CACHE_SINK_TOKENS, "sink_tokens"},
              {KV_CACHE_HOST_BYTES, "host_bytes"},
@@ -128,6 +127,8 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
     limits.max_num_tokens = limits.max_batch_size;
   }
   if (config.set & CONFIG_MAX_QUEUE_SIZE) limits.max_queue_size = config.max_queue_size;
+  const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
+  limits.reuses_blocks = !(kv.set & KV_CACHE_BLOCK_REUSE) || kv.block_reuse != 0;
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
   return limits;
 }

@@ -24,6 +24,7 @@ struct Limits {
   int max_input_len;   // prompt tokens
   int max_seq_len;     // prompt and output tokens of a sequence
   uint32_t max_queue_size = std::numeric_limits<uint32_t>::max();
+  bool reuses_blocks;  // of earlier requests that start with the same tokens
   bool request_stats;
 };
 

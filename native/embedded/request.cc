@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -14,6 +15,8 @@ namespace embedded {
 namespace {
 
 using executor::Failure;
+
+constexpr uint64_t kLongestRetentionMs = 1'000ull * 60 * 60 * 24 * 365 * 100;  // so that no point in time overflows
 
 class Checker {
  public:
@@ -47,10 +50,15 @@ class Checker {
     request.prompt_top_logprobs = static_cast<int>(output_.top_prompt_logprobs);
     request.sequences.resize(SequenceCount());
     request.sequences_left = request.sequences.size();
+    const RetentionPlan retention = Retentions();
     for (uint32_t i = 0; i < request.sequences.size(); ++i) {
-      request.sequences[i].request = made.get();
-      request.sequences[i].index = i;
-      request.sequences[i].max_length = request.prompt_tokens + request.max_tokens;
+      RequestSequence& sequence = request.sequences[i];
+      sequence.request = made.get();
+      sequence.index = i;
+      sequence.max_length = request.prompt_tokens + request.max_tokens;
+      if (given_.set & REQUEST_CACHE_SALT) sequence.root_key = RootKey(given_.cache_salt);
+      sequence.retention = retention;
+      sequence.starts_from_kept = !request.wants_context_logits && !request.wants_prompt_logprobs;
     }
     RequestSequence& first = request.sequences.front();
     first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
@@ -65,7 +73,6 @@ class Checker {
       if (is_set) RefuseOption(name);
     };
     refuse_set(given_.set & REQUEST_TIMEOUT, "timeout_ms");
-    refuse_set(given_.set & REQUEST_CACHE_SALT, "cache_salt");
     refuse_set(given_.set & REQUEST_LANGUAGE_ADAPTER, "language_adapter");
     if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) RefuseOption("priority");
     if (given_.type != REQUEST_CONTEXT_AND_GENERATION) RefuseOption("type");
@@ -76,7 +83,6 @@ class Checker {
                   {given_.lora, "lora"},
                   {given_.lookahead, "lookahead"},
                   {given_.eagle, "eagle"},
-                  {given_.kv_retention, "kv_retention"},
                   {given_.guided, "guided"},
                   {given_.draft, "draft"},
                   {given_.multimodal, "multimodal"},
@@ -157,6 +163,36 @@ class Checker {
     }
     params.bad_words = tokens_.BadTokens(given_);
     return params;
+  }
+
+  RetentionPlan Retentions() const {
+    RetentionPlan plan;
+    if (given_.kv_retention == nullptr) return plan;
+    const ExecutorKvRetention kv = executor::CopySized(given_.kv_retention);
+    if (kv.set & KV_RETENTION_TRANSFER_MODE) RefuseOption("kv_retention.transfer_mode");
+    if (kv.directory != nullptr) RefuseOption("kv_retention.directory");
+    const auto retention = [](const std::string& field, uint32_t priority, std::optional<uint64_t> duration_ms) {
+      if (priority > kHighestPriority)
+        throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, field,
+                                      " is " + std::to_string(priority) + "; expected 0 to 100.");
+      Retention made{static_cast<int>(priority), std::nullopt};
+      if (duration_ms) made.duration.emplace(std::min<uint64_t>(*duration_ms, kLongestRetentionMs));
+      return made;
+    };
+    for (uint32_t i = 0; i < kv.range_count; ++i) {
+      const ExecutorRetentionRange& range = kv.ranges[i];
+      const uint32_t end = range.set & RETENTION_END ? std::min(range.end, given_.token_count) : given_.token_count;
+      plan.ranges.push_back(
+          {range.start, end,
+           retention("kv_retention.ranges[" + std::to_string(i) + "].priority", range.priority,
+                     range.set & RETENTION_DURATION ? std::optional(range.duration_ms) : std::nullopt)});
+    }
+    if (kv.set & KV_RETENTION_DECODE_PRIORITY)
+      plan.ranges.push_back(
+          {given_.token_count, std::numeric_limits<size_t>::max(),
+           retention("kv_retention.decode_priority", kv.decode_priority,
+                     kv.set & KV_RETENTION_DECODE_DURATION ? std::optional(kv.decode_duration_ms) : std::nullopt)});
+    return plan;
   }
 
   const ExecutorRequest& given_;

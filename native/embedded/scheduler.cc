@@ -22,12 +22,15 @@ void Scheduler::Remove(Sequence* sequence) {
     waiting_.erase(*std::exchange(sequence->waits_at, std::nullopt));
   else
     running_.erase(std::remove(running_.begin(), running_.end(), sequence), running_.end());
-  blocks_.Free(&sequence->block_table);
+  GiveBlocksBack(sequence);
   GiveSlotBack(sequence);
 }
 
 Step Scheduler::PlanStep() {
   Step step;
+  // What steps planned before this one write may be read from this one on, and not earlier: within a step nothing says
+  // which entry is computed first.
+  for (Sequence* sequence : running_) KeepWritten(sequence);
   size_t budget = static_cast<size_t>(limits_.max_step_tokens);
   const auto schedule = [&](Sequence* sequence) {
     const size_t tokens = std::min(budget, sequence->tokens_to_compute());
@@ -46,8 +49,8 @@ Step Scheduler::PlanStep() {
   size_t slots = static_cast<size_t>(limits_.max_sequences) - TakenSlots();
   while (budget > 0 && !waiting_.empty() && waiting_.front()->forks.size() + 1 <= slots) {
     Sequence* const next = waiting_.front();
-    if (next->pending_tokens > 0) break;         // it was preempted while a step ran that gives it a token
-    if (!TakeBlocks(next, &step.copies)) break;  // no shorter prompt overtakes
+    if (next->pending_tokens > 0) break;  // it was preempted while a step ran that gives it a token
+    if (!TakeFirstBlocks(next)) break;    // no shorter prompt overtakes
     slots -= next->forks.size() + 1;
     TakeSlot(next);
     running_.push_back(next);
@@ -82,10 +85,63 @@ bool Scheduler::TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
   return enough;
 }
 
+// The same for one that has none, which begins after the blocks that are kept of its tokens. The last token is computed
+// in any case: its logits are needed.
+bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
+  const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
+  size_t kept = 0;
+  if (limits_.keeps_blocks && sequence->starts_from_kept) {
+    ExtendKeys(sequence);
+    kept = blocks_.CountKept(sequence->keys, (sequence->length() - 1) / tokens_per_block);
+  }
+  const uint64_t allocations = blocks_.allocations();
+  if (!blocks_.GrowFromKept(&sequence->block_table, sequence->keys, kept, sequence->length())) return false;
+  for (size_t i = 0; i < kept; ++i)
+    if (const auto retention = sequence->retention.At(i * tokens_per_block))
+      blocks_.SetRetention(sequence->block_table[i], *retention);
+  sequence->computed_tokens = kept * tokens_per_block;
+  sequence->kept_blocks = kept;
+  if (sequence->allocated_blocks == 0) {  // its first start
+    sequence->reused_blocks = kept;
+    sequence->missed_blocks = sequence->block_table.size() - kept;
+    reused_blocks_ += sequence->reused_blocks;
+    missed_blocks_ += sequence->missed_blocks;
+  }
+  sequence->allocated_blocks += blocks_.allocations() - allocations;
+  return true;
+}
+
+void Scheduler::ExtendKeys(Sequence* sequence) {
+  const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
+  std::vector<BlockKey>& keys = sequence->keys;
+  while ((keys.size() + 1) * tokens_per_block <= sequence->tokens.size())
+    keys.push_back(NextKey(keys.empty() ? sequence->root_key : keys.back(),
+                           sequence->tokens.data() + keys.size() * tokens_per_block, tokens_per_block));
+}
+
+// Offers the blocks that planned steps fill with known tokens to other sequences.
+void Scheduler::KeepWritten(Sequence* sequence) {
+  if (!limits_.keeps_blocks) return;
+  const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
+  const size_t written = std::min(sequence->block_table.size(),  // none where it was removed before
+                                  std::min(sequence->computed_tokens, sequence->tokens.size()) / tokens_per_block);
+  if (sequence->kept_blocks >= written) return;
+  ExtendKeys(sequence);
+  for (size_t& i = sequence->kept_blocks; i < written; ++i)
+    blocks_.Keep(sequence->block_table[i], sequence->keys[i],
+                 sequence->retention.At(i * tokens_per_block).value_or(Retention{}));
+}
+
+void Scheduler::GiveBlocksBack(Sequence* sequence) {
+  KeepWritten(sequence);
+  sequence->kept_blocks = 0;
+  blocks_.Free(&sequence->block_table);
+}
+
 void Scheduler::PreemptYoungest() {
   Sequence* youngest = running_.back();
   running_.pop_back();
-  blocks_.Free(&youngest->block_table);
+  GiveBlocksBack(youngest);
   GiveSlotBack(youngest);
   youngest->computed_tokens = 0;
   youngest->waits_at = waiting_.insert(waiting_.begin(), youngest);
@@ -99,6 +155,8 @@ void Scheduler::Fork(Sequence* sequence) {
     fork->pending_tokens = sequence->pending_tokens;
     fork->computed_tokens = sequence->computed_tokens;
     fork->block_table = blocks_.Share(sequence->block_table);
+    fork->keys = sequence->keys;
+    fork->kept_blocks = sequence->kept_blocks;
     TakeSlot(fork);
   }
   running_.insert(std::find(running_.begin(), running_.end(), sequence) + 1, sequence->forks.begin(),

@@ -9,7 +9,9 @@
 #include <optional>
 #include <vector>
 
+#include "native/embedded/block_key.h"
 #include "native/embedded/kv_blocks.h"
+#include "native/embedded/retention.h"
 
 namespace embedded {
 
@@ -21,6 +23,13 @@ struct Sequence {
   size_t computed_tokens = 0;    // leading tokens whose keys and values are in the blocks after the planned steps
   std::vector<int> block_table;  // KV blocks, in order
   size_t allocated_blocks = 0;   // taken from the pool so far, those given back included
+  BlockKey root_key = RootKey();
+  std::vector<BlockKey> keys;  // of the blocks that `tokens` fill, as far as the scheduler needed them
+  size_t kept_blocks = 0;      // leading blocks of the table that were offered to others
+  RetentionPlan retention;
+  bool starts_from_kept = true;  // else its whole prompt is computed
+  size_t reused_blocks = 0;      // found in the cache when it first ran
+  size_t missed_blocks = 0;      // that were not
   std::vector<Sequence*> forks;  // forked from it once its prompt is computed; until then each has a slot kept
   int slot = kNoSlot;            // while it runs: a number of its own, below max_sequences
   size_t max_length = std::numeric_limits<size_t>::max();  // tokens, at which it ends
@@ -55,8 +64,9 @@ struct Step {
 };
 
 struct SchedulerLimits {
-  int max_step_tokens;  // at least max_sequences, so that every sequence in decode advances in every step
-  int max_sequences;    // that run, forks to come counted
+  int max_step_tokens;        // at least max_sequences, so that every sequence in decode advances in every step
+  int max_sequences;          // that run, forks to come counted
+  bool keeps_blocks = false;  // for sequences that start with the same tokens
 };
 
 // Plans step after step, also while earlier ones still run: they are computed in the order they were planned, so blocks
@@ -73,7 +83,7 @@ class Scheduler {
   // Gives its blocks back, wherever it is. One that waits costs the same however many others do.
   void Remove(Sequence* sequence);
   // A step is one token for each sequence in decode and a chunk of the prompt for those in prefill. When blocks run out
-  // the youngest gives its blocks back, waits, and is computed again later, sharing nothing.
+  // the youngest gives its blocks back, waits, and is computed again later, but for what is still kept of it.
   Step PlanStep();
 
   // Of max_sequences: those of the running sequences and those kept for their forks.
@@ -82,9 +92,16 @@ class Scheduler {
   const std::list<Sequence*>& waiting() const { return waiting_; }
   const BlockPool& blocks() const { return blocks_; }
   uint64_t preemptions() const { return preemptions_; }
+  // Sums over all sequences that ever ran.
+  uint64_t reused_blocks() const { return reused_blocks_; }
+  uint64_t missed_blocks() const { return missed_blocks_; }
 
  private:
   bool TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies);
+  bool TakeFirstBlocks(Sequence* sequence);
+  void ExtendKeys(Sequence* sequence);
+  void KeepWritten(Sequence* sequence);
+  void GiveBlocksBack(Sequence* sequence);
   void PreemptYoungest();
   void Fork(Sequence* sequence);
   void TakeSlot(Sequence* sequence);
@@ -96,6 +113,8 @@ class Scheduler {
   std::vector<Sequence*> running_;  // oldest first, sequences of one fork side by side
   std::list<Sequence*> waiting_;
   uint64_t preemptions_ = 0;
+  uint64_t reused_blocks_ = 0;
+  uint64_t missed_blocks_ = 0;
 };
 
 }  // namespace embedded

@@ -66,7 +66,10 @@ ExecutorStats Statistics::Snapshot(const Scheduler& scheduler, const Requests& r
   stats.kv_blocks_free = static_cast<uint32_t>(blocks.free_blocks());
   stats.kv_blocks_used = static_cast<uint32_t>(blocks.used_blocks());
   stats.tokens_per_block = info.tokens_per_block;
-  stats.kv_blocks_allocated = stats.kv_blocks_allocated_new = blocks.allocations();
+  stats.kv_blocks_allocated_new = blocks.allocations();
+  stats.kv_blocks_reused = scheduler.reused_blocks();
+  stats.kv_blocks_missed = scheduler.missed_blocks();
+  stats.kv_blocks_allocated = stats.kv_blocks_allocated_new + stats.kv_blocks_reused;
   stats.decoded_tokens_per_step = 1;
   stats.preemptions = scheduler.preemptions();
   each_request_.clear();
@@ -90,6 +93,8 @@ ExecutorRequestStats Statistics::OfRequest(const Request& request) const {
   stats.scheduled = std::find(scheduled_.begin(), scheduled_.end(), request.id) != scheduled_.end();
   stats.paused = !runs && request.started;
   stats.kv_blocks_allocated = request.allocated_blocks();
+  stats.kv_blocks_reused = static_cast<uint32_t>(request.sequences.front().reused_blocks);
+  stats.kv_blocks_missed = static_cast<uint32_t>(request.sequences.front().missed_blocks);
   stats.decoded_tokens_per_step = 1;
   return stats;
 }

@@ -14,8 +14,9 @@ import {
 /**
  * What an executor is and no capability says. 'a model': its tokens follow from the prompt and the options of sampling.
  * 'batch invariance': what runs beside a request changes no bit of it. 'dummy weights': it makes weights of its own.
+ * 'prefix cache': it counts exactly what it found of a prompt.
  */
-export type Trait = 'a model' | 'batch invariance' | 'dummy weights';
+export type Trait = 'a model' | 'batch invariance' | 'dummy weights' | 'prefix cache';
 
 export interface ExecutorUnderTest {
   /** What LLM.load takes for it. */
@@ -41,17 +42,21 @@ const overStandIn = (version: StandInVersion, options: LoadOptions = {}): Execut
 
 /** By the names that `npm run conformance -- --executor` takes. */
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
-  cpu: { options: { executor: 'cpu' }, traits: ['a model', 'batch invariance', 'dummy weights'], engine: tinyEngine },
+  cpu: {
+    options: { executor: 'cpu' },
+    traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
+    engine: tinyEngine,
+  },
   'cpu-isolated': {
     options: { executor: 'cpu', isolation: 'process' },
-    traits: ['a model', 'batch invariance', 'dummy weights'],
+    traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   // On a GPU a row's logits differ in their last bits with the rows beside it.
-  cuda: { options: { executor: 'cuda' }, traits: ['a model', 'dummy weights'], engine: tinyEngine },
+  cuda: { options: { executor: 'cuda' }, traits: ['a model', 'dummy weights', 'prefix cache'], engine: tinyEngine },
   'cuda-isolated': {
     options: { executor: 'cuda', isolation: 'process' },
-    traits: ['a model', 'dummy weights'],
+    traits: ['a model', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   scripted: {

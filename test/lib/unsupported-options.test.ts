@@ -15,8 +15,6 @@ const REQUESTS: readonly GenerateOptions[] = [
   { guided: { json: true } },
   { lora: { id: 1 } },
   { priority: 1 },
-  { cacheSalt: 'a' },
-  { kvRetention: { decodePriority: 1 } },
   { lookahead },
   { eagle: { greedy: false } },
   { draft: { tokens: [1] } },
@@ -24,7 +22,6 @@ const REQUESTS: readonly GenerateOptions[] = [
 
 const LOADS: readonly LoadOptions[] = [
   { maxBeamWidth: 2 },
-  { kvCache: { blockReuse: true } },
   { kvCache: { partialReuse: true } },
   { kvCache: { copyOnPartialReuse: false } },
   { kvCache: { hostBytes: 1 } },

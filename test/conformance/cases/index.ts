@@ -11,5 +11,6 @@ import './sequences.js';
 import './logprobs.js';
 import './streams.js';
 import './batches.js';
+import './prefix-cache.js';
 import './observation.js';
 import './lifetime.js';

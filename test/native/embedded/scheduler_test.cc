@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <set>
 #include <utility>
@@ -303,13 +305,13 @@ TEST(Scheduler, EachSequenceThatRunsHasASlotOfItsOwn) {
 // fork and go at random over a cache that is too small, while tokens become known some steps after they were planned.
 class RandomLoad {
  public:
-  RandomLoad(uint32_t seed, size_t steps_in_flight)
+  RandomLoad(uint32_t seed, size_t steps_in_flight, bool keeps_blocks)
       : random_(seed),
         steps_in_flight_(steps_in_flight),
-        limits_{static_cast<int>(6 + random_() % 60), static_cast<int>(1 + random_() % 6)},
-        blocks_(static_cast<int>(4 + random_() % 8)),
+        limits_{static_cast<int>(6 + random_() % 60), static_cast<int>(1 + random_() % 6), keeps_blocks},
+        blocks_(static_cast<int>(5 + random_() % 8)),
         scheduler_(limits_, BlockPool(blocks_, kTokensPerBlock)),
-        cache_(static_cast<size_t>(blocks_) * kTokensPerBlock, -1) {}
+        cache_(static_cast<size_t>(blocks_) * kTokensPerBlock, kNothing) {}
 
   void Run() {
     for (int request = 0; request < 12; ++request) Add(request);
@@ -329,9 +331,11 @@ class RandomLoad {
     EXPECT_EQ(scheduler_.blocks().used_blocks(), 0);
   }
   uint64_t preemptions() const { return scheduler_.preemptions(); }
+  uint64_t reused_blocks() const { return scheduler_.reused_blocks(); }
   int copies() const { return copies_; }
 
  private:
+  static constexpr int32_t kNothing = std::numeric_limits<int32_t>::min();
   struct Member : Sequence {
     int request;
     std::vector<int32_t> truth;  // its tokens, pending ones too
@@ -351,7 +355,9 @@ class RandomLoad {
 
   void Add(int request) {
     const std::shared_ptr<Member> member = New(request);
-    for (size_t count = 1 + random_() % 60; count > 0; --count) member->tokens.push_back(next_token_++);
+    // Half of the prompts begin alike, some way.
+    const size_t prompt = 1 + random_() % 90, alike = random_() % 2 * (random_() % 90);
+    for (size_t i = 0; i < prompt; ++i) member->tokens.push_back(i < alike ? -static_cast<int32_t>(i) : next_token_++);
     member->truth = member->tokens;
     member->planned_ahead = random_() % 3 != 0;
     member->max_length = member->tokens.size() + 1 + random_() % 60;
@@ -412,6 +418,9 @@ class RandomLoad {
     };
     const auto truth = [](const Sequence& sequence) { return static_cast<const Member&>(sequence).truth; };
     for (const StepEntry& entry : step.entries)
+      for (size_t t = 0; t < entry.first; ++t)
+        ASSERT_EQ(place(*entry.sequence, t), truth(*entry.sequence)[t]) << "earlier steps did not write it";
+    for (const StepEntry& entry : step.entries)
       for (size_t t = entry.first; t < entry.first + entry.tokens; ++t)
         place(*entry.sequence, t) = truth(*entry.sequence)[t];
     for (const StepEntry& entry : step.entries)
@@ -468,19 +477,157 @@ class RandomLoad {
 };
 
 TEST(Scheduler, RandomLoadNeverBreaksAnInvariantAndAlwaysEnds) {
-  for (const size_t steps_in_flight : {1, 2, 3}) {
-    uint64_t preemptions = 0;
-    int copies = 0;
-    for (uint32_t seed = 0; seed < 200; ++seed) {
-      SCOPED_TRACE(testing::Message() << "seed " << seed << ", steps in flight " << steps_in_flight);
-      RandomLoad load(seed, steps_in_flight);
-      ASSERT_NO_FATAL_FAILURE(load.Run());
-      preemptions += load.preemptions();
-      copies += load.copies();
+  for (const bool keeps_blocks : {false, true})
+    for (const size_t steps_in_flight : {1, 2, 3}) {
+      uint64_t preemptions = 0, reused_blocks = 0;
+      int copies = 0;
+      for (uint32_t seed = 0; seed < 200; ++seed) {
+        SCOPED_TRACE(testing::Message() << "seed " << seed << ", steps in flight " << steps_in_flight
+                                        << (keeps_blocks ? ", keeps blocks" : ""));
+        RandomLoad load(seed, steps_in_flight, keeps_blocks);
+        ASSERT_NO_FATAL_FAILURE(load.Run());
+        preemptions += load.preemptions();
+        reused_blocks += load.reused_blocks();
+        copies += load.copies();
+      }
+      EXPECT_GT(preemptions, 100u);
+      EXPECT_GT(copies, 100);
+      EXPECT_EQ(reused_blocks > 100, keeps_blocks);
     }
-    EXPECT_GT(preemptions, 100u);
-    EXPECT_GT(copies, 100);
-  }
+}
+
+Sequence PromptOf(std::vector<int32_t> tokens) {
+  Sequence sequence;
+  sequence.tokens = std::move(tokens);
+  return sequence;
+}
+
+// `tokens` numbers from `first` on.
+std::vector<int32_t> Numbers(int tokens, int first = 0) {
+  std::vector<int32_t> numbers(static_cast<size_t>(tokens));
+  std::iota(numbers.begin(), numbers.end(), first);
+  return numbers;
+}
+
+constexpr SchedulerLimits kKeeps{512, 8, true};
+
+TEST(SchedulerThatKeepsBlocks, StartsAfterTheBlocksThatAnEarlierSequenceHad) {
+  Sequence first = PromptOf(Numbers(3 * kTokensPerBlock + 5)), second = PromptOf(Numbers(3 * kTokensPerBlock));
+  second.tokens.push_back(7);
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  Compute(scheduler.PlanStep());
+  const std::vector<int> table = first.block_table;
+  scheduler.Remove(&first);
+  EXPECT_EQ(scheduler.blocks().used_blocks(), 0);
+  scheduler.Add(&second);
+  const Step step = scheduler.PlanStep();
+  EXPECT_EQ(Plan(step), (Entries{{&second, 1}}));
+  EXPECT_EQ(step.entries[0].first, 3u * kTokensPerBlock);
+  EXPECT_TRUE(std::equal(table.begin(), table.begin() + 3, second.block_table.begin()));
+  EXPECT_EQ(second.reused_blocks, 3u);
+  EXPECT_EQ(second.missed_blocks, 1u);
+  EXPECT_EQ(scheduler.reused_blocks(), 3u);
+  EXPECT_EQ(scheduler.missed_blocks(), 4u + 1);
+}
+
+TEST(SchedulerThatKeepsBlocks, SharesTheBlocksOfASequenceThatStillRuns) {
+  Sequence first = PromptOf(Numbers(2 * kTokensPerBlock + 1)), second = PromptOf(Numbers(2 * kTokensPerBlock + 1));
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  Compute(scheduler.PlanStep());
+  scheduler.Add(&second);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 1}, {&second, 1}}));
+  EXPECT_EQ(scheduler.blocks().used_blocks(), 2 + 2);
+}
+
+TEST(SchedulerThatKeepsBlocks, ComputesWhatTwoHaveInCommonTwiceWithinOneStep) {
+  Sequence first = PromptOf(Numbers(kTokensPerBlock + 1)), second = PromptOf(Numbers(kTokensPerBlock + 1));
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first, &second});
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, kTokensPerBlock + 1}, {&second, kTokensPerBlock + 1}}));
+}
+
+TEST(SchedulerThatKeepsBlocks, AlwaysComputesTheLastToken) {
+  Sequence first = PromptOf(Numbers(2 * kTokensPerBlock)), second = PromptOf(Numbers(2 * kTokensPerBlock));
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  Compute(scheduler.PlanStep());
+  scheduler.Add(&second);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 1}, {&second, kTokensPerBlock}}));
+}
+
+TEST(SchedulerThatKeepsBlocks, KeepsWhatWasGeneratedOnceItIsKnown) {
+  Sequence first = PromptOf(Numbers(kTokensPerBlock - 2));
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  for (int token = 0; token < 4; ++token) Compute(scheduler.PlanStep());
+  std::vector<int32_t> conversation = first.tokens;
+  scheduler.Remove(&first);
+  Sequence next = PromptOf(conversation);
+  scheduler.Add(&next);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&next, 2}}));
+}
+
+TEST(SchedulerThatKeepsBlocks, NeverKeepsATokenThatIsNotKnown) {
+  Sequence first = PromptOf(Numbers(kTokensPerBlock - 1));
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  scheduler.PlanStep();
+  scheduler.PlanStep();  // fills the block with a token that the first step draws
+  ASSERT_EQ(first.computed_tokens, static_cast<size_t>(kTokensPerBlock));
+  scheduler.Remove(&first);
+  std::vector<int32_t> tokens = Numbers(kTokensPerBlock - 1);
+  tokens.insert(tokens.end(), {2, 5});
+  Sequence second = PromptOf(tokens);
+  scheduler.Add(&second);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&second, kTokensPerBlock + 1}}));
+}
+
+TEST(SchedulerThatKeepsBlocks, ASaltSeparates) {
+  Sequence first = PromptOf(Numbers(kTokensPerBlock + 1)), other = first, same = first;
+  first.root_key = same.root_key = RootKey(1);
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  Compute(scheduler.PlanStep());
+  scheduler.Remove(&first);
+  scheduler.Add(&other);
+  scheduler.Add(&same);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&other, kTokensPerBlock + 1}, {&same, 1}}));
+}
+
+TEST(SchedulerThatKeepsBlocks, APreemptedSequenceStartsFromWhatIsLeftOfIt) {
+  Sequence oldest = PromptOf(Numbers(kTokensPerBlock, 1000)), youngest = PromptOf(Numbers(2 * kTokensPerBlock + 1));
+  Scheduler scheduler = SchedulerOf(kKeeps, 4, {&oldest, &youngest});
+  Compute(scheduler.PlanStep());
+  Compute(scheduler.PlanStep());  // the oldest takes a block: the last of the youngest, which is not full
+  EXPECT_EQ(scheduler.preemptions(), 1u);
+  scheduler.Remove(&oldest);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&youngest, 2}}));
+  EXPECT_EQ(youngest.reused_blocks, 0u) << "counted when it started";
+}
+
+TEST(SchedulerThatKeepsBlocks, ComputesAllOfASequenceThatAsksForIt) {
+  Sequence first = PromptOf(Numbers(kTokensPerBlock + 1)), second = first;
+  second.starts_from_kept = false;
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  Compute(scheduler.PlanStep());
+  scheduler.Add(&second);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 1}, {&second, kTokensPerBlock + 1}}));
+}
+
+TEST(SchedulerThatKeepsBlocks, GivesUpWhatHasTheLowestPriority) {
+  const auto run = [](Scheduler* scheduler, Sequence* sequence) {
+    scheduler->Add(sequence);
+    Compute(scheduler->PlanStep());
+    scheduler->Remove(sequence);
+  };
+  Sequence precious = PromptOf(Numbers(kTokensPerBlock, 100)), plain = PromptOf(Numbers(kTokensPerBlock, 200));
+  precious.retention.ranges = {{0, kTokensPerBlock, {80, std::nullopt}}};
+  Scheduler scheduler = SchedulerOf(kKeeps, 3, {});
+  run(&scheduler, &precious);
+  run(&scheduler, &plain);
+  Sequence large = PromptOf(Numbers(2 * kTokensPerBlock, 300));  // needs the block that is free and one that is kept
+  run(&scheduler, &large);
+  Sequence precious_again = PromptOf(Numbers(kTokensPerBlock + 1, 100));
+  run(&scheduler, &precious_again);
+  EXPECT_EQ(precious_again.reused_blocks, 1u);
+  Sequence plain_again = PromptOf(Numbers(kTokensPerBlock + 1, 200));
+  run(&scheduler, &plain_again);
+  EXPECT_EQ(plain_again.reused_blocks, 0u);
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ TEST(Sequences, ThePromptIsComputedAndKeptOnce) {
   EXPECT_EQ(whole_blocks.details->kv_blocks_allocated, 3u + 8) << "three of the prompt, then one each";
   EXPECT_EQ(client.stats().steps, 2u + 4) << "chunks of 64 and 32, then four tokens";
   EXPECT_EQ(client.stats().kv_blocks_allocated, 3u + 8);
-  const TestResult cut_block = client.Run(Sampled(2, 8, RandomPrompt(100, 101, 1), 5));
+  const TestResult cut_block = client.Run(Sampled(2, 8, RandomPrompt(100, 101, 2), 5));
   EXPECT_EQ(cut_block.details->kv_blocks_allocated, 4u + 7) << "all but one copy the block that the prompt ends in";
   EXPECT_EQ(client.stats().kv_blocks_used, 0u);
 }

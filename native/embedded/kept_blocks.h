@@ -1,0 +1,63 @@
+// KV blocks whose contents are known by their keys, and the order in which those that nobody holds are given up.
+#ifndef EMBEDDED_KEPT_BLOCKS_H_
+#define EMBEDDED_KEPT_BLOCKS_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "native/embedded/block_key.h"
+#include "native/embedded/retention.h"
+
+namespace embedded {
+
+class KeptBlocks {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  bool Has(int block) const {
+    return static_cast<size_t>(block) < entries_.size() && entries_[static_cast<size_t>(block)].kept;
+  }
+  std::optional<int> Find(const BlockKey& key) const;
+  // From now on this block, which is held, is the one of this key, unless another already is.
+  void Keep(int block, const BlockKey& key, const Retention& retention);
+  // Of a block that is held.
+  void SetRetention(int block, const Retention& retention);
+
+  // Nobody holds the block any more: it may be evicted.
+  void Release(int block, Clock::time_point now);
+  bool released(int block) const { return entries_[static_cast<size_t>(block)].place.has_value(); }
+  size_t released_blocks() const { return evictable_.size(); }
+  // A released block is held again.
+  void Hold(int block);
+  // Gives up the released block of the lowest priority, of those the one released first. There must be one.
+  int Evict(Clock::time_point now);
+
+ private:
+  using Place = std::pair<int, uint64_t>;  // priority, then order of release
+  using Expiry = std::multimap<Clock::time_point, int>::iterator;
+  struct Entry {
+    bool kept = false;
+    BlockKey key;
+    Retention retention;
+    std::optional<Place> place;  // while it is released
+    std::optional<Expiry> expiry;
+  };
+
+  void ExpirePriorities(Clock::time_point now);
+
+  std::vector<Entry> entries_;  // by block
+  std::unordered_map<BlockKey, int, HashOfKey> blocks_;
+  std::map<Place, int> evictable_;
+  std::multimap<Clock::time_point, int> expiries_;  // of released blocks
+  uint64_t releases_ = 0;
+};
+
+}  // namespace embedded
+
+#endif  // EMBEDDED_KEPT_BLOCKS_H_

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { GREEDY, tokensOf } from '../requests.js';
+import { conformance } from '../suite.js';
+
+const OPTIONS = { ...GREEDY, maxTokens: 8 } as const;
+
+/** Prompt tokens that no other case has, as many as `count` blocks hold and one more. */
+function promptOf(blocks: number, info: { tokensPerBlock: number; vocabSize: number }, seed: number): number[] {
+  return Array.from({ length: blocks * info.tokensPerBlock + 1 }, (_, i) => 3 + ((i * 7 + seed * 31) % 90));
+}
+
+conformance(
+  ['prefix cache'],
+  'a prompt that starts like an earlier one has cached tokens and the same text',
+  async (subject) => {
+    const llm = await subject.load();
+    const plain = await subject.load({ kvCache: { blockReuse: false } });
+    const tokens = promptOf(2, llm.info, 1);
+    const before = llm.stats();
+    const first = await llm.generate({ tokens }, OPTIONS);
+    const second = await llm.generate({ tokens }, OPTIONS);
+    const computed = await plain.generate({ tokens }, OPTIONS);
+    const { tokensPerBlock } = llm.info;
+    assert.deepEqual(
+      [first, second, computed].map(({ usage }) => usage.cachedTokens),
+      [0, 2 * tokensPerBlock, 0],
+    );
+    assert.deepEqual(tokensOf(second), tokensOf(first));
+    assert.deepEqual(tokensOf(computed), tokensOf(first));
+    assert.equal(llm.stats().kvBlocksReused - before.kvBlocksReused, 2);
+  },
+);
+
+conformance(['prefix cache'], 'what was generated is cached for the next turn', async ({ load }) => {
+  const llm = await load();
+  const tokens = promptOf(1, llm.info, 2);
+  const answer = await llm.generate({ tokens }, { ...OPTIONS, maxTokens: llm.info.tokensPerBlock });
+  const next = await llm.generate({ tokens: [...tokens, ...tokensOf(answer), 5] }, OPTIONS);
+  assert.equal(next.usage.cachedTokens, 2 * llm.info.tokensPerBlock);
+});
+
+conformance(['prefix cache'], 'only requests of one cacheSalt share', async ({ load }) => {
+  const llm = await load();
+  const tokens = promptOf(1, llm.info, 3);
+  const cached = async (cacheSalt?: string): Promise<number> =>
+    (await llm.generate({ tokens }, { ...OPTIONS, cacheSalt })).usage.cachedTokens;
+  assert.equal(await cached('a'), 0);
+  assert.equal(await cached('b'), 0);
+  assert.equal(await cached(), 0);
+  assert.equal(await cached('a'), llm.info.tokensPerBlock);
+});
+
+conformance(['prefix cache'], 'a full cache gives up what has the lowest priority', async ({ load }) => {
+  const { tokensPerBlock } = (await load()).info;
+  const llm = await load({ kvCache: { maxTokens: 6 * tokensPerBlock } });
+  const precious = promptOf(1, llm.info, 4);
+  const run = (tokens: number[], priority: number) =>
+    llm.generate({ tokens }, { ...OPTIONS, kvRetention: { ranges: [{ start: 0, priority }] } });
+  await run(precious, 90);
+  for (let seed = 5; seed < 15; seed++) await run(promptOf(2, llm.info, seed), 10);
+  assert.equal((await run(precious, 90)).usage.cachedTokens, tokensPerBlock);
+  assert.equal((await run(promptOf(2, llm.info, 5), 10)).usage.cachedTokens, 0);
+});

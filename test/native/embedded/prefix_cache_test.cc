@@ -1,0 +1,111 @@
+// The prefix cache, through the executor's table.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "table_client.h"
+
+namespace embedded {
+namespace {
+
+constexpr uint32_t kTokensPerBlock = 32;
+
+TestRequest Continued(uint64_t id, std::vector<int32_t> prompt, int32_t last) {
+  prompt.push_back(last);
+  return TestRequest(id, std::move(prompt));
+}
+
+ExecutorKvCacheConfig off{};
+
+void WithoutReuse(ExecutorConfig* config) {
+  off.size = sizeof(off);
+  off.set = KV_CACHE_BLOCK_REUSE;
+  config->kv_cache = &off;
+}
+
+TEST(PrefixCache, GivesTheSameTokensAndCountsWhatItFound) {
+  const std::vector<int32_t> prefix = RandomPrompt(3 * kTokensPerBlock + 4, 101, 1);
+  TableClient with(DefaultModel()), without(DefaultModel(), WithoutReuse);
+  for (uint64_t id = 1; id <= 3; ++id) {
+    const TestResult cached = with.Run(Continued(id, prefix, static_cast<int32_t>(id)));
+    const TestResult computed = without.Run(Continued(id, prefix, static_cast<int32_t>(id)));
+    EXPECT_EQ(cached.tokens, computed.tokens) << id;
+    EXPECT_EQ(cached.details->cached_tokens, id == 1 ? 0u : 3 * kTokensPerBlock);
+    EXPECT_EQ(cached.details->kv_blocks_reused, id == 1 ? 0u : 3);
+    EXPECT_EQ(cached.details->kv_blocks_missed, id == 1 ? 4u : 1);
+    EXPECT_EQ(computed.details->cached_tokens, 0u);
+  }
+  const ExecutorStats stats = with.stats();
+  EXPECT_EQ(stats.kv_blocks_used, 0u);
+  EXPECT_EQ(stats.kv_blocks_free, stats.kv_blocks) << "what is kept can be used";
+  EXPECT_EQ(stats.kv_blocks_reused, 6u);
+  EXPECT_EQ(stats.kv_blocks_missed, 4u + 1 + 1);
+  EXPECT_EQ(without.stats().kv_blocks_reused, 0u);
+}
+
+TEST(PrefixCache, ASaltSeparatesRequests) {
+  TableClient client(DefaultModel());
+  const auto cached_tokens = [&](uint64_t id, std::optional<uint64_t> salt) {
+    TestRequest request(id, RandomPrompt(kTokensPerBlock + 1, 101, 1), 2);
+    if (salt) {
+      request.request.set |= REQUEST_CACHE_SALT;
+      request.request.cache_salt = *salt;
+    }
+    return client.Run(request).details->cached_tokens;
+  };
+  EXPECT_EQ(cached_tokens(1, 5), 0u);
+  EXPECT_EQ(cached_tokens(2, std::nullopt), 0u);
+  EXPECT_EQ(cached_tokens(3, 0), 0u);
+  EXPECT_EQ(cached_tokens(4, 5), kTokensPerBlock);
+  EXPECT_EQ(cached_tokens(5, std::nullopt), kTokensPerBlock);
+}
+
+TEST(PrefixCache, ARequestThatAsksAboutItsPromptHasItComputed) {
+  TableClient client(DefaultModel());
+  const std::vector<int32_t> prompt = RandomPrompt(2 * kTokensPerBlock, 101, 1);
+  for (uint64_t id = 1; id <= 2; ++id) {
+    TestRequest request(id, prompt, 2);
+    request.output.flags |= OUTPUT_RETURN_CONTEXT_LOGITS;
+    const TestResult result = client.Run(request);
+    EXPECT_EQ(result.details->cached_tokens, 0u);
+    EXPECT_EQ(result.context_logits.size(), prompt.size() * 101);
+  }
+}
+
+TEST(PrefixCache, SeveralSequencesStartFromIt) {
+  TableClient client(DefaultModel());
+  const auto run = [&](uint64_t id) {
+    TestRequest request(id, RandomPrompt(2 * kTokensPerBlock + 3, 101, 1));
+    request.sampling.set |= SAMPLING_N | SAMPLING_SEED;
+    request.sampling.n = 3;
+    request.sampling.temperature = 3;
+    request.sampling.seed = 5;
+    return client.Run(request);
+  };
+  const TestResult first = run(1), second = run(2);
+  EXPECT_EQ(second.details->cached_tokens, 2 * kTokensPerBlock);
+  for (const auto& [index, sequence] : first.sequences)
+    EXPECT_EQ(second.sequences.at(index).tokens, sequence.tokens) << index;
+}
+
+TEST(PrefixCache, AKvRetentionThatOnlyAnotherExecutorHasIsRefused) {
+  TableClient client(DefaultModel());
+  ExecutorKvRetention retention{};
+  retention.size = sizeof(retention);
+  TestRequest request(1);
+  request.request.kv_retention = &retention;
+  retention.directory = "/tmp";
+  EXPECT_EQ(client.Submit(request), EXECUTOR_UNSUPPORTED);
+  EXPECT_STREQ(client.error().field, "kv_retention.directory");
+  retention.directory = nullptr;
+  retention.set = KV_RETENTION_TRANSFER_MODE;
+  EXPECT_EQ(client.Submit(request), EXECUTOR_UNSUPPORTED);
+  EXPECT_STREQ(client.error().field, "kv_retention.transfer_mode");
+  retention.set = KV_RETENTION_DECODE_PRIORITY;
+  retention.decode_priority = 101;
+  EXPECT_EQ(client.Submit(request), EXECUTOR_INVALID_OPTION);
+  EXPECT_STREQ(client.error().field, "kv_retention.decode_priority");
+}
+
+}  // namespace
+}  // namespace embedded

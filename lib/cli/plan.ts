@@ -14,6 +14,7 @@ and the work of a step take on each GPU, and for how many tokens the rest is eno
   --max-seq-len N       length of a sequence, prompt and output, that must fit (default: 8192, or the model's if that is less)
   --max-batch-size N    number of such sequences that must fit together (default: 1)
   --max-num-tokens N    number of tokens that a step computes (default: 8192)
+  --parallel-embedding  each rank has its part of the embedding only
   --tokenizer DIR       directory with tokenizer.json, if SOURCE has none
   --json                print one object: {"type":"plan","gpus","choices","recommended"}
 `,
@@ -22,6 +23,7 @@ and the work of a step take on each GPU, and for how many tokens the rest is eno
     'max-seq-len': { type: 'string' },
     'max-batch-size': { type: 'string' },
     'max-num-tokens': { type: 'string' },
+    'parallel-embedding': { type: 'boolean' },
     tokenizer: { type: 'string' },
     json: { type: 'boolean' },
   },
@@ -33,6 +35,7 @@ and the work of a step take on each GPU, and for how many tokens the rest is eno
       maxSeqLen: number(values, 'max-seq-len'),
       maxBatchSize: number(values, 'max-batch-size'),
       maxNumTokens: number(values, 'max-num-tokens'),
+      parallelEmbedding: values['parallel-embedding'] === true,
       tokenizer: text(values, 'tokenizer'),
     });
     if (values.json) printJson({ type: 'plan', ...result });

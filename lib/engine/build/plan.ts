@@ -1,4 +1,4 @@
-import { type Checks, integer, MAX_COUNT, readOptions, text } from '../../base/checks.js';
+import { boolean, type Checks, integer, MAX_COUNT, readOptions, text } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
 import { path, pathOf } from '../../base/paths.js';
 import { findGpus } from '../../machine/gpus.js';
@@ -20,6 +20,8 @@ export interface PlanOptions {
   maxBatchSize?: number | undefined;
   /** Tokens that one step computes. Default: 8,192. */
   maxNumTokens?: number | undefined;
+  /** Whether each rank has its part of the embedding only, as `convert` makes it. Default: `false`. */
+  parallelEmbedding?: boolean | undefined;
   /** Directory with the tokenizer, for a source without one. Default: the source's own. */
   tokenizer?: string | URL | undefined;
 }
@@ -65,6 +67,7 @@ const checks: Checks<PlanOptions> = {
   maxSeqLen: integer(2, MAX_COUNT),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
+  parallelEmbedding: boolean(),
   tokenizer: path(),
 };
 
@@ -91,7 +94,9 @@ export async function plan(source: string | URL, given: PlanOptions = {}): Promi
       maxNumTokens: options.maxNumTokens ?? DEFAULT_NUM_TOKENS,
     };
     const tensors = planTensors(checkpoint, model);
-    const choices = targetsOn(gpus, model).map((target) => choiceOf(model, target, limits, gpus));
+    const choices = targetsOn(gpus, model, options.parallelEmbedding).map((target) =>
+      choiceOf(model, target, limits, gpus),
+    );
     return {
       architecture: model.architecture,
       parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0),
@@ -118,14 +123,16 @@ async function gpusHere(): Promise<PlannedGpus> {
 }
 
 /** In the order of preference: less loss first, then fewer GPUs, then tensor parallelism before stages. */
-function targetsOn(gpus: PlannedGpus, { dtype }: PretrainedConfig): Target[] {
+function targetsOn(gpus: PlannedGpus, { dtype }: PretrainedConfig, parallelEmbedding = false): Target[] {
   const capability = Number(gpus.computeCapability);
   const half = dtype === 'bfloat16' && capability >= 8 ? 'bfloat16' : 'float16';
   const forms = QUANTIZATIONS.filter((form) => form !== 'fp8_rowwise' || capability >= 8.9);
   const sizes = powersOfTwo(gpus.count).flatMap((ranks) =>
     powersOfTwo(ranks).map((ppSize) => ({ tpSize: ranks / ppSize, ppSize })),
   );
-  return [undefined, ...forms].flatMap((quantization) => sizes.map((size) => ({ ...size, dtype: half, quantization })));
+  return [undefined, ...forms].flatMap((quantization) =>
+    sizes.map((size) => ({ ...size, parallelEmbedding, dtype: half, quantization })),
+  );
 }
 
 const powersOfTwo = (most: number): number[] =>

@@ -6,6 +6,8 @@ import type { PretrainedConfig } from '../directory/checkpoint-config.js';
 export interface Target {
   readonly tpSize: number;
   readonly ppSize: number;
+  /** Whether each tensor parallel rank has its part of the embedding only. */
+  readonly parallelEmbedding: boolean;
   readonly dtype: 'float16' | 'bfloat16';
   /** Undefined: weights in `dtype`. */
   readonly quantization: Quantization | undefined;
@@ -102,9 +104,9 @@ function matrixBytes([rows, columns]: Size, quantization: Quantization | undefin
 }
 
 /** Embedding, last norm and head, which are in no layer and never quantized. With stages, the first has one and the last the other. */
-function endBytes(model: PretrainedConfig, { tpSize, ppSize }: Target): number {
+function endBytes(model: PretrainedConfig, { tpSize, ppSize, parallelEmbedding }: Target): number {
   const { hidden_size: hidden, vocab_size: vocab, tie_word_embeddings: isTied } = model;
-  const embedding = HALF * vocab * hidden;
+  const embedding = HALF * Math.ceil(vocab / (parallelEmbedding ? tpSize : 1)) * hidden;
   const head = HALF * Math.ceil(vocab / tpSize) * hidden;
   if (ppSize > 1) return Math.max(embedding, head) + HALF * hidden;
   return embedding + HALF * hidden + (isTied && tpSize === 1 ? 0 : head);

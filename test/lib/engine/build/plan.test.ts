@@ -39,6 +39,17 @@ test('a 70B on two H100s: the weights of each rank to the byte, and two GPUs in 
   assert.equal(choiceOf(result, null, 1, 2).kvBytesPerToken, half.kvBytesPerToken);
 });
 
+test('with parallelEmbedding, a rank has its part of the embedding only', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await hollowCheckpoint(dir, { ...NEMOTRON, num_hidden_layers: 2 });
+  const whole = await plan(dir, { gpus: '4xH100-80GB' });
+  const split = await plan(dir, { gpus: '4xH100-80GB', parallelEmbedding: true });
+  const saved = (tpSize: number): number =>
+    choiceOf(whole, null, tpSize).weightBytes - choiceOf(split, null, tpSize).weightBytes;
+  const embedding = 2 * 128_256 * 8192;
+  assert.deepEqual([saved(1), saved(2), saved(4)], [0, embedding / 2, (embedding * 3) / 4]);
+});
+
 test('a 70B is planned for in under a second', async (t) => {
   const dir = await temporaryDirectory(t);
   await hollowCheckpoint(dir, NEMOTRON);

@@ -2,15 +2,13 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Checks, callback, listOf, readOptions, signal, text } from './base/checks.js';
-import { LLMError } from './base/errors.js';
-import { readJsonIfThere } from './base/json.js';
 import { pathOf, path as pathOption } from './base/paths.js';
 import type { OnProgress } from './base/progress.js';
 import type { Logits } from './base/types.js';
 import { type Diagnosis, type Finding, ok, wrong, wrongBy } from './doctor/finding.js';
 import { convert } from './engine/convert/convert.js';
 import { tensorsOfRanks } from './engine/convert/shard.js';
-import { type EngineConfig, parseEngineConfig } from './engine/directory/checkpoint-config.js';
+import type { EngineConfig } from './engine/directory/checkpoint-config.js';
 import { type EngineDirectory, openEngine } from './engine/directory/directory.js';
 import { hashFile } from './engine/directory/manifest.js';
 import { SafetensorsFile } from './engine/formats/safetensors.js';
@@ -59,15 +57,15 @@ export async function verify(dir: string | URL, given: VerifyOptions = {}): Prom
   } catch (error) {
     return { ok: false, findings: [wrongBy('config', error)] };
   }
-  const { architecture, weights, rankFiles } = engine;
+  const { architecture, config, weights, rankFiles } = engine;
   const ranks = `${rankFiles.length} ${rankFiles.length === 1 ? 'rank' : 'ranks'}`;
   const findings = [
     ok('config', `${architecture}, a ${weights === 'tensorrt' ? 'TensorRT engine' : 'checkpoint'} of ${ranks}`),
   ];
   findings.push(...(await checkHashes(engine, options)));
-  if (weights === 'checkpoint') {
-    findings.push(...(await checkTensors(engine)));
-    if (options.against !== undefined) findings.push(await checkLogits(path, options.against, options));
+  if (config) {
+    findings.push(...(await checkTensors(config, rankFiles)));
+    if (options.against !== undefined) findings.push(await checkLogits(path, config, options.against, options));
   }
   return { ok: findings.every(({ state }) => state === 'ok'), findings };
 }
@@ -98,15 +96,11 @@ async function checkHashes(
   return findings.length > 0 ? findings : [ok('files', `${files.length} files are as they were written`)];
 }
 
-async function readConfig(path: string): Promise<EngineConfig> {
-  const fields = await readJsonIfThere({ file: join(path, 'config.json'), code: 'ERR_ENGINE_CONFIG', fix: '' });
-  if (!fields) throw new LLMError('ERR_INTERNAL', `${path} lost its config.json.`);
-  return parseEngineConfig(fields);
-}
-
 /** The names and shapes of the tensors in each rank's file. Those of quantized matrices are left to the executor that loads them. */
-async function checkTensors({ path, rankFiles }: EngineDirectory): Promise<Finding[]> {
-  const { pretrained_config: model } = await readConfig(path);
+async function checkTensors(
+  { pretrained_config: model }: EngineConfig,
+  rankFiles: readonly string[],
+): Promise<Finding[]> {
   const algo = model.quantization.quant_algo;
   const isPlain = algo === null || algo === 'W8A16' || algo === 'W4A16';
   const expected = tensorsOfRanks(model);
@@ -151,9 +145,14 @@ const TOLERANCE = { plain: 0.02, quantized: 0.3 };
 const FOUR_BITS: readonly unknown[] = ['W4A16', 'W4A16_AWQ'];
 const SAME_IN_FOUR_BITS = 0.25;
 
-async function checkLogits(path: string, against: string | URL, options: VerifyOptions): Promise<Finding> {
+async function checkLogits(
+  path: string,
+  config: EngineConfig,
+  against: string | URL,
+  options: VerifyOptions,
+): Promise<Finding> {
   const { signal, onProgress, tokenizer, prompts = PROMPTS } = options;
-  const { quant_algo } = (await readConfig(path)).pretrained_config.quantization;
+  const { quant_algo } = config.pretrained_config.quantization;
   const temporary = await mkdtemp(join(tmpdir(), 'node-tensorrt-llm-verify-'));
   try {
     const reference = await convert(against, join(temporary, 'reference'), {

@@ -7,7 +7,7 @@ import type { GenerationDefaults } from '../../base/generation-defaults.js';
 import { type JsonFields, readJsonIfThere } from '../../base/json.js';
 import { pathOf } from '../../base/paths.js';
 import type { ChatTemplates } from './chat-templates.js';
-import { lacksOnCuda, parseEngineConfig } from './checkpoint-config.js';
+import { type EngineConfig, lacksOnCuda, parseEngineConfig } from './checkpoint-config.js';
 import { readGeneration, readTokenizerText } from './generation-config.js';
 import { type Manifest, readManifest } from './manifest.js';
 import { type ModelFacts, readTensorRtConfig } from './tensorrt-config.js';
@@ -23,6 +23,8 @@ export interface EngineDirectory {
   readonly architecture: string;
   readonly vocabSize: number;
   readonly weights: Weights;
+  /** Of a checkpoint: what its config.json says. */
+  readonly config: EngineConfig | undefined;
   /** What of a checkpoint's model the CUDA executor does not compute; undefined if it computes all of it. */
   readonly lacksOnCuda: string | undefined;
   /** Absolute paths, in the order of ranks; none where the weights are not read. */
@@ -79,9 +81,10 @@ export async function openEngine(dir: string | URL, needs: EngineNeeds = {}): Pr
     architecture: model.architecture,
     vocabSize: model.vocabSize,
     weights,
+    config: model.config,
     // Of the types of its weights only the manifest knows.
     lacksOnCuda:
-      model.lacksOnCuda ??
+      (model.config && lacksOnCuda(model.config)) ??
       (manifest && !manifest.executors.includes('cuda') ? 'what its manifest leaves to other executors' : undefined),
     rankFiles: files.map((name) => join(path, name)),
     manifest,
@@ -149,14 +152,14 @@ async function readConfig(path: string, weights: Weights): Promise<JsonFields> {
   return fields;
 }
 
-function readCheckpointConfig(config: JsonFields): ModelFacts {
-  const engine = parseEngineConfig(config);
-  const { architecture, vocab_size, mapping } = engine.pretrained_config;
+function readCheckpointConfig(fields: JsonFields): ModelFacts {
+  const config = parseEngineConfig(fields);
+  const { architecture, vocab_size, mapping } = config.pretrained_config;
   return {
     architecture,
     vocabSize: vocab_size,
     worldSize: mapping.world_size,
-    lacksOnCuda: lacksOnCuda(engine),
+    config,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { JsonFields } from '../../base/json.js';
+import type { EngineConfig } from './checkpoint-config.js';
 
 /** What is read of config.json, whatever kind of weights it describes. */
 export interface ModelFacts {
@@ -7,8 +8,8 @@ export interface ModelFacts {
   readonly vocabSize: number;
   /** Ranks: `tp_size * pp_size * cp_size`. */
   readonly worldSize: number;
-  /** Of a checkpoint: `EngineDirectory.lacksOnCuda`. */
-  readonly lacksOnCuda?: string | undefined;
+  /** Of a checkpoint. */
+  readonly config?: EngineConfig;
 }
 
 const MAX_RANKS = 1024;

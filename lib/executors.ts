@@ -4,7 +4,7 @@ import { addonDirectory } from './addon/addon.js';
 import { LLMError, messageOf } from './base/errors.js';
 import { pathOf } from './base/paths.js';
 import type { Weights } from './engine/directory/directory.js';
-import { askCuda, cudaProblem } from './machine/cuda.js';
+import { askCuda, type CudaMachine, cudaProblem } from './machine/cuda.js';
 import type { ExecutorName, LoadOptions } from './options/load.js';
 import { checkBuiltLibrary } from './tensorrt-llm/built-library.js';
 
@@ -60,6 +60,8 @@ export interface Choice {
   reason: string;
   /** Whether the machine has NVIDIA's driver, but 'cuda' cannot run: most likely not what its owner expects. */
   isDowngrade?: boolean;
+  /** What the CUDA library said, where it was asked. */
+  machine?: CudaMachine;
 }
 
 /**
@@ -83,7 +85,7 @@ export async function chooseExecutor(
     const problem = cudaProblem(machine) ?? (lacksOnCuda && `the CUDA executor does not compute ${lacksOnCuda} yet`);
     if (problem === undefined) {
       const { name, computeCapability } = machine.devices[0] ?? {};
-      return { executor: 'cuda', reason: `GPU 0 is ${name} (compute capability ${computeCapability})` };
+      return { executor: 'cuda', reason: `GPU 0 is ${name} (compute capability ${computeCapability})`, machine };
     }
     return { executor: 'cpu', reason: problem, isDowngrade: machine.driver.cuda !== null };
   } catch (error) {

@@ -13,6 +13,7 @@ import { endings } from './base/turns.js';
 import type { ChatMessage, Input, Result } from './base/types.js';
 import { type EngineDirectory, type EngineNeeds, openEngine } from './engine/directory/directory.js';
 import { chooseExecutor, hostProgram, libraryOf, WEIGHTS } from './executors.js';
+import { checkGpuMemory } from './gpu-memory.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
 import { DUMMY, type LoadOptions, readLoadOptions } from './options/load.js';
@@ -150,10 +151,12 @@ export class LLM implements AsyncDisposable {
         logger?.[isDowngrade ? 'warn' : 'info'](`executor: 'auto' takes '${chosen}': ${reason}`);
       }
       const { tokenizerPath } = directory;
-      const tokenizer =
-        tokenizerPath === undefined
-          ? undefined
-          : await stopping.orStopped(Tokenizer.load(addon, { ...directory, tokenizerPath }));
+      const [tokenizer] = await stopping.orStopped(
+        Promise.all([
+          tokenizerPath === undefined ? undefined : Tokenizer.load(addon, { ...directory, tokenizerPath }),
+          checkGpuMemory(choice?.executor ?? executor, directory, config, { machine: choice?.machine, signal }),
+        ]),
+      );
       const guided =
         guidedDecoding === undefined ? undefined : await stopping.orStopped(guidedConfig(guidedDecoding, directory));
       stopping.throwIfStopped();

@@ -158,7 +158,7 @@ const CODES = {
   ERR_OUT_OF_MEMORY: {
     meaning: 'There is not enough memory for the weights, the KV cache or the request.',
     causes:
-      "Other processes on the machine or the GPU, or a container's limit; logits of a long prompt (`returnContextLogits`); an engine whose rank is larger than its GPU, which `executor: 'auto'` may have taken.",
+      "Other processes on the machine or the GPU, or a container's limit; logits of a long prompt (`returnContextLogits`); an engine whose rank, or one request of `maxSeqLen` tokens, is larger than its GPU, which `executor: 'auto'` may have taken.",
     fix: "Free memory, or lower `kvCache.maxTokens`, `maxSeqLen` or `maxBatchSize` of `LLM.load`. `llm.info` has the sizes in bytes. On a GPU that is too small for the model, use `executor: 'cpu'`.",
   },
   ERR_ALREADY_READ: {

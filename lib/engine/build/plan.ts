@@ -3,12 +3,12 @@ import { LLMError } from '../../base/errors.js';
 import { path, pathOf } from '../../base/paths.js';
 import { findGpus } from '../../machine/gpus.js';
 import { makeConfig } from '../convert/convert.js';
-import { QUANTIZATIONS, type Quantization } from '../convert/quantize.js';
+import type { Quantization } from '../convert/quantize.js';
 import { planTensors } from '../convert/weight-map.js';
 import type { PretrainedConfig } from '../directory/checkpoint-config.js';
 import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { type PlannedGpus, parseGpus, presentGpus } from './gpu-list.js';
-import { type Limits, obstacleTo, rankMemory, type Target } from './rank-memory.js';
+import { KV_FRACTION, type Limits, obstacleTo, rankMemory, type Target, targetsOn } from './rank-memory.js';
 
 /** What to plan for. Lengths are in tokens. */
 export interface PlanOptions {
@@ -60,7 +60,6 @@ export interface PlannedChoice {
 
 const DEFAULT_SEQ_LEN = 8192;
 const DEFAULT_NUM_TOKENS = 8192;
-const KV_FRACTION = 0.9; // kvCache.freeMemoryFraction's default
 
 const checks: Checks<PlanOptions> = {
   gpus: text(),
@@ -121,22 +120,6 @@ async function gpusHere(): Promise<PlannedGpus> {
     { option: 'gpus' },
   );
 }
-
-/** In the order of preference: less loss first, then fewer GPUs, then tensor parallelism before stages. */
-function targetsOn(gpus: PlannedGpus, { dtype }: PretrainedConfig, parallelEmbedding = false): Target[] {
-  const capability = Number(gpus.computeCapability);
-  const half = dtype === 'bfloat16' && capability >= 8 ? 'bfloat16' : 'float16';
-  const forms = QUANTIZATIONS.filter((form) => form !== 'fp8_rowwise' || capability >= 8.9);
-  const sizes = powersOfTwo(gpus.count).flatMap((ranks) =>
-    powersOfTwo(ranks).map((ppSize) => ({ tpSize: ranks / ppSize, ppSize })),
-  );
-  return [undefined, ...forms].flatMap((quantization) =>
-    sizes.map((size) => ({ ...size, parallelEmbedding, dtype: half, quantization })),
-  );
-}
-
-const powersOfTwo = (most: number): number[] =>
-  Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, power) => 2 ** power);
 
 function choiceOf(model: PretrainedConfig, target: Target, limits: Limits, gpus: PlannedGpus): PlannedChoice {
   const { weights, kvPerToken, workspace } = rankMemory(model, target, limits);

@@ -1,6 +1,13 @@
-import { GROUP_SIZE, isQuantizedLayer, obstacleToQuantize, type Quantization } from '../convert/quantize.js';
+import {
+  GROUP_SIZE,
+  isQuantizedLayer,
+  obstacleToQuantize,
+  QUANTIZATIONS,
+  type Quantization,
+} from '../convert/quantize.js';
 import { splitFault } from '../convert/shard.js';
 import type { PretrainedConfig } from '../directory/checkpoint-config.js';
+import type { PlannedGpus } from './gpu-list.js';
 
 /** What one engine is split into and stored as. */
 export interface Target {
@@ -38,6 +45,29 @@ const FLOAT = 4;
 const CONTEXT_BYTES = 768 << 20;
 /** What NCCL takes for its buffers where there are several ranks. */
 const COMMUNICATION_BYTES = 512 << 20;
+
+/** The default of `kvCache.freeMemoryFraction` on a GPU. */
+export const KV_FRACTION = 0.9;
+
+/** In the order of preference: less loss first, then fewer GPUs, then tensor parallelism before stages. */
+export function targetsOn(
+  gpus: Pick<PlannedGpus, 'count' | 'computeCapability'>,
+  { dtype }: PretrainedConfig,
+  parallelEmbedding = false,
+): Target[] {
+  const capability = Number(gpus.computeCapability);
+  const half = dtype === 'bfloat16' && capability >= 8 ? 'bfloat16' : 'float16';
+  const forms = QUANTIZATIONS.filter((form) => form !== 'fp8_rowwise' || capability >= 8.9);
+  const sizes = powersOfTwo(gpus.count).flatMap((ranks) =>
+    powersOfTwo(ranks).map((ppSize) => ({ tpSize: ranks / ppSize, ppSize })),
+  );
+  return [undefined, ...forms].flatMap((quantization) =>
+    sizes.map((size) => ({ ...size, parallelEmbedding, dtype: half, quantization })),
+  );
+}
+
+const powersOfTwo = (most: number): number[] =>
+  Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, power) => 2 ** power);
 
 /** Why a model cannot be split or stored like this, for people; undefined if it can. Rules: those of TensorRT-LLM's converters. */
 export const obstacleTo = (model: PretrainedConfig, target: Target): string | undefined =>

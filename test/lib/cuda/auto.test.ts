@@ -1,46 +1,21 @@
 import assert from 'node:assert/strict';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
 import type { CudaMachine } from '#lib/machine/cuda.js';
+import { H200, packageOn } from '../../tools/cuda-machine.js';
 import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
-import { compileLibrary } from '../../tools/fake-tensorrt-llm.js';
 import { hostsOf } from '../../tools/hosts.js';
 import { packageWith } from '../../tools/package-copy.js';
 import { recordingLogger } from '../../tools/recording-logger.js';
 import { TINY_LLAMAS, writeTinyLlama } from '../../tools/tiny-llama.js';
 
-const H200: CudaMachine = {
-  driver: { version: '580.95.05', cuda: '13.0', problem: null },
-  devices: [
-    {
-      name: 'NVIDIA H200',
-      uuid: 'GPU-1',
-      computeCapability: '9.0',
-      memoryBytes: 150e9,
-      freeBytes: 149e9,
-      isMig: false,
-      problem: null,
-    },
-  ],
-  cublasLt: { path: '/lt.so', version: '13.0.2', problem: null },
-  architectures: ['90a'],
-};
 const OLD_DRIVER: CudaMachine = { ...H200, devices: [], driver: { ...H200.driver, problem: 'the driver is old' } };
 const NO_DRIVER: CudaMachine = { ...OLD_DRIVER, driver: { version: null, cuda: null, problem: 'there is no driver' } };
 const NO_CUBLASLT: CudaMachine = { ...H200, cublasLt: { path: null, version: null, problem: 'no cuBLASLt' } };
-
-/** The package with a libexecutor_cuda.so that has the table of the scripted executor, and this to say of the machine. */
-async function packageOn(machine: CudaMachine | { does: string }) {
-  const library = join(await temporaryDirectory(), 'libexecutor_cuda.so');
-  const body = 'does' in machine ? machine.does : `return R"(${JSON.stringify(machine)})";`;
-  const source = `#include <cstdlib>\n#include <unistd.h>\nextern "C" const char* executor_machine() { ${body} }`;
-  compileLibrary(library, source, SCRIPTED_LIBRARY, `-Wl,-rpath,${dirname(SCRIPTED_LIBRARY)}`);
-  return packageWith({ 'libexecutor_cuda.so': library });
-}
 
 type Package = Awaited<ReturnType<typeof packageWith>>;
 

@@ -6,27 +6,34 @@ import { hollowCheckpoint, NEMOTRON } from '../../../tools/hollow-checkpoint.js'
 import { temporaryDirectory } from '../helpers.js';
 
 // What convert_checkpoint.py --model_dir Llama-3.1-Nemotron-70B-Instruct-HF --tp_size 2 writes as config.json, derived from NVIDIA's sources and
-// not from a run of them: 0.13.0.dev2024090300 (the release could not be had) and 1.2.0rc, whose files are named by the function that sets a
-// field. `PretrainedConfig.to_dict` writes all attributes of the object, so a field is there if __init__ sets it.
+// not from a run of them. The tags v0.13.0 and v1.2.x could not be had. Line numbers after a colon are of 0.13.0.dev2024090300
+// (NVIDIA/TensorRT-LLM 78f5c293, of 3 September 2024), in these files:
+//   config.py              tensorrt_llm/models/llama/config.py
+//   modeling_utils.py      tensorrt_llm/models/modeling_utils.py
+//   mapping.py             tensorrt_llm/mapping.py
+//   moe.py                 tensorrt_llm/layers/moe.py
+//   convert_checkpoint.py  examples/llama/convert_checkpoint.py
+// Of 1.2, mapping.py is that of 1.2.0rc2 (b35ac1b6). Its other files were read without their commit, so they have no line numbers.
+// `PretrainedConfig.to_dict` (modeling_utils.py:290) writes all attributes of the object, so a field is there if __init__ sets it.
 
-/** tensorrt_llm/models/llama/config.py, LLaMAConfig.from_hugging_face, which passes on what Hugging Face's config.json has. */
+/** config.py:77, LLaMAConfig.from_hugging_face, which passes on what Hugging Face's config.json has. */
 const FROM_HUGGING_FACE = {
-  architecture: 'LlamaForCausalLM', // architectures[0]
-  dtype: 'bfloat16', // torch_dtype, by --dtype auto
-  num_hidden_layers: 80,
-  num_attention_heads: 64,
-  num_key_value_heads: 8,
-  hidden_size: 8192,
-  intermediate_size: 28672,
-  head_size: 128, // hidden_size // num_attention_heads, without head_dim
-  vocab_size: 128256, // as it is: what is padded is the head
-  position_embedding_type: 'rope_gpt_neox',
-  max_position_embeddings: 131072,
-  hidden_act: 'silu',
-  norm_epsilon: 1e-5, // rms_norm_eps
-  attn_bias: false, // bias or attention_bias
-  rotary_base: 500000, // rope_theta
-  // rope_scaling, as it is
+  architecture: 'LlamaForCausalLM', // :165, architectures[0]
+  dtype: 'bfloat16', // :155, torch_dtype, by --dtype auto
+  num_hidden_layers: 80, // :167
+  num_attention_heads: 64, // :168
+  num_key_value_heads: 8, // :117
+  hidden_size: 8192, // :169
+  intermediate_size: 28672, // :170
+  head_size: 128, // :127, hidden_size // num_attention_heads, without head_dim
+  vocab_size: 128256, // :173, as it is: what is padded is the head
+  position_embedding_type: 'rope_gpt_neox', // :174
+  max_position_embeddings: 131072, // :175
+  hidden_act: 'silu', // :125
+  norm_epsilon: 1e-5, // :126, rms_norm_eps
+  attn_bias: false, // :131, bias or attention_bias
+  rotary_base: 500000, // :134, rope_theta
+  // :133, rope_scaling, as it is
   rotary_scaling: {
     rope_type: 'llama3',
     factor: 8,
@@ -34,29 +41,33 @@ const FROM_HUGGING_FACE = {
     high_freq_factor: 4,
     original_max_position_embeddings: 8192,
   },
-  residual_mlp: false, // parallel_attn_mlp_res
-  disable_weight_only_quant_plugin: false, // examples/.../convert_checkpoint.py, args_to_build_options
-  remove_duplicated_kv_heads: false, // likewise
+  residual_mlp: false, // :135, parallel_attn_mlp_res
+  disable_weight_only_quant_plugin: false, // convert_checkpoint.py:324, args_to_build_options
+  remove_duplicated_kv_heads: false, // convert_checkpoint.py:326, likewise
 };
 
-/** LLaMAConfig.__init__ and PretrainedConfig.__init__ (tensorrt_llm/models/modeling_utils.py): their defaults. */
-const DEFAULTS = { mlp_bias: false, logits_dtype: 'float32', qk_layernorm: false };
+/** The defaults of LLaMAConfig.__init__ and PretrainedConfig.__init__. */
+const DEFAULTS = {
+  mlp_bias: false, // config.py:32
+  logits_dtype: 'float32', // modeling_utils.py:179
+  qk_layernorm: false, // modeling_utils.py:193
+};
 
-/** convert_checkpoint.py, args_to_build_options: without --use_parallel_embedding. */
+/** convert_checkpoint.py:321, args_to_build_options: without --use_parallel_embedding. */
 const EMBEDDING = { use_parallel_embedding: false, embedding_sharding_dim: 0 };
 
-/** tensorrt_llm/mapping.py, Mapping.to_dict, less `rank`, which PretrainedConfig.to_dict takes out. */
+/** mapping.py:247, Mapping.to_dict, less `rank`, which PretrainedConfig.to_dict (modeling_utils.py:295) takes out. */
 const MAPPING = {
-  world_size: 2, // convert_checkpoint.py, convert_and_save_hf: tp_size * pp_size
-  gpus_per_node: 8, // Mapping.__init__
-  cp_size: 1, // likewise
+  world_size: 2, // convert_checkpoint.py:372, convert_and_save_hf: tp_size * pp_size
+  gpus_per_node: 8, // mapping.py:98, Mapping.__init__; in 1.2 :46
+  cp_size: 1, // mapping.py:99, likewise; in 1.2 :48
   tp_size: 2,
   pp_size: 1,
-  moe_tp_size: 2, // convert_checkpoint.py, main: tp_size
-  moe_ep_size: 1, // likewise
+  moe_tp_size: 2, // convert_checkpoint.py:458, main: tp_size
+  moe_ep_size: 1, // convert_checkpoint.py:459, likewise
 };
 
-/** tensorrt_llm/models/modeling_utils.py, QuantConfig, which convert_checkpoint.py, args_to_quant_config leaves as it is. */
+/** modeling_utils.py:95 to 102, QuantConfig, which convert_checkpoint.py:244, args_to_quant_config, leaves as it is. */
 const QUANTIZATION = {
   quant_algo: null,
   kv_cache_quant_algo: null,
@@ -68,7 +79,7 @@ const QUANTIZATION = {
   exclude_modules: null,
 };
 
-/** tensorrt_llm/layers/moe.py, MoeConfig.to_dict, of what LLaMAConfig.from_hugging_face sets without experts. */
+/** moe.py:63 to 67, MoeConfig.to_dict, of what LLaMAConfig.from_hugging_face (config.py:147 to 152) sets without experts. */
 const MOE = { num_experts: 0, top_k: 0, normalization_mode: null, sparse_mixer_epsilon: 0.01, tp_mode: 0 };
 
 const GOLDENS = {
@@ -76,7 +87,7 @@ const GOLDENS = {
     ...FROM_HUGGING_FACE,
     ...DEFAULTS,
     ...EMBEDDING,
-    share_embedding_table: false, // args_to_build_options: without --use_embedding_sharing
+    share_embedding_table: false, // convert_checkpoint.py:323, args_to_build_options: without --use_embedding_sharing
     mapping: MAPPING,
     quantization: QUANTIZATION,
     moe: MOE,
@@ -88,12 +99,12 @@ const GOLDENS = {
     tie_word_embeddings: false, // LLaMAConfig.from_hugging_face
     mapping: {
       ...MAPPING,
-      moe_cluster_size: 1, // Mapping.__init__
+      moe_cluster_size: 1, // mapping.py:62, Mapping.__init__
       attn_tp_size: -1, // convert_checkpoint.py, convert_and_save_rank
       attn_cp_size: -1, // likewise
-      cp_config: {}, // Mapping.__init__
-      enable_attention_dp: false, // likewise
-      enable_lm_head_tp_in_adp: false, // likewise
+      cp_config: {}, // mapping.py:126, Mapping.__init__
+      enable_attention_dp: false, // mapping.py:57, likewise
+      enable_lm_head_tp_in_adp: false, // mapping.py:58, likewise
     },
     quantization: {
       ...QUANTIZATION,

@@ -139,7 +139,7 @@ export function record<C extends AnyChecks, O extends AnyChecks = Record<never, 
 
 /** Copies the options that are set, each checked; an unknown name is an error, because it is usually misspelled. */
 export function readOptions<C extends AnyChecks>(options: unknown, checks: C, where: string): ReadOf<C> {
-  if (options === undefined) return Object.create(null);
+  if (options === undefined || options === null) return Object.create(null);
   try {
     if (isObject(options)) return readFields(options, checks, '', where);
   } catch (cause) {
@@ -157,7 +157,7 @@ function readFields<C extends AnyChecks>(options: object, checks: C, prefix: str
     const check = Object.hasOwn(known, name) ? known[name] : undefined;
     if (!check) throw unknownOption(name, Object.keys(known), where);
     const value = (options as Readonly<Record<string, unknown>>)[name];
-    if (value === undefined) continue;
+    if (value === undefined || value === null) continue; // OpenAI's clients send null for what is left out
     const readHere = readValue(value, check, prefix + name);
     if (readHere !== undefined) read[name] = readHere;
   }

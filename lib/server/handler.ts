@@ -40,18 +40,18 @@ const isFunction = v.custom<(...args: never[]) => unknown>((value) => typeof val
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1));
 const texts = v.array(v.pipe(v.string(), v.nonEmpty()));
 const optionsSchema = v.strictObject({
-  apiKeys: v.optional(texts),
-  maxBodyBytes: v.optional(positive),
-  timeoutMs: v.optional(v.pipe(positive, v.maxValue(MAX_MS))),
-  queueTimeoutMs: v.optional(v.pipe(positive, v.maxValue(MAX_MS))),
-  allowedHosts: v.optional(texts),
-  isReady: v.optional(isFunction),
-  onRequestEnd: v.optional(isFunction),
+  apiKeys: v.nullish(texts),
+  maxBodyBytes: v.nullish(positive),
+  timeoutMs: v.nullish(v.pipe(positive, v.maxValue(MAX_MS))),
+  queueTimeoutMs: v.nullish(v.pipe(positive, v.maxValue(MAX_MS))),
+  allowedHosts: v.nullish(texts),
+  isReady: v.nullish(isFunction),
+  onRequestEnd: v.nullish(isFunction),
 });
 
-function checkOptions(options: HandlerOptions): void {
-  const { success, issues } = v.safeParse(optionsSchema, options, { abortEarly: true });
-  if (success) return;
+function readHandlerOptions(options: HandlerOptions): HandlerOptions {
+  const { success, issues } = v.safeParse(optionsSchema, options ?? {}, { abortEarly: true });
+  if (success) return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== null));
   const [{ path, received, expected }] = issues;
   const name = path?.map(({ key }) => String(key)).join('.') ?? 'options';
   const rest =
@@ -78,9 +78,9 @@ const POST: ReadonlyMap<string, PostRoute> = new Map<string, PostRoute>([
  * @throws {LLMError} `ERR_INVALID_INPUT` if `models` holds no LLM, `ERR_INVALID_OPTION`.
  */
 export function createHandler(models: Models, options: HandlerOptions = {}): Handler {
-  checkOptions(options);
-  const { apiKeys = [], maxBodyBytes = DEFAULT_MAX_BODY_BYTES, allowedHosts, isReady, onRequestEnd } = options;
-  const { timeoutMs, queueTimeoutMs } = options;
+  const read = readHandlerOptions(options);
+  const { apiKeys = [], maxBodyBytes = DEFAULT_MAX_BODY_BYTES, allowedHosts, isReady, onRequestEnd } = read;
+  const { timeoutMs, queueTimeoutMs } = read;
   const served = readModels(models);
   const checkKey = keyCheck(apiKeys);
   const checkHost = hostCheck(allowedHosts);

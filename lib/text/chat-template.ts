@@ -111,13 +111,13 @@ interface RenderContext {
 /** The variables of the template: what the caller gave, read once and copied. */
 function readVariables(
   messages: unknown,
-  { tools, addGenerationPrompt = true, templateVars = {} }: ChatTemplateOptions,
+  { tools, addGenerationPrompt, templateVars }: ChatTemplateOptions,
   { costs, specialTokens, template }: RenderContext,
 ): Map<string, Value> {
   if (!Array.isArray(messages)) throw invalid('messages', `is ${show(messages)}`, 'an array of { role, content }');
   if (messages.length === 0) throw invalid('messages', 'is empty', 'at least one { role, content }');
-  if (tools !== undefined && !Array.isArray(tools)) throw invalid('tools', `is ${show(tools)}`, 'an array of tools');
-  if (typeof templateVars !== 'object' || templateVars === null) {
+  if (!Array.isArray(tools ?? [])) throw invalid('tools', `is ${show(tools)}`, 'an array of tools');
+  if (typeof (templateVars ?? {}) !== 'object') {
     throw invalid('templateVars', `is ${show(templateVars)}`, 'an object');
   }
   const input = new TemplateInput(costs.meter);
@@ -129,8 +129,8 @@ function readVariables(
     ['messages', input.readList(messages, (message, i) => readMessage(input, message, `messages[${i}]`, template))],
     ['tools', input.read(tools ?? null, 'tools')],
     ['documents', null],
-    ['add_generation_prompt', input.read(addGenerationPrompt, 'addGenerationPrompt')],
-    ...input.readFields(templateVars, 'templateVars'),
+    ['add_generation_prompt', input.read(addGenerationPrompt ?? true, 'addGenerationPrompt')],
+    ...input.readFields(templateVars ?? {}, 'templateVars'),
   ]);
 }
 

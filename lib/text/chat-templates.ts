@@ -24,8 +24,8 @@ export class ChatTemplates {
    * The one that is named, else as Hugging Face transformers: with tools `tool_use`, if there is one, else `default`.
    * @throws {LLMError} `ERR_CHAT_TEMPLATE` naming those that there are.
    */
-  choose({ chatTemplate: name, tools }: ChatTemplateOptions = {}): ChatTemplate {
-    const hasToolUse = tools !== undefined && this.#templates.has(WITH_TOOLS);
+  choose({ chatTemplate: name, tools }: ChatTemplateOptions): ChatTemplate {
+    const hasToolUse = tools !== undefined && tools !== null && this.#templates.has(WITH_TOOLS);
     const chosen = this.#templates.get(name ?? (hasToolUse ? WITH_TOOLS : DEFAULT));
     if (chosen) return chosen;
     const names = [...this.#templates.keys()].map((each) => JSON.stringify(each)).join(' or ');
@@ -35,7 +35,8 @@ export class ChatTemplates {
         'This model has no chat template; expected one, because messages were passed. Put it beside tokenizer.json as chat_template.jinja, or pass text or tokens.',
       );
     }
-    const found = name === undefined ? 'is missing, and this model has no default' : `is ${show(name)}`;
+    const found =
+      name === undefined || name === null ? 'is missing, and this model has no default' : `is ${show(name)}`;
     throw new LLMError('ERR_CHAT_TEMPLATE', `chatTemplate ${found}; expected ${names}.`);
   }
 }

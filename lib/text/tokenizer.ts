@@ -87,8 +87,10 @@ export class Tokenizer {
    *   `ERR_PROMPT_TOO_LONG` if there are more than `maxTokens`, `ERR_OUT_OF_MEMORY`, `ERR_TOKENIZER_INVALID` if a pattern of
    *   tokenizer.json takes too long for this text.
    */
-  async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
-    const { addSpecialTokens = true, maxTokens, signal } = options;
+  async encode(text: string, options?: EncodeOptions): Promise<Int32Array> {
+    const addSpecialTokens = options?.addSpecialTokens ?? true;
+    const maxTokens = options?.maxTokens ?? undefined;
+    const signal = options?.signal ?? undefined;
     if (typeof text !== 'string') {
       throw new LLMError('ERR_INVALID_INPUT', `The text to encode is ${show(text)}; expected a string.`);
     }
@@ -127,9 +129,9 @@ export class Tokenizer {
    * no text.
    * @throws {LLMError} `ERR_INVALID_INPUT` if `tokens` is not an array, or an id is not an integer.
    */
-  decode(tokens: ArrayLike<number>, { skipSpecialTokens = true }: DecodeOptions = {}): string {
+  decode(tokens: ArrayLike<number>, options?: DecodeOptions): string {
     try {
-      return this.native.decode(toIds(tokens), skipSpecialTokens);
+      return this.native.decode(toIds(tokens), options?.skipSpecialTokens ?? true);
     } catch (thrown) {
       throw fromNative(thrown);
     }
@@ -147,7 +149,7 @@ export class Tokenizer {
    *   `chatTemplateLimits`; `ERR_INVALID_INPUT` if a field of `messages` is wrong, which the message names.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string {
-    return this.#templates.choose(options).render(messages, options);
+    return this.#templates.choose(options ?? {}).render(messages, options ?? {});
   }
 }
 

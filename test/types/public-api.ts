@@ -71,7 +71,7 @@ export function optionsHaveTheirTypes(): void {
   llm.stream('text', { logitBias: [[5, -1]] });
   // @ts-expect-error: logprobs says whether, topLogprobs how many
   llm.stream('text', { logprobs: 5 });
-  // @ts-expect-error: null is no way to leave an option out
+  // @ts-expect-error: at run time null counts as left out; in TypeScript say undefined
   llm.stream('text', { seed: null });
   // @ts-expect-error: a controller is no signal
   llm.stream('text', { signal: new AbortController() });

@@ -51,6 +51,16 @@ test('undefined is the same as left out', () => {
   assert.deepEqual(read, readGenerateOptions(undefined, NONE));
 });
 
+test('null is the same as left out, for all options, for one, and inside of one', () => {
+  const none = readGenerateOptions(undefined, NONE);
+  for (const options of [null, { temperature: null, signal: null }, { guided: null }, { eagle: { greedy: null } }]) {
+    assert.deepEqual(readGenerateOptions(options, NONE), none);
+  }
+  assert.deepEqual({ ...readLoadOptions(null) }, {});
+  assert.deepEqual({ ...readLoadOptions({ threads: null, kvCache: { maxTokens: null } }) }, {});
+  assert.throws(() => readGenerateOptions({ lora: { id: null } }, NONE), failsWith('ERR_INVALID_OPTION', /^lora\.id/));
+});
+
 test('asking for several outputs draws them, and bestOf is at least n', () => {
   assert.equal(readGenerateOptions({ n: 2 }, NONE).temperature, 1);
   assert.deepEqual(

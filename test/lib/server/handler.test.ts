@@ -211,6 +211,15 @@ test('onRequestEnd gets one call for each request, with its tokens', async () =>
   );
 });
 
+test('an option of createHandler that is null counts as left out', async () => {
+  const names = ['apiKeys', 'maxBodyBytes', 'timeoutMs', 'queueTimeoutMs', 'allowedHosts', 'isReady', 'onRequestEnd'];
+  for (const options of [null, Object.fromEntries(names.map((name) => [name, null]))]) {
+    const handler = handlerOf(options as HandlerOptions);
+    assert.equal((await post(handler, '/v1/completions', { prompt: 'Once', max_tokens: 1 })).status, 200);
+    assert.equal((await ask(handler, '/ready')).status, 200);
+  }
+});
+
 test('createHandler refuses what is no LLM and no option', () => {
   assert.throws(() => createHandler({}), failsWith('ERR_INVALID_INPUT', 'no model'));
   assert.throws(() => createHandler({ a: {} as LLM }), failsWith('ERR_INVALID_INPUT', '"a"'));

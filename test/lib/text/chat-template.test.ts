@@ -165,6 +165,25 @@ test('strftime_now is English and the lines of the template stay as they are', (
   assert.match(render('\n{{ strftime_now("%B") }}\n!'), new RegExp(`^\n(${months})\n!$`));
 });
 
+test('null options of a template and of encoding count as left out', async () => {
+  const chatTemplates = new Map([
+    ['default', '{{ add_generation_prompt }} {{ tools is none }}'],
+    ['tool_use', 'tools'],
+  ]);
+  const tokenizer = await loadFixture('byte-level', { chatTemplates });
+  const none = { tools: null, chatTemplate: null, addGenerationPrompt: null, templateVars: null } as object;
+  for (const options of [none, null as unknown as object]) {
+    assert.equal(tokenizer.applyChatTemplate([USER], options), 'True True');
+  }
+  const all = await tokenizer.encode('a');
+  for (const options of [null, { addSpecialTokens: null, maxTokens: null, signal: null }] as unknown as object[]) {
+    assert.deepEqual(await tokenizer.encode('a', options), all);
+  }
+  for (const options of [null, { skipSpecialTokens: null }] as unknown as object[]) {
+    assert.equal(tokenizer.decode(all, options), tokenizer.decode(all));
+  }
+});
+
 test('what a template raises is the message of the error', () => {
   const source = "{{ raise_exception('Only user roles, please') }}";
   assert.throws(() => render(source), { code: 'ERR_CHAT_TEMPLATE', message: /: Only user roles, please$/ });

@@ -21,7 +21,7 @@ export interface SamplingOptions {
    * the model's, else 1 if `topK`, `topP`, `minP`, `n` or `bestOf` asks for sampling, else 0.
    */
   temperature?: number | undefined;
-  /** Sample from this many of the likeliest tokens; 0 means all. Default: the model's, else 0. */
+  /** Sample from this many of the likeliest tokens; 0, or -1 as vLLM has it, means all. Default: the model's, else 0. */
   topK?: number | undefined;
   /** Sample from the likeliest tokens whose probabilities add up to this; above 0, at most 1. Default: the model's, else 1. */
   topP?: number | undefined;
@@ -49,8 +49,8 @@ export interface SamplingOptions {
   frequencyPenalty?: number | undefined;
   /** Never repeat an n-gram of this size, prompt included; 0 disables it. Default: the model's, else 0. */
   noRepeatNgramSize?: number | undefined;
-  /** Added to the logits of these token ids, at most 65,536. Default: none. */
-  logitBias?: Readonly<Record<number, number>> | undefined;
+  /** Added to the logits of these token ids, at most 65,536; a token with `-Infinity` never comes. Default: none. */
+  logitBias?: Readonly<Record<number, number>> | ReadonlyMap<number, number> | undefined;
   /**
    * Words that must not appear: the tokens of the word, with and without a space before it, never come in a row. Other
    * tokens can still spell the same letters. At most 4096 words, of 262,144 characters in all. Default: none.
@@ -62,13 +62,14 @@ export interface SamplingOptions {
 
 const penalty = number('', () => true);
 
-const isObject = (value: unknown): value is Readonly<Record<number, number>> =>
+type Biases = NonNullable<SamplingOptions['logitBias']>;
+const isBiases = (value: unknown): value is Biases =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const biases = check('an object of numbers by token id', isObject);
+const biases = check('an object or a Map of numbers by token id', isBiases);
 
 export const samplingChecks = {
   temperature: number('at least 0', (value) => value >= 0),
-  topK: integer(0, MAX_COUNT),
+  topK: readAs(integer(-1, MAX_COUNT), (value) => Math.max(value, 0)),
   topP: positiveFraction(),
   topPDecay: positiveFraction(),
   topPMin: fraction(),
@@ -90,21 +91,26 @@ export interface NativeLogitBias {
   values: Float32Array;
 }
 
-function readLogitBias(given: Readonly<Record<string, number>>, name: string): NativeLogitBias | undefined {
-  const keys = Object.keys(given);
-  const length = boundedLength(keys, MAX_TOKENS, name);
+/** Executors take finite numbers only; with this one a token has the probability 0 beside any other. */
+const LOWEST_BIAS = -3.4028234663852886e38; // of float32
+
+function readLogitBias(given: Biases, name: string): NativeLogitBias | undefined {
+  const entries: readonly [unknown, unknown][] = given instanceof Map ? [...given] : Object.entries(given);
+  const length = boundedLength(entries, MAX_TOKENS, name);
   if (length === 0) return undefined;
   const read = { tokens: new Int32Array(length), values: new Float32Array(length) };
-  for (const [i, key] of keys.entries()) {
-    const token = Number(key);
-    const bias = given[key];
-    if (!/^\d+$/.test(key) || !isTokenId(token) || !isFiniteNumber(bias)) {
-      throw invalidOption(name, `is ${show(key)}: ${show(bias)}; expected ${biases.expected}.`);
+  for (const [i, [key, bias]] of entries.entries()) {
+    const token = typeof key === 'string' && /^\d+$/.test(key) ? Number(key) : key;
+    if (!isTokenId(token))
+      throw invalidOption(name, `has the key ${show(key)}; expected a token id, an integer from 0.`);
+    if (typeof bias !== 'number' || Number.isNaN(bias) || bias === Number.POSITIVE_INFINITY) {
+      throw invalidOption(
+        `${name}[${token}]`,
+        `is ${show(bias)}; expected a number, or -Infinity to forbid the token.`,
+      );
     }
     read.tokens[i] = token;
-    read.values[i] = bias;
+    read.values[i] = Math.max(bias, LOWEST_BIAS);
   }
   return read;
 }
-
-const isFiniteNumber = (value: unknown): value is number => Number.isFinite(value);

@@ -64,7 +64,7 @@ export function samplingOptions(fields: v.InferOutput<typeof samplingSchema>): G
     maxTokens: fields.max_tokens ?? undefined,
     temperature: fields.temperature ?? undefined,
     topP: fields.top_p ?? undefined,
-    topK: fields.top_k === -1 ? 0 : (fields.top_k ?? undefined), // vLLM's name for all
+    topK: fields.top_k ?? undefined,
     minP: fields.min_p ?? undefined,
     n: fields.n ?? undefined,
     stop: stop === null || stop?.length === 0 ? undefined : stop,

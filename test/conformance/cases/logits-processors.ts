@@ -97,6 +97,20 @@ conformance(
 );
 
 conformance(
+  ['logitBias', 'a model'],
+  'a token with a logitBias of -Infinity never comes, in an object or a Map',
+  async ({ llm }) => {
+    const drawn = { temperature: 100, seed: 1 };
+    const kept = 97;
+    const others = Array.from({ length: llm.info.vocabSize }, (_, token) => token).filter((token) => token !== kept);
+    const biases = others.map((token) => [token, Number.NEGATIVE_INFINITY] as const);
+    for (const logitBias of [Object.fromEntries(biases), new Map(biases)]) {
+      assert.deepEqual(await run(llm, { ...drawn, logitBias }), Array(OPTIONS.maxTokens).fill(kept));
+    }
+  },
+);
+
+conformance(
   ['logitBias', 'generationLogits', 'a model'],
   'logitBias is added to the logits of its tokens, and generationLogits are without it',
   async ({ llm }) => {

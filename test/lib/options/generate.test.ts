@@ -110,14 +110,44 @@ test('token runs may be single ids, and what is no run or no bias is refused by 
     ['badTokens', [-1]],
     ['badTokens', 'word'],
     ['badWords', ['']],
-    ['logitBias', { a: 1 }],
-    ['logitBias', { 1: Number.NaN }],
     ['logitBias', [1]],
     ['repetitionPenalty', 0],
     ['n', 0],
   ] as const) {
     assert.throws(() => readGenerateOptions({ [name]: value }, NONE), failsWith('ERR_INVALID_OPTION', RegExp(name)));
   }
+});
+
+test('logitBias may be a Map, and its error names the entry that is wrong', () => {
+  const { logitBias } = readGenerateOptions(
+    {
+      logitBias: new Map([
+        [5, Number.NEGATIVE_INFINITY],
+        [6, 2],
+      ]),
+    },
+    NONE,
+  );
+  assert.deepEqual(logitBias?.tokens, Int32Array.of(5, 6));
+  const [lowest = 0, other] = logitBias?.values ?? [];
+  assert.ok(Number.isFinite(lowest) && lowest < -1e38 && other === 2);
+  for (const [logitBias, words] of [
+    [{ a: 1 }, /^logitBias has the key "a"; expected a token id/],
+    [{ '-1': 1 }, /^logitBias has the key "-1"; expected a token id/],
+    [{ 1.5: 1 }, /^logitBias has the key "1\.5"; expected a token id/],
+    [new Map([[-1, 1]]), /^logitBias has the key -1; expected a token id/],
+    [{ 1: 1, 7: Number.NaN }, /^logitBias\[7\] is NaN; expected a number, or -Infinity/],
+    [{ 7: Number.POSITIVE_INFINITY }, /^logitBias\[7\] is Infinity/],
+    [new Map([[7, '2']]), /^logitBias\[7\] is "2"/],
+  ] as const) {
+    assert.throws(() => readGenerateOptions({ logitBias }, NONE), failsWith('ERR_INVALID_OPTION', words));
+    assert.throws(() => readGenerateOptions({ logitBias }, NONE), { option: 'logitBias' });
+  }
+});
+
+test('topK of -1 is 0: all tokens', () => {
+  assert.equal(readGenerateOptions({ topK: -1 }, NONE).topK, 0);
+  assert.throws(() => readGenerateOptions({ topK: -2 }, NONE), failsWith('ERR_INVALID_OPTION', /^topK is -2/));
 });
 
 test('a wrong value in a group is refused by its whole name, with what it is and what it must be', () => {

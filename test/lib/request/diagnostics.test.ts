@@ -87,7 +87,7 @@ describe('the events of a request', () => {
   });
 
   test('are start and end of one that was refused', async () => {
-    const generation = llm.stream({ tokens: [0] }, { topK: -1 });
+    const generation = llm.stream({ tokens: [0] }, { topK: -2 });
     await assert.rejects(generation.result, failsWith('ERR_INVALID_OPTION', /topK/));
     assert.deepEqual(names(), ['start', 'end']);
     assert.ok(failsWith('ERR_INVALID_OPTION')(endEvent().error));

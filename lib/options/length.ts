@@ -4,8 +4,9 @@ import { type TokenRun, texts, tokenRuns } from './token-runs.js';
 /** How long the outputs may be, and how long the request may take. */
 export interface LengthOptions {
   /**
-   * Maximum number of new tokens per output, prompt not included; from 1. If the context window leaves fewer, the output
-   * ends there. Default: the model's, else what the context window leaves.
+   * Maximum number of new tokens per output, prompt not included. If the context window leaves fewer, the output ends there.
+   * With 0 only the prompt is computed, for `promptLogprobs` and `returnContextLogits`. Default: the model's, else what the
+   * context window leaves.
    */
   maxTokens?: number | undefined;
   /**
@@ -41,7 +42,7 @@ export interface LengthOptions {
 }
 
 export const lengthChecks = {
-  maxTokens: integer(1, MAX_COUNT),
+  maxTokens: integer(0, MAX_COUNT),
   minTokens: integer(0, MAX_COUNT),
   stop: texts,
   stopTokens: tokenRuns,

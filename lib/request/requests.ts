@@ -162,7 +162,7 @@ export class Requests {
     try {
       const given = <Value>(value: Value, neutral: Value): Value | undefined => (value === neutral ? undefined : value);
       this.#context.session.submit(request.id, tokens, {
-        maxTokens: options.maxTokens ?? Math.max(1, this.#context.maxSeqLen - tokens.length),
+        maxTokens: Math.max(1, options.maxTokens ?? this.#context.maxSeqLen - tokens.length),
         minTokens: given(options.minTokens, 0),
         endIds: Int32Array.from(options.ignoreEos ? [] : this.#context.directory.endIds),
         stop: options.stop,

@@ -20,6 +20,8 @@ export interface AnswerOptions {
   readonly stop: readonly string[];
   readonly stopTokens: readonly (readonly number[])[];
   readonly maxLogitsBytes: number;
+  /** Executors draw at least one token; with 0 it is left out here. */
+  readonly maxTokens?: number | undefined;
 }
 
 /** The logits of a request take more than `maxLogitsBytes`. */
@@ -129,6 +131,10 @@ export class RunningRequest implements RequestSink, JournalOwner {
     if (this.outcome) return;
     this.#recall();
     const output = this.#outputs[part.index];
+    if (this.#options.maxTokens === 0) {
+      if (part.finishReason) output?.finish(part.finishReason === 'stop' ? 'length' : part.finishReason);
+      return;
+    }
     if (!output || (part.logits && !this.#takesLogits(part.logits))) return;
     output.add(part);
     if (part.finishReason) output.finish(part.finishReason, this.#stopReason(part, output));
@@ -140,7 +146,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
   }
 
   #addToken(token: number, text: string): void {
-    if (this.outcome) return;
+    if (this.outcome || this.#options.maxTokens === 0) return;
     this.#recall();
     this.#outputs[0]?.addToken(token, text);
     this.#added(1);

@@ -80,9 +80,6 @@ completions.context = CONTEXT;
 function completionOptions(fields: CompletionFields): GenerateOptions {
   const { echo, logprobs, stream } = fields;
   const maxTokens = fields.max_tokens ?? DEFAULT_MAX_TOKENS;
-  if (maxTokens === 0 && (!echo || stream)) {
-    throw badField('max_tokens', 'is 0; expected at least 1, or echo: true without stream.');
-  }
   const hasLogprobs = logprobs !== undefined && logprobs !== null;
   if (echo && hasLogprobs && stream) {
     throw badField(
@@ -93,13 +90,13 @@ function completionOptions(fields: CompletionFields): GenerateOptions {
   }
   return {
     ...samplingOptions(fields),
-    maxTokens: Math.max(maxTokens, 1),
+    maxTokens,
     bestOf: fields.best_of ?? undefined,
     addSpecialTokens: fields.add_special_tokens ?? undefined,
     ...(hasLogprobs && { logprobs: true, topLogprobs: logprobs }),
     ...(hasLogprobs && echo && { promptLogprobs: true, topPromptLogprobs: logprobs }),
     // lm-eval counts on exactly one new token, even if that is an end token, which outputs leave out.
-    ...(hasLogprobs && echo && maxTokens <= 1 && { ignoreEos: true }),
+    ...(hasLogprobs && echo && maxTokens === 1 && { ignoreEos: true }),
   };
 }
 
@@ -136,20 +133,19 @@ interface ChoiceContext {
 
 function choicesOf({ outputs, promptLogprobs = [] }: Result, prompt: Prompt, context: ChoiceContext): object[] {
   const { fields, llm, hasLogprobs } = context;
-  const isPromptAlone = fields.max_tokens === 0;
   return outputs.map((output) => {
     const list = new LogprobList();
     if (prompt.tokens && fields.echo && hasLogprobs) {
       list.addFirst(llm.tokenizer.tokenText(prompt.tokens[0] as number));
       for (const each of promptLogprobs) if (each) list.add(each);
     }
-    if (!isPromptAlone) for (const each of output.logprobs ?? []) list.add(each);
+    for (const each of output.logprobs ?? []) list.add(each);
     const last = output.tokens.at(-1);
     const isEnd = !fields.ignore_eos && last !== undefined && llm.info.endIds.includes(last);
     return {
-      text: isPromptAlone ? prompt.echo : prompt.echo + output.text,
+      text: prompt.echo + output.text,
       logprobs: hasLogprobs ? list.toJSON() : null,
-      finish_reason: isEnd && !isPromptAlone ? 'stop' : finishName(output.finishReason),
+      finish_reason: isEnd ? 'stop' : finishName(output.finishReason),
     };
   });
 }

@@ -315,7 +315,7 @@ describe('bad input is refused with its code and leaves other requests alone', (
     ['a temperature below 0', 'x', { temperature: -1 }, 'ERR_INVALID_OPTION', /temperature is -1/],
     ['a temperature that is text', 'x', { temperature: '1' }, 'ERR_INVALID_OPTION', /temperature is "1"/],
     ['a topP of 0', 'x', { topP: 0 }, 'ERR_INVALID_OPTION', /topP is 0/],
-    ['no new tokens', 'x', { maxTokens: 0 }, 'ERR_INVALID_OPTION', /maxTokens is 0/],
+    ['fewer than no new tokens', 'x', { maxTokens: -1 }, 'ERR_INVALID_OPTION', /maxTokens is -1/],
     ['NaN', 'x', { minP: Number.NaN }, 'ERR_INVALID_OPTION', /minP is NaN/],
     ['an empty stop string', 'x', { stop: ['a', ''] }, 'ERR_INVALID_OPTION', /stop/],
     ['a time-out of 0', 'x', { timeoutMs: 0 }, 'ERR_INVALID_OPTION', /timeoutMs is 0/],

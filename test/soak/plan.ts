@@ -38,7 +38,7 @@ const INVALID: readonly [InvalidCall, ...InvalidCall[]] = [
   { input: null, options: {}, code: 'ERR_INVALID_INPUT' },
   { input: { messages: [{ content: 'x' }] }, options: {}, code: 'ERR_INVALID_INPUT' },
   { input: 'x', options: { temperature: -1 }, code: 'ERR_INVALID_OPTION' },
-  { input: 'x', options: { maxTokens: 0 }, code: 'ERR_INVALID_OPTION' },
+  { input: 'x', options: { maxTokens: -1 }, code: 'ERR_INVALID_OPTION' },
   { input: 'x', options: { n: 3, bestOf: 2 }, code: 'ERR_INVALID_OPTION' },
   { input: 'x', options: { stop: [''] }, code: 'ERR_INVALID_OPTION' },
   { input: 'x', options: { timeoutMs: 0 }, code: 'ERR_INVALID_OPTION' },

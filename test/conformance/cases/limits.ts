@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { LLM } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
-import { follow, GREEDY, LONG, onlyOutput, PROMPT, started, tokensOf, until } from '../requests.js';
+import { follow, GREEDY, LONG, onlyOutput, PROMPT, readWhole, started, tokensOf, until } from '../requests.js';
 import { conformance } from '../suite.js';
 
 conformance([], 'a prompt and its output fill maxSeqLen tokens, whatever maxTokens says', async ({ load }) => {
@@ -44,6 +44,29 @@ conformance([], 'maxTokens defaults to max_new_tokens of generation_config.json'
   const llm = await load({}, { max_new_tokens: 7 });
   assert.equal((await llm.generate(PROMPT, GREEDY)).usage.completionTokens, 7);
   assert.equal((await llm.generate(PROMPT, { ...GREEDY, maxTokens: 9 })).usage.completionTokens, 9);
+});
+
+conformance([], 'with maxTokens 0 the prompt is computed, and the outputs are empty', async ({ llm }) => {
+  const options = { ...GREEDY, maxTokens: 0, n: llm.capabilities.severalSequences ? 2 : 1, stop: 'e' };
+  for (const ignoreEos of [true, false]) {
+    const { chunks, result } = await readWhole(llm.stream(PROMPT, { ...options, ignoreEos }));
+    assert.deepEqual(
+      chunks.map(({ index, text, tokens, finishReason }) => [index, text, tokens.length, finishReason]),
+      Array.from({ length: options.n }, (_, index) => [index, '', 0, 'length']),
+    );
+    assert.deepEqual([result.text, result.finishReason, result.stopReason], ['', 'length', undefined]);
+    const { usage, timing } = result;
+    assert.equal(usage.promptTokens, await llm.tokenizer.count(PROMPT));
+    assert.equal(usage.completionTokens, 0);
+    assert.equal(timing.timeToFirstTokenMs, timing.totalMs);
+  }
+});
+
+conformance(['promptLogprobs'], 'with maxTokens 0 promptLogprobs are those of a longer request', async ({ llm }) => {
+  const asked = { ...GREEDY, topPromptLogprobs: 2 };
+  const { promptLogprobs, outputs } = await llm.generate(PROMPT, { ...asked, maxTokens: 0 });
+  assert.deepEqual(promptLogprobs, (await llm.generate(PROMPT, { ...asked, maxTokens: 3 })).promptLogprobs);
+  assert.equal(outputs[0]?.tokens.length, 0);
 });
 
 conformance([], 'requests above maxBatchSize wait and then run, each to its own end', async ({ llm, load }) => {

@@ -15,7 +15,7 @@ const NO_LISTS = [3, 'a', [], {}];
 const NO_RUNS = [3, 'a', [[]], [-1], [1.5], ['a']];
 
 const WRONG: Values = {
-  maxTokens: [0, ...NO_COUNTS],
+  maxTokens: NO_COUNTS,
   minTokens: NO_COUNTS,
   temperature: [-0.1, ...NO_NUMBERS],
   topK: [-2, 1.5, Number.NaN, 2 ** 31, '3'],

@@ -83,6 +83,7 @@ test('there is one new token even where that is an end token, and then the finis
 test('max_tokens: 0 gives the prompt alone', async () => {
   const { choices } = await post<Completion>('/v1/completions', { ...LOGLIKELIHOOD, max_tokens: 0, prompt: 'Once' });
   assert.equal(choices[0]?.text, 'Once');
+  assert.equal(choices[0]?.finish_reason, 'length');
   assert.deepEqual(choices[0]?.logprobs.tokens, ['O', 'n', 'c', 'e']);
 });
 

@@ -189,7 +189,7 @@ test('errors are of the class that the client has for their status, and name the
   const long = { messages: [{ role: 'user', content: 'x'.repeat(llm.info.maxSeqLen) }] };
   for (const [fields, param, code] of [
     [{ top_p: 2 }, 'top_p', 'ERR_INVALID_OPTION'],
-    [{ max_tokens: 0 }, 'max_tokens', 'ERR_INVALID_OPTION'],
+    [{ max_tokens: -1 }, 'max_tokens', 'ERR_INVALID_OPTION'],
     [{ temperature: '1' }, 'temperature', null],
     [{ messages: [{ role: 'user', content: 1 }] }, 'messages[0].content', null],
     [{ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 'messages[0].content[0].type', null],
@@ -252,10 +252,14 @@ test('echo puts the prompt before the text, streamed too', async () => {
   const { text } = await llm.generate('Once', { maxTokens: 16 });
   const asked = { model: 'tiny', prompt: 'Once', echo: true };
   assert.equal((await client.completions.create(asked)).choices[0]?.text, `Once${text}`);
+  const streamed = async (fields: object) => {
+    let read = '';
+    for await (const { choices } of await client.completions.create({ ...asked, ...fields, stream: true })) {
+      read += choices[0]?.text;
+    }
+    return read;
+  };
+  assert.equal(await streamed({}), `Once${text}`);
   assert.equal((await client.completions.create({ ...asked, max_tokens: 0 })).choices[0]?.text, 'Once');
-  let streamed = '';
-  for await (const { choices } of await client.completions.create({ ...asked, stream: true })) {
-    streamed += choices[0]?.text;
-  }
-  assert.equal(streamed, `Once${text}`);
+  assert.equal(await streamed({ max_tokens: 0 }), 'Once');
 });

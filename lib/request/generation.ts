@@ -1,3 +1,4 @@
+import { type InspectOptions, inspect } from 'node:util';
 import { LLMError } from '../base/errors.js';
 import { endings } from '../base/turns.js';
 import type { Chunk, Result } from '../base/types.js';
@@ -15,7 +16,10 @@ export interface Generation extends AsyncIterable<Chunk>, AsyncDisposable {
   readonly result: Promise<Result>;
   /** Only the text of the first output. Reading it counts as the iteration. */
   readonly textStream: AsyncIterable<string>;
-  /** Ends the request now: the iterator ends, and `result` resolves with what there is, finish reason `'cancelled'`. */
+  /**
+   * Ends the request now. The iterator ends, and `result` resolves with what there is, finish reason `'cancelled'`; with a
+   * `reason` other than undefined both throw it, as if a signal had aborted with it.
+   */
   abort(reason?: unknown): void;
   /** As a web stream. Reading it counts as the iteration; cancelling it aborts the request. */
   toReadableStream(): ReadableStream<Chunk>;
@@ -52,8 +56,9 @@ export class RequestGeneration implements Generation {
     return textOf(this);
   }
 
-  abort(_reason?: unknown): void {
-    this.#request.cancel();
+  abort(reason?: unknown): void {
+    if (reason === undefined) this.#request.cancel();
+    else this.#request.abort(reason);
   }
 
   toReadableStream(): ReadableStream<Chunk> {
@@ -88,6 +93,11 @@ export class RequestGeneration implements Generation {
   [Symbol.asyncDispose](): Promise<void> {
     this.abort();
     return Promise.resolve();
+  }
+
+  /** What console.log shows. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `Generation ${inspect(this.#request.summary(), options)}`;
   }
 
   #makeResult(): Promise<Result> {

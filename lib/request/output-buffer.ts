@@ -100,6 +100,11 @@ export class OutputBuffer {
     return output;
   }
 
+  /** For people. */
+  summary(): object {
+    return { text: this.#readText.join('') + this.#unreadText, tokens: this.#tokens.length };
+  }
+
   #addLogprobs(logprobs: readonly RawLogprob[], firstToken: number): void {
     this.#cumulativeLogprob ??= 0;
     for (const [i, raw] of logprobs.entries()) {

@@ -105,6 +105,15 @@ export class RunningRequest implements RequestSink, JournalOwner {
     return undefined;
   }
 
+  /** For people. */
+  summary(): object {
+    this.#recall();
+    const { id, outcome } = this;
+    const state = !outcome ? 'running' : 'error' in outcome ? 'failed' : outcome.result.finishReason;
+    const outputs = this.#outputs.map((output) => output.summary());
+    return { id, state, ...(outcome && 'error' in outcome ? { error: outcome.error } : {}), outputs };
+  }
+
   onStart(_promptTokens: number, cachedTokens: number, queueMs: number): void {
     this.#cachedTokens = cachedTokens;
     this.#queueMs = queueMs;

@@ -3,7 +3,7 @@ import type { Generation } from 'node-tensorrt-llm';
 import { follow, GREEDY, idle, LONG, PROMPT, readWhole, started, textOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
-// An AbortSignal throws its reason to both readers; abort(), leaving the loop and dispose end the request in peace.
+// An AbortSignal and abort(reason) throw the reason to both readers; abort(), leaving the loop and dispose end the request in peace.
 
 conformance([], 'a signal that aborted before the call throws its reason to both readers', async ({ llm }) => {
   const reason = new Error('never');
@@ -53,6 +53,13 @@ conformance([], 'one signal ends all requests that share it, and no other', asyn
   const settled = await Promise.allSettled(running);
   assert.deepEqual(settled, Array(3).fill({ status: 'rejected', reason: 'all' }));
   assert.equal((await other).usage.completionTokens, 20);
+});
+
+conformance([], 'abort(reason) throws the reason to both readers, as a signal does', async ({ llm }) => {
+  const reason = new Error('mine');
+  const generation = llm.stream(PROMPT, LONG);
+  const { chunks, thrown, rejected } = await follow(generation, () => generation.abort(reason));
+  assert.deepEqual([chunks.length, thrown === reason, rejected === reason], [1, true, true]);
 });
 
 /** What ends a request that runs; one chunk was read. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import type { Chunk } from 'node-tensorrt-llm';
-import { follow, GREEDY, onlyOutput, PROMPT, readWhole, textOf, tokensOf, until } from '../requests.js';
+import { follow, GREEDY, LONG, onlyOutput, PROMPT, readWhole, textOf, tokensOf, until } from '../requests.js';
 import { conformance } from '../suite.js';
 
 const OPTIONS = { ...GREEDY, maxTokens: 40 } as const;
@@ -12,6 +13,23 @@ const assertWhole = (chunks: readonly Chunk[], text: string, tokens: ArrayLike<n
     Array.from(tokens),
   );
 };
+
+conformance([], 'console.log of a Generation shows its state and what it has so far', async ({ llm }) => {
+  const generation = llm.stream(PROMPT, LONG);
+  const shown: string[] = [inspect(generation)];
+  let read = '';
+  await follow(generation, ({ text }) => {
+    read += text;
+    shown.push(inspect(generation));
+    return shown.length > 3 ? 'leave' : undefined;
+  });
+  assert.match(shown[0] ?? '', new RegExp(`^Generation \\{\\s+id: ${generation.id},\\s+state: 'running'`));
+  assert.ok(shown.at(-1)?.includes(inspect(read).slice(1, -1)), `${shown.at(-1)} has not ${read}`);
+  assert.match(inspect(generation), /state: 'cancelled'/);
+  const failed = llm.stream('', {});
+  await assert.rejects(failed.result);
+  assert.match(inspect(failed), /state: 'failed',\s+error: LLMError: .*\n[\s\S]*code: 'ERR_EMPTY_PROMPT'/);
+});
 
 conformance(
   [],

@@ -10,8 +10,8 @@ export interface LengthOptions {
    */
   maxTokens?: number | undefined;
   /**
-   * Draw no end token before this many new tokens. On TensorRT-LLM only for models with one end token. Default: the model's,
-   * else 0.
+   * Draw no end token, and end at no `stop`, before this many new tokens. On TensorRT-LLM only for models with one end token.
+   * Default: the model's, else 0.
    */
   minTokens?: number | undefined;
   /**

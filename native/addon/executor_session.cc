@@ -68,13 +68,15 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
   if (closed_) {
     throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage, request.id);
   }
-  const auto asked_for = executor::SequencesAskedFor(executor::CopySized(request.sampling));
+  const ExecutorSampling sampling = executor::CopySized(request.sampling);
+  const size_t min_tokens = sampling.set & SAMPLING_MIN_TOKENS ? sampling.min_tokens : 0;
+  const auto asked_for = executor::SequencesAskedFor(sampling);
   const uint32_t sequences = asked_for ? asked_for->count : 1;
   Route route{std::move(sink), std::vector<Sequence>(sequences), sequences,
               executor::WantsPromptLogprobs(executor::CopySized(request.output)) ? request.token_count : 0};
   if (vocabulary_) {
     for (Sequence& sequence : route.sequences) {
-      sequence.text.emplace(vocabulary_, stops, special_tokens);
+      sequence.text.emplace(vocabulary_, stops, special_tokens, min_tokens);
       sequence.text->ContinueFrom(request.tokens, request.token_count);
     }
   }

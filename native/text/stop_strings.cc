@@ -1,5 +1,6 @@
 #include "native/text/stop_strings.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -40,6 +41,17 @@ std::optional<StopMatcher::Match> StopMatcher::Scan(std::string_view text) {
     if (match) return match;
   }
   return std::nullopt;
+}
+
+void StopMatcher::Skip(std::string_view text) {
+  while (const auto match = Scan(text)) {
+    text.remove_prefix(match->end);
+    for (size_t i = 0; i < matched_.size(); ++i) {
+      const auto& [pattern, border] = strings_->patterns_[i];
+      if (matched_[i] == pattern.size()) matched_[i] = border.back();
+    }
+    longest_ = static_cast<size_t>(std::max_element(matched_.begin(), matched_.end()) - matched_.begin());
+  }
 }
 
 std::string_view StopMatcher::held() const {

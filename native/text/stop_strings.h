@@ -42,6 +42,9 @@ class StopMatcher {
   // string is ever left in the text. How the text is cut into calls makes no difference. Not called after a match.
   std::optional<Match> Scan(std::string_view text);
 
+  // Goes over text in which no stop string may end; one may begin in it.
+  void Skip(std::string_view text);
+
   // The longest end of the text so far that a stop string starts with.
   std::string_view held() const;
 

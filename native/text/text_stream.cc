@@ -7,10 +7,11 @@
 namespace text {
 
 TextStream::TextStream(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const StopStrings> stops,
-                       SpecialTokens special_tokens)
+                       SpecialTokens special_tokens, size_t min_tokens)
     : vocabulary_(std::move(vocabulary)),
       stops_(std::move(stops)),
       special_tokens_(special_tokens),
+      tokens_left_(min_tokens),
       strip_space_(vocabulary_->leading_space() == LeadingSpace::kStrip) {
   if (stops_) matcher_.emplace(*stops_);
 }
@@ -26,6 +27,7 @@ std::optional<StopMatch> TextStream::Push(const int32_t* tokens, size_t count, s
   held_.clear();
   for (size_t i = 0; i < count; ++i) {
     const size_t begin = out->size();
+    if (tokens_left_ > 0) --tokens_left_;
     std::optional<size_t> stop;
     if (IsShown(tokens[i])) {
       AppendToken(tokens[i], out);
@@ -68,6 +70,14 @@ void TextStream::AppendToken(int32_t token, std::string* out) {
 
 std::optional<size_t> TextStream::FindStop(std::string_view text, std::string* out) {
   if (!matcher_) return std::nullopt;
+  if (tokens_left_ > 0) {
+    matcher_->Skip(text);
+    if (with_hidden_) {
+      with_hidden_->shown.append(text.size(), 1);
+      with_hidden_->matcher.Skip(text);
+    }
+    return std::nullopt;
+  }
   const auto match = matcher_->Scan(text);
   std::optional<StopMatcher::Match> match_with_hidden;
   if (with_hidden_) {
@@ -87,6 +97,10 @@ std::optional<size_t> TextStream::FindStopInHidden(std::string_view name, std::s
   if (!matcher_) return std::nullopt;
   if (!with_hidden_) with_hidden_.emplace(WithHidden{*matcher_, std::string(matcher_->held().size(), 1)});
   with_hidden_->shown.append(name.size(), 0);
+  if (tokens_left_ > 0) {
+    with_hidden_->matcher.Skip(name);
+    return std::nullopt;
+  }
   const auto match = with_hidden_->matcher.Scan(name);
   if (!match) return std::nullopt;
   with_hidden_->Cut(name.size() - match->end + match->size, out);

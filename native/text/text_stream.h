@@ -24,9 +24,9 @@ struct StopMatch {
 // The text of one sequence, made from its tokens as they come. Not thread-safe: the pump thread's.
 class TextStream {
  public:
-  // `stops` may be null: there are none.
+  // `stops` may be null: there are none. None ends before the token of the number `min_tokens`, counted from 1.
   TextStream(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const StopStrings> stops,
-             SpecialTokens special_tokens);
+             SpecialTokens special_tokens, size_t min_tokens = 0);
 
   // The text goes on from that of these tokens, so that the space before its first word stays if they have any text.
   // Before the first Push.
@@ -65,7 +65,8 @@ class TextStream {
   std::string held_;                       // text that may be the start of a stop string
   Utf8Decoder decoder_;
   SpecialTokens special_tokens_;
-  bool strip_space_;  // no byte came yet, and if the first is a space it is dropped
+  size_t tokens_left_;  // until a stop string may end
+  bool strip_space_;    // no byte came yet, and if the first is a space it is dropped
 };
 
 }  // namespace text

@@ -28,6 +28,25 @@ conformance([], 'a stop string ends the text before it, and is the stopReason', 
   }
 });
 
+conformance(['minTokens'], 'minTokens holds back a stop string until so many tokens have come', async ({ llm }) => {
+  const whole = (await llm.generate(PROMPT, OPTIONS)).text;
+  const stop =
+    [...whole].find((letter) => letter !== '\ufffd' && whole.indexOf(letter) !== whole.lastIndexOf(letter)) ?? '';
+  const ended = tokensOf(await llm.generate(PROMPT, { ...OPTIONS, stop })).length;
+  for (const minTokens of [ended, ended + 1]) {
+    const result = await llm.generate(PROMPT, { ...OPTIONS, stop, minTokens });
+    const { length } = tokensOf(result);
+    assert.equal(result.stopReason, stop);
+    assert.equal(length, minTokens === ended ? ended : Math.max(length, minTokens));
+    assert.equal(result.text, whole.slice(0, result.text.length));
+    assert.equal(whole.indexOf(stop, result.text.length), result.text.length);
+  }
+  assert.equal(
+    (await llm.generate(PROMPT, { ...OPTIONS, stop, minTokens: OPTIONS.maxTokens })).text.includes(stop),
+    true,
+  );
+});
+
 conformance([], 'of several stop strings the one that is complete first ends the text', async ({ llm }) => {
   const first = await findStop(llm, 2);
   const second = await findStop(llm, first.at + 4);

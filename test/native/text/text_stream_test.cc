@@ -153,6 +153,40 @@ TEST(TextStream, TakesTheStopStringThatIsCompleteFirstAndOfSeveralTheLongest) {
   EXPECT_EQ(stop({"bc", "bc"}).match->stop_index, 0u) << "the first of equal ones";
 }
 
+// "abababab" token by token, with the stop string "bab".
+Streamed StreamWithMinTokens(size_t min_tokens, size_t step) {
+  std::vector<std::vector<int32_t>> steps;
+  for (const int32_t token : ByteTokens("abababab")) {
+    if (steps.empty() || steps.back().size() == step) steps.emplace_back();
+    steps.back().push_back(token);
+  }
+  return Stream(TextStream(ByteVocabulary(), StopsOf({"bab"}), SpecialTokens::kSkip, min_tokens), steps);
+}
+
+TEST(TextStream, EndsAtNoStopStringThatIsCompleteBeforeSoManyTokens) {
+  for (const size_t step : {1, 2, 3, 8}) {
+    for (const auto& [min_tokens, tokens] : {std::pair<size_t, size_t>{0, 4}, {4, 4}, {5, 6}, {6, 6}, {7, 8}, {8, 8}}) {
+      const Streamed streamed = StreamWithMinTokens(min_tokens, step);
+      ASSERT_TRUE(streamed.match.has_value()) << min_tokens;
+      EXPECT_EQ(streamed.tokens, tokens) << min_tokens;
+      EXPECT_EQ(streamed.text, std::string("abababab").substr(0, tokens - 3)) << min_tokens;
+    }
+    const Streamed whole = StreamWithMinTokens(9, step);
+    EXPECT_FALSE(whole.match.has_value());
+    EXPECT_EQ(whole.text, "abababab");
+  }
+}
+
+TEST(TextStream, EndsAtNoNameOfALeftOutTokenBeforeSoManyTokens) {
+  const auto vocabulary = VocabularyOf({"a", "<end>"}, {0, 1});
+  for (const auto& [min_tokens, tokens] : {std::pair<size_t, size_t>{2, 2}, {3, 4}}) {
+    const Streamed streamed =
+        Stream(TextStream(vocabulary, StopsOf({"<end>"}), SpecialTokens::kSkip, min_tokens), {{0}, {1}, {0}, {1}, {0}});
+    ASSERT_TRUE(streamed.match.has_value());
+    EXPECT_EQ(streamed.tokens, tokens);
+  }
+}
+
 TEST(TextStream, KeepsTheFirstSpaceOfATextThatGoesOnFromOther) {
   const auto vocabulary = VocabularyOf({"<s>", " a", "", " "}, {1, 0, 0, 0}, LeadingSpace::kStrip);
   const auto text = [&](SpecialTokens special_tokens, const std::vector<int32_t>& prompt) {

@@ -68,7 +68,7 @@ export interface LoadOptions {
    * and CUDA executors. Default: `'auto'`.
    */
   loadFormat?: 'auto' | 'dummy' | undefined;
-  /** Number of CPU threads, 1 to 1024. Default: one per core this process may use. */
+  /** Number of CPU threads, 1 to 1024. Default: one per core this process may use, by its affinity and its container's CPU quota. */
   threads?: number | undefined;
   /**
    * Maximum number of sequences in a step; a request has one per output. Default: the engine's `max_batch_size`, at most 256

@@ -8,7 +8,8 @@
 #include <sstream>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
+
+#include "native/embedded/control_groups.h"
 
 namespace embedded {
 namespace {
@@ -66,103 +67,29 @@ void ApplyMachine(const std::string& root, HostMemory* memory) {
   memory->available = std::min(memory->available, Bytes(table.Find("MemAvailable:")));
 }
 
-enum class Version { k1, k2 };
-
-// A mounted hierarchy of control groups that has the memory controller.
-struct Hierarchy {
-  Version version;
-  std::string group;  // of this process, as the kernel names it
-  std::string shown;  // the group that the mount shows as its top
-  std::string mount;
-};
-
-bool Lists(const std::string& list, std::string_view name) {
-  std::istringstream items(list);
-  for (std::string item; std::getline(items, item, ',');)
-    if (item == name) return true;
-  return false;
-}
-
-// The mount of one version, where there is one.
-void FindMount(const std::string& root, Hierarchy* hierarchy) {
-  std::ifstream file(root + "/proc/self/mountinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t separator = line.find(" - ");
-    if (separator == std::string::npos) continue;
-    std::istringstream before(line), after(line.substr(separator + 3));
-    std::string skipped, shown, mount, type, source, options;
-    before >> skipped >> skipped >> skipped >> shown >> mount;
-    after >> type >> source >> options;
-    const bool fits =
-        hierarchy->version == Version::k2 ? type == "cgroup2" : type == "cgroup" && Lists(options, "memory");
-    if (!fits) continue;
-    hierarchy->shown = shown;
-    hierarchy->mount = mount;
-    return;
-  }
-}
-
-std::vector<Hierarchy> FindHierarchies(const std::string& root) {
-  std::vector<Hierarchy> hierarchies;
-  std::ifstream file(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {  // ID:CONTROLLERS:GROUP
-    const size_t first = line.find(':');
-    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const bool is_v2 = controllers.empty();
-    if (!is_v2 && !Lists(controllers, "memory")) continue;
-    Hierarchy found{is_v2 ? Version::k2 : Version::k1, line.substr(second + 1), "/",
-                    is_v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory"};
-    FindMount(root, &found);
-    hierarchies.push_back(std::move(found));
-  }
-  return hierarchies;
-}
-
 // Page cache is in one of the two lists of files; what some process maps is in use.
-uint64_t Reclaimable(const Table& stat, Version version) {
-  const std::string prefix = version == Version::k2 ? "" : "total_";  // the others leave out the groups below
-  const char* const mapped = version == Version::k2 ? "file_mapped" : "total_mapped_file";
+uint64_t Reclaimable(const Table& stat, ControlGroup::Version version) {
+  const std::string prefix =
+      version == ControlGroup::Version::k2 ? "" : "total_";  // the others leave out the groups below
+  const char* const mapped = version == ControlGroup::Version::k2 ? "file_mapped" : "total_mapped_file";
   const uint64_t files = Sum(stat.Get(prefix + "inactive_file"), stat.Get(prefix + "active_file"));
   return Sum(Difference(files, stat.Get(mapped)), stat.Get("slab_reclaimable"));  // version 1 does not know the last
 }
 
-void ApplyGroup(const std::string& directory, Version version, HostMemory* memory) {
+void ApplyGroup(const ControlGroup& group, HostMemory* memory) {
+  const auto& [version, directory] = group;
   const Table stat(directory + "/memory.stat");
   uint64_t limit = kNoLimit;
-  if (version == Version::k2) {
+  if (version == ControlGroup::Version::k2) {
     for (const char* name : {"/memory.max", "/memory.high"})  // above the second the kernel slows the process to a halt
       limit = std::min(limit, ReadNumber(directory + name).value_or(kNoLimit));
   } else {
     limit = std::min(ReadNumber(directory + "/memory.limit_in_bytes").value_or(kNoLimit),
                      stat.Find("hierarchical_memory_limit").value_or(kNoLimit));
   }
-  const char* const usage = version == Version::k2 ? "/memory.current" : "/memory.usage_in_bytes";
+  const char* const usage = version == ControlGroup::Version::k2 ? "/memory.current" : "/memory.usage_in_bytes";
   const uint64_t used = ReadNumber(directory + usage).value_or(0);
   Apply(limit, Difference(used, Reclaimable(stat, version)), memory);
-}
-
-// The group below the mount, "" for the top. A group of another namespace ("/../..") is not there to be seen.
-std::string Below(const Hierarchy& hierarchy) {
-  std::string below = hierarchy.group;
-  if (hierarchy.shown != "/") {
-    const bool is_below = below.rfind(hierarchy.shown, 0) == 0 &&
-                          (below.size() == hierarchy.shown.size() || below[hierarchy.shown.size()] == '/');
-    below = is_below ? below.substr(hierarchy.shown.size()) : "";
-  }
-  if (below.find("/..") != std::string::npos) return "";
-  while (!below.empty() && below.back() == '/') below.pop_back();
-  return below;
-}
-
-void ApplyGroups(const std::string& root, HostMemory* memory) {
-  for (const Hierarchy& hierarchy : FindHierarchies(root)) {
-    for (std::string below = Below(hierarchy);; below.resize(below.rfind('/'))) {
-      ApplyGroup(root + hierarchy.mount + below, hierarchy.version, memory);
-      if (below.empty()) break;
-    }
-  }
 }
 
 // ulimit -v and -d.
@@ -185,7 +112,7 @@ void ApplyProcess(const std::string& root, HostMemory* memory) {
 HostMemory ReadHostMemory(const std::string& root) {
   HostMemory memory;
   ApplyMachine(root, &memory);
-  ApplyGroups(root, &memory);
+  for (const ControlGroup& group : ControlGroupsOf("memory", root)) ApplyGroup(group, &memory);
   ApplyProcess(root, &memory);
   return memory;
 }

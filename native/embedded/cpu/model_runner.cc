@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "native/embedded/control_groups.h"
 #include "native/embedded/cpu/dispatch.h"
 #include "native/embedded/draw_failures.h"
 #include "native/embedded/process_memory.h"

@@ -1,7 +1,5 @@
 #include "native/embedded/cpu/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 
 #include "native/embedded/cpu/futex.h"
@@ -15,12 +13,6 @@ uint32_t NextOf(uint64_t ticket) { return ticket & 0xFFFF; }
 bool HasWork(uint64_t ticket) { return NextOf(ticket) < RunsOf(ticket); }
 
 }  // namespace
-
-int UsableCpus() {
-  cpu_set_t cpus;
-  if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0) return std::max(1, CPU_COUNT(&cpus));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 ThreadPool::ThreadPool(int threads) {
   try {

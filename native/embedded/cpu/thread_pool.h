@@ -10,9 +10,6 @@
 
 namespace embedded::cpu {
 
-// CPUs this process may run on (its affinity mask).
-int UsableCpus();
-
 // Run is called by one thread at a time; that thread takes part. A thread without work spins for tens of microseconds,
 // long enough for the next layer's job, and then sleeps in the kernel: an idle pool uses no CPU.
 //

@@ -1,7 +1,9 @@
 #include "native/embedded/cuda/launch.h"
 
 #include <array>
+#include <map>
 #include <mutex>
+#include <utility>
 
 namespace embedded::cuda {
 namespace {
@@ -29,6 +31,22 @@ const DeviceTraits& CurrentDeviceTraits() {
   const size_t index = static_cast<size_t>(device) % kMaxDevices;
   std::call_once(once[index], [&] { traits[index] = ReadTraits(device); });
   return traits[index];
+}
+
+void AllowSharedMemory(const void* kernel, size_t bytes) {
+  constexpr size_t kAllowedToAll = 48 * 1024;
+  if (bytes <= kAllowedToAll) return;
+  int device = 0;
+  CheckKernel(cudaGetDevice(&device), "asking for the current device");
+  static std::mutex* const mutex =
+      new std::mutex;  // neither is destroyed: threads may still run after static destructors
+  static auto* const allowed = new std::map<std::pair<int, const void*>, size_t>;
+  const std::lock_guard<std::mutex> lock(*mutex);
+  size_t& most = (*allowed)[{device, kernel}];
+  if (bytes <= most) return;
+  CheckKernel(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+              "shared memory for a kernel");
+  most = bytes;
 }
 
 }  // namespace embedded::cuda

@@ -59,12 +59,12 @@ void Launch(const char* name, void (*kernel)(Parameters...), const Grid& grid, c
   CheckKernel(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
 }
 
-// Lets the kernel have more than 48 KB of dynamic shared memory. Cheap enough to be called before each launch.
-template <typename Kernel>
-void AllowSharedMemory(Kernel kernel, size_t bytes) {
-  if (bytes > 48 * 1024)
-    CheckKernel(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-                "shared memory for a kernel");
+// Lets the kernel have more than 48 KB of dynamic shared memory on the current device. What was allowed once stays so: another thread
+// may be about to launch the kernel with it. Cheap enough to be called before each launch.
+void AllowSharedMemory(const void* kernel, size_t bytes);
+template <typename... Parameters>
+void AllowSharedMemory(void (*kernel)(Parameters...), size_t bytes) {
+  AllowSharedMemory(reinterpret_cast<const void*>(kernel), bytes);
 }
 
 }  // namespace embedded::cuda

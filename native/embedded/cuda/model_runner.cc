@@ -1,6 +1,7 @@
 #include "native/embedded/cuda/model_runner.h"
 
 #include <algorithm>
+#include <mutex>
 #include <new>
 #include <numeric>
 #include <stdexcept>
@@ -120,6 +121,7 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector
 void CudaModelRunner::LoadRanks(const RunnerOptions& options, const std::vector<Device>& devices) {
   std::vector<std::atomic<double>> done(devices.size());
   std::atomic<bool> is_aborted{false};
+  std::vector<std::mutex> measuring(devices.size());  // by the first rank on a GPU
   threads_.Run([&](int i) {
     const size_t rank = static_cast<size_t>(i);
     Check(cudaSetDevice(devices[rank].id), kChoosing);
@@ -140,9 +142,11 @@ void CudaModelRunner::LoadRanks(const RunnerOptions& options, const std::vector<
       throw;
     }
     if (end == nullptr) return ranks_[rank]->Tune(draw_buffers());
-    // Of a GPU that records a graph nothing else may be asked, and ranks may share it.
+    // What a rank measures, another on its GPU would disturb.
     end->Meet();
-    const RankEnd::Turn turn(end);
+    const auto first = std::find_if(devices.begin(), devices.end(),
+                                    [&](const Device& other) { return other.id == devices[rank].id; });
+    const std::lock_guard<std::mutex> lock(measuring[static_cast<size_t>(first - devices.begin())]);
     ranks_[rank]->Tune(draw_buffers());
   });
 }

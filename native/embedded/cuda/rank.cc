@@ -87,7 +87,6 @@ void Rank::Upload(const StepPlan& plan, int longest_table, const StepBuffers& bu
 }
 
 void Rank::Compute(const Step& step, const StepPlan& plan, const DrawBuffers& draw, StepGaps* gaps) {
-  const RankEnd::Turn turn(end_);
   const StepArrays arrays = Arrays(plan);
   const LlamaStep on_device{arrays, block_table_.as<int32_t>(), draw.newest, plan.tokens, plan.decode_rows};
   if (!plan.decode_only()) {
@@ -106,12 +105,10 @@ void Rank::Compute(const Step& step, const StepPlan& plan, const DrawBuffers& dr
 }
 
 void Rank::StepLogits(const StepPlan& plan, const DrawBuffers& draw) {
-  const RankEnd::Turn turn(end_);
   Logits(Arrays(plan).logits_rows, plan.logits_rows, draw, stream_.get());
 }
 
 void Rank::LogitsOf(const std::vector<int32_t>& tokens, const DrawBuffers& draw) {
-  const RankEnd::Turn turn(end_);
   Check(cudaMemcpyAsync(prompt_rows_.data(), tokens.data(), sizeof(int32_t) * tokens.size(), cudaMemcpyHostToDevice,
                         stream_.get()),
         "submitting a prompt's logits");

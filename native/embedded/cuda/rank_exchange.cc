@@ -34,12 +34,11 @@ void EnablePeerAccess(const Device& from, const Device& to) {
 
 }  // namespace
 
-RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all, std::mutex* turns)
+RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all)
     : rank_(rank),
       sizes_(sizes),
       threads_(threads),
       all_(*all),
-      turn_(*turns, std::defer_lock),
       part_logits_(sizeof(float) * static_cast<size_t>(sizes.max_logits_rows) * static_cast<size_t>(sizes.part_width),
                    "logits"),
       flags_(sizeof(ExchangeFlags), kExchange) {
@@ -49,8 +48,7 @@ RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, con
   Check(cudaDeviceSynchronize(), kExchange);
 }
 
-void RankEnd::Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks, bool shares_gpu) {
-  shares_gpu_ = shares_gpu;
+void RankEnd::Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks) {
   ExchangePeers peers{};
   peers.rank = rank_;
   peers.ranks = static_cast<int>(all_.size());
@@ -67,13 +65,6 @@ void RankEnd::Connect(int* lost_rank, std::chrono::nanoseconds patience, int mos
   for (const HiddenPart which : {HiddenPart::kAttention, HiddenPart::kFeedForward})
     hidden_peers_[static_cast<size_t>(which)] = connect([&](const RankEnd& end) { return end.part(which); });
   logits_peers_ = connect([](const RankEnd& end) { return end.part_logits(); });
-}
-
-void RankEnd::Meet() {
-  const bool had_turn = turn_.owns_lock();
-  if (had_turn) turn_.unlock();
-  threads_->Meet();
-  if (had_turn) turn_.lock();
 }
 
 ExchangeWait RankEnd::Order(cudaStream_t stream) {
@@ -110,7 +101,6 @@ RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& siz
     : devices_(std::move(devices)), lost_rank_(sizeof(int), kExchange) {
   *lost_rank_.as<int>() = 0;
   int most_blocks = kMaxExchangeBlocks;
-  bool shares_gpu = false;
   for (const Device& device : devices_) {
     Check(cudaSetDevice(device.id), kExchange);
     for (const Device& other : devices_) EnablePeerAccess(device, other);
@@ -118,14 +108,12 @@ RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& siz
     // Where ranks share a GPU, the blocks of all of them have room on it at the same time.
     const auto sharing =
         std::count_if(devices_.begin(), devices_.end(), [&](const Device& other) { return other.id == device.id; });
-    if (sharing > 1) {
-      shares_gpu = true;
+    if (sharing > 1)
       most_blocks =
           std::min(most_blocks, std::max(1, CurrentDeviceTraits().multiprocessors / static_cast<int>(sharing)));
-    }
-    ends_.push_back(std::make_unique<RankEnd>(static_cast<int>(ends_.size()), sizes, threads, &ends_, &turns_));
+    ends_.push_back(std::make_unique<RankEnd>(static_cast<int>(ends_.size()), sizes, threads, &ends_));
   }
-  for (const auto& end : ends_) end->Connect(lost_rank_.as<int>(), patience, most_blocks, shares_gpu);
+  for (const auto& end : ends_) end->Connect(lost_rank_.as<int>(), patience, most_blocks);
   Check(cudaSetDevice(devices_.front().id), kExchange);
 }
 

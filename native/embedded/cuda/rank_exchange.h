@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "native/embedded/checkpoint/config.h"
@@ -46,29 +45,12 @@ class RankEnd {
   using All = std::vector<std::unique_ptr<RankEnd>>;  // by rank
 
   // Takes the memory, of the calling thread's device.
-  RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all, std::mutex* turns);
+  RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all);
   RankEnd(const RankEnd&) = delete;
   RankEnd& operator=(const RankEnd&) = delete;
 
-  // Where ranks share a GPU, their threads launch in turn, but for when they meet: a launch sets how much shared memory its kernel may
-  // have (AllowSharedMemory), and that is the GPU's.
-  class Turn {
-   public:
-    explicit Turn(RankEnd* end) : end_(end) {
-      if (end_ != nullptr && end_->shares_gpu_) end_->turn_.lock();
-    }
-    ~Turn() {
-      if (end_ != nullptr && end_->turn_.owns_lock()) end_->turn_.unlock();
-    }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-
-   private:
-    RankEnd* end_;
-  };
-
   // Once all are made.
-  void Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks, bool shares_gpu);
+  void Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks);
 
   bool is_first() const { return rank_ == 0; }
   // [tokens, hidden_size], what this rank adds to the hidden states.
@@ -81,7 +63,7 @@ class RankEnd {
   void BeginLogits(cudaStream_t stream);
   // out [rows, vocab_size], of the first rank alone.
   void GatherLogits(int rows, float* out, cudaStream_t stream);
-  void Meet();
+  void Meet() { threads_->Meet(); }
 
  private:
   ExchangeWait Order(cudaStream_t stream);
@@ -91,8 +73,6 @@ class RankEnd {
   const ExchangeSizes sizes_;
   RankThreads* const threads_;
   const All& all_;
-  bool shares_gpu_ = false;
-  std::unique_lock<std::mutex> turn_;
   std::array<DeviceBuffer, 2> parts_;
   DeviceBuffer part_logits_;
   DeviceBuffer flags_;
@@ -119,7 +99,6 @@ class RankExchange {
 
  private:
   std::vector<Device> devices_;
-  std::mutex turns_;
   PinnedBuffer lost_rank_;
   RankEnd::All ends_;
 };

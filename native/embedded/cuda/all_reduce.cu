@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "native/embedded/cuda/all_reduce.h"
 #include "native/embedded/cuda/device.cuh"
@@ -62,6 +63,26 @@ __device__ void MeetPeers(const ExchangePeers& peers, Waits waits) {
   if (threadIdx.x == 0) own.visits[blockIdx.x] = visit;
 }
 
+__device__ __forceinline__ void Add(float4* sum, const float4& value) {
+  sum->x += value.x;
+  sum->y += value.y;
+  sum->z += value.z;
+  sum->w += value.w;
+}
+
+template <int kRanks>
+__device__ __forceinline__ float4 SumOfParts(const ExchangePeers& peers, size_t i) {
+  float4 parts[kRanks];
+#pragma unroll
+  for (int rank = 0; rank < kRanks; ++rank)
+    if (rank < peers.ranks) parts[rank] = __ldcg(reinterpret_cast<const float4*>(peers.parts[rank]) + i);
+  float4 sum = parts[0];
+#pragma unroll
+  for (int rank = 1; rank < kRanks; ++rank)
+    if (rank < peers.ranks) Add(&sum, parts[rank]);
+  return sum;
+}
+
 // Dependent kernels start when this one is over or nearly so: with their blocks in place of another rank's on the same GPU, that one
 // could not come.
 template <int kRanks, ExchangeWait kWait>
@@ -72,25 +93,47 @@ __global__ void __launch_bounds__(kThreads)
   ptx::LaunchDependents();
   const size_t stride = size_t{gridDim.x} * kThreads;
   for (size_t i = size_t{blockIdx.x} * kThreads + threadIdx.x; i < count; i += stride) {
-    float4 parts[kRanks];
-#pragma unroll
-    for (int rank = 0; rank < kRanks; ++rank)
-      if (rank < peers.ranks) parts[rank] = __ldcg(reinterpret_cast<const float4*>(peers.parts[rank]) + i);
-    float4 sum = parts[0];
-#pragma unroll
-    for (int rank = 1; rank < kRanks; ++rank) {
-      if (rank >= peers.ranks) break;
-      sum.x += parts[rank].x;
-      sum.y += parts[rank].y;
-      sum.z += parts[rank].z;
-      sum.w += parts[rank].w;
-    }
     float4 value = hidden[i];
-    value.x += sum.x;
-    value.y += sum.y;
-    value.z += sum.z;
-    value.w += sum.w;
+    Add(&value, SumOfParts<kRanks>(peers, i));
     hidden[i] = value;
+  }
+}
+
+enum class Shot { kBoth, kFirst, kSecond };
+
+// A block's share is the same places of every slice, so what a block of the second shot reads, the same block of the slice's rank has
+// written in the first.
+template <int kRanks, Shot kShot>
+__global__ void __launch_bounds__(kThreads)
+    TwoShotKernel(const __grid_constant__ ExchangePeers peers, float4* hidden, size_t count, size_t slice) {
+  ptx::WaitForEarlierKernels();
+  if constexpr (kShot == Shot::kBoth) MeetPeers(peers, Waits::kYes);
+  const size_t stride = size_t{gridDim.x} * kThreads, first = size_t{blockIdx.x} * kThreads + threadIdx.x;
+  if constexpr (kShot != Shot::kSecond) {
+    const size_t start = slice * peers.rank, size = start < count ? min(slice, count - start) : 0;
+    float4* const own = reinterpret_cast<float4*>(peers.parts[peers.rank]) + start;
+    for (size_t i = first; i < size; i += stride) own[i] = SumOfParts<kRanks>(peers, start + i);
+  }
+  if constexpr (kShot == Shot::kBoth) {
+    __syncthreads();
+    MeetPeers(peers, Waits::kYes);
+  }
+  ptx::LaunchDependents();
+  if constexpr (kShot != Shot::kFirst) {
+    for (size_t i = first; i < slice; i += stride) {
+      float4 sums[kRanks];
+#pragma unroll
+      for (int rank = 0; rank < kRanks; ++rank) {
+        const size_t at = slice * rank + i;
+        if (rank < peers.ranks && at < count)
+          sums[rank] = __ldcg(reinterpret_cast<const float4*>(peers.parts[rank]) + at);
+      }
+#pragma unroll
+      for (int rank = 0; rank < kRanks; ++rank) {
+        const size_t at = slice * rank + i;
+        if (rank < peers.ranks && at < count) Add(&hidden[at], sums[rank]);
+      }
+    }
   }
 }
 
@@ -115,20 +158,43 @@ Grid GridOf(const ExchangePeers& peers, size_t items, ExchangeWait wait) {
   return {dim3(static_cast<unsigned>(std::min((items + kThreads - 1) / kThreads, most))), dim3(kThreads)};
 }
 
-template <int kRanks>
-void AddPartsOf(const ExchangePeers& peers, float* hidden, size_t count, ExchangeWait wait, cudaStream_t stream) {
-  const auto kernel = wait == ExchangeWait::kByFlags ? AddPartsKernel<kRanks, ExchangeWait::kByFlags>
-                                                     : AddPartsKernel<kRanks, ExchangeWait::kBefore>;
-  Launch("AddParts", kernel, GridOf(peers, count / 4, wait), stream, peers, reinterpret_cast<float4*>(hidden),
-         count / 4);
+// Calls body with the number of ranks that kernels are compiled for, a std::integral_constant.
+template <typename Body>
+void WithRanks(int ranks, Body body) {
+  if (ranks <= 2) return body(std::integral_constant<int, 2>());
+  if (ranks <= 4) return body(std::integral_constant<int, 4>());
+  return body(std::integral_constant<int, kMaxExchangeRanks>());
+}
+
+template <Shot kShot>
+void LaunchTwoShot(const ExchangePeers& peers, float* hidden, size_t count, cudaStream_t stream) {
+  const size_t ranks = static_cast<size_t>(peers.ranks), slice = (count / 4 + ranks - 1) / ranks;
+  const ExchangeWait wait = kShot == Shot::kBoth ? ExchangeWait::kByFlags : ExchangeWait::kBefore;
+  WithRanks(peers.ranks, [&](auto most_ranks) {
+    Launch("AddPartsInTwoShots", TwoShotKernel<most_ranks(), kShot>, GridOf(peers, slice, wait), stream, peers,
+           reinterpret_cast<float4*>(hidden), count / 4, slice);
+  });
 }
 
 }  // namespace
 
 void AddParts(const ExchangePeers& peers, float* hidden, size_t count, ExchangeWait wait, cudaStream_t stream) {
-  if (peers.ranks <= 2) return AddPartsOf<2>(peers, hidden, count, wait, stream);
-  if (peers.ranks <= 4) return AddPartsOf<4>(peers, hidden, count, wait, stream);
-  return AddPartsOf<kMaxExchangeRanks>(peers, hidden, count, wait, stream);
+  WithRanks(peers.ranks, [&](auto most_ranks) {
+    const auto kernel = wait == ExchangeWait::kByFlags ? AddPartsKernel<most_ranks(), ExchangeWait::kByFlags>
+                                                       : AddPartsKernel<most_ranks(), ExchangeWait::kBefore>;
+    Launch("AddParts", kernel, GridOf(peers, count / 4, wait), stream, peers, reinterpret_cast<float4*>(hidden),
+           count / 4);
+  });
+}
+
+void AddPartsInTwoShots(const ExchangePeers& peers, float* hidden, size_t count, cudaStream_t stream) {
+  LaunchTwoShot<Shot::kBoth>(peers, hidden, count, stream);
+}
+void SumSlice(const ExchangePeers& peers, size_t count, cudaStream_t stream) {
+  LaunchTwoShot<Shot::kFirst>(peers, nullptr, count, stream);
+}
+void AddSlices(const ExchangePeers& peers, float* hidden, size_t count, cudaStream_t stream) {
+  LaunchTwoShot<Shot::kSecond>(peers, hidden, count, stream);
 }
 
 void GatherColumns(const ExchangePeers& peers, const GatherShape& shape, float* out, ExchangeWait wait,
@@ -144,9 +210,11 @@ void LoadExchangeKernels() {
     cudaFuncAttributes attributes;
     CheckKernel(cudaFuncGetAttributes(&attributes, kernel), "loading the exchange of ranks");
   };
-  load(AddPartsKernel<2, ExchangeWait::kByFlags>);
-  load(AddPartsKernel<4, ExchangeWait::kByFlags>);
-  load(AddPartsKernel<kMaxExchangeRanks, ExchangeWait::kByFlags>);
+  for (const int ranks : {2, 4, kMaxExchangeRanks})
+    WithRanks(ranks, [&](auto most_ranks) {
+      load(AddPartsKernel<most_ranks(), ExchangeWait::kByFlags>);
+      load(TwoShotKernel<most_ranks(), Shot::kBoth>);
+    });
   load(GatherColumnsKernel<ExchangeWait::kByFlags>);
 }
 

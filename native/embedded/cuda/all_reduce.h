@@ -1,7 +1,9 @@
 // What the ranks of an engine exchange in a step, over peer memory: every rank reads the parts of all others where they lie.
 //   AddParts        hidden[i] += part of rank 0 [i] + part of rank 1 [i] + ..., in this order: the same bits on every rank
 //   GatherColumns   out[row, rank * width + column] = part of that rank [row, column], up to out's width
-// Floor: the bytes of the other ranks' parts over the bandwidth of NVLink or PCIe.
+// Floor of one shot: (ranks - 1) * the bytes of a part over the bandwidth of NVLink or PCIe. In two shots each rank adds up one slice of
+// the parts where its own part lies, and then reads the slices of the others: 2 * (ranks - 1) / ranks of a part's bytes, and another
+// wait. The bits are the same.
 //
 // A kernel that waits by flags (kByFlags) needs no help of the host, so it can be part of a CUDA graph: each block tells the same
 // block of the other ranks that its rank's part is written, and waits for theirs. All ranks make the same launches in the same order,
@@ -32,7 +34,7 @@ struct ExchangePeers {
   int rank;
   int ranks;
   int most_blocks;                          // that wait by flags; the same on all ranks, at most kMaxExchangeBlocks
-  const float* parts[kMaxExchangeRanks];    // by rank
+  float* parts[kMaxExchangeRanks];          // by rank
   ExchangeFlags* flags[kMaxExchangeRanks];  // by rank
   int* lost_rank;                           // pinned; set to 1 + the rank that did not come within timeout_ns
   uint64_t timeout_ns;
@@ -45,6 +47,12 @@ enum class ExchangeWait {
 
 // `count` is a multiple of 4, and all pointers are aligned to 16.
 void AddParts(const ExchangePeers& peers, float* hidden, size_t count, ExchangeWait wait, cudaStream_t stream);
+
+// The same in two shots, which wait by flags.
+void AddPartsInTwoShots(const ExchangePeers& peers, float* hidden, size_t count, cudaStream_t stream);
+// Either shot, where the stream has waited for the other ranks before each.
+void SumSlice(const ExchangePeers& peers, size_t count, cudaStream_t stream);
+void AddSlices(const ExchangePeers& peers, float* hidden, size_t count, cudaStream_t stream);
 
 struct GatherShape {
   int rows;

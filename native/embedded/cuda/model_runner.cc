@@ -144,8 +144,8 @@ void CudaModelRunner::LoadRanks(const RunnerOptions& options, const std::vector<
     if (end == nullptr) return ranks_[rank]->Tune(draw_buffers());
     // What a rank measures, another on its GPU would disturb.
     end->Meet();
-    const auto first = std::find_if(devices.begin(), devices.end(),
-                                    [&](const Device& other) { return other.id == devices[rank].id; });
+    const auto first =
+        std::find_if(devices.begin(), devices.end(), [&](const Device& other) { return other.id == devices[rank].id; });
     const std::lock_guard<std::mutex> lock(measuring[static_cast<size_t>(first - devices.begin())]);
     ranks_[rank]->Tune(draw_buffers());
   });

@@ -1,6 +1,7 @@
 #include "native/embedded/cuda/rank_exchange.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -32,6 +33,12 @@ void EnablePeerAccess(const Device& from, const Device& to) {
   Check(error, "letting GPUs read each other's memory");
 }
 
+// Two ranks read as much in one shot.
+size_t TwoShotFloats(size_t ranks) {
+  constexpr size_t kFaster = size_t{1} << 18;
+  return ranks > 2 ? kFaster : std::numeric_limits<size_t>::max();
+}
+
 }  // namespace
 
 RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all)
@@ -48,13 +55,14 @@ RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, con
   Check(cudaDeviceSynchronize(), kExchange);
 }
 
-void RankEnd::Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks) {
+void RankEnd::Connect(int* lost_rank, const ExchangeOptions& options, int most_blocks) {
+  two_shot_floats_ = options.two_shot_floats.value_or(TwoShotFloats(all_.size()));
   ExchangePeers peers{};
   peers.rank = rank_;
   peers.ranks = static_cast<int>(all_.size());
   peers.most_blocks = most_blocks;
   peers.lost_rank = lost_rank;
-  peers.timeout_ns = static_cast<uint64_t>(patience.count());
+  peers.timeout_ns = static_cast<uint64_t>(options.patience.count());
   const auto connect = [&](auto part_of) {
     for (size_t rank = 0; rank < all_.size(); ++rank) {
       peers.flags[rank] = all_[rank]->flags_.as<ExchangeFlags>();
@@ -85,8 +93,13 @@ void RankEnd::WaitForOthers(cudaStream_t stream) {
 }
 
 void RankEnd::AddParts(HiddenPart which, float* hidden, size_t count, cudaStream_t stream) {
+  const ExchangePeers& peers = hidden_peers_[static_cast<size_t>(which)];
   const ExchangeWait wait = Order(stream);
-  embedded::cuda::AddParts(hidden_peers_[static_cast<size_t>(which)], hidden, count, wait, stream);
+  if (count < two_shot_floats_) return embedded::cuda::AddParts(peers, hidden, count, wait, stream);
+  if (wait == ExchangeWait::kByFlags) return AddPartsInTwoShots(peers, hidden, count, stream);
+  SumSlice(peers, count, stream);
+  WaitForOthers(stream);
+  AddSlices(peers, hidden, count, stream);
 }
 
 void RankEnd::BeginLogits(cudaStream_t stream) { Order(stream); }
@@ -97,7 +110,7 @@ void RankEnd::GatherLogits(int rows, float* out, cudaStream_t stream) {
 }
 
 RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& sizes, RankThreads* threads,
-                           std::chrono::nanoseconds patience)
+                           const ExchangeOptions& options)
     : devices_(std::move(devices)), lost_rank_(sizeof(int), kExchange) {
   *lost_rank_.as<int>() = 0;
   int most_blocks = kMaxExchangeBlocks;
@@ -113,7 +126,7 @@ RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& siz
           std::min(most_blocks, std::max(1, CurrentDeviceTraits().multiprocessors / static_cast<int>(sharing)));
     ends_.push_back(std::make_unique<RankEnd>(static_cast<int>(ends_.size()), sizes, threads, &ends_));
   }
-  for (const auto& end : ends_) end->Connect(lost_rank_.as<int>(), patience, most_blocks);
+  for (const auto& end : ends_) end->Connect(lost_rank_.as<int>(), options, most_blocks);
   Check(cudaSetDevice(devices_.front().id), kExchange);
 }
 

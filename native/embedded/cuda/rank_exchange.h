@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "native/embedded/checkpoint/config.h"
@@ -39,6 +40,13 @@ struct ExchangeSizes {
   }
 };
 
+struct ExchangeOptions {
+  // A rank that does not come in this time is lost.
+  std::chrono::nanoseconds patience = std::chrono::seconds(10);
+  // From so many on, hidden states are added in two shots. Unset: where that is faster.
+  std::optional<size_t> two_shot_floats;
+};
+
 // Of one rank. All ranks make the same calls in the same order, each on its own thread of RankThreads and on one stream.
 class RankEnd {
  public:
@@ -50,7 +58,7 @@ class RankEnd {
   RankEnd& operator=(const RankEnd&) = delete;
 
   // Once all are made.
-  void Connect(int* lost_rank, std::chrono::nanoseconds patience, int most_blocks);
+  void Connect(int* lost_rank, const ExchangeOptions& options, int most_blocks);
 
   bool is_first() const { return rank_ == 0; }
   // [tokens, hidden_size], what this rank adds to the hidden states.
@@ -79,19 +87,17 @@ class RankEnd {
   // In turn: a rank can be one meeting ahead of another, which still asks for the event of the last.
   std::array<Event, 2> written_;
   uint64_t meetings_ = 0;
+  size_t two_shot_floats_ = 0;
   std::array<ExchangePeers, 2> hidden_peers_{};
   ExchangePeers logits_peers_{};
 };
 
 class RankExchange {
  public:
-  // A rank that does not come in this time is lost.
-  static constexpr auto kPatience = std::chrono::seconds(10);
-
   // `devices` by rank; two ranks may be on one. Throws executor::Failure with EXECUTOR_UNAVAILABLE where a GPU cannot read another's
   // memory. Leaves the first rank's device as the calling thread's.
   RankExchange(std::vector<Device> devices, const ExchangeSizes& sizes, RankThreads* threads,
-               std::chrono::nanoseconds patience = kPatience);
+               const ExchangeOptions& options = {});
 
   RankEnd* end(int rank) { return ends_[static_cast<size_t>(rank)].get(); }
   // Throws executor::Failure with EXECUTOR_FAILED where a rank was lost; what was computed since is wrong.

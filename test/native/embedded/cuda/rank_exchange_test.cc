@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "gpu_test.h"
@@ -53,30 +56,40 @@ TEST(RankThreads, AFailureOfOneRankEndsAllAndIsThrown) {
   }
 }
 
-// So many ranks on the first GPU, and on one each if there are enough.
+// So many ranks on the first GPU and, if there are more, spread over the GPUs.
 std::vector<std::vector<Device>> Places(int ranks) {
   std::vector<std::vector<Device>> places;
   places.emplace_back(static_cast<size_t>(ranks));
   int gpus = 0;
-  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus < ranks) return places;
+  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus < 2) return places;
   std::vector<Device>& apart = places.emplace_back(static_cast<size_t>(ranks));
-  for (int rank = 0; rank < ranks; ++rank) apart[static_cast<size_t>(rank)].id = rank;
+  for (int rank = 0; rank < ranks; ++rank) apart[static_cast<size_t>(rank)].id = rank % gpus;
   return places;
 }
 
-const char* NameOf(const std::vector<Device>& place) {
-  return place.front().id == place.back().id ? "on one GPU" : "on a GPU each";
+std::string NameOf(const std::vector<Device>& place) {
+  int last = 0;
+  for (const Device& device : place) last = std::max(last, device.id);
+  return std::to_string(place.size()) + " ranks on " + std::to_string(last + 1) + (last == 0 ? " GPU" : " GPUs");
 }
+
+enum class Shots { kOne, kTwo };
+
+ExchangeOptions Taking(Shots shots) {
+  ExchangeOptions options;
+  options.two_shot_floats = shots == Shots::kOne ? std::numeric_limits<size_t>::max() : 0;
+  return options;
+}
+const char* NameOf(Shots shots) { return shots == Shots::kOne ? "one shot" : "two shots"; }
 
 // Each with what it adds and with hidden states.
 class Ranks {
  public:
-  Ranks(const std::vector<Device>& devices, const ExchangeSizes& sizes,
-        std::chrono::nanoseconds patience = RankExchange::kPatience)
+  Ranks(const std::vector<Device>& devices, const ExchangeSizes& sizes, const ExchangeOptions& options = {})
       : sizes_(sizes),
         devices_(devices),
         threads_(static_cast<int>(devices.size())),
-        exchange_(devices, sizes, &threads_, patience) {
+        exchange_(devices, sizes, &threads_, options) {
     for (const Device& device : devices) {
       CheckKernel(cudaSetDevice(device.id), "choosing a GPU");
       ranks_.push_back(std::make_unique<Rank>(sizes));
@@ -182,17 +195,17 @@ class Ranks {
   std::vector<std::unique_ptr<Rank>> ranks_;
 };
 
-class Exchange : public GpuTestWith<int> {};
-INSTANTIATE_TEST_SUITE_P(Ranks, Exchange, testing::Values(2, 3, 4, 8));
+class Exchange : public GpuTestWith<std::tuple<int, Shots>> {};
+INSTANTIATE_TEST_SUITE_P(Ranks, Exchange,
+                         testing::Combine(testing::Values(2, 3, 4, 8), testing::Values(Shots::kOne, Shots::kTwo)));
 
 TEST_P(Exchange, SumsAreTheSameOnAllRanksAndEachPartOfTheLogitsIsInItsPlace) {
-  const int ranks = GetParam();
+  const auto [ranks, shots] = GetParam();
   for (const std::vector<Device>& place : Places(ranks))
     for (const size_t floats : {size_t{8}, size_t{4096}, size_t{40 * 4096 + 8}}) {
       const int vocab_size = 503;
-      Ranks all(place, {floats, 3, (vocab_size + ranks - 1) / ranks, vocab_size});
-      const std::string what =
-          std::to_string(ranks) + " ranks " + NameOf(place) + ", " + std::to_string(floats) + " values";
+      Ranks all(place, {floats, 3, (vocab_size + ranks - 1) / ranks, vocab_size}, Taking(shots));
+      const std::string what = NameOf(place) + ", " + NameOf(shots) + ", " + std::to_string(floats) + " values";
       all.Fill(7);
       all.Run([&](int rank) { all.Exchange(rank, all.at(rank).stream.get()); });
       all.ExpectRight(7, what + ", ordered by the host");
@@ -218,7 +231,7 @@ TEST_P(Exchange, SumsAreTheSameOnAllRanksAndEachPartOfTheLogitsIsInItsPlace) {
 class LostRank : public GpuTest {};
 
 TEST_F(LostRank, IsNamedAndNothingWaitsForItAgain) {
-  Ranks all(Places(2).front(), {4096, 1, 4, 8}, std::chrono::milliseconds(100));
+  Ranks all(Places(2).front(), {4096, 1, 4, 8}, {std::chrono::milliseconds(100), {}});
   all.Fill(1);
   all.Run([&](int rank) { all.Exchange(rank, all.at(rank).stream.get()); });
   all.ExpectRight(1, "before");
@@ -238,39 +251,57 @@ TEST_F(LostRank, IsNamedAndNothingWaitsForItAgain) {
   }
 }
 
-class ExchangeTime : public GpuTest {};
+class ExchangeTime : public GpuTestWith<int> {
+ protected:
+  // What `launch` takes on the first rank's GPU, of all ranks at the same time.
+  template <typename Body>
+  static float Microseconds(Ranks* all, int replays, Body launch) {
+    const Event start = MakeTimingEvent(), end = MakeTimingEvent();
+    all->Run([&](int rank) {
+      cudaStream_t const stream = all->at(rank).stream.get();
+      for (int i = 0; i < replays + 1; ++i) {
+        if (rank == 0 && i == 1) CheckKernel(cudaEventRecord(start.get(), stream), "timing");
+        launch(rank, stream);
+      }
+      if (rank == 0) CheckKernel(cudaEventRecord(end.get(), stream), "timing");
+    });
+    for (int rank = 0; rank < all->count(); ++rank)
+      CheckKernel(cudaStreamSynchronize(all->at(rank).stream.get()), "timing");
+    all->exchange().CheckNoneIsLost();
+    float ms = 0;
+    CheckKernel(cudaEventElapsedTime(&ms, start.get(), end.get()), "timing");
+    return 1000 * ms / static_cast<float>(replays);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Ranks, ExchangeTime, testing::Values(2, 4, 8));
 
-TEST_F(ExchangeTime, IsPrinted) {
-  constexpr int kExchanges = 64, kReplays = 20;
-  for (const std::vector<Device>& place : Places(2))
-    for (const size_t floats : {size_t{4096}, size_t{8192}, size_t{64 * 8192}}) {
-      Ranks all(place, {floats, 1, 4, 8});
-      all.Fill(1);
-      all.Run([&](int rank) { all.Exchange(rank, all.at(rank).stream.get()); });
-      all.ExpectRight(1, "before");
-      const Event start = MakeTimingEvent(), end = MakeTimingEvent();
+TEST_P(ExchangeTime, IsPrinted) {
+  constexpr int kExchanges = 64;
+  constexpr size_t kMiB = (size_t{1} << 20) / sizeof(float);
+  const std::vector<Device> place = Places(GetParam()).back();
+  for (const Shots shots : {Shots::kOne, Shots::kTwo})
+    for (const size_t floats :
+         {kMiB / 64, kMiB / 32, kMiB / 8, kMiB / 4, kMiB / 2, kMiB, 2 * kMiB, 8 * kMiB, 64 * kMiB}) {
+      Ranks all(place, {floats, 1, 4, 8}, Taking(shots));
+      const auto exchange = [&](int rank, cudaStream_t stream) {
+        for (int i = 0; i < kExchanges; ++i)
+          all.exchange().end(rank)->AddParts(i % 2 == 0 ? HiddenPart::kAttention : HiddenPart::kFeedForward,
+                                             all.at(rank).hidden.get(), floats, stream);
+      };
+      for (int rank = 0; rank < all.count(); ++rank) all.at(rank).hidden.Zero();
+      CheckKernel(cudaDeviceSynchronize(), "filling");
+      const float ordered = Microseconds(&all, 2, exchange) / kExchanges;
       all.Run([&](int rank) {
         Ranks::Rank& own = all.at(rank);
-        own.graph = CaptureGraph(own.stream.get(), [&](cudaStream_t stream) {
-          for (int i = 0; i < kExchanges; ++i)
-            all.exchange().end(rank)->AddParts(i % 2 == 0 ? HiddenPart::kAttention : HiddenPart::kFeedForward,
-                                               own.hidden.get(), floats, stream);
-        });
+        own.graph = CaptureGraph(own.stream.get(), [&](cudaStream_t stream) { exchange(rank, stream); });
       });
-      all.Run([&](int rank) {
-        Ranks::Rank& own = all.at(rank);
-        for (int i = 0; i < kReplays + 1; ++i) {
-          if (rank == 0 && i == 1) CheckKernel(cudaEventRecord(start.get(), own.stream.get()), "timing");
-          CheckKernel(cudaGraphLaunch(own.graph.get(), own.stream.get()), "launching");
-        }
-        if (rank == 0) CheckKernel(cudaEventRecord(end.get(), own.stream.get()), "timing");
-      });
-      for (int rank = 0; rank < 2; ++rank) CheckKernel(cudaStreamSynchronize(all.at(rank).stream.get()), "timing");
-      all.exchange().CheckNoneIsLost();
-      float ms = 0;
-      CheckKernel(cudaEventElapsedTime(&ms, start.get(), end.get()), "timing");
-      std::printf("2 ranks %s, %zu KiB: %.2f us for each exchange in a graph\n", NameOf(place), floats * 4 / 1024,
-                  1000 * ms / (kReplays * kExchanges));
+      const float replayed = Microseconds(&all, floats > 8 * kMiB ? 2 : 20,
+                                          [&](int rank, cudaStream_t stream) {
+                                            CheckKernel(cudaGraphLaunch(all.at(rank).graph.get(), stream), "launching");
+                                          }) /
+                             kExchanges;
+      std::printf("%s, %s, %zu KiB: %.2f us for each exchange in a graph, %.2f ordered by the host\n",
+                  NameOf(place).c_str(), NameOf(shots), floats * sizeof(float) / 1024, replayed, ordered);
     }
 }
 

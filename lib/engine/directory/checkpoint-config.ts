@@ -133,9 +133,6 @@ export function lacksOnCuda(
   types: Iterable<string> = [],
 ): string | undefined {
   if (model.mapping.pp_size > 1) return `${model.mapping.pp_size} stages (mapping.pp_size)`;
-  if (model.use_parallel_embedding && model.mapping.tp_size > 1) {
-    return 'an embedding that is split over ranks (use_parallel_embedding)';
-  }
   for (const type of types) if (type === 'Q2_K' || type === 'Q3_K') return `weights in ${type}`;
   const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';
   const isStretched = build_config.max_seq_len > model.max_position_embeddings;

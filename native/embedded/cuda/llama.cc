@@ -106,7 +106,7 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
   const StepArrays& arrays = step.arrays;
   const int attended_size = model_.heads * model_.head_dim;
   GatherEmbeddings({kv_.element, Residual::kFloat32, step.tokens, model_.hidden_size},
-                   {arrays.tokens, step.newest, arrays.newest_slots, weights_.embedding, hidden_.data()}, stream);
+                   {arrays.tokens, step.newest, arrays.newest_slots, Embedding(), hidden_.data()}, stream);
   if (step.decode_rows > 0 && has_decode_attention_)
     PlanDecodeAttention(
         {kv_, step.decode_rows, model_.heads, limits_.max_blocks, attended_size, scale_},
@@ -133,6 +133,11 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
     linear_.Run(Proj(step, i), scratch(), stream);
     FinishAdded(HiddenPart::kFeedForward, layer.proj_bias, step.tokens, stream);
   }
+}
+
+EmbeddingTable Llama::Embedding() const {
+  if (model_.parallel_embedding) return end_->Embedding(model_.embedding_rows());
+  return {{weights_.embedding}, model_.vocab_size};
 }
 
 LinearOutput Llama::Added(HiddenPart which) const {

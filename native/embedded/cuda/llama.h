@@ -69,6 +69,7 @@ class Llama {
   void Logits(const int32_t* rows, int count, float* out, cudaStream_t stream);
 
  private:
+  EmbeddingTable Embedding() const;
   // The linear layers of a step. Those over the norm of the hidden states get their input from RunNormalized.
   LinearCall Qkv(const LlamaStep& step, int layer) const;
   LinearCall Dense(const LlamaStep& step, int layer) const;

@@ -65,11 +65,6 @@ std::vector<Device> OpenDevices(const RunnerOptions& options) {
                                 std::to_string(kMaxExchangeRanks) +
                                 ", because the CUDA executor runs no more. Convert the model again with a smaller "
                                 "tpSize, or use executor: 'cpu'.");
-  if (options.model.parallel_embedding)
-    throw executor::Failure(EXECUTOR_MODEL_UNSUPPORTED,
-                            "The engine's embedding is split over its ranks (use_parallel_embedding); expected all of "
-                            "it on each, because the CUDA executor needs it. Convert the model again without "
-                            "parallelEmbedding, or use executor: 'cpu'.");
   const size_t found = parallel.device_id_count > 0 || ranks == 1 ? static_cast<size_t>(ranks) : FindDevices().size();
   if (found < static_cast<size_t>(ranks))
     throw executor::Failure(EXECUTOR_ENGINE_RANKS,

@@ -30,6 +30,7 @@ Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const M
       copies_(sizeof(KvBlockCopy) * static_cast<size_t>(StepBuffers::MaxCopies(memory_.limits.max_sequences)),
               "copies of KV blocks"),
       prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts") {
+  if (model_.parallel_embedding) end_->ShareEmbedding(weights_.embedding);
   // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
   Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
   Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");

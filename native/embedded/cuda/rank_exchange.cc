@@ -75,6 +75,12 @@ void RankEnd::Connect(int* lost_rank, const ExchangeOptions& options, int most_b
   logits_peers_ = connect([](const RankEnd& end) { return end.part_logits(); });
 }
 
+EmbeddingTable RankEnd::Embedding(int part_rows) const {
+  EmbeddingTable table{{}, part_rows};
+  for (size_t rank = 0; rank < all_.size(); ++rank) table.parts[rank] = all_[rank]->embedding_;
+  return table;
+}
+
 ExchangeWait RankEnd::Order(cudaStream_t stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   Check(cudaStreamIsCapturing(stream, &status), "asking whether a stream is recorded");

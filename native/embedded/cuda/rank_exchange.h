@@ -18,6 +18,7 @@
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/cuda/all_reduce.h"
 #include "native/embedded/cuda/device.h"
+#include "native/embedded/cuda/embedding.h"
 #include "native/embedded/cuda/rank_threads.h"
 #include "native/embedded/cuda/resources.h"
 
@@ -65,6 +66,10 @@ class RankEnd {
   float* part(HiddenPart which) const { return parts_[static_cast<size_t>(which)].as<float>(); }
   float* part_logits() const { return part_logits_.as<float>(); }  // [rows, part_width]
 
+  // A rank's part of the embedding, for all others once they have met. It does not change.
+  void ShareEmbedding(const void* part) { embedding_ = part; }
+  EmbeddingTable Embedding(int part_rows) const;
+
   // hidden [count] += the parts of all ranks, in their order.
   void AddParts(HiddenPart which, float* hidden, size_t count, cudaStream_t stream);
   // Before part_logits is written: the first rank has read what was there. A graph has that from its layers.
@@ -88,6 +93,7 @@ class RankEnd {
   std::array<Event, 2> written_;
   uint64_t meetings_ = 0;
   size_t two_shot_floats_ = 0;
+  const void* embedding_ = nullptr;
   std::array<ExchangePeers, 2> hidden_peers_{};
   ExchangePeers logits_peers_{};
 };

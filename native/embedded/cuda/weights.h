@@ -44,7 +44,7 @@ struct LayerWeights {
 
 struct LlamaWeights {
   DeviceBuffer memory;
-  const void* embedding = nullptr;  // [vocab_size, hidden_size]
+  const void* embedding = nullptr;  // [embedding_rows, hidden_size]
   std::vector<LayerWeights> layers;
   const void* final_norm = nullptr;  // [hidden_size]
   MatrixWeights head;                // [head_rows, hidden_size]; the embedding itself where the model ties them

@@ -186,17 +186,12 @@ describe("executor: 'cuda'", { skip }, () => {
     const dir = await temporaryDirectory();
     await writeTinyLlama(join(dir, 'source'), TINY_LLAMAS.gqa);
     const split = await convert(join(dir, 'source'), join(dir, 'split'), { tpSize: 2 });
-    const parts = await convert(join(dir, 'source'), join(dir, 'parts'), { tpSize: 2, parallelEmbedding: true });
     const staged = await convert(join(dir, 'source'), join(dir, 'staged'), { ppSize: 2 });
     const expected = "CUDA shows this process 1 GPU; expected one for each of the engine's 2 ranks";
     await assert.rejects(loadEngine(split), failsWith('ERR_ENGINE_RANKS', expected));
     await assert.rejects(
       loadEngine(split, { parallel: { deviceIds: [0] } }),
       failsAbout('parallel.deviceIds', 'ERR_INVALID_OPTION', 'has 1 id; expected 2'),
-    );
-    await assert.rejects(
-      loadEngine(parts, { parallel: { deviceIds: [0, 0] } }),
-      failsWith('ERR_MODEL_UNSUPPORTED', 'use_parallel_embedding'),
     );
     await assert.rejects(loadEngine(staged), failsWith('ERR_MODEL_UNSUPPORTED', 'is an engine of 2 stages (pp_size)'));
   });

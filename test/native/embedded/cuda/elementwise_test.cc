@@ -93,14 +93,16 @@ TEST_P(Elementwise, EmbeddingsComeFromTheTokensTheSamplerLeftOnTheDevice) {
     const size_t width = static_cast<size_t>(size);
     const std::vector<uint16_t> table = RandomElements(GetParam(), 9 * width, 1);
     DeviceArray<uint16_t> device_table(table);
+    const uint16_t* const rows = device_table.get();
+    const EmbeddingTable whole{{rows}, 9}, parts{{rows, rows + 4 * width, rows + 8 * width}, 4};
     DeviceArray<int32_t> tokens(std::vector<int32_t>{3, 5, -1, 7}), drawn(std::vector<int32_t>{8, 2}),
         drawn_at(std::vector<int32_t>{-1, 1, -1, 0});
     DeviceArray<float> hidden(4 * width);
     GatherEmbeddings({GetParam(), Residual::kFloat32, 4, size},
-                     {tokens.get(), drawn.get(), drawn_at.get(), device_table.get(), hidden.get()}, nullptr);
+                     {tokens.get(), drawn.get(), drawn_at.get(), whole, hidden.get()}, nullptr);
     DeviceArray<uint16_t> narrow(4 * width);
     GatherEmbeddings({GetParam(), Residual::kElement, 4, size},
-                     {tokens.get(), drawn.get(), drawn_at.get(), device_table.get(), narrow.get()}, nullptr);
+                     {tokens.get(), drawn.get(), drawn_at.get(), parts, narrow.get()}, nullptr);
     const std::vector<float> got = hidden.Read();
     EXPECT_EQ(FromBits(GetParam(), narrow.Read()), got);
     const int expected[] = {3, 2, -1, 8};

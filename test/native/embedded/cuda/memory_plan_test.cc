@@ -61,6 +61,15 @@ TEST(MemoryPlan, DynamicRopeIsRefusedWhereASequenceCanOutgrowWhatTheModelWasTrai
                 "dynamic frequencies (rotary_scaling)");
 }
 
+TEST(MemoryPlan, ARankOfASplitEmbeddingHasItsRowsAlone) {
+  ModelConfig model = Llama70B();
+  model.tp_size = 2;
+  const Limits limits = LimitsOf(1, 512, 4096);
+  const size_t whole = Plan(model, limits).weight_bytes;
+  model.parallel_embedding = true;
+  EXPECT_EQ(whole - Plan(model, limits).weight_bytes, size_t{128256} / 2 * 8192 * 2);
+}
+
 TEST(MemoryPlan, SeventyBillionParametersAndASequenceOf4096TokensFitAnH200) {
   const MemoryPlan plan = Plan(Llama70B(), LimitsOf(1, 8192, 4096));
   EXPECT_EQ(plan.weight_bytes / kMebibyte, 134570u);

@@ -4,16 +4,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { LLM, type LoadOptions } from 'node-tensorrt-llm';
-import { convert } from '#lib/engine/convert/convert.js';
-import { hostProgram, libraryPath } from '#lib/executors.js';
-import { askCuda } from '#lib/machine/cuda.js';
 import { temporaryDirectory } from '../tools/engines.js';
 import { failsWith } from '../tools/fails-with.js';
-import { assertGreedy, withoutGpu } from '../tools/gpu.js';
-import { TINY_LLAMAS, type TinyLlamaSpec, writeTinyLlama } from '../tools/tiny-llama.js';
+import { assertGreedy } from '../tools/gpu.js';
+import { answer, assertSameLogits, engines, gpus, placesOf, prompt, skip, withEngine } from '../tools/gpu-ranks.js';
+import { TINY_LLAMAS } from '../tools/tiny-llama.js';
 
-const skip = await withoutGpu();
-const gpus = skip ? 0 : (await askCuda(hostProgram(), libraryPath('cuda'))).devices.length;
 // Of the greatest |logit|: weights are the same, activations are rounded to float16 at other places.
 const TOLERANCE = 0.01;
 
@@ -41,31 +37,6 @@ const LARGE_LAYERS = {
   build_config: { max_batch_size: 64, max_num_tokens: 2048, max_seq_len: 4096, max_input_len: 4095 },
 };
 
-/** Converts a model once for each number of ranks. */
-async function engines(spec: TinyLlamaSpec, sizes: readonly number[]): Promise<string[]> {
-  const dir = await temporaryDirectory();
-  await writeTinyLlama(join(dir, 'source'), spec);
-  const source = join(dir, 'source');
-  return Promise.all(sizes.map((tpSize) => convert(source, join(dir, String(tpSize)), { dtype: 'float16', tpSize })));
-}
-
-async function withEngine<T>(dir: string, options: LoadOptions, use: (llm: LLM) => Promise<T>): Promise<T> {
-  const llm = await LLM.load(dir, options);
-  try {
-    return await use(llm);
-  } finally {
-    await llm.close();
-  }
-}
-
-const prompt = (length: number, seed = 5): number[] => Array.from({ length }, (_, i) => (i * 37 + seed) % 150);
-
-/** Ways to place so many ranks: on a GPU each where there are enough, and on one. */
-const placesOf = (ranks: number): LoadOptions[] => {
-  const shared: LoadOptions = { executor: 'cuda', parallel: { deviceIds: Array<number>(ranks).fill(0) } };
-  return gpus >= ranks ? [{ executor: 'cuda' }, shared] : [shared];
-};
-
 describe('an engine of several ranks on GPUs', { skip }, () => {
   const MODELS = {
     'two KV heads': TINY_LLAMAS.gqa,
@@ -79,31 +50,13 @@ describe('an engine of several ranks on GPUs', { skip }, () => {
   for (const [name, spec] of Object.entries(MODELS)) {
     test(`${name}: has the logits of one rank, prompt and new tokens`, async () => {
       const [whole = '', ...split] = await engines(spec, [1, 2, 4]);
-      const answer = async (llm: LLM, tokens: readonly number[]) => {
-        const { outputs, contextLogits } = await llm.generate(
-          { tokens: [...tokens] },
-          { maxTokens: 24, temperature: 0, ignoreEos: true, returnContextLogits: true, returnGenerationLogits: true },
-        );
-        const [output] = outputs;
-        assert(output?.generationLogits && contextLogits);
-        return { tokens: Array.from(output.tokens), decode: output.generationLogits.data, prefill: contextLogits.data };
-      };
       for (const length of [1, 70]) {
         const expected = await withEngine(whole, { executor: 'cuda' }, (llm) => answer(llm, prompt(length)));
-        const largest = expected.prefill.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-        const errorOf = (found: Float32Array, right: Float32Array): number =>
-          found.reduce((most, value, i) => Math.max(most, Math.abs(value - (right[i] ?? Number.NaN))), 0) / largest;
         for (const [i, dir] of split.entries()) {
           for (const place of placesOf(2 ** (i + 1))) {
-            const where = `${2 ** (i + 1)} ranks on ${JSON.stringify(place.parallel)}`;
             const found = await withEngine(dir, place, (llm) => answer(llm, prompt(length)));
-            assert(errorOf(found.prefill, expected.prefill) < TOLERANCE, `${where}: the prompt of ${length}`);
-            // Behind another token the two go on from different texts.
-            const same = found.tokens.findIndex((token, step) => token !== expected.tokens[step]);
-            const rows = same < 0 ? found.tokens.length : same + 1;
-            const columns = found.decode.length / found.tokens.length;
-            const decode = found.decode.subarray(0, rows * columns);
-            assert(errorOf(decode, expected.decode) < TOLERANCE, `${where}: ${rows} new tokens`);
+            const where = `${2 ** (i + 1)} ranks on ${JSON.stringify(place.parallel)}, a prompt of ${length}`;
+            assertSameLogits(found, expected, TOLERANCE, where);
           }
         }
       }
@@ -168,7 +121,7 @@ describe('an engine of several ranks on GPUs', { skip }, () => {
     }
   });
 
-  test('takes a GPU for each rank, and dummy weights, and stages not yet', async () => {
+  test('takes a GPU for each rank, and dummy weights', async () => {
     const [tp2 = '', tp4 = ''] = await engines(TINY_LLAMAS.gqa, [2, 4]);
     await assert.rejects(
       LLM.load(tp2, { executor: 'cuda', parallel: { deviceIds: [0] } }),

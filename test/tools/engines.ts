@@ -19,16 +19,19 @@ export async function temporaryDirectory(): Promise<string> {
   return dir;
 }
 
-let tiny: Promise<string> | undefined;
+const tiny = new Map<number, Promise<string>>();
 
-/** The engine of the tiny model that has a tokenizer: ids 0 to 255 are the bytes. Made once in a process. */
-export function tinyEngine(): Promise<string> {
-  tiny ??= (async () => {
+/** The engine of the tiny model that has a tokenizer: ids 0 to 255 are the bytes. Made once in a process for each number of ranks. */
+export function tinyEngine(tpSize = 1): Promise<string> {
+  const made = tiny.get(tpSize);
+  if (made) return made;
+  const engine = (async () => {
     const dir = await temporaryDirectory();
     await writeTinyLlama(join(dir, 'source'), TINY_LLAMAS.text);
-    return convert(join(dir, 'source'), join(dir, 'engine'));
+    return convert(join(dir, 'source'), join(dir, 'engine'), { tpSize });
   })();
-  return tiny;
+  tiny.set(tpSize, engine);
+  return engine;
 }
 
 /** A copy of the tiny engine with another generation_config.json. */

@@ -10,9 +10,10 @@ import { temporaryDirectory } from './engines.js';
 import { PROJECT_ROOT } from './project.js';
 import { TINY_LLAMAS, writeTinyLlama } from './tiny-llama.js';
 
-/** The CUDA executor with a request that loses the GPU: the prompt {@link TRAP}. `npm run build:cuda -- --tests` builds it. */
+/** The CUDA executor with requests that lose GPU 0 or 1: {@link TRAP}, {@link SECOND_TRAP}. `npm run build:cuda -- --tests` builds it. */
 export const TRAPPING_LIBRARY = join(PROJECT_ROOT, 'build/cuda/bin/libexecutor_cuda_trapping.so');
 export const TRAP = { tokens: [7, 7, 7] } as const;
+export const SECOND_TRAP = { tokens: [8, 8, 8] } as const;
 
 /** Why the tests of a GPU cannot run here; false where they can. */
 export async function withoutGpu(): Promise<string | false> {

@@ -72,7 +72,7 @@ void RequireGreedy(TableClient* cpu, const std::vector<int32_t>& prompt, const s
       requests.emplace_back(id, RandomPrompt(20 * static_cast<int>(id), 503, static_cast<uint32_t>(id)), 1900);
     for (TestRequest& request : requests) Require(cuda.Submit({&request}) == EXECUTOR_OK, cuda.message());
     while (cuda.results[kRequests].tokens.size() < 5) Require(cuda.WaitOnce() == EXECUTOR_OK, cuda.message());
-    LaunchTrap();
+    LaunchTrap(0);
     while (cuda.ended() < kRequests) Require(cuda.WaitOnce() == EXECUTOR_OK, "each request ends by a row of its own");
 
     for (TestRequest& request : requests) {

@@ -8,8 +8,8 @@ __global__ void TrapKernel() { __trap(); }
 
 }  // namespace
 
-void LaunchTrap() {
-  Check(cudaSetDevice(0), "choosing the GPU");
+void LaunchTrap(int gpu) {
+  Check(cudaSetDevice(gpu), "choosing the GPU");
   cudaStream_t stream = nullptr;  // left open: nothing can be closed afterwards
   Check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
   TrapKernel<<<1, 1, 0, stream>>>();

@@ -4,9 +4,9 @@
 
 namespace embedded::cuda {
 
-// Launches a kernel that ends in an error on GPU 0 and does not wait for it. The error is sticky: each later call of the process that
-// concerns this GPU fails too.
-void LaunchTrap();
+// Launches a kernel that ends in an error on this GPU and does not wait for it. The error is sticky: each later call of the process that
+// concerns this GPU fails too. Leaves the GPU as the calling thread's.
+void LaunchTrap(int gpu);
 
 }  // namespace embedded::cuda
 

@@ -1,4 +1,4 @@
-// libexecutor_cuda.so with a way to lose the GPU: a request whose prompt is three tokens 7.
+// libexecutor_cuda.so with a way to lose a GPU: a request whose prompt is three tokens 7 loses GPU 0, and three tokens 8 GPU 1.
 #include <algorithm>
 
 #include "native/executor/cpp/failure.h"
@@ -12,15 +12,21 @@ namespace {
 
 const ExecutorTable* CudaTable() { return cuda_executor_table(EXECUTOR_ABI_VERSION); }
 
-bool IsTrap(const ExecutorRequest* request) {
-  return request->token_count == 3 &&
-         std::all_of(request->tokens, request->tokens + 3, [](int32_t token) { return token == 7; });
+constexpr int32_t kTokenOfFirstGpu = 7;
+
+bool LosesGpu(const ExecutorRequest* request, int gpu) {
+  return request->token_count == 3 && std::all_of(request->tokens, request->tokens + 3,
+                                                  [gpu](int32_t token) { return token == kTokenOfFirstGpu + gpu; });
 }
 
 ExecutorCode Submit(Executor* executor, const ExecutorRequest* const* requests, uint32_t count, ExecutorError* error) {
   const ExecutorCode code = CudaTable()->submit(executor, requests, count, error);
-  if (code != EXECUTOR_OK || std::none_of(requests, requests + count, IsTrap)) return code;
-  return executor::Guarded(error, [] { embedded::cuda::LaunchTrap(); });
+  if (code != EXECUTOR_OK) return code;
+  return executor::Guarded(error, [&] {
+    for (const int gpu : {0, 1})
+      if (std::any_of(requests, requests + count, [gpu](const auto* request) { return LosesGpu(request, gpu); }))
+        embedded::cuda::LaunchTrap(gpu);
+  });
 }
 
 }  // namespace

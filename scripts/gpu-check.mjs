@@ -25,6 +25,7 @@ const SANITIZERS = {
     '*/LogitsProcessorsTest.*/1000',
     'DecodeAttentionGraph.*',
     '*/DecodeAttentionTest.Equals*/*_2x4_dim64_*',
+    '*/Exchange.*/2_ranks_*',
     'PrefillDefinition.*',
     '*/ModelShapes.*/fp16_dim64',
     '*/ModelShapes.*/bf16_dim128',
@@ -32,7 +33,13 @@ const SANITIZERS = {
     'ModelRunner.SeveralSequences*',
     'ModelRunner.ACancel*',
   ],
-  racecheck: ['*/Elementwise.*', '*/SamplingTest.*/257', 'DecodeAttentionGraph.*', 'PrefillDefinition.*'],
+  racecheck: [
+    '*/Elementwise.*',
+    '*/SamplingTest.*/257',
+    'DecodeAttentionGraph.*',
+    '*/Exchange.*/2_ranks_*',
+    'PrefillDefinition.*',
+  ],
   // Only kernels of ours: cuBLASLt's write through the tensor memory accelerator, which initcheck was seen not to count as a write, so
   // whatever reads a matrix product is reported. And only tests that hold no memory against a pattern: there it starts unwritten.
   initcheck: [
@@ -75,6 +82,7 @@ const steps = {
     title: '20,000 requests of mixed kinds',
     run: () => node(600, 'scripts/gpu-soak.mjs', '20000'),
   },
+  ranks: { title: 'two ranks on a GPU each: conformance suite, 5,000 requests', run: checkRanks },
   memcheck: { title: "compute-sanitizer's memcheck", run: () => sanitize('memcheck') },
   racecheck: { title: "compute-sanitizer's racecheck", run: () => sanitize('racecheck') },
   initcheck: { title: "compute-sanitizer's initcheck", run: () => sanitize('initcheck') },
@@ -220,6 +228,12 @@ async function takeLibrary() {
 async function runNativeTests() {
   await run(600, values.tests, ['--gtest_brief=1']);
   if (output.includes('no NVIDIA GPU')) throw new Failed('the tests found no GPU');
+}
+
+async function checkRanks() {
+  if (gpu.count < 2) throw new Skipped('one GPU; two are needed');
+  await node(300, 'scripts/conformance.mjs', '--executor', 'cuda-two-ranks');
+  await node(300, 'scripts/gpu-soak.mjs', '5000', '2');
 }
 
 async function compareLogits() {

@@ -1,13 +1,13 @@
-// Many requests of mixed kinds on the CUDA executor, over a KV cache that is too small for them: node scripts/gpu-soak.mjs [REQUESTS].
+// Many requests of mixed kinds on the CUDA executor, over a KV cache that is too small for them: node scripts/gpu-soak.mjs [REQUESTS [RANKS]].
 // The model has Llama-3.2-1B's shape and dummy weights. Each request must end once, with as many tokens as it asked for unless it was
 // aborted, and at the end no KV block may be taken.
 import { LLM } from 'node-tensorrt-llm';
 import { shapeDirectory } from '../bench/shapes.mjs';
 
-const [count = '20000'] = process.argv.slice(2);
+const [count = '20000', ranks = '1'] = process.argv.slice(2);
 const REQUESTS = Number(count);
 const CONCURRENT = 96;
-const llm = await LLM.load(shapeDirectory('1b'), {
+const llm = await LLM.load(shapeDirectory('1b', null, Number(ranks)), {
   executor: 'cuda',
   loadFormat: 'dummy',
   maxBatchSize: 64,

@@ -133,7 +133,10 @@ void BenchElementwise(int rows) {
          Time(64,
               [&](int i, cudaStream_t stream) {
                 GatherEmbeddings({kElement, Residual::kFloat32, rows, kHidden},
-                                 {tokens.get<int32_t>(), nullptr, nullptr, {{table.get()}, kVocab},
+                                 {tokens.get<int32_t>(),
+                                  nullptr,
+                                  nullptr,
+                                  {{table.get()}, kVocab},
                                   hidden.get(static_cast<size_t>(i % kCopies) * hidden_bytes)},
                                  stream);
               }),

@@ -59,6 +59,11 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['a model', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
+  'cuda-two-ranks': {
+    options: { executor: 'cuda' }, // a GPU for each rank
+    traits: ['a model', 'dummy weights'],
+    engine: () => tinyEngine(2),
+  },
   scripted: {
     options: { executor: { library: SCRIPTED_LIBRARY } },
     traits: ['batch invariance'],

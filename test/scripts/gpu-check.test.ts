@@ -43,7 +43,14 @@ test('each step is one of PASS, FAIL and SKIPPED, in the summary and in the file
   const passes = `case "$2" in memcheck) echo '[  PASSED  ] 3 tests.';; racecheck) echo 'a race'; exit 9;; esac`;
   const dir = await programs({ 'nvidia-smi': GPU, 'compute-sanitizer': passes, native: 'exit 0' });
   const json = join(dir, 'out.json');
-  const args = ['--only', 'native,answer,memcheck,racecheck,initcheck', '--tests', join(dir, 'native'), '--json', json];
+  const args = [
+    '--only',
+    'native,answer,ranks,memcheck,racecheck,initcheck',
+    '--tests',
+    join(dir, 'native'),
+    '--json',
+    json,
+  ];
   const { status, stdout } = check(dir, ...args);
   assert.equal(status, 1);
   const { machine, steps } = JSON.parse(readFileSync(json, 'utf8'));
@@ -52,6 +59,7 @@ test('each step is one of PASS, FAIL and SKIPPED, in the summary and in the file
   assert.deepEqual(told, [
     ['native', 'PASS', ''],
     ['answer', 'SKIPPED', '--model names no SmolLM2-135M-Instruct'],
+    ['ranks', 'SKIPPED', 'one GPU; two are needed'],
     ['memcheck', 'PASS', ''],
     ['racecheck', 'FAIL', 'compute-sanitizer ended with 9'],
     ['initcheck', 'FAIL', 'no test ran; see the filter in scripts/gpu-check.mjs'],
@@ -59,7 +67,7 @@ test('each step is one of PASS, FAIL and SKIPPED, in the summary and in the file
   const summary = stdout.slice(stdout.lastIndexOf('\nNVIDIA H200, driver 580.159.03'));
   assert.match(
     summary,
-    /^PASS +native .*\nSKIPPED +answer .*\nPASS +memcheck .*\nFAIL +racecheck .*\nFAIL +initcheck /m,
+    /^PASS +native .*\nSKIPPED +answer .*\nSKIPPED +ranks .*\nPASS +memcheck .*\nFAIL +racecheck .*\nFAIL +initcheck /m,
   );
 });
 

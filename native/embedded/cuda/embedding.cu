@@ -28,8 +28,8 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, typename R, int kVector>
 void Run(const EmbeddingShape& shape, const EmbeddingBuffers& b, cudaStream_t stream) {
   Launch("GatherEmbeddings", GatherEmbeddingsKernel<T, R, kVector>,
-         {dim3(static_cast<unsigned>(shape.rows)), dim3(kThreads)}, stream, b.tokens, b.drawn, b.drawn_at,
-         b.table, static_cast<R*>(b.hidden), shape.size);
+         {dim3(static_cast<unsigned>(shape.rows)), dim3(kThreads)}, stream, b.tokens, b.drawn, b.drawn_at, b.table,
+         static_cast<R*>(b.hidden), shape.size);
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ struct EmbeddingShape {
 
 // Rows of tokens, in one part or in several, which may lie on other GPUs.
 struct EmbeddingTable {
-  const void* parts[kMaxExchangeRanks];  // [part_rows, size] element; token t is row t % part_rows of part t / part_rows
+  const void*
+      parts[kMaxExchangeRanks];  // [part_rows, size] element; token t is row t % part_rows of part t / part_rows
   int part_rows;
 };
 
@@ -31,7 +32,7 @@ struct EmbeddingBuffers {
   const int32_t* drawn;     // [any] tokens that the sampler wrote; read only through `drawn_at`
   const int32_t* drawn_at;  // [rows] index into drawn, or below 0: tokens[i] is meant. Null: tokens alone
   EmbeddingTable table;
-  void* hidden;             // [rows, size] residual
+  void* hidden;  // [rows, size] residual
 };
 
 void GatherEmbeddings(const EmbeddingShape& shape, const EmbeddingBuffers& buffers, cudaStream_t stream);

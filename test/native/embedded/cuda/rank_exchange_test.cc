@@ -196,8 +196,14 @@ class Ranks {
 };
 
 class Exchange : public GpuTestWith<std::tuple<int, Shots>> {};
+
+std::string NameOfCase(const testing::TestParamInfo<std::tuple<int, Shots>>& test) {
+  const auto [ranks, shots] = test.param;
+  return std::to_string(ranks) + (shots == Shots::kOne ? "_ranks_one_shot" : "_ranks_two_shots");
+}
 INSTANTIATE_TEST_SUITE_P(Ranks, Exchange,
-                         testing::Combine(testing::Values(2, 3, 4, 8), testing::Values(Shots::kOne, Shots::kTwo)));
+                         testing::Combine(testing::Values(2, 3, 4, 8), testing::Values(Shots::kOne, Shots::kTwo)),
+                         NameOfCase);
 
 TEST_P(Exchange, SumsAreTheSameOnAllRanksAndEachPartOfTheLogitsIsInItsPlace) {
   const auto [ranks, shots] = GetParam();

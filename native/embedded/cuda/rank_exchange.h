@@ -92,7 +92,7 @@ class RankEnd {
   // In turn: a rank can be one meeting ahead of another, which still asks for the event of the last.
   std::array<Event, 2> written_;
   uint64_t meetings_ = 0;
-  size_t two_shot_floats_ = 0;
+  std::optional<size_t> two_shot_floats_;
   const void* embedding_ = nullptr;
   std::array<ExchangePeers, 2> hidden_peers_{};
   ExchangePeers logits_peers_{};

@@ -3,6 +3,7 @@ export type { Stats } from './addon/protocol.js';
 export type { ChatTemplateLimits } from './base/chat-template-limits.js';
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, type ErrorHelp, LLMError } from './base/errors.js';
 export type { OnProgress } from './base/progress.js';
+export type { ResponseField, ResponseTemplate } from './base/response-template.js';
 export type {
   ChatMessage,
   Chunk,
@@ -18,6 +19,8 @@ export type {
   Timing,
   TokenLogprob,
   Tool,
+  ToolCall,
+  ToolCallDelta,
   Usage,
 } from './base/types.js';
 export { type DoctorOptions, doctor } from './doctor/doctor.js';

@@ -15,6 +15,27 @@ export interface Tool {
   readonly [field: string]: unknown;
 }
 
+/** A call of one of the request's `tools`, as the model wrote it. */
+export interface ToolCall {
+  /** The model's own, else a random one. */
+  id: string;
+  name: string;
+  /** JSON text. It is not checked against the tool's parameters, and incomplete where `maxTokens` cut the output. */
+  arguments: string;
+}
+
+/** The new part of a tool call. */
+export interface ToolCallDelta {
+  /** Counts the calls of the output, from 0. */
+  index: number;
+  /** Only in the first part of a call. */
+  id?: string;
+  /** Only in the first part of a call. */
+  name?: string;
+  /** The new part of the JSON text. */
+  arguments: string;
+}
+
 /** Text is tokenized with the model's special tokens, `tokens` are used as is, `messages` go through the chat template. */
 export type Input =
   | string
@@ -41,8 +62,12 @@ export interface TokenLogprob {
 export interface Chunk {
   /** Which of the request's outputs this continues. */
   index: number;
-  /** The new text. */
+  /** The new text, without reasoning and tool calls. */
   text: string;
+  /** The new part of the reasoning. */
+  reasoning?: string;
+  /** The new parts of tool calls. */
+  toolCalls?: ToolCallDelta[];
   /** Ids of the new tokens. Text can lag behind them: a character or a stop string can span several tokens. */
   tokens: Int32Array;
   /** One for each of `tokens`, with the option `logprobs`. */
@@ -108,7 +133,11 @@ export interface NamedTensor extends Tensor {
 
 export interface Output {
   index: number;
+  /** The answer, without reasoning and tool calls. */
   text: string;
+  /** What the model thought before it answered. */
+  reasoning?: string;
+  toolCalls?: ToolCall[];
   tokens: Int32Array;
   finishReason: FinishReason;
   /** The stop string that was found, or the id of the token that ended the output; absent if it ended otherwise. */
@@ -129,6 +158,10 @@ export interface Output {
 export interface Result {
   /** Text of `outputs[0]`. */
   text: string;
+  /** That of `outputs[0]`. */
+  reasoning?: string;
+  /** Those of `outputs[0]`. */
+  toolCalls?: ToolCall[];
   /** `n` outputs; with `bestOf`, the likeliest first. */
   outputs: Output[];
   /** That of `outputs[0]`. */

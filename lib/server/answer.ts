@@ -29,6 +29,13 @@ export const answerHead = (prefix: string, object: string, { name }: ServedModel
   model: name,
 });
 
+/** The fields that all answers in Triton's protocol begin with. */
+export const tritonHead = ({ name }: ServedModel, id: string | undefined) => ({
+  ...(id !== undefined && { id }),
+  model_name: name,
+  model_version: '1',
+});
+
 const LEAST_LOGPROB = -9999;
 
 /** JSON has no infinity. */

@@ -4,7 +4,7 @@ import { badField, HttpError } from './http-error.js';
 const MAX_FIELDS = 256;
 
 /** More than any chat template gets through. */
-const MAX_ITEMS = 16_384;
+export const MAX_ITEMS = 16_384;
 
 /** A list whose length is checked before its items: looking at a million of them would hold up the event loop. */
 export const list = <Item extends v.GenericSchema>(item: Item) =>
@@ -14,24 +14,34 @@ export const list = <Item extends v.GenericSchema>(item: Item) =>
   );
 
 /**
- * The JSON object in a request's body, without fields that are null: clients send them for what is left out.
- * @throws {HttpError} 400 if it is no JSON object, 413 if it has more than `maxBytes`.
+ * A request's body.
+ * @throws {HttpError} 413 if it has more than `maxBytes`.
  */
-export async function readJson(request: Request, maxBytes: number): Promise<Readonly<Record<string, unknown>>> {
+export async function readBytes(request: Request, maxBytes: number): Promise<Buffer> {
   const tooLarge = (): HttpError =>
     new HttpError(413, `The body has more than ${maxBytes} bytes. Send less text.`, { code: 'request_too_large' });
   if (Number(request.headers.get('content-length')) > maxBytes) throw tooLarge();
-  const decoder = new TextDecoder();
+  const pieces: Uint8Array[] = [];
   let bytes = 0;
-  let text = '';
   for await (const piece of (request.body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += piece.byteLength;
     if (bytes > maxBytes) throw tooLarge();
-    text += decoder.decode(piece, { stream: true });
+    pieces.push(piece);
   }
+  return Buffer.concat(pieces, bytes);
+}
+
+/** Fields of a JSON object. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * The JSON object in a request's body, without fields that are null: clients send them for what is left out.
+ * @throws {HttpError} 400 if it is not a JSON object.
+ */
+export function parseFields(body: Uint8Array): Fields {
   let value: unknown;
   try {
-    value = JSON.parse(text + decoder.decode());
+    value = JSON.parse(new TextDecoder().decode(body));
   } catch (cause) {
     throw new HttpError(400, `The body is not JSON: ${(cause as Error).message}.`, { cause });
   }
@@ -48,7 +58,7 @@ export type Refused = Readonly<Record<string, string>>;
 
 /** @throws {HttpError} 400 naming the field, what it is and what is expected. */
 export function readFields<S extends v.GenericSchema>(
-  body: Readonly<Record<string, unknown>>,
+  body: Fields,
   schema: S,
   refused: Refused = {},
 ): v.InferOutput<S> {

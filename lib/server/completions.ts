@@ -9,7 +9,7 @@ import { interleave } from './interleave.js';
 import type { ServedModel } from './models.js';
 import { samplingFields, samplingOptions } from './sampling-fields.js';
 
-const MAX_PROMPTS = 1024;
+export const MAX_PROMPTS = 1024;
 
 const completionSchema = v.strictObject({
   ...samplingFields,

@@ -1,5 +1,5 @@
 import type { Exchange } from './exchange.js';
-import { type FailureContext, toHttpError } from './http-error.js';
+import { type FailureContext, type HttpError, openAIBody, toHttpError } from './http-error.js';
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -9,6 +9,19 @@ const HEADERS = {
 
 export const serverSentEvent = (data: object): string => `data: ${JSON.stringify(data)}\n\n`;
 
+/** How a stream ends. */
+export interface StreamEnd {
+  /** The last event of a stream that did not fail. */
+  readonly done: string;
+  /** The last event of one that did. */
+  failure(error: HttpError): string;
+}
+
+const OPENAI_END: StreamEnd = {
+  done: 'data: [DONE]\n\n',
+  failure: (error) => serverSentEvent(openAIBody(error)),
+};
+
 /**
  * Server-sent events. What fails before the first one is thrown, and so has a status; later failures are an event. A reader that
  * stops reading holds nothing up: its chunks merge.
@@ -17,6 +30,7 @@ export async function eventStream(
   events: AsyncGenerator<string, void, undefined>,
   exchange: Exchange,
   context: FailureContext,
+  end: StreamEnd = OPENAI_END,
 ): Promise<Response> {
   const encoder = new TextEncoder();
   let next: Promise<IteratorResult<string, void>> | undefined = events.next();
@@ -28,7 +42,8 @@ export async function eventStream(
           const { done, value } = await (next ?? events.next());
           next = undefined;
           exchange.signal.throwIfAborted();
-          controller.enqueue(encoder.encode(done ? 'data: [DONE]\n\n' : value));
+          const event = done ? end.done : value;
+          if (event !== '') controller.enqueue(encoder.encode(event));
           if (!done) return;
         } catch (thrown) {
           if (exchange.signal.aborted) {
@@ -37,7 +52,7 @@ export async function eventStream(
           }
           const error = toHttpError(thrown, context);
           exchange.failed(error);
-          controller.enqueue(encoder.encode(serverSentEvent(error.body)));
+          controller.enqueue(encoder.encode(end.failure(error)));
         }
         controller.close();
         exchange.end();

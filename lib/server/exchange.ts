@@ -1,5 +1,5 @@
 import { type GenerateOptions, LLMError, type Usage } from '../index.js';
-import { HttpError } from './http-error.js';
+import { type FailureContext, HttpError, toHttpError } from './http-error.js';
 import type { ServedModel } from './models.js';
 
 /** One HTTP request that has been answered, or whose client has left. */
@@ -65,6 +65,15 @@ export class Exchange {
     return response;
   }
 
+  /** What `run` gives; what it throws becomes an HttpError. */
+  async run<T>(context: FailureContext, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (thrown) {
+      throw toHttpError(thrown, { ...context, retryAfter: () => this.model?.retryAfter() ?? 1 });
+    }
+  }
+
   failed(error: unknown): void {
     const { cause } = error instanceof HttpError ? error : { cause: undefined };
     this.#error = LLMError.is(cause) || cause instanceof Error ? cause : error;
@@ -74,7 +83,8 @@ export class Exchange {
     if (this.#ended) return;
     this.#ended = true;
     const durationMs = performance.now() - this.#started;
-    if (this.usage) this.model?.took(durationMs / 1000);
+    const error = this.signal.aborted ? undefined : this.#error;
+    if (this.usage || error) this.model?.ended(durationMs / 1000, !this.usage);
     this.onEnd?.({
       method: this.request.method,
       path: this.path,
@@ -83,7 +93,7 @@ export class Exchange {
       usage: this.usage,
       durationMs,
       aborted: this.signal.aborted,
-      error: this.signal.aborted ? undefined : this.#error,
+      error,
     });
   }
 }

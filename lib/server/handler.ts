@@ -1,13 +1,14 @@
 import * as v from 'valibot';
 import { LLMError } from '../index.js';
 import { hostCheck, keyCheck } from './access.js';
-import { readJson } from './body.js';
+import { type Fields, parseFields, readBytes } from './body.js';
 import { chatCompletions } from './chat.js';
 import { completions } from './completions.js';
 import { Exchange, type ServedRequest } from './exchange.js';
-import { type FailureContext, HttpError, toHttpError } from './http-error.js';
-import { chooseModel, type Models, readModels, type ServedModel } from './models.js';
+import { type FailureContext, noSuchPath, toHttpError, tritonBody, wrongMethod } from './http-error.js';
+import { chooseModel, type Models, nameInPath, readModels, type ServedModel } from './models.js';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.js';
+import { triton } from './triton.js';
 
 /** How createHandler answers. */
 export interface HandlerOptions {
@@ -62,7 +63,7 @@ function readHandlerOptions(options: HandlerOptions): HandlerOptions {
 }
 
 interface PostRoute {
-  (body: Readonly<Record<string, unknown>>, model: ServedModel, exchange: Exchange): Promise<Response>;
+  (body: Fields, model: ServedModel, exchange: Exchange): Promise<Response>;
   readonly context: FailureContext;
 }
 
@@ -74,12 +75,18 @@ const POST: ReadonlyMap<string, PostRoute> = new Map<string, PostRoute>([
 ]);
 
 /**
- * Serves one LLM, or several by name, over OpenAI's HTTP API.
+ * Serves one LLM, or several by name, over OpenAI's HTTP API and, below /v2, that of Triton.
  * @throws {LLMError} `ERR_INVALID_INPUT` if `models` holds no LLM, `ERR_INVALID_OPTION`.
  */
 export function createHandler(models: Models, options: HandlerOptions = {}): Handler {
   const read = readHandlerOptions(options);
-  const { apiKeys = [], maxBodyBytes = DEFAULT_MAX_BODY_BYTES, allowedHosts, isReady, onRequestEnd } = read;
+  const {
+    apiKeys = [],
+    maxBodyBytes = DEFAULT_MAX_BODY_BYTES,
+    allowedHosts,
+    isReady = () => true,
+    onRequestEnd,
+  } = read;
   const { timeoutMs, queueTimeoutMs } = read;
   const served = readModels(models);
   const checkKey = keyCheck(apiKeys);
@@ -96,40 +103,38 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
 
   const get = (path: string, query: URLSearchParams, exchange: Exchange): Response | undefined => {
     if (path === '/v1/models') return Response.json({ object: 'list', data: [...served.values()].map(modelObject) });
-    const named = path.startsWith('/v1/models/') ? decoded(path.slice('/v1/models/'.length)) : undefined;
+    const named = path.startsWith('/v1/models/') ? nameInPath(path.slice('/v1/models/'.length)) : undefined;
     if (named === undefined && path !== '/tokenizer_info') return undefined;
     exchange.model = chooseModel(served, named ?? query.get('model') ?? undefined);
     return named === undefined ? tokenizerInfo(exchange.model) : Response.json(modelObject(exchange.model));
   };
 
-  const post = async (route: PostRoute, exchange: Exchange): Promise<Response> => {
-    try {
-      const body = await readJson(exchange.request, maxBodyBytes);
+  const post = (route: PostRoute, exchange: Exchange): Promise<Response> =>
+    exchange.run(route.context, async () => {
+      const body = parseFields(await readBytes(exchange.request, maxBodyBytes));
       const { model } = body;
       exchange.model = chooseModel(served, typeof model === 'string' ? model : undefined);
-      return await route(body, exchange.model, exchange);
-    } catch (thrown) {
-      throw toHttpError(thrown, { ...route.context, retryAfter: () => exchange.model?.retryAfter() ?? 1 });
-    }
-  };
+      return route(body, exchange.model, exchange);
+    });
 
   const answer = async (exchange: Exchange, url: URL): Promise<Response> => {
     const { request, path } = exchange;
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     checkHost(request);
     if (method === 'GET' && HEALTH.has(path)) {
-      const isUp = HEALTH.get(path) === 'live' || (isReady?.() ?? true);
+      const isUp = HEALTH.get(path) === 'live' || isReady();
+      if (isOfTriton(path)) return new Response(null, { status: isUp ? 200 : 400 });
       return Response.json({ status: isUp ? 'ok' : 'not ready' }, { status: isUp ? 200 : 503 });
     }
     checkKey(request);
+    if (isOfTriton(path) && !HEALTH.has(path)) return triton(exchange, { served, maxBodyBytes, isReady });
     const route = POST.get(path);
     if (route && method === 'POST') return post(route, exchange);
     const got = method === 'GET' ? get(path, url.searchParams, exchange) : undefined;
     if (got) return got;
     const isGet = path.startsWith('/v1/models') || path === '/tokenizer_info' || HEALTH.has(path);
     const allow = route ? 'POST' : isGet ? 'GET, HEAD' : undefined;
-    if (allow === undefined) throw new HttpError(404, `There is no ${path} here.`, { code: 'unknown_url' });
-    throw new HttpError(405, `${path} takes ${allow}, not ${request.method}.`, { headers: { allow } });
+    throw allow === undefined ? noSuchPath(path) : wrongMethod(path, request.method, allow);
   };
 
   return async (request) => {
@@ -142,7 +147,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     } catch (thrown) {
       const error = toHttpError(thrown);
       exchange.failed(error);
-      response = exchange.answered(error.toResponse());
+      response = exchange.answered(error.toResponse(isOfTriton(path) ? tritonBody : undefined));
     }
     // A stream ends the exchange itself.
     if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) exchange.end();
@@ -150,17 +155,13 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
   };
 }
 
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
-}
+const isOfTriton = (path: string): boolean => path === '/v2' || path.startsWith('/v2/');
 
 const HEALTH: ReadonlyMap<string, 'live' | 'ready'> = new Map([
   ['/health', 'live'],
   ['/v1/health/live', 'live'],
+  ['/v2/health/live', 'live'],
   ['/ready', 'ready'],
   ['/v1/health/ready', 'ready'],
+  ['/v2/health/ready', 'ready'],
 ]);

@@ -1,6 +1,6 @@
 import { type ErrorCode, LLMError } from '../index.js';
 
-/** What goes wrong between a client and the handler, in the form that OpenAI's clients read. */
+/** What goes wrong between a client and the handler. */
 export class HttpError extends Error {
   constructor(
     readonly status: number,
@@ -17,17 +17,21 @@ export class HttpError extends Error {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
   }
 
-  toResponse(): Response {
+  toResponse(bodyOf: (error: HttpError) => object = openAIBody): Response {
     const { status, details } = this;
     const headers = status === 500 ? { 'x-should-retry': 'false', ...details.headers } : (details.headers ?? {});
-    return Response.json(this.body, { status, headers });
-  }
-
-  get body(): object {
-    const { type = TYPES[this.status] ?? 'invalid_request_error', param = null, code = null } = this.details;
-    return { error: { message: this.message, type, param, code } };
+    return Response.json(bodyOf(this), { status, headers });
   }
 }
+
+/** A failure as OpenAI's clients read it. */
+export function openAIBody({ status, message, details }: HttpError): object {
+  const { type = TYPES[status] ?? 'invalid_request_error', param = null, code = null } = details;
+  return { error: { message, type, param, code } };
+}
+
+/** A failure as Triton's clients read it. */
+export const tritonBody = ({ message }: HttpError): object => ({ error: message });
 
 const TYPES: Readonly<Record<number, string>> = {
   401: 'authentication_error',
@@ -40,6 +44,12 @@ const TYPES: Readonly<Record<number, string>> = {
 
 export const badField = (param: string, rest: string, code?: string): HttpError =>
   new HttpError(400, `${param} ${rest}`, { param, code });
+
+export const noSuchPath = (path: string): HttpError =>
+  new HttpError(404, `There is no ${path} here.`, { code: 'unknown_url' });
+
+export const wrongMethod = (path: string, found: string, allow: string): HttpError =>
+  new HttpError(405, `${path} takes ${allow}, not ${found}.`, { headers: { allow } });
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_INVALID_OPTION: 400,

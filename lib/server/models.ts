@@ -5,8 +5,18 @@ import { badField, HttpError } from './http-error.js';
 /** What createHandler serves: one LLM, named after its directory, or several by the names that clients use. */
 export type Models = LLM | Readonly<Record<string, LLM>>;
 
+/** How long requests took together. */
+export interface Duration {
+  count: number;
+  seconds: number;
+}
+
 /** A model and how busy it is. */
 export class ServedModel {
+  readonly succeeded: Duration = { count: 0, seconds: 0 };
+  readonly failed: Duration = { count: 0, seconds: 0 };
+  /** When a request succeeded last, in ms since 1970; 0 before the first. */
+  lastEnd = 0;
   #meanSeconds = 1;
 
   constructor(
@@ -15,7 +25,12 @@ export class ServedModel {
   ) {}
 
   /** Of a request that has ended. */
-  took(seconds: number): void {
+  ended(seconds: number, isFailed: boolean): void {
+    const duration = isFailed ? this.failed : this.succeeded;
+    duration.count += 1;
+    duration.seconds += seconds;
+    if (isFailed) return;
+    this.lastEnd = Date.now();
     this.#meanSeconds += (seconds - this.#meanSeconds) / 16;
   }
 
@@ -59,4 +74,13 @@ export function chooseModel(models: ReadonlyMap<string, ServedModel>, name: stri
   if (model) return model;
   const message = `model is ${JSON.stringify(name)}; expected one of ${names}.`;
   throw new HttpError(404, message, { param: 'model', code: 'model_not_found' });
+}
+
+/** The name in a segment of a path. */
+export function nameInPath(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }

@@ -81,6 +81,12 @@ export function samplingOptions(fields: v.InferOutput<typeof samplingSchema>): G
   };
 }
 
+/** Words that Triton's clients list; an empty text is none. */
+export function wordsOf(given: string | readonly string[] = []): readonly string[] | undefined {
+  const words = [given].flat().filter((word) => word !== '');
+  return words.length === 0 ? undefined : words;
+}
+
 export const responseFormat = v.nullish(
   v.variant('type', [
     v.object({ type: v.literal('text') }),

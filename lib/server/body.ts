@@ -77,6 +77,7 @@ const MAX_SHOWN = 80;
 const EXPECTED: Readonly<Record<string, string>> = {
   prompt: 'a text, token ids, or several of either',
   tokens: 'token ids',
+  input: 'a text or items',
   logit_bias: 'an object of numbers by token id',
 };
 

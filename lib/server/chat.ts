@@ -18,6 +18,7 @@ export const promptFields = {
   chat_template_kwargs: v.nullish(v.record(v.string(), v.unknown())),
 };
 const promptSchema = v.object(promptFields);
+export type PromptFields = v.InferOutput<typeof promptSchema>;
 
 const chatSchema = v.strictObject({
   ...samplingFields,
@@ -34,7 +35,7 @@ const chatSchema = v.strictObject({
 type ChatFields = v.InferOutput<typeof chatSchema>;
 
 const USE_TOOLS = 'Use tools.';
-const USE_TEMPLATE = "If the model's chat template has such a variable, use chat_template_kwargs.";
+export const USE_TEMPLATE = "If the model's chat template has such a variable, use chat_template_kwargs.";
 const REFUSED: Refused = {
   audio: 'Only text is.',
   functions: USE_TOOLS,
@@ -102,10 +103,7 @@ function chatOptions(fields: ChatFields, llm: LLM): GenerateOptions {
 }
 
 /** @throws {HttpError} 400 for tools that the model's chat template would drop. */
-export function chatInput(
-  fields: v.InferOutput<typeof promptSchema> & { tool_choice?: string | null | undefined },
-  llm: LLM,
-) {
+export function chatInput(fields: PromptFields & { tool_choice?: string | null | undefined }, llm: LLM) {
   const tools = fields.tools?.length && fields.tool_choice !== 'none' ? (fields.tools as Tool[]) : undefined;
   if (tools && ![...llm.tokenizer.chatTemplates.values()].some((template) => /\btools\b/.test(template))) {
     throw badField('tools', "is not supported: the model's chat template takes none.", 'unsupported_parameter');
@@ -119,7 +117,7 @@ export function chatInput(
 }
 
 /** A message as chat templates take it: with their name of the role, and arguments as the object that the JSON text holds. */
-function chatMessage(message: v.InferOutput<typeof promptSchema>['messages'][number]): ChatMessage {
+function chatMessage(message: PromptFields['messages'][number]): ChatMessage {
   const role = message.role === 'developer' ? 'system' : message.role;
   const { tool_calls: calls } = message;
   if (!Array.isArray(calls)) return { ...message, role };

@@ -7,6 +7,7 @@ import { completions } from './completions.js';
 import { Exchange, type ServedRequest } from './exchange.js';
 import { type FailureContext, noSuchPath, toHttpError, tritonBody, wrongMethod } from './http-error.js';
 import { chooseModel, type Models, nameInPath, readModels, type ServedModel } from './models.js';
+import { responses } from './responses.js';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.js';
 import { triton } from './triton.js';
 
@@ -70,6 +71,7 @@ interface PostRoute {
 const POST: ReadonlyMap<string, PostRoute> = new Map<string, PostRoute>([
   ['/v1/chat/completions', chatCompletions],
   ['/v1/completions', completions],
+  ['/v1/responses', responses],
   ['/tokenize', tokenize],
   ['/detokenize', detokenize],
 ]);

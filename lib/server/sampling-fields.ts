@@ -99,11 +99,15 @@ export const responseFormat = v.nullish(
 );
 
 /** @throws {HttpError} 400 if the executor cannot hold the output to a format: an answer that only looks like it helps nobody. */
-export function guidedBy(format: v.InferOutput<typeof responseFormat>, llm: LLM): GenerateOptions['guided'] {
+export function guidedBy(
+  format: v.InferOutput<typeof responseFormat>,
+  llm: LLM,
+  field = 'response_format',
+): GenerateOptions['guided'] {
   if (!format || format.type === 'text') return undefined;
   if (!llm.capabilities.guided) {
     const found = `is ${JSON.stringify(format.type)}, which the executor '${llm.info.executor}' cannot enforce`;
-    throw badField('response_format', `${found}; expected "text".`, 'unsupported_parameter');
+    throw badField(field, `${found}; expected "text".`, 'unsupported_parameter');
   }
   return format.type === 'json_object' ? { json: true } : { jsonSchema: format.json_schema.schema };
 }

@@ -199,6 +199,26 @@ test('inputs and outputs go as binary data after the JSON', async () => {
   assert.deepEqual(answer.subarray(size), expected);
 });
 
+test('numbers of every datatype are read', async () => {
+  const { text } = await llm.generate('Once', { ...GREEDY, maxTokens: 3 });
+  const three = Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0);
+  const fp64 = Buffer.from(Float64Array.of(3).buffer);
+  for (const [datatype, data] of [
+    ...[8, 16, 32, 64].flatMap((bits) =>
+      ['INT', 'UINT'].map((type) => [`${type}${bits}`, Buffer.from(three.subarray(0, bits / 8))] as const),
+    ),
+    ['FP32', fp32(3)] as const,
+    ['FP64', fp64] as const,
+  ]) {
+    const [body, headers] = binaryRequest([
+      binary('prompts', 'BYTES', [1], texts('Once')),
+      binary('max_length', datatype, [1], data),
+    ]);
+    const { outputs } = (await (await post(body, headers)).json()) as { outputs: Tensor[] };
+    assert.deepEqual(outputs[0]?.data, [text], datatype);
+  }
+});
+
 test('binary_data_output makes all outputs binary', async () => {
   const inputs = [
     bytes('prompts', ['Once']),

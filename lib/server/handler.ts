@@ -26,7 +26,7 @@ export interface HandlerOptions {
    * on loopback: `['localhost', '127.0.0.1', '[::1]']`, or any web page can reach it. Default: all.
    */
   allowedHosts?: readonly string[] | undefined;
-  /** Whether `/ready` answers 200; 503 otherwise. Default: always. */
+  /** Whether `/ready` answers 200; 503 otherwise, and 400 for `/v2/health/ready`. Default: always. */
   isReady?: (() => boolean) | undefined;
   /** Called when a request has been answered or its client has left, for a log; it must not throw. Default: none. */
   onRequestEnd?: ((request: ServedRequest) => void) | undefined;

@@ -20,6 +20,7 @@ const DOCS = [
   'serving',
   'several-gpus',
   'tensorrt-llm',
+  'triton',
   'troubleshooting',
 ].map((name) => `docs/${name}.md`);
 for (const file of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...DOCS]) {

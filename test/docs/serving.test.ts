@@ -48,28 +48,34 @@ async function serving(args: string[], port: number): Promise<ChildProcess> {
   }
 }
 
-const lines = readFileSync(join(PROJECT_ROOT, DOCUMENT), 'utf8').split('\n');
+const textOf = (document: string): string => readFileSync(join(PROJECT_ROOT, document), 'utf8');
 
-describe(`the command lines of ${DOCUMENT}`, () => {
+describe('the command lines of the documents', () => {
   let port: number;
   let server: ChildProcess;
   before(async () => {
-    const [, dir] = lines.join('\n').match(/^ {4}npx node-tensorrt-llm serve (\S+)$/m) ?? [];
+    const [, dir] = textOf(DOCUMENT).match(/^ {4}npx node-tensorrt-llm serve (\S+)$/m) ?? [];
     port = await freePort();
     const main = join(PROJECT_ROOT, 'dist/cli/main.js');
     server = await serving([main, 'serve', dir ?? '', '--port', String(port)], port);
   });
   after(() => server.kill());
 
-  const curls = lines.filter((line) => line.startsWith('    curl '));
-  assert.ok(curls.length > 5);
+  const curls = [DOCUMENT, 'docs/triton.md'].flatMap((document) => {
+    const found = [...textOf(document).matchAll(/^ {4}curl .*$/gm)].map(([line]) => line);
+    assert.ok(found.length > 5, document);
+    return found;
+  });
   for (const line of curls) {
     test(`${line.trim()} succeeds`, async () => {
       const command = line
         .replace('curl ', 'curl -sS --fail-with-body ')
         .replace('localhost:8000', `localhost:${port}`);
       const { stdout } = await promisify(execFile)('sh', ['-c', command]);
-      assert.ok(stdout.startsWith('{') || stdout.endsWith('data: [DONE]\n\n'), stdout);
+      if (!line.includes('curl -N ')) return void JSON.parse(stdout);
+      const last = stdout.split('\n\n').at(-2) ?? '';
+      assert.match(last, /^(event: response\.(completed|incomplete)\n)?data: (\{|\[DONE\]$)/);
+      assert.doesNotMatch(last, /"error":[^n]/);
     });
   }
 });

@@ -41,7 +41,7 @@ const packsCuda = () => packed.files.some(({ path }) => path.endsWith('/libexecu
 
 test('the tarball holds what runs, its types, what setup compiles, README, LICENSE and CHANGELOG, and nothing else', () => {
   const needed =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)|prebuilds\/linux-x64\/(node-tensorrt-llm\.glibc\.node|node_tensorrt_llm_host|libexecutor_cuda\.(so|NOTICES\.txt))|CMakeLists\.txt|native\/(executor|executor\/cpp|json)\/(\w+\.(cc|h)|CMakeLists\.txt)|native\/tensorrt_llm\/(\w+\.(cc|h)|exports\.map|CMakeLists\.txt))$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)|dist\/page\/(NOTICES\.txt|index\.html\.gz|assets\/page-[0-9a-f]{12}\.(js|css)\.gz)|prebuilds\/linux-x64\/(node-tensorrt-llm\.glibc\.node|node_tensorrt_llm_host|libexecutor_cuda\.(so|NOTICES\.txt))|CMakeLists\.txt|native\/(executor|executor\/cpp|json)\/(\w+\.(cc|h)|CMakeLists\.txt)|native\/tensorrt_llm\/(\w+\.(cc|h)|exports\.map|CMakeLists\.txt))$/;
   const paths = packed.files.map(({ path }) => path);
   assert.deepEqual(
     paths.filter((path) => !needed.test(path)),
@@ -55,7 +55,7 @@ test('the tarball holds what runs, its types, what setup compiles, README, LICEN
 
 test('no file of dist outlives its source', () => {
   for (const { path } of packed.files) {
-    if (!path.startsWith('dist/')) continue;
+    if (!path.startsWith('dist/') || path.startsWith('dist/page/')) continue; // build-page.mjs empties dist/page
     const source = path.replace(/^dist/, 'lib').replace(/\.(js|d\.ts)$/, '.ts');
     assert.ok(existsSync(join(PROJECT_ROOT, source)), `${path} has no ${source}`);
   }

@@ -18,8 +18,8 @@ export const serve: Command = {
   summary: "answer OpenAI's HTTP API",
   help: `Usage: node-tensorrt-llm serve DIR... [OPTIONS]
 
-Serves the engines in the directories DIR over OpenAI's HTTP API, at /v1. It says so once they have answered a first request, and
-prints a line for each request. SIGTERM lets running requests end, then ends it with status 0.
+Serves the engines in the directories DIR over OpenAI's HTTP API, at /v1, and a page to chat with them, at /. It says so once they have
+answered a first request, and prints a line for each request. SIGTERM lets running requests end, then ends it with status 0.
 
   --port N              port; 0 takes a free one (default: ${DEFAULT_PORT})
   --host HOST           address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
@@ -29,6 +29,7 @@ prints a line for each request. SIGTERM lets running requests end, then ends it 
   --max-queue N         requests of a model that may wait; more are answered with status 429 (default: no limit)
   --drain SECONDS       how long requests may run on after SIGTERM (default: ${DEFAULT_DRAIN_SECONDS})
   --threads N           number of CPU threads of each engine (default: all cores)
+  --no-page             no chat page at /
   --json                print {"type":"ready"}, then {"type":"request"} for each request
 `,
   options: {
@@ -40,6 +41,7 @@ prints a line for each request. SIGTERM lets running requests end, then ends it 
     'max-queue': { type: 'string' },
     drain: { type: 'string' },
     threads: { type: 'string' },
+    'no-page': { type: 'boolean' },
     json: { type: 'boolean' },
   },
   async run(args, signal) {
@@ -62,6 +64,7 @@ prints a line for each request. SIGTERM lets running requests end, then ends it 
       const handler = createHandler(models, {
         apiKeys,
         allowedHosts: allowedHosts(values, host),
+        page: !values['no-page'],
         isReady: () => !ending.signal.aborted,
         onRequestEnd: values.json ? (request) => printJson({ type: 'request', ...logged(request) }) : printRequest,
       });

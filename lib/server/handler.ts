@@ -7,6 +7,7 @@ import { completions } from './completions.js';
 import { Exchange, type ServedRequest } from './exchange.js';
 import { type FailureContext, noSuchPath, toHttpError, tritonBody, wrongMethod } from './http-error.js';
 import { chooseModel, type Models, nameInPath, readModels, type ServedModel } from './models.js';
+import { readPage } from './page.js';
 import { responses } from './responses.js';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.js';
 import { triton } from './triton.js';
@@ -26,6 +27,8 @@ export interface HandlerOptions {
    * on loopback: `['localhost', '127.0.0.1', '[::1]']`, or any web page can reach it. Default: all.
    */
   allowedHosts?: readonly string[] | undefined;
+  /** Whether `/` is a web page to chat with the models; it asks for the key where one is needed. Default: false. */
+  page?: boolean | undefined;
   /** Whether `/ready` answers 200; 503 otherwise, and 400 for `/v2/health/ready`. Default: always. */
   isReady?: (() => boolean) | undefined;
   /** Called when a request has been answered or its client has left, for a log; it must not throw. Default: none. */
@@ -47,6 +50,7 @@ const optionsSchema = v.strictObject({
   timeoutMs: v.nullish(v.pipe(positive, v.maxValue(MAX_MS))),
   queueTimeoutMs: v.nullish(v.pipe(positive, v.maxValue(MAX_MS))),
   allowedHosts: v.nullish(texts),
+  page: v.nullish(v.boolean()),
   isReady: v.nullish(isFunction),
   onRequestEnd: v.nullish(isFunction),
 });
@@ -93,6 +97,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
   const served = readModels(models);
   const checkKey = keyCheck(apiKeys);
   const checkHost = hostCheck(allowedHosts);
+  const page = options.page ? readPage() : undefined;
   const created = Math.floor(Date.now() / 1000);
 
   const modelObject = ({ name, llm }: ServedModel): object => ({
@@ -128,13 +133,15 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
       if (isOfTriton(path)) return new Response(null, { status: isUp ? 200 : 400 });
       return Response.json({ status: isUp ? 'ok' : 'not ready' }, { status: isUp ? 200 : 503 });
     }
+    const pageFile = page?.get(path);
+    if (method === 'GET' && pageFile) return pageFile(request);
     checkKey(request);
     if (isOfTriton(path) && !HEALTH.has(path)) return triton(exchange, { served, maxBodyBytes, isReady });
     const route = POST.get(path);
     if (route && method === 'POST') return post(route, exchange);
     const got = method === 'GET' ? get(path, url.searchParams, exchange) : undefined;
     if (got) return got;
-    const isGet = path.startsWith('/v1/models') || path === '/tokenizer_info' || HEALTH.has(path);
+    const isGet = path.startsWith('/v1/models') || path === '/tokenizer_info' || HEALTH.has(path) || pageFile;
     const allow = route ? 'POST' : isGet ? 'GET, HEAD' : undefined;
     throw allow === undefined ? noSuchPath(path) : wrongMethod(path, request.method, allow);
   };

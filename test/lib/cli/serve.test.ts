@@ -59,20 +59,22 @@ test('serve says where it listens, asks for the key, answers, and prints a line 
   assert.deepEqual(await once(child, 'exit'), [0, null]);
 });
 
-test('on loopback a request for another host is answered 403', async () => {
+test('on loopback a request for another host is answered 403, and / is the chat page', async () => {
   const { child, lines } = start(engine, '--port', '0', '--json');
   const { url, models } = (await nextJson(lines)) as { url: string; models: string[] };
   assert.deepEqual(models, ['engine']);
   const origin = { headers: { origin: 'http://evil.example' } };
   assert.equal((await fetch(`${url}/v1/models`, origin)).status, 403);
   assert.equal((await fetch(`${url}/v1/models`)).status, 200);
+  assert.match(await (await fetch(url)).text(), /<title>Chat<\/title>/);
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
 });
 
-test('SIGTERM lets a running stream end, and then the status is 0', async () => {
-  const { child, lines } = start(engine, '--port', '0', '--json');
+test('SIGTERM lets a running stream end, and then the status is 0; with --no-page there is no page', async () => {
+  const { child, lines } = start(engine, '--port', '0', '--json', '--no-page');
   const { url } = (await nextJson(lines)) as { url: string };
+  assert.equal((await fetch(url)).status, 404);
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
   const asked = { model: 'engine', messages, stream: true as const, ignore_eos: true };
   let chunks = 0;

@@ -97,7 +97,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
   const served = readModels(models);
   const checkKey = keyCheck(apiKeys);
   const checkHost = hostCheck(allowedHosts);
-  const page = options.page ? readPage() : undefined;
+  const page = read.page ? readPage() : undefined;
   const created = Math.floor(Date.now() / 1000);
 
   const modelObject = ({ name, llm }: ServedModel): object => ({

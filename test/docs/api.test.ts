@@ -17,6 +17,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   Generation: 'generation',
   Tokenizer: 'tokenizer',
   EngineBuild: 'building',
+  LanguageModel: 'languageModel',
 };
 
 /** What the headings of a function say it returns: `### llm.generate(input, [options]) -> Promise<Result>`. */

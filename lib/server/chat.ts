@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import type { ChatMessage, GenerateOptions, Generation, LLM, TokenLogprob, Tool } from '../index.js';
 import { answerHead, type FinishName, finishName, finite, usageOf } from './answer.js';
 import { list, type Refused, readFields } from './body.js';
-import { eventStream, serverSentEvent } from './event-stream.js';
+import { choiceEvent, eventStream, serverSentEvent } from './event-stream.js';
 import type { Exchange } from './exchange.js';
 import { badField, type FailureContext } from './http-error.js';
 import type { ServedModel } from './models.js';
@@ -145,9 +145,11 @@ async function* chatEvents(
   exchange: Exchange,
   { head, hasLogprobs, includeUsage }: ChatStream,
 ): AsyncGenerator<string, void, undefined> {
-  const noUsage = includeUsage ? { usage: null } : {};
+  const toEvent = choiceEvent(head, includeUsage);
   const event = (index: number, delta: object, logprobs: object | null, finish: FinishName | null): string =>
-    serverSentEvent({ ...head, choices: [{ index, delta, logprobs, finish_reason: finish }], ...noUsage });
+    toEvent(
+      `{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":${JSON.stringify(logprobs)},"finish_reason":${JSON.stringify(finish)}}`,
+    );
   const begun = new Set<number>();
   for await (const { index, text, logprobs, finishReason } of generation) {
     let events = '';

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import type { Chunk, GenerateOptions, Generation, Input, LLM, Result, TokenLogprob } from '../index.js';
 import { addUsages, answerHead, finishName, finite, usageOf } from './answer.js';
 import { type Refused, readFields } from './body.js';
-import { eventStream, serverSentEvent } from './event-stream.js';
+import { choiceEvent, eventStream, serverSentEvent } from './event-stream.js';
 import type { Exchange } from './exchange.js';
 import { badField, type FailureContext } from './http-error.js';
 import { interleave } from './interleave.js';
@@ -210,7 +210,7 @@ async function* completionEvents(
   exchange: Exchange,
   { head, prompts, n, hasLogprobs, includeUsage }: CompletionStream,
 ): AsyncGenerator<string, void, undefined> {
-  const noUsage = includeUsage ? { usage: null } : {};
+  const toEvent = choiceEvent(head, includeUsage);
   const offsets = new Map<number, number>();
   const eventOf = ({ index, text, logprobs = [], finishReason }: Chunk, prompt: string): string => {
     const isFirst = !offsets.has(index);
@@ -224,7 +224,7 @@ async function* completionEvents(
       finish_reason: finishReason ? finishName(finishReason) : null,
     };
     if (choice.text === '' && logprobs.length === 0 && !finishReason) return '';
-    return serverSentEvent({ ...head, choices: [choice], ...noUsage });
+    return toEvent(JSON.stringify(choice));
   };
   const chunks = generations.map(async function* (generation, i) {
     for await (const chunk of generation) yield { ...chunk, index: i * n + chunk.index, prompt: i };

@@ -201,7 +201,7 @@ test('what would need a memory, and what would change the answer, is refused by 
     [{ tools: [{ type: 'function' }] }, 'tools[0].name', /missing/],
     [{ input: 3 }, 'input', /expected a text or items/],
     [{ input: undefined }, 'input', /missing/],
-    [{ max_output_tokens: 0 }, 'max_output_tokens', /is 0/],
+    [{ max_output_tokens: -1 }, 'max_output_tokens', /is -1/],
     [{ top_p: 2 }, 'top_p', /is 2/],
     [{ messages: [] }, 'messages', /not a known field/],
     [{ max_tokens: 1 }, 'max_tokens', /not a known field/],

@@ -38,6 +38,16 @@ export function askInstead(chat: Chat, messageId: string, text: string): void {
 }
 
 const SAVE_MS = 2000;
+const LEAVING_MS = 1000;
+
+/** The browser cuts connections before it leaves the page, and a user may stay on it after all. */
+let isLeaving = false;
+addEventListener('beforeunload', () => {
+  isLeaving = true;
+  setTimeout(() => {
+    isLeaving = false;
+  }, LEAVING_MS);
+});
 
 async function answer(asked: Chat): Promise<void> {
   const chat = { ...asked, updated: Date.now() };
@@ -64,10 +74,11 @@ async function answer(asked: Chat): Promise<void> {
       writing.add(piece);
       paint();
     }
-    writing.finish();
+    writing.end();
   } catch (error) {
-    if (abort.signal.aborted) writing.stop();
-    else writing.fail(error);
+    if (abort.signal.aborted) writing.end('stopped');
+    else if (isLeaving) writing.end('interrupted');
+    else writing.end('failed', error instanceof Error ? error.message : String(error));
     if (error instanceof Failure && error.needsKey) models.value = { state: 'needs-key', list: models.value.list };
   } finally {
     clearInterval(timer);
@@ -121,20 +132,8 @@ class Writing {
     };
   }
 
-  finish(): void {
-    this.#end({ end: this.#finish === 'length' ? 'length' : 'complete' });
-  }
-
-  stop(): void {
-    this.#end({ end: 'stopped' });
-  }
-
-  fail(error: unknown): void {
-    this.#end({ end: 'failed', failure: error instanceof Error ? error.message : String(error) });
-  }
-
-  #end(end: Pick<Answer, 'end' | 'failure'>): void {
-    this.answer = { ...this.answer, ...end, timing: this.#timing() };
+  end(end: Answer['end'] = this.#finish === 'length' ? 'length' : 'complete', failure?: string): void {
+    this.answer = { ...this.answer, end, failure, timing: this.#timing() };
   }
 
   #timing(): Timing | undefined {

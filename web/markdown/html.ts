@@ -86,13 +86,14 @@ export class Blocks {
     const tokens = markdown.lexer(text.slice(this.#settledLength));
     const { links } = tokens;
     const toHtml = (each: (typeof tokens)[number]): string => markdown.parser(Object.assign([each], { links }));
-    const visible = tokens.filter(({ type }) => type !== 'space' && type !== 'def');
+    const isVisible = ({ type }: (typeof tokens)[number]): boolean => type !== 'space' && type !== 'def';
+    const visible = tokens.filter(isVisible);
     // The last block grows. The one before it can still join with it, as a list does with "2", once that is "2.".
     const firstOpen = visible.at(-2);
     for (const token of tokens) {
       if (token === firstOpen || visible.length < 2) break;
       this.#settledLength += token.raw.length;
-      if (visible.includes(token)) this.#settled.push(toHtml(token));
+      if (isVisible(token)) this.#settled.push(toHtml(token));
     }
     return [...this.#settled, ...visible.slice(-2).map(toHtml)];
   }

@@ -87,7 +87,11 @@ function factsOf({ end, timing }: Answer): string {
 
 function timingInWords({ tokens, tokensPerSecond, firstTokenMs, isExact }: Timing): string[] {
   const about = isExact ? '' : 'about ';
-  const speed = tokensPerSecond === undefined ? [] : [`${about}${tokensPerSecond.toPrecision(3)} tokens/s`];
+  const speed = (perSecond: number): string => (perSecond < 100 ? perSecond.toPrecision(3) : perSecond.toFixed());
   const first = firstTokenMs < 1000 ? `${Math.round(firstTokenMs)} ms` : `${(firstTokenMs / 1000).toFixed(1)} s`;
-  return [...speed, `${about}${tokens} ${tokens === 1 ? 'token' : 'tokens'}`, `first token ${first}`];
+  return [
+    ...(tokensPerSecond === undefined ? [] : [`${about}${speed(tokensPerSecond)} tokens/s`]),
+    `${about}${tokens} ${tokens === 1 ? 'token' : 'tokens'}`,
+    `first token ${first}`,
+  ];
 }

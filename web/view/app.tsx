@@ -55,7 +55,7 @@ export function App() {
 }
 
 function TopBar() {
-  const { list } = models.value;
+  const { list, state } = models.value;
   return (
     <header class="top">
       {!isWide.value && (
@@ -84,7 +84,7 @@ function TopBar() {
             {id}
           </option>
         ))}
-        {list.length === 0 && <option>No model</option>}
+        {list.length === 0 && <option>{state === 'loading' ? 'Loading…' : 'No model'}</option>}
       </select>
       <span class="space" />
       {!isWide.value && (

@@ -35,12 +35,14 @@ async function copyText(text: string): Promise<void> {
     await navigator.clipboard.writeText(text);
   } catch {
     // Browsers have no clipboard for a page from another machine without TLS; a selected text they still copy.
+    const focused = document.activeElement;
     const area = document.createElement('textarea');
     area.value = text;
     document.body.append(area);
     area.select();
     document.execCommand('copy');
     area.remove();
+    if (focused instanceof HTMLElement) focused.focus();
   }
   announce('Copied.');
 }

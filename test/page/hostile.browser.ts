@@ -120,12 +120,18 @@ test('what was kept in the browser by hand does nothing, and does not keep the p
   await chat.page.evaluate(() => {
     localStorage.setItem('node-tensorrt-llm/chat/a', '{"id":"a"}');
     localStorage.setItem('node-tensorrt-llm/chat/b', 'not JSON');
+    const half = [{ role: 'assistant', id: 'm', text: 'x', reasoning: '', toolCalls: [null] }];
+    localStorage.setItem(
+      'node-tensorrt-llm/chat/d',
+      JSON.stringify({ id: 'd', title: 'x', updated: 1, messages: half }),
+    );
     localStorage.setItem('node-tensorrt-llm/sampling', '{"temperature":"hot"}');
     const message = { role: 'user', id: 'm', text: '<img src=x onerror=alert(1)>' };
     const chat = { id: 'c', title: '<img src=x onerror=alert(2)>', updated: 1, messages: [message] };
     localStorage.setItem('node-tensorrt-llm/chat/c', JSON.stringify(chat));
   });
   await chat.page.reload();
+  assert.deepEqual(await chat.texts(chat.page.locator('.chat-title')), ['<img src=x onerror=alert(2)>']);
   await chat.button('<img src=x onerror=alert(2)>').click();
   assert.deepEqual(await chat.texts(chat.questions), ['<img src=x onerror=alert(1)>']);
 });

@@ -52,12 +52,18 @@ function parseChat(json: string): Chat | undefined {
       typeof chat.id === 'string' &&
       typeof chat.title === 'string' &&
       typeof chat.updated === 'number' &&
-      chat.messages.every((each) => typeof each.id === 'string' && typeof each.text === 'string');
+      chat.messages.every(isMessage);
     return isChat ? { ...chat, messages: chat.messages.map(asLeft) } : undefined;
   } catch {
     return undefined;
   }
 }
+
+const isMessage = (message: Message): boolean =>
+  typeof message.id === 'string' &&
+  typeof message.text === 'string' &&
+  (message.role === 'user' ||
+    (typeof message.reasoning === 'string' && message.toolCalls.every((call) => typeof call.arguments === 'string')));
 
 /** An answer that was being written when it was kept is so no longer. */
 const asLeft = (message: Message): Message =>

@@ -44,7 +44,7 @@ const focused = (chat: ChatPage): Promise<string> =>
     return element?.getAttribute('aria-label') ?? element?.textContent?.trim() ?? '';
   });
 
-inWindow('a chat is led with the keyboard alone', {}, async (chat) => {
+inWindow('a chat needs only the keyboard', {}, async (chat) => {
   const { keyboard } = chat.page;
   assert.equal(await focused(chat), 'Message');
   const next = server.next();
@@ -54,8 +54,21 @@ inWindow('a chat is led with the keyboard alone', {}, async (chat) => {
   await keyboard.press('Enter');
   const writer = await next;
   assert.equal((await writer.asked).messages[0]?.content, 'One,\ntwo?');
-  writer.text('```\ncode\n```').end();
+  writer.text('Uno, due.').end();
   await chat.said('The answer is complete.');
+  assert.equal(await focused(chat), 'Message');
+  const again = server.next();
+  await keyboard.press('Shift+Tab');
+  assert.equal(await focused(chat), 'Regenerate');
+  await keyboard.press('Enter');
+  const second = await again;
+  assert.equal(await focused(chat), 'Message');
+  await chat.button('Stop').waitFor();
+  await keyboard.press('Tab');
+  assert.equal(await focused(chat), 'Stop');
+  await keyboard.press('Enter');
+  await second.left;
+  await chat.said('The answer was stopped.');
   assert.equal(await focused(chat), 'Message');
 });
 

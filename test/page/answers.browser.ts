@@ -49,7 +49,7 @@ test('the server gets the conversation, and of the settings those that are set',
   await chat.button('Settings').click();
   await chat.page.getByLabel('System prompt').fill('Be brief.');
   await chat.page.getByLabel('Temperature').fill('0.3');
-  await chat.page.getByLabel('Seed').fill('7');
+  await chat.page.getByLabel('Seed').pressSequentially('7');
   await chat.page.keyboard.press('Escape');
   await chat.page.getByLabel('Model').selectOption('large');
   const writer = await ask('Two?');

@@ -11,7 +11,7 @@ const markdown = new Marked({
   gfm: true,
   breaks: true,
   renderer: {
-    // HTML in an answer is shown and not obeyed. Tables can break lines in no other way than this one tag.
+    // HTML in an answer is shown as text. Only a line break is taken as one: tables have no other.
     html({ text, block }) {
       if (/^<br *\/?>$/i.test(text)) return '<br>';
       return block ? asWritten(text.trimEnd()) : escaped(text);
@@ -36,14 +36,14 @@ const markdown = new Marked({
   },
 });
 
-/** Last line of defence: what is not named here does not reach the page, whatever marked makes of an answer. */
+/** Second check: what is not named here does not reach the page, whatever marked makes of an answer. */
 const ALLOWED: Config & { RETURN_DOM_FRAGMENT: true } = {
   ALLOWED_TAGS: [
     ...['p', 'br', 'hr', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'ul', 'ol', 'li', 'blockquote', 'div', 'span', 'button'],
     ...['strong', 'em', 'del', 'code', 'pre', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td'],
   ],
   ALLOWED_ATTR: ['href', 'class', 'align', 'start', 'type'],
-  ADD_URI_SAFE_ATTR: ['align', 'start', 'type'], // their values are held against ALLOWED_URI_REGEXP otherwise
+  ADD_URI_SAFE_ATTR: ['align', 'start', 'type'], // otherwise ALLOWED_URI_REGEXP is applied to their values
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,

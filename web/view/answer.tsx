@@ -1,6 +1,7 @@
 import { regenerate } from '../chats/answering.js';
 import type { Answer, Chat, Timing } from '../chats/chat.js';
 import { CopyButton } from './copy-button.js';
+import { focusMessage } from './focus.js';
 import { Icon } from './icons.js';
 import { Markdown } from './markdown.js';
 
@@ -8,6 +9,10 @@ import { Markdown } from './markdown.js';
 export function AnswerView({ answer, chat }: { answer: Answer; chat: Chat | undefined }) {
   const { text, reasoning, toolCalls, end, model } = answer;
   const isRunning = end === 'running';
+  const again = (): void => {
+    if (chat) regenerate(chat);
+    focusMessage();
+  };
   const isEmpty = text === '' && reasoning === '' && toolCalls.length === 0;
   return (
     <li class="answer" aria-busy={isRunning}>
@@ -33,7 +38,7 @@ export function AnswerView({ answer, chat }: { answer: Answer; chat: Chat | unde
         <div class="failure">
           <p>{answer.failure}</p>
           {chat && (
-            <button type="button" class="button" onClick={() => regenerate(chat)}>
+            <button type="button" class="button" onClick={again}>
               Try again
             </button>
           )}
@@ -54,7 +59,7 @@ export function AnswerView({ answer, chat }: { answer: Answer; chat: Chat | unde
                 class="icon-button small"
                 aria-label="Regenerate"
                 title="Regenerate"
-                onClick={() => regenerate(chat)}
+                onClick={again}
               >
                 <Icon name="again" />
               </button>

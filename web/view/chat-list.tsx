@@ -4,6 +4,7 @@ import type { Chat } from '../chats/chat.js';
 import { chats, remove } from '../chats/chats.js';
 import { currentId } from '../settings.js';
 import { confirm } from './confirm.js';
+import { focusMessage } from './focus.js';
 import { Icon } from './icons.js';
 
 /** Of the list as a drawer, where the window is narrow. */
@@ -12,7 +13,7 @@ export const isDrawerOpen = signal(false);
 export function open(id: string): void {
   currentId.value = id;
   isDrawerOpen.value = false;
-  document.getElementById('message')?.focus();
+  focusMessage();
 }
 
 export function ChatList() {

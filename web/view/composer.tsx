@@ -2,10 +2,9 @@ import { useState } from 'preact/hooks';
 import { ask, running, stop } from '../chats/answering.js';
 import { chosenModel } from '../models.js';
 import { currentId } from '../settings.js';
+import { focusMessage, hasMouse } from './focus.js';
 import { Icon } from './icons.js';
 import { TextField } from './text-field.js';
-
-const hasMouse = matchMedia('(pointer: fine)').matches; // elsewhere the focus opens a keyboard over the page
 
 export function Composer() {
   const [text, setText] = useState('');
@@ -16,7 +15,7 @@ export function Composer() {
     if (!canSend) return;
     ask(text);
     setText('');
-    document.getElementById('message')?.focus();
+    focusMessage();
   };
   return (
     <form
@@ -44,7 +43,7 @@ export function Composer() {
           title="Stop (Esc)"
           onClick={() => {
             stop(id);
-            document.getElementById('message')?.focus();
+            focusMessage();
           }}
         >
           <Icon name="stop" />

@@ -40,9 +40,12 @@ export function Conversation() {
       {/* biome-ignore lint/a11y: the keys of a button are its own; this only hears of its clicks. */}
       <div class="scroller" ref={scroller} onScroll={onScroll} onClick={copyCode}>
         {chat ? (
-          <ol class="messages" aria-label="Conversation">
-            {shown}
-          </ol>
+          <>
+            <h1 class="visually-hidden">{chat.title}</h1>
+            <ol class="messages" aria-label="Conversation">
+              {shown}
+            </ol>
+          </>
         ) : (
           <Welcome />
         )}

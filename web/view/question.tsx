@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { askInstead } from '../chats/answering.js';
 import type { Chat, UserMessage } from '../chats/chat.js';
 import { CopyButton } from './copy-button.js';
+import { focusMessage } from './focus.js';
 import { Icon } from './icons.js';
 import { TextField } from './text-field.js';
 
@@ -10,7 +11,7 @@ export function Question({ message, chat, isFixed }: { message: UserMessage; cha
   const [draft, setDraft] = useState<string | undefined>(undefined);
   const stopEditing = (): void => {
     setDraft(undefined);
-    document.getElementById('message')?.focus();
+    focusMessage();
   };
   const send = (): void => {
     if (draft === undefined || draft.trim() === '' || isFixed) return;

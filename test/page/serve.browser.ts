@@ -38,6 +38,8 @@ async function logged(pattern: RegExp): Promise<void> {
 test('serve: the page asks for the key, shows the answer that the API gives, stops one, and has all of it after a reload', async () => {
   const chat = await ChatPage.open(browser, url);
   const key = chat.page.getByRole('textbox', { name: 'asks for an API key' });
+  await key.waitFor();
+  assert.ok(await key.evaluate((field) => field === document.activeElement));
   await key.fill('guess');
   await chat.button('Continue').click();
   await chat.page.getByText('did not accept this API key').waitFor();

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { storageProblem } from '../chats/storage.js';
 import { loadModels, models } from '../models.js';
 import { apiKey } from '../settings.js';
@@ -28,6 +28,8 @@ export function Notices() {
 
 function KeyForm() {
   const [key, setKey] = useState('');
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   const isWrong = apiKey.value !== '';
   return (
     <form
@@ -41,6 +43,7 @@ function KeyForm() {
       <label>
         {isWrong ? 'The server did not accept this API key. Enter another one.' : 'This server asks for an API key.'}
         <input
+          ref={field}
           type="password"
           autocomplete="off"
           placeholder="API key"

@@ -46,7 +46,7 @@ export function SettingsDialog() {
       </section>
       <section>
         <fieldset class="themes">
-          <legend>Colours</legend>
+          <legend>Theme</legend>
           {THEMES.map((name) => (
             <label key={name}>
               <input

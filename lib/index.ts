@@ -49,7 +49,12 @@ export type { PerfOptions } from './options/perf.js';
 export type { SchedulerOptions } from './options/scheduler.js';
 export type { DecodingMode, DecodingOptions, DraftTokens, EagleOptions, Lookahead } from './options/speculative.js';
 export type { TokenRun } from './options/token-runs.js';
-export type { RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent } from './request/diagnostics.js';
+export type {
+  RequestEndEvent,
+  RequestFirstTokenEvent,
+  RequestParameters,
+  RequestStartEvent,
+} from './request/diagnostics.js';
 export type { Generation } from './request/generation.js';
 export type { RewardOptions } from './request/reward.js';
 export { setup } from './tensorrt-llm/setup.js';

@@ -89,6 +89,7 @@ export class LLM implements AsyncDisposable {
     this.#requests = new Requests(
       {
         session,
+        sessionId: this.handle.sessionId,
         directory,
         executor: facts.executor,
         capabilities: this.capabilities,

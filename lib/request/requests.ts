@@ -11,7 +11,7 @@ import { type Capabilities, requireCapabilities } from '../options/capabilities.
 import { type RequestOptions, readGenerateOptions } from '../options/generate.js';
 import { type NativeTokenLists, packLists } from '../options/token-lists.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { requestStarted } from './diagnostics.js';
+import { type RequestParameters, type RequestStartEvent, requestStarted } from './diagnostics.js';
 import { type Generation, RequestGeneration, stopWatching } from './generation.js';
 import { type Prompt, readPrompt } from './input.js';
 import { logitsLimit, RunningRequest } from './running-request.js';
@@ -28,6 +28,8 @@ interface EngineFacts {
 /** What the requests of one LLM run on. */
 export interface RequestContext {
   readonly session: NativeSession;
+  /** What the LLM's handle calls it. */
+  readonly sessionId: number;
   readonly directory: EngineFacts;
   readonly executor: string;
   readonly capabilities: Capabilities;
@@ -80,8 +82,15 @@ export class Requests {
     });
     const generation = new RequestGeneration(request);
     this.#running.add(request);
-    const { executor, directory } = this.#context;
-    requestStarted({ requestId: draft.id, dir: directory.path, executor });
+    const { sessionId, executor, directory } = this.#context;
+    requestStarted(() => ({
+      requestId: draft.id,
+      sessionId,
+      dir: directory.path,
+      executor,
+      input: 'options' in draft ? draft.input : undefined,
+      options: 'options' in draft ? observed(draft.options) : undefined,
+    }));
     if (request.outcome) return generation; // a subscriber closed the LLM
     if ('error' in draft) {
       request.fail(() => draft.error);
@@ -137,7 +146,8 @@ export class Requests {
       const checked = readGenerateOptions(options, directory.generation);
       requireCapabilities(checked, capabilities, executor);
       if (checked.stop.length > 0) tokenizer(); // stop strings are looked for in text
-      return { id, options: checked, prompt: readPrompt(input, checked, { tokenizer, maxTokens: maxSeqLen }) };
+      const prompt = readPrompt(input, checked, { tokenizer, maxTokens: maxSeqLen });
+      return { id, options: checked, prompt, input: kindOf(input) };
     } catch (error) {
       return { id, error: fromUser(error, id) };
     }
@@ -223,10 +233,26 @@ export class Requests {
 
 /** A request before it has its tokens. */
 type Draft =
-  | { readonly id: number; readonly options: RequestOptions; readonly prompt: Prompt | PendingPrompt<Prompt> }
+  | {
+      readonly id: number;
+      readonly options: RequestOptions;
+      readonly prompt: Prompt | PendingPrompt<Prompt>;
+      readonly input: RequestStartEvent['input'];
+    }
   | { readonly id: number; readonly error: LLMError };
 
 const CANCELS_A_CALL = 512;
+
+/** Of an input that was read as a prompt. */
+function kindOf(input: unknown): RequestStartEvent['input'] {
+  if (typeof input === 'string') return 'text';
+  return Object.hasOwn(input as object, 'tokens') ? 'tokens' : 'messages';
+}
+
+function observed(options: RequestOptions): RequestParameters {
+  const { maxTokens, n, temperature, topK, topP, seed, presencePenalty, frequencyPenalty, stop } = options;
+  return { maxTokens, n, temperature, topK, topP, seed, presencePenalty, frequencyPenalty, stop: [...stop] };
+}
 
 const endLater = (end: () => void): void => endings.once(end);
 

@@ -1,8 +1,8 @@
 import type { RawLogprob, RequestSink, TextPart } from '../addon/events.js';
 import { fromExecutor } from '../addon/executor-error.js';
 import { type ErrorDetails, LLMError } from '../base/errors.js';
-import type { Chunk, FinishReason, Logits, NamedTensor, Result, TokenLogprob } from '../base/types.js';
-import { requestEnded, requestHasToken } from './diagnostics.js';
+import type { Chunk, FinishReason, Logits, NamedTensor, Result, Timing, TokenLogprob, Usage } from '../base/types.js';
+import { captureContext, requestEnded, requestHasToken } from './diagnostics.js';
 import { Journal, type JournalOwner } from './journal.js';
 import type { Outcome } from './outcome.js';
 import { OutputBuffer } from './output-buffer.js';
@@ -61,9 +61,11 @@ export class RunningRequest implements RequestSink, JournalOwner {
   readonly #onEnd: () => void;
   /** Called once, when the executor has begun with it. */
   readonly #onStart: () => void;
+  readonly #context = captureContext();
   #silent = false;
   #submittedAt = 0;
   #firstTokenAt = 0;
+  #endedAt = 0;
   #queueMs = 0;
   #promptTokens: Int32Array = new Int32Array(0);
   #cachedTokens = 0;
@@ -166,7 +168,8 @@ export class RunningRequest implements RequestSink, JournalOwner {
     if (this.#firstTokenAt === 0 && tokenCount > 0) {
       this.#firstTokenAt = performance.now();
       this.#isStreaming = !this.#isChoosing;
-      requestHasToken({ requestId: this.id, timeToFirstTokenMs: this.#firstTokenAt - this.#submittedAt });
+      const timeToFirstTokenMs = this.#firstTokenAt - this.#submittedAt;
+      requestHasToken({ requestId: this.id, timeToFirstTokenMs }, this.#context);
     }
     this.reader?.wake();
   }
@@ -249,13 +252,22 @@ export class RunningRequest implements RequestSink, JournalOwner {
     if (this.outcome) return;
     this.#recall();
     this.#hasUnread = true;
+    this.#endedAt = performance.now();
     if (this.#isChoosing) {
       const likeliest = [...this.#outputs].sort((a, b) => b.cumulativeLogprob - a.cumulativeLogprob);
       for (const [rank, output] of likeliest.entries()) output.index = rank;
     }
-    this.outcome = makeOutcome();
+    const outcome = makeOutcome();
+    this.outcome = outcome;
     this.#onEnd();
-    requestEnded(this.id, this.outcome);
+    const makeEvent = () => ({
+      requestId: this.id,
+      finishReason: 'result' in outcome ? outcome.result.finishReason : undefined,
+      usage: this.#usage(),
+      timing: this.#timing(),
+      error: 'error' in outcome ? outcome.error : undefined,
+    });
+    requestEnded(makeEvent, this.#context);
     this.reader?.wake();
     this.onOutcome?.();
   }
@@ -271,29 +283,32 @@ export class RunningRequest implements RequestSink, JournalOwner {
       .filter(({ index }) => index < this.#options.n)
       .sort((a, b) => a.index - b.index)
       .map((output) => output.result());
-    const promptTokens = this.#promptTokens.length;
-    const completionTokens = this.#outputs.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
-    const now = performance.now();
-    const start = this.#submittedAt || now;
     const first = outputs[0] as Result['outputs'][number];
     return {
       text: first.text,
       outputs,
       finishReason: first.finishReason,
       ...(first.stopReason === undefined ? {} : { stopReason: first.stopReason }),
-      usage: {
-        promptTokens,
-        cachedTokens: this.#cachedTokens,
-        completionTokens,
-        totalTokens: promptTokens + completionTokens,
-      },
-      timing: {
-        queueMs: this.#queueMs,
-        timeToFirstTokenMs: (this.#firstTokenAt || now) - start,
-        totalMs: now - start,
-      },
+      usage: this.#usage(),
+      timing: this.#timing(),
       ...(this.#promptLogprobs ? { promptLogprobs: this.#promptLogprobs } : {}),
       ...(this.#contextLogits ? { contextLogits: this.#contextLogits } : {}),
+    };
+  }
+
+  #usage(): Usage {
+    const promptTokens = this.#promptTokens.length;
+    const completionTokens = this.#outputs.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
+    const totalTokens = promptTokens + completionTokens;
+    return { promptTokens, cachedTokens: this.#cachedTokens, completionTokens, totalTokens };
+  }
+
+  #timing(): Timing {
+    const start = this.#submittedAt || this.#endedAt;
+    return {
+      queueMs: this.#queueMs,
+      timeToFirstTokenMs: (this.#firstTokenAt || this.#endedAt) - start,
+      totalMs: this.#endedAt - start,
     };
   }
 }

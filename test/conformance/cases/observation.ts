@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isAbsolute } from 'node:path';
-import type { LLM, RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent } from 'node-tensorrt-llm';
+import type {
+  GenerateOptions,
+  LLM,
+  RequestEndEvent,
+  RequestFirstTokenEvent,
+  RequestStartEvent,
+} from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
 import { follow, GREEDY, LONG, PROMPT, started } from '../requests.js';
 import { conformance } from '../suite.js';
@@ -124,7 +131,20 @@ conformance([], 'diagnostics_channel tells the start, the first token and the en
   });
   const { requestId, result } = given;
   const { usage, timing } = result;
-  assert.deepEqual(start, [{ requestId, dir: llm.info.dir, executor: llm.info.executor }]);
+  const { sessionId } = llm.handle;
+  const { dir, executor } = llm.info;
+  const options = {
+    maxTokens: 12,
+    n: 1,
+    temperature: 0,
+    topK: undefined,
+    topP: undefined,
+    seed: undefined,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    stop: [],
+  };
+  assert.deepEqual(start, [{ requestId, sessionId, dir, executor, input: 'text', options }]);
   assert.deepEqual(first, [{ requestId, timeToFirstTokenMs: timing.timeToFirstTokenMs }]);
   assert.deepEqual(end, [{ requestId, finishReason: 'length', usage, timing, error: undefined }]);
 });
@@ -147,6 +167,33 @@ for (const [what, run] of Object.entries(ends)) {
     assert.equal(finishReason === undefined, error !== undefined);
   });
 }
+
+conformance([], "each event comes in its request's async context", async ({ llm }) => {
+  const storage = new AsyncLocalStorage<string>();
+  const seen: string[] = [];
+  const listeners = ['start', 'first-token', 'end'].map((name) => {
+    const listener = (): void => void seen.push(`${storage.getStore()} ${name}`);
+    return [`node-tensorrt-llm:request:${name}`, listener] as const;
+  });
+  for (const [name, listener] of listeners) subscribe(name, listener);
+  try {
+    const run = (name: string, options: GenerateOptions) => storage.run(name, () => llm.generate(PROMPT, options));
+    await Promise.all([
+      run('short', { ...GREEDY, maxTokens: 2 }),
+      run('long', { ...GREEDY, maxTokens: 9 }),
+      run('timed out', { ...LONG, timeoutMs: 5 }),
+      assert.rejects(run('invalid', { maxTokens: -1 })),
+    ]);
+  } finally {
+    for (const [name, listener] of listeners) unsubscribe(name, listener);
+  }
+  const expected = ['short', 'long'].flatMap((name) =>
+    ['start', 'first-token', 'end'].map((event) => `${name} ${event}`),
+  );
+  for (const name of ['timed out', 'invalid']) expected.push(`${name} start`, `${name} end`);
+  // Its time may be over before the first token.
+  assert.deepEqual(seen.filter((each) => each !== 'timed out first-token').sort(), expected.sort());
+});
 
 conformance([], 'stats() of a closed LLM throws ERR_CLOSED, and info can still be read', async ({ load }) => {
   const llm = await load();

@@ -40,7 +40,12 @@ describe('the events of a request', () => {
 
   test('are start, first token and end, each once, with what its result says', async () => {
     const generation = llm.stream({ tokens: [0] }, { maxTokens: 10 });
-    assert.deepEqual(seen, [{ name: 'start', requestId: generation.id, dir: llm.info.dir, executor: 'scripted' }]);
+    const [start] = seen;
+    assert.ok(seen.length === 1 && start?.name === 'start');
+    assert.deepEqual(
+      [start.requestId, start.sessionId, start.dir, start.executor, start.input, start.options?.maxTokens],
+      [generation.id, llm.handle.sessionId, llm.info.dir, 'scripted', 'tokens', 10],
+    );
     const { usage, timing } = await generation.result;
     assert.deepEqual(names(), ['start', 'first-token', 'end']);
     assert.deepEqual(seen[1], {
@@ -82,8 +87,23 @@ describe('the events of a request', () => {
     const failed = settled.find(({ status }) => status === 'rejected') as PromiseRejectedResult;
     const end = seen.find((event) => event.name === 'end' && event.error !== undefined) as RequestEndEvent;
     assert.equal(end.error, failed.reason);
-    assert.equal(end.usage?.completionTokens, 1);
+    assert.equal(end.usage.completionTokens, 1);
     assert.equal(end.finishReason, undefined);
+  });
+
+  test('count the tokens of a request that its signal aborted', async () => {
+    const controller = new AbortController();
+    const generation = llm.stream({ tokens: [0, 1] }, { maxTokens: 100_000, signal: controller.signal });
+    let read = 0;
+    await assert.rejects(async () => {
+      for await (const { tokens } of generation) {
+        read += tokens.length;
+        controller.abort();
+      }
+    });
+    const { usage, timing } = endEvent();
+    assert.deepEqual([usage.promptTokens, usage.completionTokens >= read && read > 0], [2, true]);
+    assert.ok(timing.totalMs >= timing.timeToFirstTokenMs && timing.timeToFirstTokenMs > 0);
   });
 
   test('are start and end of one that was refused', async () => {
@@ -92,5 +112,7 @@ describe('the events of a request', () => {
     assert.deepEqual(names(), ['start', 'end']);
     assert.ok(failsWith('ERR_INVALID_OPTION')(endEvent().error));
     assert.equal(endEvent().requestId, generation.id);
+    assert.equal(endEvent().usage.totalTokens, 0);
+    assert.ok(seen[0]?.name === 'start' && seen[0].options === undefined && seen[0].input === undefined);
   });
 });

@@ -4,7 +4,8 @@ import { basename, resolve } from 'node:path';
 import { toNodeHandler } from 'srvx/node';
 import { LLM } from '../index.js';
 import { createHandler, type ServedRequest } from '../server/index.js';
-import { type Arguments, type Command, number, printJson, text, UsageError } from './command.js';
+import { createMetrics } from '../server/metrics/index.js';
+import { type Arguments, type Command, choice, number, printJson, text, UsageError } from './command.js';
 
 const DEFAULT_PORT = 8000;
 const DEFAULT_DRAIN_SECONDS = 25; // Kubernetes kills after 30
@@ -30,6 +31,8 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
   --drain SECONDS       how long requests may run on after SIGTERM (default: ${DEFAULT_DRAIN_SECONDS})
   --threads N           number of CPU threads of each engine (default: all cores)
   --no-page             no chat page at /
+  --metrics-names NAMES names of the metrics at /metrics: node-tensorrt-llm or vllm (default: node-tensorrt-llm)
+  --metrics-key         ask for the key at /metrics too (default: no)
   --json                print {"type":"ready"}, then {"type":"request"} for each request
 `,
   options: {
@@ -42,6 +45,8 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
     drain: { type: 'string' },
     threads: { type: 'string' },
     'no-page': { type: 'boolean' },
+    'metrics-names': { type: 'string' },
+    'metrics-key': { type: 'boolean' },
     json: { type: 'boolean' },
   },
   async run(args, signal) {
@@ -52,6 +57,7 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
     if (!LOOPBACK.test(host) && apiKeys === undefined) {
       process.stderr.write(`${host} can be reached from other machines, and no key is asked for; see --api-key-env.\n`);
     }
+    const metricNames = choice(values, 'metrics-names', ['node-tensorrt-llm', 'vllm']);
     const drainMs = 1000 * (number(values, 'drain') ?? DEFAULT_DRAIN_SECONDS);
     const ending = new AbortController();
     const terminate = (): void => ending.abort();
@@ -66,6 +72,8 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
         allowedHosts: allowedHosts(values, host),
         page: !values['no-page'],
         isReady: () => !ending.signal.aborted,
+        metrics: createMetrics(models, { names: metricNames }),
+        metricsNeedKey: values['metrics-key'] === true,
         onRequestEnd: values.json ? (request) => printJson({ type: 'request', ...logged(request) }) : printRequest,
       });
       process.once('SIGTERM', terminate);

@@ -6,6 +6,7 @@ import { chatCompletions } from './chat.js';
 import { completions } from './completions.js';
 import { Exchange, type ServedRequest } from './exchange.js';
 import { type FailureContext, noSuchPath, toHttpError, tritonBody, wrongMethod } from './http-error.js';
+import type { Metrics } from './metrics/index.js';
 import { chooseModel, type Models, nameInPath, readModels, type ServedModel } from './models.js';
 import { readPage } from './page.js';
 import { responses } from './responses.js';
@@ -33,6 +34,10 @@ export interface HandlerOptions {
   isReady?: (() => boolean) | undefined;
   /** Called when a request has been answered or its client has left, for a log; it must not throw. Default: none. */
   onRequestEnd?: ((request: ServedRequest) => void) | undefined;
+  /** What `GET /metrics` answers with; it also counts the requests to this handler. Default: none, and there is no such route. */
+  metrics?: Metrics | undefined;
+  /** Ask for a key at `/metrics` too, if there are `apiKeys`. Default: false. */
+  metricsNeedKey?: boolean | undefined;
 }
 
 /** Answers a web-standard Request; never rejects. */
@@ -53,6 +58,8 @@ const optionsSchema = v.strictObject({
   page: v.nullish(v.boolean()),
   isReady: v.nullish(isFunction),
   onRequestEnd: v.nullish(isFunction),
+  metrics: v.nullish(v.looseObject({ text: isFunction, requestEnded: isFunction })),
+  metricsNeedKey: v.nullish(v.boolean()),
 });
 
 function readHandlerOptions(options: HandlerOptions): HandlerOptions {
@@ -93,7 +100,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     isReady = () => true,
     onRequestEnd,
   } = read;
-  const { timeoutMs, queueTimeoutMs } = read;
+  const { timeoutMs, queueTimeoutMs, metrics, metricsNeedKey = false } = read;
   const served = readModels(models);
   const checkKey = keyCheck(apiKeys);
   const checkHost = hostCheck(allowedHosts);
@@ -135,21 +142,31 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     }
     const pageFile = page?.get(path);
     if (method === 'GET' && pageFile) return pageFile(request);
-    checkKey(request);
+    const isMetrics = metrics !== undefined && path === '/metrics';
+    if (!isMetrics || metricsNeedKey) checkKey(request);
+    if (isMetrics && method === 'GET') {
+      return new Response(metrics.text(), { headers: { 'content-type': metrics.contentType } });
+    }
     if (isOfTriton(path) && !HEALTH.has(path)) return triton(exchange, { served, maxBodyBytes, isReady });
     const route = POST.get(path);
     if (route && method === 'POST') return post(route, exchange);
     const got = method === 'GET' ? get(path, url.searchParams, exchange) : undefined;
     if (got) return got;
-    const isGet = path.startsWith('/v1/models') || path === '/tokenizer_info' || HEALTH.has(path) || pageFile;
+    const isGet =
+      path.startsWith('/v1/models') || path === '/tokenizer_info' || HEALTH.has(path) || pageFile || isMetrics;
     const allow = route ? 'POST' : isGet ? 'GET, HEAD' : undefined;
     throw allow === undefined ? noSuchPath(path) : wrongMethod(path, request.method, allow);
+  };
+
+  const onEnd = (request: ServedRequest): void => {
+    metrics?.requestEnded(request);
+    onRequestEnd?.(request);
   };
 
   return async (request) => {
     const url = new URL(request.url);
     const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname;
-    const exchange = new Exchange(request, path, { timeoutMs, queueTimeoutMs }, onRequestEnd);
+    const exchange = new Exchange(request, path, { timeoutMs, queueTimeoutMs }, onEnd);
     let response: Response;
     try {
       response = exchange.answered(await answer(exchange, url));

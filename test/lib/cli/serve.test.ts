@@ -44,7 +44,7 @@ const nextJson = async (lines: Interface) => JSON.parse(await nextLine(lines)) a
 const messages = [{ role: 'user' as const, content: 'hi' }];
 
 test('serve says where it listens, asks for the key, answers, and prints a line for each request', async () => {
-  const { child, lines } = start(engine, '--port', '0', '--name', 'tiny', '--api-key-env', 'TEST_KEY');
+  const { child, lines } = start(engine, '--port', '0', '--name', 'tiny', '--api-key-env', 'TEST_KEY', '--metrics-key');
   const [url, text] = (await nextLine(lines)).split(' ', 2);
   assert.equal(text, 'serves');
   const client = (apiKey: string) => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
@@ -54,19 +54,23 @@ test('serve says where it listens, asks for the key, answers, and prints a line 
   const answered = nextLine(lines);
   const request = { model: 'tiny', messages, max_tokens: 5, ignore_eos: true };
   const { usage } = await client('secret').chat.completions.create(request);
+  assert.equal((await fetch(`${url}/metrics`)).status, 401);
   assert.match(await answered, new RegExp(`POST /v1/chat/completions 200 tiny ${usage?.prompt_tokens}\\+5 tokens`));
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
 });
 
 test('on loopback a request for another host is answered 403, and / is the chat page', async () => {
-  const { child, lines } = start(engine, '--port', '0', '--json');
+  const { child, lines } = start(engine, '--port', '0', '--json', '--metrics-names', 'vllm');
   const { url, models } = (await nextJson(lines)) as { url: string; models: string[] };
   assert.deepEqual(models, ['engine']);
   const origin = { headers: { origin: 'http://evil.example' } };
   assert.equal((await fetch(`${url}/v1/models`, origin)).status, 403);
   assert.equal((await fetch(`${url}/v1/models`)).status, 200);
   assert.match(await (await fetch(url)).text(), /<title>Chat<\/title>/);
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  assert.match(metrics, /^vllm:num_requests_running\{model_name="engine",engine="0"\} 0$/m);
+  assert.match(metrics, /^node_trtllm_http_request_duration_seconds_count\{route="\/v1\/models",status="200"\} 1$/m);
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
 });
@@ -98,6 +102,7 @@ test('serve refuses arguments that do not fit with status 2', async () => {
     [[engine, engine], /Two models have the name "engine"/],
     [[engine, '--api-key-env', 'NO_SUCH_VARIABLE'], /NO_SUCH_VARIABLE is not set/],
     [[engine, '--port', String(port)], /is in use/],
+    [[engine, '--metrics-names', 'ours'], /--metrics-names is "ours"; expected node-tensorrt-llm, vllm/],
   ] as const) {
     const { child, err } = start(...args);
     assert.deepEqual(await once(child, 'close'), [2, null]);

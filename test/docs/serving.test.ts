@@ -80,8 +80,8 @@ describe('the command lines of the documents', () => {
   }
 });
 
-describe(`the programs of ${DOCUMENT}`, () => {
-  for (const { title, blocks } of readSections(DOCUMENT)) {
+describe(`the programs of ${DOCUMENT} and docs/monitoring.md`, () => {
+  for (const { title, blocks } of [...readSections(DOCUMENT), ...readSections('docs/monitoring.md')]) {
     for (const { language, code } of blocks) {
       assert.equal(language, 'js');
       test(`that with ${title} answers and streams`, async () => {

@@ -17,9 +17,10 @@ async function packagesOf(path: string, seen = new Set<string>()): Promise<Set<s
   return packages;
 }
 
-test('the core, the metrics and the model of the AI SDK need no package, and the handler only valibot', async () => {
+test('each entry needs the packages that it says, and the core, the metrics and the model of the AI SDK none', async () => {
   assert.deepEqual([...(await packagesOf('index.js'))], []);
   assert.deepEqual([...(await packagesOf('integrations/ai-sdk.js'))], []);
   assert.deepEqual([...(await packagesOf('server/metrics/index.js'))], []);
   assert.deepEqual([...(await packagesOf('server/index.js'))], ['valibot']);
+  assert.deepEqual([...(await packagesOf('integrations/otel/index.js'))], ['@opentelemetry/api']);
 });

@@ -1,0 +1,2 @@
+export { type Instrumentation, instrument } from './instrument.js';
+export { withTraceContext } from './trace-context.js';

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
-import { LLMError, messageOf } from '../base/errors.js';
+import { isError, LLMError, messageOf } from '../base/errors.js';
 import { fixOf as systemFixOf } from '../base/file-errors.js';
 import type { OnEvents } from './events.js';
 import type { Addon, LoadedSession, NativeSession } from './protocol.js';
@@ -68,7 +68,7 @@ function exists(file: string): boolean {
 }
 
 function fixOf(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const code = isError(cause) && 'code' in cause ? cause.code : undefined;
   if (code === 'ERR_DLOPEN_DISABLED') {
     return "Run node without --no-addons, and under Node's permission model with --allow-addons.";
   }

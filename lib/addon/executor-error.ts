@@ -1,4 +1,4 @@
-import { type ErrorCode, type ErrorDetails, LLMError, messageOf } from '../base/errors.js';
+import { type ErrorCode, type ErrorDetails, isError, LLMError, messageOf } from '../base/errors.js';
 
 /** By the numbers of ExecutorCode in native/executor/types.h. */
 const CODES: readonly ErrorCode[] = [
@@ -29,7 +29,7 @@ export const fromExecutor = (executorCode: number, message: string, details: Err
 
 /** What the addon threw, as an LLMError. */
 export function fromNative(thrown: unknown, details: ErrorDetails = {}): LLMError {
-  if (!(thrown instanceof Error && 'executorCode' in thrown)) {
+  if (!(isError(thrown) && 'executorCode' in thrown)) {
     return new LLMError('ERR_INTERNAL', messageOf(thrown), details);
   }
   const option = 'option' in thrown ? String(thrown.option) : undefined;

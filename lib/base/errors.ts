@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { Result } from './types.js';
 
 /** What an error code means. The texts are Markdown; docs/troubleshooting.md is generated from them. */
@@ -231,10 +232,13 @@ export class LLMError extends Error {
   }
 }
 
+/** Whether it is an Error, of another realm too: in Jest, Node.js's own are. */
+export const isError = (value: unknown): value is Error => value instanceof Error || types.isNativeError(value);
+
 /** The text of whatever was thrown, for use inside another message. */
 export function messageOf(thrown: unknown): string {
   try {
-    if (!(thrown instanceof Error)) return String(thrown);
+    if (!isError(thrown)) return String(thrown);
     return isDenied(thrown)
       ? `${thrown.message} (Node's permission model: ${flagFor(thrown)})`
       : String(thrown.message);

@@ -1,15 +1,15 @@
 import { readdir } from 'node:fs/promises';
-import { LLMError, messageOf } from './errors.js';
+import { isError, LLMError, messageOf } from './errors.js';
 
 /** Whether a file-system call failed because there is nothing of that name. */
 export const isNotFound = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+  isError(error) && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 
 const DENIED = 'ERR_ACCESS_DENIED'; // by Node's permission model
 
 /** Whether a call of the file system failed. Errors of the network come wrapped in those of `fetch`. */
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
-  error instanceof Error && ('syscall' in error || ('code' in error && error.code === DENIED));
+  isError(error) && ('syscall' in error || ('code' in error && error.code === DENIED));
 
 class Denied extends Error {
   readonly code = DENIED;
@@ -44,7 +44,7 @@ const FIXES: Readonly<Record<string, string>> = {
 
 /** How to fix what a system call failed of: by its code if this has one cause, else `otherwise`. */
 export const fixOf = (cause: unknown, otherwise: string): string =>
-  (cause instanceof Error && 'code' in cause ? FIXES[String(cause.code)] : undefined) ?? otherwise;
+  (isError(cause) && 'code' in cause ? FIXES[String(cause.code)] : undefined) ?? otherwise;
 
 /** An error of the file system as one that a user can fix; any other as it is. */
 export function asWriteError(cause: unknown, out: string): unknown {

@@ -1,3 +1,4 @@
+import { isError } from '../base/errors.js';
 // A program: opens an executor library as LLM.load does, on the engine directory given, gives the load up once the engine is
 // checked, and prints the code and message of what that says as JSON. It runs in a process of its own, which a library that does
 // not fit may take down.
@@ -9,7 +10,7 @@ import { fromNative } from '../addon/executor-error.js';
 const LOAD_ABORTED = 17;
 
 const isGivenUp = (thrown: unknown): boolean =>
-  thrown instanceof Error && 'executorCode' in thrown && thrown.executorCode === LOAD_ABORTED;
+  isError(thrown) && 'executorCode' in thrown && thrown.executorCode === LOAD_ABORTED;
 
 const [library = '', engineDir = ''] = process.argv.slice(2);
 const options = { library, hostProgram: undefined, engineDir, tokenizer: undefined };

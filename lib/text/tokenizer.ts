@@ -1,7 +1,7 @@
 import { whenAborted } from '../base/abort.js';
 import type { ChatTemplateLimits } from '../base/chat-template-limits.js';
 import { ownItem, show } from '../base/checks.js';
-import { type ErrorCode, LLMError, messageOf } from '../base/errors.js';
+import { type ErrorCode, isError, LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
 import type { ChatTemplateOptions } from './chat-template.js';
 import { ChatTemplates } from './chat-templates.js';
@@ -100,7 +100,7 @@ export class Tokenizer {
     signal?.throwIfAborted();
     try {
       const encoding = this.native.encode(text, addSpecialTokens, maxTokens);
-      return encoding instanceof Int32Array ? encoding : await untilAborted(encoding, signal);
+      return ArrayBuffer.isView(encoding) ? encoding : await untilAborted(encoding, signal);
     } catch (thrown) {
       if (signal?.aborted && thrown === signal.reason) throw thrown;
       const error = fromNative(thrown);
@@ -204,6 +204,6 @@ function copyIds(tokens: ArrayLike<unknown>, length: number): Int32Array {
 
 /** What the addon threw, as an LLMError. */
 function fromNative(thrown: unknown): LLMError {
-  const code = thrown instanceof Error && 'code' in thrown ? (thrown.code as ErrorCode) : 'ERR_INTERNAL';
+  const code = isError(thrown) && 'code' in thrown ? (thrown.code as ErrorCode) : 'ERR_INTERNAL';
   return LLMError.is(thrown) ? thrown : new LLMError(code, messageOf(thrown), { cause: thrown });
 }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { whenAborted } from '../../base/abort.js';
-import { LLMError, messageOf } from '../../base/errors.js';
+import { isError, LLMError, messageOf } from '../../base/errors.js';
 import type { OnProgress } from '../../base/progress.js';
 import { type PackedError, unpackError } from './packed-error.js';
 
@@ -98,7 +98,7 @@ function startThread(job: object): Worker | undefined {
 
 /** By Node's permission model, by a limit of threads, or because a bundler left the file out. */
 const cannotStart = (error: unknown): boolean =>
-  error instanceof Error &&
+  isError(error) &&
   'code' in error &&
   ['ERR_ACCESS_DENIED', 'ERR_WORKER_INIT_FAILED', 'ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes(
     String(error.code),

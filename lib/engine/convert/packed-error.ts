@@ -1,4 +1,4 @@
-import { type ErrorCode, LLMError } from '../../base/errors.js';
+import { type ErrorCode, isError, LLMError } from '../../base/errors.js';
 
 /** An error as plain data, for another thread: structured cloning would drop what tells errors apart. */
 export interface PackedError {
@@ -12,7 +12,7 @@ export interface PackedError {
 }
 
 export function packError(thrown: unknown): PackedError {
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const error = isError(thrown) ? thrown : new Error(String(thrown));
   const isPlain = (field: unknown): field is string | number => typeof field === 'string' || typeof field === 'number';
   return {
     message: error.message,

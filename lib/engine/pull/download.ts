@@ -1,5 +1,5 @@
 import { open, rm, stat } from 'node:fs/promises';
-import { LLMError, messageOf } from '../../base/errors.js';
+import { isError, LLMError, messageOf } from '../../base/errors.js';
 import { isNotFound, isSystemError } from '../../base/file-errors.js';
 import { hashFile } from '../directory/manifest.js';
 import type { PinnedFile } from './models.js';
@@ -53,7 +53,7 @@ export async function download(
 
 /** A failed fetch says why in its cause, and that one in its own. */
 const causesOf = (error: unknown): string =>
-  error instanceof Error && error.cause !== undefined ? `${error.message}: ${causesOf(error.cause)}` : messageOf(error);
+  isError(error) && error.cause !== undefined ? `${error.message}: ${causesOf(error.cause)}` : messageOf(error);
 
 async function sizeOf(file: string): Promise<number> {
   try {

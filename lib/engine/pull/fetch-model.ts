@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { LLMError, messageOf } from '../../base/errors.js';
+import { isError, LLMError, messageOf } from '../../base/errors.js';
 import { isNotFound } from '../../base/file-errors.js';
 import type { OnProgress } from '../../base/progress.js';
 import { hashFile } from '../directory/manifest.js';
@@ -132,6 +132,6 @@ async function python(args: readonly string[], cwd: string, signal: AbortSignal 
 
 /** The end of what a command printed as its error. */
 function lastWords(error: unknown): string {
-  const printed = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+  const printed = isError(error) && 'stderr' in error ? String(error.stderr).trim() : '';
   return printed.split('\n').slice(-2).join(' ') || messageOf(error);
 }

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import { pull } from '#lib/engine/pull/pull.js';
+import type { TokenizerAddon } from '#lib/text/native-tokenizer.js';
+import { Tokenizer } from '#lib/text/tokenizer.js';
 import {
   BYTE_LEVEL_FAMILIES,
   differences,
@@ -74,4 +77,14 @@ test('characters that no token has become unk_token, alone or fused, or are left
   for (const changes of [{ fuse_unk: true }, { unk_token: null }, { ignore_merges: true }, {}]) {
     await assertSameIds(json, { model: { ...json.model, ...changes } });
   }
+});
+
+test('tokens that come from another realm are tokens, as those of the addon are in Jest', async () => {
+  class NativeTokenizer {
+    vocabSize = () => 3;
+    encode = () => runInNewContext('new Int32Array([1, 2])');
+  }
+  const addon = { openTokenizer: async () => ({}), NativeTokenizer } as unknown as TokenizerAddon;
+  const tokenizer = await Tokenizer.load(addon, { tokenizerPath: 'tokenizer.json' });
+  assert.deepEqual([...(await tokenizer.encode('ab'))], [1, 2]);
 });

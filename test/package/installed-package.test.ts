@@ -41,7 +41,7 @@ const packsCuda = () => packed.files.some(({ path }) => path.endsWith('/libexecu
 
 test('the tarball holds what runs, its types, what setup compiles, README, LICENSE and CHANGELOG, and nothing else', () => {
   const needed =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(js|d\.ts)|dist\/page\/(NOTICES\.txt|index\.html\.gz|assets\/page-[0-9a-f]{12}\.(js|css)\.gz)|prebuilds\/linux-x64\/(node-tensorrt-llm\.glibc\.node|node_tensorrt_llm_host|libexecutor_cuda\.(so|NOTICES\.txt))|CMakeLists\.txt|native\/(executor|executor\/cpp|json)\/(\w+\.(cc|h)|CMakeLists\.txt)|native\/tensorrt_llm\/(\w+\.(cc|h)|exports\.map|CMakeLists\.txt))$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(c?js|d\.c?ts)|dist\/page\/(NOTICES\.txt|index\.html\.gz|assets\/page-[0-9a-f]{12}\.(js|css)\.gz)|prebuilds\/linux-x64\/(node-tensorrt-llm\.glibc\.node|node_tensorrt_llm_host|libexecutor_cuda\.(so|NOTICES\.txt))|CMakeLists\.txt|native\/(executor|executor\/cpp|json)\/(\w+\.(cc|h)|CMakeLists\.txt)|native\/tensorrt_llm\/(\w+\.(cc|h)|exports\.map|CMakeLists\.txt))$/;
   const paths = packed.files.map(({ path }) => path);
   assert.deepEqual(
     paths.filter((path) => !needed.test(path)),
@@ -56,7 +56,7 @@ test('the tarball holds what runs, its types, what setup compiles, README, LICEN
 test('no file of dist outlives its source', () => {
   for (const { path } of packed.files) {
     if (!path.startsWith('dist/') || path.startsWith('dist/page/')) continue; // build-page.mjs empties dist/page
-    const source = path.replace(/^dist/, 'lib').replace(/\.(js|d\.ts)$/, '.ts');
+    const source = path.replace(/^dist/, 'lib').replace(/\.(c?js|d\.c?ts)$/, '.ts');
     assert.ok(existsSync(join(PROJECT_ROOT, source)), `${path} has no ${source}`);
   }
 });
@@ -78,15 +78,19 @@ test('publint finds nothing to say', async () => {
   assert.deepEqual(messages, []);
 });
 
-test('Are the types wrong? They are not, for a package of ES modules', async () => {
-  await run(binary('attw'), ['--profile', 'esm-only', '--no-definitely-typed', tarball], app);
+test('Are the types wrong? They are not, for ES modules and CommonJS', async () => {
+  await run(binary('attw'), ['--profile', 'node16', '--no-definitely-typed', tarball], app);
 });
 
-for (const module of ['node16', 'bundler'] as const) {
-  test(`a program type-checks against the package in ${module} resolution, its declarations too`, async () => {
-    const dir = join(app, `types-${module}`);
+for (const [module, program] of [
+  ['node16', 'generate.ts'],
+  ['node16', 'commonjs.cts'],
+  ['bundler', 'generate.ts'],
+] as const) {
+  test(`${program} type-checks against the package in ${module} resolution, its declarations too`, async () => {
+    const dir = join(app, `types-${module}-${program}`);
     await mkdir(dir);
-    await copyFile(join(PROJECT_ROOT, 'test/package/programs/generate.ts'), join(dir, 'generate.ts'));
+    await copyFile(join(PROJECT_ROOT, 'test/package/programs', program), join(dir, program));
     const compilerOptions = {
       target: 'es2022',
       module: module === 'bundler' ? 'esnext' : module,
@@ -99,7 +103,7 @@ for (const module of ['node16', 'bundler'] as const) {
     };
     await writeFile(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
     const files = await run(binary('tsc'), ['-p', dir, '--listFiles'], app);
-    assert.match(files, /app\/node_modules\/node-tensorrt-llm\/dist\/index\.d\.ts/);
+    assert.match(files, /app\/node_modules\/node-tensorrt-llm\/dist\/index\.d\.c?ts/);
   });
 }
 

@@ -98,7 +98,7 @@ void RunStreams(Executor* executor, uint32_t streams, Take take) {
 template <typename TokenFunction>
 void CallForEachToken(Executor* executor, uint32_t streams, TokenFunction on_token) {
   const std::shared_ptr<const text::Vocabulary> vocabulary = Bytes();
-  std::vector<text::TextStream> texts(streams, {vocabulary, nullptr, text::SpecialTokens::kSkip});
+  std::vector<text::TextStream> texts(streams, {vocabulary, {nullptr, text::SpecialTokens::kSkip}});
   RunStreams(executor, streams, [&](uint64_t stream, int32_t id) {
     auto token = std::make_unique<Token>();
     token->stream = stream;

@@ -62,8 +62,8 @@ ExecutorSession::ExecutorSession(OwnedExecutor executor, Isolation isolation,
   }
 }
 
-void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
-                             text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink) {
+void ExecutorSession::Submit(const ExecutorRequest& request, const text::TextSettings& text,
+                             std::shared_ptr<EnvironmentSink> sink) {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) {
     throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage, request.id);
@@ -76,7 +76,7 @@ void ExecutorSession::Submit(const ExecutorRequest& request, std::shared_ptr<con
               executor::WantsPromptLogprobs(executor::CopySized(request.output)) ? request.token_count : 0};
   if (vocabulary_) {
     for (Sequence& sequence : route.sequences) {
-      sequence.text.emplace(vocabulary_, stops, special_tokens, min_tokens);
+      sequence.text.emplace(vocabulary_, text, min_tokens);
       sequence.text->ContinueFrom(request.tokens, request.token_count);
     }
   }

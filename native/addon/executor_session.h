@@ -85,8 +85,7 @@ class ExecutorSession {
   uint64_t share_id() const { return share_id_; }
 
   // Registers the request, then submits it: no row comes before its reader. Throws executor::Failure.
-  void Submit(const ExecutorRequest& request, std::shared_ptr<const text::StopStrings> stops,
-              text::SpecialTokens special_tokens, std::shared_ptr<EnvironmentSink> sink);
+  void Submit(const ExecutorRequest& request, const text::TextSettings& text, std::shared_ptr<EnvironmentSink> sink);
   // The readers are done with these requests: nothing more is posted for them, and the executor is asked to end them.
   void Cancel(const std::vector<uint64_t>& ids);
   // The same for all requests whose sink has been closed, but on the pump's thread: there may be many, and nobody waits.

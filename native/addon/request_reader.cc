@@ -53,13 +53,17 @@ RequestReader::RequestReader(uint64_t id, const Napi::Int32Array& tokens, const 
   if (const Napi::Value extras = object.Get("extras"); !extras.IsUndefined())
     ReadExtras({extras.As<Napi::Object>(), &owner_}, &request, &sampling_, &output_);
 
-  if (!fields.Flag("skipSpecialTokens")) special_tokens = text::SpecialTokens::kKeep;
+  if (!fields.Flag("skipSpecialTokens")) text.special_tokens = ::text::SpecialTokens::kKeep;
+  if (const Napi::Value shown = object.Get("shownTokens"); !shown.IsUndefined()) {
+    const auto ids = shown.As<Napi::Int32Array>();
+    text.shown.assign(ids.Data(), ids.Data() + ids.ElementLength());
+  }
   const auto strings = object.Get("stop").As<Napi::Array>();
   std::vector<std::string> stop_strings;
   for (uint32_t i = 0; i < strings.Length(); ++i) {
     stop_strings.push_back(strings.Get(i).As<Napi::String>().Utf8Value());
   }
-  if (!stop_strings.empty()) stops = std::make_shared<text::StopStrings>(std::move(stop_strings));
+  if (!stop_strings.empty()) text.stops = std::make_shared<::text::StopStrings>(std::move(stop_strings));
 }
 
 }  // namespace addon

@@ -20,8 +20,7 @@ struct RequestReader {
   RequestReader& operator=(const RequestReader&) = delete;
 
   ExecutorRequest request{};
-  std::shared_ptr<const text::StopStrings> stops;  // null: none
-  text::SpecialTokens special_tokens = text::SpecialTokens::kSkip;
+  text::TextSettings text;
 
  private:
   Owner owner_;

@@ -87,7 +87,7 @@ void SessionBinding::Submit(const Napi::CallbackInfo& info) {
   Guarded(info.Env(), [&] {
     const RequestReader reader(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()),
                                info[1].As<Napi::Int32Array>(), info[2].As<Napi::Object>());
-    session().Submit(reader.request, reader.stops, reader.special_tokens, sink_);
+    session().Submit(reader.request, reader.text, sink_);
   });
 }
 

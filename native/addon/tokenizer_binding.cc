@@ -142,7 +142,7 @@ Napi::Value TokenizerBinding::Decode(const Napi::CallbackInfo& info) {
   return GuardedTokenizer(info.Env(), [&] {
     const auto tokens = info[0].As<Napi::Int32Array>();
     const auto special = info[1].ToBoolean() ? text::SpecialTokens::kSkip : text::SpecialTokens::kKeep;
-    text::TextStream stream(tokenizer_->parts().vocabulary, nullptr, special);
+    text::TextStream stream(tokenizer_->parts().vocabulary, {nullptr, special});
     std::string text;
     stream.Push(tokens.Data(), tokens.ElementLength(), &text);
     stream.Finish(&text);

@@ -6,14 +6,12 @@
 
 namespace text {
 
-TextStream::TextStream(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const StopStrings> stops,
-                       SpecialTokens special_tokens, size_t min_tokens)
+TextStream::TextStream(std::shared_ptr<const Vocabulary> vocabulary, TextSettings settings, size_t min_tokens)
     : vocabulary_(std::move(vocabulary)),
-      stops_(std::move(stops)),
-      special_tokens_(special_tokens),
+      settings_(std::move(settings)),
       tokens_left_(min_tokens),
       strip_space_(vocabulary_->leading_space() == LeadingSpace::kStrip) {
-  if (stops_) matcher_.emplace(*stops_);
+  if (settings_.stops) matcher_.emplace(*settings_.stops);
 }
 
 void TextStream::ContinueFrom(const int32_t* tokens, size_t count) {
@@ -57,7 +55,9 @@ void TextStream::Finish(std::string* out) {
 }
 
 bool TextStream::IsShown(int32_t token) const {
-  return special_tokens_ == SpecialTokens::kKeep || !vocabulary_->IsSpecial(token);
+  const auto& [stops, special_tokens, shown] = settings_;
+  return special_tokens == SpecialTokens::kKeep || !vocabulary_->IsSpecial(token) ||
+         std::find(shown.begin(), shown.end(), token) != shown.end();
 }
 
 void TextStream::AppendToken(int32_t token, std::string* out) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "native/text/stop_strings.h"
 #include "native/text/utf8.h"
@@ -21,12 +22,18 @@ struct StopMatch {
   size_t tokens;  // of those given to this Push, how many belong to the output; the last one completed the stop string
 };
 
+// How the tokens of a request become text.
+struct TextSettings {
+  std::shared_ptr<const StopStrings> stops;  // null: none
+  SpecialTokens special_tokens = SpecialTokens::kSkip;
+  std::vector<int32_t> shown = {};  // special tokens that are text even where others are skipped
+};
+
 // The text of one sequence, made from its tokens as they come. Not thread-safe: the pump thread's.
 class TextStream {
  public:
-  // `stops` may be null: there are none. None ends before the token of the number `min_tokens`, counted from 1.
-  TextStream(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const StopStrings> stops,
-             SpecialTokens special_tokens, size_t min_tokens = 0);
+  // No stop string ends before the token of the number `min_tokens`, counted from 1.
+  TextStream(std::shared_ptr<const Vocabulary> vocabulary, TextSettings settings, size_t min_tokens = 0);
 
   // The text goes on from that of these tokens, so that the space before its first word stays if they have any text.
   // Before the first Push.
@@ -59,12 +66,11 @@ class TextStream {
   };
 
   std::shared_ptr<const Vocabulary> vocabulary_;
-  std::shared_ptr<const StopStrings> stops_;
+  TextSettings settings_;
   std::optional<StopMatcher> matcher_;
   std::optional<WithHidden> with_hidden_;  // from the first token that was left out
   std::string held_;                       // text that may be the start of a stop string
   Utf8Decoder decoder_;
-  SpecialTokens special_tokens_;
   size_t tokens_left_;  // until a stop string may end
   bool strip_space_;    // no byte came yet, and if the first is a space it is dropped
 };

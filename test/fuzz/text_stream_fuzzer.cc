@@ -100,7 +100,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Case read = ReadCase(&input);
   const Expected expected = PlainStop(read);
 
-  text::TextStream stream(VocabularyOf(read), std::make_shared<text::StopStrings>(read.stops), read.special_tokens);
+  text::TextStream stream(VocabularyOf(read), {std::make_shared<text::StopStrings>(read.stops), read.special_tokens});
   std::string text;
   std::optional<text::StopMatch> match;
   size_t pushed = 0;

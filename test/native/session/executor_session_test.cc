@@ -117,7 +117,7 @@ void Submit(ExecutorSession* session, uint64_t id, Reader* reader) {
   request.token_count = 3;
   request.output = &output;
   request.max_tokens = 1;
-  session->Submit(request, nullptr, text::SpecialTokens::kKeep, reader->sink());
+  session->Submit(request, {nullptr, text::SpecialTokens::kKeep}, reader->sink());
 }
 
 void CloseAndWait(const std::shared_ptr<ExecutorSession>& session) {

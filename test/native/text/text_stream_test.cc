@@ -76,31 +76,36 @@ std::vector<std::vector<int32_t>> OneByOne(const std::vector<int32_t>& tokens) {
 }
 
 TEST(TextStream, GivesACharacterWhenItsLastTokenComes) {
-  TextStream stream(ByteVocabulary(), nullptr, SpecialTokens::kSkip);
+  TextStream stream(ByteVocabulary(), {nullptr, SpecialTokens::kSkip});
   const Streamed streamed = Stream(std::move(stream), OneByOne(ByteTokens("a\xE6\x97\xA5z")));
   EXPECT_EQ(streamed.pushed, (std::vector<std::string>{"a", "", "", "\xE6\x97\xA5", "z"}));
 }
 
 TEST(TextStream, EndsAnUnfinishedCharacterAsAReplacement) {
-  TextStream stream(ByteVocabulary(), nullptr, SpecialTokens::kSkip);
+  TextStream stream(ByteVocabulary(), {nullptr, SpecialTokens::kSkip});
   EXPECT_EQ(Stream(std::move(stream), {ByteTokens("a\xE6\x97")}).text, std::string("a") + kReplacement);
 }
 
 TEST(TextStream, GivesNoTextForIdsOutsideTheVocabulary) {
-  TextStream stream(VocabularyOf({"a"}), nullptr, SpecialTokens::kSkip);
+  TextStream stream(VocabularyOf({"a"}), {nullptr, SpecialTokens::kSkip});
   EXPECT_EQ(Stream(std::move(stream), {{0, 1, -1, INT32_MAX, INT32_MIN, 0}}).text, "aa");
 }
 
 TEST(TextStream, LeavesOutSpecialTokensUnlessTheyAreKept) {
   const auto vocabulary = VocabularyOf({"a", "<end>", "b"}, {0, 1, 0});
-  EXPECT_EQ(Stream(TextStream(vocabulary, nullptr, SpecialTokens::kSkip), {{0, 1, 2}}).text, "ab");
-  EXPECT_EQ(Stream(TextStream(vocabulary, nullptr, SpecialTokens::kKeep), {{0, 1, 2}}).text, "a<end>b");
+  EXPECT_EQ(Stream(TextStream(vocabulary, {nullptr, SpecialTokens::kSkip}), {{0, 1, 2}}).text, "ab");
+  EXPECT_EQ(Stream(TextStream(vocabulary, {nullptr, SpecialTokens::kKeep}), {{0, 1, 2}}).text, "a<end>b");
+}
+
+TEST(TextStream, ShowsTheSpecialTokensThatAreNamedAndNoOther) {
+  const auto vocabulary = VocabularyOf({"a", "<end>", "<call>"}, {0, 1, 1});
+  EXPECT_EQ(Stream(TextStream(vocabulary, {nullptr, SpecialTokens::kSkip, {2}}), {{0, 1, 2, 0}}).text, "a<call>a");
 }
 
 TEST(TextStream, StripsOneSpaceFromTheFirstTextOnly) {
   const auto vocabulary = VocabularyOf({"<s>", " a", "", " "}, {1, 0, 0, 0}, LeadingSpace::kStrip);
   const auto text = [&](SpecialTokens special_tokens, const std::vector<int32_t>& tokens) {
-    return Stream(TextStream(vocabulary, nullptr, special_tokens), OneByOne(tokens)).text;
+    return Stream(TextStream(vocabulary, {nullptr, special_tokens}), OneByOne(tokens)).text;
   };
   EXPECT_EQ(text(SpecialTokens::kSkip, {1, 1}), "a a");
   EXPECT_EQ(text(SpecialTokens::kSkip, {0, 2, 1, 1}), "a a") << "what gives no text is not the first text";
@@ -109,15 +114,15 @@ TEST(TextStream, StripsOneSpaceFromTheFirstTextOnly) {
 }
 
 TEST(TextStream, HoldsBackTheStartOfAStopStringAndReleasesItWhenItGoesOnDifferently) {
-  TextStream stream(VocabularyOf({"x", "\n", "\nU", "se", "d"}), StopsOf({"\n\nUser:", "\nUse!"}),
-                    SpecialTokens::kSkip);
+  TextStream stream(VocabularyOf({"x", "\n", "\nU", "se", "d"}),
+                    {StopsOf({"\n\nUser:", "\nUse!"}), SpecialTokens::kSkip});
   const Streamed streamed = Stream(std::move(stream), OneByOne({0, 1, 2, 3, 4}));
   EXPECT_EQ(streamed.pushed, (std::vector<std::string>{"x", "", "", "", "\n\nUsed"}));
   EXPECT_FALSE(streamed.match);
 }
 
 TEST(TextStream, HoldsBackTheLongestEndThatStartsAStopStringAndNoMore) {
-  TextStream stream(ByteVocabulary(), StopsOf({"aab"}), SpecialTokens::kSkip);
+  TextStream stream(ByteVocabulary(), {StopsOf({"aab"}), SpecialTokens::kSkip});
   const Streamed streamed = Stream(std::move(stream), OneByOne(ByteTokens("aaab")));
   EXPECT_EQ(streamed.pushed, (std::vector<std::string>{"", "", "a", ""}));
   ASSERT_TRUE(streamed.match);
@@ -125,14 +130,14 @@ TEST(TextStream, HoldsBackTheLongestEndThatStartsAStopStringAndNoMore) {
 }
 
 TEST(TextStream, ReleasesWhatItHeldBackWhenTheSequenceEnds) {
-  TextStream stream(ByteVocabulary(), StopsOf({"User:"}), SpecialTokens::kSkip);
+  TextStream stream(ByteVocabulary(), {StopsOf({"User:"}), SpecialTokens::kSkip});
   const Streamed streamed = Stream(std::move(stream), {ByteTokens("a Use\xE6")});
   EXPECT_EQ(streamed.pushed, std::vector<std::string>{"a "});
   EXPECT_EQ(streamed.text, std::string("a Use") + kReplacement);
 }
 
 TEST(TextStream, CountsTheTokensOfThePushUpToTheOneThatCompletesTheStopString) {
-  TextStream stream(VocabularyOf({"ab", "cd", "ef"}), StopsOf({"bc"}), SpecialTokens::kSkip);
+  TextStream stream(VocabularyOf({"ab", "cd", "ef"}), {StopsOf({"bc"}), SpecialTokens::kSkip});
   const Streamed streamed = Stream(std::move(stream), {{2, 2}, {2, 0, 1, 2, 2}});
   EXPECT_EQ(streamed.text, "efefefa") << "the rest of the completing token is trimmed too";
   ASSERT_TRUE(streamed.match);
@@ -141,7 +146,7 @@ TEST(TextStream, CountsTheTokensOfThePushUpToTheOneThatCompletesTheStopString) {
 
 TEST(TextStream, TakesTheStopStringThatIsCompleteFirstAndOfSeveralTheLongest) {
   const auto stop = [&](std::vector<std::string> strings) {
-    return Stream(TextStream(ByteVocabulary(), StopsOf(std::move(strings)), SpecialTokens::kSkip),
+    return Stream(TextStream(ByteVocabulary(), {StopsOf(std::move(strings)), SpecialTokens::kSkip}),
                   {ByteTokens("xabcdef")});
   };
   const Streamed first = stop({"abcd", "bc"});
@@ -160,7 +165,7 @@ Streamed StreamWithMinTokens(size_t min_tokens, size_t step) {
     if (steps.empty() || steps.back().size() == step) steps.emplace_back();
     steps.back().push_back(token);
   }
-  return Stream(TextStream(ByteVocabulary(), StopsOf({"bab"}), SpecialTokens::kSkip, min_tokens), steps);
+  return Stream(TextStream(ByteVocabulary(), {StopsOf({"bab"}), SpecialTokens::kSkip}, min_tokens), steps);
 }
 
 TEST(TextStream, EndsAtNoStopStringThatIsCompleteBeforeSoManyTokens) {
@@ -180,8 +185,8 @@ TEST(TextStream, EndsAtNoStopStringThatIsCompleteBeforeSoManyTokens) {
 TEST(TextStream, EndsAtNoNameOfALeftOutTokenBeforeSoManyTokens) {
   const auto vocabulary = VocabularyOf({"a", "<end>"}, {0, 1});
   for (const auto& [min_tokens, tokens] : {std::pair<size_t, size_t>{2, 2}, {3, 4}}) {
-    const Streamed streamed =
-        Stream(TextStream(vocabulary, StopsOf({"<end>"}), SpecialTokens::kSkip, min_tokens), {{0}, {1}, {0}, {1}, {0}});
+    const Streamed streamed = Stream(TextStream(vocabulary, {StopsOf({"<end>"}), SpecialTokens::kSkip}, min_tokens),
+                                     {{0}, {1}, {0}, {1}, {0}});
     ASSERT_TRUE(streamed.match.has_value());
     EXPECT_EQ(streamed.tokens, tokens);
   }
@@ -190,7 +195,7 @@ TEST(TextStream, EndsAtNoNameOfALeftOutTokenBeforeSoManyTokens) {
 TEST(TextStream, KeepsTheFirstSpaceOfATextThatGoesOnFromOther) {
   const auto vocabulary = VocabularyOf({"<s>", " a", "", " "}, {1, 0, 0, 0}, LeadingSpace::kStrip);
   const auto text = [&](SpecialTokens special_tokens, const std::vector<int32_t>& prompt) {
-    TextStream stream(vocabulary, StopsOf({" a a"}), special_tokens);
+    TextStream stream(vocabulary, {StopsOf({" a a"}), special_tokens});
     stream.ContinueFrom(prompt.data(), prompt.size());
     return Stream(std::move(stream), OneByOne({1, 2, 1, 1})).text;
   };
@@ -202,7 +207,7 @@ TEST(TextStream, KeepsTheFirstSpaceOfATextThatGoesOnFromOther) {
 
 TEST(TextStream, MatchesInTheTextWithoutTheSpecialTokensThatAreLeftOut) {
   const auto vocabulary = VocabularyOf({"U", "<end>", "V"}, {0, 1, 0});
-  const Streamed streamed = Stream(TextStream(vocabulary, StopsOf({"UV", "x"}), SpecialTokens::kSkip), {{0, 1}, {2}});
+  const Streamed streamed = Stream(TextStream(vocabulary, {StopsOf({"UV", "x"}), SpecialTokens::kSkip}), {{0, 1}, {2}});
   ASSERT_TRUE(streamed.match);
   EXPECT_EQ(streamed.text, "");
 }
@@ -210,7 +215,7 @@ TEST(TextStream, MatchesInTheTextWithoutTheSpecialTokensThatAreLeftOut) {
 TEST(TextStream, MatchesInTheTextWithTheSpecialTokensThatAreLeftOut) {
   const auto vocabulary = VocabularyOf({"a", "\n", "<end>", "b", "bc"}, {0, 0, 1, 0, 0});
   const auto stream = [&](const std::vector<std::string>& stops, const std::vector<int32_t>& tokens) {
-    return Stream(TextStream(vocabulary, StopsOf(stops), SpecialTokens::kSkip), OneByOne(tokens));
+    return Stream(TextStream(vocabulary, {StopsOf(stops), SpecialTokens::kSkip}), OneByOne(tokens));
   };
   const Streamed alone = stream({"b", "<end>"}, {0, 1, 2, 3});
   EXPECT_EQ(alone.text, "a\n");
@@ -232,7 +237,7 @@ TEST(TextStream, MatchesInTheTextWithTheSpecialTokensThatAreLeftOut) {
 }
 
 TEST(TextStream, MatchesAReplacementCharacter) {
-  TextStream stream(ByteVocabulary(), StopsOf({kReplacement}), SpecialTokens::kSkip);
+  TextStream stream(ByteVocabulary(), {StopsOf({kReplacement}), SpecialTokens::kSkip});
   const Streamed streamed = Stream(std::move(stream), OneByOne(ByteTokens("a\xE6\x97z")));
   EXPECT_EQ(streamed.text, "a");
   ASSERT_TRUE(streamed.match);
@@ -240,7 +245,7 @@ TEST(TextStream, MatchesAReplacementCharacter) {
 }
 
 TEST(TextStream, EndsBeforeAStopStringThatAnUnfinishedCharacterCompletes) {
-  TextStream stream(ByteVocabulary(), StopsOf({std::string("b") + kReplacement}), SpecialTokens::kSkip);
+  TextStream stream(ByteVocabulary(), {StopsOf({std::string("b") + kReplacement}), SpecialTokens::kSkip});
   EXPECT_EQ(Stream(std::move(stream), OneByOne(ByteTokens("ab\xE6\x97"))).text, "a");
 }
 
@@ -294,7 +299,7 @@ TEST(TextStream, FindsTheSameStopHoweverTheTextIsCutIntoTokensAndTheTokensIntoPu
     }
 
     const Streamed expected = StopPlainly(text, ends, stops);
-    const Streamed streamed = Stream(TextStream(VocabularyOf(pieces), StopsOf(stops), SpecialTokens::kSkip), steps);
+    const Streamed streamed = Stream(TextStream(VocabularyOf(pieces), {StopsOf(stops), SpecialTokens::kSkip}), steps);
     const std::string shown = testing::PrintToString(text) + " stops " + testing::PrintToString(stops);
     ASSERT_EQ(streamed.text, expected.text) << shown;
     ASSERT_EQ(streamed.tokens, expected.tokens) << shown;
@@ -361,7 +366,7 @@ TEST(TextStream, FindsTheSameStopHoweverItIsCutWhereTokensAreLeftOut) {
     }
     const Streamed expected = StopWithHidden(pieces, special, stops);
     const Streamed streamed =
-        Stream(TextStream(VocabularyOf(pieces, special), StopsOf(stops), SpecialTokens::kSkip), steps);
+        Stream(TextStream(VocabularyOf(pieces, special), {StopsOf(stops), SpecialTokens::kSkip}), steps);
     const std::string shown =
         testing::PrintToString(pieces) + testing::PrintToString(special) + " stops " + testing::PrintToString(stops);
     ASSERT_EQ(streamed.text, expected.text) << shown;
@@ -385,7 +390,7 @@ TEST(TextStream, NeverReleasesPartOfAStopStringOrOfACharacter) {
     std::string text;
     for (size_t size = random() % 12; size > 0; --size) text += random() % 3 == 0 ? "a" : "\xC3\xA9";
     const Streamed streamed =
-        Stream(TextStream(ByteVocabulary(), StopsOf({stop}), SpecialTokens::kSkip), OneByOne(ByteTokens(text)));
+        Stream(TextStream(ByteVocabulary(), {StopsOf({stop}), SpecialTokens::kSkip}), OneByOne(ByteTokens(text)));
     std::string released;
     for (size_t i = 0; i < streamed.pushed.size(); ++i) {
       released += streamed.pushed[i];

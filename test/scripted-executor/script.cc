@@ -29,7 +29,7 @@ Script ReadScript(const std::string& engine_dir) {
                        read("unknown_rows", &script.unknown_rows) || read("deaf", &script.deaf) ||
                        read("endless_logits_every", &script.endless_logits_every) || read("tell", &script.tell) ||
                        read("capabilities", &script.capabilities) || read("log", &script.log) ||
-                       read("throw_at_call", &script.throw_at_call) ||
+                       read("echo", &script.echo) || read("throw_at_call", &script.throw_at_call) ||
                        read("throw_at_requests", &script.throw_at_requests) || read("throw_in", &throw_in);
     if (!known) throw executor::Failure(EXECUTOR_ENGINE_CONFIG, file + ": there is no " + std::string(key));
     if (!throw_in.empty()) script.throw_in = throw_in;

@@ -19,6 +19,7 @@ struct Script {
   bool unknown_rows = false;          // every step has a row of a request that never was
   bool deaf = false;                  // cancel does nothing
   uint64_t endless_logits_every = 0;  // the first row of every n-th request has logits that no memory can hold; 0: none
+  bool echo = false;  // an answer is the part of the prompt between the tokens 2 and 3, and then an end token
   // A line of LOG_DEBUG with the config, and one with each request, as tell.h writes them; one with each cancel: of how many.
   bool tell = false;
   uint64_t capabilities = 1 << 12;  // CAN_SEVERAL_SEQUENCES

@@ -1,7 +1,7 @@
 // An executor without a model, for what a real one does rarely or never: a chosen rate, late and doubled finals, rows of
 // requests that never were, a throw from each function. Token j of a request's sequence i is the letter
 // 'a' + (last prompt token + i + j) % 26, so a reader knows its text beforehand. A beam, before it has ended, is of other
-// letters: those of the beam after it. A tensor that a request asks for has the tokens of each row.
+// letters: those of the beam after it. With `echo` the tokens are those that the prompt says. A tensor that a request asks for has the tokens of each row.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -40,6 +40,7 @@ struct Request {
   uint32_t prompt_tokens;
   std::vector<Sequence> sequences;
   std::vector<int32_t> end_ids;
+  std::vector<int32_t> says;  // and then an end token; empty: letters
   std::vector<std::string> additional_outputs;
   bool has_beams;
   bool fails;
@@ -57,7 +58,12 @@ struct RowKey {
   uint32_t sequence;
 };
 
-int32_t Letter(uint64_t letter) { return static_cast<int32_t>('a' + letter % 26); }
+constexpr int32_t kFirstSaid = 2, kLastSaid = 3;  // around what an answer says
+
+int32_t TokenAt(uint64_t place, const std::vector<int32_t>& says) {
+  if (says.empty()) return static_cast<int32_t>('a' + place % 26);
+  return place < says.size() ? says[place] : kVocabSize - 1;
+}
 
 // The arrays of an ExecutorBatch.
 class Rows {
@@ -74,8 +80,9 @@ class Rows {
     errors_.clear();
     tensors_.clear();
   }
-  void Add(RowKey key, uint64_t letter, uint64_t tokens, ExecutorFinish finish, uint32_t flags) {
-    for (uint64_t i = 0; i < tokens; ++i) tokens_.push_back(Letter(letter + i));
+  void Add(RowKey key, uint64_t place, uint64_t tokens, ExecutorFinish finish, uint32_t flags,
+           const std::vector<int32_t>& says = {}) {
+    for (uint64_t i = 0; i < tokens; ++i) tokens_.push_back(TokenAt(place + i, says));
     ids_.push_back(key.id);
     sequences_.push_back(key.sequence);
     offsets_.push_back(static_cast<uint32_t>(tokens_.size()));
@@ -305,11 +312,16 @@ class ScriptedExecutor {
       throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, asked_for->field,
                                     "; maxBatchSize is " + std::to_string(info_.max_batch_size))
           .OfRequest(request.id);
-    const auto letter = static_cast<uint32_t>(request.tokens[request.token_count - 1]);
+    const int32_t* const end = request.tokens + request.token_count;
     const uint64_t left = std::min(request.max_tokens, info_.max_seq_len - request.token_count);
     Request made{};
     made.prompt_tokens = request.token_count;
-    for (uint32_t i = 0; i < sequences; ++i) made.sequences.push_back({letter + i, left});
+    if (script_.echo) {
+      const int32_t* const first = std::find(request.tokens, end, kFirstSaid);
+      if (first != end) made.says.assign(first + 1, std::find(first, end, kLastSaid));
+    }
+    for (uint32_t i = 0; i < sequences; ++i)
+      made.sequences.push_back({made.says.empty() ? static_cast<uint32_t>(end[-1]) + i : 0, left});
     made.end_ids.assign(request.end_ids, request.end_ids + request.end_id_count);
     made.has_beams = sampling != nullptr && (sampling->set & SAMPLING_BEAM_WIDTH) && sampling->beam_width > 1;
     if (request.output != nullptr)
@@ -376,7 +388,7 @@ class ScriptedExecutor {
     };
     const uint64_t wanted = request->cancelled ? 0 : std::min(script_.tokens_per_step, sequence.left);
     uint64_t tokens = 0;
-    while (tokens < wanted && !is_end(Letter(sequence.next_letter + tokens))) ++tokens;
+    while (tokens < wanted && !is_end(TokenAt(sequence.next_letter + tokens, request->says))) ++tokens;
     sequence.left -= tokens;
     const ExecutorFinish finish = tokens < wanted      ? FINISH_END_ID
                                   : request->cancelled ? FINISH_CANCELLED
@@ -393,11 +405,11 @@ class ScriptedExecutor {
       rows_.Add(key, sequence.next_letter + tokens - sequence.given + shift, sequence.given, finish,
                 flags | ROW_REPLACES_TOKENS);
     } else {
-      rows_.Add(key, sequence.next_letter, tokens, finish, flags);
+      rows_.Add(key, sequence.next_letter, tokens, finish, flags, request->says);
     }
     rows_.AddTensors(request->additional_outputs);
     sequence.next_letter += static_cast<uint32_t>(tokens);
-    if (finish == FINISH_END_ID) rows_.AddStopToken(Letter(sequence.next_letter));
+    if (finish == FINISH_END_ID) rows_.AddStopToken(TokenAt(sequence.next_letter, request->says));
     if (sequence.ended && (script_.late_rows || script_.doubled_finals)) ended_.emplace_back(key, flags);
   }
 

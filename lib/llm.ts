@@ -8,6 +8,7 @@ import { whenAborted } from './base/abort.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
 import { LLMError, messageOf } from './base/errors.js';
 import { pathOf } from './base/paths.js';
+import type { ResponseTemplate } from './base/response-template.js';
 import { Stopping } from './base/stopping.js';
 import { endings } from './base/turns.js';
 import type { ChatMessage, Input, Result } from './base/types.js';
@@ -158,6 +159,10 @@ export class LLM implements AsyncDisposable {
           checkGpuMemory(choice?.executor ?? executor, directory, config, { machine: choice?.machine, signal }),
         ]),
       );
+      if (tokenizer?.responseFault) {
+        const found = `response_template of tokenizer_config.json: ${tokenizer.responseFault.message}`;
+        logger?.warn(`${found}. It is ignored; correct it, or pass responseTemplate.`);
+      }
       const guided =
         guidedDecoding === undefined ? undefined : await stopping.orStopped(guidedConfig(guidedDecoding, directory));
       stopping.throwIfStopped();
@@ -230,6 +235,15 @@ export class LLM implements AsyncDisposable {
     }
     this.#tokenizer = Tokenizer.loadNow(loadAddon(), { ...this.#directory, tokenizerPath });
     return this.#tokenizer;
+  }
+
+  /**
+   * How answers to `messages` are read, unless a request says otherwise: the model's own, else one for the marks that its chat
+   * template has. Undefined if neither is there; then reasoning and tool calls stay in the text.
+   */
+  get responseTemplate(): ResponseTemplate | undefined {
+    if (this.#directory.tokenizerPath === undefined) return undefined;
+    return this.tokenizer.responseTemplate({ tools: [] })?.template;
   }
 
   /**

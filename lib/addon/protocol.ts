@@ -38,6 +38,8 @@ export interface NativeRequest {
   stopTokens: NativeTokenLists | undefined;
   badTokens: NativeTokenLists | undefined;
   skipSpecialTokens: boolean;
+  /** Special tokens that are text even so. */
+  shownTokens: Int32Array | undefined;
   temperature: number | undefined;
   topK: number | undefined;
   topP: number | undefined;

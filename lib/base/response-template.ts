@@ -29,12 +29,12 @@ export interface ResponseField {
   content_args?: Readonly<Record<string, unknown>> | undefined;
   /** There can be several. */
   repeats?: boolean | undefined;
-  /** What is put between several texts. */
+  /** What is put between several texts. It is not used here: texts follow each other. */
   join?: string | undefined;
   /** Whether a message may lack it. Here every field may. */
   optional?: boolean | undefined;
   /** Where the name and the arguments of a call are in what was read: `{content.name}`. */
   transform?: unknown;
-  /** The content is a list of calls. */
+  /** The content is a list of calls, and the keys are those of its items. */
   transform_each?: boolean | undefined;
 }

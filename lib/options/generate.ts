@@ -97,6 +97,8 @@ export interface RequestOptions {
   readonly maxLogitsBytes: number;
   readonly addSpecialTokens: boolean;
   readonly skipSpecialTokens: boolean;
+  /** False: the answer's text stays as it is. */
+  readonly responseTemplate: unknown;
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -150,6 +152,7 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
     maxLogitsBytes: given.maxLogitsBytes ?? DEFAULT_MAX_LOGITS_BYTES,
     addSpecialTokens: given.addSpecialTokens ?? true,
     skipSpecialTokens: given.skipSpecialTokens ?? true,
+    responseTemplate: given.responseTemplate,
     timeoutMs: given.timeoutMs,
     queueTimeoutMs: given.queueTimeoutMs,
     signal: given.signal,

@@ -1,4 +1,17 @@
-import { boolean, integer, listOf, type Readers, text } from '../base/checks.js';
+import {
+  boolean,
+  boundedText,
+  check,
+  integer,
+  invalidOption,
+  listOf,
+  type Readers,
+  readAs,
+  text,
+} from '../base/checks.js';
+import { messageOf } from '../base/errors.js';
+import { isJsonObject } from '../base/json.js';
+import type { ResponseTemplate } from '../base/response-template.js';
 
 /** How many outputs a request has, and what is returned with their text. */
 export interface OutputOptions {
@@ -35,7 +48,31 @@ export interface OutputOptions {
   addSpecialTokens?: boolean | undefined;
   /** Leave special tokens, such as role markers, out of the text. Default: true. */
   skipSpecialTokens?: boolean | undefined;
+  /**
+   * For `messages`: how to read reasoning and tool calls out of the answer; false leaves them in its text. Default: the
+   * model's, `llm.responseTemplate`.
+   */
+  responseTemplate?: ResponseTemplate | false | undefined;
 }
+
+const MAX_TEMPLATE_LENGTH = 65_536; // as JSON text
+
+/** A copy of plain data. */
+const responseTemplate = readAs(
+  check(
+    'a response template, or false',
+    (value): value is ResponseTemplate | false => value === false || isJsonObject(value),
+  ),
+  (value, name): unknown => {
+    let json: string;
+    try {
+      json = JSON.stringify(value);
+    } catch (cause) {
+      throw invalidOption(name, `has no JSON text (${messageOf(cause)}); expected plain data.`);
+    }
+    return JSON.parse(boundedText(json, MAX_TEMPLATE_LENGTH, name)) as unknown;
+  },
+);
 
 const MAX_SEQUENCES = 1024;
 
@@ -52,4 +89,5 @@ export const outputChecks = {
   additionalOutputs: listOf(text(), 'names'),
   addSpecialTokens: boolean(),
   skipSpecialTokens: boolean(),
+  responseTemplate,
 } satisfies Readers<OutputOptions>;

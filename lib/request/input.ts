@@ -1,9 +1,13 @@
-import { ownItem, show } from '../base/checks.js';
+import { invalidOption, ownItem, show } from '../base/checks.js';
 import { LLMError, messageOf } from '../base/errors.js';
 import type { ChatMessage } from '../base/types.js';
 import type { RequestOptions } from '../options/generate.js';
 import { isTokenId } from '../options/token-lists.js';
 import type { ChatTemplateOptions } from '../text/chat-template.js';
+import { ToolParameters } from '../text/response/argument-types.js';
+import { type ResponseSettings, startOfAnswer } from '../text/response/response-parser.js';
+import { type CompiledTemplate, compileTemplate, usedRegions } from '../text/response/template.js';
+import { TemplateFault } from '../text/response/template-fault.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { PendingPrompt } from './submission-queue.js';
 
@@ -14,6 +18,18 @@ export interface Prompt {
   tokens: Int32Array;
   /** Runs that never come: `badTokens`, and `badWords` encoded. */
   badTokens: readonly ArrayLike<number>[];
+}
+
+/** How the answer to a conversation is read. */
+export interface Response extends ResponseSettings {
+  /** Special tokens that its marks name. */
+  readonly shownTokens: Int32Array;
+}
+
+export interface ReadInput {
+  readonly prompt: Prompt | PendingPrompt<Prompt>;
+  /** Undefined: the text stays as it is. */
+  readonly response: Response | undefined;
 }
 
 type ChatInput = { messages: readonly ChatMessage[] } & ChatTemplateOptions;
@@ -36,10 +52,11 @@ export function readPrompt(
   input: unknown,
   options: RequestOptions,
   { tokenizer, maxTokens }: PromptContext,
-): Prompt | PendingPrompt<Prompt> {
+): ReadInput {
   const read = readInput(input, options, { tokenizer, maxTokens });
   const { badTokens, badWords } = options;
-  if (read instanceof Int32Array && badWords.length === 0) return { tokens: read, badTokens };
+  const response = read instanceof Int32Array ? undefined : read.response;
+  if (read instanceof Int32Array && badWords.length === 0) return { prompt: { tokens: read, badTokens }, response };
   // A word has one run of tokens at the start of a text and another behind a space.
   const words = badWords.flatMap((word) => [word, ` ${word}`]);
   let size = 0;
@@ -61,21 +78,22 @@ export function readPrompt(
     });
     return { tokens, badTokens: [...badTokens, ...runs.filter((run) => run.length > 0)] };
   };
-  return { encode, isShort: size <= SHORT_TEXT };
+  return { prompt: { encode, isShort: size <= SHORT_TEXT }, response };
 }
 
 /** A text and how it becomes tokens. */
 interface PromptText {
   readonly text: string;
   readonly addSpecialTokens: boolean;
+  readonly response: Response | undefined;
 }
 
 function readInput(
   input: unknown,
-  { addSpecialTokens }: RequestOptions,
+  { addSpecialTokens, responseTemplate }: RequestOptions,
   { tokenizer, maxTokens }: PromptContext,
 ): Int32Array | PromptText {
-  if (typeof input === 'string') return { text: input, addSpecialTokens };
+  if (typeof input === 'string') return { text: input, addSpecialTokens, response: undefined };
   if (typeof input !== 'object' || input === null) {
     throw new LLMError('ERR_INVALID_INPUT', `The input is ${show(input)}; ${EXPECTED}.`);
   }
@@ -87,9 +105,40 @@ function readInput(
   if (fields.includes('messages')) {
     refuseOthers(fields, ['messages', 'tools', 'chatTemplate', 'addGenerationPrompt', 'templateVars']);
     const { messages, ...options } = readable(() => ({ ...(input as ChatInput) }));
-    return { text: tokenizer().applyChatTemplate(messages, options), addSpecialTokens: false }; // the template has them
+    const text = tokenizer().applyChatTemplate(messages, options);
+    const response = readable(() => readResponse(responseTemplate, text, { tokenizer: tokenizer(), options }));
+    return { text, addSpecialTokens: false, response }; // the template has them
   }
   throw new LLMError('ERR_INVALID_INPUT', `The input is an object without tokens or messages; ${EXPECTED}.`);
+}
+
+/** Undefined if there is nothing to look for in the answer. */
+function readResponse(
+  given: unknown,
+  prompt: string,
+  { tokenizer, options }: { tokenizer: Tokenizer; options: ChatTemplateOptions },
+): Response | undefined {
+  if (given === false) return undefined;
+  const template = given === undefined ? tokenizer.responseTemplate(options) : compileOption(given);
+  const tools = options.tools ?? [];
+  const hasTools = tools.length > 0;
+  if (!template || !usedRegions(template, hasTools).some(({ open, close }) => open ?? close)) return undefined;
+  return {
+    template,
+    start: startOfAnswer(template, prompt),
+    tools: hasTools ? new ToolParameters(tools) : undefined,
+    shownTokens: tokenizer.shownTokens(template, hasTools),
+  };
+}
+
+function compileOption(given: unknown): CompiledTemplate {
+  try {
+    return compileTemplate(given);
+  } catch (cause) {
+    if (!(cause instanceof TemplateFault)) throw cause;
+    const name = ['responseTemplate', cause.part].filter((part) => part !== '').join('.');
+    throw invalidOption(name, `${cause.found}; expected a response template in the form of Hugging Face transformers.`);
+  }
 }
 
 /** What of an input a getter, a proxy or an array that lost its memory does not let be read is the caller's error. */

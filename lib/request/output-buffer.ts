@@ -1,5 +1,7 @@
 import type { RawLogprob, TextPart } from '../addon/events.js';
 import type { Chunk, FinishReason, Logits, NamedTensor, Output, TokenLogprob } from '../base/types.js';
+import type { ResponseSettings } from '../text/response/response-parser.js';
+import { AnswerParts } from './answer-parts.js';
 
 /** One output of a request: all that has come, and what of it nobody has read. Unread steps merge into one chunk. */
 export class OutputBuffer {
@@ -10,6 +12,7 @@ export class OutputBuffer {
   // allocates from until it no longer fits in the processor's cache.
   readonly #readText: string[] = [];
   #unreadText = '';
+  readonly #parts: AnswerParts | undefined;
   readonly #tokens = new TokenList();
   #readTokens = 0;
   #logprobs: TokenLogprob[] | undefined;
@@ -20,10 +23,15 @@ export class OutputBuffer {
   #finishRead = false;
   #stopReason: string | number | undefined;
 
-  /** Without `nameLogprob` only the sum of what comes is kept. */
-  constructor(index: number, nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined) {
+  /** Without `nameLogprob` only the sum of what comes is kept; without `response` its text stays as it is. */
+  constructor(
+    index: number,
+    nameLogprob: ((token: number, raw: RawLogprob) => TokenLogprob) | undefined,
+    response?: ResponseSettings,
+  ) {
     this.index = index;
     this.#nameLogprob = nameLogprob;
+    this.#parts = response && new AnswerParts(response);
   }
 
   get tokenCount(): number {
@@ -35,14 +43,14 @@ export class OutputBuffer {
   }
 
   add({ text, tokens, tokensBegin, tokensEnd, logprobs, logits }: TextPart): void {
-    this.#unreadText += text;
+    this.#addText(text);
     for (let i = tokensBegin; i < tokensEnd; i++) this.#tokens.add(tokens[i] as number);
     if (logprobs) this.#addLogprobs(logprobs, this.#tokens.length - logprobs.length);
     if (logits) this.#logits.push(logits);
   }
 
   addToken(token: number, text: string): void {
-    this.#unreadText += text;
+    this.#addText(text);
     this.#tokens.add(token);
   }
 
@@ -58,9 +66,19 @@ export class OutputBuffer {
     this.#tensors.push(...tensors);
   }
 
+  #addText(text: string): void {
+    this.#unreadText += this.#parts ? this.#parts.push(text) : text;
+  }
+
+  /** No more text comes, whether or not the output has ended. */
+  endText(): void {
+    if (this.#parts) this.#unreadText += this.#parts.end();
+  }
+
   /** Ends the output, if it has not ended. */
   finish(reason: FinishReason, stopReason?: string | number): void {
     if (this.#finishReason !== undefined) return;
+    this.endText();
     this.#finishReason = reason;
     this.#stopReason = stopReason;
   }
@@ -73,8 +91,10 @@ export class OutputBuffer {
   take(): Chunk | undefined {
     const ends = this.#finishReason !== undefined && !this.#finishRead;
     const tokenCount = this.#tokens.length;
-    if (this.#readTokens === tokenCount && this.#unreadText === '' && !ends) return undefined;
+    const hasText = this.#unreadText !== '' || this.#parts?.hasUnread;
+    if (this.#readTokens === tokenCount && !hasText && !ends) return undefined;
     const chunk: Chunk = { index: this.index, text: this.#unreadText, tokens: this.#tokens.from(this.#readTokens) };
+    if (this.#parts) Object.assign(chunk, this.#parts.take());
     if (this.#logprobs) chunk.logprobs = this.#logprobs.slice(this.#readTokens);
     if (ends && this.#finishReason) chunk.finishReason = this.#finishReason;
     this.#readText.push(this.#unreadText);
@@ -91,6 +111,7 @@ export class OutputBuffer {
       text: this.#readText.join('') + this.#unreadText,
       tokens: this.#tokens.from(0),
       finishReason: this.#finishReason ?? 'cancelled',
+      ...this.#parts?.result(),
     };
     if (this.#stopReason !== undefined) output.stopReason = this.#stopReason;
     if (this.#logprobs) output.logprobs = this.#logprobs;

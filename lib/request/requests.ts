@@ -13,9 +13,9 @@ import { type NativeTokenLists, packLists } from '../options/token-lists.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type RequestParameters, type RequestStartEvent, requestStarted } from './diagnostics.js';
 import { type Generation, RequestGeneration, stopWatching } from './generation.js';
-import { type Prompt, readPrompt } from './input.js';
+import { type Prompt, type ReadInput, readPrompt } from './input.js';
 import { logitsLimit, RunningRequest } from './running-request.js';
-import { type PendingPrompt, SubmissionQueue } from './submission-queue.js';
+import { SubmissionQueue } from './submission-queue.js';
 
 /** What requests need of the engine directory. */
 interface EngineFacts {
@@ -69,17 +69,23 @@ export class Requests {
     let queueTimer: NodeJS.Timeout | undefined;
     let leaveQueue: (() => void) | undefined;
     const answer = 'options' in draft ? draft.options : NO_ANSWER;
-    const request = new RunningRequest(draft.id, answer, (token) => this.#tokenText(token), {
-      onStart: () => clearTimeout(queueTimer),
-      onEnd: () => {
-        ignoreSignal?.();
-        clearTimeout(timer);
-        clearTimeout(queueTimer);
-        leaveQueue?.();
-        stopWatching(request);
-        this.#forget(request);
+    const request = new RunningRequest(
+      draft.id,
+      answer,
+      (token) => this.#tokenText(token),
+      {
+        onStart: () => clearTimeout(queueTimer),
+        onEnd: () => {
+          ignoreSignal?.();
+          clearTimeout(timer);
+          clearTimeout(queueTimer);
+          leaveQueue?.();
+          stopWatching(request);
+          this.#forget(request);
+        },
       },
-    });
+      'options' in draft ? draft.response : undefined,
+    );
     const generation = new RequestGeneration(request);
     this.#running.add(request);
     const { sessionId, executor, directory } = this.#context;
@@ -108,7 +114,7 @@ export class Requests {
       queueTimer = setTimeout(endLater, queueTimeoutMs, fail);
     }
     leaveQueue = this.#submissions.add(draft.prompt, {
-      submit: (prompt) => this.#submit(request, prompt, draft.options),
+      submit: (prompt) => this.#submit(request, prompt, draft),
       fail: (error) => request.fail((partial) => sameError(error, request.id, partial)),
     });
     return generation;
@@ -146,14 +152,14 @@ export class Requests {
       const checked = readGenerateOptions(options, directory.generation);
       requireCapabilities(checked, capabilities, executor);
       if (checked.stop.length > 0) tokenizer(); // stop strings are looked for in text
-      const prompt = readPrompt(input, checked, { tokenizer, maxTokens: maxSeqLen });
-      return { id, options: checked, prompt, input: kindOf(input) };
+      const read = readPrompt(input, checked, { tokenizer, maxTokens: maxSeqLen });
+      return { id, options: checked, input: kindOf(input), ...read };
     } catch (error) {
       return { id, error: fromUser(error, id) };
     }
   }
 
-  #submit(request: RunningRequest, { tokens, badTokens }: Prompt, options: RequestOptions): void {
+  #submit(request: RunningRequest, { tokens, badTokens }: Prompt, { options, response }: ReadRequest): void {
     if (request.outcome) return;
     const { capabilities, vocabSize } = this.#context;
     const { extras, maxLogitsBytes } = options;
@@ -179,6 +185,7 @@ export class Requests {
         stopTokens: tokenLists(options.stopTokens),
         badTokens: tokenLists(badTokens),
         skipSpecialTokens: options.skipSpecialTokens,
+        shownTokens: response?.shownTokens,
         temperature: options.temperature,
         topK: options.topK,
         topP: options.topP,
@@ -231,14 +238,14 @@ export class Requests {
   }
 }
 
+interface ReadRequest extends ReadInput {
+  readonly id: number;
+  readonly options: RequestOptions;
+}
+
 /** A request before it has its tokens. */
 type Draft =
-  | {
-      readonly id: number;
-      readonly options: RequestOptions;
-      readonly prompt: Prompt | PendingPrompt<Prompt>;
-      readonly input: RequestStartEvent['input'];
-    }
+  | (ReadRequest & { readonly input: RequestStartEvent['input'] })
   | { readonly id: number; readonly error: LLMError };
 
 const CANCELS_A_CALL = 512;

@@ -2,6 +2,7 @@ import type { RawLogprob, RequestSink, TextPart } from '../addon/events.js';
 import { fromExecutor } from '../addon/executor-error.js';
 import { type ErrorDetails, LLMError } from '../base/errors.js';
 import type { Chunk, FinishReason, Logits, NamedTensor, Result, Timing, TokenLogprob, Usage } from '../base/types.js';
+import type { ResponseSettings } from '../text/response/response-parser.js';
 import { captureContext, requestEnded, requestHasToken } from './diagnostics.js';
 import { Journal, type JournalOwner } from './journal.js';
 import type { Outcome } from './outcome.js';
@@ -55,6 +56,8 @@ export class RunningRequest implements RequestSink, JournalOwner {
   readonly #options: AnswerOptions;
   /** Outputs are made that the result leaves out. */
   readonly #isChoosing: boolean;
+  /** The text is the answer, as it comes. */
+  readonly #hasPlainText: boolean;
   readonly #outputs: readonly OutputBuffer[];
   readonly #tokenText: (token: number) => string;
   /** Called once, at the end: takes the request out of all that knows it. */
@@ -78,13 +81,15 @@ export class RunningRequest implements RequestSink, JournalOwner {
     options: AnswerOptions,
     tokenText: (token: number) => string,
     { onStart, onEnd }: { onStart: () => void; onEnd: () => void },
+    response?: ResponseSettings,
   ) {
     this.id = id;
     this.#options = options;
     this.#isChoosing = options.bestOf > options.n;
     this.#tokenText = tokenText;
     const nameLogprob = options.logprobs ? this.#nameLogprob : undefined;
-    this.#outputs = Array.from({ length: options.bestOf }, (_, index) => new OutputBuffer(index, nameLogprob));
+    this.#hasPlainText = response === undefined;
+    this.#outputs = Array.from({ length: options.bestOf }, (_, i) => new OutputBuffer(i, nameLogprob, response));
     this.#onStart = onStart;
     this.#onEnd = onEnd;
   }
@@ -167,7 +172,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
     this.#hasUnread = true;
     if (this.#firstTokenAt === 0 && tokenCount > 0) {
       this.#firstTokenAt = performance.now();
-      this.#isStreaming = !this.#isChoosing;
+      this.#isStreaming = !this.#isChoosing && this.#hasPlainText;
       const timeToFirstTokenMs = this.#firstTokenAt - this.#submittedAt;
       requestHasToken({ requestId: this.id, timeToFirstTokenMs }, this.#context);
     }
@@ -253,6 +258,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
     this.#recall();
     this.#hasUnread = true;
     this.#endedAt = performance.now();
+    for (const output of this.#outputs) output.endText();
     if (this.#isChoosing) {
       const likeliest = [...this.#outputs].sort((a, b) => b.cumulativeLogprob - a.cumulativeLogprob);
       for (const [rank, output] of likeliest.entries()) output.index = rank;
@@ -287,6 +293,8 @@ export class RunningRequest implements RequestSink, JournalOwner {
     return {
       text: first.text,
       outputs,
+      ...(first.reasoning !== undefined && { reasoning: first.reasoning }),
+      ...(first.toolCalls && { toolCalls: first.toolCalls }),
       finishReason: first.finishReason,
       ...(first.stopReason === undefined ? {} : { stopReason: first.stopReason }),
       usage: this.#usage(),

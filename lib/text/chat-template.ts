@@ -8,6 +8,8 @@ import { globals } from './jinja/globals.js';
 import { Interpreter } from './jinja/interpreter.js';
 import { parse } from './jinja/parser.js';
 import { Parts, TemplateError, type Value } from './jinja/values.js';
+import { knownTemplate } from './response/known-templates.js';
+import { type CompiledTemplate, compileTemplate } from './response/template.js';
 import { strftime } from './strftime.js';
 import { invalid, TemplateInput } from './template-input.js';
 import { TemplateMeter } from './template-meter.js';
@@ -35,6 +37,7 @@ interface Program {
 /** A model's chat template (Jinja), with the variables and functions that Hugging Face transformers gives it. */
 export class ChatTemplate {
   #parsed: Program | LLMError | undefined;
+  #response: { readonly template: CompiledTemplate | undefined } | undefined;
 
   constructor(
     readonly source: string,
@@ -52,6 +55,13 @@ export class ChatTemplate {
   /** Whether it takes the parts of a message's content as a list; else they must be text, and are joined. */
   get wantsParts(): boolean {
     return this.#program.wantsParts;
+  }
+
+  /** How answers to what it gives are read; undefined if it has no marks that are known. */
+  get response(): CompiledTemplate | undefined {
+    const known = this.#response ? undefined : knownTemplate(this.source);
+    this.#response ??= { template: known && compileTemplate(known) };
+    return this.#response.template;
   }
 
   /**

@@ -20,14 +20,17 @@ export class ChatTemplates {
     );
   }
 
-  /**
-   * The one that is named, else as Hugging Face transformers: with tools `tool_use`, if there is one, else `default`.
-   * @throws {LLMError} `ERR_CHAT_TEMPLATE` naming those that there are.
-   */
-  choose({ chatTemplate: name, tools }: ChatTemplateOptions): ChatTemplate {
+  /** The one that is named, else as Hugging Face transformers: with tools `tool_use`, if there is one, else `default`. */
+  find({ chatTemplate: name, tools }: ChatTemplateOptions): ChatTemplate | undefined {
     const hasToolUse = tools !== undefined && tools !== null && this.#templates.has(WITH_TOOLS);
-    const chosen = this.#templates.get(name ?? (hasToolUse ? WITH_TOOLS : DEFAULT));
+    return this.#templates.get(name ?? (hasToolUse ? WITH_TOOLS : DEFAULT));
+  }
+
+  /** @throws {LLMError} `ERR_CHAT_TEMPLATE` naming those that there are. */
+  choose(options: ChatTemplateOptions): ChatTemplate {
+    const chosen = this.find(options);
     if (chosen) return chosen;
+    const { chatTemplate: name } = options;
     const names = [...this.#templates.keys()].map((each) => JSON.stringify(each)).join(' or ');
     if (names === '') {
       throw new LLMError(

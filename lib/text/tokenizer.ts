@@ -6,6 +6,8 @@ import type { ChatMessage } from '../base/types.js';
 import type { ChatTemplateOptions } from './chat-template.js';
 import { ChatTemplates } from './chat-templates.js';
 import type { AddedByDefault, Encoding, NativeTokenizer, TokenizerAddon } from './native-tokenizer.js';
+import { type CompiledTemplate, compileTemplate, marksOf } from './response/template.js';
+import { TemplateFault } from './response/template-fault.js';
 
 export interface TokenizerOptions {
   /** Path of `tokenizer.json`. */
@@ -20,6 +22,8 @@ export interface TokenizerOptions {
   addEosToken?: boolean | undefined;
   /** What the chat template may use. */
   chatTemplateLimits?: ChatTemplateLimits | undefined;
+  /** `response_template` of tokenizer_config.json. Default: the one that is known for the marks of the chat template. */
+  responseTemplate?: unknown;
 }
 
 /** How text becomes tokens. */
@@ -41,6 +45,10 @@ export interface DecodeOptions {
 /** A model's tokenizer and chat template. */
 export class Tokenizer {
   readonly #templates: ChatTemplates;
+  /** Internal: what of the model's own response template cannot be used. */
+  readonly responseFault: TemplateFault | undefined;
+  readonly #ownResponse: CompiledTemplate | undefined;
+  readonly #shown = new WeakMap<CompiledTemplate, Map<boolean, Int32Array>>();
   /** Internal: what the addon makes text with. */
   readonly native: NativeTokenizer;
   /** All ids are below this. The model's own vocabulary can be larger, padded with ids that have no text. */
@@ -51,12 +59,18 @@ export class Tokenizer {
   readonly chatTemplates: ReadonlyMap<string, string>;
 
   private constructor(native: NativeTokenizer, options: TokenizerOptions) {
-    const { chatTemplates = new Map(), specialTokens = {}, chatTemplateLimits } = options;
+    const { chatTemplates = new Map(), specialTokens = {}, chatTemplateLimits, responseTemplate } = options;
     this.specialTokens = specialTokens;
     this.chatTemplates = chatTemplates;
     this.#templates = new ChatTemplates(chatTemplates, specialTokens, chatTemplateLimits);
     this.native = native;
     this.vocabSize = native.vocabSize();
+    try {
+      this.#ownResponse = responseTemplate === undefined ? undefined : compileTemplate(responseTemplate);
+    } catch (cause) {
+      if (!(cause instanceof TemplateFault)) throw cause;
+      this.responseFault = cause;
+    }
   }
 
   /**
@@ -150,6 +164,29 @@ export class Tokenizer {
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string {
     return this.#templates.choose(options ?? {}).render(messages, options ?? {});
+  }
+
+  /** Internal: how answers to messages are read; undefined if that is not known. */
+  responseTemplate(options: ChatTemplateOptions): CompiledTemplate | undefined {
+    return this.#ownResponse ?? this.#templates.find(options)?.response;
+  }
+
+  /** Internal: the special tokens that the marks of a response template name. */
+  shownTokens(template: CompiledTemplate, hasTools: boolean): Int32Array {
+    const known = this.#shown.get(template) ?? new Map<boolean, Int32Array>();
+    this.#shown.set(template, known);
+    const shown = known.get(hasTools) ?? this.#specialTokensIn(marksOf(template, hasTools).join('\n'));
+    known.set(hasTools, shown);
+    return shown;
+  }
+
+  #specialTokensIn(text: string): Int32Array {
+    const tokens = this.native.encode(text, false, undefined);
+    if (!(tokens instanceof Int32Array)) return new Int32Array(0); // marks are short
+    return new Int32Array(new Set(tokens)).filter((token) => {
+      const id = Int32Array.of(token);
+      return this.native.decode(id, true) === '' && this.native.decode(id, false) !== '';
+    });
   }
 }
 

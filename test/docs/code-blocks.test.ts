@@ -25,7 +25,7 @@ before(async () => {
   await symlink(join(dirname(engine), 'source'), join(app, 'models/my-llama'));
 });
 
-for (const file of ['README.md', 'docs/api.md']) {
+for (const file of ['README.md', 'docs/api.md', 'docs/tool-calls.md']) {
   describe(`in ${file}`, () => {
     const blocks = readSections(file).flatMap(({ title, blocks }) => blocks.map((block) => ({ title, ...block })));
     const programs = blocks.filter(({ language }) => language === 'js');

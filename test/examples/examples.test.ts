@@ -48,6 +48,12 @@ test('ranked-outputs.mjs prints three different outputs, the likeliest first', a
   assert.equal(new Set(outputs.map(({ text }) => text)).size, 3);
 });
 
+test('tool-calls.mjs prints the answer of a model that calls nothing', async () => {
+  const messages = [{ role: 'user', content: 'What is 17 + 25?' }];
+  const { text } = await llm.generate({ messages }, { maxTokens: 512 });
+  assert.equal((await run('tool-calls.mjs')).join('\n'), text.trimEnd());
+});
+
 test('end-early.mjs ends a request by a time limit, by leaving the loop and by a signal', async () => {
   assert.deepEqual(await run('end-early.mjs'), [
     'timeoutMs: finishReason timeout',

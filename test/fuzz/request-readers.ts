@@ -191,6 +191,8 @@ export const REQUEST_READERS: Readonly<Record<string, Reader>> = {
         encodeChat: async (...args: Parameters<ChatTemplate['render']>) =>
           encode().finally(() => template.render(...args)),
         applyChatTemplate: (...args: Parameters<ChatTemplate['render']>) => template.render(...args),
+        responseTemplate: () => new ChatTemplate('<tool_call>', {}).response,
+        shownTokens: () => new Int32Array(0),
       } as unknown as Tokenizer;
       await withinBudget(() =>
         readPrompt(input, readGenerateOptions(options, {}), { tokenizer: () => tokenizer, maxTokens: 64 }),

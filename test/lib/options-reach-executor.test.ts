@@ -13,6 +13,7 @@ type NotTheExecutors =
   | 'addSpecialTokens'
   | 'skipSpecialTokens'
   | 'maxLogitsBytes'
+  | 'responseTemplate'
   | 'bestOf';
 
 const tensor: Required<Tensor> = { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [2, 3], dataType: 'float32' };

@@ -40,6 +40,8 @@ export interface EngineDirectory {
   /** Whether a text gets the begin and the end token; undefined: as tokenizer.json says. */
   readonly addBosToken: boolean | undefined;
   readonly addEosToken: boolean | undefined;
+  /** `response_template` of tokenizer_config.json, not checked yet. */
+  readonly responseTemplate: unknown;
   /** Tokens that end an output; empty if no file has one. */
   readonly endIds: readonly number[];
   readonly generation: GenerationDefaults;

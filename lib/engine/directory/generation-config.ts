@@ -15,6 +15,8 @@ interface TokenizerText {
   /** Whether a text gets the begin and the end token; undefined: as tokenizer.json says. */
   readonly addBosToken: boolean | undefined;
   readonly addEosToken: boolean | undefined;
+  /** How the model's answers are read, if it says so. */
+  readonly responseTemplate: unknown;
 }
 
 const context = (dir: string, name: string, code: JsonContext['code']): JsonContext => ({
@@ -103,7 +105,13 @@ export async function readTokenizerText(dir: string): Promise<TokenizerText> {
     const token = text(name);
     if (token !== undefined) named[name] = token;
   }
-  return { chatTemplates: await readChatTemplates(dir, config), specialTokens: named, ...addedTokens(config) };
+  const responseTemplate = config?.object.response_template ?? undefined;
+  return {
+    chatTemplates: await readChatTemplates(dir, config),
+    specialTokens: named,
+    responseTemplate,
+    ...addedTokens(config),
+  };
 }
 
 /** Tokenizers of transformers 4 that go by these fields, and their defaults, whatever tokenizer.json says. */

@@ -7,7 +7,7 @@ import { Costs } from './jinja/costs.js';
 import { globals } from './jinja/globals.js';
 import { Interpreter } from './jinja/interpreter.js';
 import { parse } from './jinja/parser.js';
-import { Parts, TemplateError, type Value } from './jinja/values.js';
+import { Parts, TemplateError, type Value, WrittenDict } from './jinja/values.js';
 import { knownTemplate } from './response/known-templates.js';
 import { type CompiledTemplate, compileTemplate } from './response/template.js';
 import { strftime } from './strftime.js';
@@ -160,7 +160,33 @@ function readMessage(input: TemplateInput, message: unknown, name: string, templ
     const join = (): string => joinParts(content, `${name}.content`);
     fields.set('content', template.wantsParts ? new Parts(content, join) : join());
   }
+  const calls = fields.get('tool_calls');
+  if (Array.isArray(calls)) for (const call of calls) readArguments(input, call);
   return withReasoning(fields) as Map<Value, Value>;
+}
+
+/**
+ * Arguments of a call that come as JSON text, as OpenAI's clients send them. Most templates take an object, which is all that
+ * transformers is given; some add the text to theirs, and so have it as it was written.
+ */
+function readArguments(input: TemplateInput, call: Value): void {
+  const called = call instanceof Map ? (call.get('function') ?? call) : undefined;
+  const text = called instanceof Map ? called.get('arguments') : undefined;
+  if (!(called instanceof Map) || typeof text !== 'string') return;
+  input.meter.charge(text.length / STEPS_OF_JSON);
+  const value = input.read(parseOrNull(text), 'arguments');
+  if (value instanceof Map) called.set('arguments', new WrittenDict(value, text));
+}
+
+const STEPS_OF_JSON = 16; // characters read in the time of a step
+
+/** What a model wrote need not be JSON. */
+function parseOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** The parts as one text, as llama.cpp and vLLM have it: a line each. */

@@ -2,7 +2,17 @@ import { bind } from './arguments.js';
 import type { Costs } from './costs.js';
 import { isEqual } from './operators.js';
 import { applyStringMethod, isStringMethod } from './string-methods.js';
-import { Callable, checkKey, type Dict, Parts, TemplateError, tupleOf, type Value, View } from './values.js';
+import {
+  Callable,
+  checkKey,
+  type Dict,
+  Parts,
+  TemplateError,
+  tupleOf,
+  type Value,
+  View,
+  WrittenDict,
+} from './values.js';
 
 /** The method of a value; undefined if it has none of that name, or one that would change the value. */
 export function methodOf(object: Value, name: string, costs: Costs): Callable | undefined {
@@ -10,7 +20,10 @@ export function methodOf(object: Value, name: string, costs: Costs): Callable | 
     if (!isStringMethod(name)) return undefined;
     return new Callable(name, (args, named) => applyStringMethod(object, name, args, named, costs));
   }
-  if (object instanceof Map) return dictMethod(object, name, costs);
+  if (object instanceof Map) {
+    const found = dictMethod(object, name, costs);
+    return !found && object instanceof WrittenDict ? methodOf(object.text, name, costs) : found;
+  }
   const found = Array.isArray(object) ? listMethod(object, name, costs) : undefined;
   return !found && object instanceof Parts ? methodOf(object.text(), name, costs) : found;
 }

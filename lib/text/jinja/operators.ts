@@ -14,6 +14,7 @@ import {
   Undefined,
   type Value,
   View,
+  WrittenDict,
 } from './values.js';
 import { compareTexts, str } from './write.js';
 
@@ -21,6 +22,8 @@ export function binary(operator: string, left: Value, right: Value, costs: Costs
   if (operator === '~') return costs.made(str(left, costs) + str(right, costs));
   if (left instanceof Parts && !Array.isArray(right)) left = left.text();
   else if (right instanceof Parts && !Array.isArray(left)) right = right.text();
+  if (left instanceof WrittenDict) left = left.text;
+  if (right instanceof WrittenDict) right = right.text;
   defined(left);
   if (operator === '%' && typeof left === 'string') return formatPercent(left, right, costs);
   defined(right);

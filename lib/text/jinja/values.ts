@@ -53,6 +53,16 @@ export class Parts extends Array<Value> {
   }
 }
 
+/** A dictionary that is the text it was read from where only a text will do: added to one, or written. */
+export class WrittenDict extends Map<Value, Value> {
+  constructor(
+    fields: Dict,
+    readonly text: string,
+  ) {
+    super(fields);
+  }
+}
+
 /** What a dictionary's `items()`, `keys()` and `values()` give. */
 export class View {
   constructor(

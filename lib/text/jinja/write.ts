@@ -13,12 +13,14 @@ import {
   Undefined,
   type Value,
   View,
+  WrittenDict,
 } from './values.js';
 
 /** The text of a value, as Python's `str` gives it. */
 export function str(value: Value, costs: Costs): string {
   if (typeof value === 'string') return value;
   if (value instanceof Parts) return costs.made(value.text());
+  if (value instanceof WrittenDict) return costs.made(value.text);
   if (value instanceof Undefined) return '';
   const out = new Output(costs);
   writeRepr(value, out);

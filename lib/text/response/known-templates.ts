@@ -51,9 +51,9 @@ const MISTRAL_ARGS: ResponseField = {
   transform: { type: 'function', id: '{id}', function: { name: '{name}', arguments: '{content}' } },
 };
 
-/** Llama 3.1 to 3.3: the whole answer is a call. */
+/** Llama 3.1 to 3.3 and 4: the whole answer is a call. */
 const LLAMA: ResponseField = {
-  open_pattern: '^\\s*(?:<\\|python_tag\\|>\\s*)?(?=\\{)',
+  open_pattern: '^\\s*(?:<\\|python_tag\\|>\\s*|<\\|python_start\\|>\\s*(?:<\\|python_end\\|>\\s*)?)?(?=\\{)',
   content: 'json',
   transform: { type: 'function', function: { name: '{content.name}', arguments: '{content.parameters}' } },
 };

@@ -138,6 +138,32 @@ test('a message without content is taken where it has something else', () => {
   );
 });
 
+describe('arguments of a call that come as JSON text', () => {
+  const rendered = (source: string, text: string): string => {
+    const call = { id: 'a', type: 'function', function: { name: 'f', arguments: text } };
+    const template = `{% set args = messages[0].tool_calls[0].function.arguments %}${source}`;
+    return new ChatTemplate(template, {}).render([{ role: 'assistant', tool_calls: [call] }]);
+  };
+
+  test('are an object for a template that reads one', () => {
+    const text = '{"b":1,"a":"x"}';
+    assert.equal(rendered('{{ args | tojson }}', text), '{"b": 1, "a": "x"}');
+    assert.equal(rendered('{% for k, v in args | items %}{{ k }}={{ v }};{% endfor %}', text), 'b=1;a=x;');
+    assert.equal(rendered('{{ args is mapping }} {{ args is string }} {{ args.a }}', text), 'True False x');
+  });
+
+  test('are the text, as it was written, for a template that adds, writes or cuts it', () => {
+    for (const source of ["{{ 'f' + args }}", "{{ 'f' ~ args }}", 'f{{ args }}', "{{ 'f' + args.strip() }}"]) {
+      assert.equal(rendered(source, '{"b":1}'), 'f{"b":1}', source);
+    }
+  });
+
+  test('are the text where it holds no object', () => {
+    for (const text of ['{"b": ', '3', ''])
+      assert.equal(rendered('{{ args }}{{ args is string }}', text), `${text}True`);
+  });
+});
+
 test('reasoning is found by the name that the template reads, as in Hugging Face transformers', () => {
   const source = '{{ messages[0].reasoning_content }} {{ messages[0].thinking }}';
   for (const name of ['reasoning_content', 'thinking', 'reasoning']) {

@@ -1,10 +1,11 @@
 import type { FinishReason, Usage } from '../index.js';
 import type { ServedModel } from './models.js';
 
-export type FinishName = 'stop' | 'length';
+export type FinishName = 'stop' | 'length' | 'tool_calls';
 
-/** `'cancelled'` reaches no client; of a `'timeout'` the text is as incomplete as of `'length'`. */
-export const finishName = (reason: FinishReason): FinishName => (reason === 'stop' ? 'stop' : 'length');
+/** `'cancelled'` reaches no client; of a `'timeout'` the text is as incomplete as of `'length'`, and so may be the last call. */
+export const finishName = (reason: FinishReason, hasCalls = false): FinishName =>
+  reason !== 'stop' ? 'length' : hasCalls ? 'tool_calls' : 'stop';
 
 export const usageOf = ({ promptTokens, cachedTokens, completionTokens, totalTokens }: Usage): object => ({
   prompt_tokens: promptTokens,

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { ChatMessage, GenerateOptions, Generation, LLM, TokenLogprob, Tool } from '../index.js';
+import type { ChatMessage, GenerateOptions, Generation, LLM, Output, TokenLogprob, Tool, ToolCall } from '../index.js';
 import { answerHead, type FinishName, finishName, finite, usageOf } from './answer.js';
 import { list, type Refused, readFields } from './body.js';
 import { choiceEvent, eventStream, serverSentEvent } from './event-stream.js';
@@ -7,6 +7,7 @@ import type { Exchange } from './exchange.js';
 import { badField, type FailureContext } from './http-error.js';
 import type { ServedModel } from './models.js';
 import { guidedBy, ignoredFields, responseFormat, samplingFields, samplingOptions } from './sampling-fields.js';
+import { forcedCall, toolChoice } from './tool-choice.js';
 
 const textPart = v.object({ type: v.literal('text'), text: v.string() });
 
@@ -24,8 +25,8 @@ const chatSchema = v.strictObject({
   ...samplingFields,
   ...ignoredFields,
   ...promptFields,
-  tool_choice: v.nullish(v.picklist(['auto', 'none'])), // calls in answers are not parsed yet, so none can be promised
-  parallel_tool_calls: v.nullish(v.literal(true)),
+  tool_choice: toolChoice,
+  parallel_tool_calls: v.nullish(v.boolean()),
   max_completion_tokens: samplingFields.max_tokens,
   logprobs: v.nullish(v.boolean()),
   top_logprobs: samplingFields.n,
@@ -63,12 +64,14 @@ export async function chatCompletions(
   const fields = readFields(body, chatSchema, REFUSED);
   const { llm } = model;
   const options = { ...chatOptions(fields, llm), ...exchange.options };
+  const maxCalls = fields.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY;
   const generation = llm.stream(chatInput(fields, llm), options);
   const hasLogprobs = options.logprobs === true;
   if (fields.stream) {
     const events = chatEvents(generation, exchange, {
       head: answerHead('chatcmpl', 'chat.completion.chunk', model),
       hasLogprobs,
+      maxCalls,
       includeUsage: fields.stream_options?.include_usage ?? false,
     });
     return eventStream(events, exchange, CONTEXT);
@@ -77,11 +80,11 @@ export async function chatCompletions(
   exchange.usage = usage;
   return Response.json({
     ...answerHead('chatcmpl', 'chat.completion', model),
-    choices: outputs.map(({ index, text, finishReason, logprobs }) => ({
-      index,
-      message: { role: 'assistant', content: text, refusal: null },
-      logprobs: hasLogprobs ? logprobsOf(logprobs) : null,
-      finish_reason: finishName(finishReason),
+    choices: outputs.map((output) => ({
+      index: output.index,
+      message: messageOf(output, maxCalls),
+      logprobs: hasLogprobs ? logprobsOf(output.logprobs) : null,
+      finish_reason: finishName(output.finishReason, output.toolCalls !== undefined),
     })),
     usage: usageOf(usage),
   });
@@ -99,51 +102,56 @@ function chatOptions(fields: ChatFields, llm: LLM): GenerateOptions {
     logprobs: logprobs ?? undefined,
     topLogprobs: topLogprobs ?? undefined,
     guided: guidedBy(fields.response_format, llm),
+    ...forcedCall(fields.tool_choice, fields.tools ?? [], llm),
   };
 }
 
+function messageOf({ text, reasoning, toolCalls }: Output, maxCalls: number): object {
+  const calls = toolCalls?.slice(0, maxCalls).map((call) => callOf(call));
+  return {
+    role: 'assistant',
+    content: text === '' && calls ? null : text,
+    ...reasoningOf(reasoning),
+    ...(calls && { tool_calls: calls }),
+    refusal: null,
+  };
+}
+
+/** By both of its names: clients read one or the other. */
+const reasoningOf = (reasoning: string | undefined): object =>
+  reasoning === undefined ? {} : { reasoning_content: reasoning, reasoning };
+
+const callOf = ({ id, name, arguments: args }: Partial<ToolCall>): object =>
+  id === undefined ? { function: { arguments: args } } : { id, type: 'function', function: { name, arguments: args } };
+
 /** @throws {HttpError} 400 for tools that the model's chat template would drop. */
-export function chatInput(fields: PromptFields & { tool_choice?: string | null | undefined }, llm: LLM) {
+export function chatInput(fields: PromptFields & { tool_choice?: v.InferOutput<typeof toolChoice> }, llm: LLM) {
   const tools = fields.tools?.length && fields.tool_choice !== 'none' ? (fields.tools as Tool[]) : undefined;
   if (tools && ![...llm.tokenizer.chatTemplates.values()].some((template) => /\btools\b/.test(template))) {
     throw badField('tools', "is not supported: the model's chat template takes none.", 'unsupported_parameter');
   }
   return {
-    messages: fields.messages.map(chatMessage),
+    messages: fields.messages.map(asTemplatesNameIt),
     tools,
     addGenerationPrompt: fields.add_generation_prompt ?? undefined,
     templateVars: fields.chat_template_kwargs ?? undefined,
   };
 }
 
-/** A message as chat templates take it: with their name of the role, and arguments as the object that the JSON text holds. */
-function chatMessage(message: PromptFields['messages'][number]): ChatMessage {
-  const role = message.role === 'developer' ? 'system' : message.role;
-  const { tool_calls: calls } = message;
-  if (!Array.isArray(calls)) return { ...message, role };
-  return { ...message, role, tool_calls: calls.map(withParsedArguments) };
-}
-
-function withParsedArguments(call: unknown): unknown {
-  const { function: called } = (call ?? {}) as { function?: { arguments?: unknown } | null };
-  if (typeof called?.arguments !== 'string') return call;
-  try {
-    return { ...(call as object), function: { ...called, arguments: JSON.parse(called.arguments) as unknown } };
-  } catch {
-    return call; // what a model wrote need not be JSON
-  }
-}
+const asTemplatesNameIt = (message: PromptFields['messages'][number]): ChatMessage =>
+  message.role === 'developer' ? { ...message, role: 'system' } : message;
 
 interface ChatStream {
   readonly head: object;
   readonly hasLogprobs: boolean;
+  readonly maxCalls: number;
   readonly includeUsage: boolean;
 }
 
 async function* chatEvents(
   generation: Generation,
   exchange: Exchange,
-  { head, hasLogprobs, includeUsage }: ChatStream,
+  { head, hasLogprobs, maxCalls, includeUsage }: ChatStream,
 ): AsyncGenerator<string, void, undefined> {
   const toEvent = choiceEvent(head, includeUsage);
   const event = (index: number, delta: object, logprobs: object | null, finish: FinishName | null): string =>
@@ -151,13 +159,21 @@ async function* chatEvents(
       `{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":${JSON.stringify(logprobs)},"finish_reason":${JSON.stringify(finish)}}`,
     );
   const begun = new Set<number>();
-  for await (const { index, text, logprobs, finishReason } of generation) {
+  const called = new Set<number>();
+  for await (const { index, text, reasoning, toolCalls, logprobs, finishReason } of generation) {
     let events = '';
     if (!begun.has(index)) events += event(index, { role: 'assistant', content: '' }, null, null);
     begun.add(index);
-    const isNew = text !== '' || (hasLogprobs && logprobs !== undefined && logprobs.length > 0);
-    if (isNew) events += event(index, { content: text }, hasLogprobs ? logprobsOf(logprobs) : null, null);
-    if (finishReason) events += event(index, {}, null, finishName(finishReason));
+    if (toolCalls) called.add(index);
+    const calls = toolCalls?.filter((call) => call.index < maxCalls) ?? [];
+    const delta = {
+      ...reasoningOf(reasoning),
+      ...(text !== '' && { content: text }),
+      ...(calls.length > 0 && { tool_calls: calls.map((call) => ({ index: call.index, ...callOf(call) })) }),
+    };
+    const isNew = Object.keys(delta).length > 0 || (hasLogprobs && logprobs !== undefined && logprobs.length > 0);
+    if (isNew) events += event(index, delta, hasLogprobs ? logprobsOf(logprobs) : null, null);
+    if (finishReason) events += event(index, {}, null, finishName(finishReason, called.has(index)));
     if (events !== '') yield events;
   }
   const { usage } = await generation.result;

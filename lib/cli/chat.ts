@@ -39,7 +39,7 @@ ${SAMPLING_HELP}  --json                for each message print {"type":"chunk"} 
         interrupts.onInterrupt = () => generation.abort();
         const result = await printGeneration(generation, { json });
         interrupts.onInterrupt = undefined;
-        messages.push({ role: 'assistant', content: result.text });
+        messages.push({ role: 'assistant', content: result.text, reasoning_content: result.reasoning });
         if (!json) process.stdout.write('\n');
       }
     } finally {

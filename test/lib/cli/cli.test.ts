@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { cp, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
@@ -120,6 +121,18 @@ test('query --json prints chunks, then the result with the same text', async () 
   assert.equal(objects.map(({ text }) => text).join(''), expected);
   assert.equal(result?.type, 'result');
   assert.equal(result?.text, expected);
+});
+
+test('query prints reasoning on standard error, and with --json apart from the text', async () => {
+  const dir = join(await temporaryDirectory(), 'engine');
+  await cp(engine, dir, { recursive: true });
+  await writeFile(join(dir, 'chat_template.jinja'), '{{ messages[0].content }}<|im_start|>assistant\n<think>');
+  const flags = ['--max-tokens', '12'];
+  const { out, err } = await run(['query', dir, 'hi', ...flags]);
+  const [result] = lines((await run(['query', dir, 'hi', ...flags, '--json'])).out).slice(-1);
+  assert.deepEqual([out.trim(), result?.text], ['', '']);
+  assert.equal(err, result?.reasoning);
+  assert.notEqual(err, '');
 });
 
 test('query --raw continues a text', async () => {

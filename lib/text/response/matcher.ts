@@ -140,12 +140,20 @@ export class Matcher {
   }
 }
 
-/** All matches in a whole text, one behind the other. */
+/** How often each character of a text may be looked at, on average: once is the rule, but a match can wait for what follows it. */
+const MAX_LOOKS = 16;
+/** How many looks there may be in all, at a text of this length. */
+export const maxLooks = (length: number): number => MAX_LOOKS * (length + 1024);
+
+/** All matches in a whole text, one behind the other; no more once that takes too long. */
 export function* allMatches(pattern: Pattern, text: string): Generator<Match, void, undefined> {
   const matcher = new Matcher(pattern);
-  for (let from = 0; from <= text.length; ) {
+  let looks = 0;
+  for (let from = 0; from <= text.length && looks <= maxLooks(text.length); ) {
     matcher.begin(from, from === 0);
-    for (let at = from; at < text.length && !matcher.found; at++) matcher.step(text.charCodeAt(at), at);
+    let at = from;
+    while (at < text.length && !matcher.found) matcher.step(text.charCodeAt(at), at++);
+    looks += at - from;
     if (!matcher.found) matcher.end(text.length);
     const { found } = matcher;
     if (!found) return;

@@ -26,7 +26,7 @@ type Units = (unit: number) => boolean;
 export const parsePattern = (source: string): Node => new Parser(source).parse();
 
 const MAX_NESTING = 100;
-const MAX_REPEAT = 1000;
+const MAX_REPEAT = 500;
 
 const isWord: Units = (unit) => /[\p{L}\p{M}\p{N}_]/u.test(String.fromCharCode(unit));
 const isDigit: Units = (unit) => /\p{Nd}/u.test(String.fromCharCode(unit));

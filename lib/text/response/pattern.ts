@@ -14,7 +14,7 @@ export const BEGIN = 0;
 export const END = 1;
 const FIRST_GROUP = 2;
 
-const MAX_INSTRUCTIONS = 4096; // a counted repetition is written out
+const MAX_INSTRUCTIONS = 1024; // a counted repetition is written out
 
 /** A regular expression, or texts, that can be looked for in a text that is still being written: see Matcher. */
 export class Pattern {

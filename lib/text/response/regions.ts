@@ -1,4 +1,4 @@
-import { type Match, Matcher } from './matcher.js';
+import { type Match, Matcher, maxLooks } from './matcher.js';
 import { type CompiledTemplate, type Region, usedRegions } from './template.js';
 
 /** Takes an answer, region by region. */
@@ -37,6 +37,7 @@ export class Regions {
   #base = 0;
   /** The next unit to look at. */
   #at = 0;
+  #looks = 0;
   #hasMark = false;
   #silentUntil = 0;
 
@@ -84,7 +85,9 @@ export class Regions {
   }
 
   #look(): void {
-    while (this.#at < this.#base + this.#buffer.length) {
+    const end = this.#base + this.#buffer.length;
+    while (this.#at < end) {
+      if (++this.#looks > maxLooks(end)) this.#watches = []; // no more marks are looked for
       const unit = this.#buffer.charCodeAt(this.#at - this.#base);
       for (const { matcher } of this.#watches) matcher.step(unit, this.#at);
       this.#at++;

@@ -42,6 +42,7 @@ const FIELD_KEYS = [
 ];
 const MAX_FIELDS = 64;
 const MAX_TEXTS = 64;
+const MAX_INSTRUCTIONS = 4096; // of all patterns: each can take a step for every character
 
 const CHANNELS: Readonly<Record<string, Region['channel']>> = {
   content: 'text',
@@ -76,6 +77,9 @@ export function compileTemplate(given: unknown): CompiledTemplate {
   if (implicit.length > 1) {
     throw new TemplateFault('fields', `has several without open: ${implicit.map(({ name }) => name).join(', ')}`);
   }
+  const patterns = [startAnchor, ...regions.flatMap(({ open, close }) => [open, close])];
+  const instructions = patterns.reduce((sum, pattern) => sum + (pattern?.program.length ?? 0), 0);
+  if (instructions > MAX_INSTRUCTIONS) throw new TemplateFault('fields', 'has marks that are too long');
   const compiled = { template: given as unknown as ResponseTemplate, regions, startAnchor };
   return { ...compiled, hasShortIds: marksOf(compiled, true).some((mark) => mark.includes('[TOOL_CALLS]')) };
 }

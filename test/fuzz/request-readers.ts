@@ -5,6 +5,7 @@ import type { ChatMessage } from '#lib/base/types.js';
 import { readGenerateOptions } from '#lib/options/generate.js';
 import { readPrompt } from '#lib/request/input.js';
 import { ChatTemplate } from '#lib/text/chat-template.js';
+import { ResponseParser } from '#lib/text/response/response-parser.js';
 import type { Tokenizer } from '#lib/text/tokenizer.js';
 import { damageFile } from './damage.js';
 import type { Random } from './random.js';
@@ -33,7 +34,34 @@ const MESSAGES = [
     tool_calls: [{ id: 'a', function: { name: 'f', arguments: { x: [1, 2.5, null, true] } } }],
   },
 ];
+const TOOLS = [
+  { type: 'function', function: { name: 'f', parameters: { properties: { x: { anyOf: [{ type: 'integer' }] } } } } },
+];
+
+const RESPONSE_TEMPLATE = {
+  version: 1,
+  start_anchor_pattern: '<bot>\\s*',
+  fields: {
+    reasoning_content: { open: ['<think>', '<thinking>'], close: '</think>', content_args: { strip: false } },
+    tool_calls: {
+      open_pattern: '<call name=(?P<name>[^>]{1,20})>|<(?P<id>\\w+?)>(?=\\{)',
+      close_pattern: '</call>|$',
+      repeats: true,
+      content: 'xml-inline',
+      content_args: { tag_pattern: '<p=(?P<key>\\w+)>(?P<value>.*?)</p>', value_parser: { name: 'json' } },
+      transform: { type: 'function', id: '{id}', function: { name: '{name}', arguments: '{content}' } },
+    },
+    content: { content: 'text' },
+  },
+};
+
+const ANSWERS = 100;
+
+/** Of its form, and of others. */
+const ANSWER = '<think>a</think> b <call name=f><p=x>"1"</p></call> {"name": "f", "arguments": {"x": 1}} <call name=';
+
 const OPTIONS = {
+  responseTemplate: RESPONSE_TEMPLATE,
   maxTokens: 3,
   stop: ['a', 'b'],
   stopTokens: [1, [2, 3]],
@@ -166,7 +194,7 @@ export const REQUEST_READERS: Readonly<Record<string, Reader>> = {
     codes: ['ERR_INVALID_OPTION', 'ERR_INVALID_INPUT', 'ERR_PROMPT_TOO_LONG', 'ERR_CHAT_TEMPLATE'],
     maxGrowthMiB: 256, // the inputs themselves are large
     prepare: async () => {
-      const valid = { 'options.json': json(OPTIONS), 'input.json': json({ messages: MESSAGES }) };
+      const valid = { 'options.json': json(OPTIONS), 'input.json': json({ messages: MESSAGES, tools: TOOLS }) };
       return {
         valid,
         damaged: (random) => ({
@@ -194,9 +222,17 @@ export const REQUEST_READERS: Readonly<Record<string, Reader>> = {
         responseTemplate: () => new ChatTemplate('<tool_call>', {}).response,
         shownTokens: () => new Int32Array(0),
       } as unknown as Tokenizer;
-      await withinBudget(() =>
-        readPrompt(input, readGenerateOptions(options, {}), { tokenizer: () => tokenizer, maxTokens: 64 }),
-      );
+      await withinBudget(() => {
+        const context = { tokenizer: () => tokenizer, maxTokens: 64 };
+        const { response } = readPrompt(input, readGenerateOptions(options, {}), context);
+        if (!response) return;
+        let count = 0;
+        const sink = { text: () => count++, reasoning: () => count++, call: () => count++ };
+        const parser = new ResponseParser(response, sink);
+        for (let i = 0; i < ANSWERS; i++) parser.push(ANSWER);
+        parser.end();
+        assert.ok(count > 0, 'nothing of the answer came out');
+      });
     },
   },
 };

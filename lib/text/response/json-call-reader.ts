@@ -1,5 +1,6 @@
 import type { CallReader, CallSink } from './call-reader.js';
 import type { CallShape, Source } from './call-shape.js';
+import { isSpace, textOf, ValueScanner } from './json-value.js';
 
 export interface JsonCallSettings {
   readonly shape: CallShape;
@@ -245,43 +246,6 @@ export class JsonCallReader implements CallReader {
   }
 }
 
-/** Finds the end of a JSON value, of which it follows only strings and brackets. */
-class ValueScanner {
-  isContainer = false;
-  #isString = false;
-  #depth = 0;
-  #isInString = false;
-  #isEscaped = false;
-
-  begin(char: string): void {
-    this.isContainer = char === '{' || char === '[';
-    this.#isString = char === '"';
-    this.#depth = 0;
-    this.#isInString = false;
-    this.#isEscaped = false;
-  }
-
-  /** Whether the value, which is a number or a name, ended before this character. */
-  endsBefore(char: string): boolean {
-    return !this.isContainer && !this.#isString && (isSpace(char) || ',}]'.includes(char));
-  }
-
-  endsAfter(char: string): boolean {
-    if (this.#isInString) {
-      if (this.#isEscaped) this.#isEscaped = false;
-      else if (char === '\\') this.#isEscaped = true;
-      else if (char === '"') this.#isInString = false;
-      return this.#isString && !this.#isInString;
-    }
-    if (char === '"') this.#isInString = true;
-    else if (char === '{' || char === '[') this.#depth++;
-    else if (char === '}' || char === ']') this.#depth--;
-    return this.isContainer && this.#depth === 0 && !this.#isInString;
-  }
-}
-
-const isSpace = (char: string): boolean => char === ' ' || char === '\n' || char === '\t' || char === '\r';
-
 const isEqual = (one: readonly string[], other: readonly string[] | undefined): boolean =>
   other !== undefined && one.length === other.length && one.every((key, i) => key === other[i]);
 
@@ -289,16 +253,6 @@ const isEqual = (one: readonly string[], other: readonly string[] | undefined): 
 function synonymOf(keys: readonly string[]): readonly string[] | undefined {
   const synonym = SYNONYMS[keys.at(-1) ?? ''];
   return synonym === undefined ? undefined : [...keys.slice(0, -1), synonym];
-}
-
-/** What a JSON string says; undefined for what is none. */
-function textOf(json: string): string | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'string' ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Some models write the arguments as a text in turn, or null where there are none. Undefined for what is none of these. */

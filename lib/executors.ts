@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { addonDirectory } from './addon/addon.js';
+import { addonDirectory, hostProgram } from './addon/addon.js';
 import { LLMError, messageOf } from './base/errors.js';
 import { pathOf } from './base/paths.js';
 import type { Weights } from './engine/directory/directory.js';
@@ -93,9 +93,3 @@ export async function chooseExecutor(
     return { executor: 'cpu', reason: messageOf(error), isDowngrade: true };
   }
 }
-
-/**
- * The program that runs an executor for `isolation: 'process'`: it is beside the addon. If it is missing, the load says so.
- * @throws {LLMError} what loadAddon throws.
- */
-export const hostProgram = (): string => join(addonDirectory(), 'node_tensorrt_llm_host');

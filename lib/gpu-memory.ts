@@ -1,3 +1,4 @@
+import { hostProgram } from './addon/addon.js';
 import { LLMError } from './base/errors.js';
 import {
   checkCheckpointMemory,
@@ -6,7 +7,7 @@ import {
   type RankGpu,
 } from './engine/build/load-memory.js';
 import type { EngineDirectory } from './engine/directory/directory.js';
-import { hostProgram, libraryPath } from './executors.js';
+import { libraryPath } from './executors.js';
 import { askCuda, type CudaMachine } from './machine/cuda.js';
 import { findGpus } from './machine/gpus.js';
 import type { ConfigOptions, LoadOptions } from './options/load.js';

@@ -1,4 +1,4 @@
-import { bind, loadAddon } from './addon/addon.js';
+import { bind, hostProgram, loadAddon } from './addon/addon.js';
 import { makeEventDecoder, type RequestSink } from './addon/events.js';
 import { fromNative } from './addon/executor-error.js';
 import { guidedConfig } from './addon/guided-config.js';
@@ -13,7 +13,7 @@ import { Stopping } from './base/stopping.js';
 import { endings } from './base/turns.js';
 import type { ChatMessage, Input, Result } from './base/types.js';
 import { type EngineDirectory, type EngineNeeds, openEngine } from './engine/directory/directory.js';
-import { chooseExecutor, hostProgram, libraryOf, WEIGHTS } from './executors.js';
+import { chooseExecutor, libraryOf, WEIGHTS } from './executors.js';
 import { checkGpuMemory } from './gpu-memory.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';

@@ -28,6 +28,13 @@ export function addonDirectory(): string {
   return loaded.dir;
 }
 
+/**
+ * The program that runs an executor for `isolation: 'process'`, and what is better done in a process that ends: it is beside the
+ * addon. If it is missing, who starts it says so.
+ * @throws {LLMError} what loadAddon throws.
+ */
+export const hostProgram = (): string => join(addonDirectory(), 'node_tensorrt_llm_host');
+
 function open(): { addon: Addon; dir: string } {
   const found = `${process.platform}-${process.arch}`;
   if (found !== 'linux-x64') {

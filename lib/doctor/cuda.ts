@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { addonDirectory } from '../addon/addon.js';
-import { chooseExecutor, hostProgram, libraryPath } from '../executors.js';
+import { addonDirectory, hostProgram } from '../addon/addon.js';
+import { chooseExecutor, libraryPath } from '../executors.js';
 import { askCuda, type CudaDevice, type CudaMachine, cudaProblem } from '../machine/cuda.js';
 import { type Finding, missing, ok, wrong, wrongBy } from './finding.js';
 

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { LLM, type LoadOptions } from 'node-tensorrt-llm';
+import { hostProgram } from '#lib/addon/addon.js';
 import { type ConvertOptions, convert } from '#lib/engine/convert/convert.js';
-import { hostProgram, libraryPath } from '#lib/executors.js';
+import { libraryPath } from '#lib/executors.js';
 import { askCuda } from '#lib/machine/cuda.js';
 import { temporaryDirectory } from './engines.js';
 import { withoutGpu } from './gpu.js';

@@ -57,7 +57,7 @@ export async function askCuda(host: string, library: string, signal?: AbortSigna
     throw unavailable(
       `${host}, which asks NVIDIA's driver, cannot be started: ${messageOf(failure)}. ${fixOf(failure, 'Reinstall the package.')}`,
     );
-  if (ran.status === 1) throw unavailable(ran.output.trim());
+  if (ran.status !== 0 && ran.status !== null) throw unavailable(ran.output.trim());
   try {
     return JSON.parse(ran.stdout) as CudaMachine;
   } catch {

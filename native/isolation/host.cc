@@ -16,6 +16,7 @@
 
 #include "native/executor/cpp/batch_check.h"
 #include "native/executor/cpp/start_thread.h"
+#include "native/executors/calibrate.h"
 #include "native/executors/open.h"
 #include "native/isolation/batch_slice.h"
 #include "native/isolation/config_fields.h"
@@ -203,13 +204,27 @@ void IgnoreSignals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &nothing, nullptr);
 }
 
-// For lib/machine/cuda.ts: what an executor's library finds on this machine. What its drivers leave behind ends with this process.
-[[noreturn]] void PrintMachine(const char* library) {
+// The exit status is an ExecutorCode.
+template <typename Body>
+[[noreturn]] void PrintAndExit(const Body& body) {
   ExecutorError error = executor::EmptyError();
-  const ExecutorCode code = executor::Guarded(&error, [&] { std::puts(executors::DescribeMachine(library).c_str()); });
+  const ExecutorCode code = executor::Guarded(&error, [&] { std::puts(body().c_str()); });
   if (code != EXECUTOR_OK) std::fputs(error.message, stderr);
   std::fflush(stdout);
-  _exit(code == EXECUTOR_OK ? 0 : 1);  // past the exit handlers of what was opened
+  _exit(code);  // past the exit handlers of what was opened
+}
+
+// For lib/machine/cuda.ts: what an executor's library finds on this machine. What its drivers leave behind ends with this process.
+[[noreturn]] void PrintMachine(const char* library) {
+  PrintAndExit([&] { return executors::DescribeMachine(library); });
+}
+
+// For lib/engine/convert/calibrate.ts. Progress goes to standard error, a line each.
+[[noreturn]] void PrintInputMaxima(const char* engine_dir, const char* texts_path) {
+  PrintAndExit([&] {
+    return executors::DescribeInputMaxima(engine_dir, texts_path,
+                                          [](int done, int total) { std::fprintf(stderr, "%d of %d\n", done, total); });
+  });
 }
 
 }  // namespace
@@ -218,6 +233,7 @@ void IgnoreSignals() {
 int main(int count, char** arguments) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (count == 3 && std::string(arguments[1]) == "--machine") isolation::PrintMachine(arguments[2]);
+  if (count == 4 && std::string(arguments[1]) == "--calibrate") isolation::PrintInputMaxima(arguments[2], arguments[3]);
   isolation::IgnoreSignals();
   if (fcntl(isolation::kHostSocket, F_SETFD, FD_CLOEXEC) != 0) {
     std::fputs(

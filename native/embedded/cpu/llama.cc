@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace embedded::cpu {
 namespace {
@@ -86,15 +87,21 @@ bool Llama::Forward(const std::vector<TokenSpan>& spans, const Llama* before, co
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
     Normalize(layer.input_norm);
+    Record(i, Normed(tokens_), model_.hidden_size, &InputMaxima::qkv);
     Multiply(Normed(tokens_), {&layer.q, &layer.k, &layer.v},
              {qkv_.floats(), qkv_.floats() + k_column_, qkv_.floats() + v_column_}, Store::kReplace, qkv_stride_);
     FinishHeads(i);
     Attend(spans, i);
-    AddToHidden({attended_.floats(), static_cast<size_t>(attended_stride_), tokens_}, layer.dense, layer.dense_bias);
+    const Input attended{attended_.floats(), static_cast<size_t>(attended_stride_), tokens_};
+    Record(i, attended, layer.dense.depth, &InputMaxima::dense);
+    AddToHidden(attended, layer.dense, layer.dense_bias);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     Normalize(layer.post_norm);
+    Record(i, Normed(tokens_), model_.hidden_size, &InputMaxima::fc);
     GatedUp(layer);
-    AddToHidden({ffn_.floats(), static_cast<size_t>(ffn_stride_), tokens_}, layer.proj, layer.proj_bias);
+    const Input gated{ffn_.floats(), static_cast<size_t>(ffn_stride_), tokens_};
+    Record(i, gated, layer.proj.depth, &InputMaxima::proj);
+    AddToHidden(gated, layer.proj, layer.proj_bias);
   }
   return true;
 }
@@ -245,6 +252,16 @@ void Llama::GatedUp(const LayerWeights& layer) {
 }
 
 Llama::Input Llama::Normed(int tokens) const { return {normed_.floats(), static_cast<size_t>(hidden_stride_), tokens}; }
+
+void Llama::Record(int layer, const Input& input, int width, float InputMaxima::*maximum) {
+  if (input_maxima_ == nullptr) return;
+  float& most = (*input_maxima_)[static_cast<size_t>(layer)].*maximum;
+  for (int token = 0; token < input.tokens; ++token) {
+    const float* const row = input.floats + token * input.stride;
+    for (int i = 0; i < width; ++i)
+      if (std::fabs(row[i]) > most || std::isnan(row[i])) most = std::fabs(row[i]);
+  }
+}
 
 void Llama::Prepare(const Input& input, std::initializer_list<const Matrix*> matrices) {
   for (const PreparedInput& prepared : prepared_) {

@@ -28,6 +28,14 @@ struct TokenSpan {
   const int* block_table;
 };
 
+// The largest absolute value that went into a layer's matrices.
+struct InputMaxima {
+  float qkv = 0;  // q, k and v
+  float dense = 0;
+  float fc = 0;  // fc and gate
+  float proj = 0;
+};
+
 // The model or, where there are several ranks, what one rank has of it (RankModel). A token's bits do not depend on what
 // else is in the step: see cpu/kernels.h. Borrows what it is given; one thread at a time.
 class Llama {
@@ -40,6 +48,9 @@ class Llama {
   // the stage before, which has computed them; null in the first. False if `abandon` became true on the way, which is
   // looked at before each layer; all ranks see it at the same layer. Does not throw.
   bool Forward(const std::vector<TokenSpan>& spans, const Llama* before, const std::atomic<bool>& abandon);
+
+  // From now on each Forward raises `maxima`, by layer, to what goes into the matrices; a value that is not a number stays. Borrows it.
+  void RecordInputs(std::vector<InputMaxima>* maxima) { input_maxima_ = maxima; }
 
   // Logits of some tokens of the last Forward, counted over its spans: out [rows.size(), logits_stride()].
   void Logits(const std::vector<int>& rows, float* out);
@@ -65,6 +76,7 @@ class Llama {
     int tokens;
   };
   Input Normed(int tokens) const;
+  void Record(int layer, const Input& input, int width, float InputMaxima::*maximum);
   // hidden += input * matrix^T + bias; of a rank, their sum over all that share the layer.
   void AddToHidden(const Input& input, const Matrix& matrix, const std::vector<float>& bias);
   enum class Store { kReplace, kAdd };
@@ -89,6 +101,7 @@ class Llama {
   Communicator* communicator_;
   const std::atomic<bool>* abandon_ = nullptr;  // of the Forward that runs
   bool is_abandoned_ = false;                   // as the ranks agreed at the end of the last layer
+  std::vector<InputMaxima>* input_maxima_ = nullptr;
   Rope rope_;
   Attention attention_;
   std::vector<Attention::Scratch> attention_scratch_;  // by thread

@@ -1,2 +1,2 @@
-/** Called during long work: `done` of `total` bytes of a stage (`'download'`, `'convert'`). Called from time to time, and at the end of each stage. */
+/** Called during long work: `done` of `total` bytes of a stage (`'download'`, `'convert'`), or layers of `'calibrate'`. Called from time to time, and at the end of each stage. */
 export type OnProgress = (progress: { stage: string; done: number; total: number }) => void;

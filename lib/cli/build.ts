@@ -24,6 +24,7 @@ directory, a NeMo checkpoint, a .gguf file, or another engine directory.
   --parallel-embedding     each rank has its part of the embedding only
   --dtype TYPE             ${DTYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32)
   --quantization FORM      ${QUANTIZATIONS.join(', ')} (default: as in SOURCE)
+  --calibration FILE       texts that the model reads for fp8, one a line, or with a "text" in each line of a .jsonl (default: 32 of our own)
   --max-seq-len N          maximum length of a sequence, prompt and output (default: what the model was trained for)
   --max-batch-size N       maximum number of sequences in a step (default: 64)
   --max-num-tokens N       maximum number of tokens in a step (default: 512; 8192 for TensorRT-LLM)
@@ -46,6 +47,7 @@ For TensorRT-LLM:
     'parallel-embedding': { type: 'boolean' },
     dtype: { type: 'string' },
     quantization: { type: 'string' },
+    calibration: { type: 'string' },
     'max-seq-len': { type: 'string' },
     'max-batch-size': { type: 'string' },
     'max-num-tokens': { type: 'string' },
@@ -71,6 +73,7 @@ For TensorRT-LLM:
       parallelEmbedding: values['parallel-embedding'] === true,
       dtype: choice(values, 'dtype', DTYPES),
       quantization: choice(values, 'quantization', QUANTIZATIONS),
+      calibration: text(values, 'calibration'),
       maxSeqLen: number(values, 'max-seq-len'),
       maxBatchSize: number(values, 'max-batch-size'),
       maxNumTokens: number(values, 'max-num-tokens'),

@@ -54,6 +54,7 @@ export function choice<Name extends string>(
 export const QUANTIZATIONS = [
   'fp8_rowwise',
   'int8_wo',
+  'fp8',
   'int4_awq',
   'int4_wo',
 ] as const satisfies readonly Quantization[];

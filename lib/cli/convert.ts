@@ -15,6 +15,7 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
 
   --dtype TYPE          ${TYPES.join(', ')} (default: auto: as in SOURCE, but float16 for float32; other types dequantize a GGUF)
   --quantization FORM   ${QUANTIZATIONS.join(', ')} (default: as in SOURCE)
+  --calibration FILE    texts that the model reads for fp8, one a line, or with a "text" in each line of a .jsonl (default: 32 of our own)
   --tp-size N           ranks that share each layer (default: 1)
   --pp-size N           stages of layers (default: 1)
   --parallel-embedding  each rank has its part of the embedding only
@@ -27,6 +28,7 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
   options: {
     dtype: { type: 'string' },
     quantization: { type: 'string' },
+    calibration: { type: 'string' },
     'tp-size': { type: 'string' },
     'pp-size': { type: 'string' },
     'parallel-embedding': { type: 'boolean' },
@@ -42,6 +44,7 @@ Converts SOURCE to the engine directory OUT. SOURCE is a Hugging Face directory 
     const options = {
       dtype: choice(values, 'dtype', TYPES),
       quantization: choice(values, 'quantization', QUANTIZATIONS),
+      calibration: text(values, 'calibration'),
       tpSize: number(values, 'tp-size'),
       ppSize: number(values, 'pp-size'),
       parallelEmbedding: values['parallel-embedding'] === true,

@@ -11,8 +11,8 @@ export function progressBar(): OnProgress {
     const filled = Math.round(part * WIDTH);
     const bar = '#'.repeat(filled) + '.'.repeat(WIDTH - filled);
     const amount =
-      stage === 'build'
-        ? `${done} of ${total} ranks`
+      stage === 'build' || stage === 'calibrate'
+        ? `${done} of ${total} ${stage === 'build' ? 'ranks' : 'layers'}`
         : `${(done / MEGABYTE).toFixed(0)} of ${(total / MEGABYTE).toFixed(0)} MB`;
     const line = `${stage.padEnd(10)} [${bar}] ${Math.round(part * 100)}% ${amount}`;
     process.stderr.write(`\r\x1b[K${line}${done >= total ? '\r\x1b[K' : ''}`);

@@ -52,8 +52,8 @@ export interface BuildOptions extends Omit<ConvertOptions, 'onProgress'> {
 
 /** How far a build is. */
 export interface BuildProgress {
-  /** `'convert'` counts bytes of weights, `'build'` ranks whose engine is written. */
-  readonly stage: 'convert' | 'build';
+  /** `'convert'` counts bytes of weights, `'calibrate'` layers that have read the texts, `'build'` ranks whose engine is written. */
+  readonly stage: 'convert' | 'calibrate' | 'build';
   readonly done: number;
   readonly total: number;
 }
@@ -139,6 +139,7 @@ async function build(source: string | URL, out: string | URL, given: BuildOption
 const conversionOf = (options: Options): Omit<ConvertOptions, 'onProgress' | 'signal'> => ({
   dtype: options.dtype,
   quantization: options.quantization,
+  calibration: options.calibration,
   tpSize: options.tpSize,
   ppSize: options.ppSize,
   parallelEmbedding: options.parallelEmbedding,
@@ -154,7 +155,7 @@ const convertTo = (source: string | URL, out: string, options: Options, { tell, 
   convert(source, out, {
     ...conversionOf(options),
     signal,
-    onProgress: ({ done, total }) => tell({ stage: 'convert', done, total }),
+    onProgress: ({ stage, ...part }) => tell({ stage: stage === 'calibrate' ? stage : 'convert', ...part }),
   });
 
 /** The trtllm-build to use; undefined to make a checkpoint. */

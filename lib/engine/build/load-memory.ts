@@ -121,6 +121,7 @@ const FORMS: Readonly<Record<string, Quantization | undefined>> = {
   W8A16: 'int8_wo',
   W4A16: 'int4_wo',
   W4A16_AWQ: 'int4_awq',
+  FP8: 'fp8',
   FP8_PER_CHANNEL_PER_TOKEN: 'fp8_rowwise',
 };
 

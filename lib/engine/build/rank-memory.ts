@@ -57,7 +57,7 @@ export function targetsOn(
 ): Target[] {
   const capability = Number(gpus.computeCapability);
   const half = dtype === 'bfloat16' && capability >= 8 ? 'bfloat16' : 'float16';
-  const forms = QUANTIZATIONS.filter((form) => form !== 'fp8_rowwise' || capability >= 8.9);
+  const forms = QUANTIZATIONS.filter((form) => !form.startsWith('fp8') || capability >= 8.9);
   const sizes = powersOfTwo(gpus.count).flatMap((ranks) =>
     powersOfTwo(ranks).map((ppSize) => ({ tpSize: ranks / ppSize, ppSize })),
   );
@@ -102,7 +102,8 @@ function layerBytes(model: PretrainedConfig, { tpSize, quantization }: Target): 
     [hidden, queries],
   ];
   const mlp: Size[] = [
-    [2 * intermediate, hidden],
+    [intermediate, hidden],
+    [intermediate, hidden],
     [hidden, intermediate],
   ];
   const norms = 2 * hidden + (model.qk_layernorm ? 2 * head_size : 0);
@@ -124,6 +125,8 @@ function matrixBytes([rows, columns]: Size, quantization: Quantization | undefin
       return HALF * values;
     case 'fp8_rowwise':
       return values + FLOAT * rows;
+    case 'fp8':
+      return values + 2 * FLOAT;
     case 'int8_wo':
       return values + HALF * rows;
     case 'int4_wo':

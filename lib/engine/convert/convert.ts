@@ -1,3 +1,4 @@
+import { mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   boolean,
@@ -8,6 +9,7 @@ import {
   MAX_COUNT,
   oneOf,
   readOptions,
+  show,
   signal,
 } from '../../base/checks.js';
 import { LLMError } from '../../base/errors.js';
@@ -30,6 +32,7 @@ import { openCheckpoint } from '../formats/open-checkpoint.js';
 import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../formats/safetensors.js';
 import { type FilePlace, readInPieces, type SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory, writeJson } from './build-directory.js';
+import { calibrationTexts, findInputMaxima, type InputMaxima } from './calibrate.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
 import { HashThread } from './hash-thread.js';
 import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
@@ -58,6 +61,11 @@ export interface ConvertOptions {
    * How the weights of the linear layers are stored. A model that is quantized already needs `dtype` too. Default: as in the source.
    */
   quantization?: Quantization | undefined;
+  /**
+   * Texts that the model reads for `quantization: 'fp8'`: a file with one in each line or, if its name ends in .jsonl, an object with
+   * `text`. Up to 512 of them, and of each up to 512 tokens, are used. Default: 32 short passages that are built in.
+   */
+  calibration?: string | URL | undefined;
   /** Ranks that share each layer (tensor parallelism): each has a part of its weights, and needs a GPU of its own. Default: 1. */
   tpSize?: number | undefined;
   /** Stages, each with as many of the layers (pipeline parallelism); there are `tpSize * ppSize` ranks. Default: 1. */
@@ -84,11 +92,8 @@ export const convertChecks: Checks<ConvertOptions> = {
   maxSeqLen: integer(2, MAX_COUNT),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),
-  quantization: check(
-    `one of ${QUANTIZATIONS.map((name) => `'${name}'`).join(', ')}; 'fp8', with one scale for the inputs of a layer, needs a calibration: ` +
-      'convert a model that ModelOpt quantized',
-    (value): value is Quantization => QUANTIZATIONS.some((name) => name === value),
-  ),
+  quantization: oneOf(QUANTIZATIONS),
+  calibration: path(),
   tpSize: integer(1, MAX_RANKS),
   ppSize: integer(1, MAX_RANKS),
   parallelEmbedding: boolean(),
@@ -110,21 +115,30 @@ export interface ConversionJob extends EngineOptions, Pick<ConvertOptions, 'sour
   /** Absolute paths. */
   readonly source: string;
   readonly tokenizer: string | undefined;
+  /** For `'fp8'`. */
+  readonly inputMaxima?: readonly InputMaxima[];
 }
 
 /**
  * Converts a model to an engine directory: a Hugging Face directory, a NeMo checkpoint, a .gguf file or another engine directory. It
  * is written beside `out` and renamed, so `out` is complete or not there; an engine that this package wrote there before is replaced.
  * It takes about 200 MB of memory for a model of any size, and runs in a worker thread; where none can be started, on the event loop
- * in slices of about 30 ms.
+ * in slices of about 30 ms. For `'fp8'` it first writes the model in 16 bits beside the engine, and has the CPU run it, a layer at a
+ * time, in a process of its own.
  * @returns the absolute path of `out`.
  * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`, `ERR_SOURCE_INVALID`, `ERR_MODEL_UNSUPPORTED`, `ERR_TOKENIZER_MISSING`,
- *   `ERR_TOKENIZER_INVALID`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; an abort throws the signal's reason.
+ *   `ERR_TOKENIZER_INVALID`, `ERR_NOT_WRITABLE`, `ERR_INVALID_OPTION`; for `'fp8'` also `ERR_OUT_OF_MEMORY`,
+ *   `ERR_EXECUTOR_UNAVAILABLE`, `ERR_EXECUTOR_FAILED`; an abort throws the signal's reason.
  */
 export async function convert(source: string | URL, out: string | URL, given: ConvertOptions = {}): Promise<string> {
-  const { signal, onProgress, onWarning, tokenizer, ...options } = readOptions(given, convertChecks, 'convert()');
+  const { signal, onProgress, onWarning, tokenizer, calibration, ...options } = readOptions(
+    given,
+    convertChecks,
+    'convert()',
+  );
   signal?.throwIfAborted();
   const target = pathOf('out', out);
+  const calibrationFile = calibration === undefined ? undefined : pathOf('calibration', calibration);
   const job: ConversionJob = {
     ...options,
     source: pathOf('source', source),
@@ -132,8 +146,41 @@ export async function convert(source: string | URL, out: string | URL, given: Co
   };
   const events = { signal, onProgress, onWarning };
   const build: Build = (write) => buildDirectory(target, [job.source, job.tokenizer ?? job.source], write);
-  if (!(await convertInThread(job, events, build))) await convertHere(job, events, build);
+  if (job.quantization === 'fp8') await convertCalibrated(job, await calibrationTexts(calibrationFile), events, build);
+  else if (calibrationFile === undefined) await run(job, events, build);
+  else throw noUse(options.quantization);
   return target;
+}
+
+const noUse = (quantization: string | undefined): LLMError =>
+  new LLMError(
+    'ERR_INVALID_OPTION',
+    `calibration is given, but quantization is ${show(quantization)}; expected 'fp8', which alone reads texts. Leave calibration out, or pass quantization: 'fp8'.`,
+    { option: 'calibration' },
+  );
+
+async function run(job: ConversionJob, events: ConversionEvents, build: Build): Promise<void> {
+  if (!(await convertInThread(job, events, build))) await convertHere(job, events, build);
+}
+
+async function convertCalibrated(
+  job: ConversionJob,
+  texts: readonly string[],
+  events: ConversionEvents,
+  build: Build,
+): Promise<void> {
+  const { num_hidden_layers: ppSize } = (await planConversion(job.source, job)).pretrained_config;
+  const plain = { ...job, quantization: undefined, tpSize: 1, ppSize, parallelEmbedding: false };
+  await build(async (dir) => {
+    const stages = join(dir, 'plain');
+    await run(plain, { ...events, onWarning: undefined }, async (write) => {
+      await mkdir(stages);
+      await write(stages);
+    });
+    const inputMaxima = await findInputMaxima(stages, texts, events);
+    await rm(stages, { recursive: true });
+    await run({ ...job, inputMaxima }, events, (write) => write(dir));
+  });
 }
 
 /**
@@ -193,11 +240,11 @@ export async function convertHere(
 function planRanks(
   checkpoint: SourceCheckpoint,
   { pretrained_config: model }: EngineConfig,
-  { quantization }: EngineOptions,
+  { quantization, inputMaxima }: EngineOptions & Pick<ConversionJob, 'inputMaxima'>,
 ): PlannedTensor[][] {
   if (!quantization) return shardPlan(planTensors(checkpoint, model), model);
   const plain = { ...model, quantization: { quant_algo: null, kv_cache_quant_algo: null } };
-  return shardPlan(quantizePlan(planTensors(checkpoint, plain), model, quantization), model);
+  return shardPlan(quantizePlan(planTensors(checkpoint, plain), model, quantization, inputMaxima), model);
 }
 
 /** The config.json of the engine that a source is converted to. */

@@ -1,16 +1,18 @@
-import { LLMError } from '../../base/errors.js';
 import type { Dtype, PretrainedConfig } from '../directory/checkpoint-config.js';
 import type { Quantization as StoredForm } from '../directory/quantization.js';
 import { encodeFp8 } from '../formats/fp8-matrix.js';
 import { decodeValues, encodeValues } from '../formats/numeric.js';
 import { convertValues, type SourceTensor } from '../formats/source.js';
+import type { InputMaxima } from './calibrate.js';
 import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
+import { FP8_LARGEST, fp8Matrix, largest, notFinite } from './quantize-fp8.js';
 
-export const QUANTIZATIONS = ['fp8_rowwise', 'int8_wo', 'int4_awq', 'int4_wo'] as const;
+export const QUANTIZATIONS = ['fp8_rowwise', 'int8_wo', 'fp8', 'int4_awq', 'int4_wo'] as const;
 /**
  * How the weights of the linear layers are stored, by the names of TensorRT-LLM, in the order of preference. `'fp8_rowwise'`: the MLPs
  * between the first layer and the last in FP8, with one scale for each output. `'int8_wo'` and `'int4_wo'`: rounded when the engine
- * is loaded or built, with one scale for each output. `'int4_awq'`: 4 bits, with a scale for each group of 128 inputs, without AWQ's
+ * is loaded or built, with one scale for each output. `'fp8'`: all matrices in FP8, with one scale for the weights of each and one for
+ * its inputs, which a calibration over text finds. `'int4_awq'`: 4 bits, with a scale for each group of 128 inputs, without AWQ's
  * calibration.
  */
 export type Quantization = (typeof QUANTIZATIONS)[number];
@@ -25,6 +27,8 @@ export function storedForm(quantization: Quantization, layers: number): Partial<
       return { quant_algo: 'W8A16' };
     case 'int4_wo':
       return { quant_algo: 'W4A16' };
+    case 'fp8':
+      return { quant_algo: 'FP8' };
     case 'int4_awq':
       return { quant_algo: 'W4A16_AWQ', group_size: GROUP_SIZE, has_zero_point: false, pre_quant_scale: false };
     case 'fp8_rowwise': {
@@ -61,17 +65,22 @@ export function obstacleToQuantize(
 export const isQuantizedLayer = (quantization: Quantization, layer: number, layers: number): boolean =>
   quantization !== 'fp8_rowwise' || (layer > 0 && layer < layers - 1);
 
-/** Plans to quantize the matrices of a plain plan while they are written. */
+/**
+ * Plans to quantize the matrices of a plain plan while they are written.
+ * @param inputMaxima by layer; for `'fp8'`, and only to write.
+ */
 export function quantizePlan(
   plan: readonly PlannedTensor[],
   model: PretrainedConfig,
   quantization: Quantization,
+  inputMaxima?: readonly InputMaxima[],
 ): PlannedTensor[] {
-  if (quantization !== 'int4_awq' && quantization !== 'fp8_rowwise') return [...plan];
+  if (quantization === 'int8_wo' || quantization === 'int4_wo') return [...plan];
   return plan.flatMap((tensor) => {
     const [, module, layer, block] =
       /^(transformer\.layers\.(\d+)\.(attention|mlp)\.\w+)\.weight$/.exec(tensor.name) ?? [];
     if (module === undefined || tensor.shape.length !== 2) return [tensor];
+    if (quantization === 'fp8') return fp8Matrix({ module, layer: Number(layer) }, tensor, model, inputMaxima);
     if (quantization === 'int4_awq') return quantized(module, tensor, new Int4Rounding(model.dtype));
     const isOne = block === 'mlp' && isQuantizedLayer(quantization, Number(layer), model.num_hidden_layers);
     return isOne ? quantized(module, tensor, new Fp8Rounding()) : [tensor];
@@ -136,11 +145,7 @@ function roundedMatrix(
     const scales = scalesOf(output, outputs);
     const bytes = rounding.round(values, columns, scales);
     if (!scales.some(Number.isNaN)) return bytes;
-    const fix = 'Use another checkpoint of the model.';
-    throw new LLMError(
-      'ERR_SOURCE_INVALID',
-      `${tensor.file} has weights of ${module} that are not finite; expected numbers. ${fix}`,
-    );
+    throw notFinite(module, tensor);
   };
   const common = { file: tensor.file, type: undefined };
   return {
@@ -274,16 +279,4 @@ class Fp8Rounding implements Rounding {
   }
 }
 
-/** Without sign; not finite if a value is not. */
-function largest(values: Float32Array): number {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  let most = 0;
-  for (let i = 0; i < words.length; i++) {
-    const size = (words[i] as number) & 0x7fffffff;
-    if (size > most) most = size;
-  }
-  return new Float32Array(Uint32Array.of(most).buffer)[0] as number;
-}
-
-const FP8_LARGEST = 448;
 const LEAST_SCALE = Math.fround(1 / (FP8_LARGEST * 512));

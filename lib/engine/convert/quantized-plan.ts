@@ -142,21 +142,25 @@ function planFp8(
   return [weight, float32('per_channel_scale', ...scales)];
 }
 
-const whole = (tensor: SourceTensor): PlannedPart => ({
+export const whole = (tensor: SourceTensor): PlannedPart => ({
   tensor,
   firstRow: 0,
   rows: tensor.shape.length === 1 ? 1 : (tensor.shape[0] ?? 1),
   columns: tensor.shape.at(-1) ?? 1,
 });
 
-const computed = (
+export const computed = (
   tensor: SourceTensor,
   shape: readonly number[],
   readRows: SourceTensor['readRows'],
 ): SourceTensor => ({ shape, file: tensor.file, type: undefined, readRows, release: () => tensor.release?.() });
 
 /** A tensor of float values that are read as a whole. */
-const floats = (tensor: SourceTensor, shape: readonly number[], read: () => Promise<Float32Array>): SourceTensor =>
+export const floats = (
+  tensor: SourceTensor,
+  shape: readonly number[],
+  read: () => Promise<Float32Array>,
+): SourceTensor =>
   computed(tensor, shape, async (first, count, dtype = 'float32') => {
     const columns = shape.at(-1) ?? 1;
     return convertValues((await read()).subarray(first * columns, (first + count) * columns), dtype, tensor.file);

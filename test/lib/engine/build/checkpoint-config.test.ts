@@ -198,6 +198,15 @@ for (const [version, golden] of Object.entries(GOLDENS)) {
   });
 }
 
+test('FP8 is told as convert_checkpoint.py --use_fp8 tells it', async (t) => {
+  const dir = await temporaryDirectory(t);
+  await hollowCheckpoint(dir, NEMOTRON);
+  const { quantization } = (await planConversion(dir, { quantization: 'fp8' })).pretrained_config;
+  // convert_checkpoint.py:253 sets quant_algo; the rest is QuantConfig's, and of no meaning but for FP8 rowwise and groups.
+  const theirs = { ...QUANTIZATION, quant_algo: 'FP8' };
+  assert.deepEqual({ ...theirs, ...quantization }, theirs);
+});
+
 test('0.13 is told where the embedding is the head too', async (t) => {
   const dir = await temporaryDirectory(t);
   await hollowCheckpoint(dir, { ...NEMOTRON, num_hidden_layers: 1, tie_word_embeddings: true });

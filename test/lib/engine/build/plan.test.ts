@@ -32,6 +32,7 @@ test('a 70B on two H100s: the weights of each rank to the byte, and two GPUs in 
   const linear = 80 * (8192 * (8192 + 2 * 1024) + 8192 * 8192 + mlp);
   const outputs = 80 * (8192 + 2 * 1024 + 8192 + 2 * 28_672 + 8192);
   assert.equal(choiceOf(result, 'int8_wo', 1).weightBytes, 2 * (70_553_706_496 - linear + outputs) + linear);
+  assert.equal(choiceOf(result, 'fp8', 1).weightBytes, 2 * 70_553_706_496 - linear + 80 * 5 * 8);
   const rowwise = 2 * 70_553_706_496 - 78 * (mlp - 4 * (2 * 28_672 + 8192));
   assert.equal(choiceOf(result, 'fp8_rowwise', 1).weightBytes, rowwise);
   assert.match(String(choiceOf(result, 'fp8_rowwise', 1, 2).obstacle), /one stage/);
@@ -78,7 +79,7 @@ test('a T4 has neither bfloat16 nor FP8', async (t) => {
   await hollowCheckpoint(dir, { ...NEMOTRON, num_hidden_layers: 2 });
   const { choices } = await plan(dir, { gpus: 'T4' });
   assert.deepEqual(new Set(choices.map(({ dtype }) => dtype)), new Set(['float16']));
-  assert(choices.every(({ quantization }) => quantization !== 'fp8_rowwise'));
+  assert(choices.every(({ quantization }) => !quantization?.startsWith('fp8')));
 });
 
 test('where nothing fits, nothing is recommended', async (t) => {

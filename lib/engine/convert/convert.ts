@@ -18,7 +18,6 @@ import { path, pathOf } from '../../base/paths.js';
 import type { OnProgress } from '../../base/progress.js';
 import {
   DTYPES,
-  type Dtype,
   type EngineConfig,
   lacksOnCuda,
   MAX_RANKS,
@@ -26,20 +25,18 @@ import {
   parsePretrainedConfig,
   positionsOf,
 } from '../directory/checkpoint-config.js';
-import { type FileFacts, factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../directory/manifest.js';
-import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
+import { factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../directory/manifest.js';
 import { openCheckpoint } from '../formats/open-checkpoint.js';
-import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../formats/safetensors.js';
-import { type FilePlace, readInPieces, type SourceCheckpoint } from '../formats/source.js';
+import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory, writeJson } from './build-directory.js';
 import { calibrationTexts, findInputMaxima, type InputMaxima } from './calibrate.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
-import { HashThread } from './hash-thread.js';
-import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
+import { type PlannedTensor, rowsPerRead } from './planned-tensor.js';
 import { obstacleToQuantize, QUANTIZATIONS, type Quantization, quantizePlan, storedForm } from './quantize.js';
 import { checkSplit, shardPlan } from './shard.js';
 import { checkUnchanged, statesOf } from './source-state.js';
 import { embeddingOf, planTensors } from './weight-map.js';
+import { writeRanks } from './write-ranks.js';
 
 /** How to convert a model, and the sizes of the engine. */
 export interface ConvertOptions {
@@ -219,7 +216,7 @@ export async function convertHere(
     const ranks = planRanks(checkpoint, config, job);
     const sourceName = job.sourceName ?? basename(checkpoint.path);
     await build(async (dir) => {
-      const weights = await writeRanks(dir, ranks, config, hasThread, events);
+      const weights = await writeRanks(dir, ranks, config.pretrained_config, hasThread, events);
       await writeJson(join(dir, 'config.json'), asStored(config));
       await checkpoint.writeTexts(dir);
       await checkUnchanged(before);
@@ -317,8 +314,6 @@ const asStored = (config: EngineConfig): EngineConfig =>
     ? config
     : { ...config, pretrained_config: { ...config.pretrained_config, tie_word_embeddings: false } };
 
-const VALUES_PER_READ = 1 << 22; // 16 MB of float32
-
 /** A model whose config ties its head to the embedding, but whose files have a head that differs, is not tied in transformers 5. */
 async function untieDifferentHead(
   source: SourceCheckpoint,
@@ -331,10 +326,10 @@ async function untieDifferentHead(
   if (!tie_word_embeddings || !head || !embedding) return config;
   const untied = { ...config, pretrained_config: { ...config.pretrained_config, tie_word_embeddings: false } };
   if (head.shape.join() !== embedding.shape.join()) return untied; // the plan says what is wrong
-  const rowsPerRead = Math.ceil(VALUES_PER_READ / hidden_size);
-  for (let row = 0; row < vocab_size; row += rowsPerRead) {
+  const step = rowsPerRead(hidden_size, 1);
+  for (let row = 0; row < vocab_size; row += step) {
     signal?.throwIfAborted();
-    const count = Math.min(rowsPerRead, vocab_size - row);
+    const count = Math.min(step, vocab_size - row);
     const [ours, theirs] = [await head.readRows(row, count, dtype), await embedding.readRows(row, count, dtype)];
     if (Buffer.compare(ours, theirs) === 0) continue;
     onWarning?.(
@@ -345,118 +340,3 @@ async function untieDifferentHead(
   }
   return config;
 }
-
-/** How a tensor stands in the file of weights; `Quantization` says how a quantized one does. */
-function storedTensor({ name, shape, type }: PlannedTensor): SafetensorsPlan {
-  if (isDtype(type)) return { name, dtype: NAME_OF_DTYPE[type], shape };
-  if (!isBlockType(type)) return { name, dtype: type, shape };
-  const { values, bytes } = BLOCKS[type];
-  return { name, dtype: 'U8', shape: shape.with(-1, ((shape.at(-1) ?? 0) / values) * bytes) };
-}
-
-/** Writes the file of each rank, and returns their facts by name. */
-async function writeRanks(
-  dir: string,
-  ranks: readonly (readonly PlannedTensor[])[],
-  config: EngineConfig,
-  hasThread: boolean,
-  { signal, onProgress }: ConversionEvents,
-): Promise<Record<string, FileFacts>> {
-  const facts: Record<string, FileFacts> = {};
-  const writers: SafetensorsWriter[] = [];
-  const sum = (part: (writer: SafetensorsWriter) => number): number =>
-    writers.reduce((total, writer) => total + part(writer), 0);
-  const [only = [], ...others] = ranks;
-  const isLarge = others.length === 0 && valuesIn(only) > LARGE_VALUES;
-  const hashThread = hasThread && isLarge ? await HashThread.start() : undefined;
-  try {
-    for (const [rank, plan] of ranks.entries()) {
-      writers.push(await createWriter(join(dir, `rank${rank}.safetensors`), plan, hashThread));
-    }
-    const total = sum(({ bytesPlanned }) => bytesPlanned);
-    for (const [rank, writer] of writers.entries()) {
-      await writeWeights(writer, ranks[rank] ?? [], config, hasThread, () => {
-        signal?.throwIfAborted();
-        onProgress?.({ stage: 'convert', done: sum(({ bytesWritten }) => bytesWritten), total });
-      });
-      facts[`rank${rank}.safetensors`] = writer.facts();
-    }
-  } finally {
-    for (const writer of writers) await writer.close();
-    await hashThread?.close();
-  }
-  return facts;
-}
-
-/** From here on a thread that hashes saves more time than its start takes. */
-const LARGE_VALUES = 1 << 26;
-
-const valuesIn = (plan: readonly PlannedTensor[]): number =>
-  plan.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
-
-function createWriter(
-  file: string,
-  plan: readonly PlannedTensor[],
-  hash: HashThread | undefined,
-): Promise<SafetensorsWriter> {
-  const blockTypes = plan.flatMap(({ name, type }) => (isBlockType(type) ? [[name, type] as const] : []));
-  return SafetensorsWriter.create(file, plan.map(storedTensor), Object.fromEntries(blockTypes), hash);
-}
-
-async function writeWeights(
-  writer: SafetensorsWriter,
-  plan: readonly PlannedTensor[],
-  config: EngineConfig,
-  hasThread: boolean,
-  onPiece: () => void,
-): Promise<void> {
-  for (const { type, parts } of plan) {
-    const dtype = isDtype(type) ? type : undefined;
-    for (const part of parts) {
-      const place = hasThread ? part.tensor.placeOfRows?.(part.firstRow, part.rows, dtype) : undefined;
-      if (place) copyBytes(place, writer, onPiece);
-      else await copyRows(part, dtype, config.pretrained_config.head_size, writer, onPiece);
-      part.tensor.release?.();
-    }
-  }
-}
-
-const BYTES_BETWEEN_PIECES = 1 << 23;
-
-function copyBytes(place: FilePlace, writer: SafetensorsWriter, onPiece: () => void): void {
-  let next = writer.bytesWritten + BYTES_BETWEEN_PIECES;
-  readInPieces(place, (piece) => {
-    writer.writeNow(piece);
-    if (writer.bytesWritten < next) return;
-    next += BYTES_BETWEEN_PIECES;
-    onPiece();
-  });
-  onPiece();
-}
-
-async function copyRows(
-  { tensor, firstRow, rows, columns }: PlannedPart,
-  dtype: Dtype | undefined,
-  headSize: number,
-  writer: SafetensorsWriter,
-  onPiece: () => void,
-): Promise<void> {
-  // Whole heads, because the rows of Q and K trade places within a head in some sources.
-  const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / columns / headSize)) * headSize;
-  const read = (row: number): Promise<Uint8Array> | undefined => {
-    if (row >= rows) return undefined;
-    const reading = tensor.readRows(firstRow + row, Math.min(rowsPerRead, rows - row), dtype);
-    reading.catch(() => {}); // nobody awaits it if a write fails
-    return reading;
-  };
-  let reading = read(0);
-  for (let row = rowsPerRead; reading; row += rowsPerRead) {
-    const bytes = await reading;
-    reading = read(row); // the next piece is read while this one is hashed and written
-    await writer.write(bytes);
-    onPiece();
-  }
-}
-
-const isDtype = (type: PlannedTensor['type']): type is Dtype =>
-  (DTYPES as readonly PlannedTensor['type'][]).includes(type);

@@ -20,3 +20,9 @@ export interface Rows {
 export interface PlannedPart extends Rows {
   readonly tensor: SourceTensor;
 }
+
+const VALUES_PER_READ = 1 << 22; // 16 MB of float32
+
+/** How many rows are read at once: whole heads, because the rows of Q and K trade places within a head in some sources. */
+export const rowsPerRead = (columns: number, headSize: number): number =>
+  Math.max(1, Math.floor(VALUES_PER_READ / columns / headSize)) * headSize;

@@ -4,11 +4,10 @@ import { encodeFp8 } from '../formats/fp8-matrix.js';
 import { decodeValues } from '../formats/numeric.js';
 import type { SourceTensor } from '../formats/source.js';
 import type { InputMaxima } from './calibrate.js';
-import type { PlannedPart, PlannedTensor } from './planned-tensor.js';
+import { type PlannedPart, type PlannedTensor, rowsPerRead } from './planned-tensor.js';
 import { computed, floats, whole } from './quantized-plan.js';
 
 export const FP8_LARGEST = 448;
-const VALUES_PER_READ = 1 << 22;
 
 /** Where a layer's maxima have that of a module's inputs. */
 const PLACES: Readonly<Record<string, number>> = {
@@ -65,10 +64,9 @@ const scaleOf = (most: number): number => (most === 0 ? 1 : Math.fround(most / F
 async function largestOf(module: string, parts: readonly PlannedPart[], headSize: number): Promise<number> {
   let most = 0;
   for (const { tensor, firstRow, rows, columns } of parts) {
-    // Whole heads, as in copyRows of convert.ts.
-    const rowsPerRead = Math.max(1, Math.floor(VALUES_PER_READ / columns / headSize)) * headSize;
-    for (let row = 0; row < rows; row += rowsPerRead) {
-      const bytes = await tensor.readRows(firstRow + row, Math.min(rowsPerRead, rows - row), 'float32');
+    const step = rowsPerRead(columns, headSize);
+    for (let row = 0; row < rows; row += step) {
+      const bytes = await tensor.readRows(firstRow + row, Math.min(step, rows - row), 'float32');
       most = Math.max(most, largest(decodeValues(bytes, 'float32')));
     }
     tensor.release?.();

@@ -280,6 +280,13 @@ function columnsOf(part: PlannedPart, ranges: readonly Range[]): PlannedPart {
       }
       return out;
     },
+    placeOfRows(firstRow, rows, dtype) {
+      const place = tensor.placeOfRows?.(firstRow, rows, dtype);
+      if (!place || place.columns || ranges.length > 1) return undefined;
+      const rowBytes = place.bytes / rows;
+      const size = rowBytes / columns;
+      return { ...place, columns: { rowBytes, first: first * size, bytes: count * size } };
+    },
     release: () => tensor.release?.(),
   };
   return { ...part, tensor: sliced, columns: total };

@@ -2,7 +2,13 @@ import { join } from 'node:path';
 import { DTYPES, type Dtype, type PretrainedConfig } from '../directory/checkpoint-config.js';
 import type { FileFacts } from '../directory/manifest.js';
 import { BLOCKS, isBlockType } from '../formats/ggml-blocks.js';
-import { NAME_OF_DTYPE, type SafetensorsPlan, SafetensorsWriter } from '../formats/safetensors.js';
+import {
+  layOutFile,
+  NAME_OF_DTYPE,
+  type SafetensorsLayout,
+  type SafetensorsPlan,
+  SafetensorsWriter,
+} from '../formats/safetensors.js';
 import { type FilePlace, readInPieces } from '../formats/source.js';
 import type { ConversionEvents } from './conversion-thread.js';
 import { HashThread } from './hash-thread.js';
@@ -28,44 +34,36 @@ export async function writeRanks(
   { signal, onProgress }: ConversionEvents,
 ): Promise<Record<string, FileFacts>> {
   const facts: Record<string, FileFacts> = {};
-  const writers: SafetensorsWriter[] = [];
-  const sum = (part: (writer: SafetensorsWriter) => number): number =>
-    writers.reduce((total, writer) => total + part(writer), 0);
-  const [only = [], ...others] = ranks;
-  const isLarge = others.length === 0 && valuesIn(only) > LARGE_VALUES;
-  const hashThread = hasThread && isLarge ? await HashThread.start() : undefined;
-  try {
-    for (const [rank, plan] of ranks.entries()) {
-      writers.push(await createWriter(join(dir, `rank${rank}.safetensors`), plan, hashThread));
-    }
-    const total = sum(({ bytesPlanned }) => bytesPlanned);
-    for (const [rank, writer] of writers.entries()) {
-      await writeWeights(writer, ranks[rank] ?? [], head_size, hasThread, () => {
+  const layouts = ranks.map(layoutOf);
+  const total = layouts.reduce((sum, { bytes }) => sum + bytes, 0);
+  let before = 0;
+  for (const [rank, layout] of layouts.entries()) {
+    const name = `rank${rank}.safetensors`;
+    const hashThread = hasThread && layout.bytes > LARGE_BYTES ? await HashThread.start() : undefined;
+    let writer: SafetensorsWriter | undefined;
+    try {
+      const opened = await SafetensorsWriter.create(join(dir, name), layout, hashThread);
+      writer = opened;
+      await writeWeights(opened, ranks[rank] ?? [], head_size, hasThread, () => {
         signal?.throwIfAborted();
-        onProgress?.({ stage: 'convert', done: sum(({ bytesWritten }) => bytesWritten), total });
+        onProgress?.({ stage: 'convert', done: before + opened.bytesWritten, total });
       });
-      facts[`rank${rank}.safetensors`] = writer.facts();
+      facts[name] = opened.facts();
+    } finally {
+      await writer?.close();
+      await hashThread?.close();
     }
-  } finally {
-    for (const writer of writers) await writer.close();
-    await hashThread?.close();
+    before += layout.bytes;
   }
   return facts;
 }
 
 /** From here on a thread that hashes saves more time than its start takes. */
-const LARGE_VALUES = 1 << 26;
+const LARGE_BYTES = 1 << 27;
 
-const valuesIn = (plan: readonly PlannedTensor[]): number =>
-  plan.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
-
-function createWriter(
-  file: string,
-  plan: readonly PlannedTensor[],
-  hash: HashThread | undefined,
-): Promise<SafetensorsWriter> {
+function layoutOf(plan: readonly PlannedTensor[]): SafetensorsLayout {
   const blockTypes = plan.flatMap(({ name, type }) => (isBlockType(type) ? [[name, type] as const] : []));
-  return SafetensorsWriter.create(file, plan.map(storedTensor), Object.fromEntries(blockTypes), hash);
+  return layOutFile(plan.map(storedTensor), Object.fromEntries(blockTypes));
 }
 
 async function writeWeights(

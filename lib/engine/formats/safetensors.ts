@@ -253,41 +253,53 @@ export interface Sha256 {
   digest(encoding: 'hex'): string;
 }
 
+/** What a safetensors file begins with, and how long it is. */
+export interface SafetensorsLayout {
+  readonly header: Uint8Array;
+  readonly bytes: number;
+}
+
+/** The layout of a file of these tensors, with these notes in its header. */
+export function layOutFile(
+  plan: readonly SafetensorsPlan[],
+  metadata: Readonly<Record<string, string>> = {},
+): SafetensorsLayout {
+  let end = 0;
+  const entries = plan.map(({ name, dtype, shape }) => {
+    const begin = end;
+    end += shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[dtype] ?? 0);
+    return [name, { dtype, shape, data_offsets: [begin, end] }] as const;
+  });
+  const fields = {
+    ...(Object.keys(metadata).length > 0 && { [METADATA]: metadata }),
+    ...Object.fromEntries(entries),
+  };
+  const json = Buffer.from(JSON.stringify(fields));
+  const padded = Math.ceil(json.length / 8) * 8; // values start aligned, so that a reader can map them
+  const header = Buffer.alloc(8 + padded, ' ');
+  header.writeBigUInt64LE(BigInt(padded));
+  json.copy(header, 8);
+  return { header, bytes: header.length + end };
+}
+
 /** Writes a safetensors file front to back, so that a tensor need never be in memory as a whole. */
 export class SafetensorsWriter {
   #bytes = 0;
   private constructor(
-    readonly bytesPlanned: number,
     private readonly handle: FileHandle,
     private readonly hash: Sha256,
   ) {}
 
-  /** Writes the header, with these notes. The values of all tensors follow by `write`, in the order of the plan. */
+  /** Writes the header. The values of all tensors follow by `write`, in the order of the plan. */
   static async create(
     path: string,
-    plan: readonly SafetensorsPlan[],
-    metadata: Readonly<Record<string, string>> = {},
+    { header }: SafetensorsLayout,
     hash: Sha256 = createHash('sha256'),
   ): Promise<SafetensorsWriter> {
-    let end = 0;
-    const entries = plan.map(({ name, dtype, shape }) => {
-      const begin = end;
-      end += shape.reduce((product, size) => product * size, BYTES_PER_ELEMENT[dtype] ?? 0);
-      return [name, { dtype, shape, data_offsets: [begin, end] }] as const;
-    });
-    const header = {
-      ...(Object.keys(metadata).length > 0 && { [METADATA]: metadata }),
-      ...Object.fromEntries(entries),
-    };
-    const json = Buffer.from(JSON.stringify(header));
-    const padded = Math.ceil(json.length / 8) * 8; // values start aligned, so that a reader can map them
-    const bytes = Buffer.alloc(8 + padded, ' ');
-    bytes.writeBigUInt64LE(BigInt(padded));
-    json.copy(bytes, 8);
     const handle = await open(path, 'wx');
     try {
-      const writer = new SafetensorsWriter(bytes.length + end, handle, hash);
-      await writer.write(bytes);
+      const writer = new SafetensorsWriter(handle, hash);
+      await writer.write(header);
       return writer;
     } catch (error) {
       await handle.close();

@@ -49,6 +49,8 @@ export interface FilePlace {
   readonly file: string;
   readonly position: number;
   readonly bytes: number;
+  /** What counts of each `rowBytes` of it, if not all. */
+  readonly columns?: { readonly rowBytes: number; readonly first: number; readonly bytes: number };
 }
 
 /** What a source says of a model; the rest of `PretrainedConfig` follows. Without an architecture it is a Llama. */
@@ -176,23 +178,43 @@ export async function readExactly(
  * Calls `use` with the bytes of a place, piece by piece, in memory that holds the next piece afterwards. It waits for the disk, so it is
  * for a thread that has nothing else to do: there this takes half the processor time of `readExactly`.
  */
-export function readInPieces({ handle, file, position, bytes }: FilePlace, use: (piece: Uint8Array) => void): void {
-  memory ??= new Uint8Array(PIECE_BYTES);
-  for (let done = 0; done < bytes; ) {
+export function readInPieces(place: FilePlace, use: (piece: Uint8Array) => void): void {
+  const { position, bytes, columns } = place;
+  const { rowBytes } = columns ?? { rowBytes: 1 };
+  const most = Math.max(1, Math.floor(PIECE_BYTES / rowBytes)) * rowBytes;
+  if (memory.length < most) memory = new Uint8Array(most);
+  for (let done = 0; done < bytes; done += most) {
+    const piece = memory.subarray(0, Math.min(most, bytes - done));
+    readNow(place, position + done, piece);
+    use(columns ? keepColumns(piece, columns) : piece);
+  }
+}
+
+function readNow({ handle, file }: FilePlace, position: number, piece: Uint8Array): void {
+  for (let done = 0; done < piece.length; ) {
     let length: number;
     try {
-      length = readSync(handle.fd, memory, 0, Math.min(PIECE_BYTES, bytes - done), position + done);
+      length = readSync(handle.fd, piece, done, piece.length - done, position + done);
     } catch (cause) {
       throw unreadable(file, cause);
     }
     if (length === 0) throw becameShorter(file);
-    use(memory.subarray(0, length));
     done += length;
   }
 }
 
+/** Moves what counts of each row to the front. */
+function keepColumns(rows: Uint8Array, { rowBytes, first, bytes }: NonNullable<FilePlace['columns']>): Uint8Array {
+  const count = rows.length / rowBytes;
+  for (let row = 0; row < count; row++) {
+    const from = row * rowBytes + first;
+    rows.copyWithin(row * bytes, from, from + bytes);
+  }
+  return rows.subarray(0, count * bytes);
+}
+
 const PIECE_BYTES = 1 << 18; // stays in a processor's own cache between reading, hashing and writing
-let memory: Uint8Array | undefined;
+let memory = new Uint8Array(0);
 
 const unreadable = (file: string, cause: unknown): LLMError =>
   new LLMError('ERR_SOURCE_INVALID', `${file} cannot be read: ${messageOf(cause)}. Check the disk.`, { cause });

@@ -4,19 +4,34 @@ export const BYTES_PER_VALUE: Readonly<Record<Dtype, number>> = { float32: 4, fl
 
 /** Rounds to the nearest float16, ties to even; what is too large becomes infinity, and a NaN keeps its upper payload bits. */
 export function toFloat16(values: Float32Array, halves: Uint16Array = new Uint16Array(values.length)): Uint16Array {
+  writeFloat16(values, halves);
+  return halves;
+}
+
+const LEAST_NORMAL = 0x38800000; // 2^-14
+const LEAST_INFINITE_FLOAT16 = 0x477ff000; // 65,520, half way from the largest float16 to what would come next
+const LEAST_INFINITE_BFLOAT16 = 0x7f7f8000;
+const INFINITY = 0x7f800000;
+
+/** Returns whether an infinity was written. */
+function writeFloat16(values: Float32Array, halves: Uint16Array): boolean {
+  let hasInfinity = false;
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as number;
     const sign = (word >>> 16) & 0x8000;
     const size = word & 0x7fffffff;
-    // From 2^-14 to below 2^16: subtract the difference of the exponent biases, 112, and round away 13 bits.
-    if (size >= 0x38800000 && size < 0x47800000)
+    // Subtract the difference of the exponent biases, 112, and round away 13 bits.
+    if (size >= LEAST_NORMAL && size < LEAST_INFINITE_FLOAT16)
       halves[i] = sign | ((size - 0x38000000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
-    else if (size < 0x38800000) halves[i] = sign | denormalHalf(size);
-    else if (size > 0x7f800000) halves[i] = sign | 0x7c00 | ((size >>> 13) & 0x3ff || 0x200);
-    else halves[i] = sign | 0x7c00;
+    else if (size < LEAST_NORMAL) halves[i] = sign | denormalHalf(size);
+    else if (size > INFINITY) halves[i] = sign | 0x7c00 | ((size >>> 13) & 0x3ff || 0x200);
+    else {
+      halves[i] = sign | 0x7c00;
+      hasInfinity = true;
+    }
   }
-  return halves;
+  return hasInfinity;
 }
 
 /** A float32 below 2^-14, without its sign, as a multiple of 2^-24. */
@@ -32,13 +47,24 @@ function denormalHalf(size: number): number {
 
 /** Rounds to the nearest bfloat16, ties to even; a NaN keeps its upper payload bits. */
 export function toBfloat16(values: Float32Array, halves: Uint16Array = new Uint16Array(values.length)): Uint16Array {
+  writeBfloat16(values, halves);
+  return halves;
+}
+
+function writeBfloat16(values: Float32Array, halves: Uint16Array): boolean {
+  let hasInfinity = false;
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as number;
-    const isNan = (word & 0x7fffffff) > 0x7f800000;
-    halves[i] = isNan ? (word >>> 16) | (word & 0x7f0000 ? 0 : 0x40) : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    const size = word & 0x7fffffff;
+    if (size < LEAST_INFINITE_BFLOAT16) halves[i] = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    else if (size > INFINITY) halves[i] = (word >>> 16) | (word & 0x7f0000 ? 0 : 0x40);
+    else {
+      halves[i] = ((word >>> 16) & 0x8000) | 0x7f80;
+      hasInfinity = true;
+    }
   }
-  return halves;
+  return hasInfinity;
 }
 
 let float32OfHalf: Float32Array | undefined; // for each of the 65,536 halves
@@ -85,25 +111,18 @@ export function decodeValues(bytes: Uint8Array, dtype: Dtype): Float32Array {
 }
 
 export function encodeValues(values: Float32Array, dtype: Dtype): Uint8Array {
-  const words = dtype === 'float32' ? values : encodeHalves(values, dtype);
+  const words = dtype === 'float32' ? values : dtype === 'float16' ? toFloat16(values) : toBfloat16(values);
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 }
 
-export const encodeHalves = (
+/** Writes the nearest halves, and returns the first finite value that became an infinity, or undefined. */
+export function encodeHalves(
   values: Float32Array,
   dtype: Exclude<Dtype, 'float32'>,
-  halves: Uint16Array = new Uint16Array(values.length),
-): Uint16Array => (dtype === 'float16' ? toFloat16(values, halves) : toBfloat16(values, halves));
-
-/** The first finite value that `encodeHalves` turned into an infinity, or undefined. */
-export function firstOverflow(
-  values: Float32Array,
   halves: Uint16Array,
-  dtype: Exclude<Dtype, 'float32'>,
 ): number | undefined {
+  const hasInfinity = dtype === 'float16' ? writeFloat16(values, halves) : writeBfloat16(values, halves);
+  if (!hasInfinity) return undefined;
   const infinity = dtype === 'float16' ? 0x7c00 : 0x7f80;
-  for (let i = 0; i < halves.length; i++) {
-    if (((halves[i] as number) & 0x7fff) === infinity && Number.isFinite(values[i])) return values[i];
-  }
-  return undefined;
+  return values.find((value, i) => Number.isFinite(value) && ((halves[i] as number) & 0x7fff) === infinity);
 }

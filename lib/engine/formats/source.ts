@@ -8,7 +8,7 @@ import { MAX_TOKENIZER_BYTES } from '../directory/generation-config.js';
 import type { SourceKind } from '../directory/manifest.js';
 import type { BlockType } from '../directory/quantization.js';
 import { BLOCKS, decodeBlocks } from './ggml-blocks.js';
-import { decodeValues, encodeHalves, encodeValues, firstOverflow } from './numeric.js';
+import { decodeValues, encodeHalves, encodeValues } from './numeric.js';
 
 /** A checkpoint to convert, in any kind of file. */
 export interface SourceCheckpoint {
@@ -102,8 +102,7 @@ function convertHalves(
   dtype: Exclude<Dtype, 'float32'>,
   tensor: string,
 ): void {
-  encodeHalves(values, dtype, halves);
-  const overflow = firstOverflow(values, halves, dtype);
+  const overflow = encodeHalves(values, dtype, halves);
   if (overflow === undefined) return;
   const fix = `Convert with dtype ${dtype === 'float16' ? 'bfloat16' : 'float32'}.`;
   throw new LLMError(

@@ -41,7 +41,7 @@ if (flags.child) {
 }
 
 /** In a process of its own, whose memory is that of the conversion; ends it when `stopAt` bytes are written. */
-async function converting({ source, out, dtype, stopAt = Number.POSITIVE_INFINITY }) {
+async function converting({ source, out, dtype, tpSize, stopAt = Number.POSITIVE_INFINITY }) {
   const turns = monitorEventLoopDelay({ resolution: 1 });
   const controller = new AbortController();
   const onProgress = ({ done }) => {
@@ -49,7 +49,7 @@ async function converting({ source, out, dtype, stopAt = Number.POSITIVE_INFINIT
   };
   turns.enable();
   const start = performance.now();
-  await convert(source, out, { dtype, onProgress, signal: controller.signal }).catch((error) => {
+  await convert(source, out, { dtype, tpSize, onProgress, signal: controller.signal }).catch((error) => {
     if (!controller.signal.aborted) throw error;
   });
   const seconds = (performance.now() - start) / 1000;
@@ -255,6 +255,7 @@ const source = path.join(dir, 'source');
 const out = path.join(dir, 'out');
 const CASES = {
   'safetensors bfloat16, kept': { make: () => writeHuggingFace(source, shapeOf(gb, 2), 'BF16') },
+  'safetensors bfloat16, split for TP 2': { make: () => writeHuggingFace(source, shapeOf(gb, 2), 'BF16'), tpSize: 2 },
   'safetensors float32 to float16': { make: () => writeHuggingFace(source, shapeOf(gb, 4), 'F32') },
   'GGUF Q4_K, blocks kept': { make: () => writeGguf(source, shapeOf(gb, 144 / 256), 'Q4_K') },
   'GGUF Q8_0, blocks kept': { make: () => writeGguf(source, shapeOf(gb, 34 / 32), 'Q8_0') },
@@ -262,7 +263,7 @@ const CASES = {
 };
 
 const rows = [];
-for (const [name, { make, dtype = 'auto' }] of Object.entries(CASES)) {
+for (const [name, { make, dtype = 'auto', tpSize = 1 }] of Object.entries(CASES)) {
   if (flags.only && !name.includes(flags.only)) continue;
   make();
   for (const cache of ['cold', 'warm']) {
@@ -272,7 +273,7 @@ for (const [name, { make, dtype = 'auto' }] of Object.entries(CASES)) {
       const copy = measureCopy(source, out);
       rmSync(out, { recursive: true });
       setCache(source, cache);
-      const conversion = measureConversion({ source, out, dtype });
+      const conversion = measureConversion({ source, out, dtype, tpSize });
       results.push({ ...copy, ...conversion, written: bytesOf(out) });
       rmSync(out, { recursive: true });
     }

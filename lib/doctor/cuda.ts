@@ -24,6 +24,7 @@ export async function checkCuda(): Promise<Finding[]> {
     return [
       checkExecutor(machine, library),
       ...machine.devices.map(checkDevice),
+      ...checkPeerAccess(machine.devices),
       lt.problem === null ? ok('cuBLASLt', `${lt.version} in ${lt.path}`) : missing('cuBLASLt', lt.problem),
     ];
   } catch (error) {
@@ -45,6 +46,30 @@ function checkDevice(device: CudaDevice, id: number): Finding {
   const part = isMig ? ', a part of a GPU (MIG)' : '';
   const found = `${name}${part}, ${uuid}, compute capability ${computeCapability}, ${memory}`;
   return problem === null ? ok(`CUDA device ${id}`, found) : wrong(`CUDA device ${id}`, `${found}. ${problem}`);
+}
+
+/** Whether ranks on these GPUs can read each other's memory; nothing where there is one GPU. */
+function checkPeerAccess(devices: readonly CudaDevice[]): Finding[] {
+  if (devices.length < 2) return [];
+  const name = 'GPU peer access';
+  const lacking = devices.flatMap(({ peers }, from) =>
+    Array.from(devices.keys())
+      .filter((to) => to !== from && !peers.some(({ device }) => device === to))
+      .map((to) => `${from} cannot read the memory of ${to}`),
+  );
+  if (lacking.length > 0) {
+    return [
+      wrong(
+        name,
+        `CUDA device ${lacking.join(', ')}`,
+        'an engine with tpSize runs on them, but slower: name GPUs that can with parallel.deviceIds; in a virtual machine, ask its host for NVLink or peer access',
+      ),
+    ];
+  }
+  const links = devices.flatMap(({ peers }) => peers.map(({ nvlink }) => nvlink));
+  const kinds = [...(links.includes(true) ? ['NVLink'] : []), ...(links.includes(false) ? ['PCIe'] : [])];
+  const over = links.includes(null) ? '' : `, over ${kinds.join(' or ')}`;
+  return [ok(name, `each of ${devices.length} GPUs reads the memory of the others${over}`)];
 }
 
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);

@@ -30,6 +30,8 @@ export interface CudaDevice {
   isMig: boolean;
   /** Why the library cannot run on it. */
   problem: string | null;
+  /** Devices whose memory its kernels can read; `nvlink` is null where NVIDIA's management library does not say. */
+  peers: readonly { device: number; nvlink: boolean | null }[];
 }
 
 // A driver that is not kept loaded takes seconds to start, on a machine of many GPUs longer.

@@ -15,6 +15,7 @@ export const H200: CudaMachine = {
       memoryBytes: 150e9,
       freeBytes: 149e9,
       isMig: false,
+      peers: [],
       problem: null,
     },
   ],

@@ -42,6 +42,18 @@ class Driver {
     Call("cuDeviceGetAttribute", &value, attribute, handle);
     return value;
   }
+  // Not where it cannot be asked, either: one GPU alone may still run.
+  bool CanAccess(int from, int to) const {
+    int from_handle = 0, to_handle = 0, can = 0;
+    try {
+      Call("cuDeviceGet", &from_handle, from);
+      Call("cuDeviceGet", &to_handle, to);
+      Call("cuDeviceCanAccessPeer", &can, from_handle, to_handle);
+    } catch (const Refusal&) {
+      return false;
+    }
+    return can != 0;
+  }
   std::string NameOf(int result) const {
     const auto name = reinterpret_cast<int (*)(int, const char**)>(dlsym(library_, "cuGetErrorName"));
     const char* text = nullptr;
@@ -106,6 +118,10 @@ DriverAnswers AskDriver() {
       answers.devices.push_back(Describe(driver, id));
       answers.devices.back().driver_cuda = answers.cuda_version;
     }
+    answers.peers.resize(answers.devices.size());
+    for (int from = 0; from < count; ++from)
+      for (int to = 0; to < count; ++to)
+        if (from != to && driver.CanAccess(from, to)) answers.peers[static_cast<size_t>(from)].push_back(to);
   } catch (const Refusal& refusal) {
     answers.result = refusal.result;
     answers.error = refusal.function + ": " + driver.NameOf(refusal.result);

@@ -19,6 +19,7 @@ struct DriverAnswers {
   int result = 0;                         // of the first call that failed; 0 is success
   std::string error;                      // "cuInit: CUDA_ERROR_UNKNOWN"
   std::vector<Device> devices;            // in the driver's order, which is the runtime's
+  std::vector<std::vector<int>> peers;    // by device: whose memory its kernels can read
 };
 
 // Opens the library, which stays open. Makes no CUDA context.

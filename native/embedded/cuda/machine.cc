@@ -29,6 +29,16 @@ class Management {
     if (!Call("nvmlSystemGetDriverVersion", version.data(), static_cast<unsigned>(version.size()))) return std::nullopt;
     return version.data();
   }
+  // Whether two GPUs reach each other over NVLink.
+  std::optional<bool> HasNvlink(const std::string& uuid, const std::string& other_uuid) const {
+    constexpr int kNvlink = 2, kOk = 0;  // NVML_P2P_CAPS_INDEX_NVLINK, NVML_P2P_STATUS_OK
+    void *device = nullptr, *other = nullptr;
+    int status = 0;
+    if (!Call("nvmlDeviceGetHandleByUUID", uuid.c_str(), &device)) return std::nullopt;
+    if (!Call("nvmlDeviceGetHandleByUUID", other_uuid.c_str(), &other)) return std::nullopt;
+    if (!Call("nvmlDeviceGetP2PStatus", device, other, kNvlink, &status)) return std::nullopt;
+    return status == kOk;
+  }
   std::optional<uint64_t> FreeBytes(const std::string& uuid) const {
     void* device = nullptr;
     struct {
@@ -106,14 +116,22 @@ std::string DescribeMachine() {
   const DriverAnswers driver = AskDriver();
   const Management management;
   std::vector<std::string> devices;
-  for (const Device& device : driver.devices)
+  for (const Device& device : driver.devices) {
+    std::vector<std::string> peers;
+    for (const int peer : driver.peers[static_cast<size_t>(device.id)]) {
+      const std::string& uuid = driver.devices[static_cast<size_t>(peer)].uuid;
+      peers.push_back(Object(
+          {{"device", Json(static_cast<uint64_t>(peer))}, {"nvlink", Json(management.HasNvlink(device.uuid, uuid))}}));
+    }
     devices.push_back(Object({{"name", Json(device.name)},
                               {"uuid", Json(device.uuid)},
                               {"computeCapability", Json(device.architecture_text())},
                               {"memoryBytes", Json(uint64_t{device.memory_bytes})},
                               {"freeBytes", Json(management.FreeBytes(device.uuid))},
                               {"isMig", Json(device.is_mig())},
-                              {"problem", Json(ProblemOf([&] { CheckDevice(device); }))}}));
+                              {"problem", Json(ProblemOf([&] { CheckDevice(device); }))},
+                              {"peers", List(peers)}}));
+  }
   const CublasLt* cublaslt = nullptr;
   const std::optional<std::string> cublaslt_problem = ProblemOf([&] { cublaslt = &OpenCublasLt(); });
   std::vector<std::string> architectures;

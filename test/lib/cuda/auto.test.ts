@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { convert } from '#lib/engine/convert/convert.js';
 import { openEngine } from '#lib/engine/directory/directory.js';
-import type { CudaMachine } from '#lib/machine/cuda.js';
+import type { CudaDevice, CudaMachine } from '#lib/machine/cuda.js';
 import { H200, packageOn } from '../../tools/cuda-machine.js';
 import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
@@ -152,6 +152,24 @@ describe('doctor() with a library for the GPU', () => {
     assert.match(of('CUDA device 1')?.found ?? '', /free\. It is too old\.$/);
     assert.equal(of('CUDA device 1')?.state, 'wrong');
     assert.equal(of("executor 'cuda'")?.state, 'ok');
+  });
+
+  test('says whether the GPUs read the memory of each other, and over what; nothing of one alone', async () => {
+    const [device] = H200.devices;
+    assert.ok(device);
+    const accessOf = async (...peers: CudaDevice['peers'][]) => {
+      const devices = peers.map((each) => ({ ...device, peers: each }));
+      return (await found({ ...H200, devices })).of('GPU peer access');
+    };
+    const to = (device: number, nvlink: boolean | null) => ({ device, nvlink });
+    assert.equal(await accessOf([]), undefined);
+    const each = 'each of 2 GPUs reads the memory of the others';
+    assert.equal((await accessOf([to(1, true)], [to(0, true)]))?.found, `${each}, over NVLink`);
+    assert.equal((await accessOf([to(1, true)], [to(0, false)]))?.found, `${each}, over NVLink or PCIe`);
+    assert.equal((await accessOf([to(1, null)], [to(0, null)]))?.found, each);
+    const lacking = await accessOf([to(1, false)], []);
+    assert.deepEqual([lacking?.state, lacking?.found], ['wrong', 'CUDA device 1 cannot read the memory of 0']);
+    assert.match(lacking?.fix ?? '', /parallel\.deviceIds/);
   });
 
   test("says why the GPU cannot be used, and that 'auto' works all the same", async () => {

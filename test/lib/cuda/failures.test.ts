@@ -8,7 +8,7 @@ import { LLM, type LoadOptions } from 'node-tensorrt-llm';
 import { hostProgram } from '#lib/addon/addon.js';
 import { convert } from '#lib/engine/convert/convert.js';
 import { libraryPath } from '#lib/executors.js';
-import { askCuda } from '#lib/machine/cuda.js';
+import { askCuda, type CudaDevice } from '#lib/machine/cuda.js';
 import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 import { failsAbout, failsWith } from '../../tools/fails-with.js';
 import { compileLibrary, useEnvironment } from '../../tools/fake-tensorrt-llm.js';
@@ -217,6 +217,13 @@ describe('what the library finds on a machine', { skip }, () => {
     );
     assert.equal(devices[0]?.problem, null);
     assert.match(devices[1]?.problem ?? '', /expected 7\.5 or newer/);
+  });
+
+  test('is whose memory each GPU can read', async () => {
+    useMachine({ STAND_IN_GPUS: `${gpu}, ${gpu}, ${gpu}`, STAND_IN_NO_PEER_ACCESS: '2 0' });
+    const { devices } = await askCuda(hostProgram(), LIBRARY);
+    const peersOf = ({ peers }: CudaDevice): number[] => peers.map(({ device }) => device);
+    assert.deepEqual(devices.map(peersOf), [[1, 2], [0, 2], [1]]);
   });
 });
 

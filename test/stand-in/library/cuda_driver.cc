@@ -1,6 +1,6 @@
 // libcuda.so.1: the part of NVIDIA's driver that is asked which GPUs there are. STAND_IN_GPUS names others than eight H100s:
 // "7.5 Tesla T4, 8.0 A100" by compute capability and name; each has 80 GB. STAND_IN_CUDA_ERROR is what cuInit fails with, or
-// "abort". STAND_IN_CUDA_VERSION is the newest CUDA that it runs, as 12040 for 12.4.
+// "abort". STAND_IN_NO_PEER_ACCESS is two GPUs of which the first cannot read the other's memory: "0 1". STAND_IN_CUDA_VERSION is the newest CUDA that it runs, as 12040 for 12.4.
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -74,6 +74,12 @@ int cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
 
 int cuDeviceTotalMem_v2(size_t* bytes, int) {
   *bytes = 80'000'000'000;
+  return 0;
+}
+
+int cuDeviceCanAccessPeer(int* can, int device, int peer) {
+  const char* const lacking = std::getenv("STAND_IN_NO_PEER_ACCESS");
+  *can = lacking == nullptr || std::to_string(device) + " " + std::to_string(peer) != lacking;
   return 0;
 }
 

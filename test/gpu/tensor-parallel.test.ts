@@ -143,6 +143,26 @@ describe('an engine of several ranks on GPUs', { skip }, () => {
     }
   });
 
+  test('without peer access the ranks exchange through the memory of the host, all but a split embedding', async (t) => {
+    const [tp2 = ''] = await engines(TINY_LLAMAS.gqa, [2]);
+    const [parts = ''] = await engines(TINY_LLAMAS.gqa, [2], { parallelEmbedding: true });
+    const letPeersBe = (): boolean => delete process.env.NODE_TENSORRT_LLM_CUDA_PEER_ACCESS;
+    t.after(letPeersBe);
+    for (const place of placesOf(2)) {
+      letPeersBe();
+      const expected = await withEngine(tp2, place, (llm) => answer(llm, prompt(70)));
+      process.env.NODE_TENSORRT_LLM_CUDA_PEER_ACCESS = '0';
+      await withEngine(tp2, place, async (llm) => {
+        assert.match(llm.info.device, /, without peer access$/);
+        assertSameLogits(await answer(llm, prompt(70)), expected, TOLERANCE, JSON.stringify(place.parallel));
+      });
+      await assert.rejects(
+        LLM.load(parts, place),
+        failsWith('ERR_EXECUTOR_UNAVAILABLE', 'PEER_ACCESS is 0', 'without parallelEmbedding'),
+      );
+    }
+  });
+
   test('a close in the middle of requests ends all ranks, and another load works', async () => {
     const [tp2 = ''] = await engines(TINY_LLAMAS.gqa, [2]);
     for (const place of placesOf(2)) {

@@ -153,6 +153,13 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+__global__ void __launch_bounds__(kThreads) CopyToHostKernel(const float* from, float* pinned, size_t count) {
+  ptx::WaitForEarlierKernels();
+  ptx::LaunchDependents();
+  const size_t stride = size_t{gridDim.x} * kThreads;
+  for (size_t i = size_t{blockIdx.x} * kThreads + threadIdx.x; i < count; i += stride) pinned[i] = __ldcg(from + i);
+}
+
 Grid GridOf(const ExchangePeers& peers, size_t items, ExchangeWait wait) {
   const size_t most = wait == ExchangeWait::kByFlags ? static_cast<size_t>(peers.most_blocks) : 8192;
   return {dim3(static_cast<unsigned>(std::min((items + kThreads - 1) / kThreads, most))), dim3(kThreads)};
@@ -205,6 +212,13 @@ void GatherColumns(const ExchangePeers& peers, const GatherShape& shape, float* 
   Launch("GatherColumns", kernel, GridOf(peers, items, wait), stream, peers, shape, out);
 }
 
+void CopyToHost(const float* from, float* pinned, size_t count, cudaStream_t stream) {
+  constexpr size_t kMostBlocks = 1024;
+  const size_t blocks = std::min((count + kThreads - 1) / kThreads, kMostBlocks);
+  Launch("CopyToHost", CopyToHostKernel, {dim3(static_cast<unsigned>(blocks)), dim3(kThreads)}, stream, from, pinned,
+         count);
+}
+
 void LoadExchangeKernels() {
   const auto load = [](auto kernel) {
     cudaFuncAttributes attributes;
@@ -216,6 +230,7 @@ void LoadExchangeKernels() {
       load(TwoShotKernel<most_ranks(), Shot::kBoth>);
     });
   load(GatherColumnsKernel<ExchangeWait::kByFlags>);
+  load(CopyToHostKernel);
 }
 
 }  // namespace embedded::cuda

@@ -1,4 +1,5 @@
-// What the ranks of an engine exchange in a step, over peer memory: every rank reads the parts of all others where they lie.
+// What the ranks of an engine exchange in a step: every rank reads the parts of all others where they lie, on other GPUs or in the host's
+// memory.
 //   AddParts        hidden[i] += part of rank 0 [i] + part of rank 1 [i] + ..., in this order: the same bits on every rank
 //   GatherColumns   out[row, rank * width + column] = part of that rank [row, column], up to out's width
 // Floor of one shot: (ranks - 1) * the bytes of a part over the bandwidth of NVLink or PCIe. In two shots each rank adds up one slice of
@@ -22,7 +23,7 @@ namespace embedded::cuda {
 constexpr int kMaxExchangeRanks = 8;
 constexpr int kMaxExchangeBlocks = 64;
 
-// In the memory of one rank's GPU, cleared at the start.
+// One for each rank, where the others write it; cleared at the start.
 struct ExchangeFlags {
   uint32_t arrived[kMaxExchangeBlocks]
                   [kMaxExchangeRanks];  // by block: how often each rank has come, which it writes itself
@@ -62,6 +63,9 @@ struct GatherShape {
 // `out` null: this rank does not need them. It waits for no other then, but they do for it.
 void GatherColumns(const ExchangePeers& peers, const GatherShape& shape, float* out, ExchangeWait wait,
                    cudaStream_t stream);
+
+// A kernel, because copies of several ranks on one GPU, as part of their graphs, were seen to wait for each other's kernels.
+void CopyToHost(const float* from, float* pinned, size_t count, cudaStream_t stream);
 
 // Loads the kernels for the current device. To load one later could wait for kernels that wait for it.
 void LoadExchangeKernels();

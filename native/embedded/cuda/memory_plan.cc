@@ -53,7 +53,7 @@ std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " M
 
 ExchangeSizes ExchangeSizesOf(const ModelConfig& model, const LlamaLimits& limits) {
   return {static_cast<size_t>(limits.max_tokens) * static_cast<size_t>(model.hidden_size), limits.max_sequences,
-          RankModel(model, 0).head_rows, model.vocab_size};
+          RankModel(model, 0).head_rows, model.vocab_size, model.parallel_embedding};
 }
 
 MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& device, const DeviceTraits& traits,

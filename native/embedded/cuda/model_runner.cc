@@ -103,6 +103,7 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector
       gaps_(StepGaps::FromEnvironment()) {
   LoadRanks(options, devices);
   info_.device = NamesOf(devices);
+  if (exchange_ && exchange_->memory() == ExchangeMemory::kHost) info_.device += ", without peer access";
   info_.tokens_per_block = memory_.front().kv.tokens_per_block;
   info_.kv_blocks = memory_.front().kv.blocks;
   for (const MemoryPlan& memory : memory_) {
@@ -200,7 +201,10 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   });
   GatherPromptOutput(step, plan, &buffers);
   Draw(plan, host_logits, &buffers);
-  if (exchange_) Check(cudaEventRecord(drawn_.get(), stream()), "submitting a step");
+  if (exchange_) {
+    exchange_->ShareNewest(sampler_.newest(), stream());
+    Check(cudaEventRecord(drawn_.get(), stream()), "submitting a step");
+  }
   // The other ranks' work is done too: the first one's kernels have waited for it.
   Check(cudaEventRecord(buffers.done().get(), stream()), "submitting a step");
 }

@@ -50,7 +50,9 @@ class CudaModelRunner : public ModelRunner {
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
   cudaStream_t stream() const { return ranks_.front()->stream(); }  // the first rank's
-  DrawBuffers draw_buffers() const { return {sampler_.newest(), sampler_.logits()}; }
+  DrawBuffers draw_buffers() const {
+    return {exchange_ ? exchange_->Newest(sampler_.newest()) : sampler_.newest(), sampler_.logits()};
+  }
 
   ModelConfig model_;  // the whole
   RankThreads threads_;

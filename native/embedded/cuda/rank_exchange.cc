@@ -1,6 +1,8 @@
 #include "native/embedded/cuda/rank_exchange.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -14,17 +16,22 @@ constexpr char kExchange[] = "the exchange of ranks";
 
 std::string NameOf(const Device& device) { return "GPU " + std::to_string(device.id) + " (" + device.name + ")"; }
 
+// Why not every rank can read the memory of the others; empty: it can.
+std::string WithoutPeerAccess(const std::vector<Device>& devices) {
+  const char* const variable = std::getenv("NODE_TENSORRT_LLM_CUDA_PEER_ACCESS");
+  if (variable != nullptr && std::string(variable) == "0") return "NODE_TENSORRT_LLM_CUDA_PEER_ACCESS is 0";
+  for (const Device& from : devices)
+    for (const Device& to : devices) {
+      int can = 1;
+      if (from.id != to.id) Check(cudaDeviceCanAccessPeer(&can, from.id, to.id), "asking for peer access");
+      if (!can) return NameOf(from) + " cannot read the memory of " + NameOf(to);
+    }
+  return "";
+}
+
 // Lets kernels of the calling thread's device read and write the other one's memory.
 void EnablePeerAccess(const Device& from, const Device& to) {
   if (from.id == to.id) return;
-  int can = 0;
-  Check(cudaDeviceCanAccessPeer(&can, from.id, to.id), "asking for peer access");
-  if (!can)
-    throw executor::Failure(EXECUTOR_UNAVAILABLE,
-                            NameOf(from) + " cannot read the memory of " + NameOf(to) +
-                                "; expected peer access between the GPUs of an engine of several ranks. Choose GPUs "
-                                "that have it with parallel.deviceIds (nvidia-smi topo -p2p r lists them), or convert "
-                                "the model without tpSize.");
   const cudaError_t error = cudaDeviceEnablePeerAccess(to.id, 0);
   if (error == cudaErrorPeerAccessAlreadyEnabled) {
     cudaGetLastError();  // not sticky: the next call must not report it
@@ -43,18 +50,35 @@ size_t TwoShotFloats(size_t ranks, ExchangeWait wait) {
 
 }  // namespace
 
-RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all)
+RankEnd::Part::Part(size_t floats, ExchangeMemory memory, const char* what) : own(sizeof(float) * floats, what) {
+  if (memory == ExchangeMemory::kHost) copy = PinnedBuffer(own.bytes(), what);
+}
+
+void RankEnd::Part::Share(size_t floats, cudaStream_t stream) const {
+  if (copy.data() != nullptr) CopyToHost(own.as<float>(), copy.as<float>(), floats, stream);
+}
+
+RankEnd::RankEnd(int rank, const ExchangeSizes& sizes, ExchangeMemory memory, RankThreads* threads, const All* all)
     : rank_(rank),
       sizes_(sizes),
       threads_(threads),
       all_(*all),
-      part_logits_(sizeof(float) * static_cast<size_t>(sizes.max_logits_rows) * static_cast<size_t>(sizes.part_width),
-                   "logits"),
-      flags_(sizeof(ExchangeFlags), kExchange) {
-  for (DeviceBuffer& part : parts_) part = DeviceBuffer(sizeof(float) * sizes.hidden_floats, kExchange);
+      part_logits_(static_cast<size_t>(sizes.max_logits_rows) * static_cast<size_t>(sizes.part_width), memory,
+                   "logits") {
+  for (Part& part : parts_) part = Part(sizes.hidden_floats, memory, kExchange);
   for (Event& event : written_) event = MakeEvent();
+  if (memory == ExchangeMemory::kHost) {
+    host_flags_ = PinnedBuffer(sizeof(ExchangeFlags), kExchange);
+    std::memset(host_flags_.data(), 0, sizeof(ExchangeFlags));
+    return;
+  }
+  flags_ = DeviceBuffer(sizeof(ExchangeFlags), kExchange);
   Check(cudaMemset(flags_.data(), 0, sizeof(ExchangeFlags)), kExchange);
   Check(cudaDeviceSynchronize(), kExchange);
+}
+
+ExchangeFlags* RankEnd::flags() const {
+  return host_flags_.data() == nullptr ? flags_.as<ExchangeFlags>() : host_flags_.as<ExchangeFlags>();
 }
 
 void RankEnd::Connect(int* lost_rank, const ExchangeOptions& options, int most_blocks) {
@@ -67,14 +91,17 @@ void RankEnd::Connect(int* lost_rank, const ExchangeOptions& options, int most_b
   peers.timeout_ns = static_cast<uint64_t>(options.patience.count());
   const auto connect = [&](auto part_of) {
     for (size_t rank = 0; rank < all_.size(); ++rank) {
-      peers.flags[rank] = all_[rank]->flags_.as<ExchangeFlags>();
-      peers.parts[rank] = part_of(*all_[rank]);
+      const RankEnd& end = *all_[rank];
+      peers.flags[rank] = end.flags();
+      const Part& part = part_of(end);
+      peers.parts[rank] = &end == this ? part.own.as<float>() : part.shared();
     }
     return peers;
   };
   for (const HiddenPart which : {HiddenPart::kAttention, HiddenPart::kFeedForward})
-    hidden_peers_[static_cast<size_t>(which)] = connect([&](const RankEnd& end) { return end.part(which); });
-  logits_peers_ = connect([](const RankEnd& end) { return end.part_logits(); });
+    hidden_peers_[static_cast<size_t>(which)] =
+        connect([&](const RankEnd& end) -> const Part& { return end.parts_[static_cast<size_t>(which)]; });
+  logits_peers_ = connect([](const RankEnd& end) -> const Part& { return end.part_logits_; });
 }
 
 EmbeddingTable RankEnd::Embedding(int part_rows) const {
@@ -101,10 +128,13 @@ void RankEnd::WaitForOthers(cudaStream_t stream) {
 }
 
 void RankEnd::AddParts(HiddenPart which, float* hidden, size_t count, cudaStream_t stream) {
-  const ExchangePeers& peers = hidden_peers_[static_cast<size_t>(which)];
+  ExchangePeers peers = hidden_peers_[static_cast<size_t>(which)];
+  const Part& part = parts_[static_cast<size_t>(which)];
+  part.Share(count, stream);
   const ExchangeWait wait = Order(stream);
   if (count < two_shot_floats_.value_or(TwoShotFloats(all_.size(), wait)))
     return embedded::cuda::AddParts(peers, hidden, count, wait, stream);
+  peers.parts[rank_] = part.shared();  // where the sum of its slice goes
   if (wait == ExchangeWait::kByFlags) return AddPartsInTwoShots(peers, hidden, count, stream);
   SumSlice(peers, count, stream);
   WaitForOthers(stream);
@@ -114,6 +144,7 @@ void RankEnd::AddParts(HiddenPart which, float* hidden, size_t count, cudaStream
 void RankEnd::BeginLogits(cudaStream_t stream) { Order(stream); }
 
 void RankEnd::GatherLogits(int rows, float* out, cudaStream_t stream) {
+  part_logits_.Share(static_cast<size_t>(rows) * static_cast<size_t>(sizes_.part_width), stream);
   const ExchangeWait wait = Order(stream);
   GatherColumns(logits_peers_, {rows, sizes_.part_width, sizes_.vocab_size}, is_first() ? out : nullptr, wait, stream);
 }
@@ -121,11 +152,24 @@ void RankEnd::GatherLogits(int rows, float* out, cudaStream_t stream) {
 RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& sizes, RankThreads* threads,
                            const ExchangeOptions& options)
     : devices_(std::move(devices)), lost_rank_(sizeof(int), kExchange) {
+  const std::string obstacle = WithoutPeerAccess(devices_);
+  memory_ = options.memory.value_or(obstacle.empty() ? ExchangeMemory::kPeers : ExchangeMemory::kHost);
+  if (memory_ == ExchangeMemory::kHost && sizes.splits_embedding)
+    throw executor::Failure(EXECUTOR_UNAVAILABLE,
+                            obstacle +
+                                "; expected peer access between the GPUs of an engine whose embedding is split. "
+                                "Choose GPUs that have it with parallel.deviceIds (nvidia-smi topo -p2p r lists "
+                                "them), or convert the model again without parallelEmbedding.");
+  if (memory_ == ExchangeMemory::kHost) {
+    newest_ = PinnedBuffer(sizeof(int32_t) * static_cast<size_t>(sizes.max_logits_rows), kExchange);
+    std::memset(newest_.data(), 0, newest_.bytes());
+  }
   *lost_rank_.as<int>() = 0;
   int most_blocks = kMaxExchangeBlocks;
   for (const Device& device : devices_) {
     Check(cudaSetDevice(device.id), kExchange);
-    for (const Device& other : devices_) EnablePeerAccess(device, other);
+    if (memory_ == ExchangeMemory::kPeers)
+      for (const Device& other : devices_) EnablePeerAccess(device, other);
     LoadExchangeKernels();
     // Where ranks share a GPU, the blocks of all of them have room on it at the same time.
     const auto sharing =
@@ -133,10 +177,19 @@ RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& siz
     if (sharing > 1)
       most_blocks =
           std::min(most_blocks, std::max(1, CurrentDeviceTraits().multiprocessors / static_cast<int>(sharing)));
-    ends_.push_back(std::make_unique<RankEnd>(static_cast<int>(ends_.size()), sizes, threads, &ends_));
+    ends_.push_back(std::make_unique<RankEnd>(static_cast<int>(ends_.size()), sizes, memory_, threads, &ends_));
   }
   for (const auto& end : ends_) end->Connect(lost_rank_.as<int>(), options, most_blocks);
   Check(cudaSetDevice(devices_.front().id), kExchange);
+}
+
+const int32_t* RankExchange::Newest(const int32_t* newest) const {
+  return memory_ == ExchangeMemory::kPeers ? newest : newest_.as<int32_t>();
+}
+
+void RankExchange::ShareNewest(const int32_t* newest, cudaStream_t stream) const {
+  if (memory_ == ExchangeMemory::kHost)
+    Check(cudaMemcpyAsync(newest_.data(), newest, newest_.bytes(), cudaMemcpyDeviceToHost, stream), kExchange);
 }
 
 void RankExchange::CheckNoneIsLost() const {

@@ -24,6 +24,9 @@
 
 namespace embedded::cuda {
 
+// Where ranks read what others give them: on the others' GPUs, or in the host's memory, which works without peer access too.
+enum class ExchangeMemory { kPeers, kHost };
+
 // Two parts of the hidden states are exchanged in turn: what one rank still reads, another does not overwrite.
 enum class HiddenPart { kAttention, kFeedForward };
 
@@ -32,6 +35,7 @@ struct ExchangeSizes {
   int max_logits_rows;
   int part_width;  // of a rank's part of the vocabulary
   int vocab_size;
+  bool splits_embedding = false;
 
   // Of a rank's GPU.
   size_t device_bytes() const {
@@ -46,6 +50,8 @@ struct ExchangeOptions {
   std::chrono::nanoseconds patience = std::chrono::seconds(10);
   // From so many on, hidden states are added in two shots. Unset: where that is faster.
   std::optional<size_t> two_shot_floats;
+  // Unset: the host's where a GPU cannot read another's, or NODE_TENSORRT_LLM_CUDA_PEER_ACCESS is 0.
+  std::optional<ExchangeMemory> memory;
 };
 
 // Of one rank. All ranks make the same calls in the same order, each on its own thread of RankThreads and on one stream.
@@ -54,7 +60,7 @@ class RankEnd {
   using All = std::vector<std::unique_ptr<RankEnd>>;  // by rank
 
   // Takes the memory, of the calling thread's device.
-  RankEnd(int rank, const ExchangeSizes& sizes, RankThreads* threads, const All* all);
+  RankEnd(int rank, const ExchangeSizes& sizes, ExchangeMemory memory, RankThreads* threads, const All* all);
   RankEnd(const RankEnd&) = delete;
   RankEnd& operator=(const RankEnd&) = delete;
 
@@ -63,8 +69,8 @@ class RankEnd {
 
   bool is_first() const { return rank_ == 0; }
   // [tokens, hidden_size], what this rank adds to the hidden states.
-  float* part(HiddenPart which) const { return parts_[static_cast<size_t>(which)].as<float>(); }
-  float* part_logits() const { return part_logits_.as<float>(); }  // [rows, part_width]
+  float* part(HiddenPart which) const { return parts_[static_cast<size_t>(which)].own.as<float>(); }
+  float* part_logits() const { return part_logits_.own.as<float>(); }  // [rows, part_width]
 
   // A rank's part of the embedding, for all others once they have met. It does not change.
   void ShareEmbedding(const void* part) { embedding_ = part; }
@@ -79,16 +85,28 @@ class RankEnd {
   void Meet() { threads_->Meet(); }
 
  private:
+  struct Part {
+    DeviceBuffer own;
+    PinnedBuffer copy;  // empty: the others read `own`
+
+    Part() = default;
+    Part(size_t floats, ExchangeMemory memory, const char* what);
+    float* shared() const { return copy.data() == nullptr ? own.as<float>() : copy.as<float>(); }
+    void Share(size_t floats, cudaStream_t stream) const;
+  };
+
   ExchangeWait Order(cudaStream_t stream);
   void WaitForOthers(cudaStream_t stream);
+  ExchangeFlags* flags() const;
 
   const int rank_;
   const ExchangeSizes sizes_;
   RankThreads* const threads_;
   const All& all_;
-  std::array<DeviceBuffer, 2> parts_;
-  DeviceBuffer part_logits_;
+  std::array<Part, 2> parts_;
+  Part part_logits_;
   DeviceBuffer flags_;
+  PinnedBuffer host_flags_;  // one of the two is empty
   // In turn: a rank can be one meeting ahead of another, which still asks for the event of the last.
   std::array<Event, 2> written_;
   uint64_t meetings_ = 0;
@@ -100,18 +118,24 @@ class RankEnd {
 
 class RankExchange {
  public:
-  // `devices` by rank; two ranks may be on one. Throws executor::Failure with EXECUTOR_UNAVAILABLE where a GPU cannot read another's
-  // memory. Leaves the first rank's device as the calling thread's.
+  // `devices` by rank; two ranks may be on one. Throws executor::Failure with EXECUTOR_UNAVAILABLE where the embedding is split and a GPU
+  // cannot read another's memory. Leaves the first rank's device as the calling thread's.
   RankExchange(std::vector<Device> devices, const ExchangeSizes& sizes, RankThreads* threads,
                const ExchangeOptions& options = {});
 
+  ExchangeMemory memory() const { return memory_; }
+  // Where all ranks read the tokens that the first one has in `newest` [max_logits_rows], once ShareNewest is done on its stream.
+  const int32_t* Newest(const int32_t* newest) const;
+  void ShareNewest(const int32_t* newest, cudaStream_t stream) const;
   RankEnd* end(int rank) { return ends_[static_cast<size_t>(rank)].get(); }
   // Throws executor::Failure with EXECUTOR_FAILED where a rank was lost; what was computed since is wrong.
   void CheckNoneIsLost() const;
 
  private:
   std::vector<Device> devices_;
+  ExchangeMemory memory_;
   PinnedBuffer lost_rank_;
+  PinnedBuffer newest_;  // in the host's memory alone
   RankEnd::All ends_;
 };
 

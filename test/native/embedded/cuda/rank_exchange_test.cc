@@ -75,8 +75,9 @@ std::string NameOf(const std::vector<Device>& place) {
 
 enum class Shots { kOne, kTwo };
 
-ExchangeOptions Taking(Shots shots) {
+ExchangeOptions Taking(Shots shots, ExchangeMemory memory = ExchangeMemory::kPeers) {
   ExchangeOptions options;
+  options.memory = memory;
   options.two_shot_floats = shots == Shots::kOne ? std::numeric_limits<size_t>::max() : 0;
   return options;
 }
@@ -195,22 +196,24 @@ class Ranks {
   std::vector<std::unique_ptr<Rank>> ranks_;
 };
 
-class Exchange : public GpuTestWith<std::tuple<int, Shots>> {};
+class Exchange : public GpuTestWith<std::tuple<int, Shots, ExchangeMemory>> {};
 
-std::string NameOfCase(const testing::TestParamInfo<std::tuple<int, Shots>>& test) {
-  const auto [ranks, shots] = test.param;
-  return std::to_string(ranks) + (shots == Shots::kOne ? "_ranks_one_shot" : "_ranks_two_shots");
+std::string NameOfCase(const testing::TestParamInfo<std::tuple<int, Shots, ExchangeMemory>>& test) {
+  const auto [ranks, shots, memory] = test.param;
+  return std::to_string(ranks) + (shots == Shots::kOne ? "_ranks_one_shot" : "_ranks_two_shots") +
+         (memory == ExchangeMemory::kPeers ? "" : "_through_the_host");
 }
 INSTANTIATE_TEST_SUITE_P(Ranks, Exchange,
-                         testing::Combine(testing::Values(2, 3, 4, 8), testing::Values(Shots::kOne, Shots::kTwo)),
+                         testing::Combine(testing::Values(2, 3, 4, 8), testing::Values(Shots::kOne, Shots::kTwo),
+                                          testing::Values(ExchangeMemory::kPeers, ExchangeMemory::kHost)),
                          NameOfCase);
 
 TEST_P(Exchange, SumsAreTheSameOnAllRanksAndEachPartOfTheLogitsIsInItsPlace) {
-  const auto [ranks, shots] = GetParam();
+  const auto [ranks, shots, memory] = GetParam();
   for (const std::vector<Device>& place : Places(ranks))
     for (const size_t floats : {size_t{8}, size_t{4096}, size_t{40 * 4096 + 8}}) {
       const int vocab_size = 503;
-      Ranks all(place, {floats, 3, (vocab_size + ranks - 1) / ranks, vocab_size}, Taking(shots));
+      Ranks all(place, {floats, 3, (vocab_size + ranks - 1) / ranks, vocab_size}, Taking(shots, memory));
       const std::string what = NameOf(place) + ", " + NameOf(shots) + ", " + std::to_string(floats) + " values";
       all.Fill(7);
       all.Run([&](int rank) { all.Exchange(rank, all.at(rank).stream.get()); });
@@ -237,7 +240,7 @@ TEST_P(Exchange, SumsAreTheSameOnAllRanksAndEachPartOfTheLogitsIsInItsPlace) {
 class LostRank : public GpuTest {};
 
 TEST_F(LostRank, IsNamedAndNothingWaitsForItAgain) {
-  Ranks all(Places(2).front(), {4096, 1, 4, 8}, {std::chrono::milliseconds(100), {}});
+  Ranks all(Places(2).front(), {4096, 1, 4, 8}, {std::chrono::milliseconds(100), {}, {}});
   all.Fill(1);
   all.Run([&](int rank) { all.Exchange(rank, all.at(rank).stream.get()); });
   all.ExpectRight(1, "before");

@@ -54,12 +54,6 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
       reading_(engine_.model.vocab_size),
       batch_builder_(engine_.model.vocab_size) {
   const int ranks = engine_.model.ranks();
-  if (engine_.model.pp_size > 1 && !device.runs_several_stages)
-    throw Failure(EXECUTOR_MODEL_UNSUPPORTED, std::string(config.engine_dir) + " is an engine of " +
-                                                  std::to_string(engine_.model.pp_size) +
-                                                  " stages (pp_size); expected one, because the " + device.name +
-                                                  " executor runs no more yet. Use executor: 'cpu', or convert the "
-                                                  "model again without ppSize.");
   std::vector<std::string> weights_files;
   if (!(config.set & CONFIG_LOAD_FORMAT) || config.load_format == LOAD_FORMAT_AUTO)
     for (int rank = 0; rank < ranks; ++rank)

@@ -13,10 +13,12 @@ import { type TinyLlamaSpec, writeTinyLlama } from './tiny-llama.js';
 export const skip = await withoutGpu();
 export const gpus = skip ? 0 : (await askCuda(hostProgram(), libraryPath('cuda'))).devices.length;
 
-/** Ways to place so many ranks: on a GPU each where there are enough, and on one. */
+/** Ways to place so many ranks: on a GPU each or, where there are too few, in turn on those there are; and on one. */
 export function placesOf(ranks: number): LoadOptions[] {
-  const shared: LoadOptions = { executor: 'cuda', parallel: { deviceIds: Array<number>(ranks).fill(0) } };
-  return gpus >= ranks ? [{ executor: 'cuda' }, shared] : [shared];
+  const on = (deviceIds: number[]): LoadOptions => ({ executor: 'cuda', parallel: { deviceIds } });
+  const shared = on(Array<number>(ranks).fill(0));
+  if (gpus >= ranks) return [{ executor: 'cuda' }, shared];
+  return gpus > 1 ? [on(Array.from({ length: ranks }, (_, rank) => rank % gpus)), shared] : [shared];
 }
 
 /** Converts a model once for each number of ranks. */

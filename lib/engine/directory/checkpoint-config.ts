@@ -125,14 +125,13 @@ export const positionsOf = (config: Pick<PretrainedConfig, 'max_position_embeddi
 
 /**
  * What of a model the CUDA executor does not compute yet, for people; undefined if it computes all of it.
- * native/embedded/executor.cc, cuda/memory_plan.cc and cuda/weight_layout.cc refuse the same.
+ * native/embedded/cuda/memory_plan.cc and cuda/weight_layout.cc refuse the same.
  * @param types of the weights, where they are known.
  */
 export function lacksOnCuda(
   { pretrained_config: model, build_config }: EngineConfig,
   types: Iterable<string> = [],
 ): string | undefined {
-  if (model.mapping.pp_size > 1) return `${model.mapping.pp_size} stages (mapping.pp_size)`;
   for (const type of types) if (type === 'Q2_K' || type === 'Q3_K') return `weights in ${type}`;
   const isDynamic = model.rotary_scaling?.rope_type === 'dynamic';
   const isStretched = build_config.max_seq_len > model.max_position_embeddings;

@@ -102,8 +102,7 @@ const Device& CpuDevice() {
                                return std::make_unique<CpuModelRunner>(options);
                              },
                              {QuantAlgo::kGgml, QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq,
-                              QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken},
-                             /*runs_several_stages=*/true};
+                              QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken}};
   return device;
 }
 

@@ -105,8 +105,9 @@ void Llama::PlanPrefill(const std::vector<PrefillSequence>& sequences, cudaStrea
 void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
   const StepArrays& arrays = step.arrays;
   const int attended_size = model_.heads * model_.head_dim;
-  GatherEmbeddings({kv_.element, Residual::kFloat32, step.tokens, model_.hidden_size},
-                   {arrays.tokens, step.newest, arrays.newest_slots, Embedding(), hidden_.data()}, stream);
+  if (model_.is_first_stage)
+    GatherEmbeddings({kv_.element, Residual::kFloat32, step.tokens, model_.hidden_size},
+                     {arrays.tokens, step.newest, arrays.newest_slots, Embedding(), hidden_.data()}, stream);
   if (step.decode_rows > 0 && has_decode_attention_)
     PlanDecodeAttention(
         {kv_, step.decode_rows, model_.heads, limits_.max_blocks, attended_size, scale_},
@@ -244,7 +245,7 @@ void Llama::Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
     tune([&](int layer) { return Dense(step, layer); }, model_.layers);
     tune([&](int layer) { return normalized(FcGate(step, layer), first.post_norm); }, model_.layers);
     tune([&](int layer) { return Proj(step, layer); }, model_.layers);
-    tune([&](int) { return Head(rows, logits); }, 1);
+    if (model_.is_last_stage) tune([&](int) { return Head(rows, logits); }, 1);
   }
   Check(cudaStreamSynchronize(stream), "measuring kernels");
   ClearStates();

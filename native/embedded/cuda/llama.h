@@ -57,6 +57,9 @@ class Llama {
   void Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
             std::chrono::steady_clock::time_point deadline, LinearLayers* linear, cudaStream_t stream);
 
+  // [tokens, hidden_size], in and out of Forward; a first stage has them from its embedding.
+  float* hidden() const { return hidden_.as<float>(); }
+
   // Before Forward, where a step has rows behind the decode rows.
   void PlanPrefill(const std::vector<PrefillSequence>& sequences, cudaStream_t stream);
 

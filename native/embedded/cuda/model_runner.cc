@@ -1,6 +1,7 @@
 #include "native/embedded/cuda/model_runner.h"
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <numeric>
@@ -55,28 +56,39 @@ std::vector<MemoryPlan> PlanRanks(const RunnerOptions& options, const std::vecto
   return plans;
 }
 
-// By rank. The first one's becomes the calling thread's.
+// By rank.
 std::vector<Device> OpenDevices(const RunnerOptions& options) {
   const ExecutorParallelConfig parallel = executor::CopySized(options.config.parallel);
-  const int ranks = options.model.tp_size;
-  if (ranks > kMaxExchangeRanks)
+  const int ranks = options.model.ranks(), tp_size = options.model.tp_size;
+  if (tp_size > kMaxExchangeRanks)
     throw executor::Failure(EXECUTOR_MODEL_UNSUPPORTED,
-                            "The engine has " + std::to_string(ranks) + " ranks; expected at most " +
+                            "The engine has a tpSize of " + std::to_string(tp_size) + "; expected at most " +
                                 std::to_string(kMaxExchangeRanks) +
                                 ", because the CUDA executor runs no more. Convert the model again with a smaller "
                                 "tpSize, or use executor: 'cpu'.");
   const size_t found = parallel.device_id_count > 0 || ranks == 1 ? static_cast<size_t>(ranks) : FindDevices().size();
   if (found < static_cast<size_t>(ranks))
-    throw executor::Failure(EXECUTOR_ENGINE_RANKS,
-                            "CUDA shows this process " + std::to_string(found) + (found == 1 ? " GPU" : " GPUs") +
-                                "; expected one for each of the engine's " + std::to_string(ranks) +
-                                " ranks. Convert the model again with a smaller tpSize, check CUDA_VISIBLE_DEVICES, "
-                                "or use executor: 'cpu'.");
+    throw executor::Failure(
+        EXECUTOR_ENGINE_RANKS,
+        "CUDA shows this process " + std::to_string(found) + (found == 1 ? " GPU" : " GPUs") +
+            "; expected one for each of the engine's " + std::to_string(ranks) +
+            " ranks. Convert the model again with a smaller tpSize or ppSize, check CUDA_VISIBLE_DEVICES, "
+            "or use executor: 'cpu'.");
   std::vector<Device> devices;
   for (int rank = 0; rank < ranks; ++rank)
     devices.push_back(OpenDevice(parallel.device_id_count > 0 ? parallel.device_ids[rank] : rank));
-  Check(cudaSetDevice(devices.front().id), kChoosing);
   return devices;
+}
+
+// By stage; none where a stage has one rank. Leaves the drawing rank's device as the calling thread's.
+std::vector<std::unique_ptr<RankExchange>> MakeExchanges(const std::vector<Device>& devices, const ModelConfig& model,
+                                                         const LlamaLimits& limits, RankThreads* threads) {
+  std::vector<std::unique_ptr<RankExchange>> exchanges;
+  for (auto first = devices.begin(); model.tp_size > 1 && first != devices.end(); first += model.tp_size)
+    exchanges.push_back(std::make_unique<RankExchange>(std::vector<Device>(first, first + model.tp_size),
+                                                       ExchangeSizesOf(model, limits), threads));
+  Check(cudaSetDevice((devices.end() - model.tp_size)->id), kChoosing);
+  return exchanges;
 }
 
 std::string NamesOf(const std::vector<Device>& devices) {
@@ -91,19 +103,24 @@ std::string NamesOf(const std::vector<Device>& devices) {
 
 CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector<Device>& devices)
     : model_(options.model),
-      threads_(static_cast<int>(devices.size())),
+      threads_(model_.tp_size),
       memory_(PlanRanks(options, devices)),
-      exchange_(devices.size() == 1 ? nullptr
-                                    : std::make_unique<RankExchange>(
-                                          devices, ExchangeSizesOf(model_, memory_.front().limits), &threads_)),
+      exchanges_(MakeExchanges(devices, model_, memory_.front().limits, &threads_)),
       ranks_(devices.size()),
       sampler_(memory_.front().limits.max_sequences, model_.vocab_size),
       buffers_{StepBuffers(BufferLimits(memory_.front(), model_)), StepBuffers(BufferLimits(memory_.front(), model_))},
       drawn_(MakeEvent()),
       gaps_(StepGaps::FromEnvironment()) {
+  const bool lacks_peers = std::any_of(exchanges_.begin(), exchanges_.end(), [](const auto& exchange) {
+    return exchange->memory() == ExchangeMemory::kHost;
+  });
+  if (lacks_peers || model_.pp_size > 1) {
+    newest_ = PinnedBuffer(sizeof(int32_t) * static_cast<size_t>(memory_.front().limits.max_sequences), "drawn tokens");
+    std::memset(newest_.data(), 0, newest_.bytes());
+  }
   LoadRanks(options, devices);
   info_.device = NamesOf(devices);
-  if (exchange_ && exchange_->memory() == ExchangeMemory::kHost) info_.device += ", without peer access";
+  if (lacks_peers) info_.device += ", without peer access";
   info_.tokens_per_block = memory_.front().kv.tokens_per_block;
   info_.kv_blocks = memory_.front().kv.blocks;
   for (const MemoryPlan& memory : memory_) {
@@ -118,32 +135,37 @@ void CudaModelRunner::LoadRanks(const RunnerOptions& options, const std::vector<
   std::vector<std::atomic<double>> done(devices.size());
   std::atomic<bool> is_aborted{false};
   std::vector<std::mutex> measuring(devices.size());  // by the first rank on a GPU
-  threads_.Run([&](int i) {
-    const size_t rank = static_cast<size_t>(i);
-    Check(cudaSetDevice(devices[rank].id), kChoosing);
-    // The first rank reports for all: one thread calls what was given.
-    const auto on_progress = [&](double part) {
-      done[rank] = part;
-      if (rank > 0) return !is_aborted;
-      double sum = 0;
-      for (const std::atomic<double>& each : done) sum += each;
-      if (!options.on_progress(sum / static_cast<double>(devices.size()))) is_aborted = true;
-      return !is_aborted;
-    };
-    RankEnd* const end = exchange_ ? exchange_->end(i) : nullptr;
-    try {
-      ranks_[rank] = std::make_unique<Rank>(options, i, devices[rank], memory_[rank], end, on_progress);
-    } catch (...) {
-      is_aborted = true;  // the others need not load on
-      throw;
+  const size_t tp_size = static_cast<size_t>(model_.tp_size);
+  threads_.Run([&](int tp_rank) {
+    for (size_t rank = static_cast<size_t>(tp_rank); rank < devices.size(); rank += tp_size) {
+      Check(cudaSetDevice(devices[rank].id), kChoosing);
+      // The first rank reports for all: one thread calls what was given.
+      const auto on_progress = [&](double part) {
+        done[rank] = part;
+        if (tp_rank > 0) return !is_aborted;
+        double sum = 0;
+        for (const std::atomic<double>& each : done) sum += each;
+        if (!options.on_progress(sum / static_cast<double>(devices.size()))) is_aborted = true;
+        return !is_aborted;
+      };
+      RankEnd* const end = exchanges_.empty() ? nullptr : exchanges_[rank / tp_size]->end(tp_rank);
+      try {
+        ranks_[rank] =
+            std::make_unique<Rank>(options, static_cast<int>(rank), devices[rank], memory_[rank], end, on_progress);
+      } catch (...) {
+        is_aborted = true;  // the others need not load on
+        throw;
+      }
     }
-    if (end == nullptr) return ranks_[rank]->Tune(draw_buffers());
     // What a rank measures, another on its GPU would disturb.
-    end->Meet();
-    const auto first =
-        std::find_if(devices.begin(), devices.end(), [&](const Device& other) { return other.id == devices[rank].id; });
-    const std::lock_guard<std::mutex> lock(measuring[static_cast<size_t>(first - devices.begin())]);
-    ranks_[rank]->Tune(draw_buffers());
+    threads_.Meet();
+    for (size_t rank = static_cast<size_t>(tp_rank); rank < devices.size(); rank += tp_size) {
+      Check(cudaSetDevice(devices[rank].id), kChoosing);
+      const auto first = std::find_if(devices.begin(), devices.end(),
+                                      [&](const Device& other) { return other.id == devices[rank].id; });
+      const std::lock_guard<std::mutex> lock(measuring[static_cast<size_t>(first - devices.begin())]);
+      ranks_[rank]->Tune(draw_buffers());
+    }
   });
 }
 
@@ -153,20 +175,27 @@ CudaModelRunner::~CudaModelRunner() {
     cudaSetDevice(rank->device().id);
     cudaStreamSynchronize(rank->stream());
   }
-  cudaSetDevice(ranks_.front()->device().id);
 }
 
 template <typename Body>
 void CudaModelRunner::OnEachRank(const Body& body) {
-  threads_.Run([&](int rank) {
-    Rank& each = *ranks_[static_cast<size_t>(rank)];
-    Check(cudaSetDevice(each.device().id), kChoosing);
-    body(&each);
+  const size_t tp_size = static_cast<size_t>(model_.tp_size);
+  threads_.Run([&](int tp_rank) {
+    for (size_t rank = static_cast<size_t>(tp_rank); rank < ranks_.size(); rank += tp_size) {
+      Check(cudaSetDevice(ranks_[rank]->device().id), kChoosing);
+      body(ranks_[rank].get());
+    }
   });
 }
 
+const Rank* CudaModelRunner::Before(const Rank* rank) const {
+  for (size_t i = static_cast<size_t>(model_.tp_size); i < ranks_.size(); ++i)
+    if (ranks_[i].get() == rank) return ranks_[i - static_cast<size_t>(model_.tp_size)].get();
+  return nullptr;
+}
+
 void CudaModelRunner::Submit(const Step& step, const std::atomic<bool>&) {
-  Check(cudaSetDevice(ranks_.front()->device().id), kChoosing);  // of this thread
+  Check(cudaSetDevice(drawer().device().id), kChoosing);  // of this thread
   WithFailures([&] { SubmitStep(step); });
 }
 
@@ -174,7 +203,7 @@ StepResults CudaModelRunner::Collect() {
   StepBuffers& buffers = buffers_[collected_++ % kStepsInFlight];
   Check(cudaEventSynchronize(buffers.done().get()), "computing a step");
   if (gaps_) gaps_->Collect();
-  if (exchange_) exchange_->CheckNoneIsLost();
+  for (const auto& exchange : exchanges_) exchange->CheckNoneIsLost();
   return buffers.Results(model_.dtype);
 }
 
@@ -193,19 +222,19 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   if (gaps_) gaps_->Submit(plan.decode_only() ? plan.decode_rows : 0);
   // Until all ranks have launched their part, nothing is called that may wait for a GPU: kernels wait for those of other ranks.
   OnEachRank([&](Rank* rank) {
-    if (rank != ranks_.front().get())
-      Check(cudaStreamWaitEvent(rank->stream(), drawn_.get(), 0), "waiting for drawn tokens");
+    if (rank != &drawer()) Check(cudaStreamWaitEvent(rank->stream(), drawn_.get(), 0), "waiting for drawn tokens");
     rank->CopyBlocks(step.copies, buffers.copies());
     rank->Upload(plan, longest_table, buffers);
+    if (const Rank* const before = Before(rank)) rank->Receive(*before, plan);
     rank->Compute(step, plan, draw_buffers(), gaps_.get());
   });
   GatherPromptOutput(step, plan, &buffers);
   Draw(plan, host_logits, &buffers);
-  if (exchange_) {
-    exchange_->ShareNewest(sampler_.newest(), stream());
-    Check(cudaEventRecord(drawn_.get(), stream()), "submitting a step");
-  }
-  // The other ranks' work is done too: the first one's kernels have waited for it.
+  if (newest_.data() != nullptr)
+    Check(cudaMemcpyAsync(newest_.data(), sampler_.newest(), newest_.bytes(), cudaMemcpyDeviceToHost, stream()),
+          "sharing drawn tokens");
+  if (ranks_.size() > 1) Check(cudaEventRecord(drawn_.get(), stream()), "submitting a step");
+  // The other ranks' work is done too: the drawing one's kernels have waited for it.
   Check(cudaEventRecord(buffers.done().get(), stream()), "submitting a step");
 }
 
@@ -244,7 +273,7 @@ void CudaModelRunner::Draw(const StepPlan& plan, const std::vector<int>& host_lo
   constexpr char kCopying[] = "copying what was drawn";
   if (!plan.decode_only()) OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
   cudaStream_t const stream = this->stream();
-  sampler_.Run(ranks_.front()->Arrays(plan).sampling, buffers->processors(), stream);
+  sampler_.Run(drawer().Arrays(plan).sampling, buffers->processors(), stream);
   if (gaps_) gaps_->RecordEnd(stream);
   Check(cudaMemcpyAsync(buffers->drawn(), sampler_.drawn(), sizeof(DrawnToken) * plan.draws.size(),
                         cudaMemcpyDeviceToHost, stream),

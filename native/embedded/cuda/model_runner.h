@@ -25,10 +25,11 @@
 
 namespace embedded::cuda {
 
-// The first rank draws for all: the others read the drawn tokens in its memory.
+// A thread for each rank of a stage submits what the ranks of all stages do, one stage after the other. The first rank of the last
+// stage draws for all: the others read the drawn tokens in its memory or, behind stages or without peer access, in the host's.
 class CudaModelRunner : public ModelRunner {
  public:
-  // By rank the GPUs, which OpenDevice gave; the first one's is the calling thread's. Two ranks may share one.
+  // By rank the GPUs, which OpenDevice gave. Two ranks may share one.
   CudaModelRunner(const RunnerOptions& options, const std::vector<Device>& devices);
   ~CudaModelRunner() override;
 
@@ -42,24 +43,29 @@ class CudaModelRunner : public ModelRunner {
   static constexpr size_t kStepsInFlight = 2;
 
   void LoadRanks(const RunnerOptions& options, const std::vector<Device>& devices);
-  // Calls body(rank) for each, on its thread and device.
+  // Calls body(rank) for each, on its thread and device, stage by stage.
   template <typename Body>
   void OnEachRank(const Body& body);
+  // The rank whose hidden states this one goes on with; null in the first stage.
+  const Rank* Before(const Rank* rank) const;
   void SubmitStep(const Step& step);
   // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
-  cudaStream_t stream() const { return ranks_.front()->stream(); }  // the first rank's
+  size_t drawer_index() const { return ranks_.size() - static_cast<size_t>(model_.tp_size); }
+  const Rank& drawer() const { return *ranks_[drawer_index()]; }
+  cudaStream_t stream() const { return drawer().stream(); }
   DrawBuffers draw_buffers() const {
-    return {exchange_ ? exchange_->Newest(sampler_.newest()) : sampler_.newest(), sampler_.logits()};
+    return {newest_.data() != nullptr ? newest_.as<int32_t>() : sampler_.newest(), sampler_.logits()};
   }
 
   ModelConfig model_;  // the whole
   RankThreads threads_;
-  std::vector<MemoryPlan> memory_;          // by rank; the limits and the number of blocks are the same in all
-  std::unique_ptr<RankExchange> exchange_;  // null: one rank
-  std::vector<std::unique_ptr<Rank>> ranks_;
+  std::vector<MemoryPlan> memory_;  // by rank; the limits and the number of blocks are the same in all
+  std::vector<std::unique_ptr<RankExchange>> exchanges_;  // by stage; none: a stage has one rank
+  std::vector<std::unique_ptr<Rank>> ranks_;              // by rank: of the first stage, then of the next
   StepSampler sampler_;
+  PinnedBuffer newest_;  // a copy of the sampler's for all ranks, where they cannot read that
   std::array<StepBuffers, kStepsInFlight> buffers_;
   Event drawn_;                     // the newest step's tokens are
   std::unique_ptr<StepGaps> gaps_;  // null: they are not measured

@@ -23,6 +23,7 @@ Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const M
                            stream_.get())),
       cache_(memory_.kv.bytes(), "the KV cache"),
       llama_(model_, weights_, memory_.kv, cache_.data(), &linear_, memory_.limits, end),
+      computed_(MakeEvent()),
       arrays_(StepArrays(nullptr, memory_.limits.max_tokens, memory_.limits.max_sequences).bytes, "a step's input"),
       block_table_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences) *
                        static_cast<size_t>(memory_.limits.max_blocks),
@@ -30,7 +31,7 @@ Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const M
       copies_(sizeof(KvBlockCopy) * static_cast<size_t>(StepBuffers::MaxCopies(memory_.limits.max_sequences)),
               "copies of KV blocks"),
       prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts") {
-  if (model_.parallel_embedding) end_->ShareEmbedding(weights_.embedding);
+  if (model_.parallel_embedding && model_.is_first_stage) end_->ShareEmbedding(weights_.embedding);
   // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
   Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
   Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
@@ -87,6 +88,18 @@ void Rank::Upload(const StepPlan& plan, int longest_table, const StepBuffers& bu
         kUploading);
 }
 
+void Rank::Receive(const Rank& before, const StepPlan& plan) {
+  constexpr char kReceiving[] = "receiving hidden states";
+  // The graphs of the stage before it wait for each other: all are launched before one of this stage may be made.
+  if (end_ != nullptr) end_->Meet();
+  Check(cudaEventRecord(before.computed_.get(), before.stream_.get()), kReceiving);
+  Check(cudaStreamWaitEvent(stream_.get(), before.computed_.get(), 0), kReceiving);
+  const size_t bytes = sizeof(float) * static_cast<size_t>(plan.tokens) * static_cast<size_t>(model_.hidden_size);
+  Check(
+      cudaMemcpyPeerAsync(llama_.hidden(), device_.id, before.llama_.hidden(), before.device_.id, bytes, stream_.get()),
+      kReceiving);
+}
+
 void Rank::Compute(const Step& step, const StepPlan& plan, const DrawBuffers& draw, StepGaps* gaps) {
   const StepArrays arrays = Arrays(plan);
   const LlamaStep on_device{arrays, block_table_.as<int32_t>(), draw.newest, plan.tokens, plan.decode_rows};
@@ -95,7 +108,7 @@ void Rank::Compute(const Step& step, const StepPlan& plan, const DrawBuffers& dr
     return llama_.Forward(on_device, stream_.get());
   }
   const auto launch = [&](cudaStream_t stream) {
-    if (gaps != nullptr && is_first()) gaps->RecordStart(stream);
+    if (gaps != nullptr && is_first() && model_.is_last_stage) gaps->RecordStart(stream);
     llama_.Forward(on_device, stream);
     Logits(arrays.logits_rows, plan.logits_rows, draw, stream);
   };
@@ -117,6 +130,7 @@ void Rank::LogitsOf(const std::vector<int32_t>& tokens, const DrawBuffers& draw)
 }
 
 void Rank::Logits(const int32_t* rows, int count, const DrawBuffers& draw, cudaStream_t stream) {
+  if (!model_.is_last_stage) return;
   if (end_ == nullptr) return llama_.Logits(rows, count, draw.logits, stream);
   end_->BeginLogits(stream);
   llama_.Logits(rows, count, end_->part_logits(), stream);

@@ -24,10 +24,10 @@
 
 namespace embedded::cuda {
 
-// Where the first rank draws: in its memory, which the others read too.
+// Where tokens are drawn.
 struct DrawBuffers {
-  const int32_t* newest;  // [slots] the newest tokens drawn
-  float* logits;          // [max_batch_size, vocab_size]
+  const int32_t* newest;  // [slots] the newest tokens drawn, where all ranks can read them
+  float* logits;          // [max_batch_size, vocab_size], of the rank that draws
 };
 
 // Used by one thread at a time, the device being its own; of several ranks, by the rank's thread of RankThreads.
@@ -49,9 +49,11 @@ class Rank {
   // Together as many as the step has, in launches that each may be made in any order. `pinned` holds them once more.
   void CopyBlocks(const std::vector<BlockCopy>& copies, const KvBlockCopy* pinned);
   void Upload(const StepPlan& plan, int longest_table, const StepBuffers& buffers);
+  // Takes the hidden states that the rank of the stage before it computed last, which are not changed before this one has computed.
+  void Receive(const Rank& before, const StepPlan& plan);
   // The logits too, where all are decode rows. `gaps` may be null.
   void Compute(const Step& step, const StepPlan& plan, const DrawBuffers& draw, StepGaps* gaps);
-  // Logits of the rows that the step's arrays name.
+  // Logits of the rows that the step's arrays name, in the last stage.
   void StepLogits(const StepPlan& plan, const DrawBuffers& draw);
   // Logits of these tokens of the step.
   void LogitsOf(const std::vector<int32_t>& tokens, const DrawBuffers& draw);
@@ -61,6 +63,7 @@ class Rank {
 
  private:
   void Logits(const int32_t* rows, int count, const DrawBuffers& draw, cudaStream_t stream);
+  // Of its stage.
   bool is_first() const { return end_ == nullptr || end_->is_first(); }
 
   Device device_;
@@ -74,6 +77,7 @@ class Rank {
   DeviceBuffer cache_;
   Llama llama_;
   DecodeGraphs graphs_;
+  Event computed_;            // what the next stage waits for
   DeviceBuffer arrays_;       // StepArrays
   DeviceBuffer block_table_;  // [sequences, max_blocks]
   DeviceBuffer copies_;

@@ -160,10 +160,6 @@ RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& siz
                                 "; expected peer access between the GPUs of an engine whose embedding is split. "
                                 "Choose GPUs that have it with parallel.deviceIds (nvidia-smi topo -p2p r lists "
                                 "them), or convert the model again without parallelEmbedding.");
-  if (memory_ == ExchangeMemory::kHost) {
-    newest_ = PinnedBuffer(sizeof(int32_t) * static_cast<size_t>(sizes.max_logits_rows), kExchange);
-    std::memset(newest_.data(), 0, newest_.bytes());
-  }
   *lost_rank_.as<int>() = 0;
   int most_blocks = kMaxExchangeBlocks;
   for (const Device& device : devices_) {
@@ -181,15 +177,6 @@ RankExchange::RankExchange(std::vector<Device> devices, const ExchangeSizes& siz
   }
   for (const auto& end : ends_) end->Connect(lost_rank_.as<int>(), options, most_blocks);
   Check(cudaSetDevice(devices_.front().id), kExchange);
-}
-
-const int32_t* RankExchange::Newest(const int32_t* newest) const {
-  return memory_ == ExchangeMemory::kPeers ? newest : newest_.as<int32_t>();
-}
-
-void RankExchange::ShareNewest(const int32_t* newest, cudaStream_t stream) const {
-  if (memory_ == ExchangeMemory::kHost)
-    Check(cudaMemcpyAsync(newest_.data(), newest, newest_.bytes(), cudaMemcpyDeviceToHost, stream), kExchange);
 }
 
 void RankExchange::CheckNoneIsLost() const {

@@ -124,9 +124,6 @@ class RankExchange {
                const ExchangeOptions& options = {});
 
   ExchangeMemory memory() const { return memory_; }
-  // Where all ranks read the tokens that the first one has in `newest` [max_logits_rows], once ShareNewest is done on its stream.
-  const int32_t* Newest(const int32_t* newest) const;
-  void ShareNewest(const int32_t* newest, cudaStream_t stream) const;
   RankEnd* end(int rank) { return ends_[static_cast<size_t>(rank)].get(); }
   // Throws executor::Failure with EXECUTOR_FAILED where a rank was lost; what was computed since is wrong.
   void CheckNoneIsLost() const;
@@ -135,7 +132,6 @@ class RankExchange {
   std::vector<Device> devices_;
   ExchangeMemory memory_;
   PinnedBuffer lost_rank_;
-  PinnedBuffer newest_;  // in the host's memory alone
   RankEnd::All ends_;
 };
 

@@ -32,8 +32,10 @@ class Builder {
     const int hidden = model_.hidden_size;
     weights_.layers.resize(static_cast<size_t>(model_.layers));
     const std::string embedding = "transformer.vocab_embedding";
-    AddElements(embedding + ".weight", {model_.embedding_rows(), hidden}, &weights_.embedding);
+    if (model_.is_first_stage)
+      AddElements(embedding + ".weight", {model_.embedding_rows(), hidden}, &weights_.embedding);
     for (int i = 0; i < model_.layers; ++i) AddLayer(i);
+    if (!model_.is_last_stage) return std::move(layout_);
     AddElements("transformer.ln_f.weight", {hidden}, &weights_.final_norm);
     const std::string head = model_.tied_head ? embedding : "lm_head";
     const int rows = model_.head_rows;

@@ -36,11 +36,11 @@ ModelConfig Llama70B() {
 }
 
 MemoryPlan Plan(const ModelConfig& model, const Limits& limits, uint64_t free_bytes = kFreeBytes,
-                const ExecutorKvCacheConfig* kv_cache = nullptr) {
+                const ExecutorKvCacheConfig* kv_cache = nullptr, int rank = 0) {
   ExecutorConfig config{};
   config.size = sizeof(config);
   config.kv_cache = kv_cache;
-  return PlanMemory({config, {}, model, limits, {}}, 0, H200(), kH200, free_bytes);
+  return PlanMemory({config, {}, model, limits, {}}, rank, H200(), kH200, free_bytes);
 }
 
 Limits LimitsOf(int max_batch_size, int max_num_tokens, int max_seq_len) {
@@ -68,6 +68,22 @@ TEST(MemoryPlan, ARankOfASplitEmbeddingHasItsRowsAlone) {
   const size_t whole = Plan(model, limits).weight_bytes;
   model.parallel_embedding = true;
   EXPECT_EQ(whole - Plan(model, limits).weight_bytes, size_t{128256} / 2 * 8192 * 2);
+}
+
+TEST(MemoryPlan, AStageHasItsLayersTheFirstTheEmbeddingAndTheLastTheHead) {
+  ModelConfig model = Llama70B();
+  model.head_rows = model.vocab_size;
+  const Limits limits = LimitsOf(1, 512, 4096);
+  const size_t whole = Plan(model, limits).weight_bytes;
+  model.pp_size = 4;
+  std::vector<size_t> stages;
+  for (int rank = 0; rank < model.pp_size; ++rank)
+    stages.push_back(Plan(model, limits, kFreeBytes, nullptr, rank).weight_bytes);
+  const size_t embedding = size_t{128256} * 8192 * 2, norm = size_t{8192} * 2;
+  EXPECT_EQ(stages[0] - stages[1], embedding);
+  EXPECT_EQ(stages[1], stages[2]);
+  EXPECT_EQ(stages[3] - stages[1], embedding + norm) << "the head is as large";
+  EXPECT_EQ(stages[0] + stages[1] + stages[2] + stages[3], whole);
 }
 
 TEST(MemoryPlan, SeventyBillionParametersAndASequenceOf4096TokensFitAnH200) {

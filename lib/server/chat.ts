@@ -156,7 +156,8 @@ async function* chatEvents(
   const toEvent = choiceEvent(head, includeUsage);
   const event = (index: number, delta: object, logprobs: object | null, finish: FinishName | null): string =>
     toEvent(
-      `{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":${JSON.stringify(logprobs)},"finish_reason":${JSON.stringify(finish)}}`,
+      `{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":${logprobs && JSON.stringify(logprobs)},` +
+        `"finish_reason":${finish && JSON.stringify(finish)}}`,
     );
   const begun = new Set<number>();
   const called = new Set<number>();

@@ -1,5 +1,10 @@
 /** The items of several sources as they come; of each source one at most waits to be read. */
-export async function* interleave<T>(sources: readonly AsyncIterable<T>[]): AsyncGenerator<T, void, undefined> {
+export function interleave<T>(sources: readonly AsyncIterable<T>[]): AsyncIterable<T> {
+  const [first, ...others] = sources;
+  return first && others.length === 0 ? first : interleaved(sources);
+}
+
+async function* interleaved<T>(sources: readonly AsyncIterable<T>[]): AsyncGenerator<T, void, undefined> {
   const ready: { item: T; taken: () => void }[] = [];
   let isDone = false;
   let wake = (): void => {};

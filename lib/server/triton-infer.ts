@@ -1,4 +1,4 @@
-import type { ChatMessage, GenerateOptions, Input, LLM, Result, TokenLogprob } from '../index.js';
+import type { ChatMessage, GenerateOptions, Input, Result, TokenLogprob } from '../index.js';
 import { addUsages, finite, tritonHead } from './answer.js';
 import { MAX_PROMPTS } from './completions.js';
 import type { Exchange } from './exchange.js';
@@ -64,17 +64,19 @@ export async function infer(body: Buffer, model: ServedModel, exchange: Exchange
   const request = readTensors(body, exchange.request.headers.get('inference-header-content-length'));
   const values = new Values(request);
   const { llm } = model;
-  const hasTemplate = values.boolean('apply_chat_template') === true;
-  const prompts = values.prompts().map((text, i) => promptOf(text, i, hasTemplate ? llm : undefined));
+  const prompts = values.prompts();
+  const conversations = values.boolean('apply_chat_template') ? prompts.map(conversationOf) : undefined;
   const options = inferOptions(values);
-  const results = await llm.generate(
-    prompts.map(({ input }) => input),
-    { ...options, ...exchange.options },
-  );
+  const inputs: Input[] = conversations?.map((messages) => ({ messages })) ?? prompts;
+  const results = await llm.generate(inputs, { ...options, ...exchange.options });
   exchange.usage = addUsages(results.map(({ usage }) => usage));
+  const echoOf = (i: number): string => {
+    const messages = conversations?.[i];
+    return (messages ? llm.tokenizer.applyChatTemplate(messages) : prompts[i]) ?? '';
+  };
   const isEcho = values.boolean('echo') === true;
-  const logprobs = results.map((result) => logprobsOf(result));
-  const texts = results.map(({ text }, i) => (isEcho ? `${prompts[i]?.text}${text}` : text));
+  const texts = results.map(({ text }, i) => (isEcho ? echoOf(i) + text : text));
+  const logprobs = results.map(logprobsOf);
   const tensors: OutputTensor[] = [column('sentences', texts), column('outputs', texts)];
   if (options.logprobs) tensors.push(padded('log_probs', logprobs));
   if (options.topLogprobs) tensors.push(column('top_logprobs', logprobs.map(topTexts)));
@@ -167,18 +169,13 @@ function inferOptions(values: Values): GenerateOptions {
   };
 }
 
-/** A prompt and its text; with an LLM, of a conversation that is given as JSON. */
-function promptOf(text: string, i: number, llm: LLM | undefined): { input: Input; text: string } {
-  if (!llm) return { input: text, text };
+function conversationOf(prompt: string, i: number): ChatMessage[] {
   let messages: unknown;
   try {
-    messages = JSON.parse(text);
+    messages = JSON.parse(prompt);
   } catch {}
-  if (!Array.isArray(messages)) {
-    throw badField(`prompts[${i}]`, 'is not a JSON array; expected messages, because apply_chat_template is true.');
-  }
-  const conversation = messages as ChatMessage[];
-  return { input: { messages: conversation }, text: llm.tokenizer.applyChatTemplate(conversation) };
+  if (Array.isArray(messages)) return messages as ChatMessage[];
+  throw badField(`prompts[${i}]`, 'is not a JSON array; expected messages, because apply_chat_template is true.');
 }
 
 const logprobsOf = ({ promptLogprobs = [], outputs }: Result): TokenLogprob[] => [
@@ -186,7 +183,7 @@ const logprobsOf = ({ promptLogprobs = [], outputs }: Result): TokenLogprob[] =>
   ...(outputs[0]?.logprobs ?? []),
 ];
 
-/** Two tokens may have one text: the likelier one counts, which comes last. */
+/** Two tokens may have one text: the likelier one counts, so it is set last. */
 const topTexts = (logprobs: readonly TokenLogprob[]): string =>
   JSON.stringify(
     logprobs.map(({ top = [] }) =>

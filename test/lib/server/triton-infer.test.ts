@@ -258,6 +258,7 @@ test('what is wrong with a request is told by the name of the tensor', async () 
     [{ inputs: [prompts, scalar('max_length', 'INT64', -1)] }, /^max_length is -1/],
     [{ inputs: [prompts, scalar('n_top_logprobs', 'INT64', 99)] }, /^n_top_logprobs is 99/],
     [{ inputs: [prompts, scalar('apply_chat_template', 'BOOL', true)] }, /^prompts\[0\] is not a JSON array/],
+    [{ inputs: [bytes('prompts', ['[1]']), scalar('apply_chat_template', 'BOOL', true)] }, /message/],
     [{ inputs: [{ ...prompts, shape: [2, 1] }] }, /^prompts has 1 elements; its shape \[2, 1\] has 2/],
     [{ inputs: [{ ...prompts, shape: [1e9, 1] }] }, /^prompts has 1000000000 elements; expected at most/],
     [{ inputs: [{ name: 'prompts', datatype: 'BYTES', shape: [1] }] }, /^prompts has no data/],

@@ -43,7 +43,11 @@ export function messagesOf(input: v.InferOutput<typeof responseInput>, instructi
       messages.push({ role: 'tool', tool_call_id: each.call_id, content: textOf(each.output) });
     } else if ((each.type === undefined || each.type === 'message') && each.role !== 'assistant') {
       turn = undefined;
-      messages.push({ role: each.role, content: textOf(each.content) });
+      const role = each.role === 'developer' ? 'system' : each.role;
+      const last = messages.at(-1);
+      // Clients send several, and many chat templates take one.
+      if (role === 'system' && last?.role === 'system') last.content += `\n\n${textOf(each.content)}`;
+      else messages.push({ role, content: textOf(each.content) });
     } else {
       if (!turn?.takes(each)) {
         turn = new AssistantTurn();

@@ -129,7 +129,7 @@ test('instructions, items and sampling fields have the effect of messages and op
   ];
   const tools = [{ type: 'function', name: 'weather', parameters: {} }, { type: 'web_search' }];
   const prompt =
-    '[weather]system:Talk.;system:Be brief.;user:ab;assistant:<hm>Let me see.(weather Rome)(weather Oslo);tool:35;tool:5;' +
+    '[weather]system:Talk.\n\nBe brief.;user:ab;assistant:<hm>Let me see.(weather Rome)(weather Oslo);tool:35;tool:5;' +
     'assistant:<so>(weather Bern);assistant:No.;user:And?;!';
   const sampled = { temperature: 1, top_p: 0.9 };
   const { text } = await llm.generate(prompt, {

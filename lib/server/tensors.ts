@@ -1,12 +1,6 @@
 import * as v from 'valibot';
-import { type Fields, list, MAX_ITEMS, parseFields, readFields } from './body.js';
+import { list, MAX_ITEMS, parseFields, readFields } from './body.js';
 import { badField, HttpError } from './http-error.js';
-
-/** An input of a request in Triton's protocol, row-major. */
-export interface InputTensor {
-  readonly datatype: string;
-  readonly values: readonly unknown[];
-}
 
 /** An output in Triton's protocol, row-major. */
 export interface OutputTensor {
@@ -18,7 +12,8 @@ export interface OutputTensor {
 /** A request in Triton's protocol. */
 export interface TensorRequest {
   readonly id: string | undefined;
-  readonly inputs: ReadonlyMap<string, InputTensor>;
+  /** Elements of the inputs by name, row-major. */
+  readonly inputs: ReadonlyMap<string, readonly unknown[]>;
   /** Names of the outputs to give; undefined for all. */
   readonly outputs: ReadonlySet<string> | undefined;
   isBinary(output: string): boolean;
@@ -61,17 +56,16 @@ export function readTensors(body: Buffer, jsonBytes: string | null): TensorReque
     const message = `Inference-Header-Content-Length is ${JSON.stringify(jsonBytes)}; expected the size of the JSON.`;
     throw new HttpError(400, `${message} The body has ${body.length} bytes.`);
   }
-  const { id, inputs, outputs, parameters } = readFields(parseFields(body.subarray(0, size)) as Fields, requestSchema);
+  const { id, inputs, outputs, parameters } = readFields(parseFields(body.subarray(0, size)), requestSchema);
   let at = size;
-  const read = new Map<string, InputTensor>();
+  const read = new Map<string, unknown[]>();
   for (const input of inputs) {
-    const { name, datatype, parameters: { binary_data_size: bytes } = {} } = input;
+    const { name, parameters: { binary_data_size: bytes } = {} } = input;
     if (bytes !== undefined && at + bytes > body.length) {
       throw badField(name, `has ${bytes} bytes of binary data; the body has ${body.length - at} left.`);
     }
-    const values = bytes === undefined ? valuesOf(input) : decode(input, body.subarray(at, at + bytes));
+    read.set(name, bytes === undefined ? valuesOf(input) : decode(input, body.subarray(at, at + bytes)));
     at += bytes ?? 0;
-    read.set(name, { datatype, values });
   }
   if (at !== body.length) throw new HttpError(400, `The body has ${body.length - at} bytes that belong to no input.`);
   const asked = outputs && new Map(outputs.map((output) => [output.name, output.parameters?.binary_data]));

@@ -128,7 +128,7 @@ class Values {
   }
 
   #read<T>(name: InputName, is: (value: unknown) => value is T, expected: string): T[] | undefined {
-    const values = this.#request.inputs.get(name)?.values;
+    const values = this.#request.inputs.get(name);
     return values?.map((value, i) => {
       if (is(value)) return value;
       throw badField(`${name}[${i}]`, `is ${JSON.stringify(value)}; expected ${expected}.`);

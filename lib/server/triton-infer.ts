@@ -161,6 +161,7 @@ function inferOptions(values: Values): GenerateOptions {
     repetitionPenalty: values.number('repetition_penalty'),
     noRepeatNgramSize: values.number('no_repeat_ngram_size'),
     addSpecialTokens: values.boolean('add_BOS'),
+    responseTemplate: false, // there is no output for reasoning
     stop: wordsOf(values.texts('end_strings') ?? values.texts('stop_words_list')),
     badWords: wordsOf(values.texts('bad_words_list')),
     logprobs,

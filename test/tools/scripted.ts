@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { LLM, type LoadOptions, type Result } from 'node-tensorrt-llm';
 import { SCRIPTED_LIBRARY, scriptedEngine } from './engines.js';
 import { failsWith } from './fails-with.js';
@@ -18,6 +20,13 @@ export async function withScript(
   } finally {
     await llm.close();
   }
+}
+
+/** An LLM that says what the prompt has between \\x02 and \\x03; `template` makes the prompt. */
+export async function loadEcho(template: string): Promise<LLM> {
+  const dir = await scriptedEngine({ echo: true });
+  await writeFile(join(dir, 'chat_template.jinja'), template);
+  return LLM.load(dir, { executor: { library: SCRIPTED_LIBRARY } });
 }
 
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';

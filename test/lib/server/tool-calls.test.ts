@@ -5,7 +5,8 @@ import { after, before, describe, test } from 'node:test';
 import { type GenerateOptions, LLM } from 'node-tensorrt-llm';
 import { createHandler, type Handler } from 'node-tensorrt-llm/server';
 import OpenAI from 'openai';
-import { SCRIPTED_LIBRARY, scriptedEngine, temporaryDirectory, tinyEngine } from '../../tools/engines.js';
+import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
+import { loadEcho } from '../../tools/scripted.js';
 import { type HandlerServer, serveHandler } from '../../tools/serve-handler.js';
 
 /** The scripted executor says the last message. */
@@ -20,17 +21,11 @@ const ROME = '{"city": "Rome"}';
 const CALL = `<tool_call>\n{"name": "weather", "arguments": ${ROME}}\n</tool_call>`;
 const request = { model: 'scripted', messages: [saying(`<think>\nhm\n</think>\n\n${CALL}\n${CALL}`)], tools };
 
-async function load(template: string): Promise<LLM> {
-  const dir = await scriptedEngine({ echo: true });
-  await writeFile(join(dir, 'chat_template.jinja'), template);
-  return LLM.load(dir, { executor: { library: SCRIPTED_LIBRARY } });
-}
-
 let llm: LLM;
 let server: HandlerServer;
 let client: OpenAI;
 before(async () => {
-  llm = await load(TEMPLATE);
+  llm = await loadEcho(TEMPLATE);
   server = await serveHandler(createHandler({ scripted: llm }));
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
 });
@@ -109,7 +104,7 @@ test("tool_choice: 'none' looks for no calls", async () => {
 });
 
 test('where no format of calls is known they stay in the text', async () => {
-  const other = await load(TEMPLATE.replace('<tool_call>', ''));
+  const other = await loadEcho(TEMPLATE.replace('<tool_call>', ''));
   try {
     const response = await post(createHandler(other), { messages: [saying(CALL)], tools });
     const { choices } = (await response.json()) as OpenAI.Chat.ChatCompletion;

@@ -6,7 +6,7 @@ import { LLM } from 'node-tensorrt-llm';
 import { createHandler, type HandlerOptions } from 'node-tensorrt-llm/server';
 import { tinyEngine } from '../../tools/engines.js';
 import { PROJECT_ROOT } from '../../tools/project.js';
-import { withScript } from '../../tools/scripted.js';
+import { loadEcho, withScript } from '../../tools/scripted.js';
 
 let llm: LLM;
 before(async () => {
@@ -177,6 +177,23 @@ test('a failure in generate_stream is its last event', async () => {
     const last = (await response.text()).trimEnd().split('\n\n').at(-1);
     assert.equal(last, 'data: {"error":"The server is out of memory."}');
   });
+});
+
+test("infer's sentences have what the model thought", async () => {
+  const thinking = await loadEcho('{# <think> #}{{ messages[-1].content }}');
+  try {
+    const prompt = JSON.stringify([{ role: 'user', content: '\x02<think>hm</think>yes\x03' }]);
+    const inputs = [
+      { name: 'prompts', datatype: 'BYTES', shape: [1], data: [prompt] },
+      { name: 'apply_chat_template', datatype: 'BOOL', shape: [1], data: [true] },
+    ];
+    const init = { method: 'POST', body: JSON.stringify({ inputs }) };
+    const response = await createHandler({ m: thinking })(new Request('http://localhost/v2/models/m/infer', init));
+    const { outputs } = (await response.json()) as { outputs: { data: string[] }[] };
+    assert.deepEqual(outputs[0]?.data, ['<think>hm</think>yes']);
+  } finally {
+    await thinking.close();
+  }
 });
 
 test("errors have Triton's shape, with the field's name in the text", async () => {

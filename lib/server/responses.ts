@@ -10,6 +10,7 @@ import type { ServedModel } from './models.js';
 import { messagesOf, responseInput } from './response-input.js';
 import { type Addition, newId, type ResponseEvent, ResponseItems } from './response-items.js';
 import { guidedBy, ignoredFields, samplingFields, samplingOptions } from './sampling-fields.js';
+import { forcedCall } from './tool-choice.js';
 
 const { max_tokens, n: _, ...sampling } = samplingFields;
 const ignored = v.optional(v.unknown());
@@ -26,8 +27,8 @@ const responseSchema = v.strictObject({
   instructions: v.nullish(v.string()),
   max_output_tokens: max_tokens,
   tools: v.nullish(list(v.lazy((tool) => (isFunction(tool) ? functionTool : otherTool)))),
-  tool_choice: v.nullish(v.picklist(['auto', 'none'])),
-  parallel_tool_calls: v.nullish(v.literal(true)),
+  tool_choice: v.nullish(v.union([v.picklist(['auto', 'none', 'required']), functionTool])),
+  parallel_tool_calls: v.nullish(v.boolean()),
   text: v.nullish(
     v.strictObject({
       format: v.nullish(
@@ -82,7 +83,7 @@ export async function responses(body: Fields, model: ServedModel, exchange: Exch
   const prompt = {
     messages: messagesOf(fields.input, fields.instructions ?? undefined),
     tools: tools.map(({ type, strict: _, ...described }) => ({ type, function: described })),
-    tool_choice: fields.tool_choice,
+    tool_choice: choiceOf(fields.tool_choice),
     chat_template_kwargs: fields.chat_template_kwargs,
   };
   const format = fields.text?.format;
@@ -94,6 +95,7 @@ export async function responses(body: Fields, model: ServedModel, exchange: Exch
       llm,
       'text.format',
     ),
+    ...forcedCall(prompt.tool_choice, prompt.tools, llm),
     ...exchange.options,
   };
   const generation = llm.stream(chatInput(prompt, llm), options);
@@ -114,6 +116,10 @@ export async function responses(body: Fields, model: ServedModel, exchange: Exch
 
 responses.context = CONTEXT;
 
+/** In the form of chat completions. */
+const choiceOf = (choice: ResponseFields['tool_choice']) =>
+  typeof choice === 'object' && choice ? { type: choice.type, function: { name: choice.name } } : choice;
+
 function readResponseFields(body: Fields): ResponseFields {
   const refused = Object.entries(REFUSED).filter(([field]) => body[field] !== HARMLESS[field]);
   const fields = readFields(body, responseSchema, Object.fromEntries(refused));
@@ -133,10 +139,12 @@ function readResponseFields(body: Fields): ResponseFields {
 class ResponseObject {
   readonly #items = new ResponseItems();
   readonly #head: object;
+  readonly #maxCalls: number;
   #state: object = { status: 'in_progress', error: null, incomplete_details: null };
   #events = 0;
 
   constructor(fields: ResponseFields, tools: readonly object[], { name }: ServedModel) {
+    this.#maxCalls = fields.parallel_tool_calls === false ? 1 : Number.POSITIVE_INFINITY;
     this.#head = {
       id: newId('resp'),
       object: 'response',
@@ -146,7 +154,7 @@ class ResponseObject {
       instructions: fields.instructions ?? null,
       max_output_tokens: fields.max_output_tokens ?? null,
       metadata: fields.metadata ?? {},
-      parallel_tool_calls: true,
+      parallel_tool_calls: fields.parallel_tool_calls ?? true,
       previous_response_id: null,
       reasoning: { effort: null, summary: null },
       store: false,
@@ -159,8 +167,8 @@ class ResponseObject {
     };
   }
 
-  add(addition: Addition): ResponseEvent[] {
-    return this.#items.add(addition);
+  add({ toolCalls, ...addition }: Addition): ResponseEvent[] {
+    return this.#items.add({ ...addition, toolCalls: toolCalls?.filter(({ index }) => index < this.#maxCalls) });
   }
 
   begun(): ResponseEvent[] {

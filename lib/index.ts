@@ -39,6 +39,7 @@ export type { Quantization } from './engine/convert/quantize.js';
 export { type PullOptions, pull } from './engine/pull/pull.js';
 export { type CloseOptions, type EngineInfo, LLM } from './llm.js';
 export type { Capabilities } from './options/capabilities.js';
+export { forceToolCall } from './options/force-tool-call.js';
 export type { GenerateOptions } from './options/generate.js';
 export type { GuidedOptions } from './options/guided.js';
 export type { KvCacheOptions, KvRetentionOptions, RetentionRange } from './options/kv-cache.js';

@@ -1,7 +1,7 @@
-import { type GenerateOptions, type Input, type LLM, LLMError } from '../index.js';
+import { forceToolCall, type GenerateOptions, type Input, type LLM, LLMError, type Tool } from '../index.js';
 import { toMessages } from './ai-sdk-prompt.js';
 import type { CallOptions, Warning } from './ai-sdk-types.js';
-import { canCallTools, type FunctionTool } from './tools.js';
+import { canCallTools, hasThinkingSwitch } from './chat-template.js';
 
 /** The name under which the AI SDK's `providerOptions` and `providerMetadata` have ours. */
 export const PROVIDER = 'node-tensorrt-llm';
@@ -19,8 +19,8 @@ export function readCall(call: CallOptions, llm: LLM): Call {
   const warn = (feature: string, details: string): void =>
     void warnings.push({ type: 'unsupported', feature, details });
   const { chatTemplate, templateVars, ...own } = ownOptions(call);
-  const tools = toolsOf(call, llm, warn);
-  const guided = guidedBy(call, llm, { hasTools: tools !== undefined, warn });
+  const { tools, ...forced } = toolsOf(call, llm, { own, warn });
+  const guided = own.guided ?? forced.guided ?? guidedBy(call, llm, { hasTools: tools !== undefined, warn });
   const thinks = reasoningOf(call, llm, { isGuided: guided !== undefined, warn });
   const options: GenerateOptions = {
     maxTokens: call.maxOutputTokens,
@@ -31,7 +31,7 @@ export function readCall(call: CallOptions, llm: LLM): Call {
     seed: call.seed,
     presencePenalty: penaltyOf(call, 'presencePenalty', llm, warn),
     frequencyPenalty: penaltyOf(call, 'frequencyPenalty', llm, warn),
-    guided,
+    ...(guided && { guided, responseTemplate: forced.responseTemplate ?? false }), // what is held to a format is all text
     ...own,
     signal: call.abortSignal,
   };
@@ -51,9 +51,8 @@ type OwnOptions = Omit<GenerateOptions, 'signal'> & {
 function ownOptions({ providerOptions }: CallOptions): OwnOptions {
   const own: OwnOptions = providerOptions?.[PROVIDER] ?? {};
   if (own.n === undefined || own.n === 1) return own;
-  throw new LLMError('ERR_INVALID_OPTION', `n is ${own.n}; expected 1, because the AI SDK reads one output.`, {
-    option: 'n',
-  });
+  const message = `n is ${own.n}; expected 1, because the AI SDK reads one output. Remove it, and call several times.`;
+  throw new LLMError('ERR_INVALID_OPTION', message, { option: 'n' });
 }
 
 type Warn = (feature: string, details: string) => void;
@@ -69,8 +68,14 @@ function penaltyOf(
   return undefined;
 }
 
-function toolsOf({ tools = [], toolChoice }: CallOptions, llm: LLM, warn: Warn): FunctionTool[] | undefined {
-  const chosen: FunctionTool[] = [];
+type Forced = Pick<GenerateOptions, 'guided' | 'responseTemplate'>;
+
+function toolsOf(
+  { tools = [], toolChoice }: CallOptions,
+  llm: LLM,
+  { own, warn }: { own: OwnOptions; warn: Warn },
+): { tools?: Tool[] } & Forced {
+  const chosen: Tool[] = [];
   for (const tool of tools) {
     if (tool.type === 'provider') {
       warn(`tool ${tool.id}`, 'Only function tools are supported.');
@@ -78,19 +83,25 @@ function toolsOf({ tools = [], toolChoice }: CallOptions, llm: LLM, warn: Warn):
     }
     const { name, description, inputSchema: parameters, strict } = tool;
     if (toolChoice?.type === 'none' || (toolChoice?.type === 'tool' && toolChoice.toolName !== name)) continue;
-    if (strict) warn(`strict of tool ${name}`, 'The input is not held to its schema.');
+    if (strict)
+      warn(`strict of tool ${name}`, 'The input is held to its schema only if the tool is called by toolChoice.');
     chosen.push({ type: 'function', function: { name, description, parameters } });
   }
-  if (chosen.length === 0) return undefined;
-  if (!canCallTools(llm)) {
+  if (chosen.length === 0) return {};
+  const isForced = toolChoice?.type === 'required' || toolChoice?.type === 'tool';
+  const forced = isForced && llm.capabilities.guided ? forceToolCall(chosen) : {};
+  if (!canCallTools(llm, { ...forced, ...own })) {
     warn('tools', "They are left out: the model's chat template takes none, or the form of its calls is not known.");
-    return undefined;
+    return {};
   }
-  if (toolChoice?.type === 'required' || toolChoice?.type === 'tool') {
-    warn(`toolChoice ${toolChoice.type}`, 'The model is offered the tools, but can answer without a call.');
+  if (isForced && !llm.capabilities.guided) {
+    warn(`toolChoice ${toolChoice.type}`, `The model can answer without a call: ${NOT_GUIDED}.`);
   }
-  return chosen;
+  return { tools: chosen, ...forced };
 }
+
+const NOT_GUIDED =
+  'llm.capabilities.guided is false; load the engine with guidedDecoding where the executor supports it';
 
 function guidedBy(
   { responseFormat }: CallOptions,
@@ -102,16 +113,10 @@ function guidedBy(
   if (llm.capabilities.guided && !hasTools) {
     return schema ? { jsonSchema: schema as Readonly<Record<string, unknown>> } : { json: true };
   }
-  const why = hasTools
-    ? 'an output that is held to a format can hold no tool call'
-    : 'llm.capabilities.guided is false; load the engine with guidedDecoding where the executor supports it';
+  const why = hasTools ? 'an output that is held to a format can hold no tool call' : NOT_GUIDED;
   warn('responseFormat json', `The output is not held to it: ${why}. Describe the JSON in the prompt.`);
   return undefined;
 }
-
-/** A variable of the chat templates of Qwen3, SmolLM3 and others. */
-const hasThinkingSwitch = (llm: LLM): boolean =>
-  [...llm.tokenizer.chatTemplates.values()].some((template) => /\benable_thinking\b/.test(template));
 
 function reasoningOf(
   { reasoning = 'provider-default' }: CallOptions,

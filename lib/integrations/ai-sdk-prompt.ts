@@ -1,6 +1,6 @@
 import { type ChatMessage, LLMError } from '../index.js';
 import type { PromptMessage, PromptPart, ToolOutput } from './ai-sdk-types.js';
-import { templateCall } from './tools.js';
+import { templateCall } from './chat-template.js';
 
 /**
  * A prompt of the AI SDK as messages for the chat template.

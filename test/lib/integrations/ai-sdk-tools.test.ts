@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import * as ai6 from 'ai-6';
 import * as ai7 from 'ai-7';
-import { LLM } from 'node-tensorrt-llm';
+import { forceToolCall, LLM } from 'node-tensorrt-llm';
 import { languageModel } from 'node-tensorrt-llm/ai-sdk';
 import { type Answer, answering, WITH_TOOLS } from '../../tools/answering.js';
 import { tinyEngine } from '../../tools/engines.js';
+import { loadSaying, saying } from '../../tools/saying.js';
 
 (globalThis as { AI_SDK_LOG_WARNINGS?: boolean }).AI_SDK_LOG_WARNINGS = false;
 
@@ -122,7 +123,7 @@ for (const [version, ai] of [
       }
     });
 
-    test('toolChoice none and tool choose what the model is offered; that a call is not forced is a warning', async () => {
+    test('toolChoice none and tool choose what the model is offered; a call that nothing forces is a warning', async () => {
       const { llm, requests } = answering(tiny, [ANSWERS, ASKS_WEATHER, ASKS_WEATHER], WITH_TOOLS);
       const both = { weather, other: weather };
       const warned = async (toolChoice: ai6.ToolChoice<typeof both>): Promise<unknown> =>
@@ -134,6 +135,17 @@ for (const [version, ai] of [
       assert.deepEqual(await warned('required'), ['toolChoice required']);
       const offered = requests.map(({ input }) => input.tools?.map((each) => (each.function as { name: string }).name));
       assert.deepEqual(offered, [undefined, ['weather'], ['weather', 'other']]);
+    });
+
+    test('toolChoice required and tool hold the answer to a call where the executor can', async () => {
+      const { llm, requests } = answering(tiny, [ASKS_WEATHER], { ...WITH_TOOLS, capabilities: { guided: true } });
+      const toolChoice = { type: 'tool', toolName: 'weather' } as const;
+      const call = { model: languageModel(llm), prompt, tools: { weather, other: weather }, toolChoice };
+      assert.deepEqual((await ai.generateText(call)).warnings, []);
+      const [request] = requests;
+      const { guided, responseTemplate } = forceToolCall(request?.input.tools ?? []);
+      assert.deepEqual([request?.options.guided, request?.options.responseTemplate], [guided, responseTemplate]);
+      assert.deepEqual(request?.input.templateVars, { enable_thinking: false });
     });
 
     test('tools that the model cannot call are left out with a warning', async () => {
@@ -157,6 +169,7 @@ for (const [version, ai] of [
       assert.deepEqual(result.output, { city: 'Rome' });
       assert.deepEqual(result.warnings, []);
       assert.deepEqual(requests[0]?.options.guided, { jsonSchema: schema });
+      assert.equal(requests[0]?.options.responseTemplate, false);
       assert.deepEqual(requests[0]?.input.templateVars, { enable_thinking: false });
     });
 
@@ -174,6 +187,25 @@ for (const [version, ai] of [
     });
   });
 }
+
+test('calls and reasoning that an engine writes come as parts, and results go back to it', async () => {
+  const llm = await loadSaying();
+  const asked = saying(
+    '<think>\nhm\n</think>\n\n<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>',
+  );
+  const weather = ai7.tool({
+    inputSchema: ai7.jsonSchema<{ city: string }>(schema),
+    execute: ({ city }) => saying(`${city} is hot.`),
+  });
+  const model = languageModel(llm);
+  const result = ai7.streamText({ model, prompt: asked, tools: { weather }, stopWhen: ai7.stepCountIs(2) });
+  const [first, second] = await result.steps;
+  assert.equal(first?.reasoningText, 'hm');
+  assert.equal(first?.text, '');
+  assert.equal(second?.text, 'Rome is hot.');
+  assert.equal(await result.finishReason, 'stop');
+  await llm.close();
+});
 
 test("ai 7's reasoning switches that of the chat template", async () => {
   const { llm, requests } = answering(tiny, [ANSWERS, ANSWERS, ANSWERS], WITH_TOOLS);

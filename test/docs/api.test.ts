@@ -18,6 +18,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   Tokenizer: 'tokenizer',
   EngineBuild: 'building',
   LanguageModel: 'languageModel',
+  ChatNodeTensorRTLLM: 'chatModel',
 };
 
 /** What the headings of a function say it returns: `### llm.generate(input, [options]) -> Promise<Result>`. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import * as core from 'node-tensorrt-llm';
 import * as aiSdk from 'node-tensorrt-llm/ai-sdk';
+import * as langchain from 'node-tensorrt-llm/langchain';
 import * as server from 'node-tensorrt-llm/server';
 import { API, type Project, SymbolFlags, type Symbol as TypeSymbol } from 'typescript/unstable/sync';
 import { PROJECT_ROOT } from '../tools/project.js';
@@ -23,8 +24,8 @@ export interface Member {
 }
 
 const SOURCES = join(PROJECT_ROOT, 'lib/');
-const ENTRIES = ['index.ts', 'server/index.ts', 'integrations/ai-sdk.ts'];
-const runtime = { ...core, ...server, ...aiSdk };
+const ENTRIES = ['index.ts', 'server/index.ts', 'integrations/ai-sdk.ts', 'integrations/langchain.ts'];
+const runtime = { ...core, ...server, ...aiSdk, ...langchain };
 
 export function readExports(): Exported[] {
   const api = new API({ cwd: PROJECT_ROOT });

@@ -24,6 +24,7 @@ async function makeApp(packages: Readonly<Record<string, string>>): Promise<stri
 for (const { document, packages, major } of [
   { document: 'docs/ai-sdk.md', packages: { ai: 'ai-6' }, major: 20 },
   { document: 'docs/ai-sdk.md', packages: { ai: 'ai-7' }, major: 22 },
+  { document: 'docs/langchain.md', packages: { '@langchain/core': '@langchain/core' }, major: 20 },
 ]) {
   describe(`with ${Object.values(packages)} on Node.js ${major}, of ${document}`, () => {
     let app: string;

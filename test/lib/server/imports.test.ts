@@ -23,4 +23,5 @@ test('each entry needs the packages that it says, and the core, the metrics and 
   assert.deepEqual([...(await packagesOf('server/metrics/index.js'))], []);
   assert.deepEqual([...(await packagesOf('server/index.js'))], ['valibot']);
   assert.deepEqual([...(await packagesOf('integrations/otel/index.js'))], ['@opentelemetry/api']);
+  for (const name of await packagesOf('integrations/langchain.js')) assert.match(name, /^@langchain\/core\//);
 });

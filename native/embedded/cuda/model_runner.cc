@@ -46,7 +46,6 @@ std::vector<MemoryPlan> PlanRanks(const RunnerOptions& options, const std::vecto
     plans.push_back(PlanMemory(options, static_cast<int>(plans.size()), device, CurrentDeviceTraits(),
                                DeviceMemory().free_bytes / static_cast<size_t>(sharing)));
   }
-  Check(cudaSetDevice(devices.front().id), kChoosing);
   int blocks = plans.front().kv.blocks;
   for (const MemoryPlan& plan : plans) blocks = std::min(blocks, plan.kv.blocks);
   for (MemoryPlan& plan : plans) {

@@ -52,8 +52,7 @@ class CudaModelRunner : public ModelRunner {
   // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
-  size_t drawer_index() const { return ranks_.size() - static_cast<size_t>(model_.tp_size); }
-  const Rank& drawer() const { return *ranks_[drawer_index()]; }
+  const Rank& drawer() const { return *ranks_[ranks_.size() - static_cast<size_t>(model_.tp_size)]; }
   cudaStream_t stream() const { return drawer().stream(); }
   DrawBuffers draw_buffers() const {
     return {newest_.data() != nullptr ? newest_.as<int32_t>() : sampler_.newest(), sampler_.logits()};

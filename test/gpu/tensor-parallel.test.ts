@@ -105,7 +105,9 @@ describe('an engine of several ranks on GPUs', { skip }, () => {
     const dir = await temporaryDirectory();
     await writeFile(join(dir, 'config.json'), JSON.stringify(LARGE_LAYERS));
     for (const place of placesOf(2)) {
-      await withEngine(dir, { ...place, loadFormat: 'dummy', kvCache: { maxTokens: 32_768 } }, async (llm) => {
+      // With a prompt of which blocks are there already, the rest is computed in a step of another size, with other last bits.
+      const kvCache = { maxTokens: 32_768, blockReuse: false };
+      await withEngine(dir, { ...place, loadFormat: 'dummy', kvCache }, async (llm) => {
         const tokensOf = async (length: number) => {
           const options = { maxTokens: 48, temperature: 0, ignoreEos: true };
           return Array.from((await llm.generate({ tokens: prompt(length) }, options)).outputs[0]?.tokens ?? []);

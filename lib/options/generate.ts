@@ -21,7 +21,7 @@ export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputO
   guided?: GuidedOptions | undefined;
   /** LoRA adapter for the request. Default: none. */
   lora?: Lora | undefined;
-  /** Requests with a higher priority leave the queue first; 0 to 1. Default: 0.5. */
+  /** Requests with a higher priority leave the queue first, and those with a lower one are preempted first; 0 to 1. Default: 0.5. */
   priority?: number | undefined;
   /**
    * Only requests with the same salt share KV blocks, so that response times do not reveal other users' prompts. Any text of

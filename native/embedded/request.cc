@@ -56,6 +56,7 @@ class Checker {
       sequence.request = made.get();
       sequence.index = i;
       sequence.max_length = request.prompt_tokens + request.max_tokens;
+      if (given_.set & REQUEST_PRIORITY) sequence.priority = Priority();
       if (given_.set & REQUEST_CACHE_SALT) sequence.root_key = RootKey(given_.cache_salt);
       sequence.retention = retention;
       sequence.starts_from_kept = !request.wants_context_logits && !request.wants_prompt_logprobs;
@@ -74,7 +75,6 @@ class Checker {
     };
     refuse_set(given_.set & REQUEST_TIMEOUT, "timeout_ms");
     refuse_set(given_.set & REQUEST_LANGUAGE_ADAPTER, "language_adapter");
-    if (given_.set & REQUEST_PRIORITY && given_.priority != 0.5f) RefuseOption("priority");
     if (given_.type != REQUEST_CONTEXT_AND_GENERATION) RefuseOption("type");
     const struct {
       const void* given;
@@ -163,6 +163,13 @@ class Checker {
     }
     params.bad_words = tokens_.BadTokens(given_);
     return params;
+  }
+
+  float Priority() const {
+    if (!(given_.priority >= 0 && given_.priority <= 1))  // not a number, too
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "priority",
+                                    " is " + std::to_string(given_.priority) + "; expected 0 to 1.");
+    return given_.priority;
   }
 
   RetentionPlan Retentions() const {

@@ -1,6 +1,7 @@
 #include "native/embedded/scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace embedded {
@@ -17,9 +18,26 @@ Scheduler::Scheduler(SchedulerLimits limits, BlockPool blocks) : limits_(limits)
   for (int slot = limits.max_sequences; slot > 0; --slot) free_slots_.push_back(slot - 1);
 }
 
+void Scheduler::Add(Sequence* sequence) {
+  std::list<Sequence*>& equals = waiting_[sequence->priority];
+  sequence->waits_at = equals.insert(equals.end(), sequence);
+}
+
+void Scheduler::LeaveQueue(Sequence* sequence) {
+  const auto equals = waiting_.find(sequence->priority);
+  equals->second.erase(*std::exchange(sequence->waits_at, std::nullopt));
+  if (equals->second.empty()) waiting_.erase(equals);
+}
+
+std::vector<Sequence*> Scheduler::waiting() const {
+  std::vector<Sequence*> all;
+  for (const auto& [priority, equals] : waiting_) all.insert(all.end(), equals.begin(), equals.end());
+  return all;
+}
+
 void Scheduler::Remove(Sequence* sequence) {
   if (sequence->waits_at)
-    waiting_.erase(*std::exchange(sequence->waits_at, std::nullopt));
+    LeaveQueue(sequence);
   else
     running_.erase(std::remove(running_.begin(), running_.end(), sequence), running_.end());
   GiveBlocksBack(sequence);
@@ -43,18 +61,19 @@ Step Scheduler::PlanStep() {
   };
   for (size_t i = 0; i < running_.size() && budget > 0; ++i) {  // oldest first
     if (AwaitsItsToken(*running_[i])) continue;
-    while (i < running_.size() && !TakeBlocks(running_[i], &step.copies)) PreemptYoungest();  // at worst running_[i]
+    while (i < running_.size() && !TakeBlocks(running_[i], &step.copies)) PreemptOneFrom(i);  // at worst running_[i]
     if (i < running_.size()) schedule(running_[i]);
   }
   size_t slots = static_cast<size_t>(limits_.max_sequences) - TakenSlots();
-  while (budget > 0 && !waiting_.empty() && waiting_.front()->forks.size() + 1 <= slots) {
-    Sequence* const next = waiting_.front();
+  while (budget > 0 && !waiting_.empty()) {
+    Sequence* const next = waiting_.begin()->second.front();
+    if (next->forks.size() + 1 > slots) break;
     if (next->pending_tokens > 0) break;  // it was preempted while a step ran that gives it a token
     if (!TakeFirstBlocks(next)) break;    // no shorter prompt overtakes
     slots -= next->forks.size() + 1;
     TakeSlot(next);
     running_.push_back(next);
-    waiting_.erase(*std::exchange(next->waits_at, std::nullopt));
+    LeaveQueue(next);
     schedule(next);
   }
   for (const StepEntry& entry : step.entries)
@@ -138,13 +157,18 @@ void Scheduler::GiveBlocksBack(Sequence* sequence) {
   blocks_.Free(&sequence->block_table);
 }
 
-void Scheduler::PreemptYoungest() {
-  Sequence* youngest = running_.back();
-  running_.pop_back();
-  GiveBlocksBack(youngest);
-  GiveSlotBack(youngest);
-  youngest->computed_tokens = 0;
-  youngest->waits_at = waiting_.insert(waiting_.begin(), youngest);
+// One that the step does not have yet: those before `first` may be part of it.
+void Scheduler::PreemptOneFrom(size_t first) {
+  const auto from = running_.begin() + static_cast<std::ptrdiff_t>(first);
+  const auto least = std::min_element(std::make_reverse_iterator(running_.end()), std::make_reverse_iterator(from),
+                                      [](const Sequence* a, const Sequence* b) { return a->priority < b->priority; });
+  Sequence* const preempted = *least;
+  running_.erase(std::next(least).base());
+  GiveBlocksBack(preempted);
+  GiveSlotBack(preempted);
+  preempted->computed_tokens = 0;
+  std::list<Sequence*>& equals = waiting_[preempted->priority];
+  preempted->waits_at = equals.insert(equals.begin(), preempted);
   ++preemptions_;
 }
 

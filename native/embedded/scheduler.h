@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <list>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -16,6 +18,7 @@
 namespace embedded {
 
 constexpr int kNoSlot = -1;
+constexpr float kDefaultRequestPriority = 0.5f;
 
 struct Sequence {
   std::vector<int32_t> tokens;   // the prompt, then what was generated, as far as it is known
@@ -33,6 +36,7 @@ struct Sequence {
   std::vector<Sequence*> forks;  // forked from it once its prompt is computed; until then each has a slot kept
   int slot = kNoSlot;            // while it runs: a number of its own, below max_sequences
   size_t max_length = std::numeric_limits<size_t>::max();  // tokens, at which it ends
+  float priority = kDefaultRequestPriority;                // of those that wait, the highest runs first
   bool planned_ahead = true;                               // its next step may be planned while tokens are pending
   std::optional<std::list<Sequence*>::iterator> waits_at;  // while it waits: its place, which the scheduler keeps
 
@@ -71,25 +75,26 @@ struct SchedulerLimits {
 
 // Plans step after step, also while earlier ones still run: they are computed in the order they were planned, so blocks
 // that one step gives up may be written by the next. Sequences are borrowed from Add until Remove, their forks from the
-// step that draws their first token. First come, first served: those in decode are older than the one in prefill, so
-// they go first by themselves.
+// step that draws their first token. First come, first served among those of one priority; those in decode are older than
+// the one in prefill, so they go first by themselves.
 class Scheduler {
  public:
   Scheduler(SchedulerLimits limits, BlockPool blocks);
 
   // The sequence may never outgrow the whole cache, nor it and its forks max_sequences: then no step is empty while one
   // is left that has no pending token.
-  void Add(Sequence* sequence) { sequence->waits_at = waiting_.insert(waiting_.end(), sequence); }
+  void Add(Sequence* sequence);
   // Gives its blocks back, wherever it is. One that waits costs the same however many others do.
   void Remove(Sequence* sequence);
   // A step is one token for each sequence in decode and a chunk of the prompt for those in prefill. When blocks run out
-  // the youngest gives its blocks back, waits, and is computed again later, but for what is still kept of it.
+  // the youngest of the lowest priority gives its blocks back, waits, and is computed again later, but for what is still kept of it.
   Step PlanStep();
 
   // Of max_sequences: those of the running sequences and those kept for their forks.
   size_t TakenSlots() const;
   const std::vector<Sequence*>& running() const { return running_; }
-  const std::list<Sequence*>& waiting() const { return waiting_; }
+  // In the order in which they will run.
+  std::vector<Sequence*> waiting() const;
   const BlockPool& blocks() const { return blocks_; }
   uint64_t preemptions() const { return preemptions_; }
   // Sums over all sequences that ever ran.
@@ -102,7 +107,8 @@ class Scheduler {
   void ExtendKeys(Sequence* sequence);
   void KeepWritten(Sequence* sequence);
   void GiveBlocksBack(Sequence* sequence);
-  void PreemptYoungest();
+  void PreemptOneFrom(size_t first);
+  void LeaveQueue(Sequence* sequence);
   void Fork(Sequence* sequence);
   void TakeSlot(Sequence* sequence);
   void GiveSlotBack(Sequence* sequence);
@@ -110,8 +116,8 @@ class Scheduler {
   SchedulerLimits limits_;
   BlockPool blocks_;
   std::vector<int> free_slots_;
-  std::vector<Sequence*> running_;  // oldest first, sequences of one fork side by side
-  std::list<Sequence*> waiting_;
+  std::vector<Sequence*> running_;                                 // oldest first, sequences of one fork side by side
+  std::map<float, std::list<Sequence*>, std::greater<>> waiting_;  // by priority; no list is empty
   uint64_t preemptions_ = 0;
   uint64_t reused_blocks_ = 0;
   uint64_t missed_blocks_ = 0;

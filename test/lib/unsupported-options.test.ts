@@ -14,7 +14,6 @@ const REQUESTS: readonly GenerateOptions[] = [
   { additionalOutputs: ['hidden_states'] },
   { guided: { json: true } },
   { lora: { id: 1 } },
-  { priority: 1 },
   { lookahead },
   { eagle: { greedy: false } },
   { draft: { tokens: [1] } },

@@ -125,6 +125,40 @@ TEST(Scheduler, APreemptedSequenceComesBeforeThoseThatNeverRan) {
   EXPECT_EQ(scheduler.waiting().back(), &late);
 }
 
+TEST(Scheduler, OfThoseThatWaitTheHighestPriorityRunsFirst) {
+  Sequence running = Prompt(2), low = Prompt(2), first = Prompt(2), second = Prompt(2), high = Prompt(2);
+  low.priority = 0.1f;
+  high.priority = 0.9f;
+  Scheduler scheduler = SchedulerOf({16, 1}, kManyBlocks, {&running});
+  Compute(scheduler.PlanStep());
+  for (Sequence* sequence : {&low, &first, &second, &high}) scheduler.Add(sequence);
+  EXPECT_EQ(scheduler.waiting(), (std::vector<Sequence*>{&high, &first, &second, &low}));
+  for (Sequence* next : {&high, &first, &second, &low}) {
+    scheduler.Remove(scheduler.running().front());
+    EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{next, 2}}));
+  }
+}
+
+TEST(Scheduler, PreemptsTheLowestPriorityBeforeTheYoungest) {
+  Sequence oldest = Prompt(kTokensPerBlock), low = Prompt(kTokensPerBlock), youngest = Prompt(kTokensPerBlock);
+  low.priority = 0.1f;
+  Scheduler scheduler = SchedulerOf({512, 8}, 4, {&oldest, &low, &youngest});
+  Compute(scheduler.PlanStep());
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&oldest, 1}, {&youngest, 1}}));
+  EXPECT_EQ(scheduler.waiting(), (std::vector<Sequence*>{&low}));
+}
+
+TEST(Scheduler, AnOlderSequenceOfALowerPriorityGivesItsOwnBlocksBack) {
+  Sequence low = Prompt(kTokensPerBlock), high = Prompt(kTokensPerBlock);
+  low.priority = 0.1f;
+  Scheduler scheduler = SchedulerOf({512, 8}, 2, {&low, &high});
+  scheduler.Remove(&high);
+  Compute(scheduler.PlanStep());
+  scheduler.Add(&high);
+  Compute(scheduler.PlanStep());  // takes the other block for its second token
+  EXPECT_EQ(scheduler.waiting(), (std::vector<Sequence*>{&high})) << "no block is free";
+}
+
 TEST(Scheduler, ThoseThatWaitKeepTheirOrderWhenOthersAreRemoved) {
   Sequence running = Prompt(2), first = Prompt(2), second = Prompt(2), third = Prompt(2);
   Scheduler scheduler = SchedulerOf({16, 1}, kManyBlocks, {&running, &first, &second, &third});
@@ -360,10 +394,12 @@ class RandomLoad {
     for (size_t i = 0; i < prompt; ++i) member->tokens.push_back(i < alike ? -static_cast<int32_t>(i) : next_token_++);
     member->truth = member->tokens;
     member->planned_ahead = random_() % 3 != 0;
+    member->priority = static_cast<float>(random_() % 3) / 2;
     member->max_length = member->tokens.size() + 1 + random_() % 60;
     for (uint32_t count = random_() % static_cast<uint32_t>(limits_.max_sequences); count > 0; --count) {
       const std::shared_ptr<Member> fork = New(request);
       fork->planned_ahead = member->planned_ahead;
+      fork->priority = member->priority;
       fork->max_length = member->tokens.size() + 1 + random_() % 60;
       member->fork_members.push_back(fork);
       member->forks.push_back(fork.get());

@@ -64,7 +64,8 @@ export function readFields<S extends v.GenericSchema>(
 ): v.InferOutput<S> {
   for (const field of Object.keys(body)) {
     const fix = Object.hasOwn(refused, field) ? refused[field] : undefined;
-    if (fix !== undefined) throw badField(field, `is not supported. ${fix}`, 'unsupported_parameter');
+    if (fix !== undefined && body[field] !== false)
+      throw badField(field, `is not supported. ${fix}`, 'unsupported_parameter');
   }
   const { success, output, issues } = v.safeParse(schema, body, { abortEarly: true });
   if (success) return output;

@@ -42,10 +42,18 @@ export const samplingFields = {
   cache_salt: v.nullish(v.string()),
   user: ignored,
   request_id: ignored,
+  // vllm-router adds these to each request.
+  no_stop_trim: v.nullish(v.literal(false)),
+  return_hidden_states: v.nullish(v.literal(false)),
 };
 
 /** What every chat request may have and what changes nothing here. */
 export const ignoredFields = {
+  // vllm-router adds these to each request.
+  continue_final_message: v.nullish(v.literal(false)),
+  separate_reasoning: v.nullish(v.literal(true)),
+  stream_reasoning: v.nullish(v.literal(true)),
+  include_reasoning: v.nullish(v.literal(true)),
   store: ignored,
   metadata: ignored,
   service_tier: ignored,

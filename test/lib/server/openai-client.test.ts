@@ -123,6 +123,16 @@ test('fields that are null count as left out', async () => {
   assert.equal(choices[0]?.message.content, (await llm.generate({ messages }, { maxTokens: 12 })).text);
 });
 
+test('what vllm-router adds to each request changes nothing', async () => {
+  const { text } = await llm.generate({ messages }, { maxTokens: 12 });
+  const both = { no_stop_trim: false, return_hidden_states: false, ignore_eos: false, skip_special_tokens: true };
+  const reasoning = { separate_reasoning: true, stream_reasoning: true, include_reasoning: true };
+  const routed = { ...chat, ...both, ...reasoning, logprobs: false, continue_final_message: false };
+  assert.equal((await client.chat.completions.create(routed)).choices[0]?.message.content, text);
+  const completion = { model: 'tiny', prompt: 'Once', echo: false, stream: false as const, ...both };
+  assert.equal((await client.completions.create(completion)).choices.length, 1);
+});
+
 test('text parts and the role developer make the prompt that strings and system make', async () => {
   const plain = [{ role: 'system' as const, content: 'Be brief.' }, ...messages];
   const parts = [

@@ -81,6 +81,12 @@ test('a body above maxBodyBytes is answered 413, whether or not it tells its siz
   assert.equal((await post(handler, '/v1/completions', '', init)).status, 413);
 });
 
+test('a body has at most 1 MiB unless maxBodyBytes says more', async () => {
+  const body = JSON.stringify({ prompt: 'x'.repeat(2 ** 20), max_tokens: 0 });
+  assert.equal((await post(handlerOf({}), '/v1/completions', body)).status, 413);
+  assert.equal((await post(handlerOf({ maxBodyBytes: 2 ** 21 }), '/v1/completions', body)).status, 400);
+});
+
 test('a body that is not a JSON object is answered with 400', async () => {
   for (const body of ['', '{', '[]', 'null', '"text"']) {
     const response = await post(handlerOf(), '/v1/chat/completions', body);

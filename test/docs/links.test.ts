@@ -16,6 +16,7 @@ const DOCS = [
   'api',
   'architecture',
   'cuda',
+  'deploying',
   'security',
   'serving',
   'several-gpus',

@@ -55,15 +55,14 @@ test('srvx writes a stream to the response of Node, with the headers of the Resp
   await server.close();
 });
 
-test('a client that stops reading leaves its tokens in the engine, where they merge', async () => {
+test('a client that stops reading leaves its tokens in the engine', async () => {
   const response = new PassThrough({ highWaterMark: 1 });
   pipe(await handler(ask()), response);
   await once(response, 'readable');
   while (llm.stats().activeRequests > 0) await new Promise(setImmediate);
-  assert.equal(String(response.read()).match(/data:/g)?.length, 2); // the role and one token
-  const rest = await text(response);
-  assert.equal(rest.match(/data:/g)?.length, 3); // all other tokens, the finish reason, the end
-  assert.ok(contentOf(rest).length > 1);
+  const first = String(response.read());
+  assert.equal(first.match(/data:/g)?.length, 2); // the role and one token
+  assert.equal(contentOf(first + (await text(response))), contentOf(await (await handler(ask())).text()));
 });
 
 test('a client that leaves while it does not read ends its request', async () => {

@@ -152,19 +152,21 @@ export class LLM implements AsyncDisposable {
         const { executor: chosen, reason, isDowngrade } = choice;
         logger?.[isDowngrade ? 'warn' : 'info'](`executor: 'auto' takes '${chosen}': ${reason}`);
       }
+      const taken = choice?.executor ?? executor;
       const { tokenizerPath } = directory;
       const [tokenizer] = await stopping.orStopped(
         Promise.all([
           tokenizerPath === undefined ? undefined : Tokenizer.load(addon, { ...directory, tokenizerPath }),
-          checkGpuMemory(choice?.executor ?? executor, directory, config, { machine: choice?.machine, signal }),
+          checkGpuMemory(taken, directory, config, { machine: choice?.machine, signal }),
         ]),
       );
       if (tokenizer?.responseFault) {
         const found = `response_template of tokenizer_config.json: ${tokenizer.responseFault.message}`;
         logger?.warn(`${found}. It is ignored; correct it, or pass responseTemplate.`);
       }
-      const guided =
-        guidedDecoding === undefined ? undefined : await stopping.orStopped(guidedConfig(guidedDecoding, directory));
+      const guided = await stopping.orStopped(
+        guidedConfig(guidedDecoding, directory, taken === 'cpu' || taken === 'cuda'),
+      );
       stopping.throwIfStopped();
       const pending = addon.load(
         Object.assign(config, {

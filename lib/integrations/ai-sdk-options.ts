@@ -100,8 +100,7 @@ function toolsOf(
   return { tools: chosen, ...forced };
 }
 
-const NOT_GUIDED =
-  'llm.capabilities.guided is false; load the engine with guidedDecoding where the executor supports it';
+const NOT_GUIDED = 'llm.capabilities.guided is false; docs/guided.md says what it needs';
 
 function guidedBy(
   { responseFormat }: CallOptions,

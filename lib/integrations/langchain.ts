@@ -82,11 +82,12 @@ export class ChatNodeTensorRTLLM extends BaseChatModel<ChatNodeTensorRTLLMCallOp
   /** What the model can do. */
   override get profile(): ModelProfile {
     const { maxInputLen, maxSeqLen } = this.llm.info;
+    const toolCalling = canCallTools(this.llm);
     return {
       maxInputTokens: maxInputLen,
       maxOutputTokens: maxSeqLen,
-      toolCalling: canCallTools(this.llm),
-      toolChoice: this.llm.capabilities.guided,
+      toolCalling,
+      toolChoice: toolCalling && this.llm.capabilities.guided,
       structuredOutput: false, // not together with tools, which agents that read this would send
     };
   }

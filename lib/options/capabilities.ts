@@ -80,8 +80,10 @@ const GATHER_GENERATION =
   'load the engine with gatherGenerationLogits, or before 0.19 build it with --gather_generation_logits';
 const since = (version: string): string => `TensorRT-LLM supports it since ${version}`;
 
+type Needs = Readonly<Partial<Record<keyof Capabilities, string>>>;
+
 /** What TensorRT-LLM supports only in later versions, or in engines built or loaded for it. */
-const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = {
+const TENSORRT_LLM_HAS: Needs = {
   minP: since('0.19'),
   timeout: since('0.16'),
   kvRetention: since('0.15'),
@@ -100,11 +102,23 @@ const TENSORRT_LLM_HAS: Readonly<Partial<Record<keyof Capabilities, string>>> = 
   topLogprobs: GATHER_GENERATION,
 };
 
+/** What the embedded executors support only with more than the addon. */
+const EMBEDDED_HAS: Needs = {
+  guided:
+    'the engine needs a tokenizer and an end token, and the package libguidance.so, which npm run build:guidance builds in a clone',
+};
+
+const NEEDED: Readonly<Record<string, Needs>> = {
+  cpu: EMBEDDED_HAS,
+  cuda: EMBEDDED_HAS,
+  'tensorrt-llm': TENSORRT_LLM_HAS,
+};
+
 /** @throws {LLMError} `ERR_UNSUPPORTED` naming an option that the executor does not support. */
 export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
   for (const [option, needs, isAsked] of ASKS) {
     if (capabilities[needs] || !isAsked(options)) continue;
-    const fix = executor === 'tensorrt-llm' ? TENSORRT_LLM_HAS[needs] : undefined;
+    const fix = NEEDED[executor]?.[needs];
     throw new LLMError(
       'ERR_UNSUPPORTED',
       `${option} needs llm.capabilities.${needs}, which the executor '${executor}' does not have${fix ? `: ${fix}` : ''}. Remove ${option}, ` +

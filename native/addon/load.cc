@@ -12,6 +12,7 @@
 #include "native/addon/failure.h"
 #include "native/addon/shared_sessions.h"
 #include "native/addon/tokenizer_binding.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/start_thread.h"
 #include "native/executor/cpp/until_memory_suffices.h"
 #include "native/executors/open.h"
@@ -37,6 +38,7 @@ struct LoadTask {
   Owner config_owner;
   ExecutorConfig config{};
   std::shared_ptr<const text::Vocabulary> vocabulary;
+  ExecutorGuidedDecodingConfig guided_decoding{};
   std::atomic<bool> aborted{false};
   std::shared_ptr<EventLoopQueue> queue;      // its callback is onProgress
   std::shared_ptr<EventLoopQueue> log_queue;  // its callback is onLog; null: no logger was given
@@ -89,6 +91,16 @@ Napi::Value LoadedSession(Napi::Env env, std::shared_ptr<ExecutorSession> sessio
       });
   (void)owned.release();
   return loaded;
+}
+
+void AddTokenBytes(LoadTask* task) {
+  const text::Vocabulary& vocabulary = *task->vocabulary;
+  task->guided_decoding = executor::CopySized(task->config.guided_decoding);
+  task->guided_decoding.token_bytes = vocabulary.bytes().data();
+  task->guided_decoding.token_offsets = vocabulary.offsets().data();
+  task->guided_decoding.token_special = vocabulary.special().data();
+  task->guided_decoding.token_count = static_cast<uint32_t>(vocabulary.size());
+  task->config.guided_decoding = &task->guided_decoding;
 }
 
 std::shared_ptr<ExecutorSession> LoadSession(const std::shared_ptr<LoadTask>& task) {
@@ -153,6 +165,7 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     if (!tokenizer.IsUndefined())
       task->vocabulary = TokenizerBinding::Unwrap(tokenizer.As<Napi::Object>())->tokenizer()->parts().vocabulary;
     task->config = ReadConfig(options, &task->config_owner);
+    if (task->config.guided_decoding != nullptr && task->vocabulary != nullptr) AddTokenBytes(task.get());
     task->config.on_progress = Progress;
     task->config.context = task.get();
 

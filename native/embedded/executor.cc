@@ -68,6 +68,8 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
   scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks},
                      BlockPool(runner.kv_blocks, runner.tokens_per_block));
+  if (config.guided_decoding != nullptr)
+    guides_.emplace(executor::CopySized(config.guided_decoding), engine_.model.vocab_size);
   DescribeEngine(config, device);
   step_thread_ = executor::StartThread([this] { StepThreadMain(); });
 }
@@ -76,7 +78,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   const RunnerInfo& runner = runner_->info();
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
-  info_.capabilities = device.capabilities;
+  info_.capabilities = device.capabilities | (guides_ ? CAN_GUIDED : 0);
   info_.name = device.name;
   info_.version = PACKAGE_VERSION;
   info_.device = runner.device.c_str();
@@ -105,6 +107,7 @@ EmbeddedExecutor::~EmbeddedExecutor() {
   { const Lock lock(mutex_); }  // the step thread either sees the flag or already sleeps
   work_.notify_all();
   step_thread_.join();
+  guides_.reset();  // its threads may call into this
 }
 
 void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
@@ -128,20 +131,56 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
       for (std::shared_ptr<Request>& request : made) {
         const uint64_t id = request->id;
         Sequence* const sequence = &request->sequences.front();
-        if (!requests_.emplace(id, std::move(request)).second) throw executor::IdInUse(id);
+        const auto [added_request, is_new] = requests_.emplace(id, std::move(request));
+        if (!is_new) throw executor::IdInUse(id);
         ++added;
-        scheduler_->Add(sequence);
+        if (added_request->second->grammar)
+          Compile(added_request->second);
+        else
+          scheduler_->Add(sequence);
       }
     } catch (...) {  // all or none
       for (size_t i = 0; i < added; ++i) {
-        const auto found = requests_.find(requests[i]->id);
-        scheduler_->Remove(&found->second->sequences.front());
-        requests_.erase(found);
+        Request* const request = requests_.at(requests[i]->id).get();
+        scheduler_->Remove(&request->sequences.front());
+        Forget(request);
       }
       throw;
     }
   }
   work_.notify_all();
+}
+
+void EmbeddedExecutor::Compile(const std::shared_ptr<Request>& request) {
+  guides_->Compile(*request->grammar, request->sequences.size(),
+                   [this, compiled = std::weak_ptr(request)](std::vector<std::shared_ptr<Guide>> guides,
+                                                             const std::optional<Failure>& failure) {
+                     const Lock lock(mutex_);
+                     try {
+                       const std::shared_ptr<Request> started = compiled.lock();
+                       if (started == nullptr || started->ended()) return;
+                       started->is_compiling = false;
+                       --compiling_;
+                       if (failure) {
+                         FailRequest(started.get(), *failure);
+                       } else {
+                         for (RequestSequence& sequence : started->sequences)
+                           sequence.guide = std::move(guides[sequence.index]);
+                         scheduler_->Add(&started->sequences.front());
+                       }
+                     } catch (const std::exception& unexpected) {
+                       Fail(unexpected.what(), kLoadAgain);
+                     }
+                     work_.notify_all();
+                     rows_.notify_all();
+                   });
+  request->is_compiling = true;
+  ++compiling_;
+}
+
+void EmbeddedExecutor::Forget(Request* request) {
+  if (request->is_compiling) --compiling_;
+  requests_.erase(request->id);
 }
 
 void EmbeddedExecutor::Cancel(const uint64_t* ids, uint32_t count) {
@@ -194,10 +233,10 @@ void EmbeddedExecutor::StepThreadMain() {
     while (!stopping_) {
       EndCancelledAndFailed();
       const bool has_place = in_flight_.size() < static_cast<size_t>(runner_->info().max_steps_in_flight);
-      if (has_place && !requests_.empty() && SubmitStep(&lock)) continue;
+      if (has_place && requests_.size() > compiling_ && SubmitStep(&lock)) continue;
       if (!in_flight_.empty())
         CollectStep(&lock);
-      else if (requests_.empty())
+      else if (requests_.size() == compiling_)  // none, too
         work_.wait_for(lock, kLongTime);
       else
         throw std::logic_error("the scheduler found no sequence to compute");
@@ -231,13 +270,22 @@ bool EmbeddedExecutor::SubmitStep(Lock* lock) {
   StepInFlight& in_flight = in_flight_.emplace_back();
   in_flight.planned = start;
   for (const StepEntry& entry : step.entries) {
-    const RequestSequence& sequence = *SequenceOf(entry);
-    in_flight.entries.push_back({sequence.request->shared_from_this(), sequence.index});
+    RequestSequence* const sequence = SequenceOf(entry);
+    in_flight.entries.push_back({sequence->request->shared_from_this(), sequence->index});
+    for (int draw = 0; draw < entry.draws; ++draw) AskForMask(sequence + draw);
   }
   lock->unlock();
   runner_->Submit(step, stopping_);
   lock->lock();
   return true;
+}
+
+void EmbeddedExecutor::AskForMask(RequestSequence* sequence) {
+  if (sequence->guide == nullptr) return;
+  const auto end = sequence->tokens.end();
+  const size_t unheard =
+      sequence->generated_tokens - std::exchange(sequence->guided_tokens, sequence->generated_tokens);
+  Guide::Ask(sequence->guide, std::vector<int32_t>(end - static_cast<std::ptrdiff_t>(unheard), end));
 }
 
 void EmbeddedExecutor::CollectStep(Lock* lock) {
@@ -340,7 +388,7 @@ void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish fin
   scheduler_->Remove(sequence);
   if (!is_last) return;
   statistics_.CountEnded();
-  requests_.erase(request->id);
+  Forget(request);
 }
 
 void EmbeddedExecutor::CancelRequest(Request* request) {
@@ -367,7 +415,7 @@ void EmbeddedExecutor::FailRequest(Request* request, const Failure& failure) {
   }
   request->sequences_left = 0;
   statistics_.CountEnded();
-  requests_.erase(request->id);
+  Forget(request);
 }
 
 void EmbeddedExecutor::Log(ExecutorLogLevel level, const std::string& line) const {

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "native/embedded/guides.h"
 #include "native/embedded/limits.h"
 #include "native/embedded/model_runner.h"
 #include "native/embedded/request.h"
@@ -63,6 +64,10 @@ class EmbeddedExecutor {
   void CollectStep(Lock* lock);
 
   // All of these with the lock held.
+  // The request gets to the scheduler when its grammar is compiled.
+  void Compile(const std::shared_ptr<Request>& request);
+  void Forget(Request* request);
+  void AskForMask(RequestSequence* sequence);
   void Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
   void AddToken(RequestSequence* sequence, Output output);
   void EndAfterStep(std::shared_ptr<Request> request);
@@ -95,6 +100,8 @@ class EmbeddedExecutor {
   std::vector<std::shared_ptr<Request>> ending_;  // cancelled or failed while a step ran that they may be part of
   executor::BatchBuilder batch_builder_;
   Statistics statistics_;
+  std::optional<Guides> guides_;
+  size_t compiling_ = 0;  // requests whose grammars are being compiled
   bool interrupted_ = false;
   bool thread_ended_ = false;
   std::optional<std::string> failure_;  // nothing runs any more

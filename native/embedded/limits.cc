@@ -56,7 +56,6 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
   }
   for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
                                     std::make_pair(static_cast<const void*>(config.decoding), "decoding"),
-                                    std::make_pair(static_cast<const void*>(config.guided_decoding), "guided_decoding"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
     if (given != nullptr) RefuseOption(name);
@@ -129,6 +128,7 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   if (config.set & CONFIG_MAX_QUEUE_SIZE) limits.max_queue_size = config.max_queue_size;
   const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
   limits.reuses_blocks = !(kv.set & KV_CACHE_BLOCK_REUSE) || kv.block_reuse != 0;
+  limits.is_guided = config.guided_decoding != nullptr;
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
   return limits;
 }

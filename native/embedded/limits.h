@@ -25,6 +25,7 @@ struct Limits {
   int max_seq_len;     // prompt and output tokens of a sequence
   uint32_t max_queue_size = std::numeric_limits<uint32_t>::max();
   bool reuses_blocks;  // of earlier requests that start with the same tokens
+  bool is_guided;      // requests may say what their outputs must match
   bool request_stats;
 };
 

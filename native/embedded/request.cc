@@ -61,6 +61,8 @@ class Checker {
       sequence.retention = retention;
       sequence.starts_from_kept = !request.wants_context_logits && !request.wants_prompt_logprobs;
     }
+    if (given_.guided != nullptr) request.grammar = Grammar();
+    request.sampling.processors.is_guided = request.grammar.has_value();
     RequestSequence& first = request.sequences.front();
     first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
     for (size_t i = 1; i < request.sequences.size(); ++i) first.forks.push_back(&request.sequences[i]);
@@ -83,7 +85,6 @@ class Checker {
                   {given_.lora, "lora"},
                   {given_.lookahead, "lookahead"},
                   {given_.eagle, "eagle"},
-                  {given_.guided, "guided"},
                   {given_.draft, "draft"},
                   {given_.multimodal, "multimodal"},
                   {given_.context_phase, "context_phase"}};
@@ -170,6 +171,23 @@ class Checker {
       throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "priority",
                                     " is " + std::to_string(given_.priority) + "; expected 0 to 1.");
     return given_.priority;
+  }
+
+  Guides::Grammar Grammar() const {
+    if (!limits_.is_guided)
+      throw Failure(EXECUTOR_UNSUPPORTED,
+                    "guided is set, but the engine was loaded without guidedDecoding; expected it with "
+                    "guidedDecoding: 'llguidance'.")
+          .About("guided");
+    if (given_.end_id_count == 0)
+      throw Failure(EXECUTOR_INVALID_OPTION,
+                    "guided is set together with ignoreEos; expected end tokens, with which the output says that it is "
+                    "complete. Remove ignoreEos.")
+          .About("guided");
+    const char* const guide = given_.guided->guide;
+    if (guide == nullptr && given_.guided->kind != GUIDE_JSON)
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "guided", " has no text; expected a grammar.");
+    return {given_.guided->kind, guide == nullptr ? "" : guide};
   }
 
   RetentionPlan Retentions() const {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "native/embedded/guides.h"
 #include "native/embedded/limits.h"
 #include "native/embedded/sampling.h"
 #include "native/embedded/scheduler.h"
@@ -36,7 +37,9 @@ struct RequestSequence : Sequence {
   Request* request;
   uint32_t index;
   size_t generated_tokens = 0;
-  Output unsent;  // what no row has yet
+  std::shared_ptr<Guide> guide;  // of a guided request, once its grammar is compiled
+  size_t guided_tokens = 0;      // generated ones that the guide has heard of
+  Output unsent;                 // what no row has yet
   bool ended = false;
 };
 
@@ -60,6 +63,8 @@ struct Request : std::enable_shared_from_this<Request> {
 
   std::vector<RequestSequence> sequences;  // by index
   size_t sequences_left;                   // that have not ended
+  std::optional<Guides::Grammar> grammar;  // that its outputs follow
+  bool is_compiling = false;               // the grammar; until it is, the scheduler does not have the request
   bool cancelled = false;
   std::optional<executor::Failure> failure;  // like a cancel, it ends the request before the next step is planned
   bool has_row = false;                      // its first row was given

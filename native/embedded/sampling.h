@@ -25,8 +25,9 @@ struct LogitsProcessorParams {
   size_t min_length = 0;         // tokens of history before one of end_ids may be drawn
   std::vector<int32_t> end_ids;  // used with min_length
   std::vector<std::vector<int32_t>> bad_words;  // runs, none of them empty, that are never completed
+  bool is_guided = false;  // the sequence's Guide says which tokens may come, which is applied last
 
-  bool none() const { return bias.empty() && min_length == 0 && !needs_history(); }
+  bool none() const { return bias.empty() && min_length == 0 && !needs_history() && !is_guided; }
   // The newest tokens have to be known, not only how many there are.
   bool needs_history() const {
     return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0 || no_repeat_ngram != 0 ||

@@ -160,6 +160,11 @@ typedef struct ExecutorGuidedDecodingConfig {
   uint32_t stop_token_count;
   const char* tokenizer_json;  // the text of tokenizer.json
   const int32_t* stop_tokens;  // [stop_token_count]
+  // The same vocabulary in bytes, for executors that match grammars themselves.
+  const uint8_t* token_bytes;     // of all tokens, back to back
+  const uint32_t* token_offsets;  // [token_count + 1] token t is token_bytes[token_offsets[t], token_offsets[t + 1])
+  const uint8_t* token_special;   // [token_count] 1 where the token is no text, else 0
+  uint32_t token_count;           // 0: none of these
 } ExecutorGuidedDecodingConfig;
 
 enum {

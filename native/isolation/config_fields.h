@@ -12,7 +12,7 @@ static_assert(sizeof(ExecutorKvCacheConfig) == 96);
 static_assert(sizeof(ExecutorParallelConfig) == 56);
 static_assert(sizeof(ExecutorPeftCacheConfig) == 64);
 static_assert(sizeof(ExecutorDecodingConfig) == 56);
-static_assert(sizeof(ExecutorGuidedDecodingConfig) == 40);
+static_assert(sizeof(ExecutorGuidedDecodingConfig) == 72);
 static_assert(sizeof(ExecutorPerfConfig) == 36);
 static_assert(sizeof(ExecutorTransceiverConfig) == 24);
 static_assert(sizeof(ExecutorConfig) == 200);
@@ -65,6 +65,11 @@ void Fields(Wire& wire, ExecutorGuidedDecodingConfig& guided) {
   wire.Texts(guided.vocabulary, guided.vocabulary_count);
   wire.Text(guided.tokenizer_json);
   Needed(wire, guided.stop_tokens, guided.stop_token_count);
+  wire.Values(guided.token_count);
+  if (guided.token_count == 0) return;
+  Needed(wire, guided.token_offsets, uint64_t{guided.token_count} + 1);
+  Needed(wire, guided.token_special, guided.token_count);
+  Needed(wire, guided.token_bytes, guided.token_offsets[guided.token_count]);
 }
 
 template <typename Wire>

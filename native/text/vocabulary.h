@@ -27,6 +27,10 @@ class Vocabulary {
     return {reinterpret_cast<const char*>(bytes_.data()) + offsets_[token], offsets_[token + 1] - offsets_[token]};
   }
   bool IsSpecial(int32_t token) const { return Contains(token) && special_[token] != 0; }
+  // The constructor's.
+  const std::vector<uint8_t>& bytes() const { return bytes_; }
+  const std::vector<uint32_t>& offsets() const { return offsets_; }
+  const std::vector<uint8_t>& special() const { return special_; }
   LeadingSpace leading_space() const { return leading_space_; }
   size_t size() const { return special_.size(); }
 

@@ -73,7 +73,8 @@ const WITHOUT_OPTION: Readonly<Record<string, string>> = {
   ExecutorParallelConfig: 'size set',
   ExecutorPeftCacheConfig: 'size set',
   ExecutorDecodingConfig: 'size',
-  ExecutorGuidedDecodingConfig: 'size backend vocabulary tokenizer_json stop_tokens', // guidedDecoding is the backend alone
+  ExecutorGuidedDecodingConfig:
+    'size backend vocabulary tokenizer_json stop_tokens token_bytes token_offsets token_special token_count', // guidedDecoding is the backend alone
   ExecutorPerfConfig: 'size set prompt_table_offloading',
   ExecutorSampling: 'size set prompt_ignore_length', // goes with the penalties: an output's tokens alone are counted
   ExecutorOutputConfig: 'size flags',

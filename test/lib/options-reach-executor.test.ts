@@ -372,12 +372,24 @@ for (const isolation of ['none', 'process'] as const) {
       const told = await tellScripted({ ...config, isolation }, everything);
       const { guided_decoding, ...rest } = told.config;
       assert.deepEqual(rest, toldConfig);
-      const { vocabulary, tokenizer_json, ...facts } = guided_decoding as {
+      const { vocabulary, tokenizer_json, token_bytes, token_offsets, token_special, ...facts } = guided_decoding as {
+        token_bytes: number[];
+        token_offsets: number[];
+        token_special: number[];
         vocabulary: string[];
         tokenizer_json: string;
       };
-      assert.deepEqual(facts, { backend: 1, vocabulary_count: 259, stop_token_count: 1, stop_tokens: [258] });
+      assert.deepEqual(facts, {
+        backend: 1,
+        vocabulary_count: 259,
+        stop_token_count: 1,
+        stop_tokens: [258],
+        token_count: 259,
+      });
       assert.equal(vocabulary.length, 259);
+      assert.deepEqual([token_offsets.length, token_special.length], [260, 259]);
+      assert.equal(token_bytes[token_offsets[65] as number], 65);
+      assert.deepEqual(token_special.slice(255), [0, 1, 1, 1]);
       assert.equal(JSON.parse(tokenizer_json).model.vocab[vocabulary[65] as string], 65);
       assert.deepEqual(told.request, toldRequest);
     });

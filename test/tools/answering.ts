@@ -16,7 +16,7 @@ export const WITH_TOOLS = {
   responseTemplate: { fields: { tool_calls: {} } },
 };
 
-/** In all but `answers` and `fields`, the LLM is `llm`. */
+/** In all but `answers` and `fields`, the LLM is `llm`, without `guided`. */
 export function answering(llm: LLM, answers: readonly Answer[], fields: object = {}): AnsweringLLM {
   const requests: AnsweringLLM['requests'] = [];
   const stream = (input: Conversation, options: GenerateOptions): Generation => {
@@ -25,7 +25,8 @@ export function answering(llm: LLM, answers: readonly Answer[], fields: object =
     return generationOf(answer);
   };
   const generate = (input: Conversation, options: GenerateOptions): Promise<Result> => stream(input, options).result;
-  const { info, capabilities, tokenizer } = llm;
+  const { info, tokenizer } = llm;
+  const capabilities = { ...llm.capabilities, guided: false };
   return { llm: { info, capabilities, tokenizer, stream, generate, ...fields } as unknown as LLM, requests };
 }
 

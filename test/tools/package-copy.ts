@@ -20,7 +20,7 @@ export async function packageWith(
   for (const name of ['package.json', 'dist']) await cp(join(PROJECT_ROOT, name), join(dir, name), { recursive: true });
   await symlink(join(PROJECT_ROOT, 'node_modules'), join(dir, 'node_modules'));
   const built = await readdir(addonDirectory());
-  for (const name of built.filter((each) => !each.startsWith('libexecutor_'))) {
+  for (const name of built.filter((each) => !/^lib(executor_|guidance)/.test(each))) {
     await symlink(join(addonDirectory(), name), join(beside, name));
   }
   for (const [name, path] of Object.entries(libraries)) await symlink(path, join(beside, name));

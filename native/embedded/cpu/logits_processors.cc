@@ -12,7 +12,7 @@ constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 }  // namespace
 
 const float* LogitsProcessors::Apply(const float* logits, const LogitsProcessorParams& params,
-                                     const std::vector<int32_t>& history) {
+                                     const std::vector<int32_t>& history, const std::vector<uint32_t>* mask) {
   if (params.none()) return logits;
   logits_.assign(logits, logits + vocab_size_);
   counts_.resize(vocab_size_);
@@ -23,6 +23,9 @@ const float* LogitsProcessors::Apply(const float* logits, const LogitsProcessorP
   for (const auto& word : params.bad_words) ForbidCompleting(word, history);
   if (history.size() < params.min_length)
     for (const int32_t token : params.end_ids) LogitOf(token) = kForbidden;
+  if (mask != nullptr)
+    for (size_t token = 0; token < vocab_size_; ++token)
+      if (((*mask)[token / 32] >> token % 32 & 1) == 0) logits_[token] = kForbidden;
   return logits_.data();
 }
 

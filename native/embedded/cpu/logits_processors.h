@@ -18,8 +18,9 @@ class LogitsProcessors {
   explicit LogitsProcessors(int vocab_size) : vocab_size_(static_cast<size_t>(vocab_size)) {}
 
   // The processed copy of logits [vocab_size], valid until the next call; where nothing is to be done, `logits` itself.
-  // A token that may not be drawn has -infinity.
-  const float* Apply(const float* logits, const LogitsProcessorParams& params, const std::vector<int32_t>& history);
+  // A token that may not be drawn has -infinity. `mask` is that of a Guide, or null.
+  const float* Apply(const float* logits, const LogitsProcessorParams& params, const std::vector<int32_t>& history,
+                     const std::vector<uint32_t>* mask = nullptr);
 
  private:
   void ApplyRepetitionPenalty(float penalty, const std::vector<int32_t>& history);

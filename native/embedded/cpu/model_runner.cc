@@ -115,6 +115,8 @@ void CpuModelRunner::Sample(const std::vector<Draw>& draws) {
                                &samplers_[static_cast<size_t>(thread)]);
     } catch (const std::bad_alloc&) {
       draw.result->failure = OutOfOutputMemory(draw.sequence->request->id);
+    } catch (const executor::Failure& failure) {
+      draw.result->failure = failure;
     }
   });
 }
@@ -125,7 +127,9 @@ DrawResult CpuModelRunner::SampleOne(const RequestSequence& sequence, uint32_t i
   DrawResult result;
   const size_t position = sequence.tokens.size();  // of the new token
   const double uniform = Uniform(request.sampling.seed, index, position);
-  const float* processed = processors->Apply(logits, request.sampling.processors, sequence.tokens);
+  const std::shared_ptr<Guide>& guide = request.sequences[index].guide;
+  const float* processed = processors->Apply(logits, request.sampling.processors, sequence.tokens,
+                                             guide == nullptr ? nullptr : &guide->Wait());
   const int32_t token = sampler->Sample(processed, request.sampling, uniform);
   if (token < 0 && sampler->Sample(logits, request.sampling, uniform) >= 0) {
     result.failure = NothingLeftToDraw(request.id, position);

@@ -9,11 +9,13 @@ constexpr int kCopied = 8 * kThreads;  // logits that a block copies
 
 __global__ void __launch_bounds__(kThreads) CopyLogitsKernel(LogitsProcessorShape shape, LogitsProcessorBuffers b) {
   WaitForPredecessor();
-  const float* from = b.logits + static_cast<size_t>(b.rows[blockIdx.y].logits_row) * shape.logits_stride;
+  const ProcessorRow& row = b.rows[blockIdx.y];
+  const float* from = b.logits + static_cast<size_t>(row.logits_row) * shape.logits_stride;
+  const uint32_t* mask = row.mask.count > 0 ? b.masks + row.mask.begin : nullptr;
   float* to = b.processed + static_cast<size_t>(blockIdx.y) * shape.vocab_size;
   const int end = min(shape.vocab_size, static_cast<int>(blockIdx.x + 1) * kCopied);
   for (int i = static_cast<int>(blockIdx.x) * kCopied + static_cast<int>(threadIdx.x); i < end; i += kThreads)
-    to[i] = from[i];
+    to[i] = mask == nullptr || (mask[i / 32] >> i % 32 & 1) != 0 ? from[i] : -INFINITY;
 }
 
 __device__ bool Equal(const int32_t* a, const int32_t* b, int count) {

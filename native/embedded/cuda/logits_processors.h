@@ -1,6 +1,6 @@
 // What a request changes about its logits before a token is drawn from them, on the device: bias, repetition penalty,
 // presence and frequency penalties, n-grams, bad words, least length, in the order and with the roundings of
-// cpu/logits_processors.h. Only requests that ask for it pay: a row without processors is not copied.
+// cpu/logits_processors.h, and the mask of a grammar, which may come first: what it forbids stays forbidden. Only requests that ask for it pay: a row without processors is not copied.
 // A sequence's history (its tokens so far, the prompt included) is in device memory, so the last token need not have
 // been read by the host.
 #ifndef EMBEDDED_CUDA_LOGITS_PROCESSORS_H_
@@ -37,6 +37,7 @@ struct ProcessorRow {
   ListSlice bias = {0, 0};       // of `biases`
   ListSlice end_ids = {0, 0};    // of `end_ids`
   ListSlice bad_words = {0, 0};  // of `bad_words`
+  ListSlice mask = {0, 0};       // of `masks`: bit t % 32 of word t / 32 says whether token t may come; none: any may
 };
 
 struct LogitsProcessorBuffers {
@@ -46,6 +47,7 @@ struct LogitsProcessorBuffers {
   const int32_t* end_ids;
   const ListSlice* bad_words;  // each a slice of bad_word_tokens, not empty
   const int32_t* bad_word_tokens;
+  const uint32_t* masks;
   uint32_t* counts;  // [count, vocab_size], all 0 before and after
   float* processed;  // [count, vocab_size]
 };

@@ -267,11 +267,26 @@ void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan,
   }
 }
 
+// Waits for the masks, which were computed while the GPU was given its work and began with it.
+void CudaModelRunner::SetMasks(const StepPlan& plan, StepBuffers* buffers) {
+  for (size_t i = 0; i < plan.draws.size(); ++i) {
+    const PlannedDraw& draw = plan.draws[i];
+    const std::shared_ptr<Guide>& guide = draw.sequence->request->sequences[draw.index].guide;
+    if (guide == nullptr) continue;
+    try {
+      sampler_.SetMask(i, guide->Wait());
+    } catch (const executor::Failure& failure) {
+      buffers->FailEntry(draw.entry, failure);
+    }
+  }
+}
+
 void CudaModelRunner::Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers) {
   if (plan.draws.empty()) return;
   constexpr char kCopying[] = "copying what was drawn";
   if (!plan.decode_only()) OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
   cudaStream_t const stream = this->stream();
+  SetMasks(plan, buffers);
   sampler_.Run(drawer().Arrays(plan).sampling, buffers->processors(), stream);
   if (gaps_) gaps_->RecordEnd(stream);
   Check(cudaMemcpyAsync(buffers->drawn(), sampler_.drawn(), sizeof(DrawnToken) * plan.draws.size(),

@@ -34,8 +34,10 @@ class CudaModelRunner : public ModelRunner {
   ~CudaModelRunner() override;
 
   const RunnerInfo& info() const override { return info_; }
-  // What looks at the history needs it on the host.
-  bool DrawsAhead(const SamplingParams& sampling) const override { return !sampling.processors.needs_history(); }
+  // What looks at the history needs it on the host, and so does a grammar.
+  bool DrawsAhead(const SamplingParams& sampling) const override {
+    return !sampling.processors.needs_history() && !sampling.processors.is_guided;
+  }
   void Submit(const Step& step, const std::atomic<bool>& abandon) override;
   StepResults Collect() override;
 
@@ -51,6 +53,7 @@ class CudaModelRunner : public ModelRunner {
   void SubmitStep(const Step& step);
   // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
+  void SetMasks(const StepPlan& plan, StepBuffers* buffers);
   void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
   const Rank& drawer() const { return *ranks_[ranks_.size() - static_cast<size_t>(model_.tp_size)]; }
   cudaStream_t stream() const { return drawer().stream(); }

@@ -45,6 +45,11 @@ void ProcessorUpload::Add(const LogitsProcessorParams& params, int logits_row, c
   rows_.push_back(row);
 }
 
+void ProcessorUpload::SetMask(size_t row, const std::vector<uint32_t>& mask) {
+  rows_[row].mask = {Int(masks_.size()), Int(mask.size())};
+  masks_.insert(masks_.end(), mask.begin(), mask.end());
+}
+
 ProcessorUpload::Parts ProcessorUpload::LayOut() const {
   Parts parts{};
   const auto take = [&](const auto& values) {
@@ -58,6 +63,7 @@ ProcessorUpload::Parts ProcessorUpload::LayOut() const {
   parts.bad_words = take(bad_words_);
   parts.end_ids = take(end_ids_);
   parts.bad_word_tokens = take(bad_word_tokens_);
+  parts.masks = take(masks_);
   parts.histories = take(histories_);
   return parts;
 }
@@ -75,6 +81,7 @@ void ProcessorUpload::Write(void* host, void* device) const {
   Put(bad_words_, to + parts.bad_words);
   Put(end_ids_, to + parts.end_ids);
   Put(bad_word_tokens_, to + parts.bad_word_tokens);
+  Put(masks_, to + parts.masks);
   Put(histories_, to + parts.histories);
 }
 
@@ -87,6 +94,7 @@ LogitsProcessorBuffers ProcessorUpload::Buffers(void* device) const {
   buffers.end_ids = reinterpret_cast<const int32_t*>(at + parts.end_ids);
   buffers.bad_words = reinterpret_cast<const ListSlice*>(at + parts.bad_words);
   buffers.bad_word_tokens = reinterpret_cast<const int32_t*>(at + parts.bad_word_tokens);
+  buffers.masks = reinterpret_cast<const uint32_t*>(at + parts.masks);
   return buffers;
 }
 

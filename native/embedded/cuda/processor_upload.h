@@ -17,6 +17,9 @@ class ProcessorUpload {
   // A row whose history has `length` tokens; `known` is that history, needed only where the parameters look at it.
   void Add(const LogitsProcessorParams& params, int logits_row, const std::vector<int32_t>& known, size_t length);
 
+  // The mask of a Guide, of a row that was added.
+  void SetMask(size_t row, const std::vector<uint32_t>& mask);
+
   int rows() const { return static_cast<int>(rows_.size()); }
   size_t bytes() const;
   // Writes bytes() to `host`, to be copied to `device`.
@@ -26,7 +29,7 @@ class ProcessorUpload {
 
  private:
   struct Parts {
-    size_t rows, biases, bad_words, end_ids, bad_word_tokens, histories, bytes;
+    size_t rows, biases, bad_words, end_ids, bad_word_tokens, masks, histories, bytes;
   };
   Parts LayOut() const;
 
@@ -36,6 +39,7 @@ class ProcessorUpload {
   std::vector<int32_t> end_ids_;
   std::vector<ListSlice> bad_words_;
   std::vector<int32_t> bad_word_tokens_;
+  std::vector<uint32_t> masks_;
   std::vector<int32_t> histories_;
 };
 

@@ -32,6 +32,10 @@ class StepSampler {
 
   // Fills the host's rows. What it keeps of the step lasts until Run.
   void Plan(const StepPlan& plan, SamplingRow* rows);
+  // The mask of a Guide for a draw of the planned step, before Run.
+  void SetMask(size_t draw, const std::vector<uint32_t>& mask) {
+    upload_.SetMask(draw - static_cast<size_t>(plain_draws_), mask);
+  }
   // Draws, with `rows` in device memory. `staging` is pinned, and may be written again once this has run on the stream.
   void Run(const SamplingRow* rows, PinnedBuffer* staging, cudaStream_t stream);
 

@@ -210,7 +210,6 @@ test('errors are of the class that the client has for their status, and name the
     [{ modalities: ['audio'] }, 'modalities[0]', null],
     [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools', 'unsupported_parameter'],
     [{ tool_choice: 'required' }, 'tool_choice', 'unsupported_parameter'],
-    [{ response_format: { type: 'json_object' } }, 'response_format', 'unsupported_parameter'],
     [{ stop: Array(20_000).fill('x') }, 'stop', null],
     [{ temprature: 1 }, 'temprature', 'unknown_parameter'],
     [long, 'messages', 'context_length_exceeded'],

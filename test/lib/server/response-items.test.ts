@@ -21,16 +21,17 @@ let client: OpenAI;
 const asked: GenerateOptions[] = [];
 before(async () => {
   llm = await loadEcho(TEMPLATE);
-  const guided = {
-    info: llm.info,
-    capabilities: { ...llm.capabilities, guided: true },
-    tokenizer: llm.tokenizer,
-    stream: (...[input, options = {}]: Parameters<LLM['stream']>) => {
-      asked.push(options);
-      return llm.stream(input, { ...options, guided: undefined });
-    },
-  } as unknown as LLM;
-  server = await serveHandler(createHandler({ plain: llm, guided }));
+  const capable = (guided: boolean): LLM =>
+    ({
+      info: llm.info,
+      capabilities: { ...llm.capabilities, guided },
+      tokenizer: llm.tokenizer,
+      stream: (...[input, options = {}]: Parameters<LLM['stream']>) => {
+        asked.push(options);
+        return llm.stream(input, { ...options, guided: undefined });
+      },
+    }) as unknown as LLM;
+  server = await serveHandler(createHandler({ plain: llm, guided: capable(true), unguided: capable(false) }));
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
 });
 after(async () => {
@@ -187,7 +188,7 @@ test('an answer without text is a message without text', async () => {
   assert.deepEqual([text, output.length, status], ['', 1, 'completed']);
 });
 
-test('text.format becomes guided where the executor has it', async () => {
+test('text.format becomes guided where the executor has it, and is refused elsewhere', async () => {
   asked.length = 0;
   const schema = { type: 'object' };
   for (const format of [
@@ -200,5 +201,9 @@ test('text.format becomes guided where the executor has it', async () => {
   assert.deepEqual(
     asked.map(({ guided }) => guided),
     [undefined, { json: true }, { jsonSchema: schema }],
+  );
+  await assert.rejects(
+    create('{}', { model: 'unguided', text: { format: { type: 'json_object' } } }),
+    (error) => error instanceof OpenAI.BadRequestError && error.param === 'text.format',
   );
 });

@@ -192,7 +192,6 @@ test('what would need a memory, and what would change the answer, is refused by 
     [{ include: ['message.output_text.logprobs'] }, 'include', /chat\/completions/],
     [{ reasoning: { effort: 'low' } }, 'reasoning.effort', /chat_template_kwargs/],
     [{ text: { verbosity: 'low' } }, 'text.verbosity', /chat_template_kwargs/],
-    [{ text: { format: { type: 'json_object' } } }, 'text.format', /cannot enforce/],
     [{ tool_choice: 'required' }, 'tool_choice', /expected/],
     [{ input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0].type', /expected/],
     [{ input: [{ role: 'user', content: [{ type: 'input_image' }] }] }, 'input[0].content[0].type', /expected/],

@@ -55,28 +55,34 @@ test("tool_choice: 'none' leaves tools out", async () => {
   assert.equal(await answer({ tools, tool_choice: 'auto' }), text);
 });
 
-test('response_format becomes guided where the executor has it', async () => {
+test('response_format becomes guided where the executor has it, and is refused elsewhere', async () => {
   const seen: unknown[] = [];
-  const guided = {
-    info: llm.info,
-    capabilities: { ...llm.capabilities, guided: true },
-    tokenizer: llm.tokenizer,
-    stream: (...[input, options]: Parameters<LLM['stream']>) => {
-      seen.push(options?.guided);
-      return llm.stream(input, { ...options, guided: undefined });
-    },
-  } as unknown as LLM;
+  const capable = (guided: boolean): LLM =>
+    ({
+      info: llm.info,
+      capabilities: { ...llm.capabilities, guided },
+      tokenizer: llm.tokenizer,
+      stream: (...[input, options]: Parameters<LLM['stream']>) => {
+        seen.push(options?.guided);
+        return llm.stream(input, { ...options, guided: undefined });
+      },
+    }) as unknown as LLM;
+  const answer = (guided: boolean, response_format: object): Promise<Response> => {
+    const body = JSON.stringify({ messages: [question], max_tokens: 1, response_format });
+    const request = new Request('http://localhost/v1/chat/completions', { method: 'POST', body });
+    return createHandler(capable(guided))(request);
+  };
   const schema = { type: 'object' };
   for (const response_format of [
     { type: 'text' },
     { type: 'json_object' },
     { type: 'json_schema', json_schema: { name: 'x', schema } },
   ]) {
-    const body = JSON.stringify({ messages: [question], max_tokens: 1, response_format });
-    const response = await createHandler({ guided })(
-      new Request('http://localhost/v1/chat/completions', { method: 'POST', body }),
-    );
-    assert.equal(response.status, 200);
+    assert.equal((await answer(true, response_format)).status, 200);
   }
   assert.deepEqual(seen, [undefined, { json: true }, { jsonSchema: schema }]);
+  const refused = await answer(false, { type: 'json_object' });
+  const { error } = (await refused.json()) as { error: { param: string; code: string; message: string } };
+  assert.deepEqual([refused.status, error.param, error.code], [400, 'response_format', 'unsupported_parameter']);
+  assert.match(error.message, /"json_object", which the executor 'cpu' cannot enforce/);
 });

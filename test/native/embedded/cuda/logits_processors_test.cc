@@ -43,7 +43,7 @@ struct Prepared {
 };
 
 std::vector<LogitsProcessorParams> AllParams() {
-  std::vector<LogitsProcessorParams> all(12);
+  std::vector<LogitsProcessorParams> all(14);
   all[1].bias = {{3, 1.5f}, {0, -100}, {3, 0.1f}, {7, 1e-3f}, {3, -0.7f}};
   all[2].repetition_penalty = 1.3f;
   all[3].presence_penalty = 0.3f;
@@ -67,6 +67,9 @@ std::vector<LogitsProcessorParams> AllParams() {
   all[11].bad_words = all[9].bad_words;
   all[11].min_length = 1;
   all[11].end_ids = {1};
+  all[12].is_guided = true;
+  all[13] = all[11];
+  all[13].is_guided = true;
   return all;
 }
 
@@ -86,8 +89,13 @@ TEST_P(LogitsProcessorsTest, EqualTheCpusBitForBit) {
     DeviceArray<int32_t> device_history(history);
     Prepared prepared;
     const std::vector<LogitsProcessorParams> all = AllParams();
-    for (size_t i = 0; i < all.size(); ++i)
+    std::vector<uint32_t> mask((vocab_size + 31) / 32);
+    for (uint32_t& word : mask) word = static_cast<uint32_t>(random());
+    for (size_t i = 0; i < all.size(); ++i) {
       prepared.Add(all[i], static_cast<int32_t>(i % 2), device_history.get(), history_tokens);
+      if (all[i].is_guided) prepared.rows.back().mask = {0, static_cast<int32_t>(mask.size())};
+    }
+    DeviceArray<uint32_t> masks(mask);
     DeviceArray<ProcessorRow> rows(prepared.rows);
     DeviceArray<DeviceTokenBias> biases(prepared.biases);
     DeviceArray<int32_t> end_ids(prepared.end_ids), word_tokens(prepared.bad_word_tokens);
@@ -97,12 +105,13 @@ TEST_P(LogitsProcessorsTest, EqualTheCpusBitForBit) {
     counts.Zero();
     ProcessLogits({static_cast<int>(all.size()), GetParam(), GetParam()},
                   {device_logits.get(), rows.get(), biases.get(), end_ids.get(), words.get(), word_tokens.get(),
-                   counts.get(), processed.get()},
+                   masks.get(), counts.get(), processed.get()},
                   nullptr);
     const std::vector<float> got = processed.Read();
     cpu::LogitsProcessors processors(GetParam());
     for (size_t i = 0; i < all.size(); ++i) {
-      const float* expected = processors.Apply(logits.data() + i % 2 * vocab_size, all[i], history);
+      const float* expected =
+          processors.Apply(logits.data() + i % 2 * vocab_size, all[i], history, all[i].is_guided ? &mask : nullptr);
       EXPECT_EQ(std::memcmp(expected, got.data() + i * vocab_size, vocab_size * sizeof(float)), 0)
           << "processors " << i << ", history of " << history_tokens;
     }

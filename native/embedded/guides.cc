@@ -1,0 +1,125 @@
+#include "native/embedded/guides.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "native/embedded/refuse.h"
+#include "native/executor/cpp/copy_sized.h"
+
+namespace embedded {
+namespace {
+
+using executor::Failure;
+
+constexpr size_t kCompiledGrammars = 64;
+constexpr unsigned kMostMaskThreads = 4;
+
+const char* NameOf(ExecutorGuide kind) {
+  switch (kind) {
+    case GUIDE_JSON:
+      return "guided.json";
+    case GUIDE_JSON_SCHEMA:
+      return "guided.jsonSchema";
+    case GUIDE_REGEX:
+      return "guided.regex";
+    case GUIDE_GRAMMAR:
+      return "guided.grammar";
+    case GUIDE_STRUCTURAL_TAG:
+      return "guided.structuralTag";
+  }
+  return "guided";
+}
+
+}  // namespace
+
+Guide::Guide(BackgroundThreads* threads, Matcher matcher, int vocab_size)
+    : threads_(threads), matcher_(std::move(matcher)), mask_((static_cast<size_t>(vocab_size) + 31) / 32) {}
+
+void Guide::Ask(const std::shared_ptr<Guide>& guide, std::vector<int32_t> tokens) {
+  guide->is_ready_ = false;  // nobody else looks at it between a wait and the work
+  guide->threads_->Post([guide, tokens = std::move(tokens)] {
+    std::optional<Failure> failure;
+    try {
+      if (!tokens.empty()) guide->matcher_.Consume(tokens);
+      guide->matcher_.Mask(&guide->mask_);
+    } catch (const std::exception& thrown) {
+      failure.emplace(EXECUTOR_INVALID_OPTION,
+                      std::string("guided asks for too much: ") + thrown.what() +
+                          "; expected a grammar whose next tokens can be told in time. Simplify it.");
+      failure->About("guided");
+    }
+    {
+      const std::lock_guard<std::mutex> lock(guide->mutex_);
+      guide->failure_ = std::move(failure);
+      guide->is_ready_ = true;
+    }
+    guide->ready_.notify_all();
+  });
+}
+
+const std::vector<uint32_t>& Guide::Wait() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!is_ready_) ready_.wait_for(lock, std::chrono::hours(1));  // see kLongTime of executor.cc
+  if (failure_) throw Failure(*failure_);
+  return mask_;
+}
+
+Guides::Guides(const ExecutorGuidedDecodingConfig& config, int vocab_size)
+    : library_([&]() -> const GuidanceLibrary& {
+        if (config.backend != GUIDED_BACKEND_LLGUIDANCE) RefuseValue("guided_decoding", "'xgrammar'", "'llguidance'");
+        return GuidanceLibrary::Get();
+      }()),
+      vocab_size_(vocab_size),
+      special_(config.token_special, config.token_special + config.token_count),
+      offsets_(config.token_offsets, config.token_offsets + (config.token_count > 0 ? config.token_count + 1 : 0)),
+      end_ids_(config.stop_tokens, config.stop_tokens + config.stop_token_count),
+      mask_threads_(std::min(kMostMaskThreads, std::max(1u, std::thread::hardware_concurrency() / 2))) {
+  if (offsets_.empty() || end_ids_.empty())
+    throw executor::OptionFailure(
+        EXECUTOR_INVALID_OPTION, "guided_decoding",
+        " is set for an engine without a tokenizer or without an end token; expected one with "
+        "both. Remove it.");
+  bytes_.assign(config.token_bytes, config.token_bytes + offsets_.back());
+}
+
+void Guides::Compile(Grammar grammar, size_t count, Done done) {
+  compile_thread_.Post([this, grammar = std::move(grammar), count, done = std::move(done)] {
+    std::vector<std::shared_ptr<Guide>> guides;
+    std::optional<Failure> failure;
+    try {
+      const Matcher start = MatcherOf(grammar);
+      while (guides.size() < count)
+        guides.push_back(std::make_shared<Guide>(&mask_threads_, start.Clone(), vocab_size_));
+    } catch (const std::bad_alloc&) {
+      failure = executor::OutOfOutputMemory(0);
+    } catch (const std::exception& thrown) {
+      failure.emplace(EXECUTOR_INVALID_OPTION, std::string(NameOf(grammar.kind)) + " cannot be followed: " +
+                                                   thrown.what() + "; expected what llguidance supports. Change it.");
+      failure->About("guided");
+    }
+    done(std::move(guides), std::move(failure));
+  });
+}
+
+Matcher Guides::MatcherOf(const Grammar& grammar) {
+  if (!vocabulary_) {
+    vocabulary_.emplace(library_, bytes_, offsets_, special_, end_ids_);
+    bytes_ = special_ = {};
+    offsets_ = {};
+  }
+  const auto found =
+      std::find_if(compiled_.begin(), compiled_.end(), [&](const auto& each) { return each.first == grammar; });
+  if (found == compiled_.end()) {
+    compiled_.emplace_front(grammar, vocabulary_->Compile(grammar.kind, grammar.text));
+    if (compiled_.size() > kCompiledGrammars) compiled_.pop_back();
+  } else {
+    compiled_.splice(compiled_.begin(), compiled_, found);
+  }
+  return compiled_.front().second.Clone();
+}
+
+}  // namespace embedded

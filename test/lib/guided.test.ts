@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { generateText, jsonSchema, Output } from 'ai-7';
+import { LLM } from 'node-tensorrt-llm';
+import { languageModel } from 'node-tensorrt-llm/ai-sdk';
+import { createHandler } from 'node-tensorrt-llm/server';
+import OpenAI from 'openai';
+import { addonDirectory } from '#lib/addon/addon.js';
+import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
+import { failsAbout, failsWith } from '../tools/fails-with.js';
+import { packageWith } from '../tools/package-copy.js';
+import { type HandlerServer, serveHandler } from '../tools/serve-handler.js';
+
+let llm: LLM;
+before(async () => {
+  llm = await LLM.load(await tinyEngine(), { executor: 'cpu' });
+});
+after(() => llm.close());
+
+describe('where libguidance.so is missing', () => {
+  test('an engine loads, and a request with guided is refused with what it needs', async () => {
+    const bare = await (await packageWith()).LLM.load(await tinyEngine(), { executor: 'cpu' });
+    try {
+      assert.equal(bare.capabilities.guided, false);
+      await assert.rejects(
+        bare.generate('Once', { guided: { json: true } }),
+        failsAbout('guided', 'ERR_UNSUPPORTED', /tokenizer and an end token.*libguidance\.so.*npm run build:guidance/),
+      );
+    } finally {
+      await bare.close();
+    }
+  });
+
+  test("guidedDecoding: 'llguidance' is one error that names the file and the fix", async () => {
+    const bare = await packageWith();
+    await assert.rejects(
+      bare.LLM.load(await tinyEngine(), { executor: 'cpu', guidedDecoding: 'llguidance' }),
+      failsAbout('guidedDecoding', 'ERR_EXECUTOR_UNAVAILABLE', /libguidance\.so.*Reinstall.*npm run build:guidance/),
+    );
+  });
+});
+
+test("the CPU executor refuses guidedDecoding: 'xgrammar' by name", async () => {
+  await assert.rejects(
+    LLM.load(await tinyEngine(), { executor: 'cpu', guidedDecoding: 'xgrammar' }),
+    failsAbout('guidedDecoding', 'ERR_UNSUPPORTED', /is 'xgrammar'; expected 'llguidance'.*Remove it\.$/),
+  );
+});
+
+test('an engine without a tokenizer loads, and cannot be guided', async () => {
+  const dir = join(await temporaryDirectory(), 'engine');
+  await cp(await tinyEngine(), dir, { recursive: true });
+  await rm(join(dir, 'tokenizer.json'));
+  const bare = await LLM.load(dir, { executor: 'cpu' });
+  assert.equal(bare.capabilities.guided, false);
+  await bare.close();
+  await assert.rejects(
+    LLM.load(dir, { executor: 'cpu', guidedDecoding: 'llguidance' }),
+    failsWith('ERR_TOKENIZER_MISSING', 'guidedDecoding'),
+  );
+});
+
+// The model's weights are random: the schema leaves it no white space to fill.
+const schema = {
+  type: 'object',
+  properties: { city: { enum: ['Rome', 'Oslo'] }, hot: { type: 'boolean' } },
+  required: ['city', 'hot'],
+  additionalProperties: false,
+  'x-guidance': { whitespace_flexible: false },
+};
+
+function assertReport(report: { city?: string; hot?: boolean }): void {
+  assert.deepEqual(Object.keys(report), ['city', 'hot']);
+  assert.ok(report.city === 'Rome' || report.city === 'Oslo');
+  assert.equal(typeof report.hot, 'boolean');
+}
+
+const isBuilt = existsSync(join(addonDirectory(), 'libguidance.so'));
+
+describe('the answer keeps to', {
+  skip: isBuilt ? false : 'libguidance.so is not built: npm run build:guidance',
+}, () => {
+  let server: HandlerServer;
+  let client: OpenAI;
+  before(async () => {
+    server = await serveHandler(createHandler({ tiny: llm }));
+    client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
+  });
+  after(() => server.close());
+
+  test('response_format of a chat, whole or streamed', async () => {
+    const fields = {
+      model: 'tiny',
+      messages: [{ role: 'user' as const, content: 'Where is it hot?' }],
+      response_format: { type: 'json_schema' as const, json_schema: { name: 'report', schema } },
+    };
+    const { choices } = await client.chat.completions.create(fields);
+    assertReport(JSON.parse(choices[0]?.message.content ?? ''));
+    let text = '';
+    for await (const chunk of await client.chat.completions.create({ ...fields, stream: true })) {
+      text += chunk.choices[0]?.delta.content ?? '';
+    }
+    assertReport(JSON.parse(text));
+  });
+
+  test('text.format of a response', async () => {
+    const format = { type: 'json_schema' as const, name: 'report', schema };
+    const { output_text } = await client.responses.create({ model: 'tiny', input: 'Where?', text: { format } });
+    assertReport(JSON.parse(output_text));
+  });
+
+  test("Output.object of Vercel's AI SDK", async () => {
+    const output = Output.object({ schema: jsonSchema<{ city: string; hot: boolean }>(schema as object) });
+    const result = await generateText({ model: languageModel(llm), prompt: 'Where is it hot?', output });
+    assert.deepEqual(result.warnings, []);
+    assertReport(result.output);
+  });
+
+  test('a schema that it cannot enforce is an error about response_format', async () => {
+    const json_schema = { name: 'odd', schema: { not: { type: 'string' } } };
+    await assert.rejects(
+      client.chat.completions.create({
+        model: 'tiny',
+        messages: [{ role: 'user', content: 'Where?' }],
+        response_format: { type: 'json_schema', json_schema },
+      }),
+      (error) =>
+        error instanceof OpenAI.BadRequestError && error.param === 'response_format' && /"not"/.test(error.message),
+    );
+  });
+});

@@ -1,0 +1,188 @@
+// Guided output through the executor's table, over a vocabulary of bytes. Skipped where libguidance.so is not built.
+#include "native/embedded/guides.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "table_client.h"
+
+namespace embedded {
+namespace {
+
+constexpr int32_t kEnd = 100;
+
+// Tokens 0 to 94 are the printable characters of ASCII, token 95 a line feed; the others are special.
+struct Vocabulary {
+  std::vector<uint8_t> bytes, special;
+  std::vector<uint32_t> offsets{0};
+  int32_t end = kEnd;
+
+  Vocabulary() {
+    for (int token = 0; token < 101; ++token) {
+      const bool is_special = token > 95;
+      bytes.push_back(is_special ? '#' : token == 95 ? '\n' : static_cast<uint8_t>(' ' + token));
+      offsets.push_back(static_cast<uint32_t>(bytes.size()));
+      special.push_back(is_special);
+    }
+  }
+};
+
+ExecutorGuidedDecodingConfig Config() {
+  static const Vocabulary vocabulary;
+  ExecutorGuidedDecodingConfig config{};
+  config.size = sizeof(config);
+  config.backend = GUIDED_BACKEND_LLGUIDANCE;
+  config.stop_tokens = &vocabulary.end;
+  config.stop_token_count = 1;
+  config.token_bytes = vocabulary.bytes.data();
+  config.token_offsets = vocabulary.offsets.data();
+  config.token_special = vocabulary.special.data();
+  config.token_count = static_cast<uint32_t>(vocabulary.special.size());
+  return config;
+}
+
+std::string TextOf(const std::vector<int32_t>& tokens) {
+  std::string text;
+  for (const int32_t token : tokens) text += token == 95 ? '\n' : static_cast<char>(' ' + token);
+  return text;
+}
+
+class GuidesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (client_.code() == EXECUTOR_UNAVAILABLE) GTEST_SKIP() << client_.message();
+    ASSERT_EQ(client_.code(), EXECUTOR_OK) << client_.message();
+  }
+
+  // Random draws.
+  TestRequest Guided(uint64_t id, ExecutorGuide kind, const char* text, uint32_t sequences = 1) {
+    TestRequest request(id, {1, 2, 3}, 200);
+    request.sampling.set |= SAMPLING_N | SAMPLING_SEED;
+    request.sampling.n = sequences;
+    request.sampling.temperature = 2;
+    request.sampling.seed = id;
+    request.end_ids = {kEnd};
+    guided_ = {kind, text};
+    request.request.guided = &guided_;
+    return request;
+  }
+
+  ExecutorGuidedDecodingConfig config_ = Config();
+  ExecutorGuided guided_{};
+  TableClient client_{DefaultModel(), [this](ExecutorConfig* config) { config->guided_decoding = &config_; }};
+};
+
+TEST_F(GuidesTest, OutputsMatchTheirGrammarAndEndWithIt) {
+  EXPECT_TRUE(client_.info().capabilities & CAN_GUIDED);
+  for (uint64_t id = 1; id <= 5; ++id) {
+    const TestResult result = client_.Run(Guided(id, GUIDE_REGEX, "(yes|no), [0-9]{3}"));
+    EXPECT_EQ(result.finish, FINISH_END_ID);
+    const std::string text = TextOf(result.tokens);
+    EXPECT_TRUE(text.rfind("yes, ", 0) == 0 || text.rfind("no, ", 0) == 0) << text;
+    EXPECT_TRUE(text.size() == 7 || text.size() == 8) << text;
+  }
+}
+
+TEST_F(GuidesTest, EverySequenceOfARequestHasAPlaceOfItsOwn) {
+  const TestResult result = client_.Run(Guided(1, GUIDE_GRAMMAR, "start: /[a-z]/ /[a-z]/ /[a-z]/ \"!\"", 4));
+  ASSERT_EQ(result.sequences.size(), 4u);
+  for (const auto& [index, sequence] : result.sequences) {
+    EXPECT_EQ(sequence.finish, FINISH_END_ID) << index;
+    EXPECT_EQ(TextOf(sequence.tokens).size(), 4u) << index;
+    EXPECT_EQ(TextOf(sequence.tokens).back(), '!') << index;
+  }
+  EXPECT_NE(result.sequences.at(0).tokens, result.sequences.at(1).tokens);
+}
+
+TEST_F(GuidesTest, RequestsWithAndWithoutRunSideBySide) {
+  TestRequest plain(50, {1, 2, 3}, 20);
+  const std::vector<int32_t> alone = client_.Run(plain).tokens;
+  TestRequest guided = Guided(1, GUIDE_REGEX, "[ab]{20}");
+  plain.id = 51;
+  ASSERT_EQ(client_.Submit({&guided, &plain}), EXECUTOR_OK);
+  client_.WaitForEnds(3);
+  EXPECT_EQ(client_.results[51].tokens, alone);
+  for (const char c : TextOf(client_.results[1].tokens)) EXPECT_TRUE(c == 'a' || c == 'b') << c;
+}
+
+TEST_F(GuidesTest, AGrammarThatCannotBeFollowedFailsItsRequestAlone) {
+  const struct {
+    ExecutorGuide kind;
+    const char* text;
+  } cases[] = {{GUIDE_REGEX, "("},
+               {GUIDE_JSON_SCHEMA, "{"},
+               {GUIDE_JSON_SCHEMA, R"({"type": "nothing"})"},
+               {GUIDE_GRAMMAR, "start: nowhere"},
+               {GUIDE_STRUCTURAL_TAG, R"({"structures": [], "triggers": ["<"]})"}};
+  uint64_t id = 1;
+  for (const auto& bad : cases) {
+    const TestResult result = client_.Run(Guided(id++, bad.kind, bad.text));
+    EXPECT_EQ(result.finish, FINISH_ERROR) << bad.text;
+    ASSERT_TRUE(result.error.has_value());
+    EXPECT_EQ(result.error->code, EXECUTOR_INVALID_OPTION) << bad.text;
+    EXPECT_STREQ(result.error->field, "guided");
+  }
+  EXPECT_EQ(client_.Run(TestRequest(100)).finish, FINISH_LENGTH);
+}
+
+TEST_F(GuidesTest, ARequestMayBeCancelledWhileItsGrammarIsCompiled) {
+  std::string large = "start: ";
+  for (int i = 0; i < 3000; ++i) large += "\"" + std::to_string(i) + "\" | ";
+  large += "\"x\"";
+  for (uint64_t id = 1; id <= 5; ++id) {
+    ASSERT_EQ(client_.Submit(Guided(id, GUIDE_GRAMMAR, large.c_str())), EXECUTOR_OK);
+    client_.Cancel(id);
+  }
+  client_.WaitForEnds(5);
+  EXPECT_EQ(client_.results[5].finals, 1);
+  EXPECT_EQ(client_.Run(Guided(6, GUIDE_REGEX, "ab")).finish, FINISH_END_ID);
+}
+
+TEST_F(GuidesTest, AStructuralTagConstrainsWhatFollowsItsTriggerAlone) {
+  const TestResult result = client_.Run(
+      Guided(1, GUIDE_STRUCTURAL_TAG,
+             R"({"structures": [{"begin": "E=", "schema": {"type": "boolean"}, "end": ";"}], "triggers": ["E"]})"));
+  const std::string text = TextOf(result.tokens);
+  size_t tags = 0;
+  for (size_t at = text.find('E'); at != std::string::npos; at = text.find('E', at + 1)) {
+    const std::string rest = text.substr(at);
+    if (rest.size() < 8) break;  // cut by the length
+    const bool is_true = rest.rfind("E=true;", 0) == 0;
+    EXPECT_TRUE(is_true || rest.rfind("E=false;", 0) == 0) << rest;
+    at += is_true ? 6 : 7;
+    ++tags;
+  }
+  EXPECT_GT(tags, 0u) << text;
+}
+
+TEST_F(GuidesTest, WithoutEndIdsItIsRefused) {
+  TestRequest request = Guided(1, GUIDE_JSON, nullptr);
+  request.end_ids.clear();
+  EXPECT_EQ(client_.Submit(request), EXECUTOR_INVALID_OPTION);
+  EXPECT_STREQ(client_.error().field, "guided");
+}
+
+TEST(Guides, AreRefusedWhereTheEngineWasLoadedWithoutThem) {
+  TableClient client(DefaultModel());
+  EXPECT_FALSE(client.info().capabilities & CAN_GUIDED);
+  ExecutorGuided guided{GUIDE_JSON, nullptr};
+  TestRequest request(1);
+  request.end_ids = {kEnd};
+  request.request.guided = &guided;
+  EXPECT_EQ(client.Submit(request), EXECUTOR_UNSUPPORTED);
+  EXPECT_STREQ(client.error().field, "guided");
+}
+
+TEST(Guides, AnotherBackendIsRefusedByName) {
+  ExecutorGuidedDecodingConfig config = Config();
+  config.backend = GUIDED_BACKEND_XGRAMMAR;
+  const TableClient client(DefaultModel(), [&](ExecutorConfig* given) { given->guided_decoding = &config; });
+  EXPECT_EQ(client.code(), EXECUTOR_UNSUPPORTED);
+  EXPECT_STREQ(client.error().field, "guided_decoding");
+}
+
+}  // namespace
+}  // namespace embedded

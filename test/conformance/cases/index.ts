@@ -7,6 +7,7 @@ import './limits.js';
 import './stopping.js';
 import './sampling.js';
 import './logits-processors.js';
+import './guided.js';
 import './sequences.js';
 import './logprobs.js';
 import './streams.js';

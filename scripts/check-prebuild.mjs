@@ -1,5 +1,5 @@
-// Fails if an addon, its host program or the CUDA executor's library needs more of a machine than Ubuntu 22.04 and RHEL 9 have, or is
-// not fit to be published:
+// Fails if an addon, its host program, the CUDA executor's library or libguidance.so needs more of a machine than Ubuntu 22.04 and
+// RHEL 9 have, or is not fit to be published:
 //
 //   node scripts/check-prebuild.mjs [FILE ...]      without a FILE, those in prebuilds/linux-x64
 import { execFileSync } from 'node:child_process';
@@ -21,6 +21,8 @@ const LIBRARIES = [
 ];
 const EXPORTS = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 const LIBRARY_EXPORTS = ['executor_table', 'executor_machine'];
+const GUIDANCE = 'libguidance.so';
+const GUIDANCE_EXPORTS = /^(guidance|llg)_/; // ours, and llguidance's own
 const HOST = 'node_tensorrt_llm_host';
 
 /** One sentence for each thing that is wrong with the shared library or program. */
@@ -33,7 +35,9 @@ function problems(file) {
     found.push(`It needs the library ${name}; a machine need not have more than ${LIBRARIES.join(', ')}.`);
   }
   // A static copy brings symbols of the build machine's newer glibc, and a second set of C++'s types into the process.
-  if (!libraries.includes(LIBSTDCXX)) found.push(`It does not need ${LIBSTDCXX}; link libstdc++ dynamically.`);
+  const isRust = path.basename(file) === GUIDANCE;
+  if (!isRust && !libraries.includes(LIBSTDCXX))
+    found.push(`It does not need ${LIBSTDCXX}; link libstdc++ dynamically.`);
 
   // Rows of the symbol table: number, value, size, type, binding, visibility, section, name and version.
   const symbols = Array.from(
@@ -63,6 +67,12 @@ function problems(file) {
     if (further.length > 0) found.push(`It exports more than ${LIBRARY_EXPORTS.join(' and ')}: ${namesOf(further)}.`);
     const reason = whyNotPublished(path.dirname(file));
     if (reason !== undefined) found.push(reason);
+  } else if (isRust) {
+    if (imported.length > 0) found.push(`It needs symbols that no library has: ${namesOf(imported)}.`);
+    const further = exported.filter(({ name }) => !GUIDANCE_EXPORTS.test(name));
+    if (further.length > 0) found.push(`It exports more than guidance_* and llg_*: ${namesOf(further)}.`);
+    if (!existsSync(file.replace(/\.so$/, '.NOTICES.txt')))
+      found.push('The licences of its crates do not lie beside it.');
   } else {
     // Node also exports its own OpenSSL, zlib, libuv and V8, which are others in each of its versions.
     const foreign = imported.filter(({ name }) => !/^(napi|node_api)_/.test(name));
@@ -92,9 +102,10 @@ if (files.length === 0) {
     console.error(`${prebuilds} lacks the addon or ${HOST}; make them: npm run prebuildify`);
     process.exitCode = 1;
   } else {
-    const library = names.includes(LIBRARY) ? [LIBRARY] : [];
-    files.push(...[...addons, HOST, ...library].map((name) => path.join(prebuilds, name)));
-    if (library.length === 0) console.log(`${prebuilds} holds no CUDA executor; a release has it`);
+    const libraries = [LIBRARY, GUIDANCE].filter((name) => names.includes(name));
+    files.push(...[...addons, HOST, ...libraries].map((name) => path.join(prebuilds, name)));
+    if (!libraries.includes(LIBRARY)) console.log(`${prebuilds} holds no CUDA executor; a release has it`);
+    if (!libraries.includes(GUIDANCE)) console.log(`${prebuilds} holds no ${GUIDANCE}; a release has it`);
   }
 }
 for (const file of files) {

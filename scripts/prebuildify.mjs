@@ -1,8 +1,8 @@
 // Makes prebuilds/linux-x64: node-tensorrt-llm.glibc.node, the addon, and node_tensorrt_llm_host, its host program, as they are
 // published: what `npm run build:native` builds, stripped. The CUDA executor of build/Release is taken along if it is fit to be
-// published.
+// published, and libguidance.so if it is built.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..');
@@ -33,8 +33,18 @@ const built = path.join(cwd, 'build', 'Release', host);
 const stripped = spawnSync('strip', ['-o', path.join(prebuilds, host), built], { stdio: 'inherit' });
 if (stripped.error) console.error(`strip could not be run: ${stripped.error.message}`);
 if (stripped.status !== 0) process.exit(stripped.status ?? 1);
+const release = path.join(root, 'build', 'Release');
+const guidance = ['libguidance.so', 'libguidance.NOTICES.txt'];
+const missing = guidance.find((name) => !existsSync(path.join(release, name)));
+if (missing === undefined) {
+  for (const name of guidance) copyFileSync(path.join(release, name), path.join(prebuilds, name));
+} else {
+  console.log(
+    `Guided output is left out: ${path.join(release, missing)} does not exist. Build it: npm run build:guidance`,
+  );
+}
 const cudaLibrary = path.join(import.meta.dirname, 'cuda-library.mjs');
-const taken = spawnSync(process.execPath, [cudaLibrary, path.join(root, 'build', 'Release'), prebuilds], {
+const taken = spawnSync(process.execPath, [cudaLibrary, release, prebuilds], {
   stdio: 'inherit',
 });
 process.exit(taken.status ?? 1);

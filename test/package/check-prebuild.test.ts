@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { temporaryDirectory } from '../tools/engines.js';
@@ -116,4 +116,21 @@ test('a host program that exports something, or is not executable, is refused', 
   const found = problems(host);
   assert.match(found[0] ?? '', /^It exports something: .*leaked/);
   assert.deepEqual(found.slice(1), ['It is not executable.']);
+});
+
+const GUIDANCE = 'libguidance.so';
+
+test("guided output's library needs no libstdc++, and exports what the embedded executors look up", () => {
+  writeFileSync(join(dir, 'libguidance.NOTICES.txt'), 'llguidance 1.9.1\n');
+  const library = compile('extern "C" void guidance_open() {}', GUIDANCE, '-s', '-nostdlib', '-lc');
+  assert.deepEqual(problems(library), []);
+});
+
+test("guided output's library is refused without its licences, or where it exports more", () => {
+  rmSync(join(dir, 'libguidance.NOTICES.txt'), { force: true });
+  const library = compile('extern "C" void leaked() {}', GUIDANCE, '-s', '-nostdlib', '-lc');
+  assert.deepEqual(problems(library), [
+    'It exports more than guidance_* and llg_*: leaked.',
+    'The licences of its crates do not lie beside it.',
+  ]);
 });

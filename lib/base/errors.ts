@@ -137,7 +137,7 @@ const CODES = {
   ERR_UNSUPPORTED: {
     meaning: 'The executor does not support an option; llm.capabilities says what it supports.',
     causes:
-      "An option of the request or of `LLM.load`, or one set by the model's `generation_config.json`; an older version of TensorRT-LLM; `guided` without `guidedDecoding` at load.",
+      "An option of the request or of `LLM.load`, or one set by the model's `generation_config.json`; an older version of TensorRT-LLM; `guided` without [what enforces it](guided.md).",
     fix: 'Remove the option that the message names, or set it to its neutral value. Check `llm.capabilities` first.',
   },
   ERR_QUEUE_FULL: {

@@ -15,8 +15,8 @@ import { type DraftTokens, draft, type EagleOptions, eagle, type Lookahead, look
  */
 export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputOptions, BeamSearchOptions {
   /**
-   * What the output must be: JSON, or text that matches a regular expression or a grammar. The engine must be loaded with
-   * `guidedDecoding`. Default: none.
+   * What the output must be: JSON, or text that matches a regular expression or a grammar. With TensorRT-LLM the engine must be
+   * loaded with `guidedDecoding`. Default: none.
    */
   guided?: GuidedOptions | undefined;
   /** LoRA adapter for the request. Default: none. */

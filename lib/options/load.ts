@@ -101,7 +101,10 @@ export interface LoadOptions {
   parallel?: ParallelOptions | undefined;
   /** How tokens are decoded: speculative decoding and its draft trees. Default: what the engine was built for. */
   decoding?: DecodingOptions | undefined;
-  /** Backend that enforces `guided`; the engine needs a tokenizer. Default: none, and requests with `guided` fail. */
+  /**
+   * Backend that enforces `guided`; the engine needs a tokenizer. Default: on the CPU and CUDA executors `'llguidance'` where its library is
+   * there; else none, and requests with `guided` fail.
+   */
   guidedDecoding?: 'xgrammar' | 'llguidance' | undefined;
   /** What the chat template may use for one request; beyond it the request fails with `ERR_CHAT_TEMPLATE`. Default: see its options. */
   chatTemplateLimits?: ChatTemplateLimits | undefined;

@@ -101,7 +101,7 @@ function chatOptions(fields: ChatFields, llm: LLM): GenerateOptions {
     maxTokens: maxTokens ?? options.maxTokens,
     logprobs: logprobs ?? undefined,
     topLogprobs: topLogprobs ?? undefined,
-    guided: guidedBy(fields.response_format, llm),
+    ...guidedBy(fields.response_format, llm),
     ...forcedCall(fields.tool_choice, fields.tools ?? [], llm),
   };
 }

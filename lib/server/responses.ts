@@ -90,7 +90,7 @@ export async function responses(body: Fields, model: ServedModel, exchange: Exch
   const options: GenerateOptions = {
     ...samplingOptions(fields),
     maxTokens: fields.max_output_tokens ?? undefined,
-    guided: guidedBy(
+    ...guidedBy(
       format?.type === 'json_schema' ? { type: format.type, json_schema: { schema: format.schema } } : format,
       llm,
       'text.format',

@@ -106,16 +106,20 @@ export const responseFormat = v.nullish(
   ]),
 );
 
-/** @throws {HttpError} 400 if the executor cannot hold the output to a format: an answer that only looks like it helps nobody. */
+/**
+ * Holds the answer to a format; all of it is then content, also where the chat template has begun the model's reasoning.
+ * @throws {HttpError} 400 if the executor cannot hold the output to a format: an answer that only looks like it helps nobody.
+ */
 export function guidedBy(
   format: v.InferOutput<typeof responseFormat>,
   llm: LLM,
   field = 'response_format',
-): GenerateOptions['guided'] {
-  if (!format || format.type === 'text') return undefined;
+): Pick<GenerateOptions, 'guided' | 'responseTemplate'> {
+  if (!format || format.type === 'text') return {};
   if (!llm.capabilities.guided) {
     const found = `is ${JSON.stringify(format.type)}, which the executor '${llm.info.executor}' cannot enforce`;
     throw badField(field, `${found}; expected "text".`, 'unsupported_parameter');
   }
-  return format.type === 'json_object' ? { json: true } : { jsonSchema: format.json_schema.schema };
+  const guided = format.type === 'json_object' ? { json: true as const } : { jsonSchema: format.json_schema.schema };
+  return { guided, responseTemplate: false };
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { cp, rm } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { generateText, jsonSchema, Output } from 'ai-7';
 import { LLM } from 'node-tensorrt-llm';
 import { languageModel } from 'node-tensorrt-llm/ai-sdk';
+import { ChatNodeTensorRTLLM } from 'node-tensorrt-llm/langchain';
 import { createHandler } from 'node-tensorrt-llm/server';
 import OpenAI from 'openai';
 import { addonDirectory } from '#lib/addon/addon.js';
@@ -72,11 +73,19 @@ const schema = {
   'x-guidance': { whitespace_flexible: false },
 };
 
-function assertReport(report: { city?: string; hot?: boolean }): void {
+interface Report extends Record<string, unknown> {
+  city?: string;
+  hot?: boolean;
+}
+
+function assertReport(report: Report): void {
   assert.deepEqual(Object.keys(report), ['city', 'hot']);
   assert.ok(report.city === 'Rome' || report.city === 'Oslo');
   assert.equal(typeof report.hot, 'boolean');
 }
+
+/** By token, which is a byte. */
+const NO_WHITE_SPACE = { 9: -100, 10: -100, 13: -100, 32: -100 };
 
 const isBuilt = existsSync(join(addonDirectory(), 'libguidance.so'));
 
@@ -85,11 +94,19 @@ describe('the answer keeps to', {
 }, () => {
   let server: HandlerServer;
   let client: OpenAI;
+  let withTools: LLM;
   before(async () => {
-    server = await serveHandler(createHandler({ tiny: llm }));
+    const dir = join(await temporaryDirectory(), 'engine');
+    await cp(await tinyEngine(), dir, { recursive: true });
+    await writeFile(join(dir, 'chat_template.jinja'), '{# tools <tool_call> #}{{ messages[-1].content }}');
+    withTools = await LLM.load(dir, { executor: 'cpu' });
+    server = await serveHandler(createHandler({ tiny: llm, tools: withTools }));
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
   });
-  after(() => server.close());
+  after(async () => {
+    await server.close();
+    await withTools.close();
+  });
 
   test('response_format of a chat, whole or streamed', async () => {
     const fields = {
@@ -117,6 +134,34 @@ describe('the answer keeps to', {
     const result = await generateText({ model: languageModel(llm), prompt: 'Where is it hot?', output });
     assert.deepEqual(result.warnings, []);
     assertReport(result.output);
+  });
+
+  test('tool_choice, whether any tool is required or one is named', async () => {
+    const tools = ['weather', 'clock'].map((name) => ({
+      type: 'function' as const,
+      function: { name, parameters: schema },
+    }));
+    for (const [tool_choice, names] of [
+      ['required', /^(weather|clock)$/],
+      [{ type: 'function', function: { name: 'clock' } }, /^clock$/],
+    ] as const) {
+      const { choices } = await client.chat.completions.create({
+        model: 'tools',
+        messages: [{ role: 'user', content: 'Where?' }],
+        tools,
+        tool_choice,
+        logit_bias: NO_WHITE_SPACE,
+      });
+      const [call] = choices[0]?.message.tool_calls ?? [];
+      assert.ok(call?.type === 'function', JSON.stringify(choices));
+      assert.match(call.function.name, names);
+      assertReport(JSON.parse(call.function.arguments));
+    }
+  });
+
+  test("withStructuredOutput of LangChain's models", async () => {
+    const model = new ChatNodeTensorRTLLM({ llm }).withStructuredOutput<Report>(schema);
+    assertReport(await model.invoke('Where is it hot?'));
   });
 
   test('a schema that it cannot enforce is an error about response_format', async () => {

@@ -202,6 +202,11 @@ test('text.format becomes guided where the executor has it, and is refused elsew
     asked.map(({ guided }) => guided),
     [undefined, { json: true }, { jsonSchema: schema }],
   );
+  assert.deepEqual(
+    asked.map(({ responseTemplate }) => responseTemplate),
+    [undefined, false, false],
+    'what is held to a format is content, not reasoning',
+  );
   await assert.rejects(
     create('{}', { model: 'unguided', text: { format: { type: 'json_object' } } }),
     (error) => error instanceof OpenAI.BadRequestError && error.param === 'text.format',

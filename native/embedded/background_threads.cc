@@ -17,6 +17,11 @@ BackgroundThreads::~BackgroundThreads() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+void BackgroundThreads::StartFirst() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (threads_.empty()) threads_.push_back(executor::StartThread([this] { ThreadMain(); }));
+}
+
 void BackgroundThreads::Post(std::function<void()> work) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -21,7 +21,9 @@ class BackgroundThreads {
   BackgroundThreads(const BackgroundThreads&) = delete;
   BackgroundThreads& operator=(const BackgroundThreads&) = delete;
 
-  // `work` lets no exception out. Throws executor::Failure where no thread can be started.
+  // Starts the first thread, so that no later Post throws. Throws executor::Failure where none can be started.
+  void StartFirst();
+  // `work` lets no exception out. Throws executor::Failure where there is no thread and none can be started.
   void Post(std::function<void()> work);
 
  private:

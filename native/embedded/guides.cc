@@ -91,9 +91,12 @@ void Guides::Compile(Grammar grammar, size_t count, Done done) {
     std::vector<std::shared_ptr<Guide>> guides;
     std::optional<Failure> failure;
     try {
+      mask_threads_.StartFirst();  // a step that asks for a mask must not fail
       const Matcher start = MatcherOf(grammar);
       while (guides.size() < count)
         guides.push_back(std::make_shared<Guide>(&mask_threads_, start.Clone(), vocab_size_));
+    } catch (const Failure& refused) {
+      failure = refused;
     } catch (const std::bad_alloc&) {
       failure = executor::OutOfOutputMemory(0);
     } catch (const std::exception& thrown) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "table_client.h"
+#include "thread_limit.h"
 
 namespace embedded {
 namespace {
@@ -156,6 +157,21 @@ TEST_F(GuidesTest, AStructuralTagConstrainsWhatFollowsItsTriggerAlone) {
     ++tags;
   }
   EXPECT_GT(tags, 0u) << text;
+}
+
+TEST_F(GuidesTest, WhereNoThreadCanBeStartedARequestFailsAlone) {
+  {
+    const ThreadLimit limit(0);
+    EXPECT_EQ(client_.Submit(Guided(1, GUIDE_REGEX, "ab")), EXECUTOR_UNAVAILABLE) << "none compiles";
+  }
+  {
+    const ThreadLimit limit(1);
+    const TestResult result = client_.Run(Guided(2, GUIDE_REGEX, "ab"));
+    ASSERT_TRUE(result.error.has_value()) << "none computes masks";
+    EXPECT_EQ(result.error->code, EXECUTOR_UNAVAILABLE);
+  }
+  EXPECT_EQ(client_.Run(TestRequest(3)).finish, FINISH_LENGTH);
+  EXPECT_EQ(client_.Run(Guided(4, GUIDE_REGEX, "ab")).finish, FINISH_END_ID);
 }
 
 TEST_F(GuidesTest, WithoutEndIdsItIsRefused) {

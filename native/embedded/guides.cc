@@ -47,9 +47,10 @@ void Guide::Ask(const std::shared_ptr<Guide>& guide, std::vector<int32_t> tokens
       if (!tokens.empty()) guide->matcher_.Consume(tokens);
       guide->matcher_.Mask(&guide->mask_);
     } catch (const std::exception& thrown) {
-      failure.emplace(EXECUTOR_INVALID_OPTION,
-                      std::string("guided asks for too much: ") + thrown.what() +
-                          "; expected a grammar whose next tokens can be told in time. Simplify it.");
+      failure.emplace(
+          EXECUTOR_INVALID_OPTION,
+          std::string("guided cannot be followed: ") + thrown.what() +
+              "; expected a grammar that allows a token at each step, which can be told in time. Change it.");
       failure->About("guided");
     }
     {

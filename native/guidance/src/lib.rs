@@ -59,7 +59,7 @@ unsafe fn guard<T>(error: *mut GuidanceError, body: impl FnOnce() -> Result<T, F
 fn told(error: impl std::fmt::Display) -> Failure {
     let text = error.to_string();
     let mut lines = text.lines();
-    let mut message = lines.next().unwrap_or_default().trim_end_matches(':').to_string();
+    let mut message = shortened(lines.next().unwrap_or_default().trim_end_matches(':'));
     if message.ends_with("regex parse error") {
         // The expression, carets below what is wrong, the reason.
         let (_, carets, reason) = (lines.next(), lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -75,6 +75,26 @@ fn told(error: impl std::fmt::Display) -> Failure {
 }
 
 const REGEX_INDENT: usize = 4;
+
+/// Without the middle, where a long text of the user's is quoted.
+fn shortened(message: &str) -> String {
+    const MOST: usize = 200;
+    let characters: Vec<char> = message.chars().collect();
+    if characters.len() <= MOST {
+        return message.to_string();
+    }
+    let (start, end) = (&characters[..MOST / 2], &characters[characters.len() - MOST / 2..]);
+    start.iter().chain(&[' ', '.', '.', '.', ' ']).chain(end).collect()
+}
+
+/// The error of a regular expression, which llguidance makes a grammar of: without the place in that.
+fn told_of(kind: c_int, error: impl std::fmt::Display) -> Failure {
+    let message = told(error);
+    match message.find("regex parse error") {
+        Some(at) if kind == 2 => message[at..].to_string(),
+        _ => message,
+    }
+}
 
 unsafe fn slice<'a, T>(data: *const T, count: usize) -> &'a [T] {
     if count == 0 {
@@ -161,7 +181,7 @@ pub unsafe extern "C" fn guidance_compile(
         } else {
             CStr::from_ptr(text).to_str().map_err(|_| "it is not UTF-8".to_string())?
         };
-        let parser = (*guidance).factory.create_parser(grammar_of(kind, text)?).map_err(told)?;
+        let parser = (*guidance).factory.create_parser(grammar_of(kind, text)?).map_err(|error| told_of(kind, error))?;
         let mut matcher = Matcher::new(Ok(parser));
         match matcher.get_error() {
             Some(message) => Err(told(message)),

@@ -86,10 +86,18 @@ conformance(NEEDS, 'each of n outputs keeps to the grammar on its own', async ({
 conformance(NEEDS, 'a grammar that is wrong fails its request alone, and says where', async ({ llm }) => {
   await wholeText(llm, { regex: 'ab' });
   const wrong: [Guided, RegExp][] = [
-    [{ regex: 'a(b' }, /guided\.regex cannot be followed: .*at column 2: unclosed group/],
+    [{ regex: 'a(b' }, /guided\.regex cannot be followed: regex parse error at column 2: unclosed group/],
+    [
+      { grammar: `start: /${'x'.repeat(2000)}(/` },
+      /guided\.grammar cannot be followed: at 1\(8\): .* \.\.\. .*unclosed group/,
+    ],
     [{ grammar: 'start: "a"\nb: "c" %' }, /guided\.grammar cannot be followed: 2\(9\)/],
     [{ jsonSchema: '{"type":' }, /guided\.jsonSchema cannot be followed: .* at line 1 column 8/],
     [{ jsonSchema: { not: { type: 'string' } } }, /guided\.jsonSchema cannot be followed: .*"not"/],
+    [
+      { jsonSchema: { $ref: '#' } },
+      /guided cannot be followed: NoExtensionBias; expected a grammar that allows a token/,
+    ],
     [{ structuralTag: { structures: [], triggers: ['<'] } }, /guided\.structuralTag cannot be followed: .*trigger "<"/],
   ];
   for (const [guided, message] of wrong) {

@@ -1,5 +1,6 @@
 //! The C interface of guidance.h over llguidance.
 
+mod schema_place;
 mod structural_tag;
 
 use std::ffi::{c_char, c_int, CStr};
@@ -181,7 +182,16 @@ pub unsafe extern "C" fn guidance_compile(
         } else {
             CStr::from_ptr(text).to_str().map_err(|_| "it is not UTF-8".to_string())?
         };
-        let parser = (*guidance).factory.create_parser(grammar_of(kind, text)?).map_err(|error| told_of(kind, error))?;
+        let parse = |grammar| (*guidance).factory.create_parser(grammar);
+        let parser = parse(grammar_of(kind, text)?).map_err(|error| {
+            let message = told_of(kind, error);
+            let fails = |schema| matches!(parse(TopLevelGrammar::from_json_schema(schema)), Err(error) if told(&error) == message);
+            let place = match parse_json(text) {
+                Ok(root) if kind == 1 => schema_place::find(&root, fails),
+                _ => String::new(),
+            };
+            if place.is_empty() { message } else { format!("{message} at {place}") }
+        })?;
         let mut matcher = Matcher::new(Ok(parser));
         match matcher.get_error() {
             Some(message) => Err(told(message)),
@@ -198,9 +208,7 @@ pub unsafe extern "C" fn guidance_compile(
 /// `matcher` comes from guidance_compile or guidance_clone.
 #[no_mangle]
 pub unsafe extern "C" fn guidance_clone(matcher: *const GuidanceMatcher) -> *mut GuidanceMatcher {
-    let cloned = guard(std::ptr::null_mut(), || {
-        Ok(GuidanceMatcher { matcher: (*matcher).matcher.deep_clone() })
-    });
+    let cloned = guard(std::ptr::null_mut(), || Ok(GuidanceMatcher { matcher: (*matcher).matcher.deep_clone() }));
     cloned.map_or(std::ptr::null_mut(), |matcher| Box::into_raw(Box::new(matcher)))
 }
 

@@ -42,8 +42,5 @@ pub fn to_lark(tag: &Value) -> Result<String, String> {
     if starts.is_empty() {
         return Err("triggers is empty; expected at least one".to_string());
     }
-    Ok(format!(
-        "start: ({})* rest\nrest: TEXT\nTEXT: /(.|\\n)*/\n{rules}",
-        starts.join(" | ")
-    ))
+    Ok(format!("start: ({})* rest\nrest: TEXT\nTEXT: /(.|\\n)*/\n{rules}", starts.join(" | ")))
 }

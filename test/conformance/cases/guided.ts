@@ -18,6 +18,12 @@ async function wholeText(llm: LLM, guided: Guided, options: GenerateOptions = {}
   return text;
 }
 
+const DEEP = {
+  $defs: { fine: { type: 'string' } },
+  type: 'object',
+  properties: { a: { type: 'array', items: { anyOf: [{ $ref: '#/$defs/fine' }, { not: { type: 'string' } }] } } },
+};
+
 /** Takes long enough to compile that an abort comes before its end. */
 const LARGE = { grammar: `start: ${Array.from({ length: 3000 }, (_, i) => `"${i}"`).join(' | ')}` };
 
@@ -97,6 +103,10 @@ conformance(NEEDS, 'a grammar that is wrong fails its request alone, and says wh
     [
       { jsonSchema: { $ref: '#' } },
       /guided cannot be followed: NoExtensionBias; expected a grammar that allows a token/,
+    ],
+    [
+      { jsonSchema: DEEP },
+      /guided\.jsonSchema cannot be followed: .*"not"\] at \/properties\/a\/items\/anyOf\/1; expected/,
     ],
     [{ structuralTag: { structures: [], triggers: ['<'] } }, /guided\.structuralTag cannot be followed: .*trigger "<"/],
   ];

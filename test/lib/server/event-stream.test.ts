@@ -1,11 +1,14 @@
 // How streams reach Node's response where srvx converts the handler.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import { createHandler, type Handler, type ServedRequest } from 'node-tensorrt-llm/server';
+import { toNodeHandler } from 'srvx/node';
 import { tinyEngine } from '../../tools/engines.js';
 import { serveHandler } from '../../tools/serve-handler.js';
 
@@ -52,6 +55,38 @@ test('srvx writes a stream to the response of Node, with the headers of the Resp
   assert.ok(events.endsWith('data: [DONE]\n\n'));
   assert.equal(contentOf(events), contentOf(await (await handler(ask())).text()));
   assert.deepEqual([given?.bodyUsed, given?.body?.locked], [false, false]);
+  await server.close();
+});
+
+test('a middleware that takes over write gets every event', async () => {
+  const written: string[] = [];
+  const listener = toNodeHandler(handler) as RequestListener;
+  const server = createServer((request, response) => {
+    const write = response.write.bind(response) as (chunk: string) => boolean;
+    response.write = (chunk: unknown) => {
+      written.push(String(chunk));
+      return write(String(chunk).toUpperCase());
+    };
+    listener(request, response);
+  });
+  await once(server.listen(0), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const events = await (await fetch(ask(`http://127.0.0.1:${port}`))).text();
+  assert.equal(events.replace(/data: \[DONE\]\n\n$/, ''), written.join('').toUpperCase());
+  assert.equal(contentOf(written.join('')), contentOf(await (await handler(ask())).text()));
+  server.close();
+});
+
+test('a client of HTTP/1.0 gets the events without chunks', async () => {
+  const server = await serveHandler(handler);
+  const body = JSON.stringify(FIELDS);
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.write(
+    `POST /v1/chat/completions HTTP/1.0\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  const [, events = ''] = (await text(socket)).split('\r\n\r\n');
+  assert.ok(events.startsWith('data: {') && events.endsWith('data: [DONE]\n\n'));
+  assert.equal(contentOf(events), contentOf(await (await handler(ask())).text()));
   await server.close();
 });
 

@@ -21,9 +21,12 @@ const random = (below) => {
   return Math.floor((state / 2 ** 32) * below);
 };
 
+const prefixes = [100, 200, 300, 400].map((length) => Array.from({ length }, () => random(vocabSize)));
+
 /** One request, whatever it is; answers how it ended. */
 async function runOne() {
-  const tokens = Int32Array.from({ length: 1 + random(random(8) === 0 ? 900 : 120) }, () => random(vocabSize));
+  const own = Array.from({ length: 1 + random(random(8) === 0 ? 900 : 120) }, () => random(vocabSize));
+  const tokens = Int32Array.from(random(3) === 0 ? [...prefixes[random(4)], ...own] : own);
   const maxTokens = 1 + random(60);
   const n = random(6) === 0 ? 1 + random(4) : 1;
   const options = { maxTokens, n, ignoreEos: true, temperature: random(2), seed: random(1000) };
@@ -58,9 +61,9 @@ await Promise.all(
     }
   }),
 );
-const { kvBlocksUsed, preemptions, completedRequests, activeRequests } = llm.stats();
+const { kvBlocksUsed, kvBlocksReused, preemptions, completedRequests, activeRequests } = llm.stats();
 await llm.close();
-console.log({ ends, completedRequests, activeRequests, kvBlocksUsed, preemptions });
+console.log({ ends, completedRequests, activeRequests, kvBlocksUsed, kvBlocksReused, preemptions });
 console.log(`${((performance.now() - start) / 1000).toFixed(0)} s; resident MB at each tenth: ${resident.join(' ')}`);
 if (kvBlocksUsed !== 0 || activeRequests !== 0 || (ends.finished ?? 0) + (ends.cancelled ?? 0) !== REQUESTS)
   process.exit(1);

@@ -61,7 +61,7 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   },
   'cuda-two-ranks': {
     options: { executor: 'cuda' }, // a GPU for each rank
-    traits: ['a model', 'dummy weights'],
+    traits: ['a model', 'dummy weights', 'prefix cache'],
     engine: () => tinyEngine(2),
   },
   scripted: {

@@ -167,7 +167,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorParallelConfig>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorPeftCacheConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorDecodingConfig>(), kSize + 2 * kPadding);
-  EXPECT_EQ(UnsentBytes<ExecutorGuidedDecodingConfig>(), kSize);
+  EXPECT_EQ(UnsentBytes<ExecutorGuidedDecodingConfig>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorPerfConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorTransceiverConfig>(), kSize);
   constexpr size_t kCallbacks = 3 * sizeof(void*);

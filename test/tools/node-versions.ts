@@ -9,3 +9,6 @@ export const NODE_VERSIONS: readonly { major: number; node: string }[] = [20, 22
   major,
   node: join(PROJECT_ROOT, `test/tools/node-versions/node_modules/node${major}/bin/node`),
 }));
+
+/** The oldest and the newest, for tests of how processes and threads end, which take seconds each. */
+export const OLDEST_AND_NEWEST = NODE_VERSIONS.filter((_, i) => i === 0 || i === NODE_VERSIONS.length - 1);

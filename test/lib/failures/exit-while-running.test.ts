@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { scriptedEngine, tinyEngine } from '../../tools/engines.js';
-import { NODE_VERSIONS } from '../../tools/node-versions.js';
+import { OLDEST_AND_NEWEST } from '../../tools/node-versions.js';
 import { type Exit, ends, runProgram } from '../../tools/programs.js';
 import type { Work as Exiting } from './programs/exit.js';
 import type { Work as ExitWhen } from './programs/exit-when.js';
@@ -20,7 +20,7 @@ before(async () => {
   slowToLoad = await scriptedEngine({ load_ms: 200, log: true });
 });
 
-for (const { major, node } of NODE_VERSIONS) {
+for (const { major, node } of OLDEST_AND_NEWEST) {
   describe(`on Node.js ${major}`, () => {
     for (const { way, status } of WAYS) {
       for (const stage of STAGES) {

@@ -3,7 +3,7 @@ import { before, describe, test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import { scriptedEngine, tinyEngine } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
-import { NODE_VERSIONS } from '../../tools/node-versions.js';
+import { OLDEST_AND_NEWEST } from '../../tools/node-versions.js';
 import { type Exit, ends, runProgram } from '../../tools/programs.js';
 import type { Work as ExitBesideWorkers } from './programs/exit-beside-workers.js';
 import type { Work as MainClosesFirst } from './programs/main-closes-first.js';
@@ -45,7 +45,7 @@ describe('of two that share an engine', () => {
   });
 });
 
-for (const { major, node } of NODE_VERSIONS) {
+for (const { major, node } of OLDEST_AND_NEWEST) {
   describe(`on Node.js ${major}, with workers that generate on the engine of the main thread`, () => {
     const exit = (work: ExitBesideWorkers): Promise<Exit> => runProgram(program('exit-beside-workers'), work, { node });
 

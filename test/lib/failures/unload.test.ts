@@ -1,6 +1,6 @@
 import { before, describe, test } from 'node:test';
 import { tinyEngine } from '../../tools/engines.js';
-import { NODE_VERSIONS } from '../../tools/node-versions.js';
+import { OLDEST_AND_NEWEST } from '../../tools/node-versions.js';
 import { ends, runProgram } from '../../tools/programs.js';
 import type { Work as TerminatedAlone } from './programs/terminated-alone.js';
 import type { Work as WorkerEnds } from './programs/worker-ends.js';
@@ -19,7 +19,7 @@ const WAYS = [
   { way: 'a natural exit', status: 0 },
 ] as const;
 
-for (const { major, node } of NODE_VERSIONS) {
+for (const { major, node } of OLDEST_AND_NEWEST) {
   describe(`on Node.js ${major}, a worker that alone loaded the addon`, () => {
     test(`may be terminated ${TERMINATIONS} times, while it loads or streams, and the process lives`, async () => {
       const work: TerminatedAlone = { engine, load: {}, times: TERMINATIONS };

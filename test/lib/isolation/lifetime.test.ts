@@ -5,7 +5,7 @@ import { before, describe, test } from 'node:test';
 import { LLM } from 'node-tensorrt-llm';
 import { scriptedEngine, temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 import { ended, hostPid } from '../../tools/hosts.js';
-import { NODE_VERSIONS } from '../../tools/node-versions.js';
+import { OLDEST_AND_NEWEST } from '../../tools/node-versions.js';
 import { ends, runProgram } from '../../tools/programs.js';
 import { PROJECT_ROOT } from '../../tools/project.js';
 import type { Work as TerminatedAlone } from '../failures/programs/terminated-alone.js';
@@ -30,7 +30,7 @@ const WAYS = [
 ] as const;
 const STAGES = ['load', 'decode', 'idleness'] as const;
 
-for (const { major, node } of NODE_VERSIONS) {
+for (const { major, node } of OLDEST_AND_NEWEST) {
   describe(`on Node.js ${major}`, () => {
     /** Asserts how the process ends, and waits for the end of its host. */
     async function leavesNoHost(

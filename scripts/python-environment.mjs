@@ -21,7 +21,8 @@ export function pythonEnvironment(name, requirements) {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(path.dirname(dir), { recursive: true });
   run('python3', '-m', 'venv', dir);
-  run(path.join(bin, 'pip'), 'install', '--quiet', '--require-hashes', '-r', requirements);
+  // The file names all it needs, with their hashes; pip would look for the extras of dependencies too.
+  run(path.join(bin, 'pip'), 'install', '--quiet', '--no-deps', '--require-hashes', '-r', requirements);
   writeFileSync(stamp, wanted);
   return bin;
 }

@@ -32,7 +32,6 @@ class KeptBlocks {
   // Nobody holds the block any more: it may be evicted.
   void Release(int block, Clock::time_point now);
   bool released(int block) const { return entries_[static_cast<size_t>(block)].place.has_value(); }
-  size_t released_blocks() const { return evictable_.size(); }
   // A released block is held again.
   void Hold(int block);
   // Gives up the released block of the lowest priority, of those the one released first. There must be one.

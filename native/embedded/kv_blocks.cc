@@ -1,5 +1,7 @@
 #include "native/embedded/kv_blocks.h"
 
+#include <algorithm>
+
 namespace embedded {
 
 bool BlockPool::Grow(std::vector<int>* block_table, size_t tokens) {
@@ -38,30 +40,28 @@ void BlockPool::Free(std::vector<int>* block_table) {
   block_table->clear();
 }
 
-size_t BlockPool::CountKept(const std::vector<BlockKey>& keys, size_t limit) const {
-  size_t count = 0;
-  while (count < keys.size() && count < limit && kept_.Find(keys[count])) ++count;
-  return count;
-}
-
-bool BlockPool::GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys, size_t count,
-                             size_t tokens) {
+std::optional<size_t> BlockPool::GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys,
+                                              size_t limit, size_t tokens) {
   block_table->reserve(BlocksFor(tokens));
   int released = 0;
-  for (size_t i = 0; i < count; ++i) {
-    block_table->push_back(*kept_.Find(keys[i]));
-    released += kept_.released(block_table->back());
+  for (size_t i = 0; i < std::min(limit, keys.size()); ++i) {
+    const auto block = kept_.Find(keys[i]);
+    if (!block) break;
+    block_table->push_back(*block);
+    released += kept_.released(*block);
   }
-  if (BlocksFor(tokens) - count > static_cast<size_t>(free_blocks() - released)) {
+  const size_t found = block_table->size();
+  if (BlocksFor(tokens) - found > static_cast<size_t>(free_blocks() - released)) {
     block_table->clear();
-    return false;
+    return std::nullopt;
   }
   for (const int block : *block_table)
     if (holders_[static_cast<size_t>(block)]++ == 0) {
       kept_.Hold(block);
       ++used_;
     }
-  return Grow(block_table, tokens);
+  Grow(block_table, tokens);
+  return found;
 }
 
 int BlockPool::Take() {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "native/embedded/block_key.h"
@@ -38,11 +39,10 @@ class BlockPool {
   // Keeps a block of a table for others: what is in it has this key, and is not written again while it is kept. Without
   // effect where another block of this key is kept.
   void Keep(int block, const BlockKey& key, const Retention& retention) { kept_.Keep(block, key, retention); }
-  // How many of the first keys have blocks that are kept, at most `limit`.
-  size_t CountKept(const std::vector<BlockKey>& keys, size_t limit) const;
-  // Makes an empty table hold the kept blocks of the first `count` keys, and grows it to `tokens`. False, and nothing
-  // done, if there are too few free blocks.
-  bool GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys, size_t count, size_t tokens);
+  // Makes an empty table hold the kept blocks of the first keys, at most `limit`, and grows it to `tokens`. Gives how many
+  // it found; none, and nothing done, if there are too few free blocks.
+  std::optional<size_t> GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys, size_t limit,
+                                     size_t tokens);
   void SetRetention(int block, const Retention& retention) { kept_.SetRetention(block, retention); }
 
  private:

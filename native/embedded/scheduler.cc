@@ -108,13 +108,15 @@ bool Scheduler::TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
 // in any case: its logits are needed.
 bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
   const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
-  size_t kept = 0;
+  size_t limit = 0;
   if (limits_.keeps_blocks && sequence->starts_from_kept) {
     ExtendKeys(sequence);
-    kept = blocks_.CountKept(sequence->keys, (sequence->length() - 1) / tokens_per_block);
+    limit = (sequence->length() - 1) / tokens_per_block;
   }
   const uint64_t allocations = blocks_.allocations();
-  if (!blocks_.GrowFromKept(&sequence->block_table, sequence->keys, kept, sequence->length())) return false;
+  const auto found = blocks_.GrowFromKept(&sequence->block_table, sequence->keys, limit, sequence->length());
+  if (!found) return false;
+  const size_t kept = *found;
   for (size_t i = 0; i < kept; ++i)
     if (const auto retention = sequence->retention.At(i * tokens_per_block))
       blocks_.SetRetention(sequence->block_table[i], *retention);

@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Browser, BrowserContextOptions } from 'playwright-core';
-import { ChatPage, launch } from './browser.js';
+import { test } from 'node:test';
+import type { BrowserContextOptions } from 'playwright-core';
+import { ChatPage } from './browser.js';
 import { lowContrasts } from './contrast.js';
-import { PageServer, type Writer } from './page-server.js';
-
-let server: PageServer;
-let browser: Browser;
-before(async () => {
-  server = await PageServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.close();
-});
+import type { Writer } from './page-server.js';
+import { browser, server } from './session.js';
 
 /** A test of the page in a window of its own. */
 function inWindow(name: string, options: BrowserContextOptions, body: (chat: ChatPage) => Promise<void>): void {

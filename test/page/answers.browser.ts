@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import type { Browser } from 'playwright-core';
-import { ChatPage, launch } from './browser.js';
-import { PageServer, type Writer } from './page-server.js';
-
-let server: PageServer;
-let browser: Browser;
-before(async () => {
-  server = await PageServer.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser.close();
-  await server.close();
-});
+import { afterEach, beforeEach, test } from 'node:test';
+import { ChatPage } from './browser.js';
+import type { Writer } from './page-server.js';
+import { browser, server } from './session.js';
 
 let chat: ChatPage;
 beforeEach(async () => {

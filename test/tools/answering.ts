@@ -16,6 +16,22 @@ export const WITH_TOOLS = {
   responseTemplate: { fields: { tool_calls: {} } },
 };
 
+/** Reasoning, a text in these parts, and two calls of a tool `weather`. */
+export const asksWeather = (...texts: readonly string[]): Answer => [
+  { reasoning: 'Two ' },
+  { reasoning: 'cities.' },
+  ...texts.map((text) => ({ text })),
+  { toolCalls: [{ index: 0, id: 'call_1', name: 'weather', arguments: '{"city"' }] },
+  // Unread chunks merge: the end of one call and the start of the next.
+  {
+    toolCalls: [
+      { index: 0, arguments: ':"Rome"}' },
+      { index: 1, id: 'call_2', name: 'weather', arguments: '{"city":' },
+    ],
+  },
+  { toolCalls: [{ index: 1, arguments: '"Oslo"}' }] },
+];
+
 /** In all but `answers` and `fields`, the LLM is `llm`, without `guided`. */
 export function answering(llm: LLM, answers: readonly Answer[], fields: object = {}): AnsweringLLM {
   const requests: AnsweringLLM['requests'] = [];

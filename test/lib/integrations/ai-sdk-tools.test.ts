@@ -4,7 +4,7 @@ import * as ai6 from 'ai-6';
 import * as ai7 from 'ai-7';
 import { forceToolCall, LLM } from 'node-tensorrt-llm';
 import { languageModel } from 'node-tensorrt-llm/ai-sdk';
-import { type Answer, answering, WITH_TOOLS } from '../../tools/answering.js';
+import { type Answer, answering, asksWeather, WITH_TOOLS } from '../../tools/answering.js';
 import { tinyEngine } from '../../tools/engines.js';
 import { loadSaying, saying } from '../../tools/saying.js';
 
@@ -16,20 +16,7 @@ before(async () => {
 });
 after(() => tiny.close());
 
-const ASKS_WEATHER: Answer = [
-  { reasoning: 'Two ' },
-  { reasoning: 'cities.' },
-  { text: 'Let me look.' },
-  { toolCalls: [{ index: 0, id: 'call_1', name: 'weather', arguments: '{"city"' }] },
-  // Unread chunks merge: the end of one call and the start of the next.
-  {
-    toolCalls: [
-      { index: 0, arguments: ':"Rome"}' },
-      { index: 1, id: 'call_2', name: 'weather', arguments: '{"city":' },
-    ],
-  },
-  { toolCalls: [{ index: 1, arguments: '"Oslo"}' }] },
-];
+const ASKS_WEATHER = asksWeather('Let me look.');
 const ANSWERS: Answer = [{ text: 'Rome is ' }, { text: 'hot.' }];
 
 const schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] } as const;

@@ -5,7 +5,7 @@ import { tool } from '@langchain/core/tools';
 import { concat } from '@langchain/core/utils/stream';
 import { forceToolCall, LLM } from 'node-tensorrt-llm';
 import { ChatNodeTensorRTLLM } from 'node-tensorrt-llm/langchain';
-import { type Answer, answering, WITH_TOOLS } from '../../tools/answering.js';
+import { type Answer, answering, asksWeather, WITH_TOOLS } from '../../tools/answering.js';
 import { tinyEngine } from '../../tools/engines.js';
 import { loadSaying, saying } from '../../tools/saying.js';
 
@@ -15,21 +15,7 @@ before(async () => {
 });
 after(() => tiny.close());
 
-const ASKS_WEATHER: Answer = [
-  { reasoning: 'Two ' },
-  { reasoning: 'cities.' },
-  { text: 'Let me ' },
-  { text: 'look.' },
-  { toolCalls: [{ index: 0, id: 'call_1', name: 'weather', arguments: '{"city"' }] },
-  // Unread chunks merge: the end of one call and the start of the next.
-  {
-    toolCalls: [
-      { index: 0, arguments: ':"Rome"}' },
-      { index: 1, id: 'call_2', name: 'weather', arguments: '{"city":' },
-    ],
-  },
-  { toolCalls: [{ index: 1, arguments: '"Oslo"}' }] },
-];
+const ASKS_WEATHER = asksWeather('Let me ', 'look.');
 const CALLS = [
   { type: 'tool_call', id: 'call_1', name: 'weather', args: { city: 'Rome' } },
   { type: 'tool_call', id: 'call_2', name: 'weather', args: { city: 'Oslo' } },

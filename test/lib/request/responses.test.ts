@@ -79,7 +79,7 @@ test('without tools only reasoning is looked for', async () => {
   assert.deepEqual([text, reasoning, toolCalls], [`Let me see.\n${CALL}`, 'hm', undefined]);
 });
 
-test('a prompt that is no conversation, and responseTemplate: false, leave the text as it is', async () => {
+test('a prompt without messages, and responseTemplate: false, leave the text as it is', async () => {
   assert.equal((await llm.generate(`\x02${ANSWER}\x03`)).text, ANSWER);
   const { text, reasoning, toolCalls } = await ask(ANSWER, { responseTemplate: false });
   assert.deepEqual([text, reasoning, toolCalls], [ANSWER, undefined, undefined]);

@@ -14,9 +14,9 @@ const textPart = v.object({ type: v.literal('text'), text: v.string() });
 /** How a conversation becomes a prompt, in chat/completions and tokenize. */
 export const promptFields = {
   messages: list(v.looseObject({ role: v.string(), content: v.nullish(v.union([v.string(), list(textPart)])) })),
-  tools: v.nullish(list(v.looseObject({ type: v.string() }))),
-  add_generation_prompt: v.nullish(v.boolean()),
-  chat_template_kwargs: v.nullish(v.record(v.string(), v.unknown())),
+  tools: v.optional(list(v.looseObject({ type: v.string() }))),
+  add_generation_prompt: v.optional(v.boolean()),
+  chat_template_kwargs: v.optional(v.record(v.string(), v.unknown())),
 };
 const promptSchema = v.object(promptFields);
 export type PromptFields = v.InferOutput<typeof promptSchema>;
@@ -26,12 +26,12 @@ const chatSchema = v.strictObject({
   ...ignoredFields,
   ...promptFields,
   tool_choice: toolChoice,
-  parallel_tool_calls: v.nullish(v.boolean()),
+  parallel_tool_calls: v.optional(v.boolean()),
   max_completion_tokens: samplingFields.max_tokens,
-  logprobs: v.nullish(v.boolean()),
+  logprobs: v.optional(v.boolean()),
   top_logprobs: samplingFields.n,
   response_format: responseFormat,
-  modalities: v.nullish(v.tuple([v.literal('text')])),
+  modalities: v.optional(v.tuple([v.literal('text')])),
 });
 type ChatFields = v.InferOutput<typeof chatSchema>;
 
@@ -99,8 +99,8 @@ function chatOptions(fields: ChatFields, llm: LLM): GenerateOptions {
   return {
     ...options,
     maxTokens: maxTokens ?? options.maxTokens,
-    logprobs: logprobs ?? undefined,
-    topLogprobs: topLogprobs ?? undefined,
+    logprobs,
+    topLogprobs,
     ...guidedBy(fields.response_format, llm),
     ...forcedCall(fields.tool_choice, fields.tools ?? [], llm),
   };
@@ -133,8 +133,8 @@ export function chatInput(fields: PromptFields & { tool_choice?: v.InferOutput<t
   return {
     messages: fields.messages.map(asTemplatesNameIt),
     tools,
-    addGenerationPrompt: fields.add_generation_prompt ?? undefined,
-    templateVars: fields.chat_template_kwargs ?? undefined,
+    addGenerationPrompt: fields.add_generation_prompt,
+    templateVars: fields.chat_template_kwargs,
   };
 }
 

@@ -15,10 +15,10 @@ const completionSchema = v.strictObject({
   ...samplingFields,
   // The LLM checks token ids, at once and up to its limit.
   prompt: v.custom<string | unknown[]>((value) => typeof value === 'string' || Array.isArray(value)),
-  echo: v.nullish(v.boolean()),
+  echo: v.optional(v.boolean()),
   logprobs: samplingFields.n,
   best_of: samplingFields.n,
-  add_special_tokens: v.nullish(v.boolean()),
+  add_special_tokens: v.optional(v.boolean()),
 });
 type CompletionFields = v.InferOutput<typeof completionSchema>;
 
@@ -49,7 +49,7 @@ export async function completions(
   const { llm } = model;
   const options = { ...completionOptions(fields), ...exchange.options };
   const prompts = await readPrompts(fields, llm, exchange.signal);
-  const hasLogprobs = fields.logprobs !== undefined && fields.logprobs !== null;
+  const hasLogprobs = fields.logprobs !== undefined;
   if (fields.stream) {
     const generations = prompts.map(({ input }) => llm.stream(input, options));
     const events = completionEvents(generations, exchange, {
@@ -80,7 +80,7 @@ completions.context = CONTEXT;
 function completionOptions(fields: CompletionFields): GenerateOptions {
   const { echo, logprobs, stream } = fields;
   const maxTokens = fields.max_tokens ?? DEFAULT_MAX_TOKENS;
-  const hasLogprobs = logprobs !== undefined && logprobs !== null;
+  const hasLogprobs = logprobs !== undefined;
   if (echo && hasLogprobs && stream) {
     throw badField(
       'echo',
@@ -91,8 +91,8 @@ function completionOptions(fields: CompletionFields): GenerateOptions {
   return {
     ...samplingOptions(fields),
     maxTokens,
-    bestOf: fields.best_of ?? undefined,
-    addSpecialTokens: fields.add_special_tokens ?? undefined,
+    bestOf: fields.best_of,
+    addSpecialTokens: fields.add_special_tokens,
     ...(hasLogprobs && { logprobs: true, topLogprobs: logprobs }),
     ...(hasLogprobs && echo && { promptLogprobs: true, topPromptLogprobs: logprobs }),
     // lm-eval counts on exactly one new token, even if that is an end token, which outputs leave out.
@@ -115,7 +115,7 @@ async function readPrompts(fields: CompletionFields, llm: LLM, signal: AbortSign
       return { input: { tokens }, echo: echo ? llm.tokenizer.decode(tokens, AS_WRITTEN) : '', tokens };
     }
     if (typeof each !== 'string') throw badField(`prompt[${i}]`, `is ${typeof each}; expected a text or token ids.`);
-    if (!echo || logprobs === undefined || logprobs === null) return { input: each, echo: echo ? each : '' };
+    if (!echo || logprobs === undefined) return { input: each, echo: echo ? each : '' };
     const bounds = { addSpecialTokens: fields.add_special_tokens ?? true, maxTokens: llm.info.maxInputLen, signal };
     const tokens = await llm.tokenizer.encode(each, bounds);
     return { input: { tokens }, echo: each, tokens };

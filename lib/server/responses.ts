@@ -24,12 +24,12 @@ const responseSchema = v.strictObject({
   ...sampling,
   ...ignoredFields,
   input: responseInput,
-  instructions: v.nullish(v.string()),
+  instructions: v.optional(v.string()),
   max_output_tokens: max_tokens,
-  tools: v.nullish(list(v.lazy((tool) => (isFunction(tool) ? functionTool : otherTool)))),
-  tool_choice: v.nullish(v.union([v.picklist(['auto', 'none', 'required']), functionTool])),
-  parallel_tool_calls: v.nullish(v.boolean()),
-  text: v.nullish(
+  tools: v.optional(list(v.lazy((tool) => (isFunction(tool) ? functionTool : otherTool)))),
+  tool_choice: v.optional(v.union([v.picklist(['auto', 'none', 'required']), functionTool])),
+  parallel_tool_calls: v.optional(v.boolean()),
+  text: v.optional(
     v.strictObject({
       format: v.nullish(
         v.variant('type', [
@@ -41,8 +41,8 @@ const responseSchema = v.strictObject({
       verbosity: ignored,
     }),
   ),
-  reasoning: v.nullish(v.looseObject({ effort: ignored })),
-  include: v.nullish(list(v.string())),
+  reasoning: v.optional(v.looseObject({ effort: ignored })),
+  include: v.optional(list(v.string())),
   chat_template_kwargs: promptFields.chat_template_kwargs,
   max_tool_calls: ignored,
   client_metadata: ignored,
@@ -81,15 +81,15 @@ export async function responses(body: Fields, model: ServedModel, exchange: Exch
   const { llm } = model;
   const tools = (fields.tools ?? []).filter(isFunction); // OpenAI's own are left out: some clients always send them
   const prompt = {
-    messages: messagesOf(fields.input, fields.instructions ?? undefined),
+    messages: messagesOf(fields.input, fields.instructions),
     tools: tools.map(({ type, strict: _, ...described }) => ({ type, function: described })),
     tool_choice: choiceOf(fields.tool_choice),
     chat_template_kwargs: fields.chat_template_kwargs,
   };
-  const format = fields.text?.format;
+  const format = fields.text?.format ?? undefined;
   const options: GenerateOptions = {
     ...samplingOptions(fields),
-    maxTokens: fields.max_output_tokens ?? undefined,
+    maxTokens: fields.max_output_tokens,
     ...guidedBy(
       format?.type === 'json_schema' ? { type: format.type, json_schema: { schema: format.schema } } : format,
       llm,

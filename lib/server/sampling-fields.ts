@@ -3,10 +3,10 @@ import type { GenerateOptions, LLM } from '../index.js';
 import { list } from './body.js';
 import { badField } from './http-error.js';
 
-/** Null counts as left out, in what is nested too. */
-const boolean = v.nullish(v.boolean());
-const number = v.nullish(v.number());
-const integer = v.nullish(v.pipe(v.number(), v.integer()));
+// A field that is null was left out by parseFields; what is nested may be null.
+const boolean = v.optional(v.boolean());
+const number = v.optional(v.number());
+const integer = v.optional(v.pipe(v.number(), v.integer()));
 
 /** A field that may be there and changes nothing of the answer. */
 const ignored = v.optional(v.unknown());
@@ -15,9 +15,9 @@ const ignored = v.optional(v.unknown());
 export const samplingFields = {
   model: v.optional(v.string()),
   stream: boolean,
-  stream_options: v.nullish(
+  stream_options: v.optional(
     v.strictObject({
-      include_usage: boolean,
+      include_usage: v.nullish(v.boolean()),
       include_obfuscation: ignored,
       continuous_usage_stats: v.nullish(v.literal(false)),
     }),
@@ -26,11 +26,11 @@ export const samplingFields = {
   temperature: number,
   top_p: number,
   n: integer,
-  stop: v.nullish(v.union([v.string(), list(v.string())])),
+  stop: v.optional(v.union([v.string(), list(v.string())])),
   seed: integer,
   presence_penalty: number,
   frequency_penalty: number,
-  logit_bias: v.nullish(v.custom<Readonly<Record<string, number>>>((value) => typeof value === 'object')),
+  logit_bias: v.optional(v.custom<Readonly<Record<string, number>>>((value) => typeof value === 'object')),
   // Names that vLLM has beyond OpenAI's.
   top_k: integer,
   min_p: number,
@@ -38,22 +38,22 @@ export const samplingFields = {
   min_tokens: integer,
   ignore_eos: boolean,
   skip_special_tokens: boolean,
-  bad_words: v.nullish(list(v.string())),
-  cache_salt: v.nullish(v.string()),
+  bad_words: v.optional(list(v.string())),
+  cache_salt: v.optional(v.string()),
   user: ignored,
   request_id: ignored,
   // vllm-router adds these to each request.
-  no_stop_trim: v.nullish(v.literal(false)),
-  return_hidden_states: v.nullish(v.literal(false)),
+  no_stop_trim: v.optional(v.literal(false)),
+  return_hidden_states: v.optional(v.literal(false)),
 };
 
 /** What every chat request may have and what changes nothing here. */
 export const ignoredFields = {
   // vllm-router adds these to each request.
-  continue_final_message: v.nullish(v.literal(false)),
-  separate_reasoning: v.nullish(v.literal(true)),
-  stream_reasoning: v.nullish(v.literal(true)),
-  include_reasoning: v.nullish(v.literal(true)),
+  continue_final_message: v.optional(v.literal(false)),
+  separate_reasoning: v.optional(v.literal(true)),
+  stream_reasoning: v.optional(v.literal(true)),
+  include_reasoning: v.optional(v.literal(true)),
   store: ignored,
   metadata: ignored,
   service_tier: ignored,
@@ -69,23 +69,23 @@ const samplingSchema = v.strictObject(samplingFields);
 export function samplingOptions(fields: v.InferOutput<typeof samplingSchema>): GenerateOptions {
   const { stop } = fields;
   return {
-    maxTokens: fields.max_tokens ?? undefined,
-    temperature: fields.temperature ?? undefined,
-    topP: fields.top_p ?? undefined,
-    topK: fields.top_k ?? undefined,
-    minP: fields.min_p ?? undefined,
-    n: fields.n ?? undefined,
-    stop: stop === null || stop?.length === 0 ? undefined : stop,
-    seed: fields.seed ?? undefined,
-    presencePenalty: fields.presence_penalty ?? undefined,
-    frequencyPenalty: fields.frequency_penalty ?? undefined,
-    repetitionPenalty: fields.repetition_penalty ?? undefined,
-    logitBias: fields.logit_bias ?? undefined,
-    minTokens: fields.min_tokens ?? undefined,
-    ignoreEos: fields.ignore_eos ?? undefined,
-    skipSpecialTokens: fields.skip_special_tokens ?? undefined,
+    maxTokens: fields.max_tokens,
+    temperature: fields.temperature,
+    topP: fields.top_p,
+    topK: fields.top_k,
+    minP: fields.min_p,
+    n: fields.n,
+    stop: stop?.length === 0 ? undefined : stop,
+    seed: fields.seed,
+    presencePenalty: fields.presence_penalty,
+    frequencyPenalty: fields.frequency_penalty,
+    repetitionPenalty: fields.repetition_penalty,
+    logitBias: fields.logit_bias,
+    minTokens: fields.min_tokens,
+    ignoreEos: fields.ignore_eos,
+    skipSpecialTokens: fields.skip_special_tokens,
     badWords: fields.bad_words?.length ? fields.bad_words : undefined,
-    cacheSalt: fields.cache_salt ?? undefined,
+    cacheSalt: fields.cache_salt,
   };
 }
 
@@ -95,7 +95,7 @@ export function wordsOf(given: string | readonly string[] = []): readonly string
   return words.length === 0 ? undefined : words;
 }
 
-export const responseFormat = v.nullish(
+export const responseFormat = v.optional(
   v.variant('type', [
     v.object({ type: v.literal('text') }),
     v.object({ type: v.literal('json_object') }),

@@ -7,7 +7,7 @@ import type { FailureContext } from './http-error.js';
 import type { ServedModel } from './models.js';
 
 const model = v.optional(v.string());
-const boolean = v.nullish(v.boolean());
+const boolean = v.optional(v.boolean());
 
 const textSchema = v.strictObject({
   model,

@@ -4,7 +4,7 @@ import { badField } from './http-error.js';
 
 const named = v.object({ type: v.literal('function'), function: v.object({ name: v.string() }) });
 
-export const toolChoice = v.nullish(v.union([v.picklist(['auto', 'none', 'required']), named]));
+export const toolChoice = v.optional(v.union([v.picklist(['auto', 'none', 'required']), named]));
 
 /**
  * Holds the answer to a call of any tool, or of the named one; nothing if the model may choose.

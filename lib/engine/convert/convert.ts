@@ -29,7 +29,7 @@ import { factsOfFiles, MANIFEST_FILE, makeManifest, packageVersion } from '../di
 import { openCheckpoint } from '../formats/open-checkpoint.js';
 import type { SourceCheckpoint } from '../formats/source.js';
 import { buildDirectory, writeJson } from './build-directory.js';
-import { calibrationTexts, findInputMaxima, type InputMaxima } from './calibrate.js';
+import type { InputMaxima } from './calibrate.js';
 import { type Build, type ConversionEvents, convertInThread } from './conversion-thread.js';
 import { type PlannedTensor, rowsPerRead } from './planned-tensor.js';
 import { obstacleToQuantize, QUANTIZATIONS, type Quantization, quantizePlan, storedForm } from './quantize.js';
@@ -143,7 +143,7 @@ export async function convert(source: string | URL, out: string | URL, given: Co
   };
   const events = { signal, onProgress, onWarning };
   const build: Build = (write) => buildDirectory(target, [job.source, job.tokenizer ?? job.source], write);
-  if (job.quantization === 'fp8') await convertCalibrated(job, await calibrationTexts(calibrationFile), events, build);
+  if (job.quantization === 'fp8') await convertCalibrated(job, calibrationFile, events, build);
   else if (calibrationFile === undefined) await run(job, events, build);
   else throw noUse(options.quantization);
   return target;
@@ -162,10 +162,13 @@ async function run(job: ConversionJob, events: ConversionEvents, build: Build): 
 
 async function convertCalibrated(
   job: ConversionJob,
-  texts: readonly string[],
+  calibrationFile: string | undefined,
   events: ConversionEvents,
   build: Build,
 ): Promise<void> {
+  // The thread of a conversion, which loads this file too, does not need it.
+  const { calibrationTexts, findInputMaxima } = await import('./calibrate.js');
+  const texts = await calibrationTexts(calibrationFile);
   const { num_hidden_layers: ppSize } = (await planConversion(job.source, job)).pretrained_config;
   const plain = { ...job, quantization: undefined, tpSize: 1, ppSize, parallelEmbedding: false };
   await build(async (dir) => {

@@ -78,7 +78,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   const RunnerInfo& runner = runner_->info();
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
-  info_.capabilities = device.capabilities | (guides_ ? CAN_GUIDED : 0);
+  info_.capabilities = device.capabilities | CAN_TIMEOUT | (guides_ ? CAN_GUIDED : 0);
   info_.name = device.name;
   info_.version = PACKAGE_VERSION;
   info_.device = runner.device.c_str();
@@ -134,6 +134,7 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
         const auto [added_request, is_new] = requests_.emplace(id, std::move(request));
         if (!is_new) throw executor::IdInUse(id);
         ++added;
+        deadlines_.Add(added_request->second.get());
         if (added_request->second->grammar)
           Compile(added_request->second);
         else
@@ -180,6 +181,7 @@ void EmbeddedExecutor::Compile(const std::shared_ptr<Request>& request) {
 
 void EmbeddedExecutor::Forget(Request* request) {
   if (request->is_compiling) --compiling_;
+  deadlines_.Remove(request);
   requests_.erase(request->id);
 }
 
@@ -191,7 +193,7 @@ void EmbeddedExecutor::Cancel(const uint64_t* ids, uint32_t count) {
       if (found == requests_.end()) continue;
       const std::shared_ptr<Request> request = found->second;
       if (!request->runs()) {
-        CancelRequest(request.get());
+        EndRequest(request.get(), FINISH_CANCELLED);
       } else if (!std::exchange(request->cancelled, true)) {
         EndAfterStep(request);  // it may be part of a step that runs: the step thread ends it
       }
@@ -232,16 +234,17 @@ void EmbeddedExecutor::StepThreadMain() {
   try {
     while (!stopping_) {
       EndCancelledAndFailed();
+      EndOverdue();
       const bool has_place = in_flight_.size() < static_cast<size_t>(runner_->info().max_steps_in_flight);
       if (has_place && requests_.size() > compiling_ && SubmitStep(&lock)) continue;
       if (!in_flight_.empty())
         CollectStep(&lock);
       else if (requests_.size() == compiling_)  // none, too
-        work_.wait_for(lock, kLongTime);
+        work_.wait_for(lock, deadlines_.TimeLeft(kLongTime));
       else
         throw std::logic_error("the scheduler found no sequence to compute");
     }
-    while (!requests_.empty()) CancelRequest(requests_.begin()->second.get());
+    while (!requests_.empty()) EndRequest(requests_.begin()->second.get(), FINISH_CANCELLED);
   } catch (const std::bad_alloc&) {
     if (!lock.owns_lock()) lock.lock();
     Fail("the process is out of memory", kLoadAgain);
@@ -346,9 +349,15 @@ void EmbeddedExecutor::EndCancelledAndFailed() {
     if (request->failure)
       FailRequest(request.get(), *request->failure);
     else
-      CancelRequest(request.get());
+      EndRequest(request.get(), FINISH_CANCELLED);
   }
   rows_.notify_all();
+}
+
+void EmbeddedExecutor::EndOverdue() {
+  bool ended = false;
+  for (; Request* const request = deadlines_.Overdue(); ended = true) EndRequest(request, FINISH_TIMEOUT);
+  if (ended) rows_.notify_all();
 }
 
 BatchRow EmbeddedExecutor::TakeRow(RequestSequence* sequence) {
@@ -391,11 +400,11 @@ void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish fin
   Forget(request);
 }
 
-void EmbeddedExecutor::CancelRequest(Request* request) {
+void EmbeddedExecutor::EndRequest(Request* request, ExecutorFinish finish) {
   std::vector<RequestSequence*> left;  // the end of the last is the request's
   for (RequestSequence& sequence : request->sequences)
     if (!sequence.ended) left.push_back(&sequence);
-  for (RequestSequence* sequence : left) EndSequence(sequence, FINISH_CANCELLED);
+  for (RequestSequence* sequence : left) EndSequence(sequence, finish);
 }
 
 // One row for all its sequences.

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "native/embedded/deadlines.h"
 #include "native/embedded/guides.h"
 #include "native/embedded/limits.h"
 #include "native/embedded/model_runner.h"
@@ -72,10 +73,11 @@ class EmbeddedExecutor {
   void AddToken(RequestSequence* sequence, Output output);
   void EndAfterStep(std::shared_ptr<Request> request);
   void EndCancelledAndFailed();
+  void EndOverdue();
   executor::BatchRow TakeRow(RequestSequence* sequence);
   void EndSequence(RequestSequence* sequence, ExecutorFinish finish, std::optional<int32_t> stop_token = std::nullopt);
   // Ends all sequences that have not ended.
-  void CancelRequest(Request* request);
+  void EndRequest(Request* request, ExecutorFinish finish);
   void FailRequest(Request* request, const executor::Failure& failure);
   // Ends every request with an error, unless memory has run out; nothing runs afterwards.
   void Fail(const char* reason, const char* fix) noexcept;
@@ -98,6 +100,7 @@ class EmbeddedExecutor {
   Requests requests_;
   std::optional<Scheduler> scheduler_;
   std::vector<std::shared_ptr<Request>> ending_;  // cancelled or failed while a step ran that they may be part of
+  Deadlines deadlines_;
   executor::BatchBuilder batch_builder_;
   Statistics statistics_;
   std::optional<Guides> guides_;

@@ -67,6 +67,8 @@ class Checker {
     first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
     for (size_t i = 1; i < request.sequences.size(); ++i) first.forks.push_back(&request.sequences[i]);
     request.submitted = Request::Clock::now();
+    if (given_.set & REQUEST_TIMEOUT)
+      request.deadline = request.submitted + std::chrono::milliseconds(given_.timeout_ms);
     return made;
   }
 
@@ -75,7 +77,6 @@ class Checker {
     const auto refuse_set = [&](uint32_t is_set, const char* name) {
       if (is_set) RefuseOption(name);
     };
-    refuse_set(given_.set & REQUEST_TIMEOUT, "timeout_ms");
     refuse_set(given_.set & REQUEST_LANGUAGE_ADAPTER, "language_adapter");
     if (given_.type != REQUEST_CONTEXT_AND_GENERATION) RefuseOption("type");
     const struct {

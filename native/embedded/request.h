@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -31,6 +32,7 @@ struct Output {
 };
 
 struct Request;
+using RequestDeadlines = std::multimap<std::chrono::steady_clock::time_point, Request*>;
 
 // One of a request's outputs. The first computes the prompt; then the others are forked from it.
 struct RequestSequence : Sequence {
@@ -71,8 +73,10 @@ struct Request : std::enable_shared_from_this<Request> {
   // What was asked about the prompt, until a row takes it. The runner fills it.
   std::shared_ptr<executor::BatchRowDetails> prompt_output;
   Clock::time_point submitted = Clock::now();
-  std::optional<Clock::time_point> started;      // its first step
-  std::optional<Clock::time_point> first_token;  // of each sequence: they are drawn together
+  std::optional<Clock::time_point> deadline;
+  std::optional<RequestDeadlines::iterator> deadline_at;  // its place among the deadlines, which they keep
+  std::optional<Clock::time_point> started;               // its first step
+  std::optional<Clock::time_point> first_token;           // of each sequence: they are drawn together
 
   // Some of its sequences are in the cache; else all that have not ended wait.
   bool runs() const;

@@ -35,6 +35,20 @@ conformance(
 
 conformance(
   [],
+  'with llm.capabilities.timeout the executor ends a request at timeoutMs by itself, though the event loop is busy',
+  async ({ llm }) => {
+    if (!llm.capabilities.timeout) return;
+    const generation = llm.stream(PROMPT, { ...LONG, timeoutMs: 30 });
+    await started(generation);
+    while (llm.stats().activeRequests > 0); // no turn of the event loop, so no timer of Node.js
+    const { text, finishReason, usage } = await generation.result;
+    assert.equal(finishReason, 'timeout');
+    assert.ok(text.length > 0 && usage.completionTokens > 0);
+  },
+);
+
+conformance(
+  [],
   'queueTimeoutMs rejects a request that has no place by then with ERR_QUEUE_TIMEOUT, and the one before it runs on',
   async ({ load }) => {
     const llm = await load({ maxBatchSize: 1 });

@@ -41,6 +41,7 @@ TEST(Executor, DescribesItselfAndItsLimits) {
   EXPECT_TRUE(info.capabilities & CAN_LOGPROBS);
   EXPECT_TRUE(info.capabilities & CAN_PROMPT_LOGPROBS);
   EXPECT_TRUE(info.capabilities & CAN_SEVERAL_SEQUENCES);
+  EXPECT_TRUE(info.capabilities & CAN_TIMEOUT);
   EXPECT_FALSE(info.capabilities & CAN_BEAM_SEARCH);
 }
 

@@ -51,6 +51,13 @@ std::string TextOf(const std::vector<int32_t>& tokens) {
   return text;
 }
 
+// It takes a while to compile.
+std::string LargeGrammar() {
+  std::string grammar = "start: ";
+  for (int i = 0; i < 3000; ++i) grammar += "\"" + std::to_string(i) + "\" | ";
+  return grammar + "\"x\"";
+}
+
 class GuidesTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -130,9 +137,7 @@ TEST_F(GuidesTest, AGrammarThatCannotBeFollowedFailsItsRequestAlone) {
 }
 
 TEST_F(GuidesTest, ARequestMayBeCancelledWhileItsGrammarIsCompiled) {
-  std::string large = "start: ";
-  for (int i = 0; i < 3000; ++i) large += "\"" + std::to_string(i) + "\" | ";
-  large += "\"x\"";
+  const std::string large = LargeGrammar();
   for (uint64_t id = 1; id <= 5; ++id) {
     ASSERT_EQ(client_.Submit(Guided(id, GUIDE_GRAMMAR, large.c_str())), EXECUTOR_OK);
     client_.Cancel(id);
@@ -140,6 +145,19 @@ TEST_F(GuidesTest, ARequestMayBeCancelledWhileItsGrammarIsCompiled) {
   client_.WaitForEnds(5);
   EXPECT_EQ(client_.results[5].finals, 1);
   EXPECT_EQ(client_.Run(Guided(6, GUIDE_REGEX, "ab")).finish, FINISH_END_ID);
+}
+
+TEST_F(GuidesTest, ATimeLimitHoldsWhileTheGrammarIsCompiledToo) {
+  const std::string large = LargeGrammar();
+  for (uint64_t id = 1; id <= 3; ++id) {
+    TestRequest request = Guided(id, GUIDE_GRAMMAR, large.c_str());
+    request.request.set |= REQUEST_TIMEOUT;
+    request.request.timeout_ms = 1;
+    ASSERT_EQ(client_.Submit(request), EXECUTOR_OK);
+  }
+  client_.WaitForEnds(3);
+  for (uint64_t id = 1; id <= 3; ++id) EXPECT_EQ(client_.results[id].finish, FINISH_TIMEOUT) << id;
+  EXPECT_EQ(client_.Run(Guided(4, GUIDE_REGEX, "ab")).finish, FINISH_END_ID);
 }
 
 TEST_F(GuidesTest, AStructuralTagConstrainsWhatFollowsItsTriggerAlone) {

@@ -81,8 +81,6 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
        [](TestRequest* r) { r->sampling.set |= SAMPLING_BEAM_WIDTH, r->sampling.beam_width = 4; }},
       {"top_prompt_logprobs", "topPromptLogprobs is 102; expected at most the 101 tokens", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->output.top_prompt_logprobs = 102; }},
-      {"timeout_ms", "timeoutMs is set; ", EXECUTOR_UNSUPPORTED,
-       [](TestRequest* r) { r->request.set |= REQUEST_TIMEOUT; }},
       {"priority", "priority is 2", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->request.set |= REQUEST_PRIORITY, r->request.priority = 2; }},
       {"position_ids", "positionIds is set; ", EXECUTOR_UNSUPPORTED,

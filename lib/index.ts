@@ -37,7 +37,7 @@ export { type Plan, type PlannedChoice, type PlanOptions, plan } from './engine/
 export { type ConvertOptions, convert } from './engine/convert/convert.js';
 export type { Quantization } from './engine/convert/quantize.js';
 export { type PullOptions, pull } from './engine/pull/pull.js';
-export { type CloseOptions, type EngineInfo, LLM } from './llm.js';
+export { type CloseOptions, type EngineInfo, LLM, type SleepOptions } from './llm.js';
 export type { Capabilities } from './options/capabilities.js';
 export { forceToolCall } from './options/force-tool-call.js';
 export type { GenerateOptions } from './options/generate.js';

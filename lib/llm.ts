@@ -1,27 +1,24 @@
-import { bind, hostProgram, loadAddon } from './addon/addon.js';
+import { bind, loadAddon } from './addon/addon.js';
 import { makeEventDecoder, type RequestSink } from './addon/events.js';
 import { fromNative } from './addon/executor-error.js';
-import { guidedConfig } from './addon/guided-config.js';
 import { type LLMHandle, makeHandle, readHandle } from './addon/handle.js';
 import type { LoadedSession, NativeInfo, NativeSession, Stats } from './addon/protocol.js';
-import { whenAborted } from './base/abort.js';
+import { Changes } from './base/changes.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
 import { LLMError, messageOf } from './base/errors.js';
-import { pathOf } from './base/paths.js';
 import type { ResponseTemplate } from './base/response-template.js';
 import { Stopping } from './base/stopping.js';
 import { endings } from './base/turns.js';
 import type { ChatMessage, Input, Result } from './base/types.js';
-import { type EngineDirectory, type EngineNeeds, openEngine } from './engine/directory/directory.js';
-import { chooseExecutor, libraryOf, WEIGHTS } from './executors.js';
-import { checkGpuMemory } from './gpu-memory.js';
+import { type LoadedDirectory, type LoadedEngine, loadEngine, SHUTDOWN_DEADLINE_MS } from './load-engine.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
-import { DUMMY, type LoadOptions, readLoadOptions } from './options/load.js';
+import type { LoadOptions } from './options/load.js';
+import { ASLEEP, CLOSED, refusal } from './request/ending.js';
 import type { Generation } from './request/generation.js';
 import { Requests } from './request/requests.js';
 import { conversationInput, FIRST_LOGITS, type RewardOptions, readRewardOptions, rewardOf } from './request/reward.js';
-import { Tokenizer, type TokenizerOptions } from './text/tokenizer.js';
+import { Tokenizer } from './text/tokenizer.js';
 
 /** What is loaded, and its sizes. */
 export interface EngineInfo extends Omit<NativeInfo, 'capabilities'> {
@@ -41,67 +38,45 @@ export interface CloseOptions {
   drainMs?: number | undefined;
 }
 
-const closeChecks: Checks<CloseOptions> = { drainMs: integer(0, MAX_COUNT) };
+/** How to put an LLM to sleep. */
+export interface SleepOptions {
+  /** How long running requests may take to finish, in ms; then they fail with `ERR_ASLEEP`. Default: as long as they take. */
+  drainMs?: number | undefined;
+}
 
-/** What an LLM that attaches to the engine from another thread gets to know of it. */
-type LoadedDirectory = EngineDirectory & Pick<TokenizerOptions, 'chatTemplateLimits'>;
+const drainChecks: Checks<CloseOptions & SleepOptions> = { drainMs: integer(0, MAX_COUNT) };
 
-// For the executor to end cancelled requests, which takes a step or two.
-const SHUTDOWN_DEADLINE_MS = 10_000;
-
-// For an executor to end a load that was given up; one that reads from a file system that hangs never does.
-const GIVE_UP_MS = 1000;
+/** The executor of an engine, from a load or a wake on. */
+interface Loaded {
+  readonly session: NativeSession;
+  readonly requests: Requests;
+  readonly info: EngineInfo;
+  readonly capabilities: Capabilities;
+}
 
 /** A loaded engine. Requests run together, so start as many as you like. */
 export class LLM implements AsyncDisposable {
-  readonly info: EngineInfo;
-  /** What the executor supports; anything else fails with `ERR_UNSUPPORTED`. */
-  readonly capabilities: Capabilities;
   /** Send it to a worker thread with `postMessage`, and `LLM.attach` it there. */
   readonly handle: LLMHandle;
-  readonly #session: NativeSession;
-  readonly #directory: LoadedDirectory;
+  readonly #engine: Omit<LoadedEngine, 'loaded' | 'reload'>;
+  /** Undefined of an LLM that was attached. */
+  readonly #reload: LoadedEngine['reload'] | undefined;
   #tokenizer: Tokenizer | undefined;
-  readonly #requests: Requests;
+  #loaded: Loaded;
+  readonly #changes = new Changes<'awake' | 'asleep'>('awake');
+  #isAsleep = false;
+  #waking: Stopping | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(
-    directory: LoadedDirectory,
-    executorReason: string | undefined,
-    maxQueueSize: number | undefined,
-    tokenizer: Tokenizer | undefined,
-    loaded: LoadedSession,
-  ) {
+  private constructor({ loaded, reload, ...engine }: Omit<LoadedEngine, 'reload'> & Partial<LoadedEngine>) {
+    const { directory, executorReason, maxQueueSize, tokenizer } = engine;
+    this.#engine = engine;
+    this.#reload = reload;
+    this.#tokenizer = tokenizer;
     const sinks = new Map<number, RequestSink>();
     const session = bind(loadAddon(), loaded, makeEventDecoder(sinks));
-    const { capabilities, ...facts } = session.info();
-    this.info = {
-      dir: directory.path,
-      architecture: directory.architecture,
-      endIds: directory.endIds,
-      executorReason,
-      ...facts,
-    };
-    this.capabilities = capabilitiesOf(capabilities);
     this.handle = makeHandle(session.shareId(), directory, { executorReason, maxQueueSize });
-    this.#directory = directory;
-    this.#tokenizer = tokenizer;
-    this.#session = session;
-    this.#requests = new Requests(
-      {
-        session,
-        sessionId: this.handle.sessionId,
-        directory,
-        executor: facts.executor,
-        capabilities: this.capabilities,
-        maxSeqLen: facts.maxSeqLen,
-        maxQueueSize,
-        maxRunning: facts.maxBatchSize * Math.max(directory.rankFiles.length, 1), // pipeline stages multiply it
-        vocabSize: facts.vocabSize,
-        tokenizer: () => this.tokenizer,
-      },
-      sinks,
-    );
+    this.#loaded = this.#use(session, sinks);
   }
 
   /**
@@ -111,106 +86,13 @@ export class LLM implements AsyncDisposable {
    *   `ERR_PLATFORM_UNSUPPORTED`, `ERR_ADDON_LOAD`, `ERR_LOAD_TIMEOUT`, `ERR_EXECUTOR_FAILED` if the process of an isolated one ends. If `options.signal` aborts, its reason; what `onProgress` throws.
    */
   static async load(dir: string | URL, options: LoadOptions = {}): Promise<LLM> {
-    const {
-      signal,
-      loadTimeoutMs,
-      onProgress,
-      logger,
-      executor = 'auto',
-      isolation = 'none',
-      isolationEnv,
-      guidedDecoding,
-      chatTemplateLimits,
-      ...config
-    } = readLoadOptions(options);
-    signal?.throwIfAborted();
-    const path = pathOf('dir', dir);
-    const stopping = new Stopping();
-    const ignoreSignal = signal && whenAborted(signal, () => stopping.stop(signal.reason));
-    const timer =
-      loadTimeoutMs === undefined
-        ? undefined
-        : setTimeout(() => stopping.stop(loadTimeout(path, loadTimeoutMs, isolation)), loadTimeoutMs);
-    try {
-      const addon = loadAddon();
-      const named = libraryOf(executor);
-      const needs: EngineNeeds = {
-        weights: typeof executor === 'string' ? WEIGHTS[executor] : undefined,
-        files: config.loadFormat === DUMMY ? 'not-needed' : 'needed',
-      };
-      const opened = await stopping.orStopped(openEngine(path, needs));
-      const directory: LoadedDirectory = { ...opened, chatTemplateLimits };
-      const namesGpu = config.parallel?.deviceIds !== undefined;
-      const choice =
-        executor === 'auto'
-          ? await stopping.orStopped(
-              chooseExecutor(directory.weights, { namesGpu, lacksOnCuda: directory.lacksOnCuda, signal }),
-            )
-          : undefined;
-      const library = choice ? libraryOf(choice.executor) : named;
-      if (choice) {
-        const { executor: chosen, reason, isDowngrade } = choice;
-        logger?.[isDowngrade ? 'warn' : 'info'](`executor: 'auto' takes '${chosen}': ${reason}`);
-      }
-      const taken = choice?.executor ?? executor;
-      const { tokenizerPath } = directory;
-      const [tokenizer] = await stopping.orStopped(
-        Promise.all([
-          tokenizerPath === undefined ? undefined : Tokenizer.load(addon, { ...directory, tokenizerPath }),
-          checkGpuMemory(taken, directory, config, { machine: choice?.machine, signal }),
-        ]),
-      );
-      if (tokenizer?.responseFault) {
-        const found = `response_template of tokenizer_config.json: ${tokenizer.responseFault.message}`;
-        logger?.warn(`${found}. It is ignored; correct it, or pass responseTemplate.`);
-      }
-      const guided = await stopping.orStopped(
-        guidedConfig(guidedDecoding, directory, taken === 'cpu' || taken === 'cuda'),
-      );
-      stopping.throwIfStopped();
-      const pending = addon.load(
-        Object.assign(config, {
-          library,
-          hostProgram: isolation === 'process' ? hostProgram() : undefined,
-          hostVariables: isolationEnv,
-          engineDir: directory.path,
-          tokenizer: tokenizer?.native,
-          guidedDecoding: guided,
-        }),
-        (done) => {
-          if (stopping.isStopped) return;
-          try {
-            onProgress?.(done);
-          } catch (thrown) {
-            stopping.stop(thrown);
-          }
-        },
-        logger && ((level, message) => logger[LOG_METHODS[level] ?? 'debug'](message)),
-      );
-      stopping.whenStopped(() => pending.abort());
-      const loading = pending.promise.then(
-        async (loaded) => {
-          const llm = new LLM(directory, choice?.reason, config.maxQueueSize, tokenizer, loaded);
-          if (stopping.isStopped) await llm.close();
-          stopping.throwIfStopped();
-          return llm;
-        },
-        (thrown: unknown) => {
-          stopping.throwIfStopped();
-          throw fromNative(thrown);
-        },
-      );
-      return await stopping.orStopped(loading, GIVE_UP_MS, () => pending.leave());
-    } finally {
-      ignoreSignal?.();
-      clearTimeout(timer);
-    }
+    return new LLM(await loadEngine(dir, options));
   }
 
   /**
    * Uses the engine of another LLM in this process from this thread. Each LLM is closed on its own, and the last one frees
    * the engine; when this thread ends, only its own requests end. The tokenizer is read at its first use, unless another LLM of the engine has it.
-   * @throws {LLMError} `ERR_CLOSED` if the engine is closed, `ERR_INVALID_INPUT` if `handle` is not a handle of this process.
+   * @throws {LLMError} `ERR_CLOSED` if the engine is closed or asleep, `ERR_INVALID_INPUT` if `handle` is not a handle of this process.
    */
   static attach(handle: LLMHandle): LLM {
     const { sessionId, directory, executorReason, maxQueueSize } = readHandle(handle);
@@ -221,13 +103,28 @@ export class LLM implements AsyncDisposable {
     } catch (error) {
       throw fromNative(error);
     }
-    return new LLM(directory as LoadedDirectory, executorReason, maxQueueSize, undefined, loaded);
+    return new LLM({
+      directory: directory as LoadedDirectory,
+      executorReason,
+      maxQueueSize,
+      tokenizer: undefined,
+      loaded,
+    });
+  }
+
+  get info(): EngineInfo {
+    return this.#loaded.info;
+  }
+
+  /** What the executor supports; anything else fails with `ERR_UNSUPPORTED`. */
+  get capabilities(): Capabilities {
+    return this.#loaded.capabilities;
   }
 
   /** @throws {LLMError} `ERR_TOKENIZER_MISSING` if the engine directory has none. */
   get tokenizer(): Tokenizer {
     if (this.#tokenizer) return this.#tokenizer;
-    const { tokenizerPath } = this.#directory;
+    const { tokenizerPath } = this.#engine.directory;
     if (tokenizerPath === undefined) {
       throw new LLMError(
         'ERR_TOKENIZER_MISSING',
@@ -235,7 +132,7 @@ export class LLM implements AsyncDisposable {
           "Copy the model's tokenizer.json and tokenizer_config.json into it, or use tokens only: generate({ tokens }).",
       );
     }
-    this.#tokenizer = Tokenizer.loadNow(loadAddon(), { ...this.#directory, tokenizerPath });
+    this.#tokenizer = Tokenizer.loadNow(loadAddon(), { ...this.#engine.directory, tokenizerPath });
     return this.#tokenizer;
   }
 
@@ -244,7 +141,7 @@ export class LLM implements AsyncDisposable {
    * template has. Undefined if neither is there; then reasoning and tool calls stay in the text.
    */
   get responseTemplate(): ResponseTemplate | undefined {
-    if (this.#directory.tokenizerPath === undefined) return undefined;
+    if (this.#engine.directory.tokenizerPath === undefined) return undefined;
     return this.tokenizer.responseTemplate({ tools: [] })?.template;
   }
 
@@ -252,7 +149,7 @@ export class LLM implements AsyncDisposable {
    * Runs one request, or several together, off the event loop; `input` may be changed as soon as the call returns.
    * @returns the text, `usage` in tokens and `timing` in milliseconds; for an array of inputs an array in its order.
    * @throws {LLMError} `ERR_INVALID_INPUT`, `ERR_INVALID_OPTION`, `ERR_EMPTY_PROMPT`, `ERR_PROMPT_TOO_LONG` if no new token fits,
-   *   `ERR_QUEUE_FULL`, `ERR_QUEUE_TIMEOUT`, `ERR_UNSUPPORTED`, `ERR_LOGITS_LIMIT`, `ERR_CLOSED`, `ERR_EXECUTOR_FAILED`; if one of several fails, the others are aborted.
+   *   `ERR_QUEUE_FULL`, `ERR_QUEUE_TIMEOUT`, `ERR_UNSUPPORTED`, `ERR_LOGITS_LIMIT`, `ERR_CLOSED`, `ERR_ASLEEP`, `ERR_EXECUTOR_FAILED`; if one of several fails, the others are aborted.
    */
   generate(input: Input, options?: GenerateOptions): Promise<Result>;
   generate(inputs: readonly Input[], options?: GenerateOptions): Promise<Result[]>;
@@ -273,7 +170,7 @@ export class LLM implements AsyncDisposable {
 
   /** Starts one request at once and never throws: if it fails, the iterator and `result` throw the error. */
   stream(input: Input, options: GenerateOptions = {}): Generation {
-    return this.#requests.start(input, options);
+    return this.#loaded.requests.start(input, options);
   }
 
   /**
@@ -300,14 +197,42 @@ export class LLM implements AsyncDisposable {
     return results.map((result) => rewardOf(result, token));
   }
 
-  /** A snapshot; it does not wait for the executor. */
+  /**
+   * A snapshot; it does not wait for the executor.
+   * @throws {LLMError} `ERR_ASLEEP`, `ERR_CLOSED`, `ERR_EXECUTOR_FAILED`.
+   */
   stats(): Stats {
-    this.#requests.cancelSome();
+    this.#loaded.requests.cancelSome();
     try {
-      return this.#session.stats();
+      return this.#loaded.session.stats();
     } catch (error) {
-      throw fromNative(error);
+      throw this.isAsleep ? refusal(ASLEEP) : fromNative(error);
     }
+  }
+
+  /** Whether requests fail with `ERR_ASLEEP`: from the call of `sleep()` until `wake()` has loaded the executor again. */
+  get isAsleep(): boolean {
+    return this.#isAsleep && !this.#closed;
+  }
+
+  /**
+   * Accepts no more requests, lets running ones finish, and gives back the memory of the executor: its weights and its KV cache.
+   * The tokenizer and the chat template stay.
+   * @throws {LLMError} `ERR_INVALID_OPTION`; `ERR_UNSUPPORTED` if the LLM was attached; `ERR_CLOSED`.
+   */
+  async sleep(options: SleepOptions = {}): Promise<void> {
+    const { drainMs } = readOptions(options, drainChecks, 'sleep()');
+    this.#checkReload();
+    return this.#changes.to('asleep', () => this.#fallAsleep(drainMs));
+  }
+
+  /**
+   * Loads the executor again, from the same directory and with the same options. If that fails, the LLM is still asleep.
+   * @throws {LLMError} what `LLM.load` throws; `ERR_UNSUPPORTED` if the LLM was attached; `ERR_CLOSED`.
+   */
+  async wake(): Promise<void> {
+    const reload = this.#checkReload();
+    return this.#changes.to('awake', () => this.#wakeUp(reload));
   }
 
   /**
@@ -317,7 +242,7 @@ export class LLM implements AsyncDisposable {
    */
   close(options: CloseOptions = {}): Promise<void> {
     try {
-      const { drainMs = 0 } = readOptions(options, closeChecks, 'close()');
+      const { drainMs = 0 } = readOptions(options, drainChecks, 'close()');
       this.#closed ??= this.#close(drainMs);
       return this.#closed;
     } catch (error) {
@@ -330,20 +255,61 @@ export class LLM implements AsyncDisposable {
   }
 
   async #close(drainMs: number): Promise<void> {
-    await this.#requests.close(drainMs);
-    await this.#session.close(SHUTDOWN_DEADLINE_MS);
+    this.#waking?.stop(refusal(CLOSED));
+    await this.#loaded.requests.close(CLOSED, drainMs);
+    await this.#changes.settled().catch(() => {}); // whoever asked for it is told
+    await this.#loaded.requests.close(CLOSED, 0); // of a wake that came to its end
+    await this.#loaded.session.close(SHUTDOWN_DEADLINE_MS);
+  }
+
+  async #fallAsleep(drainMs: number | undefined): Promise<void> {
+    const { requests, session } = this.#loaded;
+    this.#isAsleep = true;
+    await requests.close(this.#closed ? CLOSED : ASLEEP, drainMs);
+    await session.close(SHUTDOWN_DEADLINE_MS);
+  }
+
+  async #wakeUp(reload: LoadedEngine['reload']): Promise<void> {
+    if (this.#closed) throw refusal(CLOSED);
+    this.#waking = new Stopping();
+    const loaded = await reload(this.handle.sessionId, this.#waking);
+    const sinks = new Map<number, RequestSink>();
+    this.#loaded = this.#use(bind(loadAddon(), loaded, makeEventDecoder(sinks)), sinks);
+    this.#isAsleep = false;
+  }
+
+  #checkReload(): LoadedEngine['reload'] {
+    if (this.#closed) throw refusal(CLOSED);
+    if (this.#reload) return this.#reload;
+    throw new LLMError(
+      'ERR_UNSUPPORTED',
+      'This LLM was attached to an engine; expected the one that loaded it. Call sleep() of that one, or close() of this one.',
+    );
+  }
+
+  #use(session: NativeSession, sinks: Map<number, RequestSink>): Loaded {
+    const { directory, executorReason, maxQueueSize } = this.#engine;
+    const { capabilities: bits, ...facts } = session.info();
+    const capabilities = capabilitiesOf(bits);
+    const requests = new Requests(
+      {
+        session,
+        sessionId: this.handle.sessionId,
+        directory,
+        executor: facts.executor,
+        capabilities,
+        maxSeqLen: facts.maxSeqLen,
+        maxQueueSize,
+        maxRunning: facts.maxBatchSize * Math.max(directory.rankFiles.length, 1), // pipeline stages multiply it
+        vocabSize: facts.vocabSize,
+        tokenizer: () => this.tokenizer,
+      },
+      sinks,
+    );
+    const { path, architecture, endIds } = directory;
+    return { session, requests, capabilities, info: { dir: path, architecture, endIds, executorReason, ...facts } };
   }
 }
-
-const loadTimeout = (dir: string, timeoutMs: number, isolation: 'none' | 'process'): LLMError =>
-  new LLMError(
-    'ERR_LOAD_TIMEOUT',
-    `${dir} was not loaded within ${timeoutMs} ms (loadTimeoutMs). Raise loadTimeoutMs. With several GPUs, NCCL_DEBUG=INFO shows what it is waiting for, and NCCL_P2P_DISABLE=1 helps if the GPUs cannot reach each other.` +
-      (isolation === 'none' ? " Work that hangs stays in this process; isolation: 'process' ends it." : ''),
-  );
-
-/** By the numbers of ExecutorLogLevel in native/executor/config.h. */
-const LOG_METHODS = ['error', 'warn', 'info', 'debug'] as const;
 
 /** A list of inputs, or undefined for what is none. */
 function copyList(input: unknown): Input[] | undefined {

@@ -16,6 +16,8 @@ export interface NativeLoadOptions extends ConfigOptions {
   engineDir: string;
   tokenizer: NativeTokenizer | undefined;
   guidedDecoding?: NativeGuidedConfig | undefined;
+  /** That of the session which this one replaces. */
+  shareId?: number | undefined;
 }
 
 /** What the backend that enforces `guided` needs. */

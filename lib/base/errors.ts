@@ -178,6 +178,11 @@ const CODES = {
       '`close()`, or the end of an `await using` block, while requests are running; a handle attached after the last LLM of its engine was closed.',
     fix: 'Await running requests before `close()`, or give them time: `close({ drainMs: 5000 })`. `error.partial` has the result so far.',
   },
+  ERR_ASLEEP: {
+    meaning: 'The LLM is asleep, or was put to sleep before the request ended.',
+    causes: '`llm.sleep()`.',
+    fix: 'Call `llm.wake()` and await it. `sleep()` without `drainMs` lets running requests end first; else `error.partial` has the result so far.',
+  },
   ERR_EXECUTOR_FAILED: {
     meaning: 'The executor failed, and with it every request it was running.',
     causes:

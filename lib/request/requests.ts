@@ -12,6 +12,7 @@ import { type RequestOptions, readGenerateOptions } from '../options/generate.js
 import { type NativeTokenLists, packLists } from '../options/token-lists.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type RequestParameters, type RequestStartEvent, requestStarted } from './diagnostics.js';
+import { type Ending, refusal } from './ending.js';
 import { type Generation, RequestGeneration, stopWatching } from './generation.js';
 import { type Prompt, type ReadInput, readPrompt } from './input.js';
 import { logitsLimit, RunningRequest } from './running-request.js';
@@ -53,8 +54,8 @@ export class Requests {
   readonly #running = new Set<RunningRequest>();
   /** Ids that the executor does not know of yet to have ended for their readers. */
   readonly #cancelled: number[] = [];
-  #onIdle: (() => void) | undefined;
-  #closed = false;
+  readonly #onIdle: (() => void)[] = [];
+  #ending: Ending | undefined;
 
   constructor(context: RequestContext, sinks: Map<number, RequestSink>) {
     this.#context = context;
@@ -120,32 +121,30 @@ export class Requests {
     return generation;
   }
 
-  /** Refuses further requests, lets running ones go on for `drainMs`, and ends the rest with `ERR_CLOSED`. */
-  async close(drainMs: number): Promise<void> {
-    this.#closed = true;
-    if (this.#running.size > 0 && drainMs > 0) {
+  /**
+   * Refuses further requests, lets running ones go on for `drainMs`, without it to their ends, and ends the rest, as `ending`
+   * says. It may be called again, also with another ending.
+   */
+  async close(ending: Ending, drainMs: number | undefined): Promise<void> {
+    this.#ending = ending;
+    if (this.#running.size > 0 && drainMs !== 0) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, drainMs).unref();
-        this.#onIdle = () => {
+        const timer = drainMs === undefined ? undefined : setTimeout(resolve, drainMs).unref();
+        this.#onIdle.push(() => {
           clearTimeout(timer);
           resolve();
-        };
+        });
       });
     }
-    const message =
-      'The LLM was closed before this request ended. Await running requests before close(), or set drainMs.';
     await endings.each(this.#running, (request) =>
-      request.fail((partial) => new LLMError('ERR_CLOSED', message, { requestId: request.id, partial })),
+      request.fail((partial) => new LLMError(ending.code, ending.cut, { requestId: request.id, partial })),
     );
   }
 
   #draft(input: unknown, options: unknown): Draft {
     const { session, directory, capabilities, executor, maxSeqLen, tokenizer } = this.#context;
     const id = session.nextId();
-    if (this.#closed) {
-      const message = 'This LLM is closed. Load the engine again with LLM.load().';
-      return { id, error: new LLMError('ERR_CLOSED', message, { requestId: id }) };
-    }
+    if (this.#ending) return { id, error: refusal(this.#ending, { requestId: id }) };
     const { maxQueueSize = Number.POSITIVE_INFINITY, maxRunning } = this.#context;
     if (this.#running.size >= maxQueueSize + maxRunning) return { id, error: queueFull(id, maxQueueSize) };
     try {
@@ -234,7 +233,7 @@ export class Requests {
       if (this.#cancelled.push(request.id) === 1) setImmediate(() => endings.do(() => this.cancelSome()));
       if (this.#sinks.size === 0) this.#context.session.unref();
     }
-    if (this.#running.size === 0) this.#onIdle?.();
+    if (this.#running.size === 0) for (const onIdle of this.#onIdle.splice(0)) onIdle();
   }
 }
 

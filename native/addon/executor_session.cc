@@ -32,9 +32,10 @@ uint64_t NextRequestId() {
 
 std::shared_ptr<ExecutorSession> ExecutorSession::Open(OwnedExecutor executor, Isolation isolation,
                                                        std::shared_ptr<const text::Vocabulary> vocabulary,
-                                                       std::shared_ptr<void> context) {
-  auto session =
-      std::make_shared<ExecutorSession>(std::move(executor), isolation, std::move(vocabulary), std::move(context));
+                                                       std::shared_ptr<void> context,
+                                                       std::optional<uint64_t> share_id) {
+  auto session = std::make_shared<ExecutorSession>(std::move(executor), isolation, std::move(vocabulary),
+                                                   std::move(context), share_id);
   executor::StartThread([session] { session->Run(); }).detach();
   // The pump holds the session until it is closed, so what is given out counts its users alone.
   ExecutorSession* const held = session.get();
@@ -43,8 +44,9 @@ std::shared_ptr<ExecutorSession> ExecutorSession::Open(OwnedExecutor executor, I
 }
 
 ExecutorSession::ExecutorSession(OwnedExecutor executor, Isolation isolation,
-                                 std::shared_ptr<const text::Vocabulary> vocabulary, std::shared_ptr<void> context)
-    : share_id_(NextShareId()),
+                                 std::shared_ptr<const text::Vocabulary> vocabulary, std::shared_ptr<void> context,
+                                 std::optional<uint64_t> share_id)
+    : share_id_(share_id ? *share_id : NextShareId()),
       context_(std::move(context)),
       table_(executor.get_deleter().table),
       isolation_(isolation),

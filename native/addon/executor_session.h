@@ -67,21 +67,22 @@ class ExecutorSession {
   static constexpr auto kCloseDeadline = std::chrono::seconds(5);
 
   // Takes over the executor and starts the pump. `vocabulary` is null where there is no tokenizer; `context` is what the
-  // executor's config pointed to, and lives as long as it. With the last of these pointers the session begins to close.
-  // Throws executor::Failure; the executor is destroyed then.
+  // executor's config pointed to, and lives as long as it; `share_id` is that of the session which this one replaces. With
+  // the last of these pointers the session begins to close. Throws executor::Failure; the executor is destroyed then.
   static std::shared_ptr<ExecutorSession> Open(OwnedExecutor executor, Isolation isolation,
                                                std::shared_ptr<const text::Vocabulary> vocabulary,
-                                               std::shared_ptr<void> context);
+                                               std::shared_ptr<void> context,
+                                               std::optional<uint64_t> share_id = std::nullopt);
   // Of Open, which starts the pump.
   ExecutorSession(OwnedExecutor executor, Isolation isolation, std::shared_ptr<const text::Vocabulary> vocabulary,
-                  std::shared_ptr<void> context);
+                  std::shared_ptr<void> context, std::optional<uint64_t> share_id);
   ExecutorSession(const ExecutorSession&) = delete;
   ExecutorSession& operator=(const ExecutorSession&) = delete;
 
   // Valid after Close too.
   const ExecutorInfo& info() const { return info_; }
   Isolation isolation() const { return isolation_; }
-  // Unique in the process.
+  // Unique among the sessions of the process that are shared.
   uint64_t share_id() const { return share_id_; }
 
   // Registers the request, then submits it: no row comes before its reader. Throws executor::Failure.

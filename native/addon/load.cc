@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,7 @@ struct LoadTask {
   std::string executor_path;  // of its shared library; empty: the CPU's
   std::string host_program;   // empty: the executor runs in this process
   std::vector<std::string> host_environment;
+  std::optional<uint64_t> share_id;  // of the session that this one replaces
   Owner config_owner;
   ExecutorConfig config{};
   std::shared_ptr<const text::Vocabulary> vocabulary;
@@ -117,7 +119,7 @@ std::shared_ptr<ExecutorSession> LoadSession(const std::shared_ptr<LoadTask>& ta
                                                     std::move(task->host_environment)),
                              {isolation::ProxyTable()});
   }
-  auto session = ExecutorSession::Open(std::move(executor), isolation, task->vocabulary, task);
+  auto session = ExecutorSession::Open(std::move(executor), isolation, task->vocabulary, task, task->share_id);
   Share(session);
   return session;
 }
@@ -161,6 +163,8 @@ Napi::Value Load(const Napi::CallbackInfo& info) {
     // Here, on the thread that may change the environment.
     if (!task->host_program.empty())
       task->host_environment = isolation::HostEnvironment(ReadTexts(options.Get("hostVariables")));
+    const Napi::Value share_id = options.Get("shareId");
+    if (!share_id.IsUndefined()) task->share_id = static_cast<uint64_t>(share_id.As<Napi::Number>().Int64Value());
     const Napi::Value tokenizer = options.Get("tokenizer");
     if (!tokenizer.IsUndefined())
       task->vocabulary = TokenizerBinding::Unwrap(tokenizer.As<Napi::Object>())->tokenizer()->parts().vocabulary;

@@ -25,7 +25,7 @@ Registry& TheRegistry() {
 void Share(const std::shared_ptr<ExecutorSession>& session) {
   Registry& registry = TheRegistry();
   const std::lock_guard<std::mutex> lock(registry.mutex);
-  registry.sessions.emplace(session->share_id(), session);
+  registry.sessions.insert_or_assign(session->share_id(), session);
 }
 
 std::shared_ptr<ExecutorSession> FindShared(uint64_t share_id) {
@@ -36,8 +36,8 @@ std::shared_ptr<ExecutorSession> FindShared(uint64_t share_id) {
   if (session == nullptr) {
     throw executor::Failure(
         EXECUTOR_CLOSED,
-        "The engine of this LLM handle is closed. Attach while another LLM still uses it, or load it "
-        "again with LLM.load().");
+        "The engine of this LLM handle is closed or asleep. Attach while another LLM still uses it, wake that one, or "
+        "load it again with LLM.load().");
   }
   return session;
 }
@@ -50,7 +50,8 @@ std::shared_ptr<ExecutorSession> Release(std::shared_ptr<ExecutorSession> sessio
     if (session.use_count() > 1) {
       session.reset();
     } else {
-      registry.sessions.erase(session->share_id());
+      const auto shared = registry.sessions.find(session->share_id());  // it may be another by now
+      if (shared != registry.sessions.end() && shared->second.lock() == session) registry.sessions.erase(shared);
     }
   }
   if (session != nullptr) {

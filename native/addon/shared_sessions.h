@@ -11,7 +11,7 @@
 
 namespace addon {
 
-// Makes the session known by its share_id.
+// Makes the session known by its share_id, in place of the one that was.
 void Share(const std::shared_ptr<ExecutorSession>& session);
 
 // One more reference to a session. Throws executor::Failure with EXECUTOR_CLOSED where it is gone.

@@ -15,3 +15,4 @@ import './batches.js';
 import './prefix-cache.js';
 import './observation.js';
 import './lifetime.js';
+import './sleep.js';

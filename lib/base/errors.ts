@@ -180,8 +180,8 @@ const CODES = {
   },
   ERR_ASLEEP: {
     meaning: 'The LLM is asleep, or was put to sleep before the request ended.',
-    causes: '`llm.sleep()`.',
-    fix: 'Call `llm.wake()` and await it. `sleep()` without `drainMs` lets running requests end first; else `error.partial` has the result so far.',
+    causes: '`llm.sleep()`, or `POST /sleep` of a server with `sleepRoutes`.',
+    fix: 'Call `llm.wake()` and await it (`POST /wake_up` of a server). `sleep()` without `drainMs` lets running requests end first; else `error.partial` has the result so far.',
   },
   ERR_EXECUTOR_FAILED: {
     meaning: 'The executor failed, and with it every request it was running.',

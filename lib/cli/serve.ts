@@ -32,6 +32,7 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
   --threads N           number of CPU threads of each engine (default: all cores)
   --no-page             no chat page at /
   --metrics-names NAMES names of the metrics at /metrics: node-tensorrt-llm or vllm (default: node-tensorrt-llm)
+  --sleep-routes        answer POST /sleep, POST /wake_up and GET /is_sleeping, as vLLM does (default: no)
   --metrics-key         ask for the key at /metrics too (default: no)
   --json                print {"type":"ready"}, then {"type":"request"} for each request
 `,
@@ -47,6 +48,7 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
     'no-page': { type: 'boolean' },
     'metrics-names': { type: 'string' },
     'metrics-key': { type: 'boolean' },
+    'sleep-routes': { type: 'boolean' },
     json: { type: 'boolean' },
   },
   async run(args, signal) {
@@ -71,6 +73,7 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
         apiKeys,
         allowedHosts: allowedHosts(values, host),
         page: !values['no-page'],
+        sleepRoutes: values['sleep-routes'] === true,
         isReady: () => !ending.signal.aborted,
         metrics: createMetrics(models, { names: metricNames }),
         metricsNeedKey: values['metrics-key'] === true,

@@ -10,6 +10,7 @@ import type { Metrics } from './metrics/index.js';
 import { chooseModel, type Models, nameInPath, readModels, type ServedModel } from './models.js';
 import { readPage } from './page.js';
 import { responses } from './responses.js';
+import { sleepMode } from './sleep.js';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.js';
 import { triton } from './triton.js';
 
@@ -30,12 +31,17 @@ export interface HandlerOptions {
   allowedHosts?: readonly string[] | undefined;
   /** Whether `/` is a web page to chat with the models; it asks for the key where one is needed. Default: false. */
   page?: boolean | undefined;
-  /** Whether `/ready` answers 200; 503 otherwise, and 400 for `/v2/health/ready`. Default: always. */
+  /** Whether `/ready` answers 200; 503 otherwise, and while all models are asleep, and 400 for `/v2/health/ready`. Default: always. */
   isReady?: (() => boolean) | undefined;
   /** Called when a request has been answered or its client has left, for a log; it must not throw. Default: none. */
   onRequestEnd?: ((request: ServedRequest) => void) | undefined;
   /** What `GET /metrics` answers with; it also counts the requests to this handler. Default: none, and there is no such route. */
   metrics?: Metrics | undefined;
+  /**
+   * Whether `POST /sleep`, `POST /wake_up` and `GET /is_sleeping` are answered, as vLLM does; of several models, the query names
+   * one: `?model=NAME`. Whoever may make requests may call them. Default: false.
+   */
+  sleepRoutes?: boolean | undefined;
   /** Ask for a key at `/metrics` too, if there are `apiKeys`. Default: false. */
   metricsNeedKey?: boolean | undefined;
 }
@@ -56,6 +62,7 @@ const optionsSchema = v.strictObject({
   queueTimeoutMs: v.nullish(v.pipe(positive, v.maxValue(MAX_MS))),
   allowedHosts: v.nullish(texts),
   page: v.nullish(v.boolean()),
+  sleepRoutes: v.nullish(v.boolean()),
   isReady: v.nullish(isFunction),
   onRequestEnd: v.nullish(isFunction),
   metrics: v.nullish(v.looseObject({ text: isFunction, requestEnded: isFunction })),
@@ -100,7 +107,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     isReady = () => true,
     onRequestEnd,
   } = read;
-  const { timeoutMs, queueTimeoutMs, metrics, metricsNeedKey = false } = read;
+  const { timeoutMs, queueTimeoutMs, metrics, metricsNeedKey = false, sleepRoutes = false } = read;
   const served = readModels(models);
   const checkKey = keyCheck(apiKeys);
   const checkHost = hostCheck(allowedHosts);
@@ -136,9 +143,10 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     checkHost(request);
     if (method === 'GET' && HEALTH.has(path)) {
-      const isUp = HEALTH.get(path) === 'live' || isReady();
+      const isAsleep = [...served.values()].every(({ llm }) => llm.isAsleep);
+      const isUp = HEALTH.get(path) === 'live' || (isReady() && !isAsleep);
       if (isOfTriton(path)) return new Response(null, { status: isUp ? 200 : 400 });
-      return Response.json({ status: isUp ? 'ok' : 'not ready' }, { status: isUp ? 200 : 503 });
+      return Response.json({ status: isAsleep ? 'asleep' : isUp ? 'ok' : 'not ready' }, { status: isUp ? 200 : 503 });
     }
     const pageFile = page?.get(path);
     if (method === 'GET' && pageFile) return pageFile(request);
@@ -148,6 +156,8 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
       return new Response(metrics.text(), { headers: { 'content-type': metrics.contentType } });
     }
     if (isOfTriton(path) && !HEALTH.has(path)) return triton(exchange, { served, maxBodyBytes, isReady });
+    const slept = sleepRoutes ? sleepMode(exchange, url.searchParams, served) : undefined;
+    if (slept) return slept;
     const route = POST.get(path);
     if (route && method === 'POST') return post(route, exchange);
     const got = method === 'GET' ? get(path, url.searchParams, exchange) : undefined;

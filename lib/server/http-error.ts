@@ -62,7 +62,13 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_QUEUE_FULL: 429,
   ERR_QUEUE_TIMEOUT: 429,
   ERR_CLOSED: 503,
+  ERR_ASLEEP: 503,
   ERR_OUT_OF_MEMORY: 503,
+};
+
+const UNAVAILABLE: Partial<Record<ErrorCode, string>> = {
+  ERR_CLOSED: 'The server is shutting down.',
+  ERR_ASLEEP: 'The model is asleep. Wake it first: POST /wake_up.',
 };
 
 const ABOUT_INPUT: ReadonlySet<ErrorCode> = new Set([
@@ -91,8 +97,7 @@ export function toHttpError(thrown: unknown, context: FailureContext = {}): Http
   }
   const { code, option } = thrown;
   if (status === 503) {
-    const message = code === 'ERR_CLOSED' ? 'The server is shutting down.' : 'The server is out of memory.';
-    return new HttpError(503, message, { code, cause: thrown });
+    return new HttpError(503, UNAVAILABLE[code] ?? 'The server is out of memory.', { code, cause: thrown });
   }
   if (status === 429) {
     const seconds = String(context.retryAfter?.() ?? 1);

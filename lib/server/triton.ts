@@ -61,7 +61,13 @@ interface ModelRoute {
 
 const MODEL_ROUTES: ReadonlyMap<string, ModelRoute> = new Map<string, ModelRoute>([
   ['', { method: 'GET', answer: (model) => Response.json(modelMetadata(model)) }],
-  ['ready', { method: 'GET', answer: (_, { isReady }) => new Response(null, { status: isReady() ? 200 : 400 }) }],
+  [
+    'ready',
+    {
+      method: 'GET',
+      answer: (model, server) => new Response(null, { status: stateOf(model, server).state === 'READY' ? 200 : 400 }),
+    },
+  ],
   ['config', { method: 'GET', answer: (model) => Response.json(modelConfig(model)) }],
   ['stats', { method: 'GET', answer: (model) => statistics([model]) }],
   ['generate', jsonRoute(generate)],
@@ -95,11 +101,19 @@ function serverMetadata(): object {
 const statistics = (models: readonly ServedModel[]): Response =>
   Response.json({ model_stats: models.map(modelStatistics) });
 
-async function repositoryIndex({ served, maxBodyBytes, isReady }: TritonServer, exchange: Exchange): Promise<Response> {
-  const body = await readBytes(exchange.request, maxBodyBytes);
+async function repositoryIndex(server: TritonServer, exchange: Exchange): Promise<Response> {
+  const body = await readBytes(exchange.request, server.maxBodyBytes);
   const { ready = false } = body.length === 0 ? {} : parseFields(body);
   if (typeof ready !== 'boolean') throw badField('ready', `is ${JSON.stringify(ready)}; expected true or false.`);
-  const state = isReady() ? { state: 'READY', reason: '' } : { state: 'UNAVAILABLE', reason: 'shutting down' };
-  const listed = ready && !isReady() ? [] : [...served.keys()];
-  return Response.json(listed.map((name) => ({ name, version: VERSION, ...state })));
+  const models = [...server.served.values()].map((model) => ({
+    name: model.name,
+    version: VERSION,
+    ...stateOf(model, server),
+  }));
+  return Response.json(models.filter(({ state }) => !ready || state === 'READY'));
+}
+
+function stateOf({ llm }: ServedModel, { isReady }: TritonServer): { state: string; reason: string } {
+  if (!isReady()) return { state: 'UNAVAILABLE', reason: 'shutting down' };
+  return llm.isAsleep ? { state: 'UNAVAILABLE', reason: 'asleep' } : { state: 'READY', reason: '' };
 }

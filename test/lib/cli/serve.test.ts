@@ -61,12 +61,13 @@ test('serve says where it listens, asks for the key, answers, and prints a line 
 });
 
 test('on loopback a request for another host is answered 403, and / is the chat page', async () => {
-  const { child, lines } = start(engine, '--port', '0', '--json', '--metrics-names', 'vllm');
+  const { child, lines } = start(engine, '--port', '0', '--json', '--metrics-names', 'vllm', '--sleep-routes');
   const { url, models } = (await nextJson(lines)) as { url: string; models: string[] };
   assert.deepEqual(models, ['engine']);
   const origin = { headers: { origin: 'http://evil.example' } };
   assert.equal((await fetch(`${url}/v1/models`, origin)).status, 403);
   assert.equal((await fetch(`${url}/v1/models`)).status, 200);
+  assert.equal((await fetch(`${url}/is_sleeping`)).status, 200);
   assert.match(await (await fetch(url)).text(), /<title>Chat<\/title>/);
   const metrics = await (await fetch(`${url}/metrics`)).text();
   assert.match(metrics, /^vllm:num_requests_running\{model_name="engine",engine="0"\} 0$/m);

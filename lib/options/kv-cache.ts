@@ -36,9 +36,12 @@ export interface KvCacheOptions {
    * Default: true on the CPU and through CUDA, the executor's on TensorRT-LLM.
    */
   blockReuse?: boolean | undefined;
-  /** Also reuse a block of which only the first tokens match. Default: the executor's. */
+  /** Also reuse a block of which only the first tokens match. Default: true on the CPU and through CUDA, the executor's on TensorRT-LLM. */
   partialReuse?: boolean | undefined;
-  /** Copy a partly matching block if another sequence is using it. Default: the executor's. */
+  /**
+   * Reuse a partly matching block by copying it; otherwise only one that no sequence is using is reused, and no longer kept for
+   * others. Default: true on the CPU and through CUDA, the executor's on TensorRT-LLM.
+   */
   copyOnPartialReuse?: boolean | undefined;
   /** Host memory that blocks may be offloaded to, in bytes. Default: 0. */
   hostBytes?: number | undefined;

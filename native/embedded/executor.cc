@@ -28,7 +28,7 @@ bool EndsWith(const std::vector<int32_t>& tokens, size_t first, const std::vecto
   return tokens.size() - first >= word.size() && std::equal(word.begin(), word.end(), tokens.end() - word.size());
 }
 
-void AddUsage(const Request& request, int tokens_per_block, ExecutorRowDetails* numbers) {
+void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
   const auto now = Request::Clock::now();
   numbers->set |= DETAILS_USAGE | DETAILS_TIMING;
   numbers->prompt_tokens = static_cast<uint32_t>(request.prompt_tokens);
@@ -39,7 +39,7 @@ void AddUsage(const Request& request, int tokens_per_block, ExecutorRowDetails* 
   const Sequence& first = request.sequences.front();
   numbers->kv_blocks_reused = static_cast<uint32_t>(first.reused_blocks);
   numbers->kv_blocks_missed = static_cast<uint32_t>(first.missed_blocks);
-  numbers->cached_tokens = numbers->kv_blocks_reused * static_cast<uint32_t>(tokens_per_block);
+  numbers->cached_tokens = static_cast<uint32_t>(first.reused_tokens);
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   limits_.max_seq_len = static_cast<int>(std::min<int64_t>(limits_.max_seq_len, cached_tokens));
   limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
   scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks},
-                     BlockPool(runner.kv_blocks, runner.tokens_per_block));
+                     BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
   if (config.guided_decoding != nullptr)
     guides_.emplace(executor::CopySized(config.guided_decoding), engine_.model.vocab_size);
   DescribeEngine(config, device);
@@ -372,8 +372,7 @@ BatchRow EmbeddedExecutor::TakeRow(RequestSequence* sequence) {
   row.logprobs = std::move(output.logprobs);
   row.top_logprobs = std::move(output.top_logprobs);
   if (!output.logits.empty()) DetailsOf(&row)->generation_logits = std::move(output.logits);
-  if (!std::exchange(request->has_row, true))
-    AddUsage(*request, runner_->info().tokens_per_block, &DetailsOf(&row)->numbers);
+  if (!std::exchange(request->has_row, true)) AddUsage(*request, &DetailsOf(&row)->numbers);
   return row;
 }
 
@@ -387,7 +386,7 @@ void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish fin
   row.flags = ROW_SEQUENCE_FINAL;
   if (is_last) {
     row.flags |= ROW_REQUEST_FINAL;
-    AddUsage(*request, runner_->info().tokens_per_block, &DetailsOf(&row)->numbers);
+    AddUsage(*request, &DetailsOf(&row)->numbers);
   }
   if (stop_token) {
     DetailsOf(&row)->numbers.set |= DETAILS_STOP_TOKEN;
@@ -414,7 +413,7 @@ void EmbeddedExecutor::FailRequest(Request* request, const Failure& failure) {
   BatchRow row = TakeRow(&*left);
   row.finish = FINISH_ERROR;
   row.flags = ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL;
-  AddUsage(*request, runner_->info().tokens_per_block, &DetailsOf(&row)->numbers);
+  AddUsage(*request, &DetailsOf(&row)->numbers);
   row.details->error = std::make_unique<ExecutorError>(executor::EmptyError());
   executor::Report(row.details->error.get(), Failure(failure).OfRequest(request->id));
   batch_builder_.Add(std::move(row), statistics_.steps());

@@ -9,13 +9,14 @@ std::optional<int> KeptBlocks::Find(const BlockKey& key) const {
   return found == blocks_.end() ? std::nullopt : std::optional(found->second);
 }
 
-void KeptBlocks::Keep(int block, const BlockKey& key, const Retention& retention) {
-  const auto [found, is_new] = blocks_.emplace(key, block);
+void KeptBlocks::Keep(int block, BlockContent content, const Retention& retention) {
+  const auto [found, is_new] = blocks_.emplace(content.key, block);
   if (!is_new) return;
   entries_.resize(std::max(entries_.size(), static_cast<size_t>(block) + 1));
   Entry& entry = entries_[static_cast<size_t>(block)];
   entry.kept = true;
-  entry.key = key;
+  entry.key = content.key;
+  if (!content.tokens.empty()) entry.next = next_.Add(content.before, std::move(content.tokens), block);
   entry.retention = retention;
 }
 
@@ -39,11 +40,16 @@ void KeptBlocks::Hold(int block) {
 int KeptBlocks::Evict(Clock::time_point now) {
   ExpirePriorities(now);
   const int block = evictable_.begin()->second;
+  Forget(block);
+  return block;
+}
+
+void KeptBlocks::Forget(int block) {
   Hold(block);
   Entry& entry = entries_[static_cast<size_t>(block)];
   blocks_.erase(entry.key);
+  if (entry.next) next_.Remove(*entry.next);
   entry = {};
-  return block;
 }
 
 void KeptBlocks::ExpirePriorities(Clock::time_point now) {

@@ -12,9 +12,17 @@
 #include <vector>
 
 #include "native/embedded/block_key.h"
+#include "native/embedded/next_blocks.h"
 #include "native/embedded/retention.h"
 
 namespace embedded {
+
+// What a block holds.
+struct BlockContent {
+  BlockKey key;
+  BlockKey before;              // of the block before it, or the root's
+  std::vector<int32_t> tokens;  // none where nobody looks for a part of them
+};
 
 class KeptBlocks {
  public:
@@ -24,8 +32,12 @@ class KeptBlocks {
     return static_cast<size_t>(block) < entries_.size() && entries_[static_cast<size_t>(block)].kept;
   }
   std::optional<int> Find(const BlockKey& key) const;
+  // The block that has the most of these tokens at its start, if one has any.
+  std::optional<NextBlocks::Match> FindPart(const BlockKey& before, const int32_t* tokens, size_t count) const {
+    return next_.Find(before, tokens, count);
+  }
   // From now on this block, which is held, is the one of this key, unless another already is.
-  void Keep(int block, const BlockKey& key, const Retention& retention);
+  void Keep(int block, BlockContent content, const Retention& retention);
   // Of a block that is held.
   void SetRetention(int block, const Retention& retention);
 
@@ -34,7 +46,9 @@ class KeptBlocks {
   bool released(int block) const { return entries_[static_cast<size_t>(block)].place.has_value(); }
   // A released block is held again.
   void Hold(int block);
-  // Gives up the released block of the lowest priority, of those the one released first. There must be one.
+  // Gives up a released block.
+  void Forget(int block);
+  // Gives up the one of the lowest priority, of those the one released first. There must be one.
   int Evict(Clock::time_point now);
 
  private:
@@ -43,6 +57,7 @@ class KeptBlocks {
   struct Entry {
     bool kept = false;
     BlockKey key;
+    std::optional<NextBlocks::Iterator> next;
     Retention retention;
     std::optional<Place> place;  // while it is released
     std::optional<Expiry> expiry;
@@ -52,6 +67,7 @@ class KeptBlocks {
 
   std::vector<Entry> entries_;  // by block
   std::unordered_map<BlockKey, int, HashOfKey> blocks_;
+  NextBlocks next_;
   std::map<Place, int> evictable_;
   std::multimap<Clock::time_point, int> expiries_;  // of released blocks
   uint64_t releases_ = 0;

@@ -1,6 +1,7 @@
 #include "native/embedded/kv_blocks.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace embedded {
 
@@ -40,28 +41,62 @@ void BlockPool::Free(std::vector<int>* block_table) {
   block_table->clear();
 }
 
-std::optional<size_t> BlockPool::GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys,
-                                              size_t limit, size_t tokens) {
-  block_table->reserve(BlocksFor(tokens));
-  int released = 0;
-  for (size_t i = 0; i < std::min(limit, keys.size()); ++i) {
-    const auto block = kept_.Find(keys[i]);
+void BlockPool::Keep(int block, BlockContent content, const Retention& retention) {
+  if (!options_.reuses_parts) content.tokens.clear();
+  kept_.Keep(block, std::move(content), retention);
+}
+
+std::optional<FoundPrefix> BlockPool::GrowFromKept(std::vector<int>* block_table, const KeptPrefix& prefix,
+                                                   size_t length) {
+  const size_t tokens_per_block = static_cast<size_t>(tokens_per_block_);
+  block_table->reserve(BlocksFor(length));
+  size_t released = 0;
+  for (size_t i = 0; i < prefix.count / tokens_per_block; ++i) {
+    const auto block = kept_.Find(prefix.keys[i]);
     if (!block) break;
     block_table->push_back(*block);
     released += kept_.released(*block);
   }
-  const size_t found = block_table->size();
-  if (BlocksFor(tokens) - found > static_cast<size_t>(free_blocks() - released)) {
+  const size_t shared = block_table->size();
+  const size_t needed = BlocksFor(length) - shared, available = static_cast<size_t>(free_blocks()) - released;
+  if (needed > available) {
     block_table->clear();
     return std::nullopt;
   }
+  FoundPrefix found{shared, shared * tokens_per_block, std::nullopt};
+  std::optional<NextBlocks::Match> part;
+  if (options_.reuses_parts && found.tokens < prefix.count)
+    part = kept_.FindPart(shared == 0 ? prefix.root : prefix.keys[shared - 1], prefix.tokens + found.tokens,
+                          std::min(prefix.count - found.tokens, tokens_per_block));
   for (const int block : *block_table)
     if (holders_[static_cast<size_t>(block)]++ == 0) {
       kept_.Hold(block);
       ++used_;
     }
-  Grow(block_table, tokens);
+  if (part) {
+    const bool is_released = kept_.released(part->block);
+    if (options_.copies_parts && needed + (is_released ? 1 : 0) <= available) {
+      found.copy = CopyOf(part->block);
+      block_table->push_back(found.copy->to);
+      found.tokens += part->tokens;
+    } else if (is_released) {
+      kept_.Forget(part->block);
+      CountTaken(part->block);
+      block_table->push_back(part->block);
+      found.tokens += part->tokens;
+    }
+  }
+  Grow(block_table, length);
   return found;
+}
+
+// Taken while the kept block is held, so that it is not the one that is evicted.
+BlockCopy BlockPool::CopyOf(int kept) {
+  const bool is_released = kept_.released(kept);
+  if (is_released) kept_.Hold(kept);
+  const BlockCopy copy{kept, Take()};
+  if (is_released) kept_.Release(kept, KeptBlocks::Clock::now());
+  return copy;
 }
 
 int BlockPool::Take() {
@@ -74,10 +109,14 @@ int BlockPool::Take() {
   } else {
     block = kept_.Evict(KeptBlocks::Clock::now());
   }
+  CountTaken(block);
+  return block;
+}
+
+void BlockPool::CountTaken(int block) {
   holders_[static_cast<size_t>(block)] = 1;
   ++used_;
   ++allocations_;
-  return block;
 }
 
 }  // namespace embedded

@@ -14,11 +14,38 @@
 
 namespace embedded {
 
+struct BlockPoolOptions {
+  bool reuses_parts = false;  // blocks that begin like the rest of a prompt
+  bool copies_parts = true;   // else they are reused only where nobody holds them, and are given up for it
+};
+
+// What a block holds is copied, because a sequence is about to write to it and others have it too.
+struct BlockCopy {
+  int from;
+  int to;
+};
+
+// What a sequence that begins looks for.
+struct KeptPrefix {
+  BlockKey root;
+  const std::vector<BlockKey>& keys;  // of the blocks that the tokens fill
+  const int32_t* tokens;
+  size_t count;  // tokens to find at most
+};
+
+// What it begins with.
+struct FoundPrefix {
+  size_t blocks;                  // that it shares
+  size_t tokens;                  // with those of a block that begins alike, which it has for itself
+  std::optional<BlockCopy> copy;  // to be made before it is computed
+};
+
 // Which blocks are free, and how many block tables hold each of the others. Last freed, first used: it is likely
 // still in a CPU cache. A block that nobody holds and that is kept counts as free, and is used last.
 class BlockPool {
  public:
-  BlockPool(int blocks, int tokens_per_block) : blocks_(blocks), tokens_per_block_(tokens_per_block) {}
+  BlockPool(int blocks, int tokens_per_block, BlockPoolOptions options = {})
+      : blocks_(blocks), tokens_per_block_(tokens_per_block), options_(options) {}
 
   int blocks() const { return blocks_; }
   int tokens_per_block() const { return tokens_per_block_; }
@@ -38,19 +65,21 @@ class BlockPool {
 
   // Keeps a block of a table for others: what is in it has this key, and is not written again while it is kept. Without
   // effect where another block of this key is kept.
-  void Keep(int block, const BlockKey& key, const Retention& retention) { kept_.Keep(block, key, retention); }
-  // Makes an empty table hold the kept blocks of the first keys, at most `limit`, and grows it to `tokens`. Gives how many
-  // it found; none, and nothing done, if there are too few free blocks.
-  std::optional<size_t> GrowFromKept(std::vector<int>* block_table, const std::vector<BlockKey>& keys, size_t limit,
-                                     size_t tokens);
+  void Keep(int block, BlockContent content, const Retention& retention);
+  // Makes an empty table hold the kept blocks of the prefix and grows it to `length` tokens. Nothing, and nothing done, if
+  // there are too few free blocks.
+  std::optional<FoundPrefix> GrowFromKept(std::vector<int>* block_table, const KeptPrefix& prefix, size_t length);
   void SetRetention(int block, const Retention& retention) { kept_.SetRetention(block, retention); }
 
  private:
   size_t BlocksFor(size_t tokens) const { return (tokens + tokens_per_block_ - 1) / tokens_per_block_; }
   int Take();
+  void CountTaken(int block);
+  BlockCopy CopyOf(int kept);
 
   int blocks_;
   int tokens_per_block_;
+  BlockPoolOptions options_;
   int used_ = 0;
   std::vector<int> holders_;  // by block: tables that hold it; blocks past the end were never used
   std::vector<int> free_;     // that nobody holds and that are not kept

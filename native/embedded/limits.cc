@@ -80,8 +80,6 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
              {KV_CACHE_CROSS_FRACTION, "cross_fraction"},
              {KV_CACHE_OFFLOAD_MIN_PRIORITY, "offload_min_priority"},
              {KV_CACHE_EVENT_BUFFER, "event_buffer_size"},
-             {KV_CACHE_PARTIAL_REUSE, "partial_reuse"},
-             {KV_CACHE_COPY_ON_PARTIAL_REUSE, "copy_on_partial_reuse"},
              {KV_CACHE_UVM, "uvm"},
              {KV_CACHE_EVENTS_GATHER_PERIOD, "events_gather_period_ms"}});
   if (kv.max_attention_window_count > 0) RefuseOption("kv_cache.max_attention_windows");
@@ -128,6 +126,8 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   if (config.set & CONFIG_MAX_QUEUE_SIZE) limits.max_queue_size = config.max_queue_size;
   const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
   limits.reuses_blocks = !(kv.set & KV_CACHE_BLOCK_REUSE) || kv.block_reuse != 0;
+  limits.block_pool.reuses_parts = !(kv.set & KV_CACHE_PARTIAL_REUSE) || kv.partial_reuse != 0;
+  limits.block_pool.copies_parts = !(kv.set & KV_CACHE_COPY_ON_PARTIAL_REUSE) || kv.copy_on_partial_reuse != 0;
   limits.is_guided = config.guided_decoding != nullptr;
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
   return limits;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "native/embedded/checkpoint/config.h"
+#include "native/embedded/kv_blocks.h"
 #include "native/executor/executor.h"
 
 namespace embedded {
@@ -25,7 +26,8 @@ struct Limits {
   int max_seq_len;     // prompt and output tokens of a sequence
   uint32_t max_queue_size = std::numeric_limits<uint32_t>::max();
   bool reuses_blocks;  // of earlier requests that start with the same tokens
-  bool is_guided;      // requests may say what their outputs must match
+  BlockPoolOptions block_pool;
+  bool is_guided;  // requests may say what their outputs must match
   bool request_stats;
 };
 

@@ -68,8 +68,8 @@ Step Scheduler::PlanStep() {
   while (budget > 0 && !waiting_.empty()) {
     Sequence* const next = waiting_.begin()->second.front();
     if (next->forks.size() + 1 > slots) break;
-    if (next->pending_tokens > 0) break;  // it was preempted while a step ran that gives it a token
-    if (!TakeFirstBlocks(next)) break;    // no shorter prompt overtakes
+    if (next->pending_tokens > 0) break;              // it was preempted while a step ran that gives it a token
+    if (!TakeFirstBlocks(next, &step.copies)) break;  // no shorter prompt overtakes
     slots -= next->forks.size() + 1;
     TakeSlot(next);
     running_.push_back(next);
@@ -104,26 +104,29 @@ bool Scheduler::TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
   return enough;
 }
 
-// The same for one that has none, which begins after the blocks that are kept of its tokens. The last token is computed
-// in any case: its logits are needed.
-bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
+// The same for one that has none, which begins after what is kept of its tokens. The last token is computed in any case:
+// its logits are needed.
+bool Scheduler::TakeFirstBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
   const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
   size_t limit = 0;
   if (limits_.keeps_blocks && sequence->starts_from_kept) {
     ExtendKeys(sequence);
-    limit = (sequence->length() - 1) / tokens_per_block;
+    limit = sequence->length() - 1;
   }
   const uint64_t allocations = blocks_.allocations();
-  const auto found = blocks_.GrowFromKept(&sequence->block_table, sequence->keys, limit, sequence->length());
+  const auto found = blocks_.GrowFromKept(
+      &sequence->block_table, {sequence->root_key, sequence->keys, sequence->tokens.data(), limit}, sequence->length());
   if (!found) return false;
-  const size_t kept = *found;
+  if (found->copy) copies->push_back(*found->copy);
+  const size_t kept = found->blocks;
   for (size_t i = 0; i < kept; ++i)
     if (const auto retention = sequence->retention.At(i * tokens_per_block))
       blocks_.SetRetention(sequence->block_table[i], *retention);
-  sequence->computed_tokens = kept * tokens_per_block;
+  sequence->computed_tokens = found->tokens;
   sequence->kept_blocks = kept;
   if (sequence->allocated_blocks == 0) {  // its first start
     sequence->reused_blocks = kept;
+    sequence->reused_tokens = found->tokens;
     sequence->missed_blocks = sequence->block_table.size() - kept;
     reused_blocks_ += sequence->reused_blocks;
     missed_blocks_ += sequence->missed_blocks;
@@ -148,9 +151,14 @@ void Scheduler::KeepWritten(Sequence* sequence) {
                                   std::min(sequence->computed_tokens, sequence->tokens.size()) / tokens_per_block);
   if (sequence->kept_blocks >= written) return;
   ExtendKeys(sequence);
-  for (size_t& i = sequence->kept_blocks; i < written; ++i)
-    blocks_.Keep(sequence->block_table[i], sequence->keys[i],
+  for (size_t& i = sequence->kept_blocks; i < written; ++i) {
+    const auto first = sequence->tokens.begin() + static_cast<std::ptrdiff_t>(i * tokens_per_block);
+    blocks_.Keep(sequence->block_table[i],
+                 {sequence->keys[i],
+                  i == 0 ? sequence->root_key : sequence->keys[i - 1],
+                  {first, first + static_cast<std::ptrdiff_t>(tokens_per_block)}},
                  sequence->retention.At(i * tokens_per_block).value_or(Retention{}));
+  }
 }
 
 void Scheduler::GiveBlocksBack(Sequence* sequence) {

@@ -32,6 +32,7 @@ struct Sequence {
   RetentionPlan retention;
   bool starts_from_kept = true;  // else its whole prompt is computed
   size_t reused_blocks = 0;      // found in the cache when it first ran
+  size_t reused_tokens = 0;      // likewise, with those of a block that only begins alike
   size_t missed_blocks = 0;      // that were not
   std::vector<Sequence*> forks;  // forked from it once its prompt is computed; until then each has a slot kept
   int slot = kNoSlot;            // while it runs: a number of its own, below max_sequences
@@ -56,11 +57,6 @@ struct StepEntry {
   // Sequences that a token is drawn for from the last one's logits: the sequence itself and those forked from it, which
   // follow it by index. 0 in the middle of a prompt.
   int draws;
-};
-// What a block holds is copied, because a sequence is about to write to it and others hold it too.
-struct BlockCopy {
-  int from;
-  int to;
 };
 struct Step {
   std::vector<StepEntry> entries;
@@ -103,7 +99,7 @@ class Scheduler {
 
  private:
   bool TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies);
-  bool TakeFirstBlocks(Sequence* sequence);
+  bool TakeFirstBlocks(Sequence* sequence, std::vector<BlockCopy>* copies);
   void ExtendKeys(Sequence* sequence);
   void KeepWritten(Sequence* sequence);
   void GiveBlocksBack(Sequence* sequence);

@@ -20,8 +20,6 @@ const REQUESTS: readonly GenerateOptions[] = [
 
 const LOADS: readonly LoadOptions[] = [
   { maxBeamWidth: 2 },
-  { kvCache: { partialReuse: true } },
-  { kvCache: { copyOnPartialReuse: false } },
   { kvCache: { hostBytes: 1 } },
   { kvCache: { onboardBlocks: false } },
   { kvCache: { offloadMinPriority: 1 } },

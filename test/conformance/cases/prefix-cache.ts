@@ -31,6 +31,23 @@ conformance(
   },
 );
 
+conformance(
+  ['prefix cache'],
+  'a prompt that ends within a cached block has its tokens cached and the same text',
+  async (subject) => {
+    const llm = await subject.load();
+    const plain = await subject.load({ kvCache: { blockReuse: false } });
+    const { tokensPerBlock } = llm.info;
+    const tokens = promptOf(2, llm.info, 16);
+    const shared = tokens.slice(0, 2 * tokensPerBlock - 3);
+    await llm.generate({ tokens }, OPTIONS);
+    const cached = await llm.generate({ tokens: [...shared, 99] }, OPTIONS);
+    const computed = await plain.generate({ tokens: [...shared, 99] }, OPTIONS);
+    assert.equal(cached.usage.cachedTokens, shared.length);
+    assert.deepEqual(tokensOf(cached), tokensOf(computed));
+  },
+);
+
 conformance(['prefix cache'], 'what was generated is cached for the next turn', async ({ load }) => {
   const llm = await load();
   const tokens = promptOf(1, llm.info, 2);

@@ -214,8 +214,8 @@ describe('an isolated executor', () => {
     }));
 
   test('that refuses an option says which', async () => {
-    const loading = LLM.load(engine, { ...ISOLATED, executor: 'cpu', kvCache: { partialReuse: true } });
-    await assert.rejects(loading, failsAbout('kvCache.partialReuse', 'ERR_UNSUPPORTED'));
+    const loading = LLM.load(engine, { ...ISOLATED, executor: 'cpu', kvCache: { sinkTokens: 1 } });
+    await assert.rejects(loading, failsAbout('kvCache.sinkTokens', 'ERR_UNSUPPORTED'));
   });
 
   test('whose library is missing is refused by name', async () => {

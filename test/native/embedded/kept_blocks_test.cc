@@ -15,7 +15,7 @@ class KeptBlocksTest : public testing::Test {
  protected:
   // A block is kept and given back.
   void Leave(int block, Retention retention = {}) {
-    kept_.Keep(block, Key(static_cast<uint64_t>(block)), retention);
+    kept_.Keep(block, {Key(static_cast<uint64_t>(block)), {}, {}}, retention);
     kept_.Release(block, now_);
   }
 
@@ -65,8 +65,8 @@ TEST_F(KeptBlocksTest, APriorityEndsAfterItsDurationAndCountsFromTheLastUse) {
 }
 
 TEST_F(KeptBlocksTest, TheFirstBlockOfAKeyStaysTheOne) {
-  kept_.Keep(0, Key(7), {});
-  kept_.Keep(1, Key(7), {});
+  kept_.Keep(0, {Key(7), {}, {}}, {});
+  kept_.Keep(1, {Key(7), {}, {}}, {});
   EXPECT_EQ(kept_.Find(Key(7)), 0);
   EXPECT_FALSE(kept_.Has(1));
 }

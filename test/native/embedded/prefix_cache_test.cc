@@ -43,6 +43,34 @@ TEST(PrefixCache, GivesTheSameTokensAndCountsWhatItFound) {
   EXPECT_EQ(without.stats().kv_blocks_reused, 0u);
 }
 
+TEST(PrefixCache, TheFirstTokensOfABlockGiveTheSameTokensToo) {
+  const std::vector<int32_t> prompt = RandomPrompt(2 * kTokensPerBlock, 101, 1);
+  const auto cut = [&](size_t tokens) {
+    return std::vector<int32_t>(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(tokens));
+  };
+  TableClient with(DefaultModel()), without(DefaultModel(), WithoutReuse);
+  with.Run(TestRequest(1, prompt));
+  uint64_t id = 2;
+  for (const size_t same : {size_t{1}, size_t{17}, size_t{kTokensPerBlock + 5}, size_t{2 * kTokensPerBlock - 1}}) {
+    const TestResult cached = with.Run(Continued(id, cut(same), 100));
+    EXPECT_EQ(cached.details->cached_tokens, same);
+    EXPECT_EQ(cached.tokens, without.Run(Continued(id++, cut(same), 100)).tokens) << same;
+  }
+  const TestResult again = with.Run(TestRequest(id, prompt));
+  EXPECT_EQ(again.details->cached_tokens, 2 * kTokensPerBlock - 1);
+  EXPECT_EQ(again.tokens, without.Run(TestRequest(id, prompt)).tokens);
+}
+
+TEST(PrefixCache, PartialReuseCanBeTurnedOff) {
+  static ExecutorKvCacheConfig kv{};
+  kv.size = sizeof(kv);
+  kv.set = KV_CACHE_PARTIAL_REUSE;
+  TableClient client(DefaultModel(), [](ExecutorConfig* config) { config->kv_cache = &kv; });
+  const std::vector<int32_t> prompt = RandomPrompt(2 * kTokensPerBlock, 101, 1);
+  client.Run(TestRequest(1, prompt));
+  EXPECT_EQ(client.Run(TestRequest(2, prompt)).details->cached_tokens, kTokensPerBlock);
+}
+
 TEST(PrefixCache, ASaltSeparatesRequests) {
   TableClient client(DefaultModel());
   const auto cached_tokens = [&](uint64_t id, std::optional<uint64_t> salt) {

@@ -144,8 +144,8 @@ TEST(Refusals, EachBadOptionIsRefusedWithItsField) {
       {"max_beam_width", EXECUTOR_UNSUPPORTED,
        [](ExecutorConfig* c) { c->set |= CONFIG_MAX_BEAM_WIDTH, c->max_beam_width = 2; }},
       {"parallel", EXECUTOR_UNSUPPORTED, [](ExecutorConfig* c) { c->parallel = &parallel; }},
-      {"kv_cache.partial_reuse", EXECUTOR_UNSUPPORTED,
-       [](ExecutorConfig* c) { kv.set = KV_CACHE_PARTIAL_REUSE, c->kv_cache = &kv; }},
+      {"kv_cache.sink_tokens", EXECUTOR_UNSUPPORTED,
+       [](ExecutorConfig* c) { kv.set = KV_CACHE_SINK_TOKENS, c->kv_cache = &kv; }},
       {"kv_cache.free_memory_fraction", EXECUTOR_INVALID_OPTION,
        [](ExecutorConfig* c) {
          kv.set = KV_CACHE_FREE_MEMORY_FRACTION, kv.free_memory_fraction = 1.5, c->kv_cache = &kv;

@@ -18,8 +18,9 @@ inline Sequence Prompt(int tokens) {
   return sequence;
 }
 
-inline Scheduler SchedulerOf(SchedulerLimits limits, int kv_blocks, const std::vector<Sequence*>& sequences) {
-  Scheduler scheduler(limits, BlockPool(kv_blocks, kTokensPerBlock));
+inline Scheduler SchedulerOf(SchedulerLimits limits, int kv_blocks, const std::vector<Sequence*>& sequences,
+                             BlockPoolOptions pool = {}) {
+  Scheduler scheduler(limits, BlockPool(kv_blocks, kTokensPerBlock, pool));
   for (Sequence* sequence : sequences) scheduler.Add(sequence);
   return scheduler;
 }

@@ -40,6 +40,10 @@ void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
   numbers->kv_blocks_reused = static_cast<uint32_t>(first.reused_blocks);
   numbers->kv_blocks_missed = static_cast<uint32_t>(first.missed_blocks);
   numbers->cached_tokens = static_cast<uint32_t>(first.reused_tokens);
+  if (request.draft_tokens == 0) return;
+  numbers->set |= DETAILS_SPECULATIVE;
+  numbers->draft_tokens = request.draft_tokens;
+  numbers->draft_tokens_accepted = request.draft_tokens_accepted;
 }
 
 }  // namespace
@@ -66,8 +70,9 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   const int64_t cached_tokens = int64_t{runner.kv_blocks} * runner.tokens_per_block;
   limits_.max_seq_len = static_cast<int>(std::min<int64_t>(limits_.max_seq_len, cached_tokens));
   limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
-  scheduler_.emplace(SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks},
-                     BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
+  scheduler_.emplace(
+      SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks, limits_.max_draws},
+      BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
   if (config.guided_decoding != nullptr)
     guides_.emplace(executor::CopySized(config.guided_decoding), engine_.model.vocab_size);
   DescribeEngine(config, device);
@@ -114,7 +119,7 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
   std::vector<std::shared_ptr<Request>> made;
   for (uint32_t i = 0; i < count; ++i) {
     made.push_back(MakeRequest(executor::CopySized(requests[i]), limits_, engine_.model.vocab_size));
-    const bool planned_ahead = runner_->DrawsAhead(made.back()->sampling);
+    const bool planned_ahead = runner_->DrawsAhead(made.back()->sampling) && made.back()->drafts.tokens.empty();
     for (RequestSequence& sequence : made.back()->sequences) sequence.planned_ahead = planned_ahead;
   }
   {
@@ -263,8 +268,13 @@ void EmbeddedExecutor::StepThreadMain() {
 bool EmbeddedExecutor::SubmitStep(Lock* lock) {
   const auto start = Clock::now();
   const uint64_t preemptions = scheduler_->preemptions();
-  const Step step = scheduler_->PlanStep();
+  Step step = scheduler_->PlanStep();
   if (step.entries.empty()) return false;
+  scheduler_->AddDrafts(&step, [](Sequence* planned, size_t most) {
+    RequestSequence* const sequence = static_cast<RequestSequence*>(planned);
+    if (!sequence->drafts) return std::vector<int32_t>();
+    return sequence->drafts->Propose(sequence->tokens, sequence->request->prompt_tokens, most);
+  });
   if (preemptions == 0 && scheduler_->preemptions() > 0)
     Log(LOG_WARNING,
         "The KV cache is full: from now on, sequences are preempted, and computed again when there is room. Raise "
@@ -274,7 +284,7 @@ bool EmbeddedExecutor::SubmitStep(Lock* lock) {
   in_flight.planned = start;
   for (const StepEntry& entry : step.entries) {
     RequestSequence* const sequence = SequenceOf(entry);
-    in_flight.entries.push_back({sequence->request->shared_from_this(), sequence->index});
+    in_flight.entries.push_back({sequence->request->shared_from_this(), sequence->index, entry.drafts});
     for (int draw = 0; draw < entry.draws; ++draw) AskForMask(sequence + draw);
   }
   lock->unlock();
@@ -307,6 +317,7 @@ void EmbeddedExecutor::CollectStep(Lock* lock) {
 void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results) {
   Request* const request = entry.request.get();
   if (request->cancelled || request->failure || request->ended()) return;
+  if (!entry.drafts.empty()) return CommitDrafts(entry, std::move(results));
   for (DrawResult& result : results) {
     if (!result.failure) continue;
     request->failure = std::move(result.failure);
@@ -321,7 +332,41 @@ void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<Draw
   if (!request->first_token) request->first_token = Clock::now();
   // The last of these may end the request.
   for (size_t i = 0; i < results.size(); ++i)
-    if (!sequence[i].ended) AddToken(&sequence[i], std::move(results[i].output));
+    if (!sequence[i].ended) {
+      AddToken(&sequence[i], std::move(results[i].output));
+      AfterTokens(&sequence[i]);
+    }
+}
+
+void EmbeddedExecutor::CommitDrafts(const StepInFlight::Entry& entry, std::vector<DrawResult> results) {
+  Request* const request = entry.request.get();
+  RequestSequence* const sequence = &request->sequences[entry.sequence];
+  size_t accepted = 0;
+  while (accepted < entry.drafts.size() && !results[accepted].failure &&
+         results[accepted].output.tokens.front() == entry.drafts[accepted])
+    ++accepted;
+  sequence->has_unverified_drafts = false;
+  sequence->drafts->Verified(entry.drafts.size(), accepted);
+  statistics_.CountDrafts(request, entry.drafts.size(), accepted);
+  if (!request->first_token) request->first_token = Clock::now();
+  for (size_t i = 0; i <= accepted && !sequence->ended; ++i) {
+    if (results[i].failure) {
+      request->failure = std::move(results[i].failure);
+      return EndAfterStep(entry.request);
+    }
+    if (i < accepted) sequence->AcceptDraft();
+    AddToken(sequence, std::move(results[i].output));
+  }
+  AfterTokens(sequence);
+}
+
+void EmbeddedExecutor::AfterTokens(RequestSequence* sequence) {
+  if (sequence->ended) return;
+  const Request& request = *sequence->request;
+  if (sequence->drafts)  // it waits for its token where that may be followed by drafts
+    sequence->planned_ahead = runner_->DrawsAhead(request.sampling) &&
+                              sequence->drafts->Propose(sequence->tokens, request.prompt_tokens, 1).empty();
+  if (request.streaming) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
 }
 
 void EmbeddedExecutor::AddToken(RequestSequence* sequence, Output output) {
@@ -336,8 +381,7 @@ void EmbeddedExecutor::AddToken(RequestSequence* sequence, Output output) {
     return EndsWith(sequence->tokens, request.prompt_tokens, word);
   });
   if (stopped) return EndSequence(sequence, FINISH_STOP_TOKENS);
-  if (sequence->generated_tokens == request.max_tokens) return EndSequence(sequence, FINISH_LENGTH);
-  if (request.streaming) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
+  if (sequence->generated_tokens == request.max_tokens) EndSequence(sequence, FINISH_LENGTH);
 }
 
 void EmbeddedExecutor::EndAfterStep(std::shared_ptr<Request> request) { ending_.push_back(std::move(request)); }

@@ -53,6 +53,7 @@ class EmbeddedExecutor {
     struct Entry {
       std::shared_ptr<Request> request;
       uint32_t sequence;  // index
+      std::vector<int32_t> drafts;
     };
     std::vector<Entry> entries;
     Clock::time_point planned;
@@ -70,7 +71,10 @@ class EmbeddedExecutor {
   void Forget(Request* request);
   void AskForMask(RequestSequence* sequence);
   void Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
+  // What was drawn after a draft counts only where that draft was drawn too.
+  void CommitDrafts(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
   void AddToken(RequestSequence* sequence, Output output);
+  void AfterTokens(RequestSequence* sequence);
   void EndAfterStep(std::shared_ptr<Request> request);
   void EndCancelledAndFailed();
   void EndOverdue();

@@ -12,6 +12,7 @@ namespace {
 using executor::Failure;
 
 constexpr uint32_t kLargestNumTokens = 1 << 16;
+constexpr uint32_t kMostPromptLookup = 64;
 
 struct Field {
   uint32_t bit;
@@ -55,7 +56,6 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
     RefuseParallel(executor::CopySized(config.parallel), ranks);
   }
   for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
-                                    std::make_pair(static_cast<const void*>(config.decoding), "decoding"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
     if (given != nullptr) RefuseOption(name);
@@ -83,6 +83,31 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
              {KV_CACHE_UVM, "uvm"},
              {KV_CACHE_EVENTS_GATHER_PERIOD, "events_gather_period_ms"}});
   if (kv.max_attention_window_count > 0) RefuseOption("kv_cache.max_attention_windows");
+}
+
+// Of the decoding modes, drafts that come with a request need none.
+std::optional<PromptLookupLimits> ResolveDecoding(const ExecutorConfig& config) {
+  const ExecutorDecodingConfig decoding = executor::CopySized(config.decoding);
+  if (decoding.mode != DECODING_AUTO && decoding.mode != DECODING_EXTERNAL_DRAFT_TOKENS) RefuseOption("decoding.mode");
+  if (decoding.lookahead != nullptr) RefuseOption("decoding.lookahead");
+  if (decoding.eagle != nullptr) RefuseOption("decoding.eagle");
+  if (decoding.medusa_choices.count > 0) RefuseOption("decoding.medusa_choices");
+  if (decoding.fast_logits != 0) RefuseOption("decoding.fast_logits");
+  if (decoding.prompt_lookup == nullptr) return std::nullopt;
+  const ExecutorPromptLookup given = executor::CopySized(decoding.prompt_lookup);
+  PromptLookupLimits limits;
+  const auto take = [&](uint32_t bit, const char* name, uint32_t value, size_t least, size_t* limit) {
+    if (!(given.set & bit)) return;
+    if (value < least || value > kMostPromptLookup)
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, std::string("decoding.prompt_lookup.") + name,
+                                    " is " + std::to_string(value) + "; expected a whole number from " +
+                                        std::to_string(least) + " to " + std::to_string(kMostPromptLookup) + ".");
+    *limit = value;
+  };
+  take(PROMPT_LOOKUP_MAX_DRAFT_TOKENS, "max_draft_tokens", given.max_draft_tokens, 1, &limits.max_draft_tokens);
+  take(PROMPT_LOOKUP_MAX_MATCHING_NGRAM, "max_matching_ngram", given.max_matching_ngram, kLeastMatchingNgram,
+       &limits.max_matching_ngram);
+  return limits;
 }
 
 }  // namespace
@@ -129,6 +154,10 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   limits.block_pool.reuses_parts = !(kv.set & KV_CACHE_PARTIAL_REUSE) || kv.partial_reuse != 0;
   limits.block_pool.copies_parts = !(kv.set & KV_CACHE_COPY_ON_PARTIAL_REUSE) || kv.copy_on_partial_reuse != 0;
   limits.is_guided = config.guided_decoding != nullptr;
+  limits.prompt_lookup = ResolveDecoding(config);
+  limits.max_draws = limits.max_batch_size;
+  if (limits.prompt_lookup)
+    limits.max_draws = std::max(limits.max_draws, 1 + static_cast<int>(limits.prompt_lookup->max_draft_tokens));
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
   return limits;
 }

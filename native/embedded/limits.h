@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/kv_blocks.h"
+#include "native/embedded/prompt_lookup.h"
 #include "native/executor/executor.h"
 
 namespace embedded {
@@ -29,6 +31,8 @@ struct Limits {
   BlockPoolOptions block_pool;
   bool is_guided;  // requests may say what their outputs must match
   bool request_stats;
+  int max_draws;                                    // tokens that a step draws; at least max_batch_size
+  std::optional<PromptLookupLimits> prompt_lookup;  // of requests that do not say whether they want it
 };
 
 // Throws executor::Failure: EXECUTOR_INVALID_OPTION for a value out of range, EXECUTOR_UNSUPPORTED for what only other

@@ -26,7 +26,8 @@ struct DrawResult {
   Output output;                             // one token
   std::optional<executor::Failure> failure;  // of this request alone; then there is no token
 };
-// By entry of the step; of each, by its draws. An entry without draws has none, or one that says why it failed.
+// By entry of the step; of each, by its draws, those after its drafts last. An entry without draws has none, or one that
+// says why it failed.
 using StepResults = std::vector<std::vector<DrawResult>>;
 
 // The sizes that depend on the device.

@@ -39,6 +39,7 @@ class Checker {
     request.max_tokens = std::min<size_t>(given_.max_tokens, limits_.max_seq_len - given_.token_count);
     request.streaming = given_.streaming != 0;
     request.sampling = Sampling();
+    request.drafts = Drafting();
     tokens_.EndIds(given_);
     request.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);
     request.stop_tokens = tokens_.Lists("stop_tokens", given_.stop_tokens);
@@ -63,6 +64,9 @@ class Checker {
     }
     if (given_.guided != nullptr) request.grammar = Grammar();
     request.sampling.processors.is_guided = request.grammar.has_value();
+    // A grammar's masks are computed token by token.
+    if (!request.drafts.none() && !request.grammar)
+      for (RequestSequence& sequence : request.sequences) sequence.drafts.emplace(request.drafts);
     RequestSequence& first = request.sequences.front();
     first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
     for (size_t i = 1; i < request.sequences.size(); ++i) first.forks.push_back(&request.sequences[i]);
@@ -82,13 +86,9 @@ class Checker {
     const struct {
       const void* given;
       const char* name;
-    } groups[] = {{given_.position_ids, "position_ids"},
-                  {given_.lora, "lora"},
-                  {given_.lookahead, "lookahead"},
-                  {given_.eagle, "eagle"},
-                  {given_.draft, "draft"},
-                  {given_.multimodal, "multimodal"},
-                  {given_.context_phase, "context_phase"}};
+    } groups[] = {{given_.position_ids, "position_ids"}, {given_.lora, "lora"},
+                  {given_.lookahead, "lookahead"},       {given_.eagle, "eagle"},
+                  {given_.multimodal, "multimodal"},     {given_.context_phase, "context_phase"}};
     for (const auto& group : groups)
       if (group.given != nullptr) RefuseOption(group.name);
     if (output_.additional_output_count > 0) RefuseOption("additional_outputs");
@@ -164,6 +164,26 @@ class Checker {
       params.end_ids.assign(given_.end_ids, given_.end_ids + given_.end_id_count);  // Make checks them
     }
     params.bad_words = tokens_.BadTokens(given_);
+    return params;
+  }
+
+  DraftParams Drafting() const {
+    DraftParams params;
+    params.prompt_lookup = limits_.prompt_lookup;
+    if (given_.set & REQUEST_PROMPT_LOOKUP) {
+      if (given_.prompt_lookup == 0)
+        params.prompt_lookup.reset();
+      else if (!params.prompt_lookup)
+        params.prompt_lookup.emplace();
+    }
+    if (given_.draft == nullptr) return params;
+    const ExecutorDraft draft = executor::CopySized(given_.draft);
+    // A draft token is accepted where the same token is drawn, whatever the other model thought of it.
+    if (draft.logits != nullptr) RefuseOption("draft.logits");
+    if (draft.has_acceptance_threshold) RefuseOption("draft.acceptance_threshold");
+    if (draft.fast_logits != 0) RefuseOption("draft.fast_logits");
+    tokens_.Tokens("draft.tokens", draft.tokens, draft.token_count);
+    params.tokens.assign(draft.tokens, draft.tokens + draft.token_count);
     return params;
   }
 
@@ -247,6 +267,12 @@ uint32_t Request::allocated_blocks() const {
   size_t blocks = 0;
   for (const RequestSequence& sequence : sequences) blocks += sequence.allocated_blocks;
   return static_cast<uint32_t>(blocks);
+}
+
+std::vector<int32_t> HistoryOf(const StepEntry& entry, size_t drafts) {
+  std::vector<int32_t> history = entry.sequence->tokens;
+  history.insert(history.end(), entry.drafts.begin(), entry.drafts.begin() + static_cast<std::ptrdiff_t>(drafts));
+  return history;
 }
 
 std::shared_ptr<Request> MakeRequest(const ExecutorRequest& given, const Limits& limits, int vocab_size) {

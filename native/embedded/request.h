@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "native/embedded/drafts.h"
 #include "native/embedded/guides.h"
 #include "native/embedded/limits.h"
 #include "native/embedded/sampling.h"
@@ -42,6 +43,7 @@ struct RequestSequence : Sequence {
   std::shared_ptr<Guide> guide;  // of a guided request, once its grammar is compiled
   size_t guided_tokens = 0;      // generated ones that the guide has heard of
   Output unsent;                 // what no row has yet
+  std::optional<Drafts> drafts;  // where its request wants any
   bool ended = false;
 };
 
@@ -54,6 +56,7 @@ struct Request : std::enable_shared_from_this<Request> {
   size_t max_tokens;
   bool streaming;
   SamplingParams sampling;
+  DraftParams drafts;
   std::vector<int32_t> end_ids;
   std::vector<std::vector<int32_t>> stop_tokens;
   bool logprobs;
@@ -70,6 +73,8 @@ struct Request : std::enable_shared_from_this<Request> {
   bool cancelled = false;
   std::optional<executor::Failure> failure;  // like a cancel, it ends the request before the next step is planned
   bool has_row = false;                      // its first row was given
+  uint32_t draft_tokens = 0;                 // that steps verified
+  uint32_t draft_tokens_accepted = 0;
   // What was asked about the prompt, until a row takes it. The runner fills it.
   std::shared_ptr<executor::BatchRowDetails> prompt_output;
   Clock::time_point submitted = Clock::now();
@@ -91,6 +96,9 @@ struct Request : std::enable_shared_from_this<Request> {
 
 // The scheduler's sequences are those of requests.
 inline RequestSequence* SequenceOf(const StepEntry& entry) { return static_cast<RequestSequence*>(entry.sequence); }
+
+// The tokens before a draw of the entry: all of its sequence, and so many of the entry's drafts.
+std::vector<int32_t> HistoryOf(const StepEntry& entry, size_t drafts);
 
 // Copies a caller's request. Throws executor::Failure with the request's id: EXECUTOR_EMPTY_PROMPT,
 // EXECUTOR_PROMPT_TOO_LONG, EXECUTOR_INVALID_INPUT, EXECUTOR_INVALID_OPTION, or EXECUTOR_UNSUPPORTED for what this

@@ -9,7 +9,8 @@ namespace {
 
 // A pending token ends it, or has to be known before it goes on.
 bool AwaitsItsToken(const Sequence& sequence) {
-  return sequence.pending_tokens > 0 && (!sequence.planned_ahead || sequence.length() >= sequence.max_length);
+  return sequence.pending_tokens > 0 &&
+         (!sequence.planned_ahead || sequence.has_unverified_drafts || sequence.length() >= sequence.max_length);
 }
 
 }  // namespace
@@ -79,6 +80,28 @@ Step Scheduler::PlanStep() {
   for (const StepEntry& entry : step.entries)
     if (entry.draws > 1) Fork(entry.sequence);
   return step;
+}
+
+void Scheduler::AddDrafts(Step* step, const std::function<std::vector<int32_t>(Sequence*, size_t most)>& propose) {
+  int tokens = 0;
+  for (const StepEntry& entry : step->entries) tokens += entry.tokens;
+  int left = std::min(limits_.max_step_tokens - tokens, limits_.max_draws - static_cast<int>(step->entries.size()));
+  for (StepEntry& entry : step->entries) {
+    Sequence* const sequence = entry.sequence;
+    const size_t known = sequence->tokens.size();
+    if (left <= 0 || entry.draws != 1 || entry.tokens != 1 || entry.first + 1 != known) continue;
+    const size_t blocks = sequence->block_table.size() + static_cast<size_t>(blocks_.free_blocks());
+    const size_t room = blocks * static_cast<size_t>(blocks_.tokens_per_block()) - known;
+    const size_t most = std::min({static_cast<size_t>(left), room, sequence->max_length - sequence->length()});
+    if (most == 0) continue;
+    entry.drafts = propose(sequence, most);
+    if (entry.drafts.empty()) continue;
+    const uint64_t allocations = blocks_.allocations();
+    blocks_.Grow(&sequence->block_table, known + entry.drafts.size());
+    sequence->allocated_blocks += blocks_.allocations() - allocations;
+    sequence->has_unverified_drafts = true;
+    left -= static_cast<int>(entry.drafts.size());
+  }
 }
 
 size_t Scheduler::TakenSlots() const {

@@ -39,6 +39,7 @@ struct Sequence {
   size_t max_length = std::numeric_limits<size_t>::max();  // tokens, at which it ends
   float priority = kDefaultRequestPriority;                // of those that wait, the highest runs first
   bool planned_ahead = true;                               // its next step may be planned while tokens are pending
+  bool has_unverified_drafts = false;  // in a planned step, so that it is not known how many tokens are pending
   std::optional<std::list<Sequence*>::iterator> waits_at;  // while it waits: its place, which the scheduler keeps
 
   size_t length() const { return tokens.size() + pending_tokens; }
@@ -47,6 +48,11 @@ struct Sequence {
   void AddToken(int32_t token) {
     tokens.push_back(token);
     --pending_tokens;
+  }
+  // The oldest pending token is the draft that a planned step computed after it: one more is drawn from that.
+  void AcceptDraft() {
+    ++pending_tokens;
+    if (!waits_at) ++computed_tokens;  // else it was preempted since
   }
 };
 
@@ -57,6 +63,11 @@ struct StepEntry {
   // Sequences that a token is drawn for from the last one's logits: the sequence itself and those forked from it, which
   // follow it by index. 0 in the middle of a prompt.
   int draws;
+  // Computed after the last token, with a draw for the sequence after each. They are not the sequence's tokens: it is not
+  // known whether they will be.
+  std::vector<int32_t> drafts = {};
+
+  int rows() const { return tokens + static_cast<int>(drafts.size()); }
 };
 struct Step {
   std::vector<StepEntry> entries;
@@ -67,6 +78,7 @@ struct SchedulerLimits {
   int max_step_tokens;        // at least max_sequences, so that every sequence in decode advances in every step
   int max_sequences;          // that run, forks to come counted
   bool keeps_blocks = false;  // for sequences that start with the same tokens
+  int max_draws = 0;          // of a step with drafts: its entries and their drafts
 };
 
 // Plans step after step, also while earlier ones still run: they are computed in the order they were planned, so blocks
@@ -85,6 +97,9 @@ class Scheduler {
   // A step is one token for each sequence in decode and a chunk of the prompt for those in prefill. When blocks run out
   // the youngest of the lowest priority gives its blocks back, waits, and is computed again later, but for what is still kept of it.
   Step PlanStep();
+  // Gives the step's sequences in decode the drafts that `propose` names, at most so many, within what the step has left
+  // of its limits and of the free blocks: nobody waits for a draft.
+  void AddDrafts(Step* step, const std::function<std::vector<int32_t>(Sequence*, size_t most)>& propose);
 
   // Of max_sequences: those of the running sequences and those kept for their forks.
   size_t TakenSlots() const;

@@ -52,6 +52,13 @@ void Statistics::CountComputed(double ms) {
   totals_.step_ms = ms;
 }
 
+void Statistics::CountDrafts(Request* request, size_t verified, size_t accepted) {
+  request->draft_tokens += static_cast<uint32_t>(verified);
+  request->draft_tokens_accepted += static_cast<uint32_t>(accepted);
+  totals_.draft_tokens += verified;
+  totals_.draft_tokens_accepted += accepted;
+}
+
 ExecutorStats Statistics::Snapshot(const Scheduler& scheduler, const Requests& requests, const ExecutorInfo& info,
                                    const RunnerInfo& runner, bool each_request) {
   const BlockPool& blocks = scheduler.blocks();

@@ -29,6 +29,8 @@ class Statistics {
   // Its results are there, `ms` after it was planned.
   void CountComputed(double ms);
   void CountEnded() { ++totals_.completed_requests; }
+  // Of a sequence's drafts in a step.
+  void CountDrafts(Request* request, size_t verified, size_t accepted);
 
   // What it counted, and what stands in the scheduler. Of each request only where `each_request`; those are valid until
   // the next call.

@@ -141,13 +141,26 @@ typedef enum ExecutorDecodingMode {
   DECODING_EAGLE = 9,
 } ExecutorDecodingMode;
 
+enum {
+  PROMPT_LOOKUP_MAX_DRAFT_TOKENS = 1u << 0,
+  PROMPT_LOOKUP_MAX_MATCHING_NGRAM = 1u << 1,
+};
+// Drafts are the tokens that followed where a sequence's newest tokens came before, in its prompt or its output.
+typedef struct ExecutorPromptLookup {
+  uint32_t size;
+  uint32_t set;
+  uint32_t max_draft_tokens;    // of a sequence in a step, at least 1
+  uint32_t max_matching_ngram;  // tokens that are looked for, at least 2
+} ExecutorPromptLookup;
+
 typedef struct ExecutorDecodingConfig {
   uint32_t size;
   ExecutorDecodingMode mode;
-  const ExecutorLookahead* lookahead;  // null: unset; the largest any request may ask for
-  const ExecutorEagle* eagle;          // null: unset
-  ExecutorTokenLists medusa_choices;   // none: the engine's
-  uint32_t fast_logits;                // 1: draft logits go to the target model directly
+  const ExecutorLookahead* lookahead;         // null: unset; the largest any request may ask for
+  const ExecutorEagle* eagle;                 // null: unset
+  ExecutorTokenLists medusa_choices;          // none: the engine's
+  uint32_t fast_logits;                       // 1: draft logits go to the target model directly
+  const ExecutorPromptLookup* prompt_lookup;  // null: none but where a request asks for it
 } ExecutorDecodingConfig;
 
 typedef enum ExecutorGuidedBackend { GUIDED_BACKEND_XGRAMMAR = 0, GUIDED_BACKEND_LLGUIDANCE = 1 } ExecutorGuidedBackend;

@@ -61,6 +61,7 @@ enum {
   CAN_DISAGGREGATED = 1ull << 26,
   CAN_ADDITIONAL_OUTPUTS = 1ull << 27,
   CAN_OUTPUT_PENALTIES = 1ull << 28,  // presence_penalty and frequency_penalty, with prompt_ignore_length
+  CAN_PROMPT_LOOKUP = 1ull << 30,
 };
 
 typedef struct ExecutorInfo {

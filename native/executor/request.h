@@ -164,6 +164,7 @@ enum {
   REQUEST_TIMEOUT = 1u << 2,
   REQUEST_CACHE_SALT = 1u << 3,
   REQUEST_LANGUAGE_ADAPTER = 1u << 4,
+  REQUEST_PROMPT_LOOKUP = 1u << 5,
 };
 typedef struct ExecutorRequest {
   uint32_t size;
@@ -195,6 +196,7 @@ typedef struct ExecutorRequest {
   const ExecutorDraft* draft;
   const ExecutorMultimodal* multimodal;
   const ExecutorContextPhase* context_phase;
+  uint32_t prompt_lookup;  // 0 or 1; unset: 1 where the config has a prompt_lookup
 } ExecutorRequest;
 
 #ifdef __cplusplus

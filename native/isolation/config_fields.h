@@ -11,7 +11,8 @@ static_assert(sizeof(ExecutorSchedulerConfig) == 40);
 static_assert(sizeof(ExecutorKvCacheConfig) == 96);
 static_assert(sizeof(ExecutorParallelConfig) == 56);
 static_assert(sizeof(ExecutorPeftCacheConfig) == 64);
-static_assert(sizeof(ExecutorDecodingConfig) == 56);
+static_assert(sizeof(ExecutorPromptLookup) == 16);
+static_assert(sizeof(ExecutorDecodingConfig) == 64);
 static_assert(sizeof(ExecutorGuidedDecodingConfig) == 72);
 static_assert(sizeof(ExecutorPerfConfig) == 36);
 static_assert(sizeof(ExecutorTransceiverConfig) == 24);
@@ -52,11 +53,17 @@ void Fields(Wire& wire, ExecutorPeftCacheConfig& peft) {
 }
 
 template <typename Wire>
+void Fields(Wire& wire, ExecutorPromptLookup& lookup) {
+  wire.Values(lookup.set, lookup.max_draft_tokens, lookup.max_matching_ngram);
+}
+
+template <typename Wire>
 void Fields(Wire& wire, ExecutorDecodingConfig& decoding) {
   wire.Values(decoding.mode, decoding.fast_logits);
   wire.Group(decoding.lookahead);
   wire.Group(decoding.eagle);
   Fields(wire, decoding.medusa_choices);
+  wire.Group(decoding.prompt_lookup);
 }
 
 template <typename Wire>

@@ -1,6 +1,7 @@
 #include "native/embedded/cpu/model_runner.h"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <new>
 #include <numeric>
@@ -45,7 +46,7 @@ RunnerInfo InfoOf(const RunnerOptions& options, const Kernels& kernels, const Ra
 
 CpuModelRunner::CpuModelRunner(const RunnerOptions& options)
     : model_(options.model),
-      max_logits_rows_(options.limits.max_batch_size),
+      max_logits_rows_(options.limits.max_draws),
       kernels_(SelectKernels()),
       ranks_(options, kernels_, ThreadsOf(options)),
       info_(InfoOf(options, kernels_, ranks_)),
@@ -58,9 +59,17 @@ CpuModelRunner::CpuModelRunner(const RunnerOptions& options)
 void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) {
   ranks_.CopyBlocks(step.copies);
   std::vector<TokenSpan> spans;
-  for (const StepEntry& entry : step.entries)
-    spans.push_back({entry.sequence->tokens.data() + entry.first, entry.tokens, static_cast<int>(entry.first),
+  std::deque<std::vector<int32_t>> drafted;  // the tokens of entries with drafts
+  for (const StepEntry& entry : step.entries) {
+    const int32_t* tokens = entry.sequence->tokens.data() + entry.first;
+    if (!entry.drafts.empty()) {
+      std::vector<int32_t>& both = drafted.emplace_back(tokens, tokens + entry.tokens);
+      both.insert(both.end(), entry.drafts.begin(), entry.drafts.end());
+      tokens = both.data();
+    }
+    spans.push_back({tokens, entry.rows(), static_cast<int>(entry.first),
                      static_cast<int>(SequenceOf(entry)->request->prompt_tokens), entry.sequence->block_table.data()});
+  }
   results_.clear();
   if (!ranks_.Forward(spans, abandon)) return;
 
@@ -71,7 +80,7 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
   for (size_t i = 0; i < step.entries.size(); ++i) {
     const StepEntry& entry = step.entries[i];
     const RequestSequence& sequence = *SequenceOf(entry);
-    const int row = std::exchange(first_row, first_row + entry.tokens);
+    const int row = std::exchange(first_row, first_row + entry.rows());
     try {
       GatherPromptOutput(entry, row);
     } catch (const std::bad_alloc&) {
@@ -79,11 +88,14 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
       continue;
     }
     if (entry.draws == 0) continue;
-    results_[i].resize(static_cast<size_t>(entry.draws));
-    const float* logits = logits_.floats() + drawn_rows.size() * ranks_.logits_stride();
-    for (uint32_t draw = 0; draw < results_[i].size(); ++draw)
-      draws.push_back({&sequence, sequence.index + draw, logits, &results_[i][draw]});
-    drawn_rows.push_back(first_row - 1);
+    results_[i].resize(static_cast<size_t>(entry.draws) + entry.drafts.size());
+    DrawResult* result = results_[i].data();
+    for (size_t drafts = 0; drafts <= entry.drafts.size(); ++drafts) {
+      const float* logits = logits_.floats() + drawn_rows.size() * ranks_.logits_stride();
+      for (int draw = 0; draw < entry.draws; ++draw)
+        draws.push_back({&entry, drafts, sequence.index + static_cast<uint32_t>(draw), logits, result++});
+      drawn_rows.push_back(row + entry.tokens - 1 + static_cast<int>(drafts));
+    }
   }
   ranks_.Logits(drawn_rows, logits_.floats());
   Sample(draws);
@@ -97,7 +109,7 @@ const Device& CpuDevice() {
                                  CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS |
                                  CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES |
                                  CAN_OUTPUT_PENALTIES | CAN_BLOCK_REUSE | CAN_KV_RETENTION | CAN_CACHE_SALT |
-                                 CAN_PRIORITY,
+                                 CAN_PRIORITY | CAN_DRAFT | CAN_PROMPT_LOOKUP,
                              kDefaults,
                              [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
                                return std::make_unique<CpuModelRunner>(options);
@@ -111,25 +123,31 @@ void CpuModelRunner::Sample(const std::vector<Draw>& draws) {
   ranks_.pool()->Run(static_cast<int>(draws.size()), [&](int i, int thread) {
     const Draw& draw = draws[static_cast<size_t>(i)];
     try {
-      *draw.result = SampleOne(*draw.sequence, draw.index, draw.logits, &processors_[static_cast<size_t>(thread)],
-                               &samplers_[static_cast<size_t>(thread)]);
+      *draw.result =
+          SampleOne(draw, &processors_[static_cast<size_t>(thread)], &samplers_[static_cast<size_t>(thread)]);
     } catch (const std::bad_alloc&) {
-      draw.result->failure = OutOfOutputMemory(draw.sequence->request->id);
+      draw.result->failure = OutOfOutputMemory(SequenceOf(*draw.entry)->request->id);
     } catch (const executor::Failure& failure) {
       draw.result->failure = failure;
     }
   });
 }
 
-DrawResult CpuModelRunner::SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
-                                     LogitsProcessors* processors, Sampler* sampler) const {
-  const Request& request = *sequence.request;
+DrawResult CpuModelRunner::SampleOne(const Draw& draw, LogitsProcessors* processors, Sampler* sampler) const {
+  const Request& request = *SequenceOf(*draw.entry)->request;
+  const float* const logits = draw.logits;
   DrawResult result;
-  const size_t position = sequence.tokens.size();  // of the new token
-  const double uniform = Uniform(request.sampling.seed, index, position);
-  const std::shared_ptr<Guide>& guide = request.sequences[index].guide;
-  const float* processed = processors->Apply(logits, request.sampling.processors, sequence.tokens,
-                                             guide == nullptr ? nullptr : &guide->Wait());
+  const std::vector<int32_t>* history = &draw.entry->sequence->tokens;
+  const size_t position = history->size() + draw.drafts;  // of the new token
+  std::vector<int32_t> with_drafts;
+  if (draw.drafts > 0 && !request.sampling.processors.none()) {
+    with_drafts = HistoryOf(*draw.entry, draw.drafts);
+    history = &with_drafts;
+  }
+  const double uniform = Uniform(request.sampling.seed, draw.index, position);
+  const std::shared_ptr<Guide>& guide = request.sequences[draw.index].guide;
+  const float* processed =
+      processors->Apply(logits, request.sampling.processors, *history, guide == nullptr ? nullptr : &guide->Wait());
   const int32_t token = sampler->Sample(processed, request.sampling, uniform);
   if (token < 0 && sampler->Sample(logits, request.sampling, uniform) >= 0) {
     result.failure = NothingLeftToDraw(request.id, position);

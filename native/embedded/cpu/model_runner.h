@@ -26,14 +26,14 @@ class CpuModelRunner : public ModelRunner {
 
  private:
   struct Draw {
-    const RequestSequence* sequence;
+    const StepEntry* entry;
+    size_t drafts;   // of the entry's, that come before the token
     uint32_t index;  // whose token is drawn: the sequence's or that of a fork to come
     const float* logits;
     DrawResult* result;
   };
   void Sample(const std::vector<Draw>& draws);
-  DrawResult SampleOne(const RequestSequence& sequence, uint32_t index, const float* logits,
-                       LogitsProcessors* processors, Sampler* sampler) const;
+  DrawResult SampleOne(const Draw& draw, LogitsProcessors* processors, Sampler* sampler) const;
   void GatherPromptOutput(const StepEntry& entry, int first_row);
 
   ModelConfig model_;

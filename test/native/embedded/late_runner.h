@@ -111,6 +111,7 @@ class LateRunner : public ModelRunner {
     uint32_t sequence;
     uint64_t seed;
     size_t memory;
+    size_t history;  // tokens
     bool fails;
   };
   struct Entry {
@@ -119,7 +120,7 @@ class LateRunner : public ModelRunner {
     std::vector<int> block_table;
     size_t first;
     size_t count;
-    std::vector<int32_t> known;  // of the tokens to compute
+    std::vector<int32_t> known;  // of the tokens to compute; drafts follow them
     std::vector<Draw> draws;
   };
   struct Copied {
@@ -138,16 +139,19 @@ class LateRunner : public ModelRunner {
                  sequence.slot,
                  sequence.block_table,
                  entry.first,
-                 static_cast<size_t>(entry.tokens),
+                 static_cast<size_t>(entry.rows()),
                  {sequence.tokens.begin() + static_cast<std::ptrdiff_t>(std::min(entry.first, known_end)),
                   sequence.tokens.begin() + static_cast<std::ptrdiff_t>(known_end)},
                  {}};
-    for (int i = 0; i < entry.draws; ++i) {
-      const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(i)];
-      copied.draws.push_back({target.slot, target.index, request.sampling.seed,
-                              MemoryOf(request.sampling, sequence.tokens),
-                              request.id == script->failing_request && end == request.prompt_tokens + 2});
-    }
+    if (!entry.drafts.empty() && end != sequence.tokens.size()) throw std::logic_error("drafts of unknown tokens");
+    copied.known.insert(copied.known.end(), entry.drafts.begin(), entry.drafts.end());
+    for (size_t drafts = 0; drafts <= entry.drafts.size(); ++drafts)
+      for (int i = 0; i < entry.draws; ++i) {
+        const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(i)];
+        copied.draws.push_back({target.slot, target.index, request.sampling.seed,
+                                MemoryOf(request.sampling, HistoryOf(entry, drafts)), end + drafts,
+                                request.id == script->failing_request && end + drafts == request.prompt_tokens + 2});
+      }
     return copied;
   }
 
@@ -162,7 +166,8 @@ class LateRunner : public ModelRunner {
         result.failure = executor::Failure(EXECUTOR_ENGINE_WEIGHTS, "no finite numbers", entry.request_id);
         continue;
       }
-      const int32_t token = NextToken(history, draw.seed, draw.sequence, draw.memory, vocab_size_);
+      const auto end = history.begin() + static_cast<std::ptrdiff_t>(draw.history);
+      const int32_t token = NextToken({history.begin(), end}, draw.seed, draw.sequence, draw.memory, vocab_size_);
       newest_[static_cast<size_t>(draw.slot)] = token;
       result.output.tokens.push_back(token);
     }
@@ -193,7 +198,7 @@ class LateExecutor : public EmbeddedExecutor {
  public:
   explicit LateExecutor(const ExecutorConfig& config)
       : EmbeddedExecutor(config, {"late",
-                                  CAN_SEVERAL_SEQUENCES,
+                                  CAN_SEVERAL_SEQUENCES | CAN_DRAFT | CAN_PROMPT_LOOKUP,
                                   {/*max_batch_size=*/16, /*max_num_tokens=*/64, /*kv_memory_fraction=*/0.5},
                                   [](const RunnerOptions& options) { return std::make_unique<LateRunner>(options); }}) {
   }

@@ -20,7 +20,9 @@ class LateRunnerTest : public testing::TestWithParam<int> {
   }
   ~LateRunnerTest() override { script = nullptr; }
 
-  std::unique_ptr<TableClient> Open() { return std::make_unique<TableClient>(directory_.path(), LateTable()); }
+  std::unique_ptr<TableClient> Open(const std::function<void(ExecutorConfig*)>& change = {}) {
+    return std::make_unique<TableClient>(directory_.path(), LateTable(), change);
+  }
 
   LateRunnerScript script_;
   TemporaryDirectory directory_;
@@ -186,14 +188,45 @@ TEST_P(LateRunnerTest, ShutdownEndsWhatIsInFlight) {
   EXPECT_EQ(client->results[1].finish, FINISH_CANCELLED);
 }
 
-// Requests of mixed sequences, ends and needs over a cache that is too small for them, some of them cancelled.
+TEST_P(LateRunnerTest, ADraftThatComesTrueTakesOneStep) {
+  const auto client = Open();
+  TestRequest request = Seeded(1, {1, 2, 3}, 12);
+  request.draft_tokens = TextOf(request, 0, 12);
+  EXPECT_EQ(client->Run(request).tokens, TextOf(request, 0, 12));
+  const ExecutorStats stats = client->stats();
+  EXPECT_EQ(stats.steps, 2u) << "the prompt, then all of the draft";
+  EXPECT_EQ(stats.draft_tokens, 10u) << "the first token comes with the prompt, the last from what is before it";
+  EXPECT_EQ(stats.draft_tokens_accepted, 10u);
+}
+
+TEST_P(LateRunnerTest, WhatIsDrawnAfterARejectedDraftCountsForNothing) {
+  script_.failing_request = 1;  // at its third token
+  const auto client = Open();
+  TestRequest request = Seeded(1, {1, 2, 3}, 12);
+  request.end_ids = {TextOf(request, 0, 2)[1]};
+  request.draft_tokens = {TextOf(request, 0, 1)[0], 5, 6, 7};
+  const TestResult result = client->Run(request);
+  EXPECT_EQ(result.finish, FINISH_END_ID);
+  EXPECT_EQ(result.tokens, TextOf(request, 0, 1));
+  EXPECT_EQ(result.details->draft_tokens, 3u);
+  EXPECT_EQ(result.details->draft_tokens_accepted, 0u);
+}
+
+// Requests of mixed sequences, ends, drafts and needs over a cache that is too small for them, some of them cancelled.
 TEST_P(LateRunnerTest, ARandomLoadGetsExactTexts) {
-  uint64_t preemptions = 0;
+  uint64_t preemptions = 0, accepted = 0, rejected = 0;
   for (uint32_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     script_.kv_blocks = 30 + static_cast<int>(random() % 30);
-    const auto client = Open();
+    ExecutorPromptLookup lookup{};
+    lookup.size = sizeof(lookup);
+    ExecutorDecodingConfig decoding{};
+    decoding.size = sizeof(decoding);
+    decoding.prompt_lookup = &lookup;
+    const auto client = Open([&](ExecutorConfig* config) {
+      if (random() % 2) config->decoding = &decoding;
+    });
     std::vector<TestRequest> requests;
     std::vector<TestRequest*> pointers;
     for (uint64_t id = 1; id <= 60; ++id) {
@@ -206,6 +239,10 @@ TEST_P(LateRunnerTest, ARandomLoadGetsExactTexts) {
       if (random() % 4 == 0) {
         request.sampling.set |= SAMPLING_REPETITION_PENALTY;
         request.sampling.repetition_penalty = 2;
+      }
+      if (random() % 2 == 0) {
+        request.draft_tokens = TextOf(request, random() % request.sampling.n, request.request.max_tokens);
+        request.draft_tokens[random() % request.draft_tokens.size()] = 7;
       }
     }
     for (TestRequest& request : requests) pointers.push_back(&request);
@@ -235,11 +272,16 @@ TEST_P(LateRunnerTest, ARandomLoadGetsExactTexts) {
         EXPECT_EQ(sequence.tokens, text);
       }
     }
-    preemptions += client->stats().preemptions;
-    EXPECT_EQ(client->stats().kv_blocks_used, 0u);
-    EXPECT_EQ(client->stats().completed_requests, 60u);
+    const ExecutorStats stats = client->stats();
+    preemptions += stats.preemptions;
+    accepted += stats.draft_tokens_accepted;
+    rejected += stats.draft_tokens - stats.draft_tokens_accepted;
+    EXPECT_EQ(stats.kv_blocks_used, 0u);
+    EXPECT_EQ(stats.completed_requests, 60u);
   }
   EXPECT_GT(preemptions, 0u);
+  EXPECT_GT(accepted, 0u);
+  EXPECT_GT(rejected, 0u);
 }
 
 }  // namespace

@@ -21,8 +21,10 @@ struct TestRequest {
   uint64_t id = 1;
   std::vector<int32_t> tokens{1, 2, 3};
   std::vector<int32_t> end_ids;
+  std::vector<int32_t> draft_tokens;
   ExecutorSampling sampling{};
   ExecutorOutputConfig output{};
+  ExecutorDraft draft{};
   ExecutorRequest request{};
 
   explicit TestRequest(uint64_t request_id, std::vector<int32_t> prompt = {1, 2, 3}, uint32_t max_tokens = 8)
@@ -42,6 +44,10 @@ struct TestRequest {
     request.end_id_count = static_cast<uint32_t>(end_ids.size());
     request.sampling = &sampling;
     request.output = &output;
+    draft.size = sizeof(draft);
+    draft.tokens = draft_tokens.data();
+    draft.token_count = static_cast<uint32_t>(draft_tokens.size());
+    if (!draft_tokens.empty()) request.draft = &draft;
     return &request;
   }
 };

@@ -104,6 +104,7 @@ const TENSORRT_LLM_HAS: Needs = {
 
 /** What the embedded executors support only with more than the addon. */
 const EMBEDDED_HAS: Needs = {
+  lora: 'load the engine with peftCache: {}',
   guided:
     'the engine needs a tokenizer and an end token, and the package libguidance.so, which npm run build:guidance builds in a clone',
 };

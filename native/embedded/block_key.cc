@@ -79,6 +79,8 @@ BlockKey RootKey() { return {}; }
 
 BlockKey RootKey(uint64_t salt) { return {salt, 1}; }
 
+BlockKey RootKey(const BlockKey& root, uint64_t adapter) { return {root.low, root.high | adapter << 1}; }
+
 BlockKey NextKey(const BlockKey& previous, const int32_t* tokens, size_t count) {
   static const BlockKey process_key = RandomKey();
   SipState state(process_key);

@@ -24,6 +24,8 @@ struct HashOfKey {
 // What stands before the first block: blocks are only shared between requests of one salt, or of none.
 BlockKey RootKey();
 BlockKey RootKey(uint64_t salt);
+// Likewise of one adapter, by its serial number.
+BlockKey RootKey(const BlockKey& root, uint64_t adapter);
 
 // The key of the block of these tokens that follows the block of `previous`.
 BlockKey NextKey(const BlockKey& previous, const int32_t* tokens, size_t count);

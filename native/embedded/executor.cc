@@ -75,6 +75,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
       BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
   if (config.guided_decoding != nullptr)
     guides_.emplace(executor::CopySized(config.guided_decoding), engine_.model.vocab_size);
+  if (limits_.adapters) adapters_.emplace(runner.adapter_values);
   DescribeEngine(config, device);
   step_thread_ = executor::StartThread([this] { StepThreadMain(); });
 }
@@ -83,7 +84,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   const RunnerInfo& runner = runner_->info();
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
-  info_.capabilities = device.capabilities | CAN_TIMEOUT | (guides_ ? CAN_GUIDED : 0);
+  info_.capabilities = device.capabilities | CAN_TIMEOUT | (guides_ ? CAN_GUIDED : 0) | (adapters_ ? CAN_LORA : 0);
   info_.name = device.name;
   info_.version = PACKAGE_VERSION;
   info_.device = runner.device.c_str();
@@ -117,8 +118,11 @@ EmbeddedExecutor::~EmbeddedExecutor() {
 
 void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t count) {
   std::vector<std::shared_ptr<Request>> made;
+  std::vector<std::shared_ptr<Adapter>> sent;
   for (uint32_t i = 0; i < count; ++i) {
-    made.push_back(MakeRequest(executor::CopySized(requests[i]), limits_, engine_.model.vocab_size));
+    const ExecutorRequest given = executor::CopySized(requests[i]);
+    made.push_back(MakeRequest(given, limits_, engine_.model.vocab_size));
+    sent.push_back(SentAdapter(given));
     const bool planned_ahead = runner_->DrawsAhead(made.back()->sampling) && made.back()->drafts.tokens.empty();
     for (RequestSequence& sequence : made.back()->sequences) sequence.planned_ahead = planned_ahead;
   }
@@ -131,6 +135,9 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
     const size_t waiting = requests_.size() - ActiveRequests(*scheduler_);
     if (waiting + count > limits_.max_queue_size + free_slots)
       throw executor::QueueFull(waiting + count - free_slots, limits_.max_queue_size);
+    for (uint32_t i = 0; i < count; ++i)
+      if (const ExecutorLora* const lora = executor::CopySized(requests[i]).lora)
+        UseAdapter(executor::CopySized(lora), std::move(sent[i]), made[i].get());
     size_t added = 0;
     try {
       for (std::shared_ptr<Request>& request : made) {
@@ -155,6 +162,25 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
     }
   }
   work_.notify_all();
+}
+
+std::shared_ptr<Adapter> EmbeddedExecutor::SentAdapter(const ExecutorRequest& given) const {
+  if (given.lora == nullptr) return nullptr;
+  try {
+    return ReadAdapter(executor::CopySized(given.lora), engine_.model, limits_.adapters->max_rank);
+  } catch (const Failure& failure) {
+    throw Failure(failure).OfRequest(given.id);
+  }
+}
+
+void EmbeddedExecutor::UseAdapter(const ExecutorLora& lora, std::shared_ptr<Adapter> sent, Request* request) {
+  try {
+    request->adapter = adapters_->Use(lora.id, std::move(sent));
+  } catch (const Failure& failure) {
+    throw Failure(failure).OfRequest(request->id);
+  }
+  for (RequestSequence& sequence : request->sequences)
+    sequence.root_key = RootKey(sequence.root_key, request->adapter->serial);
 }
 
 void EmbeddedExecutor::Compile(const std::shared_ptr<Request>& request) {

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "native/embedded/adapter.h"
+#include "native/embedded/adapters.h"
 #include "native/embedded/deadlines.h"
 #include "native/embedded/guides.h"
 #include "native/embedded/limits.h"
@@ -65,7 +67,11 @@ class EmbeddedExecutor {
   bool SubmitStep(Lock* lock);
   void CollectStep(Lock* lock);
 
+  // What the request brings of its adapter; null: nothing. Without the lock.
+  std::shared_ptr<Adapter> SentAdapter(const ExecutorRequest& given) const;
+
   // All of these with the lock held.
+  void UseAdapter(const ExecutorLora& lora, std::shared_ptr<Adapter> sent, Request* request);
   // The request gets to the scheduler when its grammar is compiled.
   void Compile(const std::shared_ptr<Request>& request);
   void Forget(Request* request);
@@ -107,6 +113,7 @@ class EmbeddedExecutor {
   Deadlines deadlines_;
   executor::BatchBuilder batch_builder_;
   Statistics statistics_;
+  std::optional<Adapters> adapters_;
   std::optional<Guides> guides_;
   size_t compiling_ = 0;  // requests whose grammars are being compiled
   bool interrupted_ = false;

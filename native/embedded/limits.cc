@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "native/embedded/adapter.h"
 #include "native/embedded/refuse.h"
 #include "native/executor/cpp/copy_sized.h"
 
@@ -55,7 +56,8 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
     if (!defaults.takes_device_ids) RefuseOption("parallel");
     RefuseParallel(executor::CopySized(config.parallel), ranks);
   }
-  for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.peft_cache), "peft_cache"),
+  if (defaults.adapters == DeviceDefaults::Adapters::kNone && config.peft_cache != nullptr) RefuseOption("peft_cache");
+  for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
     if (given != nullptr) RefuseOption(name);
@@ -110,6 +112,38 @@ std::optional<PromptLookupLimits> ResolveDecoding(const ExecutorConfig& config) 
   return limits;
 }
 
+AdapterLimits ResolveAdapters(const ExecutorPeftCacheConfig& peft, DeviceDefaults::Adapters kind) {
+  RefuseSet(peft.set, "peft_cache.",
+            {{PEFT_HOST_MODULE_LAYERS, "host_module_layers"},
+             {PEFT_DEVICE_MODULE_LAYERS, "device_module_layers"},
+             {PEFT_OPTIMAL_ADAPTER_SIZE, "optimal_adapter_size"},
+             {PEFT_PUT_WORKERS, "put_workers"},
+             {PEFT_ENSURE_WORKERS, "ensure_workers"},
+             {PEFT_COPY_STREAMS, "copy_streams"},
+             {PEFT_HOST_PAGES_PER_BLOCK, "host_pages_per_block"},
+             {PEFT_DEVICE_PAGES_PER_BLOCK, "device_pages_per_block"}});
+  if (peft.lora_prefetch_dir != nullptr) RefuseOption("peft_cache.lora_prefetch_dir");
+  if (kind == DeviceDefaults::Adapters::kInHostMemory && peft.set & PEFT_DEVICE_CACHE_FRACTION)
+    RefuseOption("peft_cache.device_cache_fraction");
+  AdapterLimits limits{64, uint64_t{1} << 30, 0.02};  // TensorRT-LLM's defaults
+  if (peft.set & PEFT_MAX_ADAPTER_SIZE) {
+    if (peft.max_adapter_size < 1 || peft.max_adapter_size > static_cast<uint32_t>(kLargestLoraRank))
+      throw executor::OptionFailure(
+          EXECUTOR_INVALID_OPTION, "peft_cache.max_adapter_size",
+          " is " + std::to_string(peft.max_adapter_size) + "; expected 1 to " + std::to_string(kLargestLoraRank) + ".");
+    limits.max_rank = static_cast<int>(peft.max_adapter_size);
+  }
+  if (peft.set & PEFT_HOST_CACHE_BYTES) limits.host_bytes = peft.host_cache_bytes;
+  if (peft.set & PEFT_DEVICE_CACHE_FRACTION) {
+    if (!(peft.device_cache_fraction > 0 && peft.device_cache_fraction <= 1))
+      throw executor::OptionFailure(
+          EXECUTOR_INVALID_OPTION, "peft_cache.device_cache_fraction",
+          " is " + std::to_string(peft.device_cache_fraction) + "; expected a number above 0 and at most 1.");
+    limits.device_fraction = peft.device_cache_fraction;
+  }
+  return limits;
+}
+
 }  // namespace
 
 int ResolveSize(const ExecutorConfig& config, uint32_t bit, const char* name, uint32_t value, uint32_t largest,
@@ -158,6 +192,8 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   limits.max_draws = limits.max_batch_size;
   if (limits.prompt_lookup)
     limits.max_draws = std::max(limits.max_draws, 1 + static_cast<int>(limits.prompt_lookup->max_draft_tokens));
+  if (config.peft_cache != nullptr)
+    limits.adapters = ResolveAdapters(executor::CopySized(config.peft_cache), defaults.adapters);
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
   return limits;
 }

@@ -19,6 +19,14 @@ struct DeviceDefaults {
   int max_num_tokens;
   double kv_memory_fraction;      // of the free memory
   bool takes_device_ids = false;  // parallel.device_ids may name one for each rank
+  enum class Adapters { kNone, kInHostMemory, kInDeviceMemory } adapters = Adapters::kNone;
+};
+
+// Of the cache of LoRA adapters.
+struct AdapterLimits {
+  int max_rank;
+  uint64_t host_bytes;
+  double device_fraction;  // of the memory that is free once the engine is loaded; of a device with memory of its own
 };
 
 struct Limits {
@@ -33,6 +41,7 @@ struct Limits {
   bool request_stats;
   int max_draws;                                    // tokens that a step draws; at least max_batch_size
   std::optional<PromptLookupLimits> prompt_lookup;  // of requests that do not say whether they want it
+  std::optional<AdapterLimits> adapters;            // requests may have one
 };
 
 // Throws executor::Failure: EXECUTOR_INVALID_OPTION for a value out of range, EXECUTOR_UNSUPPORTED for what only other

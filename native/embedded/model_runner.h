@@ -39,6 +39,7 @@ struct RunnerInfo {
   uint64_t kv_cache_bytes;
   uint64_t device_memory_bytes;  // taken of the device's own memory; 0 where that is the host's
   int max_steps_in_flight;       // submitted and not collected; 1: the runner is never ahead
+  uint64_t adapter_values;       // that it has room for, of all cached adapters
 };
 
 // Computes steps in the order they are submitted, for one thread.

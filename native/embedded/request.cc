@@ -86,12 +86,18 @@ class Checker {
     const struct {
       const void* given;
       const char* name;
-    } groups[] = {{given_.position_ids, "position_ids"}, {given_.lora, "lora"},
-                  {given_.lookahead, "lookahead"},       {given_.eagle, "eagle"},
-                  {given_.multimodal, "multimodal"},     {given_.context_phase, "context_phase"}};
+    } groups[] = {{given_.position_ids, "position_ids"},
+                  {given_.lookahead, "lookahead"},
+                  {given_.eagle, "eagle"},
+                  {given_.multimodal, "multimodal"},
+                  {given_.context_phase, "context_phase"}};
     for (const auto& group : groups)
       if (group.given != nullptr) RefuseOption(group.name);
     if (output_.additional_output_count > 0) RefuseOption("additional_outputs");
+    if (given_.lora != nullptr && !limits_.adapters)
+      throw Failure(EXECUTOR_UNSUPPORTED,
+                    "lora is set, but the engine was loaded without peftCache; expected it with peftCache: {}.")
+          .About("lora");
 
     // A neutral value, which changes nothing, may be set.
     const auto refuse_unless = [&](uint32_t bit, bool neutral, const char* name) {

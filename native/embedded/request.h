@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "native/embedded/adapter.h"
 #include "native/embedded/drafts.h"
 #include "native/embedded/guides.h"
 #include "native/embedded/limits.h"
@@ -68,6 +69,7 @@ struct Request : std::enable_shared_from_this<Request> {
 
   std::vector<RequestSequence> sequences;  // by index
   size_t sequences_left;                   // that have not ended
+  std::shared_ptr<const Adapter> adapter;  // LoRA, of the cache; null: none
   std::optional<Guides::Grammar> grammar;  // that its outputs follow
   bool is_compiling = false;               // the grammar; until it is, the scheduler does not have the request
   bool cancelled = false;

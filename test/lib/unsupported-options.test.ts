@@ -48,7 +48,7 @@ const LOADS: readonly LoadOptions[] = [
 /** The option: that of a group of the executor's options by its path, any other by its own name. */
 function optionIn(options: object): string {
   const [[name, value]] = Object.entries(options) as [[string, unknown]];
-  const isPart = name === 'kvCache' || name === 'scheduler';
+  const isPart = ['kvCache', 'scheduler', 'peftCache'].includes(name);
   return isPart ? `${name}.${Object.keys(value as object)[0]}` : name;
 }
 

@@ -74,6 +74,14 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemo
   for (int thread = 0; thread < pool->threads(); ++thread) attention_scratch_.emplace_back(attention_);
 }
 
+void Llama::AllowAdapters(int rank, int max_lora_rank, int max_step_tokens) {
+  rank_ = rank;
+  adapted_.reserve(static_cast<size_t>(max_step_tokens));
+  shrunk_stride_ = PanelMultiple(static_cast<int>(kLoraModulesOfInput) * max_lora_rank);
+  shrunk_ = PagedMemory(sizeof(float) * static_cast<size_t>(max_step_tokens) * static_cast<size_t>(shrunk_stride_),
+                        PageSize::kDefault);
+}
+
 bool Llama::Forward(const std::vector<TokenSpan>& spans, const Llama* before, const std::atomic<bool>& abandon) {
   abandon_ = &abandon;
   is_abandoned_ = false;
@@ -88,21 +96,26 @@ bool Llama::Forward(const std::vector<TokenSpan>& spans, const Llama* before, co
     // hidden += attention(norm(hidden)) * dense^T
     Normalize(layer.input_norm);
     Record(i, Normed(tokens_), model_.hidden_size, &InputMaxima::qkv);
+    Shrink(Normed(tokens_), i, LoraInput::kQkv);
     Multiply(Normed(tokens_), {&layer.q, &layer.k, &layer.v},
              {qkv_.floats(), qkv_.floats() + k_column_, qkv_.floats() + v_column_}, Store::kReplace, qkv_stride_);
     FinishHeads(i);
     Attend(spans, i);
     const Input attended{attended_.floats(), static_cast<size_t>(attended_stride_), tokens_};
     Record(i, attended, layer.dense.depth, &InputMaxima::dense);
+    Shrink(attended, i, LoraInput::kDense);
     AddToHidden(attended, layer.dense, layer.dense_bias);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
     Normalize(layer.post_norm);
     Record(i, Normed(tokens_), model_.hidden_size, &InputMaxima::fc);
+    Shrink(Normed(tokens_), i, LoraInput::kFcGate);
     GatedUp(layer);
     const Input gated{ffn_.floats(), static_cast<size_t>(ffn_stride_), tokens_};
     Record(i, gated, layer.proj.depth, &InputMaxima::proj);
+    Shrink(gated, i, LoraInput::kProj);
     AddToHidden(gated, layer.proj, layer.proj_bias);
   }
+  adapted_.clear();
   return true;
 }
 
@@ -152,12 +165,15 @@ void Llama::Place(const std::vector<TokenSpan>& spans) {
   tokens_ = 0;
   places_.clear();
   tiles_.clear();
+  adapted_.clear();
   const size_t half = static_cast<size_t>(model_.head_dim) / 2;
   for (size_t s = 0; s < spans.size(); ++s) {
     const TokenSpan& span = spans[s];
     for (int first = 0; first < span.count; first += attention_.queries_per_tile())
       tiles_.push_back(
           {static_cast<int>(s), first, tokens_ + first, std::min(attention_.queries_per_tile(), span.count - first)});
+    if (span.adapter != nullptr)
+      adapted_.push_back({tokens_, span.count, &(*span.adapter)[static_cast<size_t>(rank_)], nullptr});
     for (int i = 0; i < span.count; ++i, ++tokens_) {
       const int position = span.first_position + i;
       places_.push_back({span.block_table[position / kTokensPerBlock], position % kTokensPerBlock});
@@ -240,6 +256,8 @@ void Llama::GatedUp(const LayerWeights& layer) {
     float gate[kTokensPerPiece * kPanelWidth];
     MultiplyPanel(normed, first_token, rows, layer.fc, panel, Store::kReplace, fc, kPanelWidth);
     MultiplyPanel(normed, first_token, rows, layer.gate, panel, Store::kReplace, gate, kPanelWidth);
+    AddAdapters(0, panel, first_token, rows, fc, kPanelWidth);
+    AddAdapters(1, panel, first_token, rows, gate, kPanelWidth);
     if (!layer.fc_bias.empty())
       for (int row = 0; row < rows; ++row) {
         Add(layer.fc_bias.data() + panel * kPanelWidth, kPanelWidth, fc + row * kPanelWidth);
@@ -260,6 +278,58 @@ void Llama::Record(int layer, const Input& input, int width, float InputMaxima::
     const float* const row = input.floats + token * input.stride;
     for (int i = 0; i < width; ++i)
       if (std::fabs(row[i]) > most || std::isnan(row[i])) most = std::fabs(row[i]);
+  }
+}
+
+void Llama::Shrink(const Input& input, int layer, LoraInput which) {
+  int pieces = 0;
+  const auto pieces_of = [](const AdaptedTokens& tokens) {
+    return tokens.group == nullptr ? 0 : CeilDivide(tokens.count, kTokensPerPiece) * tokens.group->panels();
+  };
+  for (AdaptedTokens& tokens : adapted_) {
+    const LoraGroup& group = tokens.adapter->at(layer, which);
+    tokens.group = group.rank > 0 ? &group : nullptr;
+    pieces += pieces_of(tokens);
+  }
+  if (pieces == 0) return;
+  pool_->Run(pieces, [&](int piece, int) {
+    const AdaptedTokens* tokens = adapted_.data();
+    for (; piece >= pieces_of(*tokens); ++tokens) piece -= pieces_of(*tokens);
+    const LoraGroup& group = *tokens->group;
+    const int column = piece % group.panels() * kPanelWidth;
+    const int first = piece / group.panels() * kTokensPerPiece;
+    const size_t token = static_cast<size_t>(tokens->first + first);
+    MultiplyFloats({input.floats + token * input.stride, input.stride, group.down.data() + column,
+                    static_cast<size_t>(group.rank), shrunk_.floats() + token * shrunk_stride_ + column,
+                    static_cast<size_t>(shrunk_stride_), std::min(kTokensPerPiece, tokens->count - first), group.inputs,
+                    /*add_to_out=*/false});
+  });
+}
+
+void Llama::AddAdapters(size_t module, int panel, size_t first_token, int rows, float* out, size_t out_stride) const {
+  for (const AdaptedTokens& tokens : adapted_) {
+    if (tokens.group == nullptr) continue;
+    const LoraUp& up = tokens.group->modules[module];
+    const size_t first = std::max(first_token, static_cast<size_t>(tokens.first));
+    const size_t end = std::min(first_token + rows, static_cast<size_t>(tokens.first + tokens.count));
+    if (up.rank == 0 || first >= end) continue;
+    MultiplyFloats({shrunk_.floats() + first * shrunk_stride_ + up.first, static_cast<size_t>(shrunk_stride_),
+                    up.values.data() + static_cast<size_t>(panel) * kPanelWidth, up.stride,
+                    out + (first - first_token) * out_stride, out_stride, static_cast<int>(end - first), up.rank,
+                    /*add_to_out=*/true});
+  }
+}
+
+// In the order of additions that matrices of floats have (FloatLayout).
+void Llama::MultiplyFloats(const PanelProduct& product) const {
+  const auto* const panel = static_cast<const float*>(product.panel);
+  for (int depth = 0; depth < product.depth; depth += kDepthPerSum) {
+    PanelProduct part = product;
+    part.x += depth;
+    part.panel = panel + static_cast<size_t>(depth) * product.panel_stride;
+    part.depth = std::min(kDepthPerSum, product.depth - depth);
+    part.add_to_out = product.add_to_out || depth > 0;
+    kernels_.panel_product(WeightType::kFloat32, part);
   }
 }
 
@@ -300,8 +370,9 @@ void Llama::Multiply(const Input& input, std::initializer_list<const Matrix*> ma
   RunPieces(input, **matrices.begin(), panels, [&](int panel, size_t first_token, int rows) {
     size_t i = 0;
     for (; panel >= matrices.begin()[i]->panels(); ++i) panel -= matrices.begin()[i]->panels();
-    MultiplyPanel(input, first_token, rows, *matrices.begin()[i], panel, store,
-                  outs.begin()[i] + first_token * out_stride + static_cast<size_t>(panel) * kPanelWidth, out_stride);
+    float* const out = outs.begin()[i] + first_token * out_stride + static_cast<size_t>(panel) * kPanelWidth;
+    MultiplyPanel(input, first_token, rows, *matrices.begin()[i], panel, store, out, out_stride);
+    AddAdapters(i, panel, first_token, rows, out, out_stride);
   });
 }
 

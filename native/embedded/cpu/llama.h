@@ -13,6 +13,7 @@
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/cpu/kv_memory.h"
 #include "native/embedded/cpu/paged_memory.h"
+#include "native/embedded/cpu/rank_adapter.h"
 #include "native/embedded/cpu/rope.h"
 #include "native/embedded/cpu/thread_pool.h"
 #include "native/embedded/cpu/weights.h"
@@ -26,6 +27,7 @@ struct TokenSpan {
   int first_position;
   int prompt_tokens;  // of the sequence
   const int* block_table;
+  const std::vector<RankAdapter>* adapter = nullptr;  // by rank; null: none
 };
 
 // The largest absolute value that went into a layer's matrices.
@@ -43,6 +45,10 @@ class Llama {
   // `communicator`: of the ranks that share the layers; null for a model that is not split.
   Llama(const ModelConfig& model, const LlamaWeights& weights, const KvMemory& kv_memory, const Kernels& kernels,
         ThreadPool* pool, int max_step_tokens, Communicator* communicator = nullptr);
+
+  // From now on spans may have adapters of up to this LoRA rank; `rank` is this Llama's among the engine's. Throws
+  // std::bad_alloc.
+  void AllowAdapters(int rank, int max_lora_rank, int max_step_tokens);
 
   // Computes the step's tokens, together at most max_step_tokens, and writes their keys and values. `before`: the rank of
   // the stage before, which has computed them; null in the first. False if `abandon` became true on the way, which is
@@ -77,6 +83,11 @@ class Llama {
   };
   Input Normed(int tokens) const;
   void Record(int layer, const Input& input, int width, float InputMaxima::*maximum);
+  // Multiplies the input of those tokens that have an adapter by what it has for products of this input.
+  void Shrink(const Input& input, int layer, LoraInput which);
+  // Adds the adapters' part to a panel of the product with the `module`th of the matrices that read the input.
+  void AddAdapters(size_t module, int panel, size_t first_token, int rows, float* out, size_t out_stride) const;
+  void MultiplyFloats(const PanelProduct& product) const;
   // hidden += input * matrix^T + bias; of a rank, their sum over all that share the layer.
   void AddToHidden(const Input& input, const Matrix& matrix, const std::vector<float>& bias);
   enum class Store { kReplace, kAdd };
@@ -141,8 +152,19 @@ class Llama {
     size_t row_bytes;  // of the largest depth
   };
   std::vector<PreparedInput> prepared_;  // one for each form that a layout wants
-  PagedMemory cosines_;                  // [max_step_tokens, head_dim / 2]
-  PagedMemory sines_;                    // [max_step_tokens, head_dim / 2]
+  // Consecutive tokens of one adapter.
+  struct AdaptedTokens {
+    int first;
+    int count;
+    const RankAdapter* adapter;
+    const LoraGroup* group;  // of the input that was shrunk last; null: the adapter has none
+  };
+  int rank_ = 0;                        // among the engine's
+  std::vector<AdaptedTokens> adapted_;  // of the Forward that runs
+  int shrunk_stride_ = 0;
+  PagedMemory shrunk_;   // [max_step_tokens, shrunk_stride]
+  PagedMemory cosines_;  // [max_step_tokens, head_dim / 2]
+  PagedMemory sines_;    // [max_step_tokens, head_dim / 2]
 };
 
 }  // namespace embedded::cpu

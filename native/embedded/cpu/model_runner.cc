@@ -19,7 +19,8 @@ namespace {
 constexpr uint32_t kMaxThreads = 1024;
 // A step of many prompt tokens keeps those in decode waiting, and a CPU gains nothing from more rows than this.
 // Half of the memory is left to what else the machine does.
-constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512, /*kv_memory_fraction=*/0.5};
+constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512, /*kv_memory_fraction=*/0.5,
+                                   /*takes_device_ids=*/false, DeviceDefaults::Adapters::kInHostMemory};
 
 int ThreadsOf(const RunnerOptions& options) {
   return ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus());
@@ -39,6 +40,8 @@ RunnerInfo InfoOf(const RunnerOptions& options, const Kernels& kernels, const Ra
   info.kv_cache_bytes = block_bytes * static_cast<uint64_t>(info.kv_blocks);
   info.weight_bytes = ranks.weight_bytes();
   info.max_steps_in_flight = 1;
+  constexpr uint64_t kLargestValue = 2 * sizeof(float);  // as it was sent, and as it is multiplied by
+  if (options.limits.adapters) info.adapter_values = options.limits.adapters->host_bytes / kLargestValue;
   return info;
 }
 
@@ -67,8 +70,9 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
       both.insert(both.end(), entry.drafts.begin(), entry.drafts.end());
       tokens = both.data();
     }
-    spans.push_back({tokens, entry.rows(), static_cast<int>(entry.first),
-                     static_cast<int>(SequenceOf(entry)->request->prompt_tokens), entry.sequence->block_table.data()});
+    const Request& request = *SequenceOf(entry)->request;
+    spans.push_back({tokens, entry.rows(), static_cast<int>(entry.first), static_cast<int>(request.prompt_tokens),
+                     entry.sequence->block_table.data(), Prepared(request.adapter)});
   }
   results_.clear();
   if (!ranks_.Forward(spans, abandon)) return;
@@ -99,6 +103,17 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
   }
   ranks_.Logits(drawn_rows, logits_.floats());
   Sample(draws);
+}
+
+const std::vector<RankAdapter>* CpuModelRunner::Prepared(const std::shared_ptr<const Adapter>& adapter) {
+  if (adapter == nullptr) return nullptr;
+  const auto [prepared, is_new] = adapters_.try_emplace(adapter->serial);
+  if (is_new) {
+    for (auto each = adapters_.begin(); each != adapters_.end();)
+      each = each != prepared && each->second.adapter.expired() ? adapters_.erase(each) : std::next(each);
+    prepared->second = {adapter, ranks_.Prepare(*adapter)};
+  }
+  return &prepared->second.ranks;
 }
 
 StepResults CpuModelRunner::Collect() { return std::exchange(results_, {}); }

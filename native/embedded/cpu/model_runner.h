@@ -3,6 +3,7 @@
 #define EMBEDDED_CPU_MODEL_RUNNER_H_
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -35,16 +36,23 @@ class CpuModelRunner : public ModelRunner {
   void Sample(const std::vector<Draw>& draws);
   DrawResult SampleOne(const Draw& draw, LogitsProcessors* processors, Sampler* sampler) const;
   void GatherPromptOutput(const StepEntry& entry, int first_row);
+  // Null where the request has none.
+  const std::vector<RankAdapter>* Prepared(const std::shared_ptr<const Adapter>& adapter);
 
   ModelConfig model_;
   int max_logits_rows_;
   const Kernels& kernels_;
   Ranks ranks_;
   RunnerInfo info_;  // made after the weights: the KV cache is a part of the memory that they leave
-  std::vector<LogitsProcessors> processors_;  // by thread
-  std::vector<Sampler> samplers_;             // by thread
-  PagedMemory logits_;                        // [max_logits_rows, logits_stride]
-  StepResults results_;                       // of the step that was submitted
+  struct PreparedAdapter {
+    std::weak_ptr<const Adapter> adapter;
+    std::vector<RankAdapter> ranks;
+  };
+  std::map<uint64_t, PreparedAdapter> adapters_;  // by serial number
+  std::vector<LogitsProcessors> processors_;      // by thread
+  std::vector<Sampler> samplers_;                 // by thread
+  PagedMemory logits_;                            // [max_logits_rows, logits_stride]
+  StepResults results_;                           // of the step that was submitted
 };
 
 // The CPU as a device of the embedded executor.

@@ -8,9 +8,11 @@
 namespace embedded::cpu {
 
 Ranks::Ranks(const RunnerOptions& options, const Kernels& kernels, int threads)
-    : tp_size_(options.model.tp_size),
+    : model_(options.model),
+      tp_size_(options.model.tp_size),
       pp_size_(options.model.pp_size),
       vocab_size_(options.model.vocab_size),
+      max_lora_rank_(options.limits.adapters ? options.limits.adapters->max_rank : 0),
       max_step_tokens_(options.limits.max_num_tokens),
       max_logits_rows_(options.limits.max_batch_size),
       kernels_(kernels),
@@ -48,12 +50,19 @@ void Ranks::Allocate(int kv_blocks) {
     rank.llama = std::make_unique<Llama>(rank.model, rank.weights, *rank.kv_memory, kernels_,
                                          pools_[static_cast<size_t>(tp_rank)].get(), max_step_tokens_,
                                          is_split ? team_.communicator(tp_rank) : nullptr);
+    if (max_lora_rank_ > 0) rank.llama->AllowAdapters(static_cast<int>(i), max_lora_rank_, max_step_tokens_);
   }
   if (!is_split) return;
   const size_t part_bytes = sizeof(float) * static_cast<size_t>(max_logits_rows_) *
                             static_cast<size_t>(at(pp_size_ - 1, 0).llama->logits_stride());
   for (int rank = 0; rank < tp_size_; ++rank) part_logits_.emplace_back(part_bytes, PageSize::kDefault);
   all_logits_ = PagedMemory(part_bytes * static_cast<size_t>(tp_size_), PageSize::kDefault);
+}
+
+std::vector<RankAdapter> Ranks::Prepare(const Adapter& adapter) const {
+  std::vector<RankAdapter> prepared;
+  for (int rank = 0; rank < model_.ranks(); ++rank) prepared.emplace_back(adapter, model_, rank);
+  return prepared;
 }
 
 void Ranks::CopyBlocks(const std::vector<BlockCopy>& copies) {

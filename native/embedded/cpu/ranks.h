@@ -33,6 +33,8 @@ class Ranks {
   // Takes the memory for these many blocks and for steps of up to max_num_tokens. Throws std::bad_alloc.
   void Allocate(int kv_blocks);
   void CopyBlocks(const std::vector<BlockCopy>& copies);
+  // What each rank needs of an adapter, for TokenSpan. Throws std::bad_alloc.
+  std::vector<RankAdapter> Prepare(const Adapter& adapter) const;
   // As Llama has them.
   bool Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>& abandon);
   void Logits(const std::vector<int>& rows, float* out);
@@ -48,9 +50,11 @@ class Ranks {
   };
   Rank& at(int stage, int tp_rank) { return *ranks_[static_cast<size_t>(stage * tp_size_ + tp_rank)]; }
 
+  const ModelConfig model_;  // the whole
   const int tp_size_;
   const int pp_size_;
   const int vocab_size_;
+  const int max_lora_rank_;  // 0: no adapters
   const int max_step_tokens_;
   const int max_logits_rows_;
   const Kernels& kernels_;

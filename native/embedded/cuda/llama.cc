@@ -21,7 +21,8 @@ namespace {
 
 // Bytes of each buffer.
 struct BufferSizes {
-  size_t angles, hidden, normed, queries, ffn, scratch, expanded, decode_workspace, prefill_device, prefill_pinned;
+  size_t angles, hidden, normed, queries, ffn, scratch, expanded, shrunk, decode_workspace, prefill_device,
+      prefill_pinned;
 
   BufferSizes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits, const DeviceTraits& traits) {
     const size_t tokens = static_cast<size_t>(limits.max_tokens);
@@ -33,6 +34,7 @@ struct BufferSizes {
     ffn = kElementBytes * tokens * static_cast<size_t>(PaddedIntermediate(model));
     scratch = kElementBytes * tokens * static_cast<size_t>(std::max(model.qkv_size(), 2 * PaddedIntermediate(model)));
     expanded = limits.expanded_bytes;
+    shrunk = sizeof(float) * tokens * size_t{kMostLoraModules} * static_cast<size_t>(limits.max_lora_rank);
     decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences, traits);
     const PrefillLimits prefill = PrefillLimitsOf(kv, limits);
     prefill_device = PrefillAttention::DeviceBytes(kv, model.heads, prefill, traits);
@@ -44,7 +46,8 @@ struct BufferSizes {
     return {limits.max_sequences, limits.max_tokens, kv.blocks};
   }
   size_t device_bytes() const {
-    return angles + hidden + normed + 2 * queries + ffn + scratch + expanded + decode_workspace + prefill_device;
+    return angles + hidden + normed + 2 * queries + ffn + scratch + expanded + shrunk + decode_workspace +
+           prefill_device;
   }
 };
 
@@ -79,6 +82,7 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
   ffn_ = DeviceBuffer(sizes.ffn, "the feed-forward part");
   scratch_ = DeviceBuffer(sizes.scratch, "matrix products");
   if (sizes.expanded > 0) expanded_ = DeviceBuffer(sizes.expanded, "expanded weights");
+  if (sizes.shrunk > 0) shrunk_ = DeviceBuffer(sizes.shrunk, "adapters");
   decode_workspace_ = DeviceBuffer(sizes.decode_workspace, "attention");
   prefill_memory_ = DeviceBuffer(sizes.prefill_device, "attention of prompts");
   prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
@@ -116,24 +120,73 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
   for (int i = 0; i < model_.layers; ++i) {
     const LayerWeights& layer = weights_.layers[static_cast<size_t>(i)];
     // hidden += attention(norm(hidden)) * dense^T
-    RunNormalized(Qkv(step, i), layer.input_norm, stream);
-    if (FinishesHeads(model_, i))
+    RunNormalized(step, Qkv(step, i), layer.input_norm, stream);
+    const int q_size = attended_size, kv_size = model_.kv_heads * model_.head_dim;
+    AddAdapters(step, i, LoraModule::kQuery, normed_, model_.hidden_size,
+                {{q_size, kv_size, kv_size},
+                 {0, q_size, q_size + kv_size},
+                 model_.qkv_size(),
+                 scratch_.data(),
+                 LoraCall::Y::kElements},
+                stream);
+    if (FinishesHeadsApart(step, i))
       FinishHeads(
           {kv_.element, step.tokens, scratch_.data(), layer.qkv_bias, layer.q_norm, layer.k_norm, model_.norm_epsilon},
           Heads(step, i), stream);
     Attend(step, i, stream);
     MultiplyByFactors(layer.dense, attended_, attended_size, step.tokens, stream);
     linear_.Run(Dense(step, i), scratch(), stream);
+    AddAdapters(step, i, LoraModule::kDense, attended_, attended_size, AddedTo(HiddenPart::kAttention), stream);
     FinishAdded(HiddenPart::kAttention, layer.dense_bias, step.tokens, stream);
     // hidden += silu(norm(hidden) * fc^T) * (norm(hidden) * gate^T) * proj^T
-    RunNormalized(FcGate(step, i), layer.post_norm, stream);
-    if (layer.fc_gate_bias != nullptr)
+    RunNormalized(step, FcGate(step, i), layer.post_norm, stream);
+    const int padded = PaddedIntermediate(model_);
+    AddAdapters(step, i, LoraModule::kFc, normed_, model_.hidden_size,
+                {{model_.intermediate_size, model_.intermediate_size},
+                 {0, padded},
+                 2 * padded,
+                 scratch_.data(),
+                 LoraCall::Y::kElements},
+                stream);
+    if (FinishesGateApart(step))
       SiluMultiply({kv_.element, step.tokens, PaddedIntermediate(model_)},
                    {scratch_.data(), ffn_.data(), layer.fc_gate_bias}, stream);
     MultiplyByFactors(layer.proj, ffn_, PaddedIntermediate(model_), step.tokens, stream);
     linear_.Run(Proj(step, i), scratch(), stream);
+    AddAdapters(step, i, LoraModule::kProj, ffn_, padded, AddedTo(HiddenPart::kFeedForward), stream);
     FinishAdded(HiddenPart::kFeedForward, layer.proj_bias, step.tokens, stream);
   }
+}
+
+bool Llama::FinishesHeadsApart(const LlamaStep& step, int layer) const {
+  return FinishesHeads(model_, layer) || step.has_adapters();
+}
+
+Llama::LoraOutput Llama::AddedTo(HiddenPart which) const {
+  float* const to = end_ == nullptr ? hidden_.as<float>() : end_->part(which);
+  return {{model_.hidden_size}, {0}, model_.hidden_size, to, LoraCall::Y::kFloats};
+}
+
+void Llama::AddAdapters(const LlamaStep& step, int layer, LoraModule first, const DeviceBuffer& x, int x_stride,
+                        const LoraOutput& to, cudaStream_t stream) const {
+  if (!step.has_adapters()) return;
+  LoraCall call{kv_.element,
+                step.tokens,
+                step.lora,
+                layer * static_cast<int>(kLoraModules) + static_cast<int>(first),
+                static_cast<int>(to.outputs.size()),
+                limits_.max_lora_rank,
+                x.data(),
+                x_stride,
+                shrunk_.as<float>(),
+                {},
+                {},
+                to.stride,
+                to.y,
+                to.has};
+  std::copy(to.outputs.begin(), to.outputs.end(), call.outputs);
+  std::copy(to.first_output.begin(), to.first_output.end(), call.first_output);
+  AddLora(call, stream);
 }
 
 EmbeddingTable Llama::Embedding() const {
@@ -176,7 +229,7 @@ LinearCall Llama::Over(const MatrixWeights& matrix, int outputs, int depth, int 
 
 LinearCall Llama::Qkv(const LlamaStep& step, int layer) const {
   LinearOutput output = Heads(step, layer);
-  if (FinishesHeads(model_, layer)) output = ElementsOutput{scratch_.data()};
+  if (FinishesHeadsApart(step, layer)) output = ElementsOutput{scratch_.data()};
   LinearCall call =
       Over(weights_.layers[static_cast<size_t>(layer)].qkv, model_.qkv_size(), model_.hidden_size, step.tokens);
   call.output = output;
@@ -193,7 +246,7 @@ LinearCall Llama::Dense(const LlamaStep& step, int layer) const {
 
 LinearCall Llama::FcGate(const LlamaStep& step, int layer) const {
   LinearOutput output = SiluOutput{ffn_.data()};
-  if (model_.mlp_bias) output = ElementsOutput{scratch_.data()};
+  if (FinishesGateApart(step)) output = ElementsOutput{scratch_.data()};
   LinearCall call = Over(weights_.layers[static_cast<size_t>(layer)].fc_gate, 2 * PaddedIntermediate(model_),
                          model_.hidden_size, step.tokens);
   call.output = output;
@@ -251,9 +304,9 @@ void Llama::Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
   ClearStates();
 }
 
-void Llama::RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t stream) {
+void Llama::RunNormalized(const LlamaStep& step, LinearCall call, const void* norm_weight, cudaStream_t stream) {
   call.input = Normalized(norm_weight);
-  if (!linear_.FusesNorm(call)) {
+  if (step.has_adapters() || !linear_.FusesNorm(call)) {
     RmsNorm({call.shape.element, Residual::kFloat32, call.tokens, model_.hidden_size, model_.norm_epsilon},
             {hidden_.data(), nullptr, nullptr, norm_weight, normed_.data()}, stream);
     call.input = ElementsInput{normed_.data()};

@@ -11,9 +11,11 @@
 #include <memory>
 #include <vector>
 
+#include "native/embedded/adapter.h"
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/cuda/kv_layout.h"
 #include "native/embedded/cuda/linear_layers.h"
+#include "native/embedded/cuda/lora.h"
 #include "native/embedded/cuda/prefill_attention.h"
 #include "native/embedded/cuda/rank_exchange.h"
 #include "native/embedded/cuda/resources.h"
@@ -28,6 +30,7 @@ struct LlamaLimits {
   int max_positions;          // of a sequence
   int max_blocks;             // of a sequence: entries in a row of the block table
   size_t expanded_bytes = 0;  // WeightSizes
+  int max_lora_rank = 0;      // 0: no adapters
 };
 
 // Where a step's input lies in device memory, and how many rows it has.
@@ -37,6 +40,9 @@ struct LlamaStep {
   const int32_t* newest;       // [slots] the newest tokens drawn
   int tokens;
   int decode_rows;  // the first of them, of one sequence each
+  LoraRows lora = {};
+
+  bool has_adapters() const { return lora.adapters != nullptr; }
 };
 
 // One step at a time, all on one stream. Borrows weights, cache, `linear` and `end`. Of several ranks each computes its own part of
@@ -89,8 +95,22 @@ class Llama {
   // Clears what padding is computed from.
   void ClearStates();
   void Attend(const LlamaStep& step, int layer, cudaStream_t stream);
-  // Runs `call` over the norm of the hidden states.
-  void RunNormalized(LinearCall call, const void* norm_weight, cudaStream_t stream);
+  // Runs `call` over the norm of the hidden states, which are then in normed_ where the step has adapters.
+  void RunNormalized(const LlamaStep& step, LinearCall call, const void* norm_weight, cudaStream_t stream);
+  // What fuses its epilogue into the product without adapters, and adds theirs first with them.
+  bool FinishesHeadsApart(const LlamaStep& step, int layer) const;
+  bool FinishesGateApart(const LlamaStep& step) const { return model_.mlp_bias || step.has_adapters(); }
+  // Adds the adapters' part to the products of a layer's modules from `first` on.
+  struct LoraOutput {
+    std::vector<int> outputs;  // by module
+    std::vector<int> first_output;
+    int stride;
+    void* y;
+    LoraCall::Y has;
+  };
+  void AddAdapters(const LlamaStep& step, int layer, LoraModule first, const DeviceBuffer& x, int x_stride,
+                   const LoraOutput& to, cudaStream_t stream) const;
+  LoraOutput AddedTo(HiddenPart which) const;
   // Multiplies rows of the matrix's input by its factors, if it has any.
   void MultiplyByFactors(const MatrixWeights& matrix, const DeviceBuffer& input, int depth, int tokens,
                          cudaStream_t stream) const;
@@ -113,6 +133,7 @@ class Llama {
   DeviceBuffer ffn_;               // [max_tokens, PaddedIntermediate]
   DeviceBuffer scratch_;           // [max_tokens, the larger of qkv_size and 2 * PaddedIntermediate]
   DeviceBuffer expanded_;          // a matrix, where the weights are packed
+  DeviceBuffer shrunk_;            // [max_tokens, kMostLoraModules, max_lora_rank] float, where there are adapters
   DeviceBuffer decode_workspace_;  // of DecodeAttention
   DeviceBuffer prefill_memory_;
   PinnedBuffer prefill_pinned_;

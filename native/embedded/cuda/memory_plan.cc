@@ -47,6 +47,16 @@ void CheckGraph(const ModelConfig& model, int max_seq_len) {
                       std::to_string(static_cast<int>(scaling.original_max_positions)) + ".");
 }
 
+// Their products read an input that factors have been folded into the norm before it.
+void CheckAdapters(const ModelConfig& model, const Limits& limits) {
+  if (limits.adapters && model.quantization.pre_quant_scale)
+    throw executor::OptionFailure(
+        EXECUTOR_UNSUPPORTED, "peft_cache",
+        " is set; expected it unset for a model quantized with AWQ, because the CUDA executor "
+        "does not run adapters over it. Remove it, convert the model with another "
+        "quantization, or use executor: 'cpu'.");
+}
+
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 }  // namespace
@@ -62,6 +72,7 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   const Limits& limits = options.limits;
   CheckShape(model);
   CheckGraph(model, limits.max_seq_len);
+  CheckAdapters(model, limits);
   if (limits.max_num_tokens > kLargestStep)
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "max_num_tokens",
@@ -75,8 +86,12 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   // A step takes no more of a sequence than there is.
   const int step_tokens =
       static_cast<int>(std::min<int64_t>(limits.max_num_tokens, int64_t{limits.max_batch_size} * limits.max_seq_len));
-  plan.limits = {PaddedTokens(std::max(step_tokens, limits.max_batch_size)), limits.max_batch_size, limits.max_seq_len,
-                 sequence_blocks, weights.expanded_bytes};
+  plan.limits = {PaddedTokens(std::max(step_tokens, limits.max_batch_size)),
+                 limits.max_batch_size,
+                 limits.max_seq_len,
+                 sequence_blocks,
+                 weights.expanded_bytes,
+                 limits.adapters ? limits.adapters->max_rank : 0};
   const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_batch_size) * sequence_blocks;
   const size_t exchange_bytes =
       model.tp_size > 1 ? ExchangeSizesOf(options.model, plan.limits).device_bytes() : size_t{0};
@@ -98,18 +113,20 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
                       Mebibytes(block_bytes + (1 << 20) - 1) +
                       " for the KV cache. Stop what else uses the GPU, use another one (parallel.deviceIds), lower "
                       "maxNumTokens, maxBatchSize or maxSeqLen, or use executor: 'cpu'.");
-  plan.kv.blocks =
-      ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, free_bytes - needed, kKvMemoryFraction});
-  if (plan.kv.bytes() >
-      free_bytes - needed)  // kvCache.maxTokens and kvCache.maxBytes are not limited by the free memory
+  if (limits.adapters)
+    plan.adapter_bytes = static_cast<uint64_t>(limits.adapters->device_fraction *
+                                               static_cast<double>(free_bytes - needed - block_bytes));
+  const uint64_t left = free_bytes - needed - plan.adapter_bytes;
+  plan.kv.blocks = ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, left, kKvMemoryFraction});
+  if (plan.kv.bytes() > left)  // kvCache.maxTokens and kvCache.maxBytes are not limited by the free memory
     throw executor::OptionFailure(EXECUTOR_OUT_OF_MEMORY, "kv_cache",
                                   " needs " + Mebibytes(plan.kv.bytes()) + " for " + std::to_string(plan.kv.blocks) +
-                                      " blocks of 64 tokens; expected at most " + Mebibytes(free_bytes - needed) +
-                                      ", which " + device.name +
+                                      " blocks of 64 tokens; expected at most " + Mebibytes(left) + ", which " +
+                                      device.name +
                                       " has left. Lower kvCache.maxTokens or kvCache.maxBytes, or stop what else uses "
                                       "the GPU.");
   plan.limits.max_blocks = std::min(sequence_blocks, plan.kv.blocks);
-  plan.work_bytes = work_bytes(plan.kv.blocks);
+  plan.work_bytes = work_bytes(plan.kv.blocks) + plan.adapter_bytes;
   return plan;
 }
 

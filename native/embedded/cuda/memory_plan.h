@@ -15,7 +15,8 @@ namespace embedded::cuda {
 struct MemoryPlan {
   Element element;
   uint64_t weight_bytes;
-  uint64_t work_bytes;  // everything but weights and cache
+  uint64_t work_bytes;     // everything but weights and cache
+  uint64_t adapter_bytes;  // of these, for adapters
   KvLayout kv;
   LlamaLimits limits;
 

@@ -18,7 +18,7 @@ namespace embedded::cuda {
 namespace {
 
 constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/8192, kKvMemoryFraction,
-                                   /*takes_device_ids=*/true};
+                                   /*takes_device_ids=*/true, DeviceDefaults::Adapters::kInDeviceMemory};
 
 constexpr char kChoosing[] = "choosing the GPU";
 
@@ -128,6 +128,12 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector
     info_.device_memory_bytes += memory.bytes();
   }
   info_.max_steps_in_flight = static_cast<int>(kStepsInFlight);
+  if (options.limits.adapters) {
+    for (int slot = kAdapterSlots; slot > 0; --slot) free_adapter_slots_.push_back(slot - 1);
+    info_.adapter_values = options.limits.adapters->host_bytes / sizeof(float);
+    for (const MemoryPlan& memory : memory_)
+      info_.adapter_values = std::min(info_.adapter_values, memory.adapter_bytes / kElementBytes);
+  }
 }
 
 void CudaModelRunner::LoadRanks(const RunnerOptions& options, const std::vector<Device>& devices) {
@@ -209,7 +215,7 @@ StepResults CudaModelRunner::Collect() {
 void CudaModelRunner::SubmitStep(const Step& step) {
   const LlamaLimits& limits = memory_.front().limits;
   StepBuffers& buffers = buffers_[submitted_++ % kStepsInFlight];
-  const StepPlan plan = PlanRows(step, limits.max_sequences);
+  StepPlan plan = PlanRows(step, limits.max_sequences);
   const StepArrays arrays = buffers.Arrays(plan.decode_only() ? limits.max_sequences : plan.tokens);
   const int longest_table = FillArrays(step, plan, arrays, buffers.block_table(), limits.max_blocks);
   sampler_.Plan(plan, arrays.sampling);
@@ -217,6 +223,11 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   if (step.copies.size() > static_cast<size_t>(StepBuffers::MaxCopies(limits.max_sequences)))
     throw std::logic_error("a step copies too many KV blocks");
   for (size_t i = 0; i < step.copies.size(); ++i) buffers.copies()[i] = {step.copies[i].from, step.copies[i].to};
+
+  if (const std::vector<int> slots = LoadAdapters(step, &buffers); !slots.empty()) {
+    FillAdapterSlots(step, plan, slots, arrays);
+    plan.has_adapters = true;
+  }
 
   if (gaps_) gaps_->Submit(plan.decode_only() ? plan.decode_rows : 0);
   // Until all ranks have launched their part, nothing is called that may wait for a GPU: kernels wait for those of other ranks.
@@ -265,6 +276,54 @@ void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan,
     // A step of decode rows alone has its logits where these went.
     if (plan.decode_only()) OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
   }
+}
+
+std::vector<int> CudaModelRunner::LoadAdapters(const Step& step, StepBuffers* buffers) {
+  std::vector<int> slots;
+  for (size_t i = 0; i < step.entries.size(); ++i) {
+    const Request& request = *SequenceOf(step.entries[i])->request;
+    if (request.adapter == nullptr) continue;
+    slots.resize(step.entries.size(), kNoAdapterSlot);
+    auto loaded = adapters_.find(request.adapter->serial);
+    if (loaded == adapters_.end()) {
+      try {
+        DropEvictedAdapters();
+        loaded =
+            adapters_.emplace(request.adapter->serial, LoadedAdapter{request.adapter, LoadAdapter(*request.adapter)})
+                .first;
+      } catch (const executor::Failure& failure) {
+        if (failure.code() == EXECUTOR_FAILED) throw;
+        buffers->FailEntry(i, executor::Failure(failure).OfRequest(request.id));
+        continue;
+      }
+    }
+    slots[i] = loaded->second.slot;
+  }
+  return slots;
+}
+
+int CudaModelRunner::LoadAdapter(const Adapter& adapter) {
+  if (free_adapter_slots_.empty())
+    throw executor::Failure(EXECUTOR_OUT_OF_MEMORY, "The GPU has " + std::to_string(kAdapterSlots) +
+                                                        " adapters; expected fewer. Run fewer adapters at once.")
+        .About("lora");
+  const int slot = free_adapter_slots_.back();
+  OnEachRank([&](Rank* rank) { rank->adapters()->Load(slot, adapter, rank->stream()); });
+  free_adapter_slots_.pop_back();
+  return slot;
+}
+
+void CudaModelRunner::DropEvictedAdapters() {
+  std::vector<int> slots;
+  for (auto each = adapters_.begin(); each != adapters_.end();) {
+    if (each->second.adapter.expired()) slots.push_back(each->second.slot);
+    each = each->second.adapter.expired() ? adapters_.erase(each) : std::next(each);
+  }
+  if (slots.empty()) return;
+  OnEachRank([&](Rank* rank) {
+    for (const int slot : slots) rank->adapters()->Drop(slot);
+  });
+  free_adapter_slots_.insert(free_adapter_slots_.end(), slots.begin(), slots.end());
 }
 
 // Waits for the masks, which were computed while the GPU was given its work and began with it.

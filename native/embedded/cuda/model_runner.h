@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -52,6 +53,11 @@ class CudaModelRunner : public ModelRunner {
   const Rank* Before(const Rank* rank) const;
   void SubmitStep(const Step& step);
   // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
+  // By entry of the step the slot of its adapter, which is copied to all ranks where it is new; none: no entry has one. An entry whose
+  // adapter cannot be copied fails. Waits for the GPU where one is copied.
+  std::vector<int> LoadAdapters(const Step& step, StepBuffers* buffers);
+  int LoadAdapter(const Adapter& adapter);
+  void DropEvictedAdapters();
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void SetMasks(const StepPlan& plan, StepBuffers* buffers);
   void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
@@ -66,6 +72,12 @@ class CudaModelRunner : public ModelRunner {
   std::vector<MemoryPlan> memory_;  // by rank; the limits and the number of blocks are the same in all
   std::vector<std::unique_ptr<RankExchange>> exchanges_;  // by stage; none: a stage has one rank
   std::vector<std::unique_ptr<Rank>> ranks_;              // by rank: of the first stage, then of the next
+  struct LoadedAdapter {
+    std::weak_ptr<const Adapter> adapter;  // expired: it was evicted, and no step in flight has it
+    int slot;
+  };
+  std::map<uint64_t, LoadedAdapter> adapters_;  // by serial number
+  std::vector<int> free_adapter_slots_;
   StepSampler sampler_;
   PinnedBuffer newest_;  // a copy of the sampler's for all ranks, where they cannot read that
   std::array<StepBuffers, kStepsInFlight> buffers_;

@@ -32,6 +32,7 @@ Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const M
               "copies of KV blocks"),
       prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts") {
   if (model_.parallel_embedding && model_.is_first_stage) end_->ShareEmbedding(weights_.embedding);
+  if (options.limits.adapters) adapters_.emplace(options.model, rank, memory_.element);
   // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
   Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
   Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
@@ -102,7 +103,8 @@ void Rank::Receive(const Rank& before, const StepPlan& plan) {
 
 void Rank::Compute(const Step& step, const StepPlan& plan, const DrawBuffers& draw, StepGaps* gaps) {
   const StepArrays arrays = Arrays(plan);
-  const LlamaStep on_device{arrays, block_table_.as<int32_t>(), draw.newest, plan.tokens, plan.decode_rows};
+  LlamaStep on_device{arrays, block_table_.as<int32_t>(), draw.newest, plan.tokens, plan.decode_rows};
+  if (plan.has_adapters) on_device.lora = {adapters_->table(), arrays.adapter_slots};
   if (!plan.decode_only()) {
     llama_.PlanPrefill(PrefillSequencesOf(step, plan), stream_.get());
     return llama_.Forward(on_device, stream_.get());
@@ -115,7 +117,8 @@ void Rank::Compute(const Step& step, const StepPlan& plan, const DrawBuffers& dr
   // Kernels of a graph wait for those of other ranks, and making a graph may wait for kernels.
   std::function<void()> on_recorded;
   if (end_ != nullptr) on_recorded = [this] { end_->Meet(); };
-  graphs_.Run(plan.decode_rows, gaps != nullptr ? gaps->graph() : 0, stream_.get(), launch, on_recorded);
+  const int variant = (gaps != nullptr ? gaps->graph() : 0) + (plan.has_adapters ? 2 : 0);
+  graphs_.Run(plan.decode_rows, variant, stream_.get(), launch, on_recorded);
 }
 
 void Rank::StepLogits(const StepPlan& plan, const DrawBuffers& draw) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "native/embedded/cuda/decode_graphs.h"
@@ -14,6 +15,7 @@
 #include "native/embedded/cuda/llama.h"
 #include "native/embedded/cuda/matmul.h"
 #include "native/embedded/cuda/memory_plan.h"
+#include "native/embedded/cuda/rank_adapters.h"
 #include "native/embedded/cuda/rank_exchange.h"
 #include "native/embedded/cuda/resources.h"
 #include "native/embedded/cuda/step_buffers.h"
@@ -46,6 +48,9 @@ class Rank {
   // Has the kernels of decode steps chosen by measuring, for a short time: the next load goes on where this one ends.
   void Tune(const DrawBuffers& draw);
 
+  // Null where there are none.
+  RankAdapters* adapters() { return adapters_ ? &*adapters_ : nullptr; }
+
   // Together as many as the step has, in launches that each may be made in any order. `pinned` holds them once more.
   void CopyBlocks(const std::vector<BlockCopy>& copies, const KvBlockCopy* pinned);
   void Upload(const StepPlan& plan, int longest_table, const StepBuffers& buffers);
@@ -76,6 +81,7 @@ class Rank {
   LlamaWeights weights_;
   DeviceBuffer cache_;
   Llama llama_;
+  std::optional<RankAdapters> adapters_;
   DecodeGraphs graphs_;
   Event computed_;            // what the next stage waits for
   DeviceBuffer arrays_;       // StepArrays

@@ -13,6 +13,7 @@ StepArrays::StepArrays(void* base, int token_count, int sequence_count) : bytes(
   newest_slots = take(static_cast<int32_t*>(nullptr), token_count);
   positions = take(static_cast<int32_t*>(nullptr), token_count);
   table_rows = take(static_cast<int32_t*>(nullptr), token_count);
+  adapter_slots = take(static_cast<int32_t*>(nullptr), token_count);
   context_lengths = take(static_cast<int32_t*>(nullptr), sequence_count);
   logits_rows = take(static_cast<int32_t*>(nullptr), sequence_count);
   sampling = take(static_cast<SamplingRow*>(nullptr), sequence_count);

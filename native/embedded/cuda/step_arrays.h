@@ -14,6 +14,7 @@ struct StepArrays {
   int32_t* newest_slots;     // [tokens] the slot whose newest token is meant, or below 0
   int32_t* positions;        // [tokens]; below 0: padding
   int32_t* table_rows;       // [tokens] row of the block table
+  int32_t* adapter_slots;    // [tokens] below 0: no adapter; filled where a row has one
   int32_t* context_lengths;  // [sequences] of the rows of one token, that token included; 0: padding
   int32_t* logits_rows;      // [sequences] tokens that logits are wanted of; below 0: padding
   SamplingRow* sampling;     // [sequences]

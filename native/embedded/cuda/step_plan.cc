@@ -91,6 +91,12 @@ int FillArrays(const Step& step, const StepPlan& plan, const StepArrays& arrays,
   return longest;
 }
 
+void FillAdapterSlots(const Step& step, const StepPlan& plan, const std::vector<int>& slots, const StepArrays& arrays) {
+  int32_t* row = arrays.adapter_slots;
+  for (const size_t i : plan.order) row = std::fill_n(row, step.entries[i].tokens, slots[i]);
+  std::fill(row, arrays.adapter_slots + plan.tokens, kNoAdapterSlot);
+}
+
 std::vector<PrefillSequence> PrefillSequencesOf(const Step& step, const StepPlan& plan) {
   std::vector<PrefillSequence> sequences;
   for (const size_t i : plan.order) {

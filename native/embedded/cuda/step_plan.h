@@ -17,6 +17,8 @@
 
 namespace embedded::cuda {
 
+constexpr int kNoAdapterSlot = -1;
+
 // A token to be drawn.
 struct PlannedDraw {
   const RequestSequence* sequence;  // whose logits they are
@@ -36,6 +38,7 @@ struct StepPlan {
   int logits_rows = 0;             // likewise
   std::vector<PlannedDraw> draws;  // those without logits processors first
   int plain_draws = 0;             // of those
+  bool has_adapters = false;       // StepArrays::adapter_slots is filled
 
   bool decode_only() const { return decode_rows == tokens; }
 };
@@ -48,9 +51,12 @@ int PaddedTokens(int tokens);
 
 StepPlan PlanRows(const Step& step, int max_sequences);
 
-// Fills everything of `arrays` but `sampling`, and the rows of `block_table` [sequences, max_blocks], one for each entry
+// Fills everything of `arrays` but `sampling` and `adapter_slots`, and the rows of `block_table` [sequences, max_blocks], one for each entry
 // in the plan's order. Returns how many entries the longest of those rows has.
 int FillArrays(const Step& step, const StepPlan& plan, const StepArrays& arrays, int32_t* block_table, int max_blocks);
+
+// Fills `arrays.adapter_slots` from those of the step's entries.
+void FillAdapterSlots(const Step& step, const StepPlan& plan, const std::vector<int>& slots, const StepArrays& arrays);
 
 // The entries of several tokens, for PrefillAttention::Plan.
 std::vector<PrefillSequence> PrefillSequencesOf(const Step& step, const StepPlan& plan);

@@ -61,6 +61,28 @@ TEST(MemoryPlan, DynamicRopeIsRefusedWhereASequenceCanOutgrowWhatTheModelWasTrai
                 "dynamic frequencies (rotary_scaling)");
 }
 
+TEST(MemoryPlan, AdaptersHaveTheirPartOfWhatTheEngineLeaves) {
+  const ModelConfig model = Llama70B();
+  Limits limits = LimitsOf(1, 512, 4096);
+  EXPECT_EQ(Plan(model, limits).adapter_bytes, 0u);
+  const uint64_t without = Plan(model, limits).bytes();
+  limits.adapters = AdapterLimits{64, uint64_t{1} << 30, 0.25};
+  const MemoryPlan plan = Plan(model, limits);
+  EXPECT_NEAR(static_cast<double>(plan.adapter_bytes), 0.25 * static_cast<double>(kFreeBytes - without),
+              0.01 * kFreeBytes);
+  EXPECT_GE(plan.bytes(), without + plan.adapter_bytes);
+  EXPECT_LE(plan.bytes(), kFreeBytes);
+}
+
+TEST(MemoryPlan, AdaptersOverAwqAreRefused) {
+  ModelConfig model = Llama70B();
+  model.quantization.algo = QuantAlgo::kW4A16Awq;
+  model.quantization.pre_quant_scale = true;
+  Limits limits = LimitsOf(1, 512, 4096);
+  limits.adapters = AdapterLimits{64, uint64_t{1} << 30, 0.02};
+  ExpectFailure([&] { Plan(model, limits); }, EXECUTOR_UNSUPPORTED, "peftCache is set");
+}
+
 TEST(MemoryPlan, ARankOfASplitEmbeddingHasItsRowsAlone) {
   ModelConfig model = Llama70B();
   model.tp_size = 2;

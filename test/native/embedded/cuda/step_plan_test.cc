@@ -76,6 +76,17 @@ TEST(StepPlan, PutsRowsOfOneTokenFirstAndPadsDecode) {
   EXPECT_EQ(filled.longest, 2);
 }
 
+TEST(StepPlan, GivesEachRowTheSlotOfItsAdapterAndPaddingNone) {
+  const auto prompt = RequestOf(1, 3, 0, {3}), decode = RequestOf(2, 4, 1, {5});
+  Step step;
+  step.entries = {{&prompt->sequences[0], 0, 3, 1}, {&decode->sequences[0], 3, 1, 1}};
+  const StepPlan plan = PlanRows(step, 16);
+  const Filled filled(step, plan, 2);
+  FillAdapterSlots(step, plan, {7, kNoAdapterSlot}, filled.arrays);
+  ASSERT_EQ(plan.tokens, 8);
+  EXPECT_EQ(First(filled.arrays.adapter_slots, 8), (std::vector<int32_t>{-1, 7, 7, 7, -1, -1, -1, -1}));
+}
+
 TEST(StepPlan, OfAMixedStepGivesPromptsTheRowsBehindDecode) {
   const auto prompt = RequestOf(1, 12, 0, {3}), decode = RequestOf(2, 4, 1, {5}), end = RequestOf(3, 3, 2, {6});
   Step step;

@@ -6,14 +6,17 @@ import type { LoadedSession, NativeInfo, NativeSession, Stats } from './addon/pr
 import { Changes } from './base/changes.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
 import { LLMError, messageOf } from './base/errors.js';
+import { pathOf } from './base/paths.js';
 import type { ResponseTemplate } from './base/response-template.js';
 import { Stopping } from './base/stopping.js';
 import { endings } from './base/turns.js';
 import type { ChatMessage, Input, Result } from './base/types.js';
+import { readPeftAdapter } from './engine/formats/peft-adapter.js';
 import { type LoadedDirectory, type LoadedEngine, loadEngine, SHUTDOWN_DEADLINE_MS } from './load-engine.js';
 import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
 import type { LoadOptions } from './options/load.js';
+import type { Lora } from './options/lora.js';
 import { ASLEEP, CLOSED, refusal } from './request/ending.js';
 import type { Generation } from './request/generation.js';
 import { Requests } from './request/requests.js';
@@ -195,6 +198,16 @@ export class LLM implements AsyncDisposable {
     const inputs = conversations.map(conversationInput);
     const results = await this.generate(inputs, { ...FIRST_LOGITS, signal });
     return results.map((result) => rewardOf(result, token));
+  }
+
+  /**
+   * Reads a LoRA adapter as Hugging Face's PEFT saves it (adapter_config.json and adapter_model.safetensors), for this engine.
+   * @returns what `lora` takes. Its `id` is made from what is in the adapter; after a request has brought it, `{ id }` is enough.
+   * @throws {LLMError} `ERR_SOURCE_NOT_FOUND`; `ERR_SOURCE_INVALID` if a file is damaged, or the adapter is not of the engine's model;
+   *   `ERR_MODEL_UNSUPPORTED` for what is not plain LoRA of one rank over attention and feed-forward parts.
+   */
+  async readAdapter(dir: string | URL): Promise<Required<Lora>> {
+    return readPeftAdapter(pathOf('dir', dir), this.info.dir);
   }
 
   /**

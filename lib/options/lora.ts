@@ -1,4 +1,4 @@
-import { fraction, group, integer, invalidOption, MAX_COUNT, type Readers, record, text } from '../base/checks.js';
+import { fraction, integer, invalidOption, MAX_COUNT, type Readers, record, text } from '../base/checks.js';
 import type { Tensor } from '../base/types.js';
 import { tensor } from './tensor.js';
 
@@ -58,7 +58,7 @@ export interface PeftCacheOptions {
 const COUNT = integer(0, MAX_COUNT);
 const SIZE = integer(1, MAX_COUNT);
 
-export const peftCache = group({
+const peftCacheChecks = {
   hostModuleLayers: COUNT,
   deviceModuleLayers: COUNT,
   optimalAdapterSize: SIZE,
@@ -71,4 +71,7 @@ export const peftCache = group({
   deviceCacheFraction: fraction(),
   hostCacheBytes: integer(0, Number.MAX_SAFE_INTEGER),
   loraPrefetchDir: text(),
-} satisfies Readers<PeftCacheOptions>);
+} satisfies Readers<PeftCacheOptions>;
+
+/** Without an option it asks for the cache all the same, with the defaults. */
+export const peftCache = record({}, peftCacheChecks);

@@ -43,24 +43,28 @@ const overStandIn = (version: StandInVersion, options: LoadOptions = {}): Execut
 /** By the names that `npm run conformance -- --executor` takes. */
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   cpu: {
-    options: { executor: 'cpu' },
+    options: { executor: 'cpu', peftCache: {} },
     traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cpu-isolated': {
-    options: { executor: 'cpu', isolation: 'process' },
+    options: { executor: 'cpu', isolation: 'process', peftCache: {} },
     traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   // On a GPU a row's logits differ in their last bits with the rows beside it.
-  cuda: { options: { executor: 'cuda' }, traits: ['a model', 'dummy weights', 'prefix cache'], engine: tinyEngine },
+  cuda: {
+    options: { executor: 'cuda', peftCache: {} },
+    traits: ['a model', 'dummy weights', 'prefix cache'],
+    engine: tinyEngine,
+  },
   'cuda-isolated': {
-    options: { executor: 'cuda', isolation: 'process' },
+    options: { executor: 'cuda', isolation: 'process', peftCache: {} },
     traits: ['a model', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-two-ranks': {
-    options: { executor: 'cuda' }, // a GPU for each rank
+    options: { executor: 'cuda', peftCache: {} }, // a GPU for each rank
     traits: ['a model', 'dummy weights', 'prefix cache'],
     engine: () => tinyEngine(2),
   },

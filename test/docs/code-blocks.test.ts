@@ -6,6 +6,7 @@ import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
 import { PROJECT_ROOT } from '../tools/project.js';
+import { tinyAdapterTensors, writeAdapter } from '../tools/tiny-adapter.js';
 import { readSections } from './markdown.js';
 
 // A block that imports nothing of the package goes on from these lines.
@@ -20,6 +21,7 @@ before(async () => {
   app = await temporaryDirectory();
   const engine = await tinyEngine();
   for (const dir of ['node_modules', 'engines', 'models']) await mkdir(join(app, dir));
+  await writeAdapter(join(app, 'adapters/pirate'), await tinyAdapterTensors(engine, 1));
   await symlink(PROJECT_ROOT, join(app, 'node_modules/node-tensorrt-llm'));
   await symlink(engine, join(app, 'engines/smollm2'));
   await symlink(join(dirname(engine), 'source'), join(app, 'models/my-llama'));

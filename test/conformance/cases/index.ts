@@ -13,6 +13,7 @@ import './logprobs.js';
 import './streams.js';
 import './batches.js';
 import './prefix-cache.js';
+import './lora.js';
 import './observation.js';
 import './lifetime.js';
 import './sleep.js';

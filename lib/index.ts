@@ -48,7 +48,14 @@ export type { Lora, PeftCacheOptions } from './options/lora.js';
 export type { ParallelOptions } from './options/parallel.js';
 export type { PerfOptions } from './options/perf.js';
 export type { SchedulerOptions } from './options/scheduler.js';
-export type { DecodingMode, DecodingOptions, DraftTokens, EagleOptions, Lookahead } from './options/speculative.js';
+export type {
+  DecodingMode,
+  DecodingOptions,
+  DraftTokens,
+  EagleOptions,
+  Lookahead,
+  PromptLookupOptions,
+} from './options/speculative.js';
 export type { TokenRun } from './options/token-runs.js';
 export type {
   RequestEndEvent,

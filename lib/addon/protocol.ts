@@ -128,6 +128,10 @@ export interface Stats {
   kvBlocksMissed: number;
   /** How often a sequence gave up its KV blocks, to be computed again later. */
   preemptions: number;
+  /** Draft tokens that were verified. */
+  draftTokens: number;
+  /** Draft tokens that were accepted, each of which saved a sequence a step. */
+  draftTokensAccepted: number;
   /** Tokens that came after their request had ended. */
   discardedTokens: number;
   /** Rows from the executor for unknown requests; anything but 0 is a bug. */

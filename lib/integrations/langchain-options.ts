@@ -43,6 +43,7 @@ const NAMES: Readonly<Record<keyof RequestOptions, true>> = {
   minTokens: true,
   noRepeatNgramSize: true,
   presencePenalty: true,
+  promptLookup: true,
   priority: true,
   promptLogprobs: true,
   queueTimeoutMs: true,

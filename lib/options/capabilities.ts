@@ -32,6 +32,7 @@ const BITS = {
   disaggregated: 26,
   additionalOutputs: 27,
   outputPenalties: 28,
+  promptLookup: 30,
 } as const;
 
 /** What the executor supports beyond temperature, top-k, top-p, seed, end tokens, stop strings and cancelling. */
@@ -73,6 +74,7 @@ const ASKS: readonly [
   ['lookahead', 'lookahead', ({ extras }) => extras.lookahead !== undefined],
   ['eagle', 'eagle', ({ extras }) => extras.eagle !== undefined],
   ['draft', 'draft', ({ extras }) => extras.draft !== undefined],
+  ['promptLookup', 'promptLookup', ({ extras }) => extras.promptLookup === true],
   ['additionalOutputs', 'additionalOutputs', ({ extras }) => extras.additionalOutputs !== undefined],
 ];
 

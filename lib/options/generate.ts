@@ -1,4 +1,4 @@
-import { fraction, invalidOption, MAX_COUNT, type Readers, type ReadOf, readOptions } from '../base/checks.js';
+import { boolean, fraction, invalidOption, MAX_COUNT, type Readers, type ReadOf, readOptions } from '../base/checks.js';
 import type { GenerationDefaults } from '../base/generation-defaults.js';
 import { type BeamSearchOptions, beamSearchChecks, readBeams } from './beam-search.js';
 import { type GuidedOptions, guided } from './guided.js';
@@ -34,8 +34,16 @@ export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputO
   lookahead?: Lookahead | undefined;
   /** Eagle decoding, for an engine built for it. Default: the engine's. */
   eagle?: EagleOptions | undefined;
-  /** Tokens drafted by another model, for an engine built to verify them. Default: none. */
+  /**
+   * Tokens that are expected to follow the prompt. With `tensorrt-llm` for an engine built to verify them; the CPU and CUDA
+   * executors take `tokens` alone, and they change no token of the output. Default: none.
+   */
   draft?: DraftTokens | undefined;
+  /**
+   * Draft by prompt lookup, which makes text that repeats its prompt or itself faster and changes no token of it. Default: true
+   * if the engine was loaded with `decoding.promptLookup`, else false.
+   */
+  promptLookup?: boolean | undefined;
 }
 
 /** Options that few requests set. */
@@ -49,6 +57,7 @@ const extraChecks = {
   lookahead,
   eagle,
   draft,
+  promptLookup: boolean(),
   topPDecay: samplingChecks.topPDecay,
   topPMin: samplingChecks.topPMin,
   topPResetToken: samplingChecks.topPResetToken,
@@ -165,9 +174,9 @@ const NO_EXTRAS: RequestExtras = Object.create(null);
 /** Copying them takes as long as all the rest, so only requests that set one pay for it. */
 function readExtras(given: ReadOf<typeof checks>, n: number): RequestExtras {
   if (!Object.keys(given).some((name) => Object.hasOwn(extraChecks, name))) return NO_EXTRAS;
-  const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft } = given;
+  const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft, promptLookup } = given;
   const { topPDecay, topPMin, topPResetToken, additionalOutputs } = given;
-  const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft };
+  const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft, promptLookup };
   const beams = readBeams(given, { n, bestOf: given.bestOf });
   return { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs };
 }

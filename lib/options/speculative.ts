@@ -54,7 +54,7 @@ export const eagle = group({
   dynamicTreeTopK: SIZE,
 } satisfies Readers<EagleOptions>);
 
-/** Tokens drafted by another model, which this model verifies in one step. */
+/** Tokens that are expected to follow the prompt, from another model or from anywhere. This model verifies them in one step. */
 export interface DraftTokens {
   /** Token ids. */
   tokens: ArrayLike<number>;
@@ -70,6 +70,24 @@ export const draft = record(
   { tokens: integers(0, MAX_COUNT) },
   { logits: tensor, acceptanceThreshold: positiveFraction(), fastLogits: boolean() },
 );
+
+/**
+ * Drafts by prompt lookup: where the newest tokens of a sequence came before, in its prompt or its output, the tokens that
+ * followed them are drafted.
+ */
+export interface PromptLookupOptions {
+  /** Maximum number of draft tokens for a sequence in a step, 1 to 64. Default: 8. */
+  maxDraftTokens?: number | undefined;
+  /** Maximum number of newest tokens to look for, 2 to 64; fewer, at least 2, are looked for where so many did not come before. Default: 4. */
+  maxMatchingNgram?: number | undefined;
+}
+
+const MOST_PROMPT_LOOKUP = 64;
+
+const promptLookup = group({
+  maxDraftTokens: integer(1, MOST_PROMPT_LOOKUP),
+  maxMatchingNgram: integer(2, MOST_PROMPT_LOOKUP),
+} satisfies Readers<PromptLookupOptions>);
 
 /** A decoding method; most need an engine built for them. */
 export type DecodingMode =
@@ -110,6 +128,8 @@ export interface DecodingOptions {
   medusaChoices?: readonly (readonly number[])[] | undefined;
   /** Let a draft engine in this process pass its logits directly to the target engine. Default: false. */
   fastLogits?: boolean | undefined;
+  /** Draft by prompt lookup, for requests whose `promptLookup` is not false; on the CPU and CUDA executors. Default: none. */
+  promptLookup?: PromptLookupOptions | undefined;
 }
 
 export const decoding = group({
@@ -118,4 +138,5 @@ export const decoding = group({
   eagle,
   medusaChoices: paths,
   fastLogits: boolean(),
+  promptLookup,
 } satisfies Readers<DecodingOptions>);

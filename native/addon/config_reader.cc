@@ -70,6 +70,14 @@ ExecutorPeftCacheConfig ReadPeftCache(const FieldReader& fields) {
   return peft;
 }
 
+ExecutorPromptLookup ReadPromptLookup(const FieldReader& fields) {
+  ExecutorPromptLookup lookup{};
+  lookup.size = sizeof(lookup);
+  fields.Number("maxDraftTokens", PROMPT_LOOKUP_MAX_DRAFT_TOKENS, &lookup.max_draft_tokens, &lookup.set);
+  fields.Number("maxMatchingNgram", PROMPT_LOOKUP_MAX_MATCHING_NGRAM, &lookup.max_matching_ngram, &lookup.set);
+  return lookup;
+}
+
 ExecutorDecodingConfig ReadDecoding(const FieldReader& fields) {
   ExecutorDecodingConfig decoding{};
   decoding.size = sizeof(decoding);
@@ -78,6 +86,7 @@ ExecutorDecodingConfig ReadDecoding(const FieldReader& fields) {
   fields.Group("eagle", ReadEagle, &decoding.eagle);
   fields.TokenLists("medusaChoices", &decoding.medusa_choices);
   fields.Number("fastLogits", &decoding.fast_logits);
+  fields.Group("promptLookup", ReadPromptLookup, &decoding.prompt_lookup);
   return decoding;
 }
 

@@ -77,6 +77,7 @@ void ReadExtras(const FieldReader& fields, ExecutorRequest* request, ExecutorSam
   fields.Group("kvRetention", ReadKvRetention, &request->kv_retention);
   fields.Group("guided", ReadGuided, &request->guided);
   fields.Group("draft", ReadDraft, &request->draft);
+  fields.Number("promptLookup", REQUEST_PROMPT_LOOKUP, &request->prompt_lookup, &request->set);
 }
 
 }  // namespace addon

@@ -157,6 +157,8 @@ Napi::Value SessionBinding::Stats(const Napi::CallbackInfo& info) {
     number("kvBlocksReused", static_cast<double>(stats.kv_blocks_reused));
     number("kvBlocksMissed", static_cast<double>(stats.kv_blocks_missed));
     number("preemptions", static_cast<double>(stats.preemptions));
+    number("draftTokens", static_cast<double>(stats.draft_tokens));
+    number("draftTokensAccepted", static_cast<double>(stats.draft_tokens_accepted));
     number("discardedTokens", static_cast<double>(counters.discarded_tokens));
     number("unknownRows", static_cast<double>(counters.unknown_rows));
     number("wakeups", static_cast<double>(sink_->wakeups()));

@@ -83,9 +83,12 @@ Step Scheduler::PlanStep() {
 }
 
 void Scheduler::AddDrafts(Step* step, const std::function<std::vector<int32_t>(Sequence*, size_t most)>& propose) {
-  int tokens = 0;
-  for (const StepEntry& entry : step->entries) tokens += entry.tokens;
-  int left = std::min(limits_.max_step_tokens - tokens, limits_.max_draws - static_cast<int>(step->entries.size()));
+  int left_tokens = limits_.max_step_tokens, left_draws = limits_.max_draws;
+  for (const StepEntry& entry : step->entries) {
+    left_tokens -= entry.tokens;
+    left_draws -= std::max(entry.draws, 1);
+  }
+  int left = std::min(left_tokens, left_draws);
   for (StepEntry& entry : step->entries) {
     Sequence* const sequence = entry.sequence;
     const size_t known = sequence->tokens.size();

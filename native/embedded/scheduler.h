@@ -78,7 +78,7 @@ struct SchedulerLimits {
   int max_step_tokens;        // at least max_sequences, so that every sequence in decode advances in every step
   int max_sequences;          // that run, forks to come counted
   bool keeps_blocks = false;  // for sequences that start with the same tokens
-  int max_draws = 0;          // of a step with drafts: its entries and their drafts
+  int max_draws = 0;          // of a step with drafts, an entry without a draw counted as one
 };
 
 // Plans step after step, also while earlier ones still run: they are computed in the order they were planned, so blocks

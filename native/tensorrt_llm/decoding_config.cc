@@ -83,6 +83,10 @@ void SetGuided(const ExecutorGuidedDecodingConfig& given, Config* config) {
 }  // namespace
 
 void SetDecoding(const ExecutorDecodingConfig& given, tle::ExecutorConfig* config) {
+  if (given.prompt_lookup != nullptr)
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "decoding.prompt_lookup",
+                                  " is set; expected it unset, because TensorRT-LLM's C++ executor does not draft by "
+                                  "prompt lookup. Remove it.");
   // Some modes are refused by setDecodingMode: the setters of their configs set them.
   const bool is_set_by_config = (given.mode == DECODING_LOOKAHEAD && given.lookahead != nullptr) ||
                                 (given.mode == DECODING_EAGLE && given.eagle != nullptr) ||

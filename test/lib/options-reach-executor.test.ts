@@ -79,10 +79,11 @@ const everything: Required<Omit<GenerateOptions, NotTheExecutors>> = {
   guided: { jsonSchema: { type: 'string', pattern: '"\\n' } },
   eagle,
   draft: { tokens: Uint16Array.of(7, 8), logits: { ...tensor }, acceptanceThreshold: 0.25, fastLogits: true },
+  promptLookup: true,
 };
 
 const toldRequest = {
-  set: 0b1110,
+  set: 0b101110,
   token_count: 2,
   tokens: [1, 2],
   max_tokens: 9,
@@ -154,6 +155,7 @@ const toldRequest = {
     acceptance_threshold: 0.25,
     fast_logits: 1,
   },
+  prompt_lookup: 1,
 };
 
 const config: Required<
@@ -217,6 +219,7 @@ const config: Required<
     eagle,
     medusaChoices: [[1, 2]],
     fastLogits: true,
+    promptLookup: { maxDraftTokens: 5, maxMatchingNgram: 3 },
   },
   guidedDecoding: 'llguidance',
   gatherGenerationLogits: true,
@@ -313,6 +316,7 @@ const toldConfig = {
     lookahead: { window: 5, ngram: 6, verification_set: 7 },
     eagle: toldEagle,
     medusa_choices: { count: 1, offsets: [0, 2], tokens: [1, 2] },
+    prompt_lookup: { set: 0b11, max_draft_tokens: 5, max_matching_ngram: 3 },
   },
   peft_cache: {
     set: 2 ** 11 - 1,
@@ -344,7 +348,7 @@ const toldConfig = {
 async function tellScripted(
   load: LoadOptions,
   options: GenerateOptions,
-  capabilities = 2 ** 29 - 1,
+  capabilities = 2 ** 29 - 1 + 2 ** 30,
 ): Promise<{ config: Told; request: Told }> {
   const lines = new Map<string, string>();
   const debug = (line: string) => lines.set(line.split(' ')[0] as string, line.slice(line.indexOf(' ') + 1));

@@ -14,6 +14,7 @@ import './streams.js';
 import './batches.js';
 import './prefix-cache.js';
 import './lora.js';
+import './drafts.js';
 import './observation.js';
 import './lifetime.js';
 import './sleep.js';

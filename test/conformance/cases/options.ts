@@ -61,6 +61,7 @@ const WRONG: Values = {
   lookahead: NO_OBJECTS,
   eagle: NO_OBJECTS,
   draft: NO_OBJECTS,
+  promptLookup: NO_BOOLEANS,
   timeoutMs: [0, ...NO_COUNTS],
   queueTimeoutMs: [0, ...NO_COUNTS],
   signal: [{}, new AbortController()],
@@ -124,6 +125,7 @@ const ASKS: readonly [option: keyof GenerateOptions, value: unknown, needs: keyo
   ['returnGenerationLogits', true, 'generationLogits'],
   ['beamWidth', 2, 'beamSearch'],
   ['priority', 0.75, 'priority'],
+  ['promptLookup', true, 'promptLookup'],
 ];
 for (const [option, value, needs] of ASKS) {
   conformance(
@@ -187,6 +189,7 @@ const NEUTRAL: Required<Omit<GenerateOptions, 'maxTokens' | 'timeoutMs' | 'queue
   lookahead: undefined,
   eagle: {},
   draft: undefined,
+  promptLookup: false,
 };
 conformance([], 'every option may be given its neutral value or undefined, which asks for nothing', async ({ llm }) => {
   const expected = await llm.generate(PROMPT, { ...GREEDY, maxTokens: 12 });

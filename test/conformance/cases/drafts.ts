@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import type { GenerateOptions, Result } from 'node-tensorrt-llm';
+import { GREEDY, tokensOf } from '../requests.js';
+import { conformance } from '../suite.js';
+
+/** Tokens that repeat, so that prompt lookup finds them. */
+const REPEATING: { tokens: number[] } = { tokens: [0, 1, 2, 3].flatMap(() => [70, 71, 72, 73, 74, 75]) };
+
+conformance(
+  ['promptLookup', 'a model'],
+  'prompt lookup changes no token of a greedy text, and is on or off as the request or else the engine says',
+  async ({ llm, load }) => {
+    const options = { ...GREEDY, maxTokens: 24 };
+    const plain = await llm.generate(REPEATING, options);
+    const before = llm.stats();
+    const drafted = await llm.generate(REPEATING, { ...options, promptLookup: true });
+    assert.deepEqual(tokensOf(drafted), tokensOf(plain));
+    assert.ok(llm.stats().draftTokens > before.draftTokens);
+    const always = await load({ decoding: { promptLookup: { maxDraftTokens: 3 } } });
+    await always.generate(REPEATING, { ...options, promptLookup: false });
+    assert.equal(always.stats().draftTokens, 0);
+    assert.deepEqual(tokensOf(await always.generate(REPEATING, options)), tokensOf(plain));
+    assert.ok(always.stats().draftTokens > 0);
+  },
+);
+
+conformance(
+  ['promptLookup', 'a model', 'batch invariance'],
+  'prompt lookup changes no draw and no logprob, whatever the sampling',
+  async ({ llm }) => {
+    const bias = { 5: 30, 6: 30, 7: 30 }; // few tokens, which repeat soon
+    const kinds: GenerateOptions[] = [
+      { temperature: 1, seed: 3, n: 3, logitBias: bias },
+      { temperature: 2, seed: 4, topK: 5, repetitionPenalty: 1.1, logitBias: bias },
+      { temperature: 1, seed: 5, topP: 0.9, frequencyPenalty: 0.2, noRepeatNgramSize: 8, logitBias: bias },
+      { temperature: 1, seed: 6, minP: 0.05, stopTokens: [[5, 6, 7]], logitBias: bias },
+      { temperature: 0, badTokens: [[5, 5]], minTokens: 10, logitBias: bias },
+    ];
+    const run = (promptLookup: boolean): Promise<Result[]> =>
+      Promise.all(
+        kinds.map((kind) =>
+          llm.generate(REPEATING, { ...kind, ignoreEos: true, maxTokens: 40, topLogprobs: 2, promptLookup }),
+        ),
+      );
+    const plain = await run(false);
+    const before = llm.stats();
+    const drafted = await run(true);
+    assert.deepEqual(
+      drafted.map(({ outputs }) => outputs),
+      plain.map(({ outputs }) => outputs),
+    );
+    assert.ok(llm.stats().draftTokensAccepted > before.draftTokensAccepted);
+  },
+);
+
+conformance(
+  ['draft', 'promptLookup', 'a model'],
+  'a draft saves steps as far as it comes true, and changes no token',
+  async ({ llm }) => {
+    const options = { ...GREEDY, maxTokens: 12, promptLookup: true };
+    const { tokens } = REPEATING;
+    const plain = tokensOf(await llm.generate({ tokens }, options));
+    for (const [draft, accepted] of [
+      [plain, 10],
+      [[...plain.slice(0, 4), (plain[4] as number) === 5 ? 6 : 5, ...plain.slice(5)], 3],
+      [[(plain[0] as number) === 5 ? 6 : 5], 0],
+    ] as const) {
+      const before = llm.stats();
+      const result = await llm.generate({ tokens }, { ...options, promptLookup: false, draft: { tokens: draft } });
+      assert.deepEqual(tokensOf(result), plain);
+      const { steps, draftTokensAccepted } = llm.stats();
+      assert.equal(draftTokensAccepted - before.draftTokensAccepted, accepted);
+      assert.ok(steps - before.steps <= 14 - accepted, `${steps - before.steps} steps`);
+    }
+  },
+);

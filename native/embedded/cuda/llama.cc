@@ -36,14 +36,14 @@ struct BufferSizes {
     expanded = limits.expanded_bytes;
     shrunk = sizeof(float) * tokens * size_t{kMostLoraModules} * static_cast<size_t>(limits.max_lora_rank);
     decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences, traits);
-    const PrefillLimits prefill = PrefillLimitsOf(kv, limits);
+    const PrefillLimits prefill = PrefillLimitsOf(limits);
     prefill_device = PrefillAttention::DeviceBytes(kv, model.heads, prefill, traits);
     prefill_pinned = PrefillAttention::PinnedBytes(prefill);
   }
 
-  // Sequences in prefill share no blocks: they were not forked, or compute again what they have for themselves.
-  static PrefillLimits PrefillLimitsOf(const KvLayout& kv, const LlamaLimits& limits) {
-    return {limits.max_sequences, limits.max_tokens, kv.blocks};
+  // Sequences may share kept blocks, and then their tables have more entries together than there are blocks.
+  static PrefillLimits PrefillLimitsOf(const LlamaLimits& limits) {
+    return {limits.max_sequences, limits.max_tokens, limits.max_sequences * limits.max_blocks};
   }
   size_t device_bytes() const {
     return angles + hidden + normed + 2 * queries + ffn + scratch + expanded + shrunk + decode_workspace +
@@ -86,7 +86,7 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
   decode_workspace_ = DeviceBuffer(sizes.decode_workspace, "attention");
   prefill_memory_ = DeviceBuffer(sizes.prefill_device, "attention of prompts");
   prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
-  prefill_ = std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(kv, limits),
+  prefill_ = std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(limits),
                                                 prefill_memory_.data(), prefill_pinned_.data());
   const std::vector<float2> angles =
       AngleTable(RopeFrequencies(model), static_cast<float>(model.rope_scaling.attention_factor), limits.max_positions);

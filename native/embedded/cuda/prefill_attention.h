@@ -34,7 +34,7 @@ enum class PrefillKernel { kFa2, kFa3, kPlain };
 struct PrefillLimits {
   int max_sequences;
   int max_rows;    // new tokens in a step
-  int max_blocks;  // KV blocks of a step's sequences together
+  int max_blocks;  // entries of a step's block tables together
 };
 
 struct PrefillLayer {

@@ -48,6 +48,24 @@ conformance(
   },
 );
 
+conformance(
+  ['prefix cache'],
+  'prompts that share blocks run at once, though the cache is smaller than all of them',
+  async ({ load }) => {
+    const { tokensPerBlock } = (await load()).info;
+    const llm = await load({ kvCache: { maxTokens: 24 * tokensPerBlock } });
+    const shared = promptOf(8, llm.info, 20);
+    await llm.generate({ tokens: shared }, OPTIONS);
+    const results = await Promise.all(
+      Array.from({ length: 12 }, (_, i) => llm.generate({ tokens: [...shared, i, i + 1, i + 2] }, OPTIONS)),
+    );
+    for (const { usage, outputs } of results) {
+      assert.equal(usage.cachedTokens, 8 * tokensPerBlock);
+      assert.equal(outputs[0]?.tokens.length, OPTIONS.maxTokens);
+    }
+  },
+);
+
 conformance(['prefix cache'], 'what was generated is cached for the next turn', async ({ load }) => {
   const llm = await load();
   const tokens = promptOf(1, llm.info, 2);

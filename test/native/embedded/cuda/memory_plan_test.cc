@@ -83,6 +83,26 @@ TEST(MemoryPlan, AdaptersOverAwqAreRefused) {
   ExpectFailure([&] { Plan(model, limits); }, EXECUTOR_UNSUPPORTED, "peftCache is set");
 }
 
+// Sequences that start alike share blocks, so the size of the cache says nothing about their tables.
+TEST(MemoryPlan, AStepHasRoomForTheBlockTableOfEachOfItsPrompts) {
+  const ModelConfig model = Llama70B();
+  const KvLayout kv{Element::kBfloat16, model.layers, 2100, model.kv_heads, 64, model.head_dim};
+  const auto bytes_with_tables_of = [&](int blocks) {
+    return Llama::DeviceBytes(model, kv, {512, 16, 131072, blocks}, kH200);
+  };
+  EXPECT_EQ(bytes_with_tables_of(2048) - bytes_with_tables_of(1024), sizeof(int32_t) * 16 * 1024);
+}
+
+TEST(MemoryPlan, ASequenceOf131072TokensHas2048Blocks) {
+  ModelConfig model = Llama70B();
+  model.layers = 8;
+  const MemoryPlan plan = Plan(model, LimitsOf(4, 8192, 131072));
+  EXPECT_EQ(plan.limits.max_positions, 131072);
+  EXPECT_EQ(plan.limits.max_blocks, 2048);
+  EXPECT_EQ(plan.kv.blocks, 4 * 2048);
+  EXPECT_EQ(plan.kv.bytes(), uint64_t{4} * 131072 * 8 * 128 * 2 * 2 * 8);
+}
+
 TEST(MemoryPlan, ARankOfASplitEmbeddingHasItsRowsAlone) {
   ModelConfig model = Llama70B();
   model.tp_size = 2;

@@ -82,7 +82,7 @@ export function readGolden(name: string): Golden {
 }
 
 /** Long prompts are not stored: this is the formula of scripts/make-goldens.py. */
-const formulaPrompt = (length: number, vocabSize: number): number[] =>
+export const formulaPrompt = (length: number, vocabSize: number): number[] =>
   Array.from({ length }, (_, i) => (7919 * i + 31 * ((i * i) % 8191)) % vocabSize);
 
 /** The greatest |logit - golden| over the golden's first `rows` rows; row 0 of the golden is row `firstRow` of `logits`. */

@@ -183,6 +183,26 @@ export const TINY_LLAMAS = {
     modelType: 'phi3',
     fields: { sliding_window: 47, pad_token_id: null, eos_token_id: null, original_max_position_embeddings: 8192 },
   },
+  'long-context': {
+    ...BASE,
+    seed: 21,
+    vocabSize: 160,
+    intermediateSize: 128,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 64, // one that the GPU's kernels have
+    maxPositions: 131_072,
+    ropeTheta: 500_000,
+    tied: false,
+    dtype: 'float16',
+    ropeScaling: {
+      rope_type: 'llama3',
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    },
+  },
   text: { ...BASE, seed: 8, vocabSize: 256 + TINY_SPECIAL_TOKENS.length, dtype: 'bfloat16', tokenizer: 'bytes' },
 } as const satisfies Record<string, TinyLlamaSpec>;
 

@@ -235,6 +235,7 @@ void TimeLayer(const Model& model, const Buffers& buffers, LinearLayers& layers,
   report("ring", LinearKernel::kRing, norm);
   report("block-ring", LinearKernel::kBlockRing, Buffers::Norm::kBefore);
   report("direct", LinearKernel::kDirect, norm);
+  report("invariant", LinearKernel::kInvariant, Buffers::Norm::kBefore);
   report("cublaslt", LinearKernel::kMatmul, Buffers::Norm::kBefore);
   std::vector<const void*> weights;
   for (size_t i = 0; i < copies; ++i) weights.push_back(buffers.Call(layer, tokens, Buffers::Norm::kBefore, i).weights);

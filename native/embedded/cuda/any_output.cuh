@@ -31,6 +31,21 @@ class AnyOutput {
     }
     return rotated_.units();
   }
+  __device__ int2 Rows(int unit) const {
+    switch (kind_) {
+      case Kind::kElements:
+        return elements_.Rows(unit);
+      case Kind::kSums:
+        return sums_.Rows(unit);
+      case Kind::kHidden:
+        return hidden_.Rows(unit);
+      case Kind::kSilu:
+        return silu_.Rows(unit);
+      case Kind::kRotated:
+        break;
+    }
+    return rotated_.Rows(unit);
+  }
   __device__ Place ForToken(int token) const { return kind_ == Kind::kRotated ? rotated_.ForToken(token) : Place{}; }
   __device__ float2 Load(const Place& place, int token, int unit) const {
     if (kind_ == Kind::kHidden) return hidden_.Load({}, token, unit);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "native/embedded/cuda/invariant_linear.h"
 #include "native/embedded/cuda/timing.h"
 
 namespace embedded::cuda {
@@ -12,7 +13,8 @@ namespace {
 
 constexpr char kVariable[] = "NODE_TENSORRT_LLM_CUDA_LINEAR";
 constexpr LinearKernel kAll[] = {LinearKernel::kPlain,     LinearKernel::kMatmul, LinearKernel::kRing,
-                                 LinearKernel::kBlockRing, LinearKernel::kDirect, LinearKernel::kPacked};
+                                 LinearKernel::kBlockRing, LinearKernel::kDirect, LinearKernel::kPacked,
+                                 LinearKernel::kInvariant};
 
 std::optional<LinearKernel> ForcedKernel() {
   const char* const forced = std::getenv(kVariable);
@@ -49,6 +51,14 @@ void* DirectOutput(const LinearOutput& output) {
   return nullptr;
 }
 
+// The call over its weights as elements.
+LinearCall Expanded(const LinearCall& call, const void* expanded) {
+  LinearCall plain = call;
+  plain.shape.form = {};
+  plain.weights = expanded;
+  return plain;
+}
+
 }  // namespace
 
 const char* NameOf(LinearKernel kernel) {
@@ -65,6 +75,8 @@ const char* NameOf(LinearKernel kernel) {
       return "direct";
     case LinearKernel::kPacked:
       return "packed";
+    case LinearKernel::kInvariant:
+      return "invariant";
   }
   return "";
 }
@@ -78,7 +90,8 @@ MatmulProblem ProblemOf(const LinearCall& call) {
   return {shape, call.tokens, output};
 }
 
-LinearLayers::LinearLayers(Matmul* matmul) : traits_(CurrentDeviceTraits()), matmul_(matmul), forced_(ForcedKernel()) {}
+LinearLayers::LinearLayers(Matmul* matmul, Sums sums)
+    : traits_(CurrentDeviceTraits()), matmul_(matmul), sums_(sums), forced_(ForcedKernel()) {}
 
 bool LinearLayers::Can(LinearKernel kernel, const LinearCall& call) const {
   const bool is_packed = call.shape.form.is_packed();
@@ -89,6 +102,8 @@ bool LinearLayers::Can(LinearKernel kernel, const LinearCall& call) const {
       return std::holds_alternative<ElementsInput>(call.input) && matmul_->HasAlgorithm(ProblemOf(call));
     case LinearKernel::kPacked:
       return is_packed && CanPackedLinear(call, traits_);
+    case LinearKernel::kInvariant:
+      return CanInvariantLinear(Expanded(call, nullptr), traits_);
     case LinearKernel::kRing:
     case LinearKernel::kBlockRing:
     case LinearKernel::kDirect:
@@ -113,6 +128,10 @@ bool LinearLayers::FusesNorm(const LinearCall& call) const {
 }
 
 LinearKernel LinearLayers::Choose(const LinearCall& call) const {
+  if (sums_ == Sums::kBatchInvariant) {
+    if (!Can(LinearKernel::kInvariant, call)) return LinearKernel::kPlain;
+    return Can(LinearKernel::kBlockRing, call) ? LinearKernel::kBlockRing : LinearKernel::kInvariant;  // the same bits
+  }
   if (forced_ && Can(*forced_, call)) return *forced_;
   if (const auto measured = measured_.find(KeyOf(call)); measured != measured_.end()) return measured->second;
   // As measured on an H200 at Llama's shapes: the own kernels win up to 8 tokens everywhere, and up to 16 but for long sums.
@@ -154,7 +173,7 @@ void LinearLayers::Tune(const LinearCall& call, const std::vector<const void*>& 
   const int launches = LaunchesToTime(call.shape.weight_bytes());
   float fastest = std::numeric_limits<float>::infinity();
   for (const LinearKernel kernel : kAll) {
-    if (kernel == LinearKernel::kPlain || !Can(kernel, call)) continue;
+    if (kernel == LinearKernel::kPlain || kernel == LinearKernel::kInvariant || !Can(kernel, call)) continue;
     RunWith(kernel, call, scratch, stream);  // loads it, which recording may not
     const GraphExec graph = CaptureGraph(stream, [&](cudaStream_t recorded) {
       LinearCall rotating = call;
@@ -179,11 +198,8 @@ void LinearLayers::RunWith(LinearKernel kernel, const LinearCall& call, const Li
                            cudaStream_t stream) const {
   if (kernel == LinearKernel::kPacked) return PackedLinear(call, scratch.expanded, stream);
   if (call.shape.form.is_packed()) {
-    LinearCall plain = call;
-    plain.shape.form = {};
-    plain.weights = scratch.expanded;
     ExpandWeights(call.shape, call.weights, scratch.expanded, stream);
-    return RunWith(kernel, plain, scratch, stream);
+    return RunWith(kernel, Expanded(call, scratch.expanded), scratch, stream);
   }
   switch (kernel) {
     case LinearKernel::kPlain:
@@ -194,6 +210,8 @@ void LinearLayers::RunWith(LinearKernel kernel, const LinearCall& call, const Li
       return BlockRingGemv(call, stream);
     case LinearKernel::kDirect:
       return DirectGemv(call, stream);
+    case LinearKernel::kInvariant:
+      return InvariantLinear(call, stream);
     case LinearKernel::kMatmul:
     case LinearKernel::kPacked:
       break;

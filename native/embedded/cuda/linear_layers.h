@@ -13,7 +13,10 @@
 
 namespace embedded::cuda {
 
-enum class LinearKernel { kPlain, kMatmul, kRing, kBlockRing, kDirect, kPacked };
+enum class LinearKernel { kPlain, kMatmul, kRing, kBlockRing, kDirect, kPacked, kInvariant };
+
+// What a token's sums may depend on: the other tokens of the call, or its own values alone.
+enum class Sums { kFastest, kBatchInvariant };
 
 const char* NameOf(LinearKernel kernel);  // as NODE_TENSORRT_LLM_CUDA_LINEAR takes it
 
@@ -28,8 +31,9 @@ struct LinearScratch {
 class LinearLayers {
  public:
   // For the current device; borrows `matmul`. NODE_TENSORRT_LLM_CUDA_LINEAR names a kernel to be taken wherever it can do a
-  // call; throws executor::Failure with EXECUTOR_INVALID_OPTION if it names none.
-  explicit LinearLayers(Matmul* matmul);
+  // call; throws executor::Failure with EXECUTOR_INVALID_OPTION if it names none. With kBatchInvariant neither that nor what
+  // was measured has a say.
+  explicit LinearLayers(Matmul* matmul, Sums sums = Sums::kFastest);
 
   // Whether Run takes `call` with its RMSNorm in it. If not, the caller normalizes first: with more than one token that is cheaper
   // than every block of a kernel doing it again.
@@ -51,6 +55,7 @@ class LinearLayers {
  private:
   const DeviceTraits& traits_;
   Matmul* matmul_;
+  Sums sums_;
   std::optional<LinearKernel> forced_;
   // By element, outputs, depth, form, tokens, and which alternatives input and output are.
   using Key = std::tuple<Element, int, int, decltype(WeightForm{}.key()), int, size_t, size_t>;

@@ -109,9 +109,10 @@ struct StoreRotated {
     if (place.position < 0) return;
     const int head = unit / half;
     if (head < to.heads + to.kv_heads) {  // values are not rotated
+      // Rounded alike in every kernel, whatever the compiler makes of the code around.
       const float unrotated = first;
-      first = first * angle.x - second * angle.y;
-      second = second * angle.x + unrotated * angle.y;
+      first = __fmaf_rn(first, angle.x, -__fmul_rn(second, angle.y));
+      second = __fmaf_rn(second, angle.x, __fmul_rn(unrotated, angle.y));
     }
     T* const row = RowOf(head, token, place) + unit % half;
     row[0] = FromFloat<T>(first);

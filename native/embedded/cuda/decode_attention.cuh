@@ -9,6 +9,7 @@
 
 #include "native/embedded/cuda/device.cuh"
 #include "native/embedded/cuda/mma.cuh"
+#include "native/embedded/cuda/softmax_merge.cuh"
 
 namespace embedded::cuda {
 
@@ -78,29 +79,6 @@ struct DecodeCursor {
 };
 
 #if __CUDA_ARCH__ >= 800
-
-// Merges pieces i of a softmax, each with (maximum, sum), in the order of i.
-struct SoftmaxMerge {
-  float maximum = -INFINITY, sum = 0;
-  float4 weighted = {0, 0, 0, 0};
-  __device__ __forceinline__ void Add(float2 piece, float4 values) {
-    const float next = fmaxf(maximum, piece.x);
-    const float old_factor = exp2f(maximum - next), factor = exp2f(piece.x - next);
-    sum = sum * old_factor + piece.y * factor;
-    weighted.x = weighted.x * old_factor + values.x * factor;
-    weighted.y = weighted.y * old_factor + values.y * factor;
-    weighted.z = weighted.z * old_factor + values.z * factor;
-    weighted.w = weighted.w * old_factor + values.w * factor;
-    maximum = next;
-  }
-  template <typename T>
-  __device__ __forceinline__ void Store(T* out) const {
-    const float factor = 1.0f / sum;
-    const uint2 packed = {Pack(weighted.x * factor, weighted.y * factor, T{}),
-                          Pack(weighted.z * factor, weighted.w * factor, T{})};
-    *reinterpret_cast<uint2*>(out) = packed;
-  }
-};
 
 template <typename T, int kDim, int kStages>
 __global__ void __launch_bounds__(kDecodeThreads)

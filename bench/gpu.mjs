@@ -3,6 +3,7 @@
 //   node bench/gpu.mjs --shape 70b      # one request of 3,072 tokens and 1,024 more, which is what fits beside the weights on an H200
 //   node bench/gpu.mjs --quant-algo W4A16_AWQ   # of TensorRT-LLM's forms of quantized weights: W8A16, W4A16, FP8 and more
 //   node bench/gpu.mjs --shape 70b --tp-size 2   # over two GPUs; --device-ids 0,0 names them
+//   node bench/gpu.mjs --batch-invariant   # what batchInvariant costs, beside the table without it
 //   node bench/gpu.mjs DIR              # the table, over the weights of an engine directory (bench/random_checkpoint.py)
 // Decode is the time between two lengths of output, so that prefill is not in it; each figure of the table is the median of three
 // runs. --streams 1,64 takes those rows of the table, and no prefill; --executor cpu and --json do what they say.
@@ -20,12 +21,14 @@ const { values: flags, positionals } = parseArgs({
     'tp-size': { type: 'string', default: '1' },
     'device-ids': { type: 'string' },
     streams: { type: 'string' },
+    'batch-invariant': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
 const DECODE = [
   { streams: 1, prompt: 128 },
   { streams: 8, prompt: 128 },
+  { streams: 32, prompt: 128 },
   { streams: 64, prompt: 128 },
   { streams: 64, prompt: 1024 },
   { streams: 256, prompt: 128 },
@@ -45,6 +48,7 @@ const llm = await LLM.load(dir ?? shapeDirectory(flags.shape, flags['quant-algo'
   executor: flags.executor,
   ...(deviceIds ? { parallel: { deviceIds } } : {}),
   loadFormat: dir === undefined ? 'dummy' : 'auto',
+  batchInvariant: flags['batch-invariant'],
   ...(isAlone ? { maxBatchSize: 1, maxSeqLen: ALONE.prompt + ALONE.output } : { kvCache: { freeMemoryFraction: 0.8 } }),
 });
 const loadSeconds = (performance.now() - loadStart) / 1000;

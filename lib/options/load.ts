@@ -68,6 +68,11 @@ export interface LoadOptions {
    * and CUDA executors. Default: `'auto'`.
    */
   loadFormat?: 'auto' | 'dummy' | undefined;
+  /**
+   * Give a sequence the same logits, bit for bit, whatever runs beside it and however its prompt is split over steps. The CPU executor
+   * always does; on CUDA it is slower. TensorRT-LLM refuses it. Default: false.
+   */
+  batchInvariant?: boolean | undefined;
   /** Number of CPU threads, 1 to 1024. Default: one per core this process may use, by its affinity and its container's CPU quota. */
   threads?: number | undefined;
   /**
@@ -173,6 +178,7 @@ export const DUMMY = LOAD_FORMATS.indexOf('dummy');
 /** Options that go to the executor as they are read. */
 const configChecks = {
   loadFormat: enumerator(LOAD_FORMATS),
+  batchInvariant: boolean(),
   threads: integer(1, 1024),
   maxBatchSize: integer(1, MAX_COUNT),
   maxNumTokens: integer(1, MAX_COUNT),

@@ -163,6 +163,7 @@ ExecutorConfig ReadConfig(const Napi::Object& options, Owner* owner) {
   fields.Number("failFastOnAttentionWindow", CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW,
                 &config.fail_fast_on_attention_window, set);
   fields.Number("loadFormat", CONFIG_LOAD_FORMAT, &config.load_format, set);
+  fields.Number("batchInvariant", CONFIG_BATCH_INVARIANT, &config.batch_invariant, set);
   ReadAdditionalOutputs(fields, owner, &config);
   fields.Group("scheduler", ReadScheduler, &config.scheduler);
   fields.Group("kvCache", ReadKvCache, &config.kv_cache);

@@ -195,6 +195,7 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   if (config.peft_cache != nullptr)
     limits.adapters = ResolveAdapters(executor::CopySized(config.peft_cache), defaults.adapters);
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
+  limits.batch_invariant = config.set & CONFIG_BATCH_INVARIANT && config.batch_invariant != 0;
   return limits;
 }
 

@@ -42,6 +42,7 @@ struct Limits {
   int max_draws;                                    // tokens that a step draws; at least max_batch_size
   std::optional<PromptLookupLimits> prompt_lookup;  // of requests that do not say whether they want it
   std::optional<AdapterLimits> adapters;            // requests may have one
+  bool batch_invariant;                             // what runs beside a sequence may change no bit of its logits
 };
 
 // Throws executor::Failure: EXECUTOR_INVALID_OPTION for a value out of range, EXECUTOR_UNSUPPORTED for what only other

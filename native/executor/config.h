@@ -248,6 +248,7 @@ enum {
   CONFIG_REQUEST_STATS = 1u << 14,
   CONFIG_TENSOR_PARALLEL_SIZE = 1u << 15,
   CONFIG_LOAD_FORMAT = 1u << 16,
+  CONFIG_BATCH_INVARIANT = 1u << 17,
 };
 typedef struct ExecutorConfig {
   uint32_t size;
@@ -286,7 +287,7 @@ typedef struct ExecutorConfig {
   void (*on_log)(void* context, ExecutorLogLevel level, const char* message);
   void* context;
   ExecutorLoadFormat load_format;
-  uint32_t reserved;
+  uint32_t batch_invariant;  // 0 or 1; 1: what runs beside a sequence changes no bit of its logits
 } ExecutorConfig;
 
 #ifdef __cplusplus

@@ -97,7 +97,8 @@ void Fields(Wire& wire, ExecutorConfig& config) {
               config.max_queue_size, config.threads, config.chunked_context, config.normalize_logprobs,
               config.gpu_weights_fraction, config.receive_poll_period_ms, config.max_sequence_idle_ms,
               config.gather_generation_logits, config.fail_fast_on_attention_window, config.iteration_stats,
-              config.request_stats, config.tensor_parallel_size, config.additional_output_count, config.load_format);
+              config.request_stats, config.tensor_parallel_size, config.additional_output_count, config.load_format,
+              config.batch_invariant);
   wire.Text(config.engine_dir);
   NeededTexts(wire, config.additional_outputs, config.additional_output_count);
   Needed(wire, config.additional_output_context, config.additional_output_count);

@@ -206,6 +206,11 @@ void CheckSizes(const ExecutorConfig& given, const Engine& engine) {
         EXECUTOR_UNSUPPORTED, "load_format",
         " is 'dummy'; expected 'auto', because a TensorRT engine holds its weights. Remove it, or load a "
         "checkpoint with executor: 'cpu' or 'cuda'.");
+  if (given.set & CONFIG_BATCH_INVARIANT && given.batch_invariant != 0)
+    throw OptionFailure(
+        EXECUTOR_UNSUPPORTED, "batch_invariant",
+        " is true; expected false, because TensorRT-LLM chooses its kernels by the batch. Remove it, or "
+        "load a checkpoint with executor: 'cpu' or 'cuda'.");
   const auto check = [&](uint32_t bit, const char* field, uint32_t value, int largest) {
     if (given.set & bit && (value < 1 || value > static_cast<uint32_t>(largest)))
       throw OptionFailure(EXECUTOR_INVALID_OPTION, field,

@@ -52,10 +52,15 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
-  // On a GPU a row's logits differ in their last bits with the rows beside it.
+  // Without batchInvariant a row's logits differ in their last bits with the rows beside it.
   cuda: {
     options: { executor: 'cuda', peftCache: {} },
     traits: ['a model', 'dummy weights', 'prefix cache'],
+    engine: tinyEngine,
+  },
+  'cuda-batch-invariant': {
+    options: { executor: 'cuda', batchInvariant: true },
+    traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-isolated': {

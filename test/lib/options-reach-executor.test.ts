@@ -172,6 +172,7 @@ const config: Required<
   >
 > = {
   loadFormat: 'dummy',
+  batchInvariant: true,
   threads: 3,
   maxBatchSize: 16,
   maxNumTokens: 512,
@@ -254,8 +255,9 @@ const config: Required<
 };
 
 const toldConfig = {
-  set: 2 ** 17 - 1 - (1 << 13) - (1 << 14), // all but those of statistics
+  set: 2 ** 18 - 1 - (1 << 13) - (1 << 14), // all but those of statistics
   load_format: 1,
+  batch_invariant: 1,
   threads: 3,
   max_batch_size: 16,
   max_num_tokens: 512,
@@ -447,6 +449,7 @@ for (const [group, prefix, options, told] of GROUPS) {
 test('each presence bit of a load, a draw and an Eagle config is that of its own field', async () => {
   const loads = [
     'loadFormat',
+    'batchInvariant',
     'threads',
     'maxBatchSize',
     'maxNumTokens',

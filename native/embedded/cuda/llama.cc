@@ -9,6 +9,7 @@
 #include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/embedding.h"
 #include "native/embedded/cuda/finish_heads.h"
+#include "native/embedded/cuda/invariant_attention.h"
 #include "native/embedded/cuda/multiply_columns.h"
 #include "native/embedded/cuda/plain_attention.h"
 #include "native/embedded/cuda/rms_norm.h"
@@ -35,6 +36,11 @@ struct BufferSizes {
     scratch = kElementBytes * tokens * static_cast<size_t>(std::max(model.qkv_size(), 2 * PaddedIntermediate(model)));
     expanded = limits.expanded_bytes;
     shrunk = sizeof(float) * tokens * size_t{kMostLoraModules} * static_cast<size_t>(limits.max_lora_rank);
+    if (limits.batch_invariant) {
+      decode_workspace = InvariantAttentionWorkspaceBytes(kv, traits);
+      prefill_device = prefill_pinned = 0;
+      return;
+    }
     decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences, traits);
     const PrefillLimits prefill = PrefillLimitsOf(limits);
     prefill_device = PrefillAttention::DeviceBytes(kv, model.heads, prefill, traits);
@@ -72,7 +78,7 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
       limits_(limits),
       end_(end),
       scale_(1 / std::sqrt(static_cast<float>(model.head_dim))),
-      has_decode_attention_(CanDecodeAttention(kv)) {
+      has_decode_attention_(CanDecodeAttention(kv) && !limits.batch_invariant) {
   const BufferSizes sizes(model, kv, limits, CurrentDeviceTraits());
   angles_ = DeviceBuffer(sizes.angles, "rotary positions");
   hidden_ = DeviceBuffer(sizes.hidden, "hidden states");
@@ -84,10 +90,13 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
   if (sizes.expanded > 0) expanded_ = DeviceBuffer(sizes.expanded, "expanded weights");
   if (sizes.shrunk > 0) shrunk_ = DeviceBuffer(sizes.shrunk, "adapters");
   decode_workspace_ = DeviceBuffer(sizes.decode_workspace, "attention");
-  prefill_memory_ = DeviceBuffer(sizes.prefill_device, "attention of prompts");
-  prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
-  prefill_ = std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(limits),
-                                                prefill_memory_.data(), prefill_pinned_.data());
+  Check(cudaMemset(decode_workspace_.data(), 0, decode_workspace_.bytes()), "clearing attention");
+  if (!limits.batch_invariant) {
+    prefill_memory_ = DeviceBuffer(sizes.prefill_device, "attention of prompts");
+    prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
+    prefill_ = std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(limits),
+                                                  prefill_memory_.data(), prefill_pinned_.data());
+  }
   const std::vector<float2> angles =
       AngleTable(RopeFrequencies(model), static_cast<float>(model.rope_scaling.attention_factor), limits.max_positions);
   Check(cudaMemcpy(angles_.data(), angles.data(), sizes.angles, cudaMemcpyHostToDevice), "copying rotary positions");
@@ -101,6 +110,7 @@ void Llama::ClearStates() {
 }
 
 void Llama::PlanPrefill(const std::vector<PrefillSequence>& sequences, cudaStream_t stream) {
+  if (limits_.batch_invariant) return;
   int longest = 0;
   for (const PrefillSequence& sequence : sequences) longest = std::max(longest, sequence.query_tokens);
   prefill_->Plan(sequences, prefill_->Choose(longest), stream);
@@ -274,6 +284,8 @@ NormalizedInput Llama::Normalized(const void* norm_weight) const {
 
 void Llama::Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
                  std::chrono::steady_clock::time_point deadline, LinearLayers* linear, cudaStream_t stream) {
+  if (limits_.batch_invariant) return;  // nothing is chosen by its speed
+
   constexpr size_t kLeastWeightBytes = size_t{1} << 20;  // below it a launch takes as long as the product
   // Products of zeros run faster than a model's.
   for (const DeviceBuffer* buffer : {&normed_, &attended_, &ffn_})
@@ -324,8 +336,11 @@ void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
   const int size = model_.heads * model_.head_dim;
   void* const keys = kv_.Keys(cache_, layer);
   void* const values = kv_.Values(cache_, layer);
-  std::optional<int> window = model_.WindowOf(layer);
-  if (window && *window >= limits_.max_positions) window.reset();
+  const std::optional<int> window = WindowOf(layer);
+  if (limits_.batch_invariant) {
+    AttendAlike(step, 0, step.decode_rows, nullptr, layer, stream);
+    return AttendAlike(step, step.decode_rows, step.tokens - step.decode_rows, step.arrays.table_rows, layer, stream);
+  }
   if (step.decode_rows > 0 && has_decode_attention_ && !window)
     DecodeAttention({kv_, step.decode_rows, model_.heads, limits_.max_blocks, size, scale_},
                     {queries_.data(), keys, values, step.block_table, step.arrays.context_lengths, attended_.data(),
@@ -339,6 +354,27 @@ void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
     prefill_->Run(
         {Row(queries_, step.decode_rows, size), size, keys, values, Row(attended_, step.decode_rows, size), window},
         stream);
+}
+
+void Llama::AttendAlike(const LlamaStep& step, int first, int rows, const int32_t* table_rows, int layer,
+                        cudaStream_t stream) {
+  if (rows == 0) return;
+  const int size = model_.heads * model_.head_dim;
+  const PlainAttentionShape shape{kv_, rows, model_.heads, limits_.max_blocks, size, scale_, WindowOf(layer)};
+  const PlainAttentionBuffers buffers{Row(queries_, first, size),
+                                      kv_.Keys(cache_, layer),
+                                      kv_.Values(cache_, layer),
+                                      step.arrays.positions + first,
+                                      table_rows == nullptr ? nullptr : table_rows + first,
+                                      step.block_table,
+                                      Row(attended_, first, size)};
+  if (CanInvariantAttention(kv_)) return InvariantAttention(shape, buffers, decode_workspace_.data(), stream);
+  PlainAttention(shape, buffers, stream);
+}
+
+std::optional<int> Llama::WindowOf(int layer) const {
+  const std::optional<int> window = model_.WindowOf(layer);
+  return window && *window < limits_.max_positions ? window : std::nullopt;
 }
 
 void Llama::Logits(const int32_t* rows, int count, float* out, cudaStream_t stream) {

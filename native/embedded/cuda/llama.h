@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "native/embedded/adapter.h"
@@ -31,6 +32,7 @@ struct LlamaLimits {
   int max_blocks;             // of a sequence: entries in a row of the block table
   size_t expanded_bytes = 0;  // WeightSizes
   int max_lora_rank = 0;      // 0: no adapters
+  bool batch_invariant = false;
 };
 
 // Where a step's input lies in device memory, and how many rows it has.
@@ -95,6 +97,10 @@ class Llama {
   // Clears what padding is computed from.
   void ClearStates();
   void Attend(const LlamaStep& step, int layer, cudaStream_t stream);
+  // Each of these rows of the step by its position alone. Without `table_rows` row i has row i of the block table.
+  void AttendAlike(const LlamaStep& step, int first, int rows, const int32_t* table_rows, int layer,
+                   cudaStream_t stream);
+  std::optional<int> WindowOf(int layer) const;
   // Runs `call` over the norm of the hidden states, which are then in normed_ where the step has adapters.
   void RunNormalized(const LlamaStep& step, LinearCall call, const void* norm_weight, cudaStream_t stream);
   // What fuses its epilogue into the product without adapters, and adds theirs first with them.
@@ -134,10 +140,10 @@ class Llama {
   DeviceBuffer scratch_;           // [max_tokens, the larger of qkv_size and 2 * PaddedIntermediate]
   DeviceBuffer expanded_;          // a matrix, where the weights are packed
   DeviceBuffer shrunk_;            // [max_tokens, kMostLoraModules, max_lora_rank] float, where there are adapters
-  DeviceBuffer decode_workspace_;  // of DecodeAttention
+  DeviceBuffer decode_workspace_;  // of DecodeAttention or InvariantAttention
   DeviceBuffer prefill_memory_;
   PinnedBuffer prefill_pinned_;
-  std::unique_ptr<PrefillAttention> prefill_;
+  std::unique_ptr<PrefillAttention> prefill_;  // null: batch invariant
 };
 
 }  // namespace embedded::cuda

@@ -91,7 +91,8 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
                  limits.max_seq_len,
                  sequence_blocks,
                  weights.expanded_bytes,
-                 limits.adapters ? limits.adapters->max_rank : 0};
+                 limits.adapters ? limits.adapters->max_rank : 0,
+                 limits.batch_invariant};
   const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_batch_size) * sequence_blocks;
   const size_t exchange_bytes =
       model.tp_size > 1 ? ExchangeSizesOf(options.model, plan.limits).device_bytes() : size_t{0};

@@ -18,7 +18,7 @@ Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const M
       end_(end),
       stream_(MakeStream()),
       matmul_(device, DefaultMatmulChoicesDir()),
-      linear_(&matmul_),
+      linear_(&matmul_, memory.limits.batch_invariant ? Sums::kBatchInvariant : Sums::kFastest),
       weights_(LoadWeights(options.weights_file(static_cast<size_t>(rank)), model_, memory_.element, on_progress,
                            stream_.get())),
       cache_(memory_.kv.bytes(), "the KV cache"),

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { GREEDY, LONG, PROMPT, readWhole, textOf, tokensOf } from '../requests.js';
+import type { Logits, Result } from 'node-tensorrt-llm';
+import { failsAbout } from '../../tools/fails-with.js';
+import { GREEDY, LONG, onlyOutput, PROMPT, readWhole, textOf, tokensOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
 const prompts = (count: number): string[] =>
@@ -50,3 +52,30 @@ conformance(
     assert.deepEqual(tokensOf(result), expected);
   },
 );
+
+/** The bits of a result's logits, of the prompt and of the output. */
+const bitsOf = (result: Result): Buffer[] => {
+  const all = [result.contextLogits, onlyOutput(result).generationLogits] as Logits[];
+  return all.map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+};
+
+conformance(
+  ['a model', 'batch invariance', 'contextLogits', 'generationLogits'],
+  'contextLogits and generationLogits of a request are the same bits alone, in a crowd and in chunks',
+  async ({ llm, load }) => {
+    const options = { ...GREEDY, maxTokens: 8, returnContextLogits: true, returnGenerationLogits: true };
+    const some = prompts(12);
+    const alone: Buffer[][] = [];
+    for (const prompt of some) alone.push(bitsOf(await llm.generate(prompt, options)));
+    assert.deepEqual((await llm.generate(some, options)).map(bitsOf), alone);
+    const inChunks = await load({ maxNumTokens: 16, maxBatchSize: 2 });
+    assert.deepEqual((await inChunks.generate(some, options)).map(bitsOf), alone);
+  },
+);
+
+conformance([], 'batchInvariant is taken, or refused by its name', async ({ load }) => {
+  const refused = failsAbout('batchInvariant', 'ERR_UNSUPPORTED');
+  const llm = await load({ batchInvariant: true }).catch((error: unknown) => void refused(error));
+  if (!llm) return;
+  assert.equal((await llm.generate(PROMPT, { ...GREEDY, maxTokens: 4 })).usage.completionTokens, 4);
+});

@@ -35,6 +35,12 @@ test("loadFormat 'dummy' is refused, and 'auto' taken", async () => {
   await withStandIn('1.2', nothing, { loadFormat: 'auto' });
 });
 
+test('batchInvariant is refused', () =>
+  assert.rejects(
+    withStandIn('1.2', () => Promise.resolve(), { batchInvariant: true }),
+    failsAbout('batchInvariant', 'ERR_UNSUPPORTED', /^batchInvariant is true; expected false, .*Remove it/),
+  ));
+
 test('what the engine cannot run ends in the words of the library, with the fix', () =>
   withStandIn(
     '1.2',

@@ -172,7 +172,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorPerfConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorTransceiverConfig>(), kSize);
   constexpr size_t kCallbacks = 3 * sizeof(void*);
-  EXPECT_EQ(UnsentBytes<ExecutorConfig>(), kSize + kPadding + kCallbacks + sizeof(ExecutorConfig::reserved));
+  EXPECT_EQ(UnsentBytes<ExecutorConfig>(), kSize + kPadding + kCallbacks);
 
   EXPECT_EQ(UnsentBytes<ExecutorRowDetails>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorBatch>(), kSize);

@@ -3,7 +3,6 @@
 #include "native/embedded/cpu/logits_processors.h"
 
 #include <gtest/gtest.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,13 +11,11 @@
 #include <set>
 
 #include "../../paths.h"
-#include "../table_client.h"
+#include "../golden_request.h"
 #include "native/embedded/request.h"
 
 namespace embedded::cpu {
 namespace {
-
-using simdjson::dom::element;
 
 const std::string kEngine = FromProgram(GOLDENS "/logits-processors");
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
@@ -27,80 +24,6 @@ element Golden() {
   static simdjson::dom::parser parser;
   static const element golden = parser.load(kEngine + "/processors.golden.json");
   return golden;
-}
-
-int32_t Token(const element& token) { return static_cast<int32_t>(token.get_int64()); }
-
-std::vector<int32_t> Tokens(const element& given) {
-  std::vector<int32_t> tokens;
-  for (const element token : given.get_array()) tokens.push_back(Token(token));
-  return tokens;
-}
-
-std::vector<float> Logits(const element& given) {  // null is -infinity
-  std::vector<float> logits;
-  for (const element logit : given.get_array())
-    logits.push_back(logit.is_null() ? kForbidden : static_cast<float>(logit.get_double()));
-  return logits;
-}
-
-// A TestRequest with the lists that it only points to.
-struct AskedRequest : TestRequest {
-  using TestRequest::TestRequest;
-
-  // Points there; called when the lists and the request itself stay where they are.
-  AskedRequest& Wire() {
-    offsets.assign(1, 0);
-    flat.clear();
-    for (const auto& word : bad_tokens) {
-      flat.insert(flat.end(), word.begin(), word.end());
-      offsets.push_back(static_cast<uint32_t>(flat.size()));
-    }
-    request.bad_tokens = {flat.data(), offsets.data(), static_cast<uint32_t>(bad_tokens.size())};
-    request.logit_bias = {bias_tokens.data(), bias_values.data(), static_cast<uint32_t>(bias_tokens.size())};
-    return *this;
-  }
-
-  std::vector<int32_t> bias_tokens;
-  std::vector<float> bias_values;
-  std::vector<std::vector<int32_t>> bad_tokens;
-
- private:
-  std::vector<int32_t> flat;
-  std::vector<uint32_t> offsets;
-};
-
-// "asked" of a golden: fields by their names in native/executor/request.h.
-void Ask(const element& asked, AskedRequest* r) {
-  ExecutorSampling& sampling = r->sampling;
-  for (const auto& [name, value] : asked.get_object()) {
-    const auto number = [&, value = value](uint32_t bit, auto* field) {
-      sampling.set |= bit;
-      *field = static_cast<std::remove_pointer_t<decltype(field)>>(value.get_double());
-    };
-    if (name == "repetition_penalty")
-      number(SAMPLING_REPETITION_PENALTY, &sampling.repetition_penalty);
-    else if (name == "presence_penalty")
-      number(SAMPLING_PRESENCE_PENALTY, &sampling.presence_penalty);
-    else if (name == "frequency_penalty")
-      number(SAMPLING_FREQUENCY_PENALTY, &sampling.frequency_penalty);
-    else if (name == "prompt_ignore_length")
-      number(SAMPLING_PROMPT_IGNORE_LENGTH, &sampling.prompt_ignore_length);
-    else if (name == "no_repeat_ngram")
-      number(SAMPLING_NO_REPEAT_NGRAM_SIZE, &sampling.no_repeat_ngram_size);
-    else if (name == "min_tokens")
-      number(SAMPLING_MIN_TOKENS, &sampling.min_tokens);
-    else if (name == "bias_tokens")
-      r->bias_tokens = Tokens(value);
-    else if (name == "bias_values")
-      r->bias_values = Logits(value);
-    else if (name == "end_ids")
-      r->end_ids = Tokens(value);
-    else if (name == "bad_words")
-      for (const element word : value.get_array()) r->bad_tokens.push_back(Tokens(word));
-    else
-      ADD_FAILURE() << "unknown: " << name;
-  }
 }
 
 // A greedy request that writes something else than the model alone would.
@@ -209,7 +132,7 @@ TEST(LogitsProcessors, ATokenRuledOutIsNeverDrawnAtAnyTemperature) {
     AskedRequest request(1, {1, 2, 3}, 200);
     request.sampling.temperature = temperature;
     for (int32_t token = 0; token < static_cast<int32_t>(client.info().vocab_size); ++token)
-      if (allowed.count(token) == 0) request.bad_tokens.push_back({token});
+      if (allowed.count(token) == 0) request.bad_tokens.lists.push_back({token});
     const TestResult result = client.Run(request.Wire());
     EXPECT_EQ(result.tokens.size(), 200u);
     drawn.insert(result.tokens.begin(), result.tokens.end());

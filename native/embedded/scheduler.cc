@@ -60,16 +60,28 @@ Step Scheduler::PlanStep() {
     if (completes) ++sequence->pending_tokens;
     budget -= tokens;
   };
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {  // oldest first
-    if (AwaitsItsToken(*running_[i])) continue;
-    while (i < running_.size() && !TakeBlocks(running_[i], &step.copies)) PreemptOneFrom(i);  // at worst running_[i]
-    if (i < running_.size()) schedule(running_[i]);
+  for (size_t i = 0; i < running_.size() && budget > 0;) {  // oldest first
+    const auto first = running_.begin() + static_cast<std::ptrdiff_t>(i);
+    const size_t together = CountTogether(i);
+    const auto end = first + static_cast<std::ptrdiff_t>(together);
+    const auto take_blocks = [&](Sequence* sequence) { return TakeBlocks(sequence, &step.copies); };
+    if (AwaitsItsToken(**first)) {
+      i += together;
+    } else if (std::all_of(first, end, take_blocks)) {
+      std::for_each(first, end, schedule);
+      i += together;
+    } else {
+      PreemptFrom(i);  // at worst these
+    }
   }
   size_t slots = static_cast<size_t>(limits_.max_sequences) - TakenSlots();
   while (budget > 0 && !waiting_.empty()) {
     Sequence* const next = waiting_.begin()->second.front();
     if (next->forks.size() + 1 > slots) break;
-    if (next->pending_tokens > 0) break;              // it was preempted while a step ran that gives it a token
+    if (next->pending_tokens > 0) break;  // it was preempted while a step ran that gives it a token
+    // Those that go together would only be preempted where there is not a block for each beside the full ones.
+    const size_t full = next->length() / static_cast<size_t>(blocks_.tokens_per_block());
+    if (next->leader != nullptr && full + next->forks.size() + 1 > static_cast<size_t>(blocks_.free_blocks())) break;
     if (!TakeFirstBlocks(next, &step.copies)) break;  // no shorter prompt overtakes
     slots -= next->forks.size() + 1;
     TakeSlot(next);
@@ -193,16 +205,35 @@ void Scheduler::GiveBlocksBack(Sequence* sequence) {
   blocks_.Free(&sequence->block_table);
 }
 
-// One that the step does not have yet: those before `first` may be part of it.
-void Scheduler::PreemptOneFrom(size_t first) {
+// How many sequences from there on are planned together.
+size_t Scheduler::CountTogether(size_t first) const {
+  const Sequence* const leader = running_[first]->leader;
+  size_t end = first + 1;
+  while (leader != nullptr && end < running_.size() && running_[end]->leader == leader) ++end;
+  return end - first;
+}
+
+// One that the step does not have yet, and those that go with it: those before `first` may be part of the step.
+void Scheduler::PreemptFrom(size_t first) {
   const auto from = running_.begin() + static_cast<std::ptrdiff_t>(first);
   const auto least = std::min_element(std::make_reverse_iterator(running_.end()), std::make_reverse_iterator(from),
                                       [](const Sequence* a, const Sequence* b) { return a->priority < b->priority; });
-  Sequence* const preempted = *least;
-  running_.erase(std::next(least).base());
-  GiveBlocksBack(preempted);
-  GiveSlotBack(preempted);
+  const auto end = least.base();
+  auto begin = std::prev(end);
+  if ((*begin)->leader != nullptr) begin = std::find(from, end, (*begin)->leader);
+  Sequence* const preempted = *begin;
+  for (auto sequence = begin; sequence != end; ++sequence) {
+    GiveBlocksBack(*sequence);
+    GiveSlotBack(*sequence);
+  }
+  preempted->forks.insert(preempted->forks.end(), std::next(begin), end);
+  running_.erase(begin, end);
   preempted->computed_tokens = 0;
+  if (preempted->tokens.size() > preempted->restart_length) {
+    preempted->tokens.resize(preempted->restart_length);
+    preempted->keys.resize(
+        std::min(preempted->keys.size(), preempted->restart_length / static_cast<size_t>(blocks_.tokens_per_block())));
+  }
   std::list<Sequence*>& equals = waiting_[preempted->priority];
   preempted->waits_at = equals.insert(equals.begin(), preempted);
   ++preemptions_;
@@ -211,17 +242,26 @@ void Scheduler::PreemptOneFrom(size_t first) {
 // The forks run beside the sequence from the next step on, with its tokens and sharing its blocks.
 void Scheduler::Fork(Sequence* sequence) {
   for (Sequence* fork : sequence->forks) {
-    fork->tokens = sequence->tokens;
-    fork->pending_tokens = sequence->pending_tokens;
-    fork->computed_tokens = sequence->computed_tokens;
-    fork->block_table = blocks_.Share(sequence->block_table);
-    fork->keys = sequence->keys;
-    fork->kept_blocks = sequence->kept_blocks;
+    CopyProgress(*sequence, fork);
     TakeSlot(fork);
   }
   running_.insert(std::find(running_.begin(), running_.end(), sequence) + 1, sequence->forks.begin(),
                   sequence->forks.end());
   sequence->forks.clear();
+}
+
+void Scheduler::CopyProgress(const Sequence& from, Sequence* to) {
+  to->tokens = from.tokens;
+  to->pending_tokens = from.pending_tokens;
+  to->computed_tokens = from.computed_tokens;
+  to->block_table = blocks_.Share(from.block_table);
+  to->keys = from.keys;
+  to->kept_blocks = from.kept_blocks;
+}
+
+void Scheduler::Replace(Sequence* sequence, const Sequence& by) {
+  GiveBlocksBack(sequence);
+  CopyProgress(by, sequence);
 }
 
 void Scheduler::TakeSlot(Sequence* sequence) {

@@ -35,7 +35,11 @@ struct Sequence {
   size_t reused_tokens = 0;      // likewise, with those of a block that only begins alike
   size_t missed_blocks = 0;      // that were not
   std::vector<Sequence*> forks;  // forked from it once its prompt is computed; until then each has a slot kept
-  int slot = kNoSlot;            // while it runs: a number of its own, below max_sequences
+  // Of sequences that are only planned together, the one that the others were forked from; null: it goes alone. Where they
+  // are preempted, all are, and start again from its first restart_length tokens.
+  Sequence* leader = nullptr;
+  size_t restart_length = std::numeric_limits<size_t>::max();
+  int slot = kNoSlot;                                      // while it runs: a number of its own, below max_sequences
   size_t max_length = std::numeric_limits<size_t>::max();  // tokens, at which it ends
   float priority = kDefaultRequestPriority;                // of those that wait, the highest runs first
   bool planned_ahead = true;                               // its next step may be planned while tokens are pending
@@ -94,6 +98,8 @@ class Scheduler {
   void Add(Sequence* sequence);
   // Gives its blocks back, wherever it is. One that waits costs the same however many others do.
   void Remove(Sequence* sequence);
+  // A running sequence goes on as another one, whose blocks it shares from now on. Neither is part of a step in flight.
+  void Replace(Sequence* sequence, const Sequence& by);
   // A step is one token for each sequence in decode and a chunk of the prompt for those in prefill. When blocks run out
   // the youngest of the lowest priority gives its blocks back, waits, and is computed again later, but for what is still kept of it.
   Step PlanStep();
@@ -118,9 +124,11 @@ class Scheduler {
   void ExtendKeys(Sequence* sequence);
   void KeepWritten(Sequence* sequence);
   void GiveBlocksBack(Sequence* sequence);
-  void PreemptOneFrom(size_t first);
+  size_t CountTogether(size_t first) const;
+  void PreemptFrom(size_t first);
   void LeaveQueue(Sequence* sequence);
   void Fork(Sequence* sequence);
+  void CopyProgress(const Sequence& from, Sequence* to);
   void TakeSlot(Sequence* sequence);
   void GiveSlotBack(Sequence* sequence);
 

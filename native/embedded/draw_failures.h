@@ -26,6 +26,14 @@ inline executor::Failure NoFiniteLogit(uint64_t request_id, size_t position, con
                            request_id);
 }
 
+inline executor::Failure TooFewOutputs(uint64_t request_id, size_t found, size_t expected) {
+  return executor::Failure(
+      EXECUTOR_INVALID_OPTION,
+      "The beam search found " + executor::Count(found, "output") + "; expected " + std::to_string(expected) +
+          ", but bad words, the n-gram rule and the minimum length leave no more. Relax them, or lower n.",
+      request_id);
+}
+
 using executor::OutOfOutputMemory;
 
 }  // namespace embedded

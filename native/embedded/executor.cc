@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "native/embedded/beams.h"
+#include "native/embedded/draw_failures.h"
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
 #include "native/executor/cpp/start_thread.h"
@@ -22,10 +24,6 @@ constexpr char kLoadAgain[] = ". Load the engine again.";
 
 double MillisecondsBetween(Request::Clock::time_point from, Request::Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
-bool EndsWith(const std::vector<int32_t>& tokens, size_t first, const std::vector<int32_t>& word) {
-  return tokens.size() - first >= word.size() && std::equal(word.begin(), word.end(), tokens.end() - word.size());
 }
 
 void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
@@ -70,6 +68,8 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   const int64_t cached_tokens = int64_t{runner.kv_blocks} * runner.tokens_per_block;
   limits_.max_seq_len = static_cast<int>(std::min<int64_t>(limits_.max_seq_len, cached_tokens));
   limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
+  limits_.kv_blocks = runner.kv_blocks;
+  limits_.tokens_per_block = runner.tokens_per_block;
   scheduler_.emplace(
       SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks, limits_.max_draws},
       BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
@@ -85,6 +85,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
   info_.capabilities = device.capabilities | CAN_TIMEOUT | (guides_ ? CAN_GUIDED : 0) | (adapters_ ? CAN_LORA : 0);
+  if (limits_.max_beam_width == 1) info_.capabilities &= ~CAN_BEAM_SEARCH;
   info_.name = device.name;
   info_.version = PACKAGE_VERSION;
   info_.device = runner.device.c_str();
@@ -93,7 +94,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   info_.max_num_tokens = static_cast<uint32_t>(limits_.max_num_tokens);
   info_.max_input_len = static_cast<uint32_t>(limits_.max_input_len);
   info_.max_seq_len = static_cast<uint32_t>(limits_.max_seq_len);
-  info_.max_beam_width = 1;
+  info_.max_beam_width = static_cast<uint32_t>(limits_.max_beam_width);
   info_.tensor_parallel_size = static_cast<uint32_t>(engine_.model.tp_size);
   info_.tokens_per_block = static_cast<uint32_t>(runner.tokens_per_block);
   info_.kv_blocks = static_cast<uint32_t>(runner.kv_blocks);
@@ -123,7 +124,9 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
     const ExecutorRequest given = executor::CopySized(requests[i]);
     made.push_back(MakeRequest(given, limits_, engine_.model.vocab_size));
     sent.push_back(SentAdapter(given));
-    const bool planned_ahead = runner_->DrawsAhead(made.back()->sampling) && made.back()->drafts.tokens.empty();
+    const Request& request = *made.back();
+    const bool planned_ahead =
+        runner_->DrawsAhead(request.sampling) && request.drafts.tokens.empty() && request.beams == nullptr;
     for (RequestSequence& sequence : made.back()->sequences) sequence.planned_ahead = planned_ahead;
   }
   {
@@ -356,6 +359,7 @@ void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<Draw
     return;
   }
   if (!request->first_token) request->first_token = Clock::now();
+  if (request->beams != nullptr) return CommitBeams(sequence, std::move(results));
   // The last of these may end the request.
   for (size_t i = 0; i < results.size(); ++i)
     if (!sequence[i].ended) {
@@ -398,16 +402,39 @@ void EmbeddedExecutor::AfterTokens(RequestSequence* sequence) {
 void EmbeddedExecutor::AddToken(RequestSequence* sequence, Output output) {
   const Request& request = *sequence->request;
   const int32_t token = output.tokens.front();
-  if (std::find(request.end_ids.begin(), request.end_ids.end(), token) != request.end_ids.end())
-    return EndSequence(sequence, FINISH_END_ID, token);
+  const ExecutorFinish finish = request.FinishOf(sequence->tokens, token);
+  if (finish == FINISH_END_ID) return EndSequence(sequence, finish, token);
   sequence->AddToken(token);
   ++sequence->generated_tokens;
   sequence->unsent.Append(std::move(output));
-  const bool stopped = std::any_of(request.stop_tokens.begin(), request.stop_tokens.end(), [&](const auto& word) {
-    return EndsWith(sequence->tokens, request.prompt_tokens, word);
-  });
-  if (stopped) return EndSequence(sequence, FINISH_STOP_TOKENS);
-  if (sequence->generated_tokens == request.max_tokens) EndSequence(sequence, FINISH_LENGTH);
+  if (finish != FINISH_NONE) EndSequence(sequence, finish);
+}
+
+void EmbeddedExecutor::CommitBeams(RequestSequence* sequence, std::vector<DrawResult> results) {
+  Request* const request = sequence->request;
+  RequestSequence* const first = &request->sequences.front();
+  if (first->waits_at) {  // the beams were preempted while the step ran, and start again from the prompt
+    first->pending_tokens = 0;
+    return;
+  }
+  if (!request->beams->Add(*sequence, std::move(results))) return;
+  request->beams->Advance(request, &*scheduler_);
+  if (request->beams->done()) return EndBeams(request);
+  // What a beam has may still be replaced: there are no rows before the end, but for one that says it no longer waits.
+  if (request->streaming && !request->has_row) batch_builder_.Add(TakeRow(first), statistics_.steps());
+}
+
+void EmbeddedExecutor::EndBeams(Request* request) {
+  std::vector<BeamOutput> outputs = request->beams->Outputs(*request, request->outputs);
+  if (outputs.size() < request->outputs) {
+    request->failure = TooFewOutputs(request->id, outputs.size(), request->outputs);
+    return EndAfterStep(request->shared_from_this());
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    RequestSequence& sequence = request->sequences[i];
+    sequence.unsent = std::move(outputs[i].output);
+    EndSequence(&sequence, outputs[i].finish, outputs[i].stop_token);
+  }
 }
 
 void EmbeddedExecutor::EndAfterStep(std::shared_ptr<Request> request) { ending_.push_back(std::move(request)); }
@@ -465,14 +492,16 @@ void EmbeddedExecutor::EndSequence(RequestSequence* sequence, ExecutorFinish fin
   batch_builder_.Add(std::move(row), statistics_.steps());
   scheduler_->Remove(sequence);
   if (!is_last) return;
+  for (size_t beam = request->outputs; beam < request->sequences.size(); ++beam)
+    scheduler_->Remove(&request->sequences[beam]);
   statistics_.CountEnded();
   Forget(request);
 }
 
 void EmbeddedExecutor::EndRequest(Request* request, ExecutorFinish finish) {
   std::vector<RequestSequence*> left;  // the end of the last is the request's
-  for (RequestSequence& sequence : request->sequences)
-    if (!sequence.ended) left.push_back(&sequence);
+  for (size_t i = 0; i < request->outputs; ++i)
+    if (!request->sequences[i].ended) left.push_back(&request->sequences[i]);
   for (RequestSequence* sequence : left) EndSequence(sequence, finish);
 }
 

@@ -81,6 +81,8 @@ class EmbeddedExecutor {
   void CommitDrafts(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
   void AddToken(RequestSequence* sequence, Output output);
   void AfterTokens(RequestSequence* sequence);
+  void CommitBeams(RequestSequence* sequence, std::vector<DrawResult> results);
+  void EndBeams(Request* request);
   void EndAfterStep(std::shared_ptr<Request> request);
   void EndCancelledAndFailed();
   void EndOverdue();

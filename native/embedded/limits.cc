@@ -47,8 +47,6 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
              {CONFIG_MAX_SEQUENCE_IDLE, "max_sequence_idle_ms"},
              {CONFIG_NORMALIZE_LOGPROBS, "normalize_logprobs"},
              {CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW, "fail_fast_on_attention_window"}});
-  if (config.set & CONFIG_MAX_BEAM_WIDTH && config.max_beam_width != 1)
-    RefuseValue("max_beam_width", std::to_string(config.max_beam_width), "1");
   if (config.set & CONFIG_CHUNKED_CONTEXT && config.chunked_context == 0)
     RefuseValue("chunked_context", "false", "true");
   if (config.additional_output_count > 0) RefuseOption("additional_outputs");
@@ -182,6 +180,10 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
                                         ", because each sequence of a step needs room for one token.");
     limits.max_num_tokens = limits.max_batch_size;
   }
+  // Two candidates a beam at least. What an engine says is about TensorRT-LLM alone.
+  const int most_beams = std::min(limits.max_batch_size, kMaxBeamCandidates / 2);
+  limits.max_beam_width = ResolveSize(config, CONFIG_MAX_BEAM_WIDTH, "max_beam_width", config.max_beam_width,
+                                      static_cast<uint32_t>(most_beams), most_beams);
   if (config.set & CONFIG_MAX_QUEUE_SIZE) limits.max_queue_size = config.max_queue_size;
   const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
   limits.reuses_blocks = !(kv.set & KV_CACHE_BLOCK_REUSE) || kv.block_reuse != 0;

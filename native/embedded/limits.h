@@ -13,6 +13,9 @@
 
 namespace embedded {
 
+// The most that a device lists for each beam of a search.
+constexpr int kMaxBeamCandidates = 512;
+
 // What a device takes where neither the caller nor the engine says less.
 struct DeviceDefaults {
   int max_batch_size;
@@ -34,6 +37,7 @@ struct Limits {
   int max_num_tokens;  // tokens in one step; at least max_batch_size
   int max_input_len;   // prompt tokens
   int max_seq_len;     // prompt and output tokens of a sequence
+  int max_beam_width;
   uint32_t max_queue_size = std::numeric_limits<uint32_t>::max();
   bool reuses_blocks;  // of earlier requests that start with the same tokens
   BlockPoolOptions block_pool;
@@ -43,6 +47,8 @@ struct Limits {
   std::optional<PromptLookupLimits> prompt_lookup;  // of requests that do not say whether they want it
   std::optional<AdapterLimits> adapters;            // requests may have one
   bool batch_invariant;                             // what runs beside a sequence may change no bit of its logits
+  int kv_blocks = 0;                                // and their size, as the runner has them
+  int tokens_per_block = 0;
 };
 
 // Throws executor::Failure: EXECUTOR_INVALID_OPTION for a value out of range, EXECUTOR_UNSUPPORTED for what only other

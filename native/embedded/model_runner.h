@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "native/embedded/beam_search.h"
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/limits.h"
 #include "native/embedded/request.h"
@@ -25,6 +26,9 @@ namespace embedded {
 struct DrawResult {
   Output output;                             // one token
   std::optional<executor::Failure> failure;  // of this request alone; then there is no token
+  // Instead of a token, where the request is a beam search: Request::beam_candidates, likeliest first, but for those that
+  // its logits processors forbid. Its sequences that go on from one logit row have them once: the first.
+  std::vector<BeamCandidate> candidates = {};
 };
 // By entry of the step; of each, by its draws, those after its drafts last. An entry without draws has none, or one that
 // says why it failed.

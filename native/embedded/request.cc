@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 
+#include "native/embedded/beams.h"
 #include "native/embedded/refuse.h"
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
@@ -49,8 +50,11 @@ class Checker {
     request.wants_generation_logits = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS;
     request.wants_prompt_logprobs = executor::WantsPromptLogprobs(output_);
     request.prompt_top_logprobs = static_cast<int>(output_.top_prompt_logprobs);
-    request.sequences.resize(SequenceCount());
-    request.sequences_left = request.sequences.size();
+    if (BeamWidthOf(sampling_) == 1)
+      request.sequences.resize(request.outputs = SequenceCount());
+    else
+      MakeBeams(given_, sampling_, limits_, vocab_size_, made.get());
+    request.sequences_left = request.outputs;
     const RetentionPlan retention = Retentions();
     for (uint32_t i = 0; i < request.sequences.size(); ++i) {
       RequestSequence& sequence = request.sequences[i];
@@ -61,11 +65,14 @@ class Checker {
       if (given_.set & REQUEST_CACHE_SALT) sequence.root_key = RootKey(given_.cache_salt);
       sequence.retention = retention;
       sequence.starts_from_kept = !request.wants_context_logits && !request.wants_prompt_logprobs;
+      if (request.beams == nullptr) continue;
+      sequence.leader = &request.sequences.front();
+      sequence.restart_length = request.prompt_tokens;
     }
     if (given_.guided != nullptr) request.grammar = Grammar();
     request.sampling.processors.is_guided = request.grammar.has_value();
-    // A grammar's masks are computed token by token.
-    if (!request.drafts.none() && !request.grammar)
+    // A grammar's masks are computed token by token, and beams move token by token.
+    if (!request.drafts.none() && !request.grammar && request.beams == nullptr)
       for (RequestSequence& sequence : request.sequences) sequence.drafts.emplace(request.drafts);
     RequestSequence& first = request.sequences.front();
     first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
@@ -103,10 +110,7 @@ class Checker {
     const auto refuse_unless = [&](uint32_t bit, bool neutral, const char* name) {
       if (sampling_.set & bit && !neutral) RefuseOption(name);
     };
-    refuse_unless(SAMPLING_BEAM_WIDTH, sampling_.beam_width == 1, "beam_width");
     refuse_unless(SAMPLING_BEAM_DIVERSITY_RATE, sampling_.beam_diversity_rate == 0, "beam_diversity_rate");
-    refuse_set(sampling_.set & SAMPLING_LENGTH_PENALTY, "length_penalty");
-    refuse_set(sampling_.set & SAMPLING_EARLY_STOPPING, "early_stopping");
     refuse_set(sampling_.set & SAMPLING_TOP_P_MIN, "top_p_min");
     refuse_set(sampling_.set & SAMPLING_TOP_P_RESET_TOKEN, "top_p_reset_token");
     refuse_unless(SAMPLING_TOP_P_DECAY, sampling_.top_p_decay == 1, "top_p_decay");
@@ -262,6 +266,17 @@ void Output::Append(Output more) {
   logprobs.insert(logprobs.end(), more.logprobs.begin(), more.logprobs.end());
   std::move(more.top_logprobs.begin(), more.top_logprobs.end(), std::back_inserter(top_logprobs));
   logits.insert(logits.end(), more.logits.begin(), more.logits.end());
+}
+
+ExecutorFinish Request::FinishOf(const std::vector<int32_t>& before, int32_t token) const {
+  if (std::find(end_ids.begin(), end_ids.end(), token) != end_ids.end()) return FINISH_END_ID;
+  const size_t generated = before.size() - prompt_tokens;
+  const auto ends_with = [&](const std::vector<int32_t>& word) {
+    return word.back() == token && word.size() - 1 <= generated &&
+           std::equal(word.begin(), word.end() - 1, before.end() - static_cast<std::ptrdiff_t>(word.size() - 1));
+  };
+  if (std::any_of(stop_tokens.begin(), stop_tokens.end(), ends_with)) return FINISH_STOP_TOKENS;
+  return generated + 1 == max_tokens ? FINISH_LENGTH : FINISH_NONE;
 }
 
 bool Request::runs() const {

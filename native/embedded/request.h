@@ -34,6 +34,7 @@ struct Output {
 };
 
 struct Request;
+class Beams;
 using RequestDeadlines = std::multimap<std::chrono::steady_clock::time_point, Request*>;
 
 // One of a request's outputs. The first computes the prompt; then the others are forked from it.
@@ -68,7 +69,10 @@ struct Request : std::enable_shared_from_this<Request> {
   int prompt_top_logprobs;
 
   std::vector<RequestSequence> sequences;  // by index
-  size_t sequences_left;                   // that have not ended
+  size_t outputs;                          // of the first of them; of a beam search, of its best beams
+  size_t sequences_left;                   // that have not ended, of those with outputs
+  std::shared_ptr<Beams> beams;            // of a beam search
+  int beam_candidates = 0;                 // likely tokens that a beam search wants to know of each beam
   std::shared_ptr<const Adapter> adapter;  // LoRA, of the cache; null: none
   std::optional<Guides::Grammar> grammar;  // that its outputs follow
   bool is_compiling = false;               // the grammar; until it is, the scheduler does not have the request
@@ -85,6 +89,8 @@ struct Request : std::enable_shared_from_this<Request> {
   std::optional<Clock::time_point> started;               // its first step
   std::optional<Clock::time_point> first_token;           // of each sequence: they are drawn together
 
+  // How the token ends an output of which `before` are the prompt and the tokens so far; FINISH_NONE: it does not.
+  ExecutorFinish FinishOf(const std::vector<int32_t>& before, int32_t token) const;
   // Some of its sequences are in the cache; else all that have not ended wait.
   bool runs() const;
   bool ended() const { return sequences_left == 0; }

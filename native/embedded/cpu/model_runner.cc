@@ -124,7 +124,7 @@ const Device& CpuDevice() {
                                  CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS |
                                  CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES |
                                  CAN_OUTPUT_PENALTIES | CAN_BLOCK_REUSE | CAN_KV_RETENTION | CAN_CACHE_SALT |
-                                 CAN_PRIORITY | CAN_DRAFT | CAN_PROMPT_LOOKUP,
+                                 CAN_PRIORITY | CAN_BEAM_SEARCH | CAN_DRAFT | CAN_PROMPT_LOOKUP,
                              kDefaults,
                              [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
                                return std::make_unique<CpuModelRunner>(options);
@@ -154,6 +154,18 @@ DrawResult CpuModelRunner::SampleOne(const Draw& draw, LogitsProcessors* process
   DrawResult result;
   const std::vector<int32_t>* history = &draw.entry->sequence->tokens;
   const size_t position = history->size() + draw.drafts;  // of the new token
+  if (request.beams != nullptr) {
+    if (draw.index != SequenceOf(*draw.entry)->index) return result;
+    const float* const logprobs = sampler->Logprobs(logits);
+    if (logprobs == nullptr) {
+      result.failure = NoFiniteLogit(request.id, position, model_.dtype);
+      return result;
+    }
+    const float* const scores = processors->Apply(logprobs, request.sampling.processors, *history);
+    result.candidates = sampler->BeamCandidates(scores, logprobs, request.beam_candidates);
+    AddLogits(request, logits, sampler, &result.output);
+    return result;
+  }
   std::vector<int32_t> with_drafts;
   if (draw.drafts > 0 && !request.sampling.processors.none()) {
     with_drafts = HistoryOf(*draw.entry, draw.drafts);
@@ -174,10 +186,13 @@ DrawResult CpuModelRunner::SampleOne(const Draw& draw, LogitsProcessors* process
   }
   result.output.tokens.push_back(token);
   if (request.logprobs) result.output.logprobs.push_back(sampler->Logprob(logits, token));
-  if (request.top_logprobs > 0)
-    result.output.top_logprobs.push_back(sampler->TopLogprobs(logits, request.top_logprobs));
-  if (request.wants_generation_logits) result.output.logits.assign(logits, logits + model_.vocab_size);
+  AddLogits(request, logits, sampler, &result.output);
   return result;
+}
+
+void CpuModelRunner::AddLogits(const Request& request, const float* logits, Sampler* sampler, Output* output) const {
+  if (request.top_logprobs > 0) output->top_logprobs.push_back(sampler->TopLogprobs(logits, request.top_logprobs));
+  if (request.wants_generation_logits) output->logits.assign(logits, logits + model_.vocab_size);
 }
 
 void CpuModelRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {

@@ -35,6 +35,8 @@ class CpuModelRunner : public ModelRunner {
   };
   void Sample(const std::vector<Draw>& draws);
   DrawResult SampleOne(const Draw& draw, LogitsProcessors* processors, Sampler* sampler) const;
+  // What was asked about them beside the token.
+  void AddLogits(const Request& request, const float* logits, Sampler* sampler, Output* output) const;
   void GatherPromptOutput(const StepEntry& entry, int first_row);
   // Null where the request has none.
   const std::vector<RankAdapter>* Prepared(const std::shared_ptr<const Adapter>& adapter);

@@ -129,4 +129,19 @@ std::vector<TokenLogprob> Sampler::TopLogprobs(const float* logits, int count) {
   return executor::TopLogprobs(logits, vocab_size_, static_cast<uint32_t>(count), LogSumExp(logits), &sorted_);
 }
 
+const float* Sampler::Logprobs(const float* logits) {
+  const double log_sum = LogSumExp(logits);
+  if (!std::isfinite(log_sum)) return nullptr;
+  std::transform(logits, logits + vocab_size_, weights_.begin(),
+                 [log_sum](float logit) { return static_cast<float>(logit - log_sum); });
+  return weights_.data();
+}
+
+std::vector<BeamCandidate> Sampler::BeamCandidates(const float* scores, const float* logprobs, int count) {
+  std::vector<BeamCandidate> candidates;
+  for (const TokenLogprob& top : executor::TopLogprobs(scores, vocab_size_, static_cast<uint32_t>(count), 0, &sorted_))
+    if (std::isfinite(top.logprob)) candidates.push_back({top.token, top.logprob, logprobs[top.token]});
+  return candidates;
+}
+
 }  // namespace embedded::cpu

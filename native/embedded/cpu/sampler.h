@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "native/embedded/beam_search.h"
 #include "native/embedded/cpu/kernels.h"
 #include "native/embedded/sampling.h"
 #include "native/executor/cpp/logprobs.h"
@@ -27,6 +28,11 @@ class Sampler {
   float Logprob(const float* logits, int32_t token);
   // The `count` likeliest tokens, likeliest first.
   std::vector<TokenLogprob> TopLogprobs(const float* logits, int count);
+
+  // Of all tokens [vocab_size], valid until the next call of a member; null if the logits are not finite.
+  const float* Logprobs(const float* logits);
+  // The `count` tokens of the highest scores, the highest first, but for those with -infinity. `logprobs` are by Logprobs.
+  std::vector<BeamCandidate> BeamCandidates(const float* scores, const float* logprobs, int count);
 
  private:
   struct Candidate {

@@ -1,11 +1,36 @@
 #include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/exponential.cuh"
 #include "native/embedded/cuda/logits_processors.h"
+#include "native/embedded/cuda/sampling_device.cuh"
 
 namespace embedded::cuda {
 namespace {
 
 constexpr int kThreads = 512;
 constexpr int kCopied = 8 * kThreads;  // logits that a block copies
+
+// One block a row; the sum as cpu/sampler.cc has it, but for the order.
+__global__ void __launch_bounds__(kThreads) LogSumKernel(LogitsProcessorShape shape, LogitsProcessorBuffers b) {
+  WaitForPredecessor();
+  __shared__ ChunkMaximum maxima[kThreads];
+  __shared__ double scratch[32];
+  const ProcessorRow& row = b.rows[blockIdx.x];
+  if (row.of_logprobs == 0) return;
+  const float* logits = b.logits + static_cast<size_t>(row.logits_row) * shape.logits_stride;
+  const int thread = static_cast<int>(threadIdx.x);
+  ChunkMaximum own{0, 0};
+  ForEach(logits, thread, kThreads, shape.vocab_size, [&](int i, float logit) {
+    if (!isnan(logit)) own.key = max(own.key, MaximumKey(logit, i));
+  });
+  maxima[thread] = own;
+  __syncthreads();
+  const float maximum = MaximumOf(maxima, kThreads).logit;
+  double sum = 0;
+  ForEach(logits, thread, kThreads, shape.vocab_size,
+          [&](int, float logit) { sum += Exponential(__fsub_rn(logit, maximum)); });
+  const double through = RunningSum(sum, scratch);
+  if (thread == kThreads - 1) b.log_sums[blockIdx.x] = maximum + log(through);
+}
 
 __global__ void __launch_bounds__(kThreads) CopyLogitsKernel(LogitsProcessorShape shape, LogitsProcessorBuffers b) {
   WaitForPredecessor();
@@ -15,7 +40,9 @@ __global__ void __launch_bounds__(kThreads) CopyLogitsKernel(LogitsProcessorShap
   float* to = b.processed + static_cast<size_t>(blockIdx.y) * shape.vocab_size;
   const int end = min(shape.vocab_size, static_cast<int>(blockIdx.x + 1) * kCopied);
   for (int i = static_cast<int>(blockIdx.x) * kCopied + static_cast<int>(threadIdx.x); i < end; i += kThreads)
-    to[i] = mask == nullptr || (mask[i / 32] >> i % 32 & 1) != 0 ? from[i] : -INFINITY;
+    to[i] = mask != nullptr && (mask[i / 32] >> i % 32 & 1) == 0 ? -INFINITY
+            : row.of_logprobs == 0                               ? from[i]
+                                                                 : static_cast<float>(from[i] - b.log_sums[blockIdx.y]);
 }
 
 __device__ bool Equal(const int32_t* a, const int32_t* b, int count) {
@@ -86,6 +113,9 @@ __global__ void __launch_bounds__(kThreads) ProcessLogitsKernel(LogitsProcessorS
 }  // namespace
 
 void ProcessLogits(const LogitsProcessorShape& shape, const LogitsProcessorBuffers& buffers, cudaStream_t stream) {
+  if (shape.has_logprobs)
+    Launch("ProcessLogits", LogSumKernel, {dim3(static_cast<unsigned>(shape.count)), dim3(kThreads)}, stream, shape,
+           buffers);
   Launch("ProcessLogits", CopyLogitsKernel,
          {dim3(static_cast<unsigned>(CeilDivide(shape.vocab_size, kCopied)), static_cast<unsigned>(shape.count)),
           dim3(kThreads)},

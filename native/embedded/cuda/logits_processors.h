@@ -38,6 +38,7 @@ struct ProcessorRow {
   ListSlice end_ids = {0, 0};    // of `end_ids`
   ListSlice bad_words = {0, 0};  // of `bad_words`
   ListSlice mask = {0, 0};       // of `masks`: bit t % 32 of word t / 32 says whether token t may come; none: any may
+  int32_t of_logprobs = 0;       // 1: log-probabilities are processed, not logits
 };
 
 struct LogitsProcessorBuffers {
@@ -48,6 +49,7 @@ struct LogitsProcessorBuffers {
   const ListSlice* bad_words;  // each a slice of bad_word_tokens, not empty
   const int32_t* bad_word_tokens;
   const uint32_t* masks;
+  double* log_sums;  // [count] of rows with of_logprobs
   uint32_t* counts;  // [count, vocab_size], all 0 before and after
   float* processed;  // [count, vocab_size]
 };
@@ -55,7 +57,8 @@ struct LogitsProcessorBuffers {
 struct LogitsProcessorShape {
   int count;  // rows with processors
   int vocab_size;
-  int logits_stride;  // floats
+  int logits_stride;          // floats
+  bool has_logprobs = false;  // some row has of_logprobs
 };
 
 void ProcessLogits(const LogitsProcessorShape& shape, const LogitsProcessorBuffers& buffers, cudaStream_t stream);

@@ -371,7 +371,7 @@ const embedded::Device& CudaDevice() {
       CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS | CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS |
           CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_STOP_TOKENS |
           CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_OUTPUT_PENALTIES | CAN_BLOCK_REUSE | CAN_KV_RETENTION |
-          CAN_CACHE_SALT | CAN_PRIORITY,
+          CAN_CACHE_SALT | CAN_PRIORITY | CAN_BEAM_SEARCH,
       kDefaults,
       [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
         return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevices(options)); });

@@ -45,6 +45,11 @@ void ProcessorUpload::Add(const LogitsProcessorParams& params, int logits_row, c
   rows_.push_back(row);
 }
 
+void ProcessorUpload::SetOfLogprobs() {
+  rows_.back().of_logprobs = 1;
+  has_logprobs_ = true;
+}
+
 void ProcessorUpload::SetMask(size_t row, const std::vector<uint32_t>& mask) {
   rows_[row].mask = {Int(masks_.size()), Int(mask.size())};
   masks_.insert(masks_.end(), mask.begin(), mask.end());

@@ -16,15 +16,18 @@ class ProcessorUpload {
  public:
   // A row whose history has `length` tokens; `known` is that history, needed only where the parameters look at it.
   void Add(const LogitsProcessorParams& params, int logits_row, const std::vector<int32_t>& known, size_t length);
+  // The row that was added last processes log-probabilities.
+  void SetOfLogprobs();
 
   // The mask of a Guide, of a row that was added.
   void SetMask(size_t row, const std::vector<uint32_t>& mask);
 
   int rows() const { return static_cast<int>(rows_.size()); }
+  bool has_logprobs() const { return has_logprobs_; }
   size_t bytes() const;
   // Writes bytes() to `host`, to be copied to `device`.
   void Write(void* host, void* device) const;
-  // Where Write's bytes are on the device; without logits, counts and processed, which are the caller's.
+  // Where Write's bytes are on the device; without logits, log_sums, counts and processed, which are the caller's.
   LogitsProcessorBuffers Buffers(void* device) const;
 
  private:
@@ -34,6 +37,7 @@ class ProcessorUpload {
   Parts LayOut() const;
 
   std::vector<ProcessorRow> rows_;
+  bool has_logprobs_ = false;
   std::vector<size_t> history_begins_;  // by row, in histories_
   std::vector<DeviceTokenBias> biases_;
   std::vector<int32_t> end_ids_;

@@ -17,6 +17,9 @@ namespace embedded::cuda {
 // Likelier ones than this the host must pick from the logits itself.
 constexpr int kMaxTopLogprobs = 512;
 
+// What the likeliest tokens are listed by: the logits as they are, or the processed ones.
+enum class TopOf : int32_t { kLogits, kProcessed };
+
 enum class LogprobWish : int32_t { kNone, kDrawnToken };
 
 // What the rows of a step ask for together, where the host knows: with kGreedy every row has temperature 0 and wants no
@@ -36,6 +39,7 @@ struct SamplingRow {
   uint32_t sequence = 0;
   LogprobWish logprob = LogprobWish::kNone;  // of the logits as they are: before processors, temperature and cuts
   int32_t top_logprobs = 0;                  // likeliest tokens wanted, at most kMaxTopLogprobs
+  TopOf top_of = TopOf::kLogits;             // kProcessed: of a row that has a processed_row
   int32_t* history_end = nullptr;            // where the token is appended as well, or null
 };
 
@@ -53,7 +57,8 @@ struct DrawnToken {
 
 struct TopLogprob {
   int32_t token;
-  float logprob;
+  float logprob;  // of the logits as they are
+  float score;    // what it is listed by: with kProcessed its processed logit, else its logprob
 };
 
 struct SamplingShape {

@@ -58,7 +58,10 @@ __global__ void __launch_bounds__(kThreads)
   const SamplingRow row = b.rows[index];
   if (row.logits_row < 0 || row.top_logprobs <= 0) return;
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
-  const float* logits = b.logits + static_cast<size_t>(row.logits_row) * shape.logits_stride;
+  const float* raw_logits = b.logits + static_cast<size_t>(row.logits_row) * shape.logits_stride;
+  const float* logits = row.top_of == TopOf::kLogits
+                            ? raw_logits
+                            : b.processed + static_cast<size_t>(row.processed_row) * shape.vocab_size;
   const int size = shape.vocab_size;
   const uint32_t count = static_cast<uint32_t>(min(row.top_logprobs, min(size, kMaxTopLogprobs)));
   const uint32_t cutoff = FindCutoff(logits, size, count, &scratch);
@@ -97,8 +100,9 @@ __global__ void __launch_bounds__(kThreads)
   uint32_t rank = 0;
   for (uint32_t i = 0; i < count; ++i) rank += scratch.candidates[i] > own;
   const int32_t token = static_cast<int32_t>(~static_cast<uint32_t>(own));
+  const float logprob = static_cast<float>(raw_logits[token] - log_sum);
   b.top_logprobs[index * static_cast<size_t>(shape.max_top_logprobs) + rank] = {
-      token, static_cast<float>(logits[token] - log_sum)};
+      token, logprob, row.top_of == TopOf::kLogits ? logprob : logits[token]};
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "native/embedded/cuda/step_buffers.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 
+#include "native/embedded/cuda/step_sampler.h"
 #include "native/embedded/draw_failures.h"
 #include "native/executor/cpp/logprobs.h"
 
@@ -36,14 +38,18 @@ std::vector<int> StepBuffers::Expect(const StepPlan& plan, size_t entries, int t
   std::vector<int> logits_rows;
   for (const PlannedDraw& draw : plan.draws) {
     const Request& request = *draw.sequence->request;
+    const bool has_logits = request.beams == nullptr || draw.wants_candidates();
+    const bool wants_logits = request.wants_generation_logits && has_logits;
+    const bool lists_on_host = ListsOnHost(request) && has_logits;
     int host_logits = kNoLogits;
-    if (request.wants_generation_logits || request.top_logprobs > kMaxTopLogprobs) {
+    if (wants_logits || lists_on_host) {
       const auto found = std::find(logits_rows.begin(), logits_rows.end(), draw.logits_row);
       host_logits = static_cast<int>(found - logits_rows.begin());
       if (found == logits_rows.end()) logits_rows.push_back(draw.logits_row);
     }
-    draws_.push_back({request.id, draw.entry, draw.place, draw.position, request.logprobs, request.top_logprobs,
-                      request.wants_generation_logits, host_logits});
+    draws_.push_back({request.id, draw.entry, draw.place, draw.position, request.logprobs,
+                      has_logits ? request.top_logprobs : 0, lists_on_host, wants_logits, host_logits,
+                      request.beams != nullptr, draw.wants_candidates() ? request.beam_candidates : 0});
   }
   return logits_rows;
 }
@@ -76,17 +82,22 @@ StepResults StepBuffers::Results(const std::string& dtype) const {
 DrawResult StepBuffers::ResultOf(const DrawOnItsWay& draw, size_t row, const std::string& dtype) const {
   DrawResult result;
   const DrawnToken& drawn = this->drawn()[row];
-  if (drawn.status == SamplingStatus::kNothingLeft) result.failure = NothingLeftToDraw(draw.request_id, draw.position);
+  if (drawn.status == SamplingStatus::kNothingLeft && !draw.is_beam)
+    result.failure = NothingLeftToDraw(draw.request_id, draw.position);
   if (drawn.status == SamplingStatus::kNoFiniteLogit)
     result.failure = NoFiniteLogit(draw.request_id, draw.position, dtype);
+  if (draw.is_beam && !AddCandidates(draw, row, &result))
+    result.failure = NoFiniteLogit(draw.request_id, draw.position, dtype);
   if (result.failure) return result;
-  result.output.tokens.push_back(drawn.token);
-  if (draw.wants_logprob) result.output.logprobs.push_back(drawn.logprob);
+  if (!draw.is_beam) {
+    result.output.tokens.push_back(drawn.token);
+    if (draw.wants_logprob) result.output.logprobs.push_back(drawn.logprob);
+  }
   const size_t vocab_size = static_cast<size_t>(limits_.vocab_size);
   const float* const logits = draw.host_logits == kNoLogits
                                   ? nullptr
                                   : host_logits_.as<float>() + static_cast<size_t>(draw.host_logits) * vocab_size;
-  if (draw.top_logprobs > kMaxTopLogprobs) {
+  if (draw.lists_on_host) {
     std::vector<TokenLogprob> scratch;
     result.output.top_logprobs.push_back(
         executor::TopLogprobs(logits, limits_.vocab_size, static_cast<uint32_t>(draw.top_logprobs),
@@ -98,6 +109,16 @@ DrawResult StepBuffers::ResultOf(const DrawOnItsWay& draw, size_t row, const std
   }
   if (draw.wants_logits) result.output.logits.assign(logits, logits + vocab_size);
   return result;
+}
+
+bool StepBuffers::AddCandidates(const DrawOnItsWay& draw, size_t row, DrawResult* result) const {
+  const TopLogprob* const first = top() + row * static_cast<size_t>(top_width_);
+  for (int i = 0; i < draw.beam_candidates; ++i) {
+    if (std::isnan(first[i].logprob)) return false;
+    if (!std::isfinite(first[i].score)) break;  // what the processors forbid comes last
+    result->candidates.push_back({first[i].token, first[i].score, first[i].logprob});
+  }
+  return true;
 }
 
 }  // namespace embedded::cuda

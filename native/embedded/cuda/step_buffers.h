@@ -25,8 +25,11 @@ struct DrawOnItsWay {
   uint64_t position;
   bool wants_logprob;
   int top_logprobs;
+  bool lists_on_host;  // those
   bool wants_logits;
   int host_logits;  // row of the logits that come too, or kNoLogits
+  bool is_beam;     // it has candidates instead of a token
+  int beam_candidates;
 };
 
 struct StepBufferLimits {
@@ -63,6 +66,8 @@ class StepBuffers {
 
  private:
   DrawResult ResultOf(const DrawOnItsWay& draw, size_t row, const std::string& dtype) const;
+  // False if the logits were not finite.
+  bool AddCandidates(const DrawOnItsWay& draw, size_t row, DrawResult* result) const;
 
   struct FailedEntry {
     size_t entry;

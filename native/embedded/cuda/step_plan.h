@@ -28,6 +28,9 @@ struct PlannedDraw {
   size_t place;                     // among the entry's draws
   int logits_row;                   // of StepArrays::logits_rows
   uint64_t position;                // of the new token
+
+  // Of a beam search. Sequences that are only forked from this one have the same.
+  bool wants_candidates() const { return sequence->request->beams != nullptr && index == sequence->index; }
 };
 
 struct StepPlan {

@@ -13,7 +13,14 @@ size_t ProcessedBytes(size_t bytes, int max_rows, int vocab_size) {
   return bytes * static_cast<size_t>(std::min(kProcessedRows, max_rows)) * static_cast<size_t>(vocab_size);
 }
 
+static_assert(kMaxBeamCandidates <= kMaxTopLogprobs);
+
 }  // namespace
+
+bool ListsOnHost(const Request& request) {
+  const bool has_others = request.beams != nullptr && !request.sampling.processors.none();
+  return request.top_logprobs > (has_others ? 0 : kMaxTopLogprobs);
+}
 
 SamplingRow SamplingRowOf(const PlannedDraw& draw, int32_t* newest) {
   const Request& request = *draw.sequence->request;
@@ -27,7 +34,11 @@ SamplingRow SamplingRowOf(const PlannedDraw& draw, int32_t* newest) {
   row.position = draw.position;
   row.sequence = draw.index;
   row.logprob = request.logprobs ? LogprobWish::kDrawnToken : LogprobWish::kNone;
-  row.top_logprobs = request.top_logprobs <= kMaxTopLogprobs ? request.top_logprobs : 0;  // else the host lists them
+  row.top_logprobs = ListsOnHost(request) ? 0 : request.top_logprobs;
+  if (request.beams != nullptr) {
+    row.top_logprobs = draw.wants_candidates() ? std::max(row.top_logprobs, request.beam_candidates) : 0;
+    row.top_of = request.sampling.processors.none() ? TopOf::kLogits : TopOf::kProcessed;
+  }
   row.history_end = newest + draw.slot;
   return row;
 }
@@ -37,7 +48,7 @@ size_t StepSampler::DeviceBytes(int max_rows, int vocab_size) {
   const size_t vocabulary = static_cast<size_t>(vocab_size);
   return sizeof(float) * rows * vocabulary +
          rows * (sizeof(DrawnToken) + 2 * sizeof(int32_t) + sizeof(TopLogprob) * kMaxTopLogprobs) +
-         SamplingWorkspaceBytes(max_rows, vocab_size) +
+         SamplingWorkspaceBytes(max_rows, vocab_size) + ProcessedBytes(sizeof(double), max_rows, 1) +
          ProcessedBytes(sizeof(uint32_t) + sizeof(float), max_rows, vocab_size);
 }
 
@@ -49,6 +60,7 @@ StepSampler::StepSampler(int max_rows, int vocab_size)
       top_(sizeof(TopLogprob) * static_cast<size_t>(max_rows) * kMaxTopLogprobs, "likely tokens"),
       newest_(sizeof(int32_t) * static_cast<size_t>(max_rows), "drawn tokens"),
       workspace_(SamplingWorkspaceBytes(max_rows, vocab_size), "sampling"),
+      log_sums_(ProcessedBytes(sizeof(double), max_rows, 1), "logits processors"),
       counts_(ProcessedBytes(sizeof(uint32_t), max_rows, vocab_size), "logits processors"),
       processed_(ProcessedBytes(sizeof(float), max_rows, vocab_size), "logits processors") {
   // A sequence whose token could not be drawn may be in the next step already: it reads a token, whatever it is.
@@ -74,6 +86,7 @@ void StepSampler::Plan(const StepPlan& plan, SamplingRow* rows) {
     }
     row.processed_row = (i - plain_draws_) % kProcessedRows;
     upload_.Add(draw.sequence->request->sampling.processors, draw.logits_row, draw.sequence->tokens, draw.position);
+    if (row.top_of == TopOf::kProcessed) upload_.SetOfLogprobs();
   }
 }
 
@@ -89,13 +102,14 @@ void StepSampler::Run(const SamplingRow* rows, PinnedBuffer* staging, cudaStream
         "copying logits processors to the GPU");
   LogitsProcessorBuffers buffers = upload_.Buffers(uploaded_.data());
   buffers.logits = logits();
+  buffers.log_sums = log_sums_.as<double>();
   buffers.counts = counts_.as<uint32_t>();
   buffers.processed = processed_.as<float>();
   const ProcessorRow* const first_row = buffers.rows;
   for (int first = plain_draws_; first < draws_; first += kProcessedRows) {
     const int count = std::min(kProcessedRows, draws_ - first);
     buffers.rows = first_row + (first - plain_draws_);
-    ProcessLogits({count, vocab_size_, vocab_size_}, buffers, stream);
+    ProcessLogits({count, vocab_size_, vocab_size_, upload_.has_logprobs()}, buffers, stream);
     Draw(rows, first, count, SamplingWork::kAny, stream);
   }
 }

@@ -14,6 +14,10 @@
 
 namespace embedded::cuda {
 
+// Whether the host lists the likeliest tokens that the request wants: they are more than the GPU lists, or others than those
+// that a beam search has from there.
+bool ListsOnHost(const Request& request);
+
 // Fills the row of `draw`; the token goes to *newest as well.
 SamplingRow SamplingRowOf(const PlannedDraw& draw, int32_t* newest);
 
@@ -49,6 +53,7 @@ class StepSampler {
   DeviceBuffer top_;
   DeviceBuffer newest_;
   DeviceBuffer workspace_;
+  DeviceBuffer log_sums_;   // [kProcessedRows or max_rows]
   DeviceBuffer counts_;     // [kProcessedRows or max_rows, vocab_size]
   DeviceBuffer processed_;  // likewise
   DeviceBuffer uploaded_;   // what the processors read

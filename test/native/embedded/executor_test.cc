@@ -42,7 +42,17 @@ TEST(Executor, DescribesItselfAndItsLimits) {
   EXPECT_TRUE(info.capabilities & CAN_PROMPT_LOGPROBS);
   EXPECT_TRUE(info.capabilities & CAN_SEVERAL_SEQUENCES);
   EXPECT_TRUE(info.capabilities & CAN_TIMEOUT);
-  EXPECT_FALSE(info.capabilities & CAN_BEAM_SEARCH);
+  EXPECT_TRUE(info.capabilities & CAN_BEAM_SEARCH);
+  EXPECT_EQ(info.max_beam_width, 64u);
+}
+
+TEST(Executor, WithAMaxBeamWidthOfOneThereIsNoBeamSearch) {
+  TableClient client(DefaultModel(), [](ExecutorConfig* config) {
+    config->set |= CONFIG_MAX_BEAM_WIDTH;
+    config->max_beam_width = 1;
+  });
+  EXPECT_FALSE(client.info().capabilities & CAN_BEAM_SEARCH);
+  EXPECT_EQ(client.info().max_beam_width, 1u);
 }
 
 TEST(Executor, MaxTokensEndsARequestByLength) {

@@ -62,6 +62,18 @@ class LateRunner : public ModelRunner {
     return static_cast<size_t>(std::count_if(known.begin(), known.end(), [](int32_t token) { return token % 2 == 0; }));
   }
 
+  // What may follow `history` in a beam search.
+  static std::vector<BeamCandidate> Candidates(const std::vector<int32_t>& history, int count, int vocab_size) {
+    const int32_t first = NextToken(history, 0, 0, 0, vocab_size);
+    std::vector<BeamCandidate> candidates;
+    for (int i = 0; i < count; ++i) {
+      const int32_t token = (first + 37 * i) % vocab_size;  // all different: vocab_size is a prime
+      const float score = -0.25f - 0.01f * static_cast<float>(first % 50) * static_cast<float>(i + 1);
+      candidates.push_back({token, score, score});
+    }
+    return candidates;
+  }
+
   explicit LateRunner(const RunnerOptions& options)
       : vocab_size_(options.model.vocab_size),
         keys_(static_cast<size_t>(script->kv_blocks * script->tokens_per_block), -1),
@@ -113,6 +125,7 @@ class LateRunner : public ModelRunner {
     size_t memory;
     size_t history;  // tokens
     bool fails;
+    int beam_candidates;  // 0: no beam search
   };
   struct Entry {
     uint64_t request_id;
@@ -133,7 +146,8 @@ class LateRunner : public ModelRunner {
     const Request& request = *sequence.request;
     const size_t end = entry.first + static_cast<size_t>(entry.tokens);
     if (end > std::max(entry.first, sequence.tokens.size()) + 1) throw std::logic_error("two unknown tokens at once");
-    if (end > sequence.tokens.size() && !DrawsAhead(request.sampling)) throw std::logic_error("planned too early");
+    if (end > sequence.tokens.size() && (!DrawsAhead(request.sampling) || request.beams != nullptr))
+      throw std::logic_error("planned too early");
     const auto known_end = std::min(end, sequence.tokens.size());
     Entry copied{request.id,
                  sequence.slot,
@@ -150,7 +164,8 @@ class LateRunner : public ModelRunner {
         const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(i)];
         copied.draws.push_back({target.slot, target.index, request.sampling.seed,
                                 MemoryOf(request.sampling, HistoryOf(entry, drafts)), end + drafts,
-                                request.id == script->failing_request && end + drafts == request.prompt_tokens + 2});
+                                request.id == script->failing_request && end + drafts == request.prompt_tokens + 2,
+                                request.beam_candidates});
       }
     return copied;
   }
@@ -164,6 +179,10 @@ class LateRunner : public ModelRunner {
       DrawResult& result = results.emplace_back();
       if (draw.fails) {
         result.failure = executor::Failure(EXECUTOR_ENGINE_WEIGHTS, "no finite numbers", entry.request_id);
+        continue;
+      }
+      if (draw.beam_candidates > 0) {
+        if (results.size() == 1) result.candidates = Candidates(history, draw.beam_candidates, vocab_size_);
         continue;
       }
       const auto end = history.begin() + static_cast<std::ptrdiff_t>(draw.history);
@@ -198,7 +217,7 @@ class LateExecutor : public EmbeddedExecutor {
  public:
   explicit LateExecutor(const ExecutorConfig& config)
       : EmbeddedExecutor(config, {"late",
-                                  CAN_SEVERAL_SEQUENCES | CAN_DRAFT | CAN_PROMPT_LOOKUP,
+                                  CAN_SEVERAL_SEQUENCES | CAN_BEAM_SEARCH | CAN_DRAFT | CAN_PROMPT_LOOKUP,
                                   {/*max_batch_size=*/16, /*max_num_tokens=*/64, /*kv_memory_fraction=*/0.5},
                                   [](const RunnerOptions& options) { return std::make_unique<LateRunner>(options); }}) {
   }

@@ -14,6 +14,11 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Two biases, the first of them right.
+void SetBeams(TestRequest* request, uint32_t width) {
+  request->sampling.set |= SAMPLING_BEAM_WIDTH;
+  request->sampling.beam_width = width;
+}
+
 void SetBias(TestRequest* request, int32_t token, float value) {
   static int32_t tokens[2];
   static float values[2];
@@ -77,8 +82,34 @@ TEST(Refusals, EachBadRequestIsRefusedWithItsCodeAndItsField) {
        [](TestRequest* r) {
          r->sampling.set |= SAMPLING_N | SAMPLING_BEST_OF, r->sampling.n = 1, r->sampling.best_of = 65;
        }},
-      {"beam_width", "beamWidth is set; ", EXECUTOR_UNSUPPORTED,
-       [](TestRequest* r) { r->sampling.set |= SAMPLING_BEAM_WIDTH, r->sampling.beam_width = 4; }},
+      {"beam_width", "beamWidth is 65; expected 1 to 64, which is maxBeamWidth. ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { SetBeams(r, 65); }},
+      {"beam_width", "beamWidth is 0; expected 1 to 64, ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { SetBeams(r, 0); }},
+      {"beam_width", "beamWidth is 40; expected 1 to 36, the most with 13 end tokens. ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { SetBeams(r, 40), r->end_ids = RandomPrompt(13, 101, 1); }},
+      {"n", "n is 5; expected 1 to beamWidth, 4, ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { SetBeams(r, 4), r->sampling.set |= SAMPLING_N, r->sampling.n = 5; }},
+      {"best_of", "bestOf is set, and beamWidth is 4; ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) { SetBeams(r, 4), r->sampling.set |= SAMPLING_BEST_OF, r->sampling.best_of = 4; }},
+      {"guided", "guided is set, and beamWidth is 4; ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) {
+         static const ExecutorGuided json{GUIDE_JSON, nullptr};
+         SetBeams(r, 4), r->request.guided = &json;
+       }},
+      {"draft", "draft is set, and beamWidth is 4; ", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) {
+         static const ExecutorDraft draft{};
+         SetBeams(r, 4), r->request.draft = &draft;
+       }},
+      {"length_penalty", "lengthPenalty is -1", EXECUTOR_INVALID_OPTION,
+       [](TestRequest* r) {
+         SetBeams(r, 4), r->sampling.set |= SAMPLING_LENGTH_PENALTY, r->sampling.length_penalty = -1;
+       }},
+      {"beam_diversity_rate", "beamDiversityRate is set; ", EXECUTOR_UNSUPPORTED,
+       [](TestRequest* r) {
+         SetBeams(r, 4), r->sampling.set |= SAMPLING_BEAM_DIVERSITY_RATE, r->sampling.beam_diversity_rate = 1;
+       }},
       {"top_prompt_logprobs", "topPromptLogprobs is 102; expected at most the 101 tokens", EXECUTOR_INVALID_OPTION,
        [](TestRequest* r) { r->output.top_prompt_logprobs = 102; }},
       {"priority", "priority is 2", EXECUTOR_INVALID_OPTION,
@@ -141,8 +172,8 @@ TEST(Refusals, EachBadOptionIsRefusedWithItsField) {
        }},
       {"tensor_parallel_size", EXECUTOR_INVALID_OPTION,
        [](ExecutorConfig* c) { c->set |= CONFIG_TENSOR_PARALLEL_SIZE, c->tensor_parallel_size = 2; }},
-      {"max_beam_width", EXECUTOR_UNSUPPORTED,
-       [](ExecutorConfig* c) { c->set |= CONFIG_MAX_BEAM_WIDTH, c->max_beam_width = 2; }},
+      {"max_beam_width", EXECUTOR_INVALID_OPTION,
+       [](ExecutorConfig* c) { c->set |= CONFIG_MAX_BEAM_WIDTH, c->max_beam_width = 65; }},
       {"parallel", EXECUTOR_UNSUPPORTED, [](ExecutorConfig* c) { c->parallel = &parallel; }},
       {"kv_cache.sink_tokens", EXECUTOR_UNSUPPORTED,
        [](ExecutorConfig* c) { kv.set = KV_CACHE_SINK_TOKENS, c->kv_cache = &kv; }},

@@ -2,9 +2,12 @@
 #include "native/embedded/cuda/logits_processors.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "gpu_test.h"
+#include "native/embedded/cpu/dispatch.h"
 #include "native/embedded/cpu/logits_processors.h"
+#include "native/embedded/cpu/sampler.h"
 
 namespace embedded::cuda {
 namespace {
@@ -105,7 +108,7 @@ TEST_P(LogitsProcessorsTest, EqualTheCpusBitForBit) {
     counts.Zero();
     ProcessLogits({static_cast<int>(all.size()), GetParam(), GetParam()},
                   {device_logits.get(), rows.get(), biases.get(), end_ids.get(), words.get(), word_tokens.get(),
-                   masks.get(), counts.get(), processed.get()},
+                   masks.get(), nullptr, counts.get(), processed.get()},
                   nullptr);
     const std::vector<float> got = processed.Read();
     cpu::LogitsProcessors processors(GetParam());
@@ -116,6 +119,46 @@ TEST_P(LogitsProcessorsTest, EqualTheCpusBitForBit) {
           << "processors " << i << ", history of " << history_tokens;
     }
     for (const uint32_t count : counts.Read()) ASSERT_EQ(count, 0u) << "counts are left as they were found";
+  }
+}
+
+TEST_P(LogitsProcessorsTest, OfLogprobsEqualTheCpus) {
+  const size_t vocab_size = static_cast<size_t>(GetParam());
+  const std::vector<float> logits = RandomFloats(2 * vocab_size, 3, 5);
+  const std::vector<int32_t> history{1, 2, 5, 1, 2};
+  const std::vector<LogitsProcessorParams> all = AllParams();
+  DeviceArray<float> device_logits(logits);
+  DeviceArray<int32_t> device_history(history);
+  Prepared prepared;
+  for (size_t i = 0; i < 12; ++i) {  // those after it have a mask
+    prepared.Add(all[i], static_cast<int32_t>(i % 2), device_history.get(), history.size());
+    prepared.rows.back().of_logprobs = i % 3 != 2;
+  }
+  const size_t count = prepared.rows.size();
+  DeviceArray<ProcessorRow> rows(prepared.rows);
+  DeviceArray<DeviceTokenBias> biases(prepared.biases);
+  DeviceArray<int32_t> end_ids(prepared.end_ids), word_tokens(prepared.bad_word_tokens);
+  DeviceArray<ListSlice> words(prepared.bad_words);
+  DeviceArray<uint32_t> counts(count * vocab_size);
+  DeviceArray<float> processed(count * vocab_size);
+  DeviceArray<double> log_sums(count);
+  counts.Zero();
+  ProcessLogits({static_cast<int>(count), GetParam(), GetParam(), true},
+                {device_logits.get(), rows.get(), biases.get(), end_ids.get(), words.get(), word_tokens.get(), nullptr,
+                 log_sums.get(), counts.get(), processed.get()},
+                nullptr);
+  const std::vector<float> got = processed.Read();
+  cpu::LogitsProcessors processors(GetParam());
+  cpu::Sampler sampler(*cpu::SupportedKernels().front(), GetParam());
+  for (size_t i = 0; i < count; ++i) {
+    const float* const row = logits.data() + i % 2 * vocab_size;
+    const float* const expected =
+        processors.Apply(prepared.rows[i].of_logprobs ? sampler.Logprobs(row) : row, all[i], history);
+    for (size_t token = 0; token < vocab_size; ++token)
+      if (std::isfinite(expected[token]))
+        ASSERT_NEAR(got[i * vocab_size + token], expected[token], 1e-5) << "processors " << i << ", token " << token;
+      else
+        ASSERT_EQ(got[i * vocab_size + token], expected[token]) << "processors " << i << ", token " << token;
   }
 }
 

@@ -1,6 +1,7 @@
 // The GPU's draws against the CPU executor's own Sampler, token for token.
 #include "native/embedded/cuda/sampling.h"
 
+#include <cmath>
 #include <limits>
 #include <string>
 
@@ -171,6 +172,33 @@ TEST_P(SamplingTest, LogprobsAndTopLogprobsAreThoseOfTheLogitsAsTheyAre) {
       ASSERT_EQ(got.token, expected[i].token) << "place " << i;
       EXPECT_NEAR(got.logprob, expected[i].logprob, 1e-5);
     }
+}
+
+TEST_P(SamplingTest, TopLogprobsOfProcessedLogitsAreListedByTheseWithTheLogprobsOfTheOthers) {
+  const size_t vocab_size = static_cast<size_t>(GetParam());
+  std::vector<float> logits = RandomFloats(2 * vocab_size, 2, 3);  // the second row stands for the processed one
+  const size_t wanted = std::min<size_t>(vocab_size, 20);
+  for (size_t i = vocab_size; i < 2 * vocab_size; i += 2) logits[i] = -kInfinity;
+  std::vector<SamplingRow> rows = RowsOf({}, 2);
+  for (SamplingRow& row : rows) {
+    row.temperature = 0;
+    row.top_logprobs = static_cast<int32_t>(wanted);
+  }
+  rows[1].processed_row = 1;
+  rows[1].top_of = TopOf::kProcessed;
+  const Result result = Draw(logits, GetParam(), rows, static_cast<int>(wanted));
+  Sampler sampler = CpuSampler(GetParam());
+  std::vector<TokenLogprob> scratch;
+  const std::vector<TokenLogprob> expected =
+      executor::TopLogprobs(logits.data() + vocab_size, GetParam(), static_cast<uint32_t>(wanted), 0, &scratch);
+  for (size_t i = 0; i < wanted; ++i) {
+    EXPECT_EQ(result.top[i].score, result.top[i].logprob) << "where nothing was processed";
+    const TopLogprob got = result.top[wanted + i];
+    EXPECT_EQ(got.score, expected[i].logprob);
+    if (!std::isfinite(got.score)) continue;
+    EXPECT_EQ(got.token, expected[i].token);
+    EXPECT_NEAR(got.logprob, sampler.Logprob(logits.data(), got.token), 1e-5);
+  }
 }
 
 class SamplingRows : public GpuTest {};

@@ -18,7 +18,7 @@ const LLGUIDANCE = 1;
 
 /**
  * What a backend needs to enforce `guided`: the model's vocabulary. The embedded executors get its bytes from the addon, and
- * enforce `guided` without being asked where their library for it is there.
+ * enforce `guided` without being asked where their library for it is there and works.
  * @param backend an ExecutorGuidedBackend; undefined if none was asked for.
  * @throws {LLMError} `ERR_TOKENIZER_MISSING`, `ERR_TOKENIZER_INVALID`, `ERR_EXECUTOR_UNAVAILABLE`.
  */
@@ -31,7 +31,7 @@ export async function guidedConfig(
   const embedded = { vocabulary: [], tokenizerJson: '', stopTokens };
   if (backend === undefined) {
     const isPossible = isEmbedded && tokenizerPath !== undefined && endIds.length > 0 && existsSync(guidanceLibrary());
-    return isPossible ? { ...embedded, backend: LLGUIDANCE } : undefined;
+    return isPossible ? { ...embedded, backend: LLGUIDANCE, optional: true } : undefined;
   }
   if (tokenizerPath === undefined) {
     throw new LLMError(

@@ -24,11 +24,19 @@ export interface NativeLoadOptions extends ConfigOptions {
 export interface NativeGuidedConfig {
   /** An ExecutorGuidedBackend. */
   backend: number;
+  /** Load without it where it cannot be used. */
+  optional?: boolean | undefined;
   /** Names of tokens as tokenizer.json has them, by id. */
   vocabulary: readonly string[];
   /** The text of tokenizer.json. */
   tokenizerJson: string;
   stopTokens: Int32Array;
+}
+
+/** Where an output begins to follow `guided`: an ExecutorReasoning. */
+export interface NativeReasoning {
+  begins: Int32Array;
+  ends: readonly string[];
 }
 
 /** What submit() reads. Undefined means not asked for. */
@@ -62,7 +70,7 @@ export interface NativeRequest {
   returnGenerationLogits: boolean;
   timeoutMs: number | undefined;
   /** Options that few requests set, behind one property, because reading each property takes time. */
-  extras: RequestExtras | undefined;
+  extras: (RequestExtras & { reasoning?: NativeReasoning | undefined }) | undefined;
 }
 
 export interface NativeInfo {

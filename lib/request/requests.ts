@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers';
 import type { RequestSink } from '../addon/events.js';
 import { fromNative } from '../addon/executor-error.js';
-import type { NativeSession } from '../addon/protocol.js';
+import type { NativeReasoning, NativeSession } from '../addon/protocol.js';
 import { whenAborted } from '../base/abort.js';
 import { LLMError } from '../base/errors.js';
 import type { GenerationDefaults } from '../base/generation-defaults.js';
@@ -10,11 +10,12 @@ import type { Result } from '../base/types.js';
 import { type Capabilities, requireCapabilities } from '../options/capabilities.js';
 import { type RequestOptions, readGenerateOptions } from '../options/generate.js';
 import { type NativeTokenLists, packLists } from '../options/token-lists.js';
+import { reasoningMarks } from '../text/response/reasoning-marks.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type RequestParameters, type RequestStartEvent, requestStarted } from './diagnostics.js';
 import { type Ending, refusal } from './ending.js';
 import { type Generation, RequestGeneration, stopWatching } from './generation.js';
-import { type Prompt, type ReadInput, readPrompt } from './input.js';
+import { type Prompt, type ReadInput, type Response, readPrompt } from './input.js';
 import { logitsLimit, RunningRequest } from './running-request.js';
 import { SubmissionQueue } from './submission-queue.js';
 
@@ -161,7 +162,10 @@ export class Requests {
   #submit(request: RunningRequest, { tokens, badTokens }: Prompt, { options, response }: ReadRequest): void {
     if (request.outcome) return;
     const { capabilities, vocabSize } = this.#context;
-    const { extras, maxLogitsBytes } = options;
+    const { maxLogitsBytes } = options;
+    const extras = options.extras.guided
+      ? { ...options.extras, reasoning: this.#reasoningOf(response) }
+      : options.extras;
     // Those of the prompt are known from the start; those of the output come as it grows.
     const contextLogitsBytes = options.returnContextLogits
       ? tokens.length * vocabSize * Float32Array.BYTES_PER_ELEMENT
@@ -211,6 +215,15 @@ export class Requests {
     }
   }
 
+  /** What of the answer `guided` leaves free. */
+  #reasoningOf(response: Response | undefined): NativeReasoning | undefined {
+    const marks = response && HOLD_AFTER_REASONING.has(this.#context.executor) ? reasoningMarks(response) : undefined;
+    if (!marks) return undefined;
+    const tokens = marks.begins.map((text) => this.#context.tokenizer().tokenOf(text));
+    const begins = Int32Array.from(tokens.filter((token) => token !== undefined));
+    return marks.begins.length > 0 && begins.length === 0 ? undefined : { begins, ends: marks.ends };
+  }
+
   /**
    * Tells the executor which requests have ended for their readers: many at a time, because its steps wait meanwhile. Called
    * before what they could be in the way of. Returns whether there are more.
@@ -248,6 +261,9 @@ type Draft =
   | { readonly id: number; readonly error: LLMError };
 
 const CANCELS_A_CALL = 512;
+
+/** Others hold an output to `guided` from its first token on. */
+const HOLD_AFTER_REASONING: ReadonlySet<string> = new Set(['cpu', 'cuda']);
 
 /** Of an input that was read as a prompt. */
 function kindOf(input: unknown): RequestStartEvent['input'] {

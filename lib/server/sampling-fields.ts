@@ -106,8 +106,11 @@ export const responseFormat = v.optional(
   ]),
 );
 
+/** They hold an answer to its format behind its reasoning; others do so from its first token on. */
+const HOLD_AFTER_REASONING = ['cpu', 'cuda'];
+
 /**
- * Holds the answer to a format; all of it is then content, also where the chat template has begun the model's reasoning.
+ * Holds the answer to a format, which can follow the model's reasoning or else is all of it.
  * @throws {HttpError} 400 if the executor cannot hold the output to a format: an answer that only looks like it helps nobody.
  */
 export function guidedBy(
@@ -121,5 +124,5 @@ export function guidedBy(
     throw badField(field, `${found}; expected "text".`, 'unsupported_parameter');
   }
   const guided = format.type === 'json_object' ? { json: true as const } : { jsonSchema: format.json_schema.schema };
-  return { guided, responseTemplate: false };
+  return HOLD_AFTER_REASONING.includes(llm.info.executor) ? { guided } : { guided, responseTemplate: false };
 }

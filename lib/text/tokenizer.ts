@@ -171,6 +171,12 @@ export class Tokenizer {
     return this.#ownResponse ?? this.#templates.find(options)?.response;
   }
 
+  /** Internal: the one token that a short text is. */
+  tokenOf(text: string): number | undefined {
+    const tokens = this.native.encode(text, false, undefined);
+    return tokens instanceof Int32Array && tokens.length === 1 ? tokens[0] : undefined;
+  }
+
   /** Internal: the special tokens that the marks of a response template name. */
   shownTokens(template: CompiledTemplate, hasTools: boolean): Int32Array {
     const known = this.#shown.get(template) ?? new Map<boolean, Int32Array>();

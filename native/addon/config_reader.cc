@@ -94,6 +94,7 @@ ExecutorGuidedDecodingConfig ReadGuidedDecoding(const FieldReader& fields) {
   ExecutorGuidedDecodingConfig guided{};
   guided.size = sizeof(guided);
   fields.Number("backend", &guided.backend);
+  fields.Number("optional", &guided.optional);
   fields.Texts("vocabulary", &guided.vocabulary, &guided.vocabulary_count);
   fields.Text("tokenizerJson", &guided.tokenizer_json);
   fields.Array("stopTokens", &guided.stop_tokens, &guided.stop_token_count);

@@ -53,6 +53,14 @@ ExecutorGuided ReadGuided(const FieldReader& fields) {
   return guided;
 }
 
+ExecutorReasoning ReadReasoning(const FieldReader& fields) {
+  ExecutorReasoning reasoning{};
+  reasoning.size = sizeof(reasoning);
+  fields.Array("begins", &reasoning.begins, &reasoning.begin_count);
+  fields.Texts("ends", &reasoning.ends, &reasoning.end_count);
+  return reasoning;
+}
+
 ExecutorDraft ReadDraft(const FieldReader& fields) {
   ExecutorDraft draft{};
   draft.size = sizeof(draft);
@@ -76,6 +84,7 @@ void ReadExtras(const FieldReader& fields, ExecutorRequest* request, ExecutorSam
   fields.Group("eagle", ReadEagle, &request->eagle);
   fields.Group("kvRetention", ReadKvRetention, &request->kv_retention);
   fields.Group("guided", ReadGuided, &request->guided);
+  fields.Group("reasoning", ReadReasoning, &request->reasoning);
   fields.Group("draft", ReadDraft, &request->draft);
   fields.Number("promptLookup", REQUEST_PROMPT_LOOKUP, &request->prompt_lookup, &request->set);
 }

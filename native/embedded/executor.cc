@@ -63,6 +63,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   runner_ = device.make_runner({config, weights_files, engine_.model, limits_, [&](double done) {
                                   return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
                                 }});
+  if (config.guided_decoding != nullptr) MakeGuides(executor::CopySized(config.guided_decoding));
   const RunnerInfo& runner = runner_->info();
   // A sequence that the whole cache cannot hold could never end.
   const int64_t cached_tokens = int64_t{runner.kv_blocks} * runner.tokens_per_block;
@@ -73,11 +74,18 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   scheduler_.emplace(
       SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks, limits_.max_draws},
       BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
-  if (config.guided_decoding != nullptr)
-    guides_.emplace(executor::CopySized(config.guided_decoding), engine_.model.vocab_size);
   if (limits_.adapters) adapters_.emplace(runner.adapter_values);
   DescribeEngine(config, device);
   step_thread_ = executor::StartThread([this] { StepThreadMain(); });
+}
+
+void EmbeddedExecutor::MakeGuides(const ExecutorGuidedDecodingConfig& config) {
+  try {
+    guides_.emplace(config, engine_.model.vocab_size);
+  } catch (const Failure& failure) {
+    if (config.optional == 0 || failure.code() != EXECUTOR_UNAVAILABLE) throw;
+    limits_.is_guided = false;
+  }
 }
 
 void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device& device) {
@@ -187,7 +195,7 @@ void EmbeddedExecutor::UseAdapter(const ExecutorLora& lora, std::shared_ptr<Adap
 }
 
 void EmbeddedExecutor::Compile(const std::shared_ptr<Request>& request) {
-  guides_->Compile(*request->grammar, request->sequences.size(),
+  guides_->Compile(*request->grammar, request->reasoning, request->sequences.size(),
                    [this, compiled = std::weak_ptr(request)](std::vector<std::shared_ptr<Guide>> guides,
                                                              const std::optional<Failure>& failure) {
                      const Lock lock(mutex_);

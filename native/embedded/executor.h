@@ -61,6 +61,7 @@ class EmbeddedExecutor {
     Clock::time_point planned;
   };
 
+  void MakeGuides(const ExecutorGuidedDecodingConfig& config);
   void DescribeEngine(const ExecutorConfig& config, const Device& device);
   void StepThreadMain();
   // Called with the lock, which they let go while the runner works. False if there is nothing to compute.

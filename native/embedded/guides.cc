@@ -36,16 +36,28 @@ const char* NameOf(ExecutorGuide kind) {
 
 }  // namespace
 
-Guide::Guide(BackgroundThreads* threads, Matcher matcher, int vocab_size)
-    : threads_(threads), matcher_(std::move(matcher)), mask_((static_cast<size_t>(vocab_size) + 31) / 32) {}
+Guide::Guide(BackgroundThreads* threads, Matcher matcher, std::optional<Reasoning> reasoning, int vocab_size)
+    : threads_(threads),
+      matcher_(std::move(matcher)),
+      reasoning_(std::move(reasoning)),
+      mask_((static_cast<size_t>(vocab_size) + 31) / 32) {}
+
+void Guide::GoOn(const std::vector<int32_t>& tokens) {
+  auto next = tokens.begin();
+  while (reasoning_ && next != tokens.end() && reasoning_->Take(*next)) ++next;
+  if (next != tokens.end()) matcher_.Consume({next, tokens.end()});
+  if (!reasoning_ || reasoning_->is_over()) return matcher_.Mask(&mask_);
+  if (!reasoning_->may_begin()) return std::fill(mask_.begin(), mask_.end(), ~uint32_t{0});
+  matcher_.Mask(&mask_);
+  for (const int32_t token : reasoning_->begins()) mask_[static_cast<size_t>(token) / 32] |= 1u << (token % 32);
+}
 
 void Guide::Ask(const std::shared_ptr<Guide>& guide, std::vector<int32_t> tokens) {
   guide->is_ready_ = false;  // nobody else looks at it between a wait and the work
   guide->threads_->Post([guide, tokens = std::move(tokens)] {
     std::optional<Failure> failure;
     try {
-      if (!tokens.empty()) guide->matcher_.Consume(tokens);
-      guide->matcher_.Mask(&guide->mask_);
+      guide->GoOn(tokens);
     } catch (const std::exception& thrown) {
       failure.emplace(
           EXECUTOR_INVALID_OPTION,
@@ -76,26 +88,29 @@ Guides::Guides(const ExecutorGuidedDecodingConfig& config, int vocab_size)
       }()),
       vocab_size_(vocab_size),
       special_(config.token_special, config.token_special + config.token_count),
-      offsets_(config.token_offsets, config.token_offsets + (config.token_count > 0 ? config.token_count + 1 : 0)),
       end_ids_(config.stop_tokens, config.stop_tokens + config.stop_token_count),
       mask_threads_(std::min(kMostMaskThreads, std::max(1u, std::thread::hardware_concurrency() / 2))) {
-  if (offsets_.empty() || end_ids_.empty())
+  if (config.token_count == 0 || end_ids_.empty())
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "guided_decoding",
         " is set for an engine without a tokenizer or without an end token; expected one with "
         "both. Remove it.");
-  bytes_.assign(config.token_bytes, config.token_bytes + offsets_.back());
+  tokens_.offsets.assign(config.token_offsets, config.token_offsets + config.token_count + 1);
+  tokens_.bytes.assign(config.token_bytes, config.token_bytes + tokens_.offsets.back());
 }
 
-void Guides::Compile(Grammar grammar, size_t count, Done done) {
-  compile_thread_.Post([this, grammar = std::move(grammar), count, done = std::move(done)] {
+void Guides::Compile(Grammar grammar, std::optional<ReasoningMarks> reasoning, size_t count, Done done) {
+  compile_thread_.Post([this, grammar = std::move(grammar), marks = std::move(reasoning), count,
+                        done = std::move(done)] {
     std::vector<std::shared_ptr<Guide>> guides;
     std::optional<Failure> failure;
     try {
       mask_threads_.StartFirst();  // a step that asks for a mask must not fail
       const Matcher start = MatcherOf(grammar);
+      std::optional<Reasoning> from;
+      if (marks) from.emplace(*marks, &tokens_);
       while (guides.size() < count)
-        guides.push_back(std::make_shared<Guide>(&mask_threads_, start.Clone(), vocab_size_));
+        guides.push_back(std::make_shared<Guide>(&mask_threads_, start.Clone(), from, vocab_size_));
     } catch (const Failure& refused) {
       failure = refused;
     } catch (const std::bad_alloc&) {
@@ -111,9 +126,8 @@ void Guides::Compile(Grammar grammar, size_t count, Done done) {
 
 Matcher Guides::MatcherOf(const Grammar& grammar) {
   if (!vocabulary_) {
-    vocabulary_.emplace(library_, bytes_, offsets_, special_, end_ids_);
-    bytes_ = special_ = {};
-    offsets_ = {};
+    vocabulary_.emplace(library_, tokens_.bytes, tokens_.offsets, special_, end_ids_);
+    special_ = {};
   }
   const auto found =
       std::find_if(compiled_.begin(), compiled_.end(), [&](const auto& each) { return each.first == grammar; });

@@ -15,6 +15,7 @@
 
 #include "native/embedded/background_threads.h"
 #include "native/embedded/guidance_library.h"
+#include "native/embedded/reasoning.h"
 #include "native/executor/cpp/failure.h"
 #include "native/executor/executor.h"
 
@@ -23,7 +24,8 @@ namespace embedded {
 // One sequence's place in its grammar.
 class Guide {
  public:
-  Guide(BackgroundThreads* threads, Matcher matcher, int vocab_size);
+  // Without a reasoning the grammar holds from the first token on.
+  Guide(BackgroundThreads* threads, Matcher matcher, std::optional<Reasoning> reasoning, int vocab_size);
 
   // The sequence goes on with these tokens: asks for the mask of the one after them. Asked for once between two waits.
   static void Ask(const std::shared_ptr<Guide>& guide, std::vector<int32_t> tokens);
@@ -32,10 +34,13 @@ class Guide {
   const std::vector<uint32_t>& Wait();
 
  private:
+  void GoOn(const std::vector<int32_t>& tokens);
+
   BackgroundThreads* threads_;
-  Matcher matcher_;             // used by one of them from Ask until it is ready
-  std::vector<uint32_t> mask_;  // [(vocab_size + 31) / 32]; likewise
-  std::mutex mutex_;            // of everything below
+  Matcher matcher_;                     // used by one of them from Ask until it is ready
+  std::optional<Reasoning> reasoning_;  // likewise
+  std::vector<uint32_t> mask_;          // [(vocab_size + 31) / 32]; likewise
+  std::mutex mutex_;                    // of everything below
   std::condition_variable ready_;
   bool is_ready_ = false;
   std::optional<executor::Failure> failure_;
@@ -53,18 +58,20 @@ class Guides {
     std::string text;
     bool operator==(const Grammar& other) const { return kind == other.kind && text == other.text; }
   };
-  // Calls `done` on another thread with `count` guides, or with what is wrong with the grammar.
+  // Calls `done` on another thread with `count` guides, or with what is wrong with the grammar. The outputs follow it
+  // behind their reasoning.
   using Done =
       std::function<void(std::vector<std::shared_ptr<Guide>> guides, std::optional<executor::Failure> failure)>;
-  void Compile(Grammar grammar, size_t count, Done done);
+  void Compile(Grammar grammar, std::optional<ReasoningMarks> reasoning, size_t count, Done done);
 
  private:
   Matcher MatcherOf(const Grammar& grammar);
 
   const GuidanceLibrary& library_;
   int vocab_size_;
-  std::vector<uint8_t> bytes_, special_;  // until vocabulary_ is made of them
-  std::vector<uint32_t> offsets_, end_ids_;
+  TokenBytes tokens_;
+  std::vector<uint8_t> special_;
+  std::vector<uint32_t> end_ids_;
   // Of the thread that compiles:
   std::optional<GuidanceVocabulary> vocabulary_;
   std::list<std::pair<Grammar, Matcher>> compiled_;  // at their starts; newest use first

@@ -70,6 +70,7 @@ class Checker {
       sequence.restart_length = request.prompt_tokens;
     }
     if (given_.guided != nullptr) request.grammar = Grammar();
+    if (given_.reasoning != nullptr) request.reasoning = Reasoning();
     request.sampling.processors.is_guided = request.grammar.has_value();
     // A grammar's masks are computed token by token, and beams move token by token.
     if (!request.drafts.none() && !request.grammar && request.beams == nullptr)
@@ -195,6 +196,16 @@ class Checker {
     tokens_.Tokens("draft.tokens", draft.tokens, draft.token_count);
     params.tokens.assign(draft.tokens, draft.tokens + draft.token_count);
     return params;
+  }
+
+  ReasoningMarks Reasoning() const {
+    const ExecutorReasoning reasoning = executor::CopySized(given_.reasoning);
+    tokens_.Tokens("reasoning.begins", reasoning.begins, reasoning.begin_count);
+    if (reasoning.end_count == 0)
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "reasoning.ends",
+                                    " is empty; expected at least one text.");
+    return {{reasoning.begins, reasoning.begins + reasoning.begin_count},
+            {reasoning.ends, reasoning.ends + reasoning.end_count}};
   }
 
   float Priority() const {

@@ -68,14 +68,15 @@ struct Request : std::enable_shared_from_this<Request> {
   bool wants_prompt_logprobs;
   int prompt_top_logprobs;
 
-  std::vector<RequestSequence> sequences;  // by index
-  size_t outputs;                          // of the first of them; of a beam search, of its best beams
-  size_t sequences_left;                   // that have not ended, of those with outputs
-  std::shared_ptr<Beams> beams;            // of a beam search
-  int beam_candidates = 0;                 // likely tokens that a beam search wants to know of each beam
-  std::shared_ptr<const Adapter> adapter;  // LoRA, of the cache; null: none
-  std::optional<Guides::Grammar> grammar;  // that its outputs follow
-  bool is_compiling = false;               // the grammar; until it is, the scheduler does not have the request
+  std::vector<RequestSequence> sequences;   // by index
+  size_t outputs;                           // of the first of them; of a beam search, of its best beams
+  size_t sequences_left;                    // that have not ended, of those with outputs
+  std::shared_ptr<Beams> beams;             // of a beam search
+  int beam_candidates = 0;                  // likely tokens that a beam search wants to know of each beam
+  std::shared_ptr<const Adapter> adapter;   // LoRA, of the cache; null: none
+  std::optional<Guides::Grammar> grammar;   // that its outputs follow
+  std::optional<ReasoningMarks> reasoning;  // behind which they follow it
+  bool is_compiling = false;                // the grammar; until it is, the scheduler does not have the request
   bool cancelled = false;
   std::optional<executor::Failure> failure;  // like a cancel, it ends the request before the next step is planned
   bool has_row = false;                      // its first row was given

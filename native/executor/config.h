@@ -178,6 +178,7 @@ typedef struct ExecutorGuidedDecodingConfig {
   const uint32_t* token_offsets;  // [token_count + 1] token t is token_bytes[token_offsets[t], token_offsets[t + 1])
   const uint8_t* token_special;   // [token_count] 1 where the token is no text, else 0
   uint32_t token_count;           // 0: none of these
+  uint32_t optional;              // 1: where the backend cannot be used, load without it
 } ExecutorGuidedDecodingConfig;
 
 enum {

@@ -123,6 +123,18 @@ typedef struct ExecutorGuided {
   const char* guide;  // null for GUIDE_JSON
 } ExecutorGuided;
 
+// Where the outputs of a model that reasons begin to follow `guided`: behind the reasoning.
+typedef struct ExecutorReasoning {
+  uint32_t size;
+  uint32_t begin_count;
+  // [begin_count] `guided` holds from the first token on, unless that is one of these, which then begins the reasoning.
+  // None: the prompt has begun it.
+  const int32_t* begins;
+  const char* const* ends;  // [end_count] `guided` holds behind the first of these texts
+  uint32_t end_count;       // at least 1
+  uint32_t reserved;
+} ExecutorReasoning;
+
 typedef struct ExecutorDraft {
   uint32_t size;
   uint32_t has_acceptance_threshold;
@@ -196,7 +208,8 @@ typedef struct ExecutorRequest {
   const ExecutorDraft* draft;
   const ExecutorMultimodal* multimodal;
   const ExecutorContextPhase* context_phase;
-  uint32_t prompt_lookup;  // 0 or 1; unset: 1 where the config has a prompt_lookup
+  uint32_t prompt_lookup;              // 0 or 1; unset: 1 where the config has a prompt_lookup
+  const ExecutorReasoning* reasoning;  // of a guided request; null: `guided` holds from the first token on
 } ExecutorRequest;
 
 #ifdef __cplusplus

@@ -68,7 +68,7 @@ void Fields(Wire& wire, ExecutorDecodingConfig& decoding) {
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorGuidedDecodingConfig& guided) {
-  wire.Values(guided.backend, guided.vocabulary_count, guided.stop_token_count);
+  wire.Values(guided.backend, guided.vocabulary_count, guided.stop_token_count, guided.optional);
   wire.Texts(guided.vocabulary, guided.vocabulary_count);
   wire.Text(guided.tokenizer_json);
   Needed(wire, guided.stop_tokens, guided.stop_token_count);

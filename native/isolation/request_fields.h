@@ -16,7 +16,7 @@ static_assert(sizeof(ExecutorGuided) == 16);
 static_assert(sizeof(ExecutorDraft) == 40);
 static_assert(sizeof(ExecutorLogitBias) == 24);
 static_assert(sizeof(ExecutorMultimodal) == 72);
-static_assert(sizeof(ExecutorRequest) == 248);
+static_assert(sizeof(ExecutorRequest) == 256);
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorSampling& sampling) {
@@ -60,6 +60,13 @@ void Fields(Wire& wire, ExecutorGuided& guided) {
   wire.Values(guided.kind);
   wire.Text(guided.guide);
   wire.Need(guided.kind == GUIDE_JSON || guided.guide != nullptr);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorReasoning& reasoning) {
+  wire.Values(reasoning.begin_count, reasoning.end_count);
+  Needed(wire, reasoning.begins, reasoning.begin_count);
+  NeededTexts(wire, reasoning.ends, reasoning.end_count);
 }
 
 template <typename Wire>
@@ -109,6 +116,7 @@ void Fields(Wire& wire, ExecutorRequest& request) {
   wire.Group(request.draft);
   wire.Group(request.multimodal, request.token_count);
   wire.Group(request.context_phase);
+  wire.Group(request.reasoning);
 }
 
 template <typename Wire>

@@ -171,6 +171,10 @@ void SetExtras(const ExecutorRequest& given, tle::Request* request) {
   if (given.eagle != nullptr) SetEagle(CopySized(given.eagle), request);
   if (given.kv_retention != nullptr) SetRetention(CopySized(given.kv_retention), request);
   if (given.guided != nullptr) SetGuide(*given.guided, request);
+  if (given.reasoning != nullptr)
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "reasoning",
+                                  " is set; expected none, because TensorRT-LLM holds an output to its format from the "
+                                  "first token on. Remove it.");
   if (given.draft != nullptr) request->setExternalDraftTokensConfig(MakeDraft(CopySized(given.draft)));
   if (given.multimodal != nullptr) SetMultimodal(CopySized(given.multimodal), given.token_count, request);
   if (given.type != REQUEST_CONTEXT_AND_GENERATION && !kHasContextPhase<>) ThrowLacks({"type", "0.19"});

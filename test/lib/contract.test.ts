@@ -74,7 +74,7 @@ const WITHOUT_OPTION: Readonly<Record<string, string>> = {
   ExecutorPeftCacheConfig: 'size set',
   ExecutorDecodingConfig: 'size',
   ExecutorGuidedDecodingConfig:
-    'size backend vocabulary tokenizer_json stop_tokens token_bytes token_offsets token_special token_count', // guidedDecoding is the backend alone
+    'size backend vocabulary tokenizer_json stop_tokens token_bytes token_offsets token_special token_count optional', // guidedDecoding is the backend alone
   ExecutorPerfConfig: 'size set prompt_table_offloading',
   ExecutorSampling: 'size set prompt_ignore_length', // goes with the penalties: an output's tokens alone are counted
   ExecutorOutputConfig: 'size flags',
@@ -85,9 +85,9 @@ const WITHOUT_OPTION: Readonly<Record<string, string>> = {
   ExecutorEagle: 'size set',
   ExecutorLookahead: '',
   ExecutorLogitBias: 'tokens values', // logitBias itself
-  // The input's: tokens. Of what this package does not do yet: position_ids, multimodal, language_adapter, type, context_phase.
+  // The input's: tokens. The response template's: reasoning. Of what this package does not do yet: position_ids, multimodal, language_adapter, type, context_phase.
   ExecutorRequest:
-    'size set id tokens streaming end_ids pad_id position_ids language_adapter type multimodal context_phase sampling output',
+    'size set id tokens streaming end_ids pad_id position_ids language_adapter type multimodal context_phase sampling output reasoning',
 };
 /** The groups of fields that are options of their own. `sampling` and `output` hold a request's own options. */
 const GROUPS: Readonly<Record<string, string>> = {

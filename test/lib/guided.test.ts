@@ -15,6 +15,8 @@ import { failsAbout, failsWith } from '../tools/fails-with.js';
 import { packageWith } from '../tools/package-copy.js';
 import { type HandlerServer, serveHandler } from '../tools/serve-handler.js';
 
+const isBuilt = existsSync(join(addonDirectory(), 'libguidance.so'));
+
 let llm: LLM;
 before(async () => {
   llm = await LLM.load(await tinyEngine(), { executor: 'cpu' });
@@ -84,10 +86,69 @@ function assertReport(report: Report): void {
   assert.equal(typeof report.hot, 'boolean');
 }
 
+async function engineWithTemplate(template: string): Promise<string> {
+  const dir = join(await temporaryDirectory(), 'engine');
+  await cp(await tinyEngine(), dir, { recursive: true });
+  await writeFile(join(dir, 'chat_template.jinja'), template);
+  return dir;
+}
+
 /** By token, which is a byte. */
 const NO_WHITE_SPACE = { 9: -100, 10: -100, 13: -100, 32: -100 };
 
-const isBuilt = existsSync(join(addonDirectory(), 'libguidance.so'));
+test('a libguidance.so that cannot be opened fails only loads that ask for it', async () => {
+  const broken = join(await temporaryDirectory(), 'libguidance.so');
+  await writeFile(broken, 'not a library');
+  const damaged = await packageWith({ 'libguidance.so': broken });
+  const options = { executor: 'cpu', isolation: 'process' } as const; // in this one the library may be open
+  const bare = await damaged.LLM.load(await tinyEngine(), options);
+  assert.equal(bare.capabilities.guided, false);
+  assert.equal((await bare.generate('Once', { maxTokens: 2 })).outputs.length, 1);
+  await bare.close();
+  await assert.rejects(
+    damaged.LLM.load(await tinyEngine(), { ...options, guidedDecoding: 'llguidance' }),
+    failsAbout('guidedDecoding', 'ERR_EXECUTOR_UNAVAILABLE', /libguidance\.so.*npm run build:guidance/),
+  );
+});
+
+describe('with a reasoning template, guided holds', {
+  skip: isBuilt ? false : 'libguidance.so is not built: npm run build:guidance',
+}, () => {
+  let verbatim: LLM;
+  before(async () => {
+    verbatim = await LLM.load(await engineWithTemplate('{{ messages[-1].content }}'), { executor: 'cpu' });
+  });
+  after(() => verbatim.close());
+
+  /** The model has a token for each byte. */
+  const ask = (content: string, likely: string, close: string) =>
+    verbatim.generate(
+      { messages: [{ role: 'user', content }] },
+      {
+        guided: { regex: '[ab]{3}' },
+        logitBias: { [likely.charCodeAt(0)]: 100 },
+        responseTemplate: { start_anchor: 'A:', fields: { reasoning: { open: '<', close }, content: {} } },
+      },
+    );
+
+  test('behind the reasoning that the prompt has begun', async () => {
+    const { text, reasoning, finishReason } = await ask('A:<x', '>', '>');
+    assert.match(text, /^[ab]{3}$/);
+    assert.deepEqual([reasoning ?? '', finishReason], ['', 'stop']);
+  });
+
+  test('behind the reasoning that the model begins', async () => {
+    const { text, finishReason, outputs } = await ask('A:', '<', '<<');
+    assert.match(text, /^[ab]{3}$/);
+    assert.deepEqual([outputs[0]?.tokens.length, finishReason], ['<<<aaa'.length, 'stop']);
+  });
+
+  test('from the first token on where the prompt has ended the reasoning', async () => {
+    const { text, reasoning } = await ask('A:<x>', '<', '>');
+    assert.match(text, /^[ab]{3}$/);
+    assert.equal(reasoning, undefined);
+  });
+});
 
 describe('the answer keeps to', {
   skip: isBuilt ? false : 'libguidance.so is not built: npm run build:guidance',
@@ -96,9 +157,7 @@ describe('the answer keeps to', {
   let client: OpenAI;
   let withTools: LLM;
   before(async () => {
-    const dir = join(await temporaryDirectory(), 'engine');
-    await cp(await tinyEngine(), dir, { recursive: true });
-    await writeFile(join(dir, 'chat_template.jinja'), '{# tools <tool_call> #}{{ messages[-1].content }}');
+    const dir = await engineWithTemplate('{# tools <tool_call> #}{{ messages[-1].content }}');
     withTools = await LLM.load(dir, { executor: 'cpu' });
     server = await serveHandler(createHandler({ tiny: llm, tools: withTools }));
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });

@@ -154,6 +154,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorRetentionRange>(), 0u);
   EXPECT_EQ(UnsentBytes<ExecutorKvRetention>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorGuided>(), kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorReasoning>(), kSize + sizeof(ExecutorReasoning::reserved));
   EXPECT_EQ(UnsentBytes<ExecutorDraft>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorLogitBias>(), kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorMultimodal>(/*token_count=*/3u), kSize + kPadding);
@@ -168,7 +169,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorPeftCacheConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorPromptLookup>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorDecodingConfig>(), kSize + 2 * kPadding);
-  EXPECT_EQ(UnsentBytes<ExecutorGuidedDecodingConfig>(), kSize + kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorGuidedDecodingConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorPerfConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorTransceiverConfig>(), kSize);
   constexpr size_t kCallbacks = 3 * sizeof(void*);

@@ -69,6 +69,14 @@ TEST_F(RequestExtrasTest, AreRefusedWithADraftForABeamSearch) {
   EXPECT_EQ(FailureOfCall([&] { Make(); }).code(), EXECUTOR_INVALID_OPTION);
 }
 
+TEST_F(RequestExtrasTest, AreRefusedWithAReasoning) {
+  const auto reasoning = Sized<ExecutorReasoning>();
+  given_.reasoning = &reasoning;
+  const auto failure = FailureOfCall([&] { Make(); });
+  EXPECT_EQ(failure.code(), EXECUTOR_UNSUPPORTED);
+  EXPECT_EQ(failure.field(), "reasoning");
+}
+
 TEST_F(RequestExtrasTest, CarryTheWeightsOfAnAdapterOrItsIdAlone) {
   auto lora = Sized<ExecutorLora>();
   lora.id = 9;

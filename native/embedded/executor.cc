@@ -224,6 +224,7 @@ void EmbeddedExecutor::Compile(const std::shared_ptr<Request>& request) {
 void EmbeddedExecutor::Forget(Request* request) {
   if (request->is_compiling) --compiling_;
   deadlines_.Remove(request);
+  request->adapter = nullptr;  // a step in flight may keep the request alive
   requests_.erase(request->id);
 }
 

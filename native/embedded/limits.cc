@@ -54,7 +54,6 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
     if (!defaults.takes_device_ids) RefuseOption("parallel");
     RefuseParallel(executor::CopySized(config.parallel), ranks);
   }
-  if (defaults.adapters == DeviceDefaults::Adapters::kNone && config.peft_cache != nullptr) RefuseOption("peft_cache");
   for (const auto& [given, name] : {std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.perf), "perf"),
                                     std::make_pair(static_cast<const void*>(config.transceiver), "transceiver")})
@@ -110,7 +109,7 @@ std::optional<PromptLookupLimits> ResolveDecoding(const ExecutorConfig& config) 
   return limits;
 }
 
-AdapterLimits ResolveAdapters(const ExecutorPeftCacheConfig& peft, DeviceDefaults::Adapters kind) {
+AdapterLimits ResolveAdapters(const ExecutorPeftCacheConfig& peft, const DeviceDefaults& defaults) {
   RefuseSet(peft.set, "peft_cache.",
             {{PEFT_HOST_MODULE_LAYERS, "host_module_layers"},
              {PEFT_DEVICE_MODULE_LAYERS, "device_module_layers"},
@@ -121,7 +120,7 @@ AdapterLimits ResolveAdapters(const ExecutorPeftCacheConfig& peft, DeviceDefault
              {PEFT_HOST_PAGES_PER_BLOCK, "host_pages_per_block"},
              {PEFT_DEVICE_PAGES_PER_BLOCK, "device_pages_per_block"}});
   if (peft.lora_prefetch_dir != nullptr) RefuseOption("peft_cache.lora_prefetch_dir");
-  if (kind == DeviceDefaults::Adapters::kInHostMemory && peft.set & PEFT_DEVICE_CACHE_FRACTION)
+  if (peft.set & PEFT_DEVICE_CACHE_FRACTION && !defaults.has_own_memory)
     RefuseOption("peft_cache.device_cache_fraction");
   AdapterLimits limits{64, uint64_t{1} << 30, 0.02};  // TensorRT-LLM's defaults
   if (peft.set & PEFT_MAX_ADAPTER_SIZE) {
@@ -194,8 +193,7 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   limits.max_draws = limits.max_batch_size;
   if (limits.prompt_lookup)
     limits.max_draws = std::max(limits.max_draws, 1 + static_cast<int>(limits.prompt_lookup->max_draft_tokens));
-  if (config.peft_cache != nullptr)
-    limits.adapters = ResolveAdapters(executor::CopySized(config.peft_cache), defaults.adapters);
+  if (config.peft_cache != nullptr) limits.adapters = ResolveAdapters(executor::CopySized(config.peft_cache), defaults);
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
   limits.batch_invariant = config.set & CONFIG_BATCH_INVARIANT && config.batch_invariant != 0;
   return limits;

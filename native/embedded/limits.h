@@ -22,7 +22,7 @@ struct DeviceDefaults {
   int max_num_tokens;
   double kv_memory_fraction;      // of the free memory
   bool takes_device_ids = false;  // parallel.device_ids may name one for each rank
-  enum class Adapters { kNone, kInHostMemory, kInDeviceMemory } adapters = Adapters::kNone;
+  bool has_own_memory = false;    // beside the host's
 };
 
 // Of the cache of LoRA adapters.

@@ -73,7 +73,7 @@ struct Request : std::enable_shared_from_this<Request> {
   size_t sequences_left;                    // that have not ended, of those with outputs
   std::shared_ptr<Beams> beams;             // of a beam search
   int beam_candidates = 0;                  // likely tokens that a beam search wants to know of each beam
-  std::shared_ptr<const Adapter> adapter;   // LoRA, of the cache; null: none
+  std::shared_ptr<const Adapter> adapter;   // LoRA, of the cache, until the request has ended; null: none
   std::optional<Guides::Grammar> grammar;   // that its outputs follow
   std::optional<ReasoningMarks> reasoning;  // behind which they follow it
   bool is_compiling = false;                // the grammar; until it is, the scheduler does not have the request

@@ -19,8 +19,7 @@ namespace {
 constexpr uint32_t kMaxThreads = 1024;
 // A step of many prompt tokens keeps those in decode waiting, and a CPU gains nothing from more rows than this.
 // Half of the memory is left to what else the machine does.
-constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512, /*kv_memory_fraction=*/0.5,
-                                   /*takes_device_ids=*/false, DeviceDefaults::Adapters::kInHostMemory};
+constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/512, /*kv_memory_fraction=*/0.5};
 
 int ThreadsOf(const RunnerOptions& options) {
   return ResolveSize(options.config, CONFIG_THREADS, "threads", options.config.threads, kMaxThreads, UsableCpus());

@@ -18,7 +18,7 @@ namespace embedded::cuda {
 namespace {
 
 constexpr DeviceDefaults kDefaults{/*max_batch_size=*/256, /*max_num_tokens=*/8192, kKvMemoryFraction,
-                                   /*takes_device_ids=*/true, DeviceDefaults::Adapters::kInDeviceMemory};
+                                   /*takes_device_ids=*/true, /*has_own_memory=*/true};
 
 constexpr char kChoosing[] = "choosing the GPU";
 
@@ -320,9 +320,7 @@ void CudaModelRunner::DropEvictedAdapters() {
     each = each->second.adapter.expired() ? adapters_.erase(each) : std::next(each);
   }
   if (slots.empty()) return;
-  OnEachRank([&](Rank* rank) {
-    for (const int slot : slots) rank->adapters()->Drop(slot);
-  });
+  OnEachRank([&](Rank* rank) { rank->adapters()->Drop(slots, rank->stream()); });
   free_adapter_slots_.insert(free_adapter_slots_.end(), slots.begin(), slots.end());
 }
 

@@ -73,7 +73,7 @@ class CudaModelRunner : public ModelRunner {
   std::vector<std::unique_ptr<RankExchange>> exchanges_;  // by stage; none: a stage has one rank
   std::vector<std::unique_ptr<Rank>> ranks_;              // by rank: of the first stage, then of the next
   struct LoadedAdapter {
-    std::weak_ptr<const Adapter> adapter;  // expired: it was evicted, and no step in flight has it
+    std::weak_ptr<const Adapter> adapter;  // expired: it was evicted
     int slot;
   };
   std::map<uint64_t, LoadedAdapter> adapters_;  // by serial number

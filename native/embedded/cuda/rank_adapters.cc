@@ -107,4 +107,9 @@ void RankAdapters::Load(int slot, const Adapter& adapter, cudaStream_t stream) {
   Check(cudaStreamSynchronize(stream), kLoading);  // the copies read this function's memory
 }
 
+void RankAdapters::Drop(const std::vector<int>& slots, cudaStream_t stream) {
+  Check(cudaStreamSynchronize(stream), "freeing adapters");
+  for (const int slot : slots) adapters_[static_cast<size_t>(slot)] = DeviceBuffer();
+}
+
 }  // namespace embedded::cuda

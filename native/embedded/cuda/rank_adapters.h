@@ -27,7 +27,8 @@ class RankAdapters {
   // GPU. Throws executor::Failure with EXECUTOR_OUT_OF_MEMORY, or EXECUTOR_INVALID_INPUT for a value that the GPU's element cannot
   // hold.
   void Load(int slot, const Adapter& adapter, cudaStream_t stream);
-  void Drop(int slot) { adapters_[static_cast<size_t>(slot)] = DeviceBuffer(); }
+  // Waits for the work that `stream` has got.
+  void Drop(const std::vector<int>& slots, cudaStream_t stream);
 
  private:
   ModelConfig model_;

@@ -28,9 +28,10 @@ conformance(
   },
 );
 
-conformance(['lora'], 'an adapter is named by its id once a request has brought it', async ({ llm }) => {
+conformance(['lora', 'a model'], 'an adapter is named by its id once a request has brought it', async ({ llm }) => {
   const lora = await adapterOf(llm, 3);
   const brought = await llm.generate(PROMPT, { ...OPTIONS, lora });
+  assert.notDeepEqual(tokensOf(brought), tokensOf(await llm.generate(PROMPT, OPTIONS)), 'it changes the output');
   const named = await llm.generate(PROMPT, { ...OPTIONS, lora: { id: lora.id } });
   assert.deepEqual(tokensOf(named), tokensOf(brought));
   const unknown = llm.generate(PROMPT, { ...OPTIONS, lora: { id: lora.id + 1 } });

@@ -59,7 +59,7 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     engine: tinyEngine,
   },
   'cuda-batch-invariant': {
-    options: { executor: 'cuda', batchInvariant: true },
+    options: { executor: 'cuda', batchInvariant: true, peftCache: {} },
     traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },

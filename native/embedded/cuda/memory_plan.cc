@@ -55,11 +55,6 @@ void CheckAdapters(const ModelConfig& model, const Limits& limits) {
         " is set; expected it unset for a model quantized with AWQ, because the CUDA executor "
         "does not run adapters over it. Remove it, convert the model with another "
         "quantization, or use executor: 'cpu'.");
-  if (limits.adapters && limits.batch_invariant)
-    throw executor::OptionFailure(
-        EXECUTOR_UNSUPPORTED, "peft_cache",
-        " is set; expected it unset together with batchInvariant, because a step with adapters rounds "
-        "the others' values elsewhere. Remove one of them, or use executor: 'cpu'.");
 }
 
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }

@@ -106,6 +106,7 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector
       memory_(PlanRanks(options, devices)),
       exchanges_(MakeExchanges(devices, model_, memory_.front().limits, &threads_)),
       ranks_(devices.size()),
+      has_adapters_(options.limits.adapters.has_value()),
       sampler_(memory_.front().limits.max_sequences, model_.vocab_size),
       buffers_{StepBuffers(BufferLimits(memory_.front(), model_)), StepBuffers(BufferLimits(memory_.front(), model_))},
       drawn_(MakeEvent()),
@@ -280,6 +281,8 @@ void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan,
 
 std::vector<int> CudaModelRunner::LoadAdapters(const Step& step, StepBuffers* buffers) {
   std::vector<int> slots;
+  // A step with adapters rounds elsewhere, so where that may not depend on what runs together each step is one.
+  if (has_adapters_ && memory_.front().limits.batch_invariant) slots.resize(step.entries.size(), kNoAdapterSlot);
   for (size_t i = 0; i < step.entries.size(); ++i) {
     const Request& request = *SequenceOf(step.entries[i])->request;
     if (request.adapter == nullptr) continue;

@@ -52,12 +52,12 @@ class CudaModelRunner : public ModelRunner {
   // The rank whose hidden states this one goes on with; null in the first stage.
   const Rank* Before(const Rank* rank) const;
   void SubmitStep(const Step& step);
-  // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
   // By entry of the step the slot of its adapter, which is copied to all ranks where it is new; none: no entry has one. An entry whose
   // adapter cannot be copied fails. Waits for the GPU where one is copied.
   std::vector<int> LoadAdapters(const Step& step, StepBuffers* buffers);
   int LoadAdapter(const Adapter& adapter);
   void DropEvictedAdapters();
+  // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void SetMasks(const StepPlan& plan, StepBuffers* buffers);
   void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
@@ -76,6 +76,7 @@ class CudaModelRunner : public ModelRunner {
     std::weak_ptr<const Adapter> adapter;  // expired: it was evicted
     int slot;
   };
+  bool has_adapters_;                           // requests may have one
   std::map<uint64_t, LoadedAdapter> adapters_;  // by serial number
   std::vector<int> free_adapter_slots_;
   StepSampler sampler_;

@@ -132,6 +132,35 @@ TEST_F(Adapters, OfOneBatchEachHaveTheirOwnLogits) {
   }
 }
 
+TEST_F(Adapters, WithBatchInvariantTheLogitsAreTheSameBitsAloneAndTogether) {
+  const TinyModel model = ModelOf("bfloat16", 256, TinyModel::Layers::kPlain);
+  TemporaryDirectory directory;
+  model.Write(directory.path());
+  TableClient client(directory.path(), executor_table(EXECUTOR_ABI_VERSION), [](ExecutorConfig* config) {
+    config->set |= CONFIG_BATCH_INVARIANT;
+    config->batch_invariant = 1;
+    config->peft_cache = Peft(1 << 30);
+  });
+  ASSERT_EQ(client.code(), EXECUTOR_OK) << client.message();
+  const TinyAdapter one(model, 1, 4, 3, 0.1f), two(model, 2, 24, 4, 0.1f);
+  const ExecutorLora* const loras[] = {nullptr, &one.lora, nullptr, &two.lora, &one.lora};
+  std::vector<TestRequest> requests;
+  for (size_t i = 0; i < std::size(loras); ++i)
+    requests.push_back(
+        Ask(i + 1, RandomPrompt(3 + 40 * static_cast<int>(i), 503, static_cast<uint32_t>(i)), 12, loras[i]));
+  std::vector<std::vector<float>> alone;
+  for (const TestRequest& request : requests) alone.push_back(client.Run(request).generation_logits);
+  std::vector<TestRequest*> pointers;
+  for (TestRequest& request : requests) pointers.push_back(&request);
+  client.results.clear();
+  ASSERT_EQ(client.Submit(pointers), EXECUTOR_OK) << client.message();
+  client.WaitForEnds(client.ended() + static_cast<int>(requests.size()));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_FALSE(alone[i].empty());
+    EXPECT_EQ(client.results[i + 1].generation_logits, alone[i]) << "request " << i + 1;
+  }
+}
+
 TEST_F(Adapters, ThatWereEvictedMayComeAgain) {
   const TinyModel model = ModelOf("float16", 256, TinyModel::Layers::kPlain);
   const TinyAdapter one(model, 1, 4, 3, 0.1f), two(model, 2, 4, 4, 0.1f);

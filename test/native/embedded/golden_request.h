@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "table_client.h"
+#include "asked_request.h"
 
 namespace embedded {
 
@@ -31,42 +31,6 @@ inline std::vector<float> Logits(const element& given) {  // null is -infinity
                                      : static_cast<float>(logit.get_double()));
   return logits;
 }
-
-// Lists of tokens as a request has them.
-struct AskedLists {
-  ExecutorTokenLists Wire() {
-    offsets.assign(1, 0);
-    flat.clear();
-    for (const auto& list : lists) {
-      flat.insert(flat.end(), list.begin(), list.end());
-      offsets.push_back(static_cast<uint32_t>(flat.size()));
-    }
-    return {flat.data(), offsets.data(), static_cast<uint32_t>(lists.size())};
-  }
-
-  std::vector<std::vector<int32_t>> lists;
-
- private:
-  std::vector<int32_t> flat;
-  std::vector<uint32_t> offsets;
-};
-
-// A TestRequest with the lists that it only points to.
-struct AskedRequest : TestRequest {
-  using TestRequest::TestRequest;
-
-  // Points there; called when the lists and the request itself stay where they are.
-  AskedRequest& Wire() {
-    request.bad_tokens = bad_tokens.Wire();
-    request.stop_tokens = stop_tokens.Wire();
-    request.logit_bias = {bias_tokens.data(), bias_values.data(), static_cast<uint32_t>(bias_tokens.size())};
-    return *this;
-  }
-
-  std::vector<int32_t> bias_tokens;
-  std::vector<float> bias_values;
-  AskedLists bad_tokens, stop_tokens;
-};
 
 // "asked" of a golden: fields by their names in native/executor/request.h.
 inline void Ask(const element& asked, AskedRequest* r) {

@@ -97,15 +97,16 @@ void MakeBeams(const ExecutorRequest& given, const ExecutorSampling& sampling, c
   const auto refuse = [&](const char* field, const std::string& what) {
     throw OptionFailure(EXECUTOR_INVALID_OPTION, field, what);
   };
-  const uint32_t candidates_limit = kMaxBeamCandidates / static_cast<uint32_t>(CandidatesOf(1, given.end_id_count));
-  const uint32_t most = std::min(static_cast<uint32_t>(limits.max_beam_width), candidates_limit);
-  if (width < 1 || width > most)
+  const uint32_t listed = static_cast<uint32_t>(kMaxBeamCandidates / CandidatesOf(1, given.end_id_count));
+  const uint32_t allowed = static_cast<uint32_t>(limits.max_beam_width);
+  if (width < 1 || width > std::min(listed, allowed))
     refuse("beam_width",
-           " is " + std::to_string(width) + "; expected 1 to " + std::to_string(most) +
-               (most == candidates_limit
-                    ? ", the most with " + executor::Count(given.end_id_count, "end token") +
+           " is " + std::to_string(width) + "; expected 1 to " +
+               (listed < allowed
+                    ? std::to_string(listed) + ", the most with " + executor::Count(given.end_id_count, "end token") +
                           ". Lower it, or set ignoreEos."
-                    : ", which is maxBeamWidth. Lower it, or load the engine with a larger maxBeamWidth."));
+                    : std::to_string(allowed) +
+                          ", which is maxBeamWidth. Lower it, or load the engine with a larger maxBeamWidth."));
   if (sampling.set & SAMPLING_N && (sampling.n < 1 || sampling.n > width))
     refuse("n", " is " + std::to_string(sampling.n) + "; expected 1 to beamWidth, " + std::to_string(width) +
                     ", because outputs are the best beams. Lower it, or raise beamWidth.");

@@ -107,6 +107,7 @@ const TENSORRT_LLM_HAS: Needs = {
 /** What the embedded executors support only with more than the addon. */
 const EMBEDDED_HAS: Needs = {
   lora: 'load the engine with peftCache: {}',
+  beamSearch: 'load the engine with a maxBeamWidth and a maxBatchSize above 1',
   guided:
     'the engine needs a tokenizer and an end token, and the package libguidance.so, which npm run build:guidance builds in a clone',
 };

@@ -89,7 +89,10 @@ export interface LoadOptions {
   maxSeqLen?: number | undefined;
   /** Maximum number of requests waiting to run; any more fail with `ERR_QUEUE_FULL`, before their text is encoded. Default: no limit. */
   maxQueueSize?: number | undefined;
-  /** Maximum `beamWidth` of a request; at most the engine's. Default: the engine's. */
+  /**
+   * Maximum `beamWidth` of a request; at most the engine's. On the CPU and CUDA executors, for any engine, at most `maxBatchSize`
+   * and 256. Default: the highest.
+   */
   maxBeamWidth?: number | undefined;
   /** The KV cache. Default: see its options. */
   kvCache?: KvCacheOptions | undefined;

@@ -45,9 +45,9 @@ typedef struct ExecutorSampling {
   uint32_t prompt_ignore_length;  // leading prompt tokens that presence and frequency penalties leave out
   uint32_t no_repeat_ngram_size;  // no n-gram of this size comes twice, the prompt included; 0 or unset: any may
   uint32_t n;                     // sequences: independent samples, or the best beams where beam_width is above 1
-  uint32_t beam_width;
+  uint32_t beam_width;            // above 1: beam search; the three that follow have no effect without
   float beam_diversity_rate;
-  float length_penalty;
+  float length_penalty;     // at least 0: an output's score is divided by the number of its tokens to this power
   uint32_t early_stopping;  // 0: when no better beam is likely, 1: when beam_width beams ended, else: when none can be
                             // better
   float top_p_min;
@@ -185,7 +185,7 @@ typedef struct ExecutorRequest {
   const int32_t* tokens;
   uint32_t token_count;
   uint32_t max_tokens;  // new tokens, at least 1; more than max_seq_len leaves means all it leaves
-  uint32_t streaming;   // 1: a row as soon as there are tokens; 0: one row for each sequence, at its end
+  uint32_t streaming;   // 1: a row as soon as there are tokens that stay; 0: one row for each sequence, at its end
   uint32_t end_id_count;
   const int32_t* end_ids;  // any of these ends a sequence and is not among its tokens; none: only max_tokens ends it
   ExecutorTokenLists stop_tokens;  // such a run of tokens ends a sequence and is among its tokens

@@ -7,7 +7,8 @@ import { failsAbout } from '../tools/fails-with.js';
 const lookahead = { window: 4, ngram: 3, verificationSet: 4 };
 
 const REQUESTS: readonly GenerateOptions[] = [
-  { beamWidth: 2 },
+  { beamDiversityRate: 0.5, beamWidth: 2 },
+  { beamWidths: [2, 3], beamWidth: 2 },
   { topPDecay: 0.5 },
   { topPMin: 0.5 },
   { topPResetToken: 3 },
@@ -19,7 +20,6 @@ const REQUESTS: readonly GenerateOptions[] = [
 ];
 
 const LOADS: readonly LoadOptions[] = [
-  { maxBeamWidth: 2 },
   { kvCache: { hostBytes: 1 } },
   { kvCache: { onboardBlocks: false } },
   { kvCache: { offloadMinPriority: 1 } },

@@ -9,6 +9,7 @@ import './sampling.js';
 import './logits-processors.js';
 import './guided.js';
 import './sequences.js';
+import './beams.js';
 import './logprobs.js';
 import './streams.js';
 import './batches.js';

@@ -279,7 +279,7 @@ void EmbeddedExecutor::StepThreadMain() {
       EndCancelledAndFailed();
       EndOverdue();
       const bool has_place = in_flight_.size() < static_cast<size_t>(runner_->info().max_steps_in_flight);
-      if (has_place && requests_.size() > compiling_ && SubmitStep(&lock)) continue;
+      if (has_place && !HoldsDraws() && requests_.size() > compiling_ && SubmitStep(&lock)) continue;
       if (!in_flight_.empty())
         CollectStep(&lock);
       else if (requests_.size() == compiling_)  // none, too
@@ -323,16 +323,36 @@ bool EmbeddedExecutor::SubmitStep(Lock* lock) {
   for (const StepEntry& entry : step.entries) {
     RequestSequence* const sequence = SequenceOf(entry);
     in_flight.entries.push_back({sequence->request->shared_from_this(), sequence->index, entry.drafts});
-    for (int draw = 0; draw < entry.draws; ++draw) AskForMask(sequence + draw);
+    for (RequestSequence* target = sequence; target < sequence + entry.draws; ++target) {
+      if (target->guide == nullptr) continue;
+      if (target->pending_tokens > 1)  // the one that this step draws, and one before it
+        in_flight.unmasked.push_back(target);
+      else
+        AskForMask(target);
+    }
   }
   lock->unlock();
-  runner_->Submit(step, stopping_);
+  if (in_flight.unmasked.empty())
+    runner_->Submit(step, stopping_);
+  else
+    runner_->SubmitWithoutDraws(step);
   lock->lock();
   return true;
 }
 
+bool EmbeddedExecutor::HoldsDraws() const { return !in_flight_.empty() && !in_flight_.back().unmasked.empty(); }
+
+// The step before it was collected: its masks can be told, which takes as long as the device still computes.
+void EmbeddedExecutor::DrawHeld(Lock* lock) {
+  if (!HoldsDraws() || in_flight_.size() > 1) return;
+  for (RequestSequence* sequence : std::exchange(in_flight_.back().unmasked, {}))
+    if (!sequence->ended && !sequence->request->cancelled && !sequence->request->failure) AskForMask(sequence);
+  lock->unlock();
+  runner_->Draw();
+  lock->lock();
+}
+
 void EmbeddedExecutor::AskForMask(RequestSequence* sequence) {
-  if (sequence->guide == nullptr) return;
   const auto end = sequence->tokens.end();
   const size_t unheard =
       sequence->generated_tokens - std::exchange(sequence->guided_tokens, sequence->generated_tokens);
@@ -350,6 +370,7 @@ void EmbeddedExecutor::CollectStep(Lock* lock) {
   for (size_t i = 0; i < results.size(); ++i) Commit(step.entries[i], std::move(results[i]));
   EndCancelledAndFailed();
   rows_.notify_all();
+  DrawHeld(lock);
 }
 
 void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results) {

@@ -59,6 +59,7 @@ class EmbeddedExecutor {
     };
     std::vector<Entry> entries;
     Clock::time_point planned;
+    std::vector<RequestSequence*> unmasked;  // whose masks follow from tokens of the step before; its draws are held
   };
 
   void MakeGuides(const ExecutorGuidedDecodingConfig& config);
@@ -77,6 +78,8 @@ class EmbeddedExecutor {
   void Compile(const std::shared_ptr<Request>& request);
   void Forget(Request* request);
   void AskForMask(RequestSequence* sequence);
+  bool HoldsDraws() const;
+  void DrawHeld(Lock* lock);
   void Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
   // What was drawn after a draft counts only where that draft was drawn too.
   void CommitDrafts(const StepInFlight::Entry& entry, std::vector<DrawResult> results);

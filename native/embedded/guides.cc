@@ -53,6 +53,7 @@ void Guide::GoOn(const std::vector<int32_t>& tokens) {
 }
 
 void Guide::Ask(const std::shared_ptr<Guide>& guide, std::vector<int32_t> tokens) {
+  guide->is_asked_ = true;
   guide->is_ready_ = false;  // nobody else looks at it between a wait and the work
   guide->threads_->Post([guide, tokens = std::move(tokens)] {
     std::optional<Failure> failure;
@@ -75,6 +76,7 @@ void Guide::Ask(const std::shared_ptr<Guide>& guide, std::vector<int32_t> tokens
 }
 
 const std::vector<uint32_t>& Guide::Wait() {
+  is_asked_ = false;
   std::unique_lock<std::mutex> lock(mutex_);
   while (!is_ready_) ready_.wait_for(lock, std::chrono::hours(1));  // see kLongTime of executor.cc
   if (failure_) throw Failure(*failure_);

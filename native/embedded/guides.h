@@ -29,6 +29,8 @@ class Guide {
 
   // The sequence goes on with these tokens: asks for the mask of the one after them. Asked for once between two waits.
   static void Ask(const std::shared_ptr<Guide>& guide, std::vector<int32_t> tokens);
+  // Whether a mask was asked for and not waited for. For the thread that does both.
+  bool is_asked() const { return is_asked_; }
   // Waits for the mask that was asked for: bit t % 32 of mask[t / 32] says whether token t may come. Valid until the next
   // Ask. Throws executor::Failure where the grammar is too hard.
   const std::vector<uint32_t>& Wait();
@@ -40,7 +42,8 @@ class Guide {
   Matcher matcher_;                     // used by one of them from Ask until it is ready
   std::optional<Reasoning> reasoning_;  // likewise
   std::vector<uint32_t> mask_;          // [(vocab_size + 31) / 32]; likewise
-  std::mutex mutex_;                    // of everything below
+  bool is_asked_ = false;
+  std::mutex mutex_;  // of everything below
   std::condition_variable ready_;
   bool is_ready_ = false;
   std::optional<executor::Failure> failure_;

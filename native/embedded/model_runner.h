@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,12 @@ class ModelRunner {
   // the step is collected. A runner that computes within the call stops when `abandon` becomes true. Throws when no
   // step can run any more.
   virtual void Submit(const Step& step, const std::atomic<bool>& abandon) = 0;
+
+  // The two halves of Submit, for a step behind another whose Guides do not know their masks yet: all but the draws, and
+  // then those, before the next step is submitted and this one collected. Until then its requests live. A draw of a
+  // sequence whose Guide was not asked for a mask gives any token. Only runners that are ahead are told to.
+  virtual void SubmitWithoutDraws(const Step& /*step*/) { throw std::logic_error("this runner is never ahead"); }
+  virtual void Draw() { throw std::logic_error("this runner is never ahead"); }
 
   // Waits for the oldest step that is not collected. No results where it was abandoned. Throws like Submit.
   virtual StepResults Collect() = 0;

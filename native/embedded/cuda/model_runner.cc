@@ -201,6 +201,11 @@ const Rank* CudaModelRunner::Before(const Rank* rank) const {
 }
 
 void CudaModelRunner::Submit(const Step& step, const std::atomic<bool>&) {
+  SubmitWithoutDraws(step);
+  Draw();
+}
+
+void CudaModelRunner::SubmitWithoutDraws(const Step& step) {
   Check(cudaSetDevice(drawer().device().id), kChoosing);  // of this thread
   WithFailures([&] { SubmitStep(step); });
 }
@@ -220,7 +225,7 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   const StepArrays arrays = buffers.Arrays(plan.decode_only() ? limits.max_sequences : plan.tokens);
   const int longest_table = FillArrays(step, plan, arrays, buffers.block_table(), limits.max_blocks);
   sampler_.Plan(plan, arrays.sampling);
-  const std::vector<int> host_logits = buffers.Expect(plan, step.entries.size(), sampler_.top_width());
+  std::vector<int> host_logits = buffers.Expect(plan, step.entries.size(), sampler_.top_width());
   if (step.copies.size() > static_cast<size_t>(StepBuffers::MaxCopies(limits.max_sequences)))
     throw std::logic_error("a step copies too many KV blocks");
   for (size_t i = 0; i < step.copies.size(); ++i) buffers.copies()[i] = {step.copies[i].from, step.copies[i].to};
@@ -240,13 +245,21 @@ void CudaModelRunner::SubmitStep(const Step& step) {
     rank->Compute(step, plan, draw_buffers(), gaps_.get());
   });
   GatherPromptOutput(step, plan, &buffers);
-  Draw(plan, host_logits, &buffers);
+  if (!plan.draws.empty() && !plan.decode_only())
+    OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
+  planned_ = {std::move(plan), std::move(host_logits), &buffers};
+}
+
+void CudaModelRunner::Draw() {
+  Check(cudaSetDevice(drawer().device().id), kChoosing);
+  WithFailures([&] { DrawTokens(); });
   if (newest_.data() != nullptr)
     Check(cudaMemcpyAsync(newest_.data(), sampler_.newest(), newest_.bytes(), cudaMemcpyDeviceToHost, stream()),
           "sharing drawn tokens");
   if (ranks_.size() > 1) Check(cudaEventRecord(drawn_.get(), stream()), "submitting a step");
   // The other ranks' work is done too: the drawing one's kernels have waited for it.
-  Check(cudaEventRecord(buffers.done().get(), stream()), "submitting a step");
+  Check(cudaEventRecord(planned_->buffers->done().get(), stream()), "submitting a step");
+  planned_.reset();
 }
 
 void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers) {
@@ -332,7 +345,7 @@ void CudaModelRunner::SetMasks(const StepPlan& plan, StepBuffers* buffers) {
   for (size_t i = 0; i < plan.draws.size(); ++i) {
     const PlannedDraw& draw = plan.draws[i];
     const std::shared_ptr<Guide>& guide = draw.sequence->request->sequences[draw.index].guide;
-    if (guide == nullptr) continue;
+    if (guide == nullptr || !guide->is_asked()) continue;
     try {
       sampler_.SetMask(i, guide->Wait());
     } catch (const executor::Failure& failure) {
@@ -341,10 +354,10 @@ void CudaModelRunner::SetMasks(const StepPlan& plan, StepBuffers* buffers) {
   }
 }
 
-void CudaModelRunner::Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers) {
+void CudaModelRunner::DrawTokens() {
+  const auto& [plan, host_logits, buffers] = planned_.value();
   if (plan.draws.empty()) return;
   constexpr char kCopying[] = "copying what was drawn";
-  if (!plan.decode_only()) OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
   cudaStream_t const stream = this->stream();
   SetMasks(plan, buffers);
   sampler_.Run(drawer().Arrays(plan).sampling, buffers->processors(), stream);

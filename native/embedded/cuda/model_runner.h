@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "native/embedded/cuda/device.h"
@@ -35,11 +36,11 @@ class CudaModelRunner : public ModelRunner {
   ~CudaModelRunner() override;
 
   const RunnerInfo& info() const override { return info_; }
-  // What looks at the history needs it on the host, and so does a grammar.
-  bool DrawsAhead(const SamplingParams& sampling) const override {
-    return !sampling.processors.needs_history() && !sampling.processors.is_guided;
-  }
+  // What looks at the history needs it on the host.
+  bool DrawsAhead(const SamplingParams& sampling) const override { return !sampling.processors.needs_history(); }
   void Submit(const Step& step, const std::atomic<bool>& abandon) override;
+  void SubmitWithoutDraws(const Step& step) override;
+  void Draw() override;
   StepResults Collect() override;
 
  private:
@@ -60,7 +61,7 @@ class CudaModelRunner : public ModelRunner {
   // Fills in what was asked about the prompt's tokens of the step. Waits for the GPU where something was.
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void SetMasks(const StepPlan& plan, StepBuffers* buffers);
-  void Draw(const StepPlan& plan, const std::vector<int>& host_logits, StepBuffers* buffers);
+  void DrawTokens();
   const Rank& drawer() const { return *ranks_[ranks_.size() - static_cast<size_t>(model_.tp_size)]; }
   cudaStream_t stream() const { return drawer().stream(); }
   DrawBuffers draw_buffers() const {
@@ -84,6 +85,13 @@ class CudaModelRunner : public ModelRunner {
   std::array<StepBuffers, kStepsInFlight> buffers_;
   Event drawn_;                     // the newest step's tokens are
   std::unique_ptr<StepGaps> gaps_;  // null: they are not measured
+  // What Draw needs of the newest step.
+  struct PlannedDraws {
+    StepPlan plan;
+    std::vector<int> host_logits;
+    StepBuffers* buffers;
+  };
+  std::optional<PlannedDraws> planned_;  // its draws are not submitted yet
   uint64_t submitted_ = 0;
   uint64_t collected_ = 0;
   RunnerInfo info_{};

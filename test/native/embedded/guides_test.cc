@@ -7,49 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "guided_vocabulary.h"
 #include "table_client.h"
 #include "thread_limit.h"
 
 namespace embedded {
 namespace {
-
-constexpr int32_t kEnd = 100;
-
-// Tokens 0 to 94 are the printable characters of ASCII, token 95 a line feed; the others are special.
-struct Vocabulary {
-  std::vector<uint8_t> bytes, special;
-  std::vector<uint32_t> offsets{0};
-  int32_t end = kEnd;
-
-  Vocabulary() {
-    for (int token = 0; token < 101; ++token) {
-      const bool is_special = token > 95;
-      bytes.push_back(is_special ? '#' : token == 95 ? '\n' : static_cast<uint8_t>(' ' + token));
-      offsets.push_back(static_cast<uint32_t>(bytes.size()));
-      special.push_back(is_special);
-    }
-  }
-};
-
-ExecutorGuidedDecodingConfig Config() {
-  static const Vocabulary vocabulary;
-  ExecutorGuidedDecodingConfig config{};
-  config.size = sizeof(config);
-  config.backend = GUIDED_BACKEND_LLGUIDANCE;
-  config.stop_tokens = &vocabulary.end;
-  config.stop_token_count = 1;
-  config.token_bytes = vocabulary.bytes.data();
-  config.token_offsets = vocabulary.offsets.data();
-  config.token_special = vocabulary.special.data();
-  config.token_count = static_cast<uint32_t>(vocabulary.special.size());
-  return config;
-}
-
-std::string TextOf(const std::vector<int32_t>& tokens) {
-  std::string text;
-  for (const int32_t token : tokens) text += token == 95 ? '\n' : static_cast<char>(' ' + token);
-  return text;
-}
 
 // It takes a while to compile.
 std::string LargeGrammar() {
@@ -78,7 +41,7 @@ class GuidesTest : public testing::Test {
     return request;
   }
 
-  ExecutorGuidedDecodingConfig config_ = Config();
+  ExecutorGuidedDecodingConfig config_ = GuidedConfig();
   ExecutorGuided guided_{};
   TableClient client_{DefaultModel(), [this](ExecutorConfig* config) { config->guided_decoding = &config_; }};
 };
@@ -88,7 +51,7 @@ TEST_F(GuidesTest, OutputsMatchTheirGrammarAndEndWithIt) {
   for (uint64_t id = 1; id <= 5; ++id) {
     const TestResult result = client_.Run(Guided(id, GUIDE_REGEX, "(yes|no), [0-9]{3}"));
     EXPECT_EQ(result.finish, FINISH_END_ID);
-    const std::string text = TextOf(result.tokens);
+    const std::string text = GuidedText(result.tokens);
     EXPECT_TRUE(text.rfind("yes, ", 0) == 0 || text.rfind("no, ", 0) == 0) << text;
     EXPECT_TRUE(text.size() == 7 || text.size() == 8) << text;
   }
@@ -99,8 +62,8 @@ TEST_F(GuidesTest, EverySequenceOfARequestHasAPlaceOfItsOwn) {
   ASSERT_EQ(result.sequences.size(), 4u);
   for (const auto& [index, sequence] : result.sequences) {
     EXPECT_EQ(sequence.finish, FINISH_END_ID) << index;
-    EXPECT_EQ(TextOf(sequence.tokens).size(), 4u) << index;
-    EXPECT_EQ(TextOf(sequence.tokens).back(), '!') << index;
+    EXPECT_EQ(GuidedText(sequence.tokens).size(), 4u) << index;
+    EXPECT_EQ(GuidedText(sequence.tokens).back(), '!') << index;
   }
   EXPECT_NE(result.sequences.at(0).tokens, result.sequences.at(1).tokens);
 }
@@ -130,22 +93,22 @@ class ReasoningGuidesTest : public GuidesTest {
 TEST_F(ReasoningGuidesTest, TheGrammarHoldsBehindReasoningThatThePromptHasBegun) {
   const TestResult result = RunWith({}, "xx", 'x');
   EXPECT_EQ(result.finish, FINISH_END_ID);
-  EXPECT_EQ(TextOf(result.tokens).substr(0, 2), "xx");
-  EXPECT_EQ(TextOf(result.tokens).find_first_not_of("ab", 2), std::string::npos);
+  EXPECT_EQ(GuidedText(result.tokens).substr(0, 2), "xx");
+  EXPECT_EQ(GuidedText(result.tokens).find_first_not_of("ab", 2), std::string::npos);
   EXPECT_EQ(result.tokens.size(), 5u);
 }
 
 TEST_F(ReasoningGuidesTest, TheGrammarHoldsBehindReasoningThatTheOutputBegins) {
   const TestResult result = RunWith({TokenOf('<'), TokenOf('x')}, "xx", 'x');
   EXPECT_EQ(result.finish, FINISH_END_ID);
-  EXPECT_EQ(TextOf(result.tokens).substr(0, 3), "xxx");
+  EXPECT_EQ(GuidedText(result.tokens).substr(0, 3), "xxx");
   EXPECT_EQ(result.tokens.size(), 6u);
 }
 
 TEST_F(ReasoningGuidesTest, TheGrammarHoldsAtOnceWhereTheOutputBeginsNoReasoning) {
   const TestResult result = RunWith({TokenOf('<')}, "xx", 'x');
   EXPECT_EQ(result.finish, FINISH_END_ID);
-  const std::string text = TextOf(result.tokens);
+  const std::string text = GuidedText(result.tokens);
   if (text[0] == '<') GTEST_SKIP() << "the model has drawn it";
   EXPECT_EQ(text.find_first_not_of("ab"), std::string::npos) << text;
   EXPECT_EQ(text.size(), 3u);
@@ -168,7 +131,7 @@ TEST_F(GuidesTest, RequestsWithAndWithoutRunSideBySide) {
   ASSERT_EQ(client_.Submit({&guided, &plain}), EXECUTOR_OK);
   client_.WaitForEnds(3);
   EXPECT_EQ(client_.results[51].tokens, alone);
-  for (const char c : TextOf(client_.results[1].tokens)) EXPECT_TRUE(c == 'a' || c == 'b') << c;
+  for (const char c : GuidedText(client_.results[1].tokens)) EXPECT_TRUE(c == 'a' || c == 'b') << c;
 }
 
 TEST_F(GuidesTest, AGrammarThatCannotBeFollowedFailsItsRequestAlone) {
@@ -219,7 +182,7 @@ TEST_F(GuidesTest, AStructuralTagConstrainsWhatFollowsItsTriggerAlone) {
   const TestResult result = client_.Run(
       Guided(1, GUIDE_STRUCTURAL_TAG,
              R"({"structures": [{"begin": "E=", "schema": {"type": "boolean"}, "end": ";"}], "triggers": ["E"]})"));
-  const std::string text = TextOf(result.tokens);
+  const std::string text = GuidedText(result.tokens);
   size_t tags = 0;
   for (size_t at = text.find('E'); at != std::string::npos; at = text.find('E', at + 1)) {
     const std::string rest = text.substr(at);
@@ -266,7 +229,7 @@ TEST(Guides, AreRefusedWhereTheEngineWasLoadedWithoutThem) {
 }
 
 TEST(Guides, AnotherBackendIsRefusedByName) {
-  ExecutorGuidedDecodingConfig config = Config();
+  ExecutorGuidedDecodingConfig config = GuidedConfig();
   config.backend = GUIDED_BACKEND_XGRAMMAR;
   const TableClient client(DefaultModel(), [&](ExecutorConfig* given) { given->guided_decoding = &config; });
   EXPECT_EQ(client.code(), EXECUTOR_UNSUPPORTED);

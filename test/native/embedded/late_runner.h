@@ -36,7 +36,7 @@ struct LateRunnerScript {
   std::mutex mutex;
   std::condition_variable changed;
   bool released = false;
-  std::vector<std::string> events;  // "submit 0", "collect 0": by step
+  std::vector<std::string> events;  // "submit 0", "collect 0", and "draw 0" where that is apart: by step
 
   void Release() {
     const std::lock_guard<std::mutex> lock(mutex);
@@ -88,12 +88,20 @@ class LateRunner : public ModelRunner {
   bool DrawsAhead(const SamplingParams& sampling) const override { return !sampling.processors.needs_history(); }
 
   void Submit(const Step& step, const std::atomic<bool>&) override {
+    SubmitWithoutDraws(step);
+    TakeMasks();
+  }
+  void SubmitWithoutDraws(const Step& step) override {
     Tell("submit", submitted_);
     if (submitted_++ == script->throws_at_submit) throw std::runtime_error("the device is lost");
     if (steps_.size() == static_cast<size_t>(info_.max_steps_in_flight)) throw std::logic_error("too far ahead");
     Copied& copied = steps_.emplace_back();
     copied.copies = step.copies;
     for (const StepEntry& entry : step.entries) copied.entries.push_back(Copy(entry));
+  }
+  void Draw() override {
+    Tell("draw", submitted_ - 1);
+    TakeMasks();
   }
 
   StepResults Collect() override {
@@ -118,7 +126,7 @@ class LateRunner : public ModelRunner {
   }
 
  private:
-  struct Draw {
+  struct TokenDraw {
     int slot;
     uint32_t sequence;
     uint64_t seed;
@@ -126,6 +134,8 @@ class LateRunner : public ModelRunner {
     size_t history;  // tokens
     bool fails;
     int beam_candidates;  // 0: no beam search
+    std::shared_ptr<Guide> guide;
+    std::vector<uint32_t> mask;  // none: any token
   };
   struct Entry {
     uint64_t request_id;
@@ -134,7 +144,7 @@ class LateRunner : public ModelRunner {
     size_t first;
     size_t count;
     std::vector<int32_t> known;  // of the tokens to compute; drafts follow them
-    std::vector<Draw> draws;
+    std::vector<TokenDraw> draws;
   };
   struct Copied {
     std::vector<BlockCopy> copies;
@@ -162,12 +172,23 @@ class LateRunner : public ModelRunner {
     for (size_t drafts = 0; drafts <= entry.drafts.size(); ++drafts)
       for (int i = 0; i < entry.draws; ++i) {
         const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(i)];
-        copied.draws.push_back({target.slot, target.index, request.sampling.seed,
-                                MemoryOf(request.sampling, HistoryOf(entry, drafts)), end + drafts,
+        copied.draws.push_back({target.slot,
+                                target.index,
+                                request.sampling.seed,
+                                MemoryOf(request.sampling, HistoryOf(entry, drafts)),
+                                end + drafts,
                                 request.id == script->failing_request && end + drafts == request.prompt_tokens + 2,
-                                request.beam_candidates});
+                                request.beam_candidates,
+                                target.guide,
+                                {}});
       }
     return copied;
+  }
+
+  void TakeMasks() {
+    for (Entry& entry : steps_.back().entries)
+      for (TokenDraw& draw : entry.draws)
+        if (draw.guide != nullptr && draw.guide->is_asked()) draw.mask = draw.guide->Wait();
   }
 
   std::vector<DrawResult> Compute(const Entry& entry) {
@@ -175,7 +196,7 @@ class LateRunner : public ModelRunner {
     for (size_t position = 0; position < entry.first + entry.count; ++position)
       history.push_back(KeyAt(entry, position));
     std::vector<DrawResult> results;
-    for (const Draw& draw : entry.draws) {
+    for (const TokenDraw& draw : entry.draws) {
       DrawResult& result = results.emplace_back();
       if (draw.fails) {
         result.failure = executor::Failure(EXECUTOR_ENGINE_WEIGHTS, "no finite numbers", entry.request_id);
@@ -186,7 +207,11 @@ class LateRunner : public ModelRunner {
         continue;
       }
       const auto end = history.begin() + static_cast<std::ptrdiff_t>(draw.history);
-      const int32_t token = NextToken({history.begin(), end}, draw.seed, draw.sequence, draw.memory, vocab_size_);
+      int32_t token = NextToken({history.begin(), end}, draw.seed, draw.sequence, draw.memory, vocab_size_);
+      const auto is_allowed = [&] {
+        return draw.mask.empty() || draw.mask[static_cast<size_t>(token / 32)] >> (token % 32) & 1;
+      };
+      while (!is_allowed()) token = (token + 1) % vocab_size_;
       newest_[static_cast<size_t>(draw.slot)] = token;
       result.output.tokens.push_back(token);
     }

@@ -169,7 +169,7 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
 }
 
 bool Llama::FinishesHeadsApart(const LlamaStep& step, int layer) const {
-  return FinishesHeads(model_, layer) || step.has_adapters();
+  return FinishesHeads(model_, layer) || LeavesRoomForAdapters(step);
 }
 
 Llama::LoraOutput Llama::AddedTo(HiddenPart which) const {

@@ -105,7 +105,11 @@ class Llama {
   void RunNormalized(const LlamaStep& step, LinearCall call, const void* norm_weight, cudaStream_t stream);
   // What fuses its epilogue into the product without adapters, and adds theirs first with them.
   bool FinishesHeadsApart(const LlamaStep& step, int layer) const;
-  bool FinishesGateApart(const LlamaStep& step) const { return model_.mlp_bias || step.has_adapters(); }
+  bool FinishesGateApart(const LlamaStep& step) const { return model_.mlp_bias || LeavesRoomForAdapters(step); }
+  // A row must not change with the adapters of others: where it may not, one without them is computed as if it had one.
+  bool LeavesRoomForAdapters(const LlamaStep& step) const {
+    return step.has_adapters() || (limits_.batch_invariant && limits_.max_lora_rank > 0);
+  }
   // Adds the adapters' part to the products of a layer's modules from `first` on.
   struct LoraOutput {
     std::vector<int> outputs;  // by module

@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(kThreads) ShrinkKernel(LoraCall call) {
         float inputs[kVector];
         LoadFloats(x + static_cast<size_t>(j) * call.x_stride + k, inputs);
 #pragma unroll
-        for (int i = 0; i < kVector; ++i) sums[j] += weights[i] * inputs[i];
+        for (int i = 0; i < kVector; ++i) sums[j] = __fmaf_rn(weights[i], inputs[i], sums[j]);
       }
     }
 #pragma unroll
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(kThreads) ExpandKernel(LoraCall call) {
     const auto add = [&](int r, float weight) {
 #pragma unroll
       for (int j = 0; j < kRows; ++j)
-        if (j < run) sums[j] += weight * shrunk[j * pair.rank + r];
+        if (j < run) sums[j] = __fmaf_rn(weight, shrunk[j * pair.rank + r], sums[j]);
     };
     if (pair.rank % kVector == 0) {
       for (int r = 0; r < pair.rank; r += kVector) {

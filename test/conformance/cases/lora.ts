@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { LLM } from 'node-tensorrt-llm';
+import type { LLM, Result } from 'node-tensorrt-llm';
 import { temporaryDirectory } from '../../tools/engines.js';
 import { failsAbout } from '../../tools/fails-with.js';
 import { tinyAdapterTensors, writeAdapter } from '../../tools/tiny-adapter.js';
-import { GREEDY, PROMPT, tokensOf } from '../requests.js';
+import { GREEDY, onlyOutput, PROMPT, tokensOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
 const OPTIONS = { ...GREEDY, maxTokens: 8 } as const;
@@ -15,16 +15,19 @@ async function adapterOf(llm: LLM, seed: number) {
 }
 
 conformance(
-  ['lora', 'a model', 'batch invariance'],
-  'adapters and none run together and do not meet',
+  ['lora', 'a model', 'batch invariance', 'generationLogits'],
+  'adapters and none run together and change no bit of each other',
   async ({ llm }) => {
+    const options = { ...OPTIONS, returnGenerationLogits: true };
+    const logitsOf = (result: Result) => [...(onlyOutput(result).generationLogits?.data ?? [])];
     const [one, two] = await Promise.all([adapterOf(llm, 1), adapterOf(llm, 2)]);
     const ways = [{ lora: one }, {}, { lora: two }, { lora: one }];
-    const alone: number[][] = [];
-    for (const way of ways) alone.push(tokensOf(await llm.generate(PROMPT, { ...OPTIONS, ...way })));
-    const together = await Promise.all(ways.map((way) => llm.generate(PROMPT, { ...OPTIONS, ...way })));
-    assert.deepEqual(together.map(tokensOf), alone);
-    assert.equal(new Set(alone.map(String)).size, 3, 'each adapter changes the output');
+    const alone: Result[] = [];
+    for (const way of ways) alone.push(await llm.generate(PROMPT, { ...options, ...way }));
+    const together = await Promise.all(ways.map((way) => llm.generate(PROMPT, { ...options, ...way })));
+    assert.deepEqual(together.map(tokensOf), alone.map(tokensOf));
+    assert.deepEqual(together.map(logitsOf), alone.map(logitsOf));
+    assert.equal(new Set(alone.map((each) => String(tokensOf(each)))).size, 3, 'each adapter changes the output');
   },
 );
 

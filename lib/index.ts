@@ -63,8 +63,11 @@ export type {
   RequestParameters,
   RequestStartEvent,
 } from './request/diagnostics.js';
+export type { Embeddings, EmbedOptions } from './request/embed.js';
 export type { Generation } from './request/generation.js';
+export type { HealthOptions } from './request/health.js';
 export type { RewardOptions } from './request/reward.js';
+export type { Score, ScoreInput, ScoreOptions, Scores } from './request/score.js';
 export { setup } from './tensorrt-llm/setup.js';
 export type { SetupOptions, SetupStep } from './tensorrt-llm/setup-options.js';
 export type { ChatTemplateOptions } from './text/chat-template.js';

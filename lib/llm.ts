@@ -18,9 +18,28 @@ import type { GenerateOptions } from './options/generate.js';
 import type { LoadOptions } from './options/load.js';
 import type { Lora } from './options/lora.js';
 import { ASLEEP, CLOSED, refusal } from './request/ending.js';
+import {
+  type Embeddings,
+  type EmbedOptions,
+  embeddingsOf,
+  readEmbedOptions,
+  requireEmbeddings,
+} from './request/embed.js';
 import type { Generation } from './request/generation.js';
+import { checkHealth, type HealthOptions, readHealthOptions } from './request/health.js';
 import { Requests } from './request/requests.js';
 import { conversationInput, FIRST_LOGITS, type RewardOptions, readRewardOptions, rewardOf } from './request/reward.js';
+import {
+  encodeForScores,
+  readScoreOptions,
+  type ScoredTokens,
+  type ScoreInput,
+  type ScoreOptions,
+  type Scores,
+  scoreRequest,
+  scoresOf,
+  sharedTokens,
+} from './request/score.js';
 import { Tokenizer } from './text/tokenizer.js';
 
 /** What is loaded, and its sizes. */
@@ -164,11 +183,7 @@ export class LLM implements AsyncDisposable {
       return Promise.reject(error);
     }
     if (!inputs) return this.stream(input as Input, options).result;
-    const generations = inputs.map((each) => this.stream(each, options));
-    return Promise.all(generations.map(({ result }) => result)).catch(async (error: unknown) => {
-      await endings.each(generations, (generation) => generation.abort());
-      throw error;
-    });
+    return resultsOf(inputs.map((each) => this.stream(each, options)));
   }
 
   /** Starts one request at once and never throws: if it fails, the iterator and `result` throw the error. */
@@ -198,6 +213,49 @@ export class LLM implements AsyncDisposable {
     const inputs = conversations.map(conversationInput);
     const results = await this.generate(inputs, { ...FIRST_LOGITS, signal });
     return results.map((result) => rewardOf(result, token));
+  }
+
+  /**
+   * The hidden states of each input, pooled into one vector, for search and clustering. Inputs are computed together.
+   * @throws {LLMError} `ERR_UNSUPPORTED` if `capabilities.embeddings` is false, and what `generate` throws; an abort throws the
+   *   signal's reason.
+   */
+  async embed(input: Input | readonly Input[], options: EmbedOptions = {}): Promise<Embeddings> {
+    const { pooling, normalize, request } = readEmbedOptions(options);
+    requireEmbeddings(this.capabilities, this.info.executor);
+    const inputs = copyList(input) ?? [input as Input];
+    const results = await resultsOf(inputs.map((each) => this.#loaded.requests.start(each, request, pooling)));
+    return embeddingsOf(results, normalize);
+  }
+
+  /**
+   * How likely each continuation is after the prompt. The prompt is computed once where the executor has a prefix cache.
+   * @throws {LLMError} what `generate` throws with `promptLogprobs`; an abort throws the signal's reason.
+   */
+  async score(prompt: ScoreInput, continuations: readonly ScoreInput[], options: ScoreOptions = {}): Promise<Scores> {
+    const read = readScoreOptions(options);
+    const { maxSeqLen: maxTokens, tokensPerBlock } = this.info;
+    const context = { tokenizer: () => this.tokenizer, maxTokens };
+    const asked = await encodeForScores(prompt, continuations, read, context);
+    const run = (some: readonly ScoredTokens[]): Promise<Result[]> =>
+      resultsOf(some.map((each) => this.stream({ tokens: each.tokens }, scoreRequest(each, read))));
+    // What the first has computed, the others find; together they would all compute it.
+    const shares = this.capabilities.blockReuse && asked.length > 1 && sharedTokens(asked) > tokensPerBlock;
+    const alone = shares ? 1 : 0;
+    const results = [...(await run(asked.slice(0, alone))), ...(await run(asked.slice(alone)))];
+    return scoresOf(asked, results);
+  }
+
+  /**
+   * Has the executor compute a token, ahead of requests that wait, or sees one step if its queue is full: `stats()` alone does not
+   * tell that a GPU hangs.
+   * @throws {LLMError} `ERR_UNRESPONSIVE` after `timeoutMs`, and what `generate` throws.
+   */
+  async health(options: HealthOptions = {}): Promise<void> {
+    const priority = this.capabilities.priority ? 1 : undefined;
+    const computeToken = (timeoutMs: number): Promise<Result> =>
+      this.generate({ tokens: [0] }, { maxTokens: 1, temperature: 0, n: 1, ignoreEos: true, priority, timeoutMs });
+    await checkHealth({ computeToken, steps: () => this.stats().steps }, readHealthOptions(options));
   }
 
   /**
@@ -321,6 +379,16 @@ export class LLM implements AsyncDisposable {
     );
     const { path, architecture, endIds } = directory;
     return { session, requests, capabilities, info: { dir: path, architecture, endIds, executorReason, ...facts } };
+  }
+}
+
+/** The results of requests that belong together: if one fails, the others are aborted. */
+async function resultsOf(generations: readonly Generation[]): Promise<Result[]> {
+  try {
+    return await Promise.all(generations.map(({ result }) => result));
+  } catch (error) {
+    await endings.each(generations, (generation) => generation.abort());
+    throw error;
   }
 }
 

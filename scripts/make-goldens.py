@@ -222,7 +222,8 @@ def formula_prompt(length, vocab_size):
     return [(7919 * i + 31 * (i * i % 8191)) % vocab_size for i in range(length)]
 
 
-def make_tiny(name, work):
+def convert_tiny(name, work):
+    """The engine of a model of TINY; beside it NAME-source, what it was converted from."""
     engine = work / name
     run_node(
         f"""
@@ -233,6 +234,11 @@ def make_tiny(name, work):
         await convert('{engine}-source', '{engine}', {{ dtype: spec.dtype }});
         """
     )
+    return engine
+
+
+def make_tiny(name, work):
+    engine = convert_tiny(name, work)
     vocab_size = json.loads((engine / "config.json").read_text())["pretrained_config"]["vocab_size"]
     prompts = [({"promptLength": length}, formula_prompt(length, vocab_size)) for length in TINY[name]]
     make_golden(name, engine, prompts, columns=None, top=0)

@@ -9,6 +9,7 @@ export interface RequestSink {
   onToken(token: number, stepText: string, begin: number, end: number): void;
   onText(part: TextPart): void;
   onContextLogits(logits: Logits): void;
+  onEmbedding(embedding: Float32Array): void;
   onAdditionalOutputs(index: number, tensors: NamedTensor[]): void;
   /** One for each token of the prompt, some at a time, from the one of the number `first` on; that of 0 is NaN. */
   onPromptLogprobs(first: number, logprobs: RawLogprob[]): void;
@@ -65,6 +66,7 @@ const CONTEXT_LOGITS = 4;
 const PROMPT_LOGPROBS = 5;
 const ADDITIONAL_OUTPUTS = 6;
 const TOKENS = 7;
+const EMBEDDING = 8;
 const STOP_STRING = 1;
 const STOP_TOKEN = 2;
 
@@ -228,6 +230,9 @@ class EventCursor {
     } else if (kind === CONTEXT_LOGITS) {
       const contextLogits = this.#nextLogits();
       sink?.onContextLogits(contextLogits);
+    } else if (kind === EMBEDDING) {
+      const { data } = this.#nextLogits();
+      sink?.onEmbedding(data);
     } else if (kind === ADDITIONAL_OUTPUTS) {
       const [index, count] = [this.#number(), this.#number()];
       const outputs = Array.from({ length: count }, () => this.#nextTensor());

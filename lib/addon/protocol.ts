@@ -104,6 +104,8 @@ export interface NativeInfo {
    * `ERR_UNSUPPORTED`.
    */
   rank: number;
+  /** Numbers in an embedding; 0 if the executor has none. */
+  hiddenSize: number;
   /** Tokens per KV block. */
   tokensPerBlock: number;
   /** Number of KV blocks. */

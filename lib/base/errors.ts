@@ -189,6 +189,11 @@ const CODES = {
       "A failure below this package, which the message describes; damaged weights that give invalid numbers; with `isolation: 'process'`, the end of the host process, which Linux kills if memory runs out; an answer of the executor that its contract does not allow.",
     fix: "With `isolation: 'process'`, send the request again: a new host process starts. Otherwise close the LLM and load the engine again. If it happens again, convert the model again, or report it with the message.",
   },
+  ERR_UNRESPONSIVE: {
+    meaning: '`llm.health()` saw no token within `timeoutMs`.',
+    causes: 'A GPU or an executor that hangs; a step that takes longer, as of a very long prompt on a CPU.',
+    fix: 'Raise `timeoutMs` if steps take that long (`llm.stats().stepMs`). Otherwise close the LLM and load the engine again, or restart the process.',
+  },
   ERR_INTERNAL: {
     meaning: 'A bug in this package or in the executor; please report it.',
     causes: 'Nothing you did.',

@@ -46,6 +46,7 @@ const NAMES: Readonly<Record<keyof RequestOptions, true>> = {
   promptLookup: true,
   priority: true,
   promptLogprobs: true,
+  promptLogprobsStart: true,
   queueTimeoutMs: true,
   repetitionPenalty: true,
   responseTemplate: true,

@@ -32,6 +32,7 @@ const BITS = {
   disaggregated: 26,
   additionalOutputs: 27,
   outputPenalties: 28,
+  embeddings: 29,
   promptLookup: 30,
 } as const;
 
@@ -62,6 +63,7 @@ const ASKS: readonly [
   ['topLogprobs', 'topLogprobs', ({ topLogprobs }) => topLogprobs > 0],
   ['logprobs', 'logprobs', ({ logprobs }) => logprobs],
   ['topPromptLogprobs', 'promptLogprobs', ({ topPromptLogprobs }) => topPromptLogprobs > 0],
+  ['promptLogprobsStart', 'promptLogprobs', ({ extras }) => extras.promptLogprobsStart !== undefined],
   ['promptLogprobs', 'promptLogprobs', ({ promptLogprobs }) => promptLogprobs],
   ['returnContextLogits', 'contextLogits', ({ returnContextLogits }) => returnContextLogits],
   ['returnGenerationLogits', 'generationLogits', ({ returnGenerationLogits }) => returnGenerationLogits],

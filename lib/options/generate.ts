@@ -58,6 +58,7 @@ const extraChecks = {
   eagle,
   draft,
   promptLookup: boolean(),
+  promptLogprobsStart: outputChecks.promptLogprobsStart,
   topPDecay: samplingChecks.topPDecay,
   topPMin: samplingChecks.topPMin,
   topPResetToken: samplingChecks.topPResetToken,
@@ -74,7 +75,10 @@ const checks = {
 const DEFAULT_MAX_LOGITS_BYTES = 256 * 2 ** 20;
 
 /** The options that few requests set, as the addon takes them. */
-export type RequestExtras = ReadOf<typeof extraChecks>;
+export type RequestExtras = ReadOf<typeof extraChecks> & {
+  /** An ExecutorPooling: the request is for an embedding. */
+  readonly pooling?: number | undefined;
+};
 
 /** A request's options, checked and with defaults applied. Undefined means not set. */
 export interface RequestOptions {
@@ -154,7 +158,8 @@ export function readGenerateOptions(options: unknown, defaults: Partial<Generati
     bestOf,
     logprobs: (given.logprobs ?? false) || (given.topLogprobs ?? 0) > 0,
     topLogprobs: given.topLogprobs ?? 0,
-    promptLogprobs: (given.promptLogprobs ?? false) || (given.topPromptLogprobs ?? 0) > 0,
+    promptLogprobs:
+      (given.promptLogprobs ?? given.promptLogprobsStart !== undefined) || (given.topPromptLogprobs ?? 0) > 0,
     topPromptLogprobs: given.topPromptLogprobs ?? 0,
     returnContextLogits: given.returnContextLogits ?? false,
     returnGenerationLogits: given.returnGenerationLogits ?? false,
@@ -175,8 +180,8 @@ const NO_EXTRAS: RequestExtras = Object.create(null);
 function readExtras(given: ReadOf<typeof checks>, n: number): RequestExtras {
   if (!Object.keys(given).some((name) => Object.hasOwn(extraChecks, name))) return NO_EXTRAS;
   const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft, promptLookup } = given;
-  const { topPDecay, topPMin, topPResetToken, additionalOutputs } = given;
+  const { topPDecay, topPMin, topPResetToken, additionalOutputs, promptLogprobsStart } = given;
   const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft, promptLookup };
   const beams = readBeams(given, { n, bestOf: given.bestOf });
-  return { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs };
+  return { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs, promptLogprobsStart };
 }

@@ -5,6 +5,7 @@ import {
   integer,
   invalidOption,
   listOf,
+  MAX_COUNT,
   type Readers,
   readAs,
   text,
@@ -31,6 +32,11 @@ export interface OutputOptions {
   topLogprobs?: number | undefined;
   /** Return the log-probability of each prompt token, in the result. Default: false. */
   promptLogprobs?: boolean | undefined;
+  /**
+   * Position of the first prompt token to return a log-probability for; entries before it are null, and those tokens may come
+   * from the KV cache. Turns on `promptLogprobs`. Default: 1; the first token has none.
+   */
+  promptLogprobsStart?: number | undefined;
   /** Number of likeliest tokens to return with each prompt logprob, 0 to 20; above 0 turns on `promptLogprobs`. Default: 0. */
   topPromptLogprobs?: number | undefined;
   /** Return the logits at each prompt token, in the result: 4 bytes x vocabulary x prompt tokens. Default: false. */
@@ -82,6 +88,7 @@ export const outputChecks = {
   logprobs: boolean(),
   topLogprobs: integer(0, 20),
   promptLogprobs: boolean(),
+  promptLogprobsStart: integer(0, MAX_COUNT),
   topPromptLogprobs: integer(0, 20),
   returnContextLogits: boolean(),
   returnGenerationLogits: boolean(),

@@ -160,7 +160,7 @@ function refuseOthers(fields: readonly string[], known: readonly string[]): void
   );
 }
 
-function copyTokens(tokens: unknown, maxTokens: number): Int32Array {
+export function copyTokens(tokens: unknown, maxTokens: number): Int32Array {
   const length = typeof tokens === 'object' && tokens !== null && 'length' in tokens ? tokens.length : undefined;
   if (!isLength(length)) {
     const found = length === undefined ? show(tokens) : `of length ${show(length)}`;

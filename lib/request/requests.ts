@@ -63,9 +63,12 @@ export class Requests {
     this.#sinks = sinks;
   }
 
-  /** Never throws: what is wrong with the request is its outcome. */
-  start(input: unknown, options: unknown): Generation {
-    const draft = this.#draft(input, options);
+  /**
+   * Never throws: what is wrong with the request is its outcome.
+   * @param pooling an ExecutorPooling: the request is for an embedding, which its result has.
+   */
+  start(input: unknown, options: unknown, pooling?: number): Generation {
+    const draft = this.#draft(input, options, pooling);
     let ignoreSignal: (() => void) | undefined;
     let timer: NodeJS.Timeout | undefined;
     let queueTimer: NodeJS.Timeout | undefined;
@@ -142,14 +145,15 @@ export class Requests {
     );
   }
 
-  #draft(input: unknown, options: unknown): Draft {
+  #draft(input: unknown, options: unknown, pooling: number | undefined): Draft {
     const { session, directory, capabilities, executor, maxSeqLen, tokenizer } = this.#context;
     const id = session.nextId();
     if (this.#ending) return { id, error: refusal(this.#ending, { requestId: id }) };
     const { maxQueueSize = Number.POSITIVE_INFINITY, maxRunning } = this.#context;
     if (this.#running.size >= maxQueueSize + maxRunning) return { id, error: queueFull(id, maxQueueSize) };
     try {
-      const checked = readGenerateOptions(options, directory.generation);
+      const given = readGenerateOptions(options, directory.generation);
+      const checked = pooling === undefined ? given : { ...given, extras: { ...given.extras, pooling } };
       requireCapabilities(checked, capabilities, executor);
       if (checked.stop.length > 0) tokenizer(); // stop strings are looked for in text
       const read = readPrompt(input, checked, { tokenizer, maxTokens: maxSeqLen });

@@ -4,6 +4,7 @@ import { type ErrorDetails, LLMError } from '../base/errors.js';
 import type { Chunk, FinishReason, Logits, NamedTensor, Result, Timing, TokenLogprob, Usage } from '../base/types.js';
 import type { ResponseSettings } from '../text/response/response-parser.js';
 import { captureContext, requestEnded, requestHasToken } from './diagnostics.js';
+import type { EmbeddingResult } from './embed.js';
 import { Journal, type JournalOwner } from './journal.js';
 import type { Outcome } from './outcome.js';
 import { OutputBuffer } from './output-buffer.js';
@@ -74,6 +75,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
   #cachedTokens = 0;
   #promptLogprobs: (TokenLogprob | null)[] | undefined;
   #contextLogits: Logits | undefined;
+  #embedding: Float32Array | undefined;
   #logitsBytes = 0;
 
   constructor(
@@ -196,6 +198,10 @@ export class RunningRequest implements RequestSink, JournalOwner {
     if (this.#takesLogits(logits)) this.#contextLogits = logits;
   }
 
+  onEmbedding(embedding: Float32Array): void {
+    this.#embedding = embedding;
+  }
+
   onAdditionalOutputs(index: number, tensors: NamedTensor[]): void {
     this.#outputs[index]?.addTensors(tensors);
   }
@@ -284,7 +290,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
     return { ...named, top: top.map((each) => ({ ...each, text: this.#tokenText(each.token) })) };
   };
 
-  #result(): Result {
+  #result(): EmbeddingResult {
     const outputs = this.#outputs
       .filter(({ index }) => index < this.#options.n)
       .sort((a, b) => a.index - b.index)
@@ -301,6 +307,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
       timing: this.#timing(),
       ...(this.#promptLogprobs ? { promptLogprobs: this.#promptLogprobs } : {}),
       ...(this.#contextLogits ? { contextLogits: this.#contextLogits } : {}),
+      ...(this.#embedding ? { embedding: this.#embedding } : {}),
     };
   }
 

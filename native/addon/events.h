@@ -20,6 +20,7 @@ namespace addon {
 //            a context logits event: kContextLogits, id
 //            a prompt logprobs event: kPromptLogprobs, id, tokenCount
 //            an additional outputs event: kAdditionalOutputs, id, sequence, count
+//            an embedding event: kEmbedding, id
 //            an end event:  kEnd, id; the last event of an id
 //            an error event: kError, id, code, utf16Length, optionLength; the last event of an id; code is an
 //                            ExecutorCode, and the option that it is about, if any, stands behind the message
@@ -27,7 +28,7 @@ namespace addon {
 //   tokens   of the text events, tokenCount each, and of the token runs, one for each id
 //   logprobs of the prompt logprobs events and the text events with hasLogprobs, for each token: logprob, topCount, then
 //            topCount times token, logprob
-//   logits   one for each context logits event and each text event with hasLogits
+//   logits   one for each context logits event, each text event with hasLogits and, of one row, each embedding event
 //   tensors  of the additional outputs events, count each
 enum EventKind {
   kText = 0,
@@ -37,7 +38,8 @@ enum EventKind {
   kContextLogits = 4,
   kPromptLogprobs = 5,
   kAdditionalOutputs = 6,
-  kTokens = 7
+  kTokens = 7,
+  kEmbedding = 8
 };
 enum StopKind { kStopNone = 0, kStopString = 1, kStopToken = 2 };
 

@@ -76,6 +76,10 @@ ExecutorDraft ReadDraft(const FieldReader& fields) {
 void ReadExtras(const FieldReader& fields, ExecutorRequest* request, ExecutorSampling* sampling,
                 ExecutorOutputConfig* output) {
   ReadSampling(fields, sampling);
+  fields.Number("promptLogprobsStart", OUTPUT_PROMPT_LOGPROBS_START, &output->prompt_logprobs_start, &output->flags);
+  uint32_t is_embedding = 0;
+  fields.Number("pooling", 1, &output->pooling, &is_embedding);
+  if (is_embedding != 0) request->type = REQUEST_EMBEDDING;
   fields.Texts("additionalOutputs", &output->additional_outputs, &output->additional_output_count);
   fields.Number("priority", REQUEST_PRIORITY, &request->priority, &request->set);
   fields.BigInt("cacheSalt", REQUEST_CACHE_SALT, &request->cache_salt, &request->set);

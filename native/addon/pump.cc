@@ -62,8 +62,9 @@ void AddPromptLogprobs(uint64_t id, const ExecutorRowDetails& details, Events* e
   events->numbers.insert(events->numbers.end(),
                          {kPromptLogprobs, static_cast<double>(id), static_cast<double>(details.prompt_tokens)});
   for (uint32_t token = 0; token < details.prompt_tokens; ++token) {
-    const uint32_t top_count = token == 0 ? 0 : details.prompt_top_count;  // nothing comes before the first
-    events->logprobs.push_back(details.prompt_logprobs[token]);
+    const float logprob = details.prompt_logprobs[token];
+    const uint32_t top_count = std::isnan(logprob) ? 0 : details.prompt_top_count;
+    events->logprobs.push_back(logprob);
     events->logprobs.push_back(top_count);
     const size_t first_top = size_t{token} * details.prompt_top_count;
     for (size_t top = first_top; top < first_top + top_count; ++top) {
@@ -123,6 +124,11 @@ bool AddRow(const ExecutorBatch& batch, uint32_t row, Route* route, Events* even
     AddMatrix(*details->context_logits, static_cast<uint32_t>(details->context_logits->shape[0]), events);
   }
   if (details != nullptr && details->prompt_logprobs != nullptr) AddPromptLogprobs(id, *details, events);
+  if (details != nullptr && details->embedding != nullptr) {
+    events->numbers.insert(events->numbers.end(), {kEmbedding, static_cast<double>(id)});
+    events->logits.push_back(
+        {{details->embedding, details->embedding + details->embedding_size}, 1, details->embedding_size});
+  }
   if (details != nullptr && details->additional_output_count > 0) AddAdditionalOutputs(id, sequence, *details, events);
   // A beam's tokens can still be replaced until it has ended.
   if ((batch.flags[row] & ROW_REPLACES_TOKENS) && batch.finish[row] == FINISH_NONE) return false;

@@ -130,6 +130,7 @@ Napi::Value SessionBinding::Info(const Napi::CallbackInfo& info) {
     number("maxSeqLen", facts.max_seq_len);
     number("tensorParallelSize", facts.tensor_parallel_size);
     number("rank", facts.rank);
+    number("hiddenSize", facts.hidden_size);
     number("tokensPerBlock", facts.tokens_per_block);
     number("kvBlocks", facts.kv_blocks);
     number("weightBytes", facts.weight_bytes);

@@ -26,6 +26,15 @@ inline executor::Failure NoFiniteLogit(uint64_t request_id, size_t position, con
                            request_id);
 }
 
+inline executor::Failure NoFiniteEmbedding(uint64_t request_id, const std::string& dtype) {
+  return executor::Failure(
+      EXECUTOR_ENGINE_WEIGHTS,
+      "The model's hidden states are not finite; expected finite ones, but its weights are damaged, or "
+      "too large for " +
+          dtype + ". Convert the model again.",
+      request_id);
+}
+
 inline executor::Failure TooFewOutputs(uint64_t request_id, size_t found, size_t expected) {
   return executor::Failure(
       EXECUTOR_INVALID_OPTION,

@@ -7,6 +7,7 @@
 
 #include "native/embedded/beams.h"
 #include "native/embedded/draw_failures.h"
+#include "native/embedded/pooling.h"
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
 #include "native/executor/cpp/start_thread.h"
@@ -108,6 +109,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   info_.kv_blocks = static_cast<uint32_t>(runner.kv_blocks);
   info_.weight_bytes = runner.weight_bytes;
   info_.kv_cache_bytes = runner.kv_cache_bytes;
+  info_.hidden_size = static_cast<uint32_t>(engine_.model.hidden_size);
   log_ = config.on_log;
   log_context_ = config.context;
   constexpr uint64_t kMegabyte = 1'000'000;
@@ -322,7 +324,8 @@ bool EmbeddedExecutor::SubmitStep(Lock* lock) {
   in_flight.planned = start;
   for (const StepEntry& entry : step.entries) {
     RequestSequence* const sequence = SequenceOf(entry);
-    in_flight.entries.push_back({sequence->request->shared_from_this(), sequence->index, entry.drafts});
+    const bool ends_embedding = sequence->request->pooling && sequence->pending_tokens > 0;
+    in_flight.entries.push_back({sequence->request->shared_from_this(), sequence->index, entry.drafts, ends_embedding});
     for (RequestSequence* target = sequence; target < sequence + entry.draws; ++target) {
       if (target->guide == nullptr) continue;
       if (target->pending_tokens > 1)  // the one that this step draws, and one before it
@@ -384,6 +387,7 @@ void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<Draw
     return;
   }
   RequestSequence* const sequence = &request->sequences[entry.sequence];
+  if (entry.ends_embedding) return EndEmbedding(sequence);
   if (results.empty()) {  // in the middle of its prompt: the first row says that it no longer waits
     if (request->streaming && !request->has_row) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
     return;
@@ -427,6 +431,13 @@ void EmbeddedExecutor::AfterTokens(RequestSequence* sequence) {
     sequence->planned_ahead = runner_->DrawsAhead(request.sampling) &&
                               sequence->drafts->Propose(sequence->tokens, request.prompt_tokens, 1).empty();
   if (request.streaming) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
+}
+
+void EmbeddedExecutor::EndEmbedding(RequestSequence* sequence) {
+  Request* const request = sequence->request;
+  if (!FinishEmbedding(request)) return FailRequest(request, NoFiniteEmbedding(request->id, engine_.model.dtype));
+  request->first_token = Clock::now();  // there is none, but this is when it would have come
+  EndSequence(sequence, FINISH_LENGTH);
 }
 
 void EmbeddedExecutor::AddToken(RequestSequence* sequence, Output output) {

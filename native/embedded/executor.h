@@ -56,6 +56,7 @@ class EmbeddedExecutor {
       std::shared_ptr<Request> request;
       uint32_t sequence;  // index
       std::vector<int32_t> drafts;
+      bool ends_embedding;  // the last of an embedding request's prompt
     };
     std::vector<Entry> entries;
     Clock::time_point planned;
@@ -83,6 +84,7 @@ class EmbeddedExecutor {
   void Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
   // What was drawn after a draft counts only where that draft was drawn too.
   void CommitDrafts(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
+  void EndEmbedding(RequestSequence* sequence);
   void AddToken(RequestSequence* sequence, Output output);
   void AfterTokens(RequestSequence* sequence);
   void CommitBeams(RequestSequence* sequence, std::vector<DrawResult> results);

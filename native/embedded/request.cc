@@ -37,6 +37,7 @@ class Checker {
     Request& request = *made;
     request.id = given_.id;
     request.prompt_tokens = given_.token_count;
+    if (given_.type == REQUEST_EMBEDDING) return MakeEmbedding(std::move(made));
     request.max_tokens = std::min<size_t>(given_.max_tokens, limits_.max_seq_len - given_.token_count);
     request.streaming = given_.streaming != 0;
     request.sampling = Sampling();
@@ -50,21 +51,18 @@ class Checker {
     request.wants_generation_logits = output_.flags & OUTPUT_RETURN_GENERATION_LOGITS;
     request.wants_prompt_logprobs = executor::WantsPromptLogprobs(output_);
     request.prompt_top_logprobs = static_cast<int>(output_.top_prompt_logprobs);
+    const uint32_t asked_start = output_.flags & OUTPUT_PROMPT_LOGPROBS_START ? output_.prompt_logprobs_start : 0;
+    request.prompt_logprobs_start = std::clamp(asked_start, 1u, given_.token_count);
+    // A token's logprob is of the logits before it.
+    request.prompt_output_start = request.wants_context_logits ? 0 : request.prompt_logprobs_start - 1;
     if (BeamWidthOf(sampling_) == 1)
       request.sequences.resize(request.outputs = SequenceCount());
     else
       MakeBeams(given_, sampling_, limits_, vocab_size_, made.get());
-    request.sequences_left = request.outputs;
-    const RetentionPlan retention = Retentions();
-    for (uint32_t i = 0; i < request.sequences.size(); ++i) {
-      RequestSequence& sequence = request.sequences[i];
-      sequence.request = made.get();
-      sequence.index = i;
-      sequence.max_length = request.prompt_tokens + request.max_tokens;
-      if (given_.set & REQUEST_PRIORITY) sequence.priority = Priority();
-      if (given_.set & REQUEST_CACHE_SALT) sequence.root_key = RootKey(given_.cache_salt);
-      sequence.retention = retention;
-      sequence.starts_from_kept = !request.wants_context_logits && !request.wants_prompt_logprobs;
+    SetUpSequences(&request);
+    for (RequestSequence& sequence : request.sequences) {
+      if (request.wants_context_logits || request.wants_prompt_logprobs)
+        sequence.most_kept_tokens = request.prompt_output_start;
       if (request.beams == nullptr) continue;
       sequence.leader = &request.sequences.front();
       sequence.restart_length = request.prompt_tokens;
@@ -75,22 +73,52 @@ class Checker {
     // A grammar's masks are computed token by token, and beams move token by token.
     if (!request.drafts.none() && !request.grammar && request.beams == nullptr)
       for (RequestSequence& sequence : request.sequences) sequence.drafts.emplace(request.drafts);
-    RequestSequence& first = request.sequences.front();
-    first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
-    for (size_t i = 1; i < request.sequences.size(); ++i) first.forks.push_back(&request.sequences[i]);
-    request.submitted = Request::Clock::now();
-    if (given_.set & REQUEST_TIMEOUT)
-      request.deadline = request.submitted + std::chrono::milliseconds(given_.timeout_ms);
     return made;
   }
 
  private:
+  std::shared_ptr<Request> MakeEmbedding(std::shared_ptr<Request> request) const {
+    if (output_.pooling > POOLING_CLS)
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "pooling",
+                                    " is " + std::to_string(output_.pooling) + "; expected 0 to 2.");
+    request->pooling = output_.pooling;
+    request->streaming = given_.streaming != 0;
+    request->max_tokens = 1;  // the place after the prompt, which stays empty
+    request->sequences.resize(request->outputs = 1);
+    SetUpSequences(request.get());
+    RequestSequence& sequence = request->sequences.front();
+    sequence.draws = false;
+    if (output_.pooling != POOLING_LAST) sequence.most_kept_tokens = 0;
+    return request;
+  }
+
+  // Of a request that has its lengths.
+  void SetUpSequences(Request* request) const {
+    request->sequences_left = request->outputs;
+    const RetentionPlan retention = Retentions();
+    for (uint32_t i = 0; i < request->sequences.size(); ++i) {
+      RequestSequence& sequence = request->sequences[i];
+      sequence.request = request;
+      sequence.index = i;
+      sequence.max_length = request->prompt_tokens + request->max_tokens;
+      if (given_.set & REQUEST_PRIORITY) sequence.priority = Priority();
+      if (given_.set & REQUEST_CACHE_SALT) sequence.root_key = RootKey(given_.cache_salt);
+      sequence.retention = retention;
+    }
+    RequestSequence& first = request->sequences.front();
+    first.tokens.assign(given_.tokens, given_.tokens + given_.token_count);
+    for (size_t i = 1; i < request->sequences.size(); ++i) first.forks.push_back(&request->sequences[i]);
+    request->submitted = Request::Clock::now();
+    if (given_.set & REQUEST_TIMEOUT)
+      request->deadline = request->submitted + std::chrono::milliseconds(given_.timeout_ms);
+  }
+
   void RefuseUnsupported() const {
     const auto refuse_set = [&](uint32_t is_set, const char* name) {
       if (is_set) RefuseOption(name);
     };
     refuse_set(given_.set & REQUEST_LANGUAGE_ADAPTER, "language_adapter");
-    if (given_.type != REQUEST_CONTEXT_AND_GENERATION) RefuseOption("type");
+    if (given_.type != REQUEST_CONTEXT_AND_GENERATION && given_.type != REQUEST_EMBEDDING) RefuseOption("type");
     const struct {
       const void* given;
       const char* name;

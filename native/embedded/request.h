@@ -67,6 +67,9 @@ struct Request : std::enable_shared_from_this<Request> {
   bool wants_generation_logits;
   bool wants_prompt_logprobs;
   int prompt_top_logprobs;
+  size_t prompt_logprobs_start;            // the first token that has one
+  size_t prompt_output_start;              // the first token whose logits something was asked about
+  std::optional<ExecutorPooling> pooling;  // of an embedding request
 
   std::vector<RequestSequence> sequences;   // by index
   size_t outputs;                           // of the first of them; of a beam search, of its best beams
@@ -82,7 +85,7 @@ struct Request : std::enable_shared_from_this<Request> {
   bool has_row = false;                      // its first row was given
   uint32_t draft_tokens = 0;                 // that steps verified
   uint32_t draft_tokens_accepted = 0;
-  // What was asked about the prompt, until a row takes it. The runner fills it.
+  // What was asked about the prompt, its embedding too, until a row takes it. The runner fills it.
   std::shared_ptr<executor::BatchRowDetails> prompt_output;
   Clock::time_point submitted = Clock::now();
   std::optional<Clock::time_point> deadline;
@@ -99,7 +102,8 @@ struct Request : std::enable_shared_from_this<Request> {
   // The entry, of one of its sequences, computes tokens of the prompt that something was asked about. After its first
   // token a sequence that was preempted goes through the prompt again.
   bool WantsPromptOutput(const StepEntry& entry) const {
-    return (wants_context_logits || wants_prompt_logprobs) && !first_token && entry.first < prompt_tokens;
+    return (wants_context_logits || wants_prompt_logprobs) && !first_token && entry.first < prompt_tokens &&
+           entry.first + static_cast<size_t>(entry.tokens) > prompt_output_start;
   }
 };
 

@@ -54,7 +54,7 @@ Step Scheduler::PlanStep() {
   const auto schedule = [&](Sequence* sequence) {
     const size_t tokens = std::min(budget, sequence->tokens_to_compute());
     const bool completes = tokens == sequence->tokens_to_compute();
-    const int draws = completes ? 1 + static_cast<int>(sequence->forks.size()) : 0;
+    const int draws = completes && sequence->draws ? 1 + static_cast<int>(sequence->forks.size()) : 0;
     step.entries.push_back({sequence, sequence->computed_tokens, static_cast<int>(tokens), draws});
     sequence->computed_tokens += tokens;
     if (completes) ++sequence->pending_tokens;
@@ -147,9 +147,9 @@ bool Scheduler::TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
 bool Scheduler::TakeFirstBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
   const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
   size_t limit = 0;
-  if (limits_.keeps_blocks && sequence->starts_from_kept) {
+  if (limits_.keeps_blocks && sequence->most_kept_tokens > 0) {
     ExtendKeys(sequence);
-    limit = sequence->length() - 1;
+    limit = std::min(sequence->length() - 1, sequence->most_kept_tokens);
   }
   const uint64_t allocations = blocks_.allocations();
   const auto found = blocks_.GrowFromKept(

@@ -30,8 +30,8 @@ struct Sequence {
   std::vector<BlockKey> keys;  // of the blocks that `tokens` fill, as far as the scheduler needed them
   size_t kept_blocks = 0;      // leading blocks of the table that were offered to others
   RetentionPlan retention;
-  bool starts_from_kept = true;  // else its whole prompt is computed
-  size_t reused_blocks = 0;      // found in the cache when it first ran
+  size_t most_kept_tokens = std::numeric_limits<size_t>::max();  // leading ones that kept blocks may stand for
+  size_t reused_blocks = 0;                                      // found in the cache when it first ran
   size_t reused_tokens = 0;      // likewise, with those of a block that only begins alike
   size_t missed_blocks = 0;      // that were not
   std::vector<Sequence*> forks;  // forked from it once its prompt is computed; until then each has a slot kept
@@ -42,6 +42,7 @@ struct Sequence {
   int slot = kNoSlot;                                      // while it runs: a number of its own, below max_sequences
   size_t max_length = std::numeric_limits<size_t>::max();  // tokens, at which it ends
   float priority = kDefaultRequestPriority;                // of those that wait, the highest runs first
+  bool draws = true;                                       // else it ends when its prompt is computed
   bool planned_ahead = true;                               // its next step may be planned while tokens are pending
   bool has_unverified_drafts = false;  // in a planned step, so that it is not known how many tokens are pending
   std::optional<std::list<Sequence*>::iterator> waits_at;  // while it waits: its place, which the scheduler keeps
@@ -65,7 +66,7 @@ struct StepEntry {
   size_t first;  // position of the first token to compute
   int tokens;
   // Sequences that a token is drawn for from the last one's logits: the sequence itself and those forked from it, which
-  // follow it by index. 0 in the middle of a prompt.
+  // follow it by index. 0 in the middle of a prompt, and where none is drawn.
   int draws;
   // Computed after the last token, with a draw for the sequence after each. They are not the sequence's tokens: it is not
   // known whether they will be.

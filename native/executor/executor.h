@@ -61,6 +61,7 @@ enum {
   CAN_DISAGGREGATED = 1ull << 26,
   CAN_ADDITIONAL_OUTPUTS = 1ull << 27,
   CAN_OUTPUT_PENALTIES = 1ull << 28,  // presence_penalty and frequency_penalty, with prompt_ignore_length
+  CAN_EMBEDDINGS = 1ull << 29,        // REQUEST_EMBEDDING
   CAN_PROMPT_LOOKUP = 1ull << 30,
 };
 
@@ -83,7 +84,7 @@ typedef struct ExecutorInfo {
   uint64_t weight_bytes;
   uint64_t kv_cache_bytes;  // when all blocks are in use
   uint32_t rank;            // of this process, where each rank is one; those that only follow take no requests
-  uint32_t reserved;
+  uint32_t hidden_size;     // of an embedding; 0: there is none
 } ExecutorInfo;
 
 typedef struct ExecutorTable {

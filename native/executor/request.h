@@ -64,7 +64,15 @@ enum {
   OUTPUT_RETURN_GENERATION_LOGITS = 1u << 2,  // [output tokens of the row, vocab_size]
   OUTPUT_RETURN_PERF_METRICS = 1u << 3,
   OUTPUT_PROMPT_LOGPROBS = 1u << 4,
+  OUTPUT_PROMPT_LOGPROBS_START = 1u << 5,
 };
+// Which of the prompt's hidden states, after the model's last norm, an embedding is.
+typedef enum ExecutorPooling {
+  POOLING_LAST = 0,  // the last token's
+  POOLING_MEAN = 1,  // the mean over all tokens
+  POOLING_CLS = 2,   // the first token's
+} ExecutorPooling;
+
 typedef struct ExecutorOutputConfig {
   uint32_t size;
   uint32_t flags;                         // OUTPUT_*
@@ -72,6 +80,9 @@ typedef struct ExecutorOutputConfig {
   uint32_t top_prompt_logprobs;           // likewise with each of the prompt; above 0 sets OUTPUT_PROMPT_LOGPROBS
   const char* const* additional_outputs;  // [additional_output_count], of the config's
   uint32_t additional_output_count;
+  // The first prompt token to give a logprob of: those before it are NaN, and need not be computed; unset: 0.
+  uint32_t prompt_logprobs_start;
+  ExecutorPooling pooling;  // of REQUEST_EMBEDDING
 } ExecutorOutputConfig;
 
 typedef struct ExecutorLora {
@@ -168,6 +179,9 @@ typedef enum ExecutorRequestType {
   REQUEST_CONTEXT_AND_GENERATION = 0,
   REQUEST_CONTEXT_ONLY = 1,
   REQUEST_GENERATION_ONLY = 2,
+  // Draws no token: the request ends with FINISH_LENGTH and details->embedding when its prompt is computed. Besides the tokens only
+  // output->pooling, priority, timeout_ms, cache_salt and kv_retention hold.
+  REQUEST_EMBEDDING = 3,
 } ExecutorRequestType;
 
 enum {

@@ -49,13 +49,15 @@ typedef struct ExecutorRowDetails {
   const ExecutorError* error;               // null: none
   const ExecutorTensor* context_logits;     // fp32 [prompt_tokens, vocab_size]; null: none
   const ExecutorTensor* generation_logits;  // fp32 [tokens of the row, vocab_size]; null: none
-  const float* prompt_logprobs;             // [prompt_tokens], NaN for the first; null: none
-  const int32_t* prompt_top_tokens;         // [prompt_tokens, prompt_top_count]
-  const float* prompt_top_logprobs;         // [prompt_tokens, prompt_top_count]
+  const float* prompt_logprobs;      // [prompt_tokens], NaN before prompt_logprobs_start and for the first; null: none
+  const int32_t* prompt_top_tokens;  // [prompt_tokens, prompt_top_count]
+  const float* prompt_top_logprobs;  // [prompt_tokens, prompt_top_count]
   uint32_t prompt_top_count;
   uint32_t additional_output_count;
   const ExecutorNamedTensor* additional_outputs;  // [additional_output_count]
   const ExecutorContextPhase* context_phase;      // null: none
+  const float* embedding;                         // [embedding_size], of REQUEST_EMBEDDING; null: none
+  uint32_t embedding_size;
 } ExecutorRowDetails;
 
 // A struct of arrays: what has come for each sequence since the last wait, oldest first within a sequence.

@@ -41,7 +41,7 @@ bool IsLargeRow(const ExecutorBatch& batch, uint32_t row) {
   const ExecutorRowDetails* const details = batch.details == nullptr ? nullptr : batch.details[row];
   return details != nullptr && (details->context_logits != nullptr || details->generation_logits != nullptr ||
                                 details->prompt_logprobs != nullptr || details->additional_output_count > 0 ||
-                                details->context_phase != nullptr);
+                                details->context_phase != nullptr || details->embedding != nullptr);
 }
 
 }  // namespace isolation

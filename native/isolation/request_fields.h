@@ -8,7 +8,7 @@ namespace isolation {
 
 // As in type_fields.h: a size that changes asks for a field that must be sent.
 static_assert(sizeof(ExecutorSampling) == 104);
-static_assert(sizeof(ExecutorOutputConfig) == 32);
+static_assert(sizeof(ExecutorOutputConfig) == 40);
 static_assert(sizeof(ExecutorLora) == 32);
 static_assert(sizeof(ExecutorRetentionRange) == 24);
 static_assert(sizeof(ExecutorKvRetention) == 48);
@@ -30,7 +30,8 @@ void Fields(Wire& wire, ExecutorSampling& sampling) {
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorOutputConfig& output) {
-  wire.Values(output.flags, output.top_logprobs, output.top_prompt_logprobs, output.additional_output_count);
+  wire.Values(output.flags, output.top_logprobs, output.top_prompt_logprobs, output.additional_output_count,
+              output.prompt_logprobs_start, output.pooling);
   NeededTexts(wire, output.additional_outputs, output.additional_output_count);
 }
 

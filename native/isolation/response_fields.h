@@ -7,7 +7,7 @@
 namespace isolation {
 
 // As in type_fields.h: a size that changes asks for a field that must be sent.
-static_assert(sizeof(ExecutorRowDetails) == 136);
+static_assert(sizeof(ExecutorRowDetails) == 152);
 static_assert(sizeof(ExecutorBatch) == 104);
 static_assert(sizeof(ExecutorRequestStats) == 48);
 static_assert(sizeof(ExecutorStats) == 208);
@@ -18,7 +18,7 @@ void Fields(Wire& wire, ExecutorRowDetails& details) {
   wire.Values(details.set, details.prompt_tokens, details.cached_tokens, details.queue_ms, details.first_token_ms,
               details.total_ms, details.stop_token, details.kv_blocks_allocated, details.kv_blocks_reused,
               details.kv_blocks_missed, details.draft_tokens, details.draft_tokens_accepted, details.prompt_top_count,
-              details.additional_output_count);
+              details.additional_output_count, details.embedding_size);
   wire.Group(details.error);
   wire.Group(details.context_logits);
   wire.Group(details.generation_logits);
@@ -29,6 +29,7 @@ void Fields(Wire& wire, ExecutorRowDetails& details) {
   wire.Groups(details.additional_outputs, details.additional_output_count);
   wire.Need(details.additional_output_count == 0 || details.additional_outputs != nullptr);
   wire.Group(details.context_phase);
+  Needed(wire, details.embedding, details.embedding_size);
 }
 
 template <typename Wire>
@@ -82,7 +83,7 @@ template <typename Wire>
 void Fields(Wire& wire, ExecutorInfo& info) {
   wire.Values(info.vocab_size, info.capabilities, info.max_batch_size, info.max_num_tokens, info.max_input_len,
               info.max_seq_len, info.max_beam_width, info.tensor_parallel_size, info.tokens_per_block, info.kv_blocks,
-              info.weight_bytes, info.kv_cache_bytes, info.rank);
+              info.weight_bytes, info.kv_cache_bytes, info.rank, info.hidden_size);
   wire.Text(info.name);
   wire.Text(info.version);
   wire.Text(info.device);

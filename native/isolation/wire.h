@@ -130,7 +130,9 @@ inline constexpr uint32_t kEnumEnd<ExecutorTransferMode> = TRANSFER_POSIX + 1;
 template <>
 inline constexpr uint32_t kEnumEnd<ExecutorGuide> = GUIDE_STRUCTURAL_TAG + 1;
 template <>
-inline constexpr uint32_t kEnumEnd<ExecutorRequestType> = REQUEST_GENERATION_ONLY + 1;
+inline constexpr uint32_t kEnumEnd<ExecutorRequestType> = REQUEST_EMBEDDING + 1;
+template <>
+inline constexpr uint32_t kEnumEnd<ExecutorPooling> = POOLING_CLS + 1;
 template <>
 inline constexpr uint32_t kEnumEnd<ExecutorStage> = STAGE_COMPLETE + 1;
 

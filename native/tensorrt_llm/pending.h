@@ -32,6 +32,7 @@ struct Pending {
   uint32_t top_logprobs;
   bool prompt_logprobs;
   uint32_t top_prompt_logprobs;
+  uint32_t prompt_logprobs_start;
   std::vector<PendingSequence> sequences;
   // How many ids TensorRT-LLM has counted for it: it makes every sequence but the first a request of its own.
   uint32_t library_ids;

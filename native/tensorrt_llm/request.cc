@@ -138,6 +138,7 @@ class Maker {
     pending.top_logprobs = output_.top_logprobs;
     pending.prompt_logprobs = executor::WantsPromptLogprobs(output_);
     pending.top_prompt_logprobs = output_.top_prompt_logprobs;
+    if (output_.flags & OUTPUT_PROMPT_LOGPROBS_START) pending.prompt_logprobs_start = output_.prompt_logprobs_start;
     pending.sequences.resize(SequenceCount(sampling_));
     pending.library_ids = BeamWidth(sampling_) > 1 ? 1 : static_cast<uint32_t>(pending.sequences.size());
     pending.submitted = Pending::Clock::now();

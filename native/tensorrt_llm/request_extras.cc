@@ -177,6 +177,10 @@ void SetExtras(const ExecutorRequest& given, tle::Request* request) {
                                   "first token on. Remove it.");
   if (given.draft != nullptr) request->setExternalDraftTokensConfig(MakeDraft(CopySized(given.draft)));
   if (given.multimodal != nullptr) SetMultimodal(CopySized(given.multimodal), given.token_count, request);
+  if (given.type == REQUEST_EMBEDDING)
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "type",
+                                  " asks for an embedding; expected one for tokens, because TensorRT-LLM's executor "
+                                  "gives no hidden states. Use executor: 'cpu' or 'cuda'.");
   if (given.type != REQUEST_CONTEXT_AND_GENERATION && !kHasContextPhase<>) ThrowLacks({"type", "0.19"});
   request->setRequestType(static_cast<tle::RequestType>(given.type));
   if (given.context_phase != nullptr) request->setContextPhaseParams(MakeContextPhase(CopySized(given.context_phase)));

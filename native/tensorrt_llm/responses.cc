@@ -82,6 +82,12 @@ void AddPromptOutput(const tle::Tensor& tensor, const Engine& engine, const Pend
   details->prompt_top_tokens.assign(top_count, -1);
   details->prompt_top_logprobs.assign(top_count, kNan);
   for (uint32_t token = 1; token < pending.prompt_tokens; ++token) {
+    if (token < pending.prompt_logprobs_start) {
+      details->prompt_logprobs.push_back(kNan);
+      details->prompt_top_tokens.insert(details->prompt_top_tokens.end(), top_count, -1);
+      details->prompt_top_logprobs.insert(details->prompt_top_logprobs.end(), top_count, kNan);
+      continue;
+    }
     const float* const row = logits.row(token - 1);
     details->prompt_logprobs.push_back(
         static_cast<float>(row[pending.prompt[token]] - executor::LogSumExp(row, engine.vocab_size)));

@@ -17,6 +17,13 @@ export function onlyOutput({ outputs }: Result): Output {
 
 export const tokensOf = (result: Result): number[] => [...onlyOutput(result).tokens];
 
+const TOLERANCE = 1e-3; // of a log-probability; the softmax may be summed in another order
+
+export function assertNear(found: number | undefined, expected: number | undefined, what: string): void {
+  const difference = Math.abs((found ?? Number.NaN) - (expected ?? Number.NaN));
+  assert.ok(difference < TOLERANCE, `${what} is ${found}, expected ${expected}`);
+}
+
 /** What both readers of a request got. */
 export interface Ending {
   readonly chunks: Chunk[];

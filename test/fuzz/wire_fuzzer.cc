@@ -42,6 +42,8 @@ class Examples {
     phase_.first_token_count = 2;
     phase_.first_tokens = tokens_.data();
     details_.context_phase = &phase_;
+    details_.embedding = floats_.data();
+    details_.embedding_size = 2;
     ExecutorBatch batch{};
     batch.size = sizeof(batch);
     batch.row_count = 2;
@@ -156,6 +158,7 @@ double Sum(const ExecutorBatch& batch) {
       for (uint64_t top = i * details->prompt_top_count; top < (i + 1) * details->prompt_top_count; ++top)
         sum += details->prompt_top_tokens[top] + details->prompt_top_logprobs[top];
     }
+    for (uint32_t i = 0; i < details->embedding_size; ++i) sum += details->embedding[i];
     for (uint32_t i = 0; i < details->additional_output_count; ++i) {
       const ExecutorNamedTensor& output = details->additional_outputs[i];
       sum += static_cast<double>(std::strlen(output.name));

@@ -298,6 +298,8 @@ class ScriptedExecutor {
 
   Request MakeRequest(const ExecutorRequest& request) const {
     using executor::Failure;
+    if (request.type == REQUEST_EMBEDDING)
+      throw Failure(EXECUTOR_UNSUPPORTED, "it has no embeddings", request.id).About("pooling");
     if (request.token_count == 0) throw Failure(EXECUTOR_EMPTY_PROMPT, "the prompt has no tokens", request.id);
     if (request.token_count > info_.max_input_len)
       throw Failure(EXECUTOR_PROMPT_TOO_LONG, "max_input_len is " + std::to_string(info_.max_input_len), request.id);

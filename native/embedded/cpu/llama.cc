@@ -147,6 +147,22 @@ void Llama::Logits(const std::vector<int>& rows, float* out) {
   Multiply(Normed(count), {&weights_.head}, {out}, Store::kReplace, logits_stride_);
 }
 
+void Llama::SumFinal(int first_row, int count, float* out) {
+  const auto row_of = [&](float* rows, int row) { return rows + static_cast<size_t>(row) * hidden_stride_; };
+  pool_->Run(count, [&](int row, int) {
+    kernels_.rms_norm(row_of(hidden_.floats(), first_row + row), weights_.final_norm.data(), model_.norm_epsilon,
+                      model_.hidden_size, row_of(normed_.floats(), row));
+  });
+  pool_->Run(CeilDivide(model_.hidden_size, kPanelWidth), [&](int panel, int) {
+    double sums[kPanelWidth] = {};
+    const int first = panel * kPanelWidth;
+    const int width = std::min(kPanelWidth, model_.hidden_size - first);
+    for (int row = 0; row < count; ++row)
+      for (int i = 0; i < width; ++i) sums[i] += row_of(normed_.floats(), row)[first + i];
+    std::copy_n(sums, width, out + first);
+  });
+}
+
 void Llama::Embed(const std::vector<TokenSpan>& spans) {
   float* row = hidden_.floats();
   for (const TokenSpan& span : spans)

@@ -60,6 +60,8 @@ class Llama {
 
   // Logits of some tokens of the last Forward, counted over its spans: out [rows.size(), logits_stride()].
   void Logits(const std::vector<int>& rows, float* out);
+  // The hidden states of tokens of the last Forward after the last norm, summed in double: out [hidden_size].
+  void SumFinal(int first_row, int count, float* out);
   // head_rows rounded up to whole panels.
   int logits_stride() const { return logits_stride_; }
 

@@ -10,6 +10,7 @@
 #include "native/embedded/control_groups.h"
 #include "native/embedded/cpu/dispatch.h"
 #include "native/embedded/draw_failures.h"
+#include "native/embedded/pooling.h"
 #include "native/embedded/process_memory.h"
 #include "native/embedded/random.h"
 
@@ -86,6 +87,7 @@ void CpuModelRunner::Submit(const Step& step, const std::atomic<bool>& abandon) 
     const int row = std::exchange(first_row, first_row + entry.rows());
     try {
       GatherPromptOutput(entry, row);
+      Pool(entry, row);
     } catch (const std::bad_alloc&) {
       results_[i].push_back({{}, OutOfOutputMemory(sequence.request->id)});
       continue;
@@ -123,7 +125,7 @@ const Device& CpuDevice() {
                                  CAN_GENERATION_LOGITS | CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS |
                                  CAN_MIN_TOKENS | CAN_STOP_TOKENS | CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES |
                                  CAN_OUTPUT_PENALTIES | CAN_BLOCK_REUSE | CAN_KV_RETENTION | CAN_CACHE_SALT |
-                                 CAN_PRIORITY | CAN_BEAM_SEARCH | CAN_DRAFT | CAN_PROMPT_LOOKUP,
+                                 CAN_PRIORITY | CAN_BEAM_SEARCH | CAN_DRAFT | CAN_PROMPT_LOOKUP | CAN_EMBEDDINGS,
                              kDefaults,
                              [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
                                return std::make_unique<CpuModelRunner>(options);
@@ -212,7 +214,7 @@ void CpuModelRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
   const auto gather = [&](size_t token, const float* logits, Sampler* sampler) {
     if (request.wants_context_logits) std::copy_n(logits, vocab_size, out.context_logits.data() + token * vocab_size);
     const size_t next = token + 1;  // the one these logits are about
-    if (!request.wants_prompt_logprobs || next == request.prompt_tokens) return;
+    if (!request.wants_prompt_logprobs || next < request.prompt_logprobs_start || next == request.prompt_tokens) return;
     out.prompt_logprobs[next] = sampler->Logprob(logits, tokens[next]);
     if (top_count == 0) return;
     const std::vector<TokenLogprob> top = sampler->TopLogprobs(logits, request.prompt_top_logprobs);
@@ -221,11 +223,10 @@ void CpuModelRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
       out.prompt_top_logprobs[next * top_count + i] = top[i].logprob;
     }
   };
-  const size_t first = entry.first;
-  const size_t end = first + static_cast<size_t>(entry.tokens);
-  for (size_t chunk = first; chunk < end; chunk += max_logits_rows_) {
+  const size_t end = entry.first + static_cast<size_t>(entry.tokens);
+  for (size_t chunk = std::max(entry.first, request.prompt_output_start); chunk < end; chunk += max_logits_rows_) {
     std::vector<int> rows(std::min<size_t>(end - chunk, max_logits_rows_));
-    std::iota(rows.begin(), rows.end(), first_row + static_cast<int>(chunk - first));
+    std::iota(rows.begin(), rows.end(), first_row + static_cast<int>(chunk - entry.first));
     ranks_.Logits(rows, logits_.floats());
     ranks_.pool()->Run(static_cast<int>(rows.size()), [&](int i, int thread) {
       try {
@@ -236,6 +237,16 @@ void CpuModelRunner::GatherPromptOutput(const StepEntry& entry, int first_row) {
     });
   }
   if (out_of_memory) throw std::bad_alloc();
+}
+
+void CpuModelRunner::Pool(const StepEntry& entry, int first_row) {
+  const PooledTokens pooled = TokensToPool(entry);
+  if (pooled.count == 0) return;
+  const size_t hidden_size = static_cast<size_t>(model_.hidden_size);
+  std::vector<float> states(hidden_size);
+  ranks_.SumFinal(first_row + static_cast<int>(pooled.first), static_cast<int>(pooled.count), states.data());
+  Request* const request = SequenceOf(entry)->request;
+  AddPooled(states.data(), entry.first == 0, PreparedEmbedding(request, hidden_size));
 }
 
 }  // namespace embedded::cpu

@@ -38,6 +38,7 @@ class CpuModelRunner : public ModelRunner {
   // What was asked about them beside the token.
   void AddLogits(const Request& request, const float* logits, Sampler* sampler, Output* output) const;
   void GatherPromptOutput(const StepEntry& entry, int first_row);
+  void Pool(const StepEntry& entry, int first_row);
   // Null where the request has none.
   const std::vector<RankAdapter>* Prepared(const std::shared_ptr<const Adapter>& adapter);
 

@@ -38,6 +38,7 @@ class Ranks {
   // As Llama has them.
   bool Forward(const std::vector<TokenSpan>& spans, const std::atomic<bool>& abandon);
   void Logits(const std::vector<int>& rows, float* out);
+  void SumFinal(int first_row, int count, float* out) { at(pp_size_ - 1, 0).llama->SumFinal(first_row, count, out); }
   // vocab_size rounded up to whole panels.
   int logits_stride() const { return logits_stride_; }
 

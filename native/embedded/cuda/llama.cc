@@ -383,4 +383,10 @@ void Llama::Logits(const int32_t* rows, int count, float* out, cudaStream_t stre
   linear_.Run(Head(count, out), scratch(), stream);
 }
 
+void Llama::SumFinal(int tokens, const RowSpan* spans, int count, float* out, cudaStream_t stream) {
+  RmsNorm({kv_.element, Residual::kFloat32, tokens, model_.hidden_size, model_.norm_epsilon},
+          {hidden_.data(), nullptr, nullptr, weights_.final_norm, normed_.data()}, stream);
+  SumRows(kv_.element, count, model_.hidden_size, spans, normed_.data(), out, stream);
+}
+
 }  // namespace embedded::cuda

@@ -21,6 +21,7 @@
 #include "native/embedded/cuda/rank_exchange.h"
 #include "native/embedded/cuda/resources.h"
 #include "native/embedded/cuda/step_arrays.h"
+#include "native/embedded/cuda/sum_rows.h"
 #include "native/embedded/cuda/weights.h"
 
 namespace embedded::cuda {
@@ -78,6 +79,10 @@ class Llama {
   // Logits of some tokens of the last Forward: out [count, head_rows]. `rows` [count] is in device memory; a row below
   // 0 is padding, whose logits mean nothing.
   void Logits(const int32_t* rows, int count, float* out, cudaStream_t stream);
+
+  // Sums of hidden states of the last Forward, of so many tokens, after the last norm: out [count, hidden_size]. `spans` [count] are
+  // in device memory.
+  void SumFinal(int tokens, const RowSpan* spans, int count, float* out, cudaStream_t stream);
 
  private:
   EmbeddingTable Embedding() const;

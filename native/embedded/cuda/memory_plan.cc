@@ -5,6 +5,7 @@
 #include <string>
 
 #include "native/embedded/checkpoint/rank_model.h"
+#include "native/embedded/cuda/step_pooling.h"
 #include "native/embedded/cuda/step_sampler.h"
 #include "native/embedded/cuda/weights.h"
 #include "native/executor/cpp/failure.h"
@@ -101,6 +102,7 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
     kv.blocks = blocks;
     return Llama::DeviceBytes(model, kv, plan.limits, traits) +
            StepSampler::DeviceBytes(limits.max_batch_size, model.vocab_size) +
+           kStepsInFlight * StepPooling::DeviceBytes(limits.max_batch_size, model.hidden_size) +
            StepArrays(nullptr, plan.limits.max_tokens, limits.max_batch_size).bytes + table_bytes + exchange_bytes +
            kReservedBytes;
   };

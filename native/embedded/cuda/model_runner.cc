@@ -109,6 +109,8 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector
       has_adapters_(options.limits.adapters.has_value()),
       sampler_(memory_.front().limits.max_sequences, model_.vocab_size),
       buffers_{StepBuffers(BufferLimits(memory_.front(), model_)), StepBuffers(BufferLimits(memory_.front(), model_))},
+      pooling_{StepPooling(memory_.front().limits.max_sequences, model_.hidden_size),
+               StepPooling(memory_.front().limits.max_sequences, model_.hidden_size)},
       drawn_(MakeEvent()),
       gaps_(StepGaps::FromEnvironment()) {
   const bool lacks_peers = std::any_of(exchanges_.begin(), exchanges_.end(), [](const auto& exchange) {
@@ -211,16 +213,19 @@ void CudaModelRunner::SubmitWithoutDraws(const Step& step) {
 }
 
 StepResults CudaModelRunner::Collect() {
-  StepBuffers& buffers = buffers_[collected_++ % kStepsInFlight];
+  const size_t slot = collected_++ % kStepsInFlight;
+  StepBuffers& buffers = buffers_[slot];
   Check(cudaEventSynchronize(buffers.done().get()), "computing a step");
   if (gaps_) gaps_->Collect();
   for (const auto& exchange : exchanges_) exchange->CheckNoneIsLost();
+  pooling_[slot].Collect();
   return buffers.Results(model_.dtype);
 }
 
 void CudaModelRunner::SubmitStep(const Step& step) {
   const LlamaLimits& limits = memory_.front().limits;
-  StepBuffers& buffers = buffers_[submitted_++ % kStepsInFlight];
+  const size_t slot = submitted_++ % kStepsInFlight;
+  StepBuffers& buffers = buffers_[slot];
   StepPlan plan = PlanRows(step, limits.max_sequences);
   const StepArrays arrays = buffers.Arrays(plan.decode_only() ? limits.max_sequences : plan.tokens);
   const int longest_table = FillArrays(step, plan, arrays, buffers.block_table(), limits.max_blocks);
@@ -245,6 +250,7 @@ void CudaModelRunner::SubmitStep(const Step& step) {
     rank->Compute(step, plan, draw_buffers(), gaps_.get());
   });
   GatherPromptOutput(step, plan, &buffers);
+  pooling_[slot].Submit(step, plan, &drawer(), &buffers);
   if (!plan.draws.empty() && !plan.decode_only())
     OnEachRank([&](Rank* rank) { rank->StepLogits(plan, draw_buffers()); });
   planned_ = {std::move(plan), std::move(host_logits), &buffers};
@@ -273,8 +279,9 @@ void CudaModelRunner::GatherPromptOutput(const Step& step, const StepPlan& plan,
     try {
       PreparePromptOutput(&request, vocab_size);
       const size_t tokens = static_cast<size_t>(entry.tokens);
-      std::vector<float> logits(std::min(tokens, most_rows) * vocab_size);
-      for (size_t first = 0; first < tokens; first += most_rows) {
+      const size_t start = std::max(request.prompt_output_start, entry.first) - entry.first;
+      std::vector<float> logits(std::min(tokens - start, most_rows) * vocab_size);
+      for (size_t first = start; first < tokens; first += most_rows) {
         std::vector<int32_t> rows(std::min(most_rows, tokens - first));
         std::iota(rows.begin(), rows.end(), plan.first_token[i] + static_cast<int32_t>(first));
         OnEachRank([&](Rank* rank) { rank->LogitsOf(rows, draw_buffers()); });
@@ -385,7 +392,7 @@ const embedded::Device& CudaDevice() {
       CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS | CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS |
           CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_STOP_TOKENS |
           CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_OUTPUT_PENALTIES | CAN_BLOCK_REUSE | CAN_KV_RETENTION |
-          CAN_CACHE_SALT | CAN_PRIORITY | CAN_BEAM_SEARCH,
+          CAN_CACHE_SALT | CAN_PRIORITY | CAN_BEAM_SEARCH | CAN_EMBEDDINGS,
       kDefaults,
       [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
         return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevices(options)); });

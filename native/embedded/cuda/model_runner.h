@@ -22,6 +22,7 @@
 #include "native/embedded/cuda/step_buffers.h"
 #include "native/embedded/cuda/step_gaps.h"
 #include "native/embedded/cuda/step_plan.h"
+#include "native/embedded/cuda/step_pooling.h"
 #include "native/embedded/cuda/step_sampler.h"
 #include "native/embedded/model_runner.h"
 
@@ -44,8 +45,6 @@ class CudaModelRunner : public ModelRunner {
   StepResults Collect() override;
 
  private:
-  static constexpr size_t kStepsInFlight = 2;
-
   void LoadRanks(const RunnerOptions& options, const std::vector<Device>& devices);
   // Calls body(rank) for each, on its thread and device, stage by stage.
   template <typename Body>
@@ -62,7 +61,7 @@ class CudaModelRunner : public ModelRunner {
   void GatherPromptOutput(const Step& step, const StepPlan& plan, StepBuffers* buffers);
   void SetMasks(const StepPlan& plan, StepBuffers* buffers);
   void DrawTokens();
-  const Rank& drawer() const { return *ranks_[ranks_.size() - static_cast<size_t>(model_.tp_size)]; }
+  Rank& drawer() const { return *ranks_[ranks_.size() - static_cast<size_t>(model_.tp_size)]; }
   cudaStream_t stream() const { return drawer().stream(); }
   DrawBuffers draw_buffers() const {
     return {newest_.data() != nullptr ? newest_.as<int32_t>() : sampler_.newest(), sampler_.logits()};
@@ -83,6 +82,7 @@ class CudaModelRunner : public ModelRunner {
   StepSampler sampler_;
   PinnedBuffer newest_;  // a copy of the sampler's for all ranks, where they cannot read that
   std::array<StepBuffers, kStepsInFlight> buffers_;
+  std::array<StepPooling, kStepsInFlight> pooling_;
   Event drawn_;                     // the newest step's tokens are
   std::unique_ptr<StepGaps> gaps_;  // null: they are not measured
   // What Draw needs of the newest step.

@@ -33,6 +33,7 @@ void NotePromptLogits(const RequestSequence& sequence, size_t first, size_t coun
   for (size_t i = 0; i < count; ++i) {
     const size_t next = first + i + 1;  // the token that these logits are about
     if (next >= request.prompt_tokens) return;
+    if (next < request.prompt_logprobs_start) continue;
     const float* const row = logits + i * vocab_size;
     const double log_sum = executor::LogSumExp(row, static_cast<int>(vocab_size));
     out.prompt_logprobs[next] = static_cast<float>(row[sequence.tokens[next]] - log_sum);

@@ -63,6 +63,11 @@ class Rank {
   // Logits of these tokens of the step.
   void LogitsOf(const std::vector<int32_t>& tokens, const DrawBuffers& draw);
 
+  // In the last stage, sums of the step's hidden states as Llama has them.
+  void SumFinal(const StepPlan& plan, const RowSpan* spans, int count, float* out) {
+    llama_.SumFinal(plan.tokens, spans, count, out, stream_.get());
+  }
+
   // The step's arrays on the GPU.
   StepArrays Arrays(const StepPlan& plan) const;
 

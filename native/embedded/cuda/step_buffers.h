@@ -15,6 +15,7 @@
 
 namespace embedded::cuda {
 
+constexpr size_t kStepsInFlight = 2;  // submitted and not collected, at most
 constexpr int kNoLogits = -1;
 
 // A drawn token on its way to the host, without anything of the request that may be gone by then.

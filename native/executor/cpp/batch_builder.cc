@@ -49,6 +49,10 @@ const ExecutorRowDetails* BatchBuilder::AddDetails(std::unique_ptr<BatchRowDetai
     view.prompt_top_tokens = row.prompt_top_tokens.data();
     view.prompt_top_logprobs = row.prompt_top_logprobs.data();
   }
+  if (!row.embedding.empty()) {
+    view.embedding = row.embedding.data();
+    view.embedding_size = static_cast<uint32_t>(row.embedding.size());
+  }
   for (const auto& [name, tensor] : row.additional_outputs)
     memory.additional_outputs.push_back({name.c_str(), tensor.view});
   view.additional_outputs = memory.additional_outputs.data();

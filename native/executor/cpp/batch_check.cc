@@ -67,6 +67,7 @@ void CheckDetails(const ExecutorRowDetails& details, uint32_t tokens, uint32_t v
   if (details.prompt_logprobs != nullptr && details.prompt_top_count > 0)
     Require(details.prompt_top_tokens != nullptr && details.prompt_top_logprobs != nullptr,
             "prompt logprobs without their likeliest tokens");
+  Require(details.embedding_size == 0 || details.embedding != nullptr, "no embedding where it has a size");
   Require(details.additional_output_count == 0 || details.additional_outputs != nullptr,
           "no additional outputs where it counts some");
   for (uint32_t i = 0; i < details.additional_output_count; ++i) {

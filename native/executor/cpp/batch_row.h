@@ -35,6 +35,7 @@ struct BatchRowDetails {
   std::vector<float> prompt_logprobs;      // [prompt_tokens], NaN for the first; or none
   std::vector<int32_t> prompt_top_tokens;  // [prompt_tokens, prompt_top_count], -1 for the first; or none
   std::vector<float> prompt_top_logprobs;  // likewise, NaN for the first
+  std::vector<float> embedding;            // or none
   std::vector<std::pair<std::string, HostTensor>> additional_outputs;
   std::optional<BatchRowContextPhase> context_phase;
 };

@@ -119,6 +119,7 @@ inline Failure IdInUse(uint64_t id) {
 
 // max_tokens and min_tokens, whose limits do not depend on the model.
 inline void CheckLengths(const ExecutorRequest& request, const ExecutorSampling& sampling) {
+  if (request.type == REQUEST_EMBEDDING) return;
   if (request.max_tokens == 0)
     throw OptionFailure(EXECUTOR_INVALID_OPTION, "max_tokens", " is 0; expected at least 1.");
   if (sampling.set & SAMPLING_MIN_TOKENS && sampling.min_tokens > request.max_tokens)

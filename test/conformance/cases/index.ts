@@ -16,6 +16,7 @@ import './batches.js';
 import './prefix-cache.js';
 import './lora.js';
 import './drafts.js';
+import './embeddings.js';
 import './observation.js';
 import './lifetime.js';
 import './sleep.js';

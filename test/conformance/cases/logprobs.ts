@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Logits, TokenLogprob } from 'node-tensorrt-llm';
-import { GREEDY, onlyOutput, PROMPT, readWhole, tokensOf } from '../requests.js';
+import { assertNear, GREEDY, onlyOutput, PROMPT, readWhole, tokensOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
 const OPTIONS = { ...GREEDY, maxTokens: 16 } as const;
-const TOLERANCE = 1e-3; // of a log-probability; the softmax is summed in another order here
 
 /** The log-probabilities of one row of logits. */
 function logSoftmax({ data, columns }: Logits, row: number): Float64Array {
@@ -12,10 +11,6 @@ function logSoftmax({ data, columns }: Logits, row: number): Float64Array {
   const greatest = logits.reduce((a, b) => Math.max(a, b));
   const sum = logits.reduce((total, logit) => total + Math.exp(logit - greatest), 0);
   return logits.map((logit) => logit - greatest - Math.log(sum));
-}
-
-function assertNear(found: number, expected: number | undefined, what: string): void {
-  assert.ok(Math.abs(found - (expected ?? Number.NaN)) < TOLERANCE, `${what} is ${found}, expected ${expected}`);
 }
 
 /** `top` must be the likeliest tokens of the row, likeliest first. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { GREEDY, tokensOf } from '../requests.js';
+import { assertNear, GREEDY, tokensOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
 const OPTIONS = { ...GREEDY, maxTokens: 8 } as const;
@@ -62,6 +62,24 @@ conformance(
     for (const { usage, outputs } of results) {
       assert.equal(usage.cachedTokens, 8 * tokensPerBlock);
       assert.equal(outputs[0]?.tokens.length, OPTIONS.maxTokens);
+    }
+  },
+);
+
+conformance(
+  ['prefix cache', 'promptLogprobs'],
+  'promptLogprobs from promptLogprobsStart on are those of the whole prompt, and take what is cached before it',
+  async ({ load }) => {
+    const llm = await load();
+    const tokens = promptOf(2, llm.info, 16);
+    const whole = await llm.generate({ tokens }, { ...OPTIONS, promptLogprobs: true });
+    const promptLogprobsStart = llm.info.tokensPerBlock + 1;
+    const part = await llm.generate({ tokens }, { ...OPTIONS, promptLogprobsStart });
+    assert.deepEqual([whole.usage.cachedTokens, part.usage.cachedTokens], [0, llm.info.tokensPerBlock]);
+    assert.equal(part.promptLogprobs?.length, tokens.length);
+    for (const [i, each] of (part.promptLogprobs ?? []).entries()) {
+      if (i < promptLogprobsStart) assert.equal(each, null);
+      else assertNear(each?.logprob, whole.promptLogprobs?.[i]?.logprob, `the logprob of prompt token ${i}`);
     }
   },
 );

@@ -13,6 +13,7 @@ const CONTEXT_LOGITS = 4;
 const PROMPT_LOGPROBS = 5;
 const ADDITIONAL_OUTPUTS = 6;
 const TOKENS = 7;
+const EMBEDDING = 8;
 
 function recorder(log: unknown[], name: string): RequestSink {
   return {
@@ -23,6 +24,7 @@ function recorder(log: unknown[], name: string): RequestSink {
     onPromptLogprobs: (...args) => log.push([name, 'prompt', ...args]),
     onAdditionalOutputs: (...args) => log.push([name, 'additional', ...args]),
     onContextLogits: ({ rows }) => log.push([name, 'context', rows]),
+    onEmbedding: (embedding) => log.push([name, 'embedding', ...embedding]),
     onEnd: () => log.push([name, 'end']),
     onError: (...args) => log.push([name, 'error', ...args]),
   };
@@ -66,6 +68,18 @@ test('one call is taken apart by request, with text cut by UTF-16 length', () =>
     ['b', 'end'],
     ['a', 'error', 14, 'full', 'maxQueueSize'],
     ['b', 'error', 1, 'no', undefined],
+  ]);
+});
+
+test('an embedding goes to its request, also behind one where nobody listens', () => {
+  const log: unknown[] = [];
+  const onEvents = makeEventDecoder(new Map([[2, recorder(log, 'b')]]));
+  const numbers = [...[EMBEDDING, 1], ...[EMBEDDING, 2], ...[END, 2]];
+  const logits = [[1], [2, 3]].map((data) => ({ data: Float32Array.from(data), rows: 1, columns: data.length }));
+  onEvents(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), 0, undefined, logits, undefined);
+  assert.deepEqual(log, [
+    ['b', 'embedding', 2, 3],
+    ['b', 'end'],
   ]);
 });
 

@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include "native/embedded/executor.h"
 #include "native/embedded/model_runner.h"
+#include "native/embedded/pooling.h"
 #include "native/executor/cpp/table_of.h"
 
 namespace embedded {
@@ -145,6 +147,8 @@ class LateRunner : public ModelRunner {
     size_t count;
     std::vector<int32_t> known;  // of the tokens to compute; drafts follow them
     std::vector<TokenDraw> draws;
+    size_t pooled;  // tokens; their sum is added to the embedding
+    std::shared_ptr<executor::BatchRowDetails> output;
   };
   struct Copied {
     std::vector<BlockCopy> copies;
@@ -166,7 +170,13 @@ class LateRunner : public ModelRunner {
                  static_cast<size_t>(entry.rows()),
                  {sequence.tokens.begin() + static_cast<std::ptrdiff_t>(std::min(entry.first, known_end)),
                   sequence.tokens.begin() + static_cast<std::ptrdiff_t>(known_end)},
+                 {},
+                 TokensToPool(entry).count,
                  {}};
+    if (copied.pooled > 0) {
+      PreparedEmbedding(sequence.request, 1);
+      copied.output = request.prompt_output;
+    }
     if (!entry.drafts.empty() && end != sequence.tokens.size()) throw std::logic_error("drafts of unknown tokens");
     copied.known.insert(copied.known.end(), entry.drafts.begin(), entry.drafts.end());
     for (size_t drafts = 0; drafts <= entry.drafts.size(); ++drafts)
@@ -195,6 +205,11 @@ class LateRunner : public ModelRunner {
     std::vector<int32_t> history;
     for (size_t position = 0; position < entry.first + entry.count; ++position)
       history.push_back(KeyAt(entry, position));
+    if (entry.pooled > 0) {
+      const float sum = static_cast<float>(
+          std::accumulate(history.end() - static_cast<std::ptrdiff_t>(entry.pooled), history.end(), int64_t{0}));
+      AddPooled(&sum, entry.first == 0, &entry.output->embedding);
+    }
     std::vector<DrawResult> results;
     for (const TokenDraw& draw : entry.draws) {
       DrawResult& result = results.emplace_back();

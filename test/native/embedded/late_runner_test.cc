@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 
 #include "table_client.h"
@@ -97,6 +98,35 @@ TEST_P(LateRunnerTest, ARequestThatNeedsItsHistoryGetsItAndHoldsUpNobody) {
   EXPECT_EQ(client->results[1].tokens, TextOf(penalized, 0, 10));
   EXPECT_EQ(client->results[2].tokens, TextOf(plain, 0, 40));
   EXPECT_LE(client->stats().steps, 40u + static_cast<uint64_t>(GetParam()));
+}
+
+TEST_P(LateRunnerTest, AnEmbeddingIsOfItsPromptOnceHoweverOftenItIsPreempted) {
+  script_.kv_blocks = 45;  // four tokens each
+  const auto client = Open();
+  std::vector<TestRequest> requests;
+  for (uint64_t id = 1; id <= 3; ++id) requests.push_back(Seeded(id, RandomPrompt(20, kVocabSize, 7), 80));
+  for (uint64_t id = 11; id <= 13; ++id) {
+    requests.emplace_back(id, RandomPrompt(100, kVocabSize, static_cast<uint32_t>(id)));
+    requests.back().request.type = REQUEST_EMBEDDING;
+    requests.back().output.pooling = POOLING_MEAN;
+  }
+  std::vector<TestRequest*> pointers;
+  for (TestRequest& request : requests) pointers.push_back(&request);
+  ASSERT_EQ(client->Submit(pointers), EXECUTOR_OK);
+  client->WaitForEnds(6);
+  for (const TestRequest& request : requests) {
+    const TestResult& result = client->results[request.id];
+    EXPECT_EQ(result.finals, 1);
+    if (request.id < 11) {
+      EXPECT_EQ(result.tokens, TextOf(request, 0, 80));
+      continue;
+    }
+    EXPECT_TRUE(result.tokens.empty());
+    const double sum = std::accumulate(request.tokens.begin(), request.tokens.end(), 0.0);
+    EXPECT_EQ(result.embedding, std::vector<float>{static_cast<float>(sum / 100)});
+  }
+  EXPECT_GT(client->stats().preemptions, 0u);
+  EXPECT_EQ(client->stats().kv_blocks_used, 0u);
 }
 
 TEST_P(LateRunnerTest, CancelEndsARequestOnceWithABeginningOfItsText) {

@@ -58,6 +58,42 @@ TEST(PromptLogprobs, ComeOnceWithTheFirstToken) {
   }
 }
 
+TEST(PromptLogprobs, FromAStartOnAreThoseOfTheWholePromptAndTakeKeptBlocksBeforeIt) {
+  TableClient client(DefaultModel());
+  TestRequest request = PromptLogprobs(1, 150, 2);
+  const TestResult whole = client.Run(request);
+  request.output.flags |= OUTPUT_PROMPT_LOGPROBS_START;
+  for (const uint32_t start : {0u, 1u, 64u, 65u, 66u, 149u, 150u, 400u}) {
+    request.output.prompt_logprobs_start = start;
+    const TestResult part = client.Run(request);
+    ASSERT_EQ(part.prompt_logprobs.size(), 150u);
+    ASSERT_EQ(part.prompt_top_tokens.size(), 300u);
+    for (uint32_t t = 1; t < 150; ++t) {
+      if (t < start) {
+        ASSERT_TRUE(std::isnan(part.prompt_logprobs[t])) << start << ": " << t;
+        ASSERT_EQ(part.prompt_top_tokens[2 * t], -1);
+      } else {
+        ASSERT_EQ(part.prompt_logprobs[t], whole.prompt_logprobs[t]) << start << ": " << t;
+        ASSERT_EQ(part.prompt_top_tokens[2 * t], whole.prompt_top_tokens[2 * t]);
+      }
+    }
+    const uint32_t block = client.info().tokens_per_block;
+    const uint32_t computed_from = std::min(std::max(start, 1u) - 1, 149u);
+    EXPECT_EQ(part.details->cached_tokens, computed_from / block * block) << start;
+  }
+}
+
+TEST(PromptLogprobs, FromAStartOnLeaveTheContextLogitsWhole) {
+  TableClient client(DefaultModel());
+  TestRequest request = PromptLogprobs(1, 20, 0);
+  request.output.flags |= OUTPUT_PROMPT_LOGPROBS_START | OUTPUT_RETURN_CONTEXT_LOGITS;
+  request.output.prompt_logprobs_start = 10;
+  const TestResult result = client.Run(request);
+  EXPECT_EQ(result.context_logits.size(), 20 * kVocabSize);
+  EXPECT_TRUE(std::isnan(result.prompt_logprobs[9]));
+  EXPECT_FALSE(std::isnan(result.prompt_logprobs[10]));
+}
+
 TEST(PromptLogprobs, APromptOfOneTokenHasNoneButItsNaN) {
   TableClient client(DefaultModel());
   const TestResult result = client.Run(PromptLogprobs(1, 1, 2));

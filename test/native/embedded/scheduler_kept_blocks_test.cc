@@ -119,11 +119,21 @@ TEST(SchedulerThatKeepsBlocks, APreemptedSequenceStartsFromWhatIsLeftOfIt) {
 
 TEST(SchedulerThatKeepsBlocks, ComputesAllOfASequenceThatAsksForIt) {
   Sequence first = PromptOf(Numbers(kTokensPerBlock + 1)), second = first;
-  second.starts_from_kept = false;
+  second.most_kept_tokens = 0;
   Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
   Compute(scheduler.PlanStep());
   scheduler.Add(&second);
   EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 1}, {&second, kTokensPerBlock + 1}}));
+}
+
+TEST(SchedulerThatKeepsBlocks, KeptBlocksStandForNoMoreThanASequenceAllows) {
+  Sequence first = PromptOf(Numbers(3 * kTokensPerBlock + 1)), second = first;
+  second.most_kept_tokens = 2 * kTokensPerBlock - 1;
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {&first});
+  Compute(scheduler.PlanStep());
+  scheduler.Add(&second);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&first, 1}, {&second, 2 * kTokensPerBlock + 1}}));
+  EXPECT_EQ(second.reused_blocks, 1u);
 }
 
 TEST(SchedulerThatKeepsBlocks, GivesUpWhatHasTheLowestPriority) {

@@ -83,6 +83,7 @@ struct TestResult {
   std::vector<int32_t> prompt_top_tokens;
   std::vector<float> prompt_top_logprobs;
   std::vector<float> generation_logits;
+  std::vector<float> embedding;
   int rows = 0;
   int finals = 0;
   ExecutorFinish finish = FINISH_NONE;
@@ -194,6 +195,7 @@ class TableClient {
         Append(details.context_logits, &result.context_logits);
         Append(details.generation_logits, &result.generation_logits);
         Append(details.generation_logits, &sequence.generation_logits);
+        Append(details.embedding, details.embedding_size, &result.embedding);
         if (listed.has_prompt_logprobs) {
           const size_t top_count = size_t{details.prompt_tokens} * details.prompt_top_count;
           Append(details.prompt_logprobs, details.prompt_tokens, &result.prompt_logprobs);

@@ -84,6 +84,10 @@ class Reader {
           told_.logits_rows[id] = events.logits[matrix++].rows;
           at += 2;
           break;
+        case kEmbedding:
+          ++matrix;
+          at += 2;
+          break;
         case kPromptLogprobs:
           at += 3;
           break;
@@ -225,6 +229,7 @@ executor::BatchRow LargeRow(uint64_t id) {
   details->prompt_logprobs.assign(3, -1);
   details->prompt_top_tokens.assign(3, 1);
   details->prompt_top_logprobs.assign(3, -1);
+  details->embedding.assign(64, 0.5f);
   executor::HostTensor tensor{{1, 2, 3, 4}, {nullptr, DATA_TYPE_INT32, 1, {1, 0, 0, 0}}};
   details->additional_outputs.emplace_back("a tensor", std::move(tensor));
   executor::HostTensor& kept = details->additional_outputs.back().second;

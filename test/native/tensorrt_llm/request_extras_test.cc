@@ -236,6 +236,13 @@ TEST_F(RequestExtrasTest, CarryTheStateOfAContextPhaseToTheGenerationPhase) {
 #endif
 }
 
+TEST_F(RequestExtrasTest, AreRefusedForAnEmbedding) {
+  given_.type = REQUEST_EMBEDDING;
+  const Failure failure = FailureOfCall([&] { Make(); });
+  EXPECT_EQ(failure.code(), EXECUTOR_UNSUPPORTED);
+  EXPECT_STREQ(failure.field(), "type");
+}
+
 TEST_F(RequestExtrasTest, AskForTheOutputsThatTheEngineWasLoadedWith) {
   limits_.additional_outputs = {{"hidden_states", true}, {"scores", false}};
   const std::vector<const char*> names{"hidden_states", "scores"};

@@ -237,6 +237,21 @@ TEST_F(ResponsesTest, GiveThePromptsLogprobsOnceEachFromTheLogitsBefore) {
   EXPECT_EQ(second.details, nullptr);
 }
 
+TEST_F(ResponsesTest, GiveNoPromptLogprobBeforeTheStart) {
+  pending_.prompt_tokens = 3;
+  pending_.prompt = {4, 6, 5};
+  pending_.prompt_logprobs = true;
+  pending_.top_prompt_logprobs = 1;
+  pending_.prompt_logprobs_start = 2;
+  tle::Result result = Delta({5});
+  result.contextLogits = LogitsWith({3, 259}, {6, 5, 7}, 2);
+  const BatchRow row = OnlyRow(result);
+  ASSERT_EQ(row.details->prompt_logprobs.size(), 3u);
+  EXPECT_TRUE(std::isnan(row.details->prompt_logprobs[1]));
+  EXPECT_NEAR(row.details->prompt_logprobs[2], 2 - std::log(std::exp(2.0) + 258), 1e-6);
+  EXPECT_EQ(row.details->prompt_top_tokens, std::vector<int32_t>({-1, -1, 5}));
+}
+
 TEST_F(ResponsesTest, FailWhereTheLogitsOfACachedPromptAreMissing) {
   pending_.context_logits = true;
   tle::Result result = Delta({5});

@@ -9,6 +9,7 @@
 #include "native/embedded/cuda/rms_norm.h"
 #include "native/embedded/cuda/rope_append.h"
 #include "native/embedded/cuda/silu.h"
+#include "native/embedded/cuda/sum_rows.h"
 #include "native/embedded/random.h"
 
 namespace embedded::cuda {
@@ -61,6 +62,26 @@ TEST_P(Elementwise, RmsNormAddsToTheFp32ResidualFirst) {
     EXPECT_EQ(device_hidden.Read(), hidden);
     EXPECT_LT(RelativeError(FromBits(GetParam(), out.Read()), Normalized(hidden, FromBits(GetParam(), weight), width)),
               Rounding(GetParam()));
+  }
+}
+
+TEST_P(Elementwise, SumRowsAddsTheRowsOfEachSpan) {
+  for (const int size : {1, 36, 100, 4096}) {
+    const size_t width = static_cast<size_t>(size);
+    const std::vector<uint16_t> x = RandomElements(GetParam(), 700 * width, 1);
+    const std::vector<RowSpan> spans{{0, 1}, {3, 600}, {699, 1}, {600, 17}};
+    DeviceArray<uint16_t> device_x(x);
+    DeviceArray<RowSpan> device_spans(spans);
+    DeviceArray<float> out(spans.size() * width);
+    SumRows(GetParam(), static_cast<int>(spans.size()), size, device_spans.get(), device_x.get(), out.get(), nullptr);
+    const std::vector<float> values = FromBits(GetParam(), x), got = out.Read();
+    for (size_t s = 0; s < spans.size(); ++s)
+      for (size_t i = 0; i < width; ++i) {
+        double sum = 0;
+        for (int32_t row = spans[s].first; row < spans[s].first + spans[s].count; ++row)
+          sum += values[static_cast<size_t>(row) * width + i];
+        ASSERT_NEAR(got[s * width + i], sum, 1e-3) << size << ", span " << s << ", column " << i;
+      }
   }
 }
 

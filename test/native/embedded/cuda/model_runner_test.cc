@@ -277,6 +277,54 @@ TEST_F(ModelRunner, LogprobsAreTheCpus) {
   EXPECT_EQ(both.cuda().Run(request).top.size(), 6u * static_cast<size_t>(both.vocab_size()));
 }
 
+TEST_F(ModelRunner, PromptLogprobsFromAStartOnAreTheCpus) {
+  Both both(kHalf);
+  TestRequest request(1, RandomPrompt(200, both.vocab_size(), 8), 1);
+  request.output.flags = OUTPUT_PROMPT_LOGPROBS;
+  both.cuda().Run(request);  // its blocks are kept
+  request.output.flags |= OUTPUT_PROMPT_LOGPROBS_START;
+  request.output.prompt_logprobs_start = 150;
+  const TestResult got = both.cuda().Run(request), expected = both.cpu().Run(request);
+  EXPECT_EQ(got.details->cached_tokens, 128u);
+  ASSERT_EQ(got.prompt_logprobs.size(), 200u);
+  for (size_t i = 0; i < 200; ++i) {
+    if (i < 150)
+      EXPECT_TRUE(std::isnan(got.prompt_logprobs[i])) << i;
+    else
+      EXPECT_NEAR(got.prompt_logprobs[i], expected.prompt_logprobs[i], 0.1) << i;
+  }
+}
+
+// Beside requests for tokens, alone, of one token, and in several chunks.
+TEST_F(ModelRunner, EmbeddingsAreTheCpus) {
+  Both both(kHalf);
+  std::vector<TestRequest> requests;
+  for (const int length : {1, 2, 63, 64, 300, 1900})
+    for (const ExecutorPooling pooling : {POOLING_LAST, POOLING_MEAN, POOLING_CLS}) {
+      TestRequest& request = requests.emplace_back(requests.size() + 1, RandomPrompt(length, both.vocab_size(), 9));
+      request.request.type = REQUEST_EMBEDDING;
+      request.output.pooling = pooling;
+    }
+  for (int i = 0; i < 4; ++i) requests.emplace_back(requests.size() + 1, RandomPrompt(30, both.vocab_size(), 10), 20);
+  std::vector<TestRequest*> pointers;
+  for (TestRequest& request : requests) pointers.push_back(&request);
+  ASSERT_EQ(both.cuda().Submit(pointers), EXECUTOR_OK);
+  both.cuda().WaitForEnds(static_cast<int>(requests.size()));
+  for (const TestRequest& request : requests) {
+    const TestResult& got = both.cuda().results[request.id];
+    if (request.request.type != REQUEST_EMBEDDING) {
+      EXPECT_EQ(got.tokens.size(), 20u);
+      continue;
+    }
+    EXPECT_TRUE(got.tokens.empty());
+    EXPECT_EQ(got.finish, FINISH_LENGTH);
+    const std::vector<float> expected = both.cpu().Run(request).embedding;
+    ASSERT_EQ(got.embedding.size(), expected.size()) << request.id;
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(got.embedding[i], expected[i], 0.03) << request.id;
+    EXPECT_EQ(both.cuda().Run(request).embedding.size(), expected.size()) << "alone";
+  }
+}
+
 TEST_F(ModelRunner, LogitsProcessorsGiveTheCpusTokens) {
   Both both(kHalf);
   const std::vector<int32_t> bias_tokens{9, 4, 9};

@@ -17,7 +17,6 @@ import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
 import type { LoadOptions } from './options/load.js';
 import type { Lora } from './options/lora.js';
-import { ASLEEP, CLOSED, refusal } from './request/ending.js';
 import {
   type Embeddings,
   type EmbedOptions,
@@ -25,6 +24,7 @@ import {
   readEmbedOptions,
   requireEmbeddings,
 } from './request/embed.js';
+import { ASLEEP, CLOSED, refusal } from './request/ending.js';
 import type { Generation } from './request/generation.js';
 import { checkHealth, type HealthOptions, readHealthOptions } from './request/health.js';
 import { Requests } from './request/requests.js';

@@ -62,6 +62,7 @@ async function checkOpenAI({ url, requests, lines }, bin, llm) {
   assert.deepEqual(rest, {
     models: ['tiny'],
     completion: (await llm.generate('Once', { maxTokens: 8, temperature: 0 })).text,
+    embedding: [...(await llm.embed('hi')).embeddings[0]],
     leave: 'assistant',
     errors: [
       ['BadRequestError', 400, 'ERR_INVALID_OPTION', 'temperature'],

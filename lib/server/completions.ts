@@ -5,16 +5,14 @@ import { type Refused, readFields } from './body.js';
 import { choiceEvent, eventStream, serverSentEvent } from './event-stream.js';
 import type { Exchange } from './exchange.js';
 import { badField, type FailureContext } from './http-error.js';
+import { severalOf, textsOrTokens } from './inputs.js';
 import { interleave } from './interleave.js';
 import type { ServedModel } from './models.js';
 import { samplingFields, samplingOptions } from './sampling-fields.js';
 
-export const MAX_PROMPTS = 1024;
-
 const completionSchema = v.strictObject({
   ...samplingFields,
-  // The LLM checks token ids, at once and up to its limit.
-  prompt: v.custom<string | unknown[]>((value) => typeof value === 'string' || Array.isArray(value)),
+  prompt: textsOrTokens,
   echo: v.optional(v.boolean()),
   logprobs: samplingFields.n,
   best_of: samplingFields.n,
@@ -102,12 +100,6 @@ function completionOptions(fields: CompletionFields): GenerateOptions {
 
 async function readPrompts(fields: CompletionFields, llm: LLM, signal: AbortSignal): Promise<Prompt[]> {
   const { prompt, echo, logprobs } = fields;
-  const isOne = typeof prompt === 'string' || typeof prompt[0] === 'number';
-  const given: readonly unknown[] = isOne ? [prompt] : prompt;
-  if (given.length === 0) throw badField('prompt', 'is empty; expected a text, token ids, or several of either.');
-  if (given.length > MAX_PROMPTS) {
-    throw badField('prompt', `has ${given.length} prompts; expected at most ${MAX_PROMPTS}.`);
-  }
   const read = async (each: unknown, i: number): Promise<Prompt> => {
     if (Array.isArray(each)) {
       const tokens: readonly number[] = each;
@@ -120,7 +112,7 @@ async function readPrompts(fields: CompletionFields, llm: LLM, signal: AbortSign
     const tokens = await llm.tokenizer.encode(each, bounds);
     return { input: { tokens }, echo: each, tokens };
   };
-  return Promise.all(given.map(read));
+  return Promise.all(severalOf(prompt, 'prompt').map(read));
 }
 
 const AS_WRITTEN = { skipSpecialTokens: false };

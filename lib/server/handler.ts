@@ -4,12 +4,14 @@ import { hostCheck, keyCheck } from './access.js';
 import { type Fields, parseFields, readBytes } from './body.js';
 import { chatCompletions } from './chat.js';
 import { completions } from './completions.js';
+import { embeddings } from './embeddings.js';
 import { Exchange, type ServedRequest } from './exchange.js';
 import { type FailureContext, noSuchPath, toHttpError, tritonBody, wrongMethod } from './http-error.js';
 import type { Metrics } from './metrics/index.js';
 import { chooseModel, type Models, nameInPath, readModels, type ServedModel } from './models.js';
 import { readPage } from './page.js';
 import { responses } from './responses.js';
+import { score } from './score.js';
 import { sleepMode } from './sleep.js';
 import { detokenize, tokenize, tokenizerInfo } from './tokenize.js';
 import { triton } from './triton.js';
@@ -90,6 +92,8 @@ const POST: ReadonlyMap<string, PostRoute> = new Map<string, PostRoute>([
   ['/v1/chat/completions', chatCompletions],
   ['/v1/completions', completions],
   ['/v1/responses', responses],
+  ['/v1/embeddings', embeddings],
+  ['/v1/score', score],
   ['/tokenize', tokenize],
   ['/detokenize', detokenize],
 ]);
@@ -138,10 +142,31 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
       return route(body, exchange.model, exchange);
     });
 
+  /** Of all models that are awake: whether each computes. */
+  const deepHealth = async (exchange: Exchange): Promise<Response> => {
+    const failed: object[] = [];
+    await Promise.all(
+      [...served.values()].map(async (model) => {
+        const error = model.llm.isAsleep ? undefined : await model.failure();
+        if (error === undefined) return;
+        exchange.failed(error);
+        failed.push({ model: model.name, code: LLMError.is(error) ? error.code : null });
+      }),
+    );
+    const isUp = failed.length === 0;
+    return Response.json(isUp ? { status: 'ok' } : { status: 'failing', failed }, { status: isUp ? 200 : 503 });
+  };
+
   const answer = async (exchange: Exchange, url: URL): Promise<Response> => {
     const { request, path } = exchange;
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     checkHost(request);
+    if (
+      method === 'GET' &&
+      (path === '/health_generate' || (path === '/health' && url.searchParams.get('deep') === 'true'))
+    ) {
+      return deepHealth(exchange);
+    }
     if (method === 'GET' && HEALTH.has(path)) {
       const isAsleep = [...served.values()].every(({ llm }) => llm.isAsleep);
       const isUp = HEALTH.get(path) === 'live' || (isReady() && !isAsleep);
@@ -163,7 +188,12 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     const got = method === 'GET' ? get(path, url.searchParams, exchange) : undefined;
     if (got) return got;
     const isGet =
-      path.startsWith('/v1/models') || path === '/tokenizer_info' || HEALTH.has(path) || pageFile || isMetrics;
+      path.startsWith('/v1/models') ||
+      path === '/tokenizer_info' ||
+      path === '/health_generate' ||
+      HEALTH.has(path) ||
+      pageFile ||
+      isMetrics;
     const allow = route ? 'POST' : isGet ? 'GET, HEAD' : undefined;
     throw allow === undefined ? noSuchPath(path) : wrongMethod(path, request.method, allow);
   };

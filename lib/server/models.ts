@@ -18,11 +18,23 @@ export class ServedModel {
   /** When a request succeeded last, in ms since 1970; 0 before the first. */
   lastEnd = 0;
   #meanSeconds = 1;
+  #check: Promise<unknown> | undefined;
 
   constructor(
     readonly name: string,
     readonly llm: LLM,
   ) {}
+
+  /** What is wrong with it; undefined if it computes. Callers at one time share one token. */
+  failure(): Promise<unknown> {
+    this.#check ??= this.llm.health().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    return this.#check.finally(() => {
+      this.#check = undefined;
+    });
+  }
 
   /** Of a request that has ended. */
   ended(seconds: number, isFailed: boolean): void {

@@ -1,8 +1,8 @@
 import type { ChatMessage, GenerateOptions, Input, Result, TokenLogprob } from '../index.js';
 import { addUsages, finite, tritonHead } from './answer.js';
-import { MAX_PROMPTS } from './completions.js';
 import type { Exchange } from './exchange.js';
 import { badField, type FailureContext } from './http-error.js';
+import { MAX_INPUTS } from './inputs.js';
 import type { ServedModel } from './models.js';
 import { wordsOf } from './sampling-fields.js';
 import { type OutputTensor, readTensors, type TensorRequest, tensorResponse } from './tensors.js';
@@ -105,8 +105,8 @@ class Values {
   prompts(): string[] {
     const prompts = this.texts('prompts');
     if (!prompts?.length) throw badField('prompts', 'is missing; expected at least one text.');
-    if (prompts.length <= MAX_PROMPTS) return prompts;
-    throw badField('prompts', `has ${prompts.length} texts; expected at most ${MAX_PROMPTS}.`);
+    if (prompts.length <= MAX_INPUTS) return prompts;
+    throw badField('prompts', `has ${prompts.length} texts; expected at most ${MAX_INPUTS}.`);
   }
 
   texts(name: InputName): string[] | undefined {

@@ -61,6 +61,7 @@ console.log(
     completion: (await client.completions.create({ model: 'tiny', prompt: 'Once', max_tokens: 8, temperature: 0 }))
       .choices[0].text,
     logprobs: await logprobs(),
+    embedding: (await client.embeddings.create({ model: 'tiny', input: ['Once', 'hi'] })).data[1].embedding,
     tools: answer(await client.chat.completions.create({ ...chat, tools })),
     leave: await leave(),
     errors: [

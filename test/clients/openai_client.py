@@ -59,6 +59,7 @@ print(
             "stream": stream(),
             "completion": client.completions.create(model="tiny", prompt="Once", max_tokens=8, temperature=0).choices[0].text,
             "logprobs": logprobs(),
+            "embedding": client.embeddings.create(model="tiny", input=["Once", "hi"]).data[1].embedding,
             "tools": answer(client.chat.completions.create(**chat, tools=tools)),
             "leave": leave(),
             "errors": [

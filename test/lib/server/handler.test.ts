@@ -115,7 +115,7 @@ test('no answer allows another origin to read it', async () => {
 
 test('an unknown path is answered 404, a wrong method 405 with the right one; a trailing slash is none', async () => {
   const handler = handlerOf();
-  assert.equal((await ask(handler, '/v1/embeddings')).status, 404);
+  assert.equal((await ask(handler, '/v1/rerank')).status, 404);
   const wrong = await ask(handler, '/v1/chat/completions');
   assert.equal(wrong.status, 405);
   assert.equal(wrong.headers.get('allow'), 'POST');

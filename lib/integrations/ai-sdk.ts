@@ -1,9 +1,16 @@
 import { basename } from 'node:path';
-import { type LLM, LLMError } from '../index.js';
+import type { LLM } from '../index.js';
+import { failed } from './ai-sdk-failure.js';
 import { PROVIDER, readCall } from './ai-sdk-options.js';
 import { contentOf, finishReasonOf, metadataOf, usageOf } from './ai-sdk-result.js';
 import { streamParts } from './ai-sdk-stream.js';
 import type { CallOptions, GenerateResult, StreamPart } from './ai-sdk-types.js';
+
+export {
+  type TextEmbeddingModel,
+  type TextEmbeddingModelOptions,
+  textEmbeddingModel,
+} from './ai-sdk-embedding.js';
 
 /** How the AI SDK sees an LLM. */
 export interface LanguageModelOptions {
@@ -66,14 +73,4 @@ export function languageModel(
       return { stream };
     },
   };
-}
-
-/** The mark by which the AI SDK knows the errors that say whether to try again; it has it without its package. */
-const API_CALL_ERROR = Symbol.for('vercel.ai.error.AI_APICallError');
-
-function failed(thrown: unknown): never {
-  if (LLMError.is(thrown) && (thrown.code === 'ERR_QUEUE_FULL' || thrown.code === 'ERR_QUEUE_TIMEOUT')) {
-    Object.assign(thrown, { [API_CALL_ERROR]: true, isRetryable: true });
-  }
-  throw thrown;
 }

@@ -18,6 +18,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   Tokenizer: 'tokenizer',
   EngineBuild: 'building',
   LanguageModel: 'languageModel',
+  TextEmbeddingModel: 'textEmbeddingModel',
   ChatNodeTensorRTLLM: 'chatModel',
 };
 

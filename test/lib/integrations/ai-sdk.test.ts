@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import * as ai6 from 'ai-6';
 import * as ai7 from 'ai-7';
 import { LLM, LLMError } from 'node-tensorrt-llm';
-import { type LanguageModel, languageModel } from 'node-tensorrt-llm/ai-sdk';
+import { type LanguageModel, languageModel, textEmbeddingModel } from 'node-tensorrt-llm/ai-sdk';
 import { tinyEngine } from '../../tools/engines.js';
 import { withScript } from '../../tools/scripted.js';
 
@@ -49,6 +49,17 @@ for (const [version, ai] of [
       const { timing, ...rest } = result.providerMetadata?.['node-tensorrt-llm'] ?? {};
       assert.ok((timing as { totalMs: number }).totalMs > 0);
       assert.deepEqual(rest, {});
+    });
+
+    test('embedMany gives what embed() gives', async () => {
+      const values = [prompt, 'hi'];
+      const { embeddings, usage } = await llm.embed(values, { pooling: 'mean' });
+      const result = await ai.embedMany({ model: textEmbeddingModel(llm, { pooling: 'mean' }), values });
+      assert.deepEqual(
+        result.embeddings.map((vector) => Float32Array.from(vector)),
+        embeddings,
+      );
+      assert.equal(result.usage.tokens, usage.promptTokens);
     });
 
     test('streamText gives the same text in parts, then usage and timing', async () => {

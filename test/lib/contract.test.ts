@@ -77,7 +77,7 @@ const WITHOUT_OPTION: Readonly<Record<string, string>> = {
     'size backend vocabulary tokenizer_json stop_tokens token_bytes token_offsets token_special token_count optional', // guidedDecoding is the backend alone
   ExecutorPerfConfig: 'size set prompt_table_offloading',
   ExecutorSampling: 'size set prompt_ignore_length', // goes with the penalties: an output's tokens alone are counted
-  ExecutorOutputConfig: 'size flags',
+  ExecutorOutputConfig: 'size flags pooling', // pooling is embed()'s
   ExecutorLora: 'size reserved',
   ExecutorKvRetention: 'size set',
   ExecutorGuided: 'kind guide', // an option for each kind

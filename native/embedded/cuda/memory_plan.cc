@@ -87,23 +87,23 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   // A step takes no more of a sequence than there is.
   const int step_tokens =
       static_cast<int>(std::min<int64_t>(limits.max_num_tokens, int64_t{limits.max_batch_size} * limits.max_seq_len));
-  plan.limits = {PaddedTokens(std::max(step_tokens, limits.max_batch_size)),
-                 limits.max_batch_size,
+  plan.limits = {PaddedTokens(std::max(step_tokens, limits.max_draws)),
+                 limits.max_draws,
                  limits.max_seq_len,
                  sequence_blocks,
                  weights.expanded_bytes,
                  limits.adapters ? limits.adapters->max_rank : 0,
                  limits.batch_invariant};
-  const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_batch_size) * sequence_blocks;
+  const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_draws) * sequence_blocks;
   const size_t exchange_bytes =
       model.tp_size > 1 ? ExchangeSizesOf(options.model, plan.limits).device_bytes() : size_t{0};
   const auto work_bytes = [&](int blocks) {
     KvLayout kv = plan.kv;
     kv.blocks = blocks;
     return Llama::DeviceBytes(model, kv, plan.limits, traits) +
-           StepSampler::DeviceBytes(limits.max_batch_size, model.vocab_size) +
-           kStepsInFlight * StepPooling::DeviceBytes(limits.max_batch_size, model.hidden_size) +
-           StepArrays(nullptr, plan.limits.max_tokens, limits.max_batch_size).bytes + table_bytes + exchange_bytes +
+           StepSampler::DeviceBytes(limits.max_draws, model.vocab_size) +
+           kStepsInFlight * StepPooling::DeviceBytes(limits.max_draws, model.hidden_size) +
+           StepArrays(nullptr, plan.limits.max_tokens, limits.max_draws).bytes + table_bytes + exchange_bytes +
            kReservedBytes;
   };
   const uint64_t block_bytes = plan.kv.bytes_per_block();

@@ -229,7 +229,7 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   StepPlan plan = PlanRows(step, limits.max_sequences);
   const StepArrays arrays = buffers.Arrays(plan.decode_only() ? limits.max_sequences : plan.tokens);
   const int longest_table = FillArrays(step, plan, arrays, buffers.block_table(), limits.max_blocks);
-  sampler_.Plan(plan, arrays.sampling);
+  sampler_.Plan(step, plan, arrays.sampling);
   std::vector<int> host_logits = buffers.Expect(plan, step.entries.size(), sampler_.top_width());
   if (step.copies.size() > static_cast<size_t>(StepBuffers::MaxCopies(limits.max_sequences)))
     throw std::logic_error("a step copies too many KV blocks");
@@ -392,7 +392,7 @@ const embedded::Device& CudaDevice() {
       CAN_MIN_P | CAN_LOGPROBS | CAN_TOP_LOGPROBS | CAN_PROMPT_LOGPROBS | CAN_CONTEXT_LOGITS | CAN_GENERATION_LOGITS |
           CAN_PENALTIES | CAN_NO_REPEAT_NGRAM_SIZE | CAN_LOGIT_BIAS | CAN_MIN_TOKENS | CAN_STOP_TOKENS |
           CAN_BAD_TOKENS | CAN_SEVERAL_SEQUENCES | CAN_OUTPUT_PENALTIES | CAN_BLOCK_REUSE | CAN_KV_RETENTION |
-          CAN_CACHE_SALT | CAN_PRIORITY | CAN_BEAM_SEARCH | CAN_EMBEDDINGS,
+          CAN_CACHE_SALT | CAN_PRIORITY | CAN_BEAM_SEARCH | CAN_EMBEDDINGS | CAN_DRAFT | CAN_PROMPT_LOOKUP,
       kDefaults,
       [](const RunnerOptions& options) -> std::unique_ptr<ModelRunner> {
         return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevices(options)); });

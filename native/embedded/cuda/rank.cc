@@ -84,7 +84,7 @@ void Rank::Upload(const StepPlan& plan, int longest_table, const StepBuffers& bu
   Check(cudaMemcpyAsync(arrays_.data(), from.tokens, from.bytes, cudaMemcpyHostToDevice, stream_.get()), kUploading);
   const size_t pitch = sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_blocks);
   Check(cudaMemcpy2DAsync(block_table_.data(), pitch, buffers.block_table(), pitch,
-                          sizeof(int32_t) * static_cast<size_t>(longest_table), plan.order.size(),
+                          sizeof(int32_t) * static_cast<size_t>(longest_table), static_cast<size_t>(plan.table_rows),
                           cudaMemcpyHostToDevice, stream_.get()),
         kUploading);
 }

@@ -29,7 +29,7 @@ namespace embedded::cuda {
 // Where tokens are drawn.
 struct DrawBuffers {
   const int32_t* newest;  // [slots] the newest tokens drawn, where all ranks can read them
-  float* logits;          // [max_batch_size, vocab_size], of the rank that draws
+  float* logits;          // [max_draws, vocab_size], of the rank that draws
 };
 
 // Used by one thread at a time, the device being its own; of several ranks, by the rank's thread of RankThreads.
@@ -92,7 +92,7 @@ class Rank {
   DeviceBuffer arrays_;       // StepArrays
   DeviceBuffer block_table_;  // [sequences, max_blocks]
   DeviceBuffer copies_;
-  DeviceBuffer prompt_rows_;  // [max_batch_size] tokens of a prompt that logits are wanted of
+  DeviceBuffer prompt_rows_;  // [max_draws] tokens of a prompt that logits are wanted of
 };
 
 }  // namespace embedded::cuda

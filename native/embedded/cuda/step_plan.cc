@@ -30,12 +30,14 @@ StepPlan PlanRows(const Step& step, int max_sequences) {
       if ((entry.tokens == 1) != of_one_token) continue;
       plan.order.push_back(i);
       plan.first_token[i] = plan.tokens;
-      plan.tokens += entry.tokens;
+      plan.tokens += entry.rows();
     }
   };
   place(true);
   plan.decode_rows = plan.tokens;
+  const size_t decode_entries = plan.order.size();
   place(false);
+  plan.table_rows = plan.decode_rows + static_cast<int>(plan.order.size() - decode_entries);
 
   std::vector<PlannedDraw> processed;
   for (const size_t i : plan.order) {
@@ -44,12 +46,13 @@ StepPlan PlanRows(const Step& step, int max_sequences) {
     const RequestSequence& sequence = *SequenceOf(entry);
     const Request& request = *sequence.request;
     std::vector<PlannedDraw>& draws = request.sampling.processors.none() ? plan.draws : processed;
-    for (int draw = 0; draw < entry.draws; ++draw) {
-      const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(draw)];
-      draws.push_back({&sequence, target.index, target.slot, i, static_cast<size_t>(draw), plan.logits_rows,
-                       entry.first + static_cast<size_t>(entry.tokens)});
-    }
-    ++plan.logits_rows;
+    size_t place = 0;
+    for (size_t drafts = 0; drafts <= entry.drafts.size(); ++drafts, ++plan.logits_rows)
+      for (int draw = 0; draw < entry.draws; ++draw) {
+        const RequestSequence& target = request.sequences[sequence.index + static_cast<uint32_t>(draw)];
+        draws.push_back({&sequence, target.index, target.slot, i, place++, plan.logits_rows,
+                         entry.first + static_cast<size_t>(entry.tokens) + drafts, drafts});
+      }
   }
   plan.plain_draws = static_cast<int>(plan.draws.size());
   plan.draws.insert(plan.draws.end(), processed.begin(), processed.end());
@@ -68,19 +71,31 @@ int FillArrays(const Step& step, const StepPlan& plan, const StepArrays& arrays,
     const StepEntry& entry = step.entries[i];
     const Sequence& sequence = *entry.sequence;
     const size_t known = sequence.tokens.size();
-    for (size_t position = entry.first; position < entry.first + static_cast<size_t>(entry.tokens);
-         ++position, ++token) {
-      arrays.tokens[token] = position < known ? sequence.tokens[position] : -1;
-      arrays.newest_slots[token] = position < known ? -1 : sequence.slot;
-      arrays.positions[token] = static_cast<int32_t>(position);
-      arrays.table_rows[token] = row;
-    }
-    if (row < plan.decode_rows) arrays.context_lengths[row] = static_cast<int32_t>(entry.first) + 1;
-    if (entry.draws > 0) arrays.logits_rows[logits_row++] = token - 1;
     const size_t blocks = std::min(sequence.block_table.size(), static_cast<size_t>(max_blocks));
-    std::copy_n(sequence.block_table.begin(), blocks, block_table + static_cast<size_t>(row) * max_blocks);
     longest = std::max(longest, static_cast<int>(blocks));
+    const auto begin_row = [&] {
+      std::copy_n(sequence.block_table.begin(), blocks, block_table + static_cast<size_t>(row) * max_blocks);
+    };
+    const auto place_token = [&](size_t position, int32_t id, int32_t newest_slot) {
+      arrays.tokens[token] = id;
+      arrays.newest_slots[token] = newest_slot;
+      arrays.positions[token] = static_cast<int32_t>(position);
+      arrays.table_rows[token++] = row;
+    };
+    begin_row();
+    if (row < plan.decode_rows) arrays.context_lengths[row] = static_cast<int32_t>(entry.first) + 1;
+    size_t position = entry.first;
+    for (; position < entry.first + static_cast<size_t>(entry.tokens); ++position)
+      place_token(position, position < known ? sequence.tokens[position] : -1, position < known ? -1 : sequence.slot);
+    if (entry.draws > 0) arrays.logits_rows[logits_row++] = token - 1;
     ++row;
+    for (const int32_t draft : entry.drafts) {
+      begin_row();
+      arrays.context_lengths[row] = static_cast<int32_t>(position) + 1;
+      arrays.logits_rows[logits_row++] = token;
+      place_token(position++, draft, -1);
+      ++row;
+    }
   }
   for (; token < plan.tokens; ++token) {
     arrays.tokens[token] = arrays.newest_slots[token] = arrays.positions[token] = -1;
@@ -93,7 +108,7 @@ int FillArrays(const Step& step, const StepPlan& plan, const StepArrays& arrays,
 
 void FillAdapterSlots(const Step& step, const StepPlan& plan, const std::vector<int>& slots, const StepArrays& arrays) {
   int32_t* row = arrays.adapter_slots;
-  for (const size_t i : plan.order) row = std::fill_n(row, step.entries[i].tokens, slots[i]);
+  for (const size_t i : plan.order) row = std::fill_n(row, step.entries[i].rows(), slots[i]);
   std::fill(row, arrays.adapter_slots + plan.tokens, kNoAdapterSlot);
 }
 

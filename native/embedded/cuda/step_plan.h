@@ -1,6 +1,7 @@
 // How the rows of a step lie on the GPU. Host logic alone, so that it is tested without one.
 //
-// Entries of one token come first ("decode rows", whatever they are of the prompt), then those of several. A step of
+// Entries of one token come first ("decode rows", whatever they are of the prompt), then those of several. An entry's
+// drafts are decode rows of their own: each has a context one token longer than the row before it. A step of
 // decode rows alone is padded to one of few sizes, so that CUDA graphs can be kept of each; another one to a multiple
 // that keeps the number of different matrix products small.
 #ifndef EMBEDDED_CUDA_STEP_PLAN_H_
@@ -28,6 +29,7 @@ struct PlannedDraw {
   size_t place;                     // among the entry's draws
   int logits_row;                   // of StepArrays::logits_rows
   uint64_t position;                // of the new token
+  size_t drafts;                    // of the entry's, that come before it
 
   // Of a beam search. Sequences that are only forked from this one have the same.
   bool wants_candidates() const { return sequence->request->beams != nullptr && index == sequence->index; }
@@ -35,6 +37,7 @@ struct PlannedDraw {
 
 struct StepPlan {
   std::vector<size_t> order;       // entries of the step, as their rows follow each other
+  int table_rows = 0;              // of the block table: one for each decode row and each entry of several tokens
   std::vector<int> first_token;    // by entry of the step
   int decode_rows = 0;             // padding included where they are all
   int tokens = 0;                  // padding included
@@ -54,8 +57,8 @@ int PaddedTokens(int tokens);
 
 StepPlan PlanRows(const Step& step, int max_sequences);
 
-// Fills everything of `arrays` but `sampling` and `adapter_slots`, and the rows of `block_table` [sequences, max_blocks], one for each entry
-// in the plan's order. Returns how many entries the longest of those rows has.
+// Fills everything of `arrays` but `sampling` and `adapter_slots`, and the rows of `block_table` [table_rows, max_blocks].
+// Returns how many entries the longest of those rows has.
 int FillArrays(const Step& step, const StepPlan& plan, const StepArrays& arrays, int32_t* block_table, int max_blocks);
 
 // Fills `arrays.adapter_slots` from those of the step's entries.

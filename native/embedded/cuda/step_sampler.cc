@@ -39,7 +39,7 @@ SamplingRow SamplingRowOf(const PlannedDraw& draw, int32_t* newest) {
     row.top_logprobs = draw.wants_candidates() ? std::max(row.top_logprobs, request.beam_candidates) : 0;
     row.top_of = request.sampling.processors.none() ? TopOf::kLogits : TopOf::kProcessed;
   }
-  row.history_end = newest + draw.slot;
+  if (draw.drafts == 0) row.history_end = newest + draw.slot;  // what follows drafts, the host knows when it is wanted
   return row;
 }
 
@@ -68,7 +68,7 @@ StepSampler::StepSampler(int max_rows, int vocab_size)
   Check(cudaMemset(counts_.data(), 0, counts_.bytes()), "clearing the counters of logits processors");
 }
 
-void StepSampler::Plan(const StepPlan& plan, SamplingRow* rows) {
+void StepSampler::Plan(const Step& step, const StepPlan& plan, SamplingRow* rows) {
   draws_ = static_cast<int>(plan.draws.size());
   plain_draws_ = plan.plain_draws;
   top_width_ = 0;
@@ -85,7 +85,12 @@ void StepSampler::Plan(const StepPlan& plan, SamplingRow* rows) {
       continue;
     }
     row.processed_row = (i - plain_draws_) % kProcessedRows;
-    upload_.Add(draw.sequence->request->sampling.processors, draw.logits_row, draw.sequence->tokens, draw.position);
+    const LogitsProcessorParams& processors = draw.sequence->request->sampling.processors;
+    const StepEntry& entry = step.entries[draw.entry];
+    if (draw.drafts == 0)
+      upload_.Add(processors, draw.logits_row, entry.sequence->tokens, draw.position);
+    else
+      upload_.Add(processors, draw.logits_row, HistoryOf(entry, draw.drafts), draw.position);
     if (row.top_of == TopOf::kProcessed) upload_.SetOfLogprobs();
   }
 }

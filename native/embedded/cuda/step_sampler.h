@@ -35,7 +35,7 @@ class StepSampler {
   int32_t* newest() const { return newest_.as<int32_t>(); }
 
   // Fills the host's rows. What it keeps of the step lasts until Run.
-  void Plan(const StepPlan& plan, SamplingRow* rows);
+  void Plan(const Step& step, const StepPlan& plan, SamplingRow* rows);
   // The mask of a Guide for a draw of the planned step, before Run.
   void SetMask(size_t draw, const std::vector<uint32_t>& mask) {
     upload_.SetMask(draw - static_cast<size_t>(plain_draws_), mask);

@@ -45,7 +45,7 @@ MemoryPlan Plan(const ModelConfig& model, const Limits& limits, uint64_t free_by
 
 Limits LimitsOf(int max_batch_size, int max_num_tokens, int max_seq_len) {
   Limits limits{};
-  limits.max_batch_size = max_batch_size;
+  limits.max_batch_size = limits.max_draws = max_batch_size;
   limits.max_num_tokens = max_num_tokens;
   limits.max_input_len = max_seq_len - 1;
   limits.max_seq_len = max_seq_len;

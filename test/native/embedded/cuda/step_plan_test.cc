@@ -6,6 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "native/embedded/cuda/step_sampler.h"
+
 namespace embedded::cuda {
 namespace {
 
@@ -134,6 +136,44 @@ TEST(StepPlan, DrawsForForksFromOneRowAndPutsProcessedRowsLast) {
     EXPECT_EQ(plan.draws[i + 1].index, i);
     EXPECT_EQ(plan.draws[i + 1].place, i);
   }
+}
+
+TEST(StepPlan, GivesDraftsDecodeRowsWithAContextOfTheirOwn) {
+  const auto a = RequestOf(1, 3, 4, {9}), b = RequestOf(2, 5, 2, {8, 7}), prompt = RequestOf(3, 12, 0, {3});
+  b->sampling.processors.presence_penalty = 1;
+  int32_t newest[3] = {};
+  Step step;
+  step.entries = {{&prompt->sequences[0], 2, 6, 0}, {&a->sequences[0], 2, 1, 1}, {&b->sequences[0], 4, 1, 1, {71, 72}}};
+  const StepPlan plan = PlanRows(step, 16);
+  EXPECT_EQ(plan.decode_rows, 4);
+  EXPECT_EQ(plan.table_rows, 5);
+  EXPECT_EQ(plan.first_token, (std::vector<int>{4, 0, 1}));
+  EXPECT_EQ(plan.logits_rows, 4);
+  ASSERT_EQ(plan.draws.size(), 4u);
+  EXPECT_EQ(plan.plain_draws, 1);
+  for (size_t i = 0; i < 3; ++i) {
+    const PlannedDraw& draw = plan.draws[1 + i];
+    EXPECT_EQ(draw.entry, 2u);
+    EXPECT_EQ(draw.place, i);
+    EXPECT_EQ(draw.drafts, i);
+    EXPECT_EQ(draw.position, 5 + i);
+    EXPECT_EQ(draw.logits_row, static_cast<int>(1 + i));
+    EXPECT_EQ(SamplingRowOf(draw, newest).history_end, i == 0 ? &newest[2] : nullptr) << "one row writes it";
+  }
+
+  const Filled filled(step, plan, 2);
+  EXPECT_EQ(First(filled.arrays.tokens, 4), (std::vector<int32_t>{12, 24, 71, 72}));
+  EXPECT_EQ(First(filled.arrays.positions, 10), (std::vector<int32_t>{2, 4, 5, 6, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(First(filled.arrays.context_lengths, 4), (std::vector<int32_t>{3, 5, 6, 7}));
+  EXPECT_EQ(First(filled.arrays.table_rows, 10), (std::vector<int32_t>{0, 1, 2, 3, 4, 4, 4, 4, 4, 4}));
+  EXPECT_EQ(First(filled.arrays.logits_rows, 4), (std::vector<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(First(filled.block_table.data(), 10), (std::vector<int32_t>{9, -7, 8, 7, 8, 7, 8, 7, 3, -7}));
+
+  step.entries.erase(step.entries.begin());
+  const StepPlan decode = PlanRows(step, 16);
+  EXPECT_TRUE(decode.decode_only());
+  EXPECT_EQ(decode.table_rows, 4);
+  EXPECT_EQ(decode.tokens, 4);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ Ranks::Ranks(const RunnerOptions& options, const Kernels& kernels, int threads)
       vocab_size_(options.model.vocab_size),
       max_lora_rank_(options.limits.adapters ? options.limits.adapters->max_rank : 0),
       max_step_tokens_(options.limits.max_num_tokens),
-      max_logits_rows_(options.limits.max_batch_size),
+      max_logits_rows_(options.limits.max_draws),
       kernels_(kernels),
       team_(options.model.tp_size),
       logits_stride_((options.model.vocab_size + kPanelWidth - 1) / kPanelWidth * kPanelWidth) {

@@ -113,6 +113,18 @@ const STATS: readonly { type: 'counter' | 'gauge'; stem: string; help: string; o
     help: 'Sequences that gave up their KV blocks, to be computed again later.',
     of: (stats) => stats.preemptions,
   },
+  {
+    type: 'counter',
+    stem: 'draft_tokens_total',
+    help: 'Draft tokens that were verified.',
+    of: (stats) => stats.draftTokens,
+  },
+  {
+    type: 'counter',
+    stem: 'draft_tokens_accepted_total',
+    help: 'Draft tokens that were accepted.',
+    of: (stats) => stats.draftTokensAccepted,
+  },
 ];
 
 /** Undefined of an LLM that is closed, or whose executor does not answer. */

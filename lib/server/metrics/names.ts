@@ -9,6 +9,8 @@ const VLLM: Readonly<Record<string, string>> = {
   num_requests_waiting: 'num_requests_waiting',
   kv_cache_usage_ratio: 'kv_cache_usage_perc',
   preemptions_total: 'num_preemptions_total',
+  draft_tokens_total: 'spec_decode_num_draft_tokens_total',
+  draft_tokens_accepted_total: 'spec_decode_num_accepted_tokens_total',
   prompt_tokens_total: 'prompt_tokens_total',
   cached_tokens_total: 'prefix_cache_hits_total',
   generation_tokens_total: 'generation_tokens_total',

@@ -101,6 +101,8 @@ test('the gauges are those of llm.stats()', () => {
     stepMs: 5,
     steps: 7,
     preemptions: 1,
+    draftTokens: 9,
+    draftTokensAccepted: 6,
   };
   const info = { dir: '/busy', maxSeqLen: 64 };
   const busy = { stream() {}, info, handle: { sessionId: -1 }, stats: () => stats } as unknown as LLM;
@@ -114,6 +116,8 @@ test('the gauges are those of llm.stats()', () => {
     ['step_seconds', 'gauge', 0.005],
     ['steps_total', 'counter', 7],
     ['preemptions_total', 'counter', 1],
+    ['draft_tokens_total', 'counter', 9],
+    ['draft_tokens_accepted_total', 'counter', 6],
   ] as const) {
     assert.equal(sampleOf(families, P + name, { model: 'busy' }), expected, name);
     assert.equal(families.get(P + name)?.type, type);
@@ -135,6 +139,8 @@ test("with names: 'vllm' the metrics that vLLM has have its names, labels and re
         ['num_requests_waiting', 'gauge'],
         ['kv_cache_usage_perc', 'gauge'],
         ['num_preemptions_total', 'counter'],
+        ['spec_decode_num_draft_tokens_total', 'counter'],
+        ['spec_decode_num_accepted_tokens_total', 'counter'],
         ['prompt_tokens_total', 'counter'],
         ['prefix_cache_hits_total', 'counter'],
         ['generation_tokens_total', 'counter'],

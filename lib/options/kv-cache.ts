@@ -55,6 +55,12 @@ export interface KvCacheOptions {
   sinkTokens?: number | undefined;
   /** Use unified memory, which device and host share, for the blocks. Default: false. */
   uvm?: boolean | undefined;
+  /**
+   * What keys and values are stored as. `'int8'`, with a scale for each token and head, takes half as much memory as 16 bits;
+   * the CPU executor has it. Default: `'auto'`: 32 bits for float32 models on the CPU, 16 bits for all others, what the engine was
+   * built with on TensorRT-LLM.
+   */
+  dtype?: 'auto' | 'int8' | undefined;
 }
 
 const PRIORITY = integer(0, 100);
@@ -73,6 +79,7 @@ export const kvCache = group({
   maxAttentionWindows: integers(1, MAX_COUNT),
   sinkTokens: integer(0, MAX_COUNT),
   uvm: boolean(),
+  dtype: enumerator(['auto', 'int8']),
 } satisfies Readers<KvCacheOptions>);
 
 /** A range of the prompt, with the priority of its blocks in the cache. */

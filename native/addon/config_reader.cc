@@ -36,6 +36,7 @@ ExecutorKvCacheConfig ReadKvCache(const FieldReader& fields) {
   fields.Array("maxAttentionWindows", &kv.max_attention_windows, &kv.max_attention_window_count);
   fields.Number("sinkTokens", KV_CACHE_SINK_TOKENS, &kv.sink_tokens, set);
   fields.Number("uvm", KV_CACHE_UVM, &kv.uvm, set);
+  fields.Number("dtype", KV_CACHE_DTYPE, &kv.dtype, set);
   return kv;
 }
 

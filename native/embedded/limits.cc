@@ -188,6 +188,7 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   limits.reuses_blocks = !(kv.set & KV_CACHE_BLOCK_REUSE) || kv.block_reuse != 0;
   limits.block_pool.reuses_parts = !(kv.set & KV_CACHE_PARTIAL_REUSE) || kv.partial_reuse != 0;
   limits.block_pool.copies_parts = !(kv.set & KV_CACHE_COPY_ON_PARTIAL_REUSE) || kv.copy_on_partial_reuse != 0;
+  if (kv.set & KV_CACHE_DTYPE) limits.kv_dtype = kv.dtype;
   limits.is_guided = config.guided_decoding != nullptr;
   limits.prompt_lookup = ResolveDecoding(config);
   limits.max_draws = limits.max_batch_size;

@@ -41,6 +41,7 @@ struct Limits {
   uint32_t max_queue_size = std::numeric_limits<uint32_t>::max();
   bool reuses_blocks;  // of earlier requests that start with the same tokens
   BlockPoolOptions block_pool;
+  ExecutorKvDtype kv_dtype = KV_DTYPE_AUTO;
   bool is_guided;  // requests may say what their outputs must match
   bool request_stats;
   int max_draws;                                    // tokens that a step draws; at least max_batch_size

@@ -53,7 +53,13 @@ enum {
   KV_CACHE_UVM = 1u << 11,
   KV_CACHE_EVENTS_GATHER_PERIOD = 1u << 12,
   KV_CACHE_MAX_BYTES = 1u << 13,
+  KV_CACHE_DTYPE = 1u << 14,
 };
+typedef enum ExecutorKvDtype {
+  KV_DTYPE_AUTO = 0,  // the engine's or the executor's own
+  KV_DTYPE_INT8 = 1,  // with a scale for each token and head
+} ExecutorKvDtype;
+
 typedef struct ExecutorKvCacheConfig {
   uint32_t size;
   uint32_t set;
@@ -73,6 +79,7 @@ typedef struct ExecutorKvCacheConfig {
   uint32_t events_gather_period_ms;
   const int32_t* max_attention_windows;  // tokens, by layer, repeated
   uint32_t max_attention_window_count;   // 0: whole context
+  ExecutorKvDtype dtype;                 // of keys and values in the cache
 } ExecutorKvCacheConfig;
 
 typedef enum ExecutorCommunicationMode {

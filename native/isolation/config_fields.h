@@ -30,7 +30,7 @@ void Fields(Wire& wire, ExecutorKvCacheConfig& cache) {
   wire.Values(cache.set, cache.block_reuse, cache.max_tokens, cache.sink_tokens, cache.onboard_blocks,
               cache.free_memory_fraction, cache.cross_fraction, cache.host_bytes, cache.max_bytes,
               cache.offload_min_priority, cache.event_buffer_size, cache.partial_reuse, cache.copy_on_partial_reuse,
-              cache.uvm, cache.events_gather_period_ms, cache.max_attention_window_count);
+              cache.uvm, cache.events_gather_period_ms, cache.max_attention_window_count, cache.dtype);
   Needed(wire, cache.max_attention_windows, cache.max_attention_window_count);
 }
 

@@ -112,6 +112,8 @@ inline constexpr uint32_t kEnumEnd<ExecutorDataType> = DATA_TYPE_BOOL + 1;
 template <>
 inline constexpr uint32_t kEnumEnd<ExecutorLogLevel> = LOG_DEBUG + 1;
 template <>
+inline constexpr uint32_t kEnumEnd<ExecutorKvDtype> = KV_DTYPE_INT8 + 1;
+template <>
 inline constexpr uint32_t kEnumEnd<ExecutorLoadFormat> = LOAD_FORMAT_DUMMY + 1;
 template <>
 inline constexpr uint32_t kEnumEnd<ExecutorCapacityPolicy> = CAPACITY_STATIC_BATCH + 1;

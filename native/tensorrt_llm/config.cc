@@ -99,6 +99,10 @@ tle::KvCacheConfig MakeKvCache(const ExecutorKvCacheConfig& given) {
   if (is_set(KV_CACHE_MAX_BYTES))
     Need(kv, {"kv_cache.max_bytes", "1.1"},
          [&](auto& c) -> decltype(c.setMaxGpuTotalBytes(0)) { c.setMaxGpuTotalBytes(given.max_bytes); });
+  if (is_set(KV_CACHE_DTYPE) && given.dtype != KV_DTYPE_AUTO)
+    throw OptionFailure(EXECUTOR_UNSUPPORTED, "kv_cache.dtype",
+                        " is 'int8'; expected 'auto', because a TensorRT engine has the type of its KV cache built in. "
+                        "Remove it, or build the engine with kv_cache_quant_algo.");
   return kv;
 }
 

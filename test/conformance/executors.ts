@@ -47,6 +47,11 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
+  'cpu-int8-kv': {
+    options: { executor: 'cpu', kvCache: { dtype: 'int8' } },
+    traits: ['a model', 'batch invariance', 'prefix cache'],
+    engine: tinyEngine,
+  },
   'cpu-isolated': {
     options: { executor: 'cpu', isolation: 'process', peftCache: {} },
     traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],

@@ -99,7 +99,8 @@ export class Conformance {
         llm: this.#llm,
         load: async (options = {}, generationConfig) => {
           const dir = generationConfig ? await engineWith(this.#dir, generationConfig) : this.#dir;
-          const llm = await LLM.load(dir, { ...executor, ...options });
+          const kvCache = { ...executor.kvCache, ...options.kvCache };
+          const llm = await LLM.load(dir, { ...executor, ...options, kvCache });
           opened.push(llm);
           return llm;
         },

@@ -194,6 +194,7 @@ const config: Required<
     maxAttentionWindows: [64, 128],
     sinkTokens: 4,
     uvm: true,
+    dtype: 'int8',
   },
   scheduler: {
     capacityPolicy: 'static-batch',
@@ -278,7 +279,7 @@ const toldConfig = {
   additional_outputs: ['hidden_states', 'router'],
   additional_output_context: [1, 0],
   kv_cache: {
-    set: 2 ** 14 - 1 - (1 << 6) - (1 << 8) - (1 << 12), // all but those of cross attention and of events
+    set: 2 ** 15 - 1 - (1 << 6) - (1 << 8) - (1 << 12), // all but those of cross attention and of events
     max_tokens: 1024,
     max_bytes: 2 ** 34,
     free_memory_fraction: 0.5,
@@ -292,6 +293,7 @@ const toldConfig = {
     max_attention_windows: [64, 128],
     sink_tokens: 4,
     uvm: 1,
+    dtype: 1,
   },
   scheduler: {
     set: 0b11111,

@@ -9,6 +9,10 @@ namespace {
 
 constexpr int kRowsPerTile = 36;  // three of the AVX-512 kernel's tiles
 
+void Multiply(const float* factors, int size, float* x) {
+  for (int i = 0; i < size; ++i) x[i] *= factors[i];
+}
+
 }  // namespace
 
 Attention::Attention(const ModelConfig& model, const KvMemory& kv_memory, const Kernels& kernels)
@@ -55,6 +59,11 @@ void Attention::AddBlock(const AttentionTile& tile, int block_index, Scratch* sc
   const int block = tile.block_table[block_index];
   const int first_token = block_index * kTokensPerBlock;
   const size_t value_stride = kv_memory_.value_stride();
+  const float* const key_scales = kv_memory_.KeyScales(block, tile.layer, tile.kv_head);
+  const float* const value_scales = kv_memory_.ValueScales(block, tile.layer, tile.kv_head);
+  // No value behind the last query's position is read: it may be another sequence's leftover.
+  const int last_position = tile.first_position + tile.query_count - 1;
+  const int tokens = std::min(kTokensPerBlock, last_position + 1 - first_token);
 
   kernels_.panel_product(
       kv_memory_.type(),
@@ -69,15 +78,14 @@ void Attention::AddBlock(const AttentionTile& tile, int block_index, Scratch* sc
       std::fill_n(scores, kTokensPerBlock, 0.0f);
       continue;
     }
+    if (key_scales != nullptr) Multiply(key_scales, kTokensPerBlock, scores);
     if (passed > 0) std::fill_n(scores, passed, -std::numeric_limits<float>::infinity());
     const float factor = kernels_.softmax_block(scores, std::min(visible, kTokensPerBlock), &scratch->states_[row]);
     if (factor != 1.0f)
       kernels_.scale(scratch->sums_.data() + row * value_stride, factor, static_cast<int>(value_stride));
+    if (value_scales != nullptr) Multiply(value_scales, tokens, scores);
   }
 
-  // No value behind the last query's position is read: it may be another sequence's leftover.
-  const int last_position = tile.first_position + tile.query_count - 1;
-  const int tokens = std::min(kTokensPerBlock, last_position + 1 - first_token);
   for (size_t column = 0; column < value_stride; column += kPanelWidth)
     kernels_.panel_product(
         kv_memory_.type(),

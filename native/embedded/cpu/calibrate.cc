@@ -78,7 +78,7 @@ std::vector<InputMaxima> FindInputMaxima(const std::string& engine_dir, const Te
       stage->model = RankModel(model, rank);
       stage->weights = LoadWeights(engine_dir + "/rank" + std::to_string(rank) + ".safetensors", stage->model, kernels,
                                    &pool, [](double) { return true; });
-      stage->kv_memory = std::make_unique<KvMemory>(stage->model, kernels, group.blocks());
+      stage->kv_memory = std::make_unique<KvMemory>(stage->model, KV_DTYPE_AUTO, kernels, group.blocks());
       stage->llama =
           std::make_unique<Llama>(stage->model, stage->weights, *stage->kv_memory, kernels, &pool, group.tokens());
       const auto first = maxima.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(rank) * layers);

@@ -25,7 +25,11 @@ constexpr int kPanelWidth = 32;
 // cache, and long sums lose less to rounding.
 constexpr int kDepthPerSum = 256;
 
-// Floats: a panel is [depth, 32].
+// What a panel of plain numbers is made of. The first three are WeightTypes of the same value.
+enum class PanelType : uint8_t { kFloat32, kFloat16, kBfloat16, kInt8 };
+constexpr int kPanelTypes = 4;
+
+// A panel of plain numbers is [depth, 32].
 //   out[r, c] = sum over d < depth of x[r, d] * panel[d, c], for r < rows and c < 32.
 struct PanelProduct {
   const float* x;       // [rows, depth], rows x_stride apart
@@ -95,9 +99,9 @@ struct SoftmaxState {
 };
 
 struct Kernels {
-  const char* name;                                        // as NODE_TENSORRT_LLM_CPU_KERNELS takes it
-  const Layout* layouts[kWeightTypes];                     // by WeightType
-  void (*panel_products[3])(const PanelProduct& product);  // by WeightType, of floats
+  const char* name;                                                  // as NODE_TENSORRT_LLM_CPU_KERNELS takes it
+  const Layout* layouts[kWeightTypes];                               // by WeightType
+  void (*panel_products[kPanelTypes])(const PanelProduct& product);  // by PanelType
   // out = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int size, float* out);
   // out = a / (1 + exp(-a)) * b
@@ -111,9 +115,13 @@ struct Kernels {
   void (*exp_shifted)(const float* x, float max, float factor, int size, float* out);
   // To the nearest float16; beyond its range, the largest. NaN stays.
   void (*to_float16)(const float* x, int size, uint16_t* out);
+  // The largest |x|; NaN if one is infinite or no number.
+  float (*max_magnitude)(const float* x, int size);
+  // x * factor to the nearest whole number, ties to even; factor * |x| is at most 127.5.
+  void (*to_int8)(const float* x, float factor, int size, int8_t* out);
   const ScaledLayouts* scaled_layouts;
 
-  void panel_product(WeightType type, const PanelProduct& product) const {
+  void panel_product(PanelType type, const PanelProduct& product) const {
     panel_products[static_cast<size_t>(type)](product);
   }
   const Layout& layout(WeightType type) const { return *layouts[static_cast<size_t>(type)]; }

@@ -17,18 +17,21 @@ struct Pair {
   __m256 low, high;
 };
 
-template <WeightType type>
+template <PanelType type>
 inline __m256 LoadLanes(const void* panel, size_t index) {
-  if constexpr (type == WeightType::kFloat32) {
+  if constexpr (type == PanelType::kFloat32) {
     return _mm256_loadu_ps(static_cast<const float*>(panel) + index);
+  } else if constexpr (type == PanelType::kInt8) {
+    const void* const at = static_cast<const int8_t*>(panel) + index;
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(at))));
   } else {
     const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const uint16_t*>(panel) + index));
-    if constexpr (type == WeightType::kFloat16) return _mm256_cvtph_ps(bits);
+    if constexpr (type == PanelType::kFloat16) return _mm256_cvtph_ps(bits);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
   }
 }
 
-template <WeightType type, int rows>
+template <PanelType type, int rows>
 void Tile(const PanelProduct& p, int first_row, int first_column) {
   Pair sums[rows];
 #pragma GCC unroll 6
@@ -57,7 +60,7 @@ void Tile(const PanelProduct& p, int first_row, int first_column) {
 }
 
 // One row: all four sums of the panel at once, so that it is read front to back.
-template <WeightType type>
+template <PanelType type>
 void Row(const PanelProduct& p, int row) {
   __m256 sums[4];
 #pragma GCC unroll 4
@@ -77,7 +80,7 @@ void Row(const PanelProduct& p, int row) {
   }
 }
 
-template <WeightType type, int rows>
+template <PanelType type, int rows>
 void LastTile(const PanelProduct& p, int first_row, int rows_left) {
   if constexpr (rows > 1) {
     if (rows_left != rows) return LastTile<type, rows - 1>(p, first_row, rows_left);
@@ -88,7 +91,7 @@ void LastTile(const PanelProduct& p, int first_row, int rows_left) {
   }
 }
 
-template <WeightType type>
+template <PanelType type>
 void PanelProductOf(const PanelProduct& p) {
   int row = 0;
   for (; row + kTileRows <= p.rows; row += kTileRows) {
@@ -99,7 +102,7 @@ void PanelProductOf(const PanelProduct& p) {
 }
 
 template <WeightType type>
-constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<type>>::kLayout;
+constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<static_cast<PanelType>(type)>>::kLayout;
 
 struct Avx2 {
   using Float = __m256;
@@ -121,6 +124,12 @@ struct Avx2 {
   static void StoreFloat16(uint16_t* at, int count, Float x) {
     const __m128i halves = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __builtin_memcpy(at, &halves, (count < kLanes ? count : kLanes) * sizeof(uint16_t));
+  }
+  static void StoreInt8(int8_t* at, int count, Float x) {
+    const __m256i whole = _mm256_cvtps_epi32(x);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    const __m128i bytes = _mm_packs_epi16(words, words);
+    __builtin_memcpy(at, &bytes, count < kLanes ? count : kLanes);
   }
   static Float Add(Float a, Float b) { return _mm256_add_ps(a, b); }
   static Float Sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
@@ -280,8 +289,8 @@ constexpr Kernels AllOf(Kernels kernels) {
 const Kernels kAvx2Kernels = AllOf(
     {"avx2",
      {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>},
-     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>,
-      PanelProductOf<WeightType::kBfloat16>},
+     {PanelProductOf<PanelType::kFloat32>, PanelProductOf<PanelType::kFloat16>, PanelProductOf<PanelType::kBfloat16>,
+      PanelProductOf<PanelType::kInt8>},
      Vectors::RmsNorm,
      Vectors::SiluMultiply,
      Vectors::SoftmaxBlock,
@@ -289,6 +298,8 @@ const Kernels kAvx2Kernels = AllOf(
      Vectors::Max,
      Vectors::ExpShifted,
      Vectors::ToFloat16,
+     Vectors::MaxMagnitude,
+     Vectors::ToInt8,
      &kAvx2ScaledLayouts});
 
 }  // namespace embedded::cpu

@@ -19,24 +19,28 @@ struct Pair {
   __m512 low, high;  // columns 0 to 15 and 16 to 31
 };
 
-template <WeightType type>
+template <PanelType type>
 inline Pair LoadWeights(const void* panel, size_t index) {
-  if constexpr (type == WeightType::kFloat32) {
+  if constexpr (type == PanelType::kFloat32) {
     const float* at = static_cast<const float*>(panel) + index;
     return {_mm512_loadu_ps(at), _mm512_loadu_ps(at + kLanes)};
+  } else if constexpr (type == PanelType::kInt8) {
+    const auto* at = reinterpret_cast<const __m128i*>(static_cast<const int8_t*>(panel) + index);
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(at))),
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(at + 1)))};
   } else {
     const uint16_t* at = static_cast<const uint16_t*>(panel) + index;
     const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
     const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + kLanes));
-    if constexpr (type == WeightType::kFloat16) return {_mm512_cvtph_ps(low), _mm512_cvtph_ps(high)};
+    if constexpr (type == PanelType::kFloat16) return {_mm512_cvtph_ps(low), _mm512_cvtph_ps(high)};
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16)),
             _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16))};
   }
 }
 
-template <WeightType type, int rows>
+template <PanelType type, int rows>
 void Tile(const PanelProduct& p, int first_row) {
-  constexpr size_t kElementBytes = type == WeightType::kFloat32 ? 4 : 2;
+  constexpr size_t kElementBytes = type == PanelType::kFloat32 ? 4 : type == PanelType::kInt8 ? 1 : 2;
   Pair sums[rows];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r) sums[r] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
@@ -68,7 +72,7 @@ void Tile(const PanelProduct& p, int first_row) {
   }
 }
 
-template <WeightType type, int rows>
+template <PanelType type, int rows>
 void LastTile(const PanelProduct& p, int first_row, int rows_left) {
   if constexpr (rows > 0) {
     if (rows_left == rows) return Tile<type, rows>(p, first_row);
@@ -76,7 +80,7 @@ void LastTile(const PanelProduct& p, int first_row, int rows_left) {
   }
 }
 
-template <WeightType type>
+template <PanelType type>
 void PanelProductOf(const PanelProduct& p) {
   int row = 0;
   for (; row + kTileRows <= p.rows; row += kTileRows) Tile<type, kTileRows>(p, row);
@@ -84,7 +88,7 @@ void PanelProductOf(const PanelProduct& p) {
 }
 
 template <WeightType type>
-constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<type>>::kLayout;
+constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<static_cast<PanelType>(type)>>::kLayout;
 
 struct Avx512 {
   using Float = __m512;
@@ -100,6 +104,9 @@ struct Avx512 {
   static void Store(float* at, int count, Float x) { _mm512_mask_storeu_ps(at, MaskOf(count), x); }
   static void StoreFloat16(uint16_t* at, int count, Float x) {
     _mm256_mask_storeu_epi16(at, MaskOf(count), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static void StoreInt8(int8_t* at, int count, Float x) {
+    _mm512_mask_cvtsepi32_storeu_epi8(at, MaskOf(count), _mm512_cvtps_epi32(x));
   }
   static Float Add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float Sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
@@ -153,8 +160,8 @@ struct Avx512BwBlocks : Avx512Blocks {
 constexpr Kernels SetOf(const char* name, const Layout* bfloat16) {
   Kernels kernels = {name,
                      {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, bfloat16},
-                     {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>,
-                      PanelProductOf<WeightType::kBfloat16>},
+                     {PanelProductOf<PanelType::kFloat32>, PanelProductOf<PanelType::kFloat16>,
+                      PanelProductOf<PanelType::kBfloat16>, PanelProductOf<PanelType::kInt8>},
                      Vectors::RmsNorm,
                      Vectors::SiluMultiply,
                      Vectors::SoftmaxBlock,
@@ -162,6 +169,8 @@ constexpr Kernels SetOf(const char* name, const Layout* bfloat16) {
                      Vectors::Max,
                      Vectors::ExpShifted,
                      Vectors::ToFloat16,
+                     Vectors::MaxMagnitude,
+                     Vectors::ToInt8,
                      &kAvx512ScaledLayouts};
   BlockKernels<Avx512BwBlocks>::SetLayouts(kernels.layouts);
   return kernels;

@@ -9,14 +9,15 @@
 namespace embedded::cpu {
 namespace {
 
-template <WeightType type>
+template <PanelType type>
 float Load(const void* panel, size_t index) {
-  if constexpr (type == WeightType::kFloat32) return static_cast<const float*>(panel)[index];
+  if constexpr (type == PanelType::kFloat32) return static_cast<const float*>(panel)[index];
+  if constexpr (type == PanelType::kInt8) return static_cast<const int8_t*>(panel)[index];
   const uint16_t bits = static_cast<const uint16_t*>(panel)[index];
-  return type == WeightType::kFloat16 ? Float16ToFloat(bits) : Bfloat16ToFloat(bits);
+  return type == PanelType::kFloat16 ? Float16ToFloat(bits) : Bfloat16ToFloat(bits);
 }
 
-template <WeightType type>
+template <PanelType type>
 void PanelProductOf(const PanelProduct& p) {
   for (int r = 0; r < p.rows; ++r) {
     float sums[kPanelWidth] = {};
@@ -29,7 +30,7 @@ void PanelProductOf(const PanelProduct& p) {
 }
 
 template <WeightType type>
-constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<type>>::kLayout;
+constexpr Layout kFloatLayout = FloatLayout<type, PanelProductOf<static_cast<PanelType>(type)>>::kLayout;
 
 void RmsNorm(const float* x, const float* weight, float epsilon, int size, float* out) {
   float squares = 0;
@@ -135,6 +136,19 @@ void ToFloat16(const float* x, int size, uint16_t* out) {
   }
 }
 
+float MaxMagnitude(const float* x, int size) {
+  float max = 0;
+  for (int i = 0; i < size; ++i) {
+    if (!isfinite(x[i])) return NAN;
+    max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+  }
+  return max;
+}
+
+void ToInt8(const float* x, float factor, int size, int8_t* out) {
+  for (int i = 0; i < size; ++i) out[i] = static_cast<int8_t>(lrintf(x[i] * factor));
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {
@@ -142,7 +156,8 @@ const Kernels kScalarKernels = {
     {&kFloatLayout<WeightType::kFloat32>, &kFloatLayout<WeightType::kFloat16>, &kFloatLayout<WeightType::kBfloat16>,
      &kBlockLayout<Q4_0>, &kBlockLayout<Q4_1>, &kBlockLayout<Q5_0>, &kBlockLayout<Q5_1>, &kBlockLayout<Q8_0>,
      &kBlockLayout<Q2_K>, &kBlockLayout<Q3_K>, &kBlockLayout<Q4_K>, &kBlockLayout<Q5_K>, &kBlockLayout<Q6_K>},
-    {PanelProductOf<WeightType::kFloat32>, PanelProductOf<WeightType::kFloat16>, PanelProductOf<WeightType::kBfloat16>},
+    {PanelProductOf<PanelType::kFloat32>, PanelProductOf<PanelType::kFloat16>, PanelProductOf<PanelType::kBfloat16>,
+     PanelProductOf<PanelType::kInt8>},
     RmsNorm,
     SiluMultiply,
     SoftmaxBlock,
@@ -150,6 +165,8 @@ const Kernels kScalarKernels = {
     Max,
     ExpShifted,
     ToFloat16,
+    MaxMagnitude,
+    ToInt8,
     &kScalarScaledLayouts};
 
 }  // namespace embedded::cpu

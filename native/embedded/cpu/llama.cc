@@ -345,7 +345,7 @@ void Llama::MultiplyFloats(const PanelProduct& product) const {
     part.panel = panel + static_cast<size_t>(depth) * product.panel_stride;
     part.depth = std::min(kDepthPerSum, product.depth - depth);
     part.add_to_out = product.add_to_out || depth > 0;
-    kernels_.panel_product(WeightType::kFloat32, part);
+    kernels_.panel_product(PanelType::kFloat32, part);
   }
 }
 

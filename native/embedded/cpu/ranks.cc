@@ -15,6 +15,7 @@ Ranks::Ranks(const RunnerOptions& options, const Kernels& kernels, int threads)
       max_lora_rank_(options.limits.adapters ? options.limits.adapters->max_rank : 0),
       max_step_tokens_(options.limits.max_num_tokens),
       max_logits_rows_(options.limits.max_draws),
+      kv_dtype_(options.limits.kv_dtype),
       kernels_(kernels),
       team_(options.model.tp_size),
       logits_stride_((options.model.vocab_size + kPanelWidth - 1) / kPanelWidth * kPanelWidth) {
@@ -37,7 +38,7 @@ Ranks::Ranks(const RunnerOptions& options, const Kernels& kernels, int threads)
 
 uint64_t Ranks::bytes_per_block() const {
   uint64_t bytes = 0;
-  for (const auto& rank : ranks_) bytes += KvMemory::BytesPerBlock(rank->model);
+  for (const auto& rank : ranks_) bytes += KvMemory::BytesPerBlock(rank->model, kv_dtype_);
   return bytes;
 }
 
@@ -46,7 +47,7 @@ void Ranks::Allocate(int kv_blocks) {
   for (size_t i = 0; i < ranks_.size(); ++i) {
     Rank& rank = *ranks_[i];
     const int tp_rank = static_cast<int>(i) % tp_size_;
-    rank.kv_memory = std::make_unique<KvMemory>(rank.model, kernels_, kv_blocks);
+    rank.kv_memory = std::make_unique<KvMemory>(rank.model, kv_dtype_, kernels_, kv_blocks);
     rank.llama = std::make_unique<Llama>(rank.model, rank.weights, *rank.kv_memory, kernels_,
                                          pools_[static_cast<size_t>(tp_rank)].get(), max_step_tokens_,
                                          is_split ? team_.communicator(tp_rank) : nullptr);

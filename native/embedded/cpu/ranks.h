@@ -58,6 +58,7 @@ class Ranks {
   const int max_lora_rank_;  // 0: no adapters
   const int max_step_tokens_;
   const int max_logits_rows_;
+  const ExecutorKvDtype kv_dtype_;
   const Kernels& kernels_;
   RankTeam team_;
   std::vector<std::unique_ptr<ThreadPool>> pools_;  // by tensor parallel rank

@@ -4,7 +4,7 @@
 // V has: Float, kLanes, Set, Load(at, count, otherwise) and Store(at, count, x) of the first `count` lanes (all of them
 // if there are fewer), Add, Sub, Mul, Div, Sqrt, Max (b if a or b is NaN), Min (likewise), MulAdd (a * b + c),
 // NegMulAdd (-a * b + c), Round (to nearest), TimesPowerOfTwo(x, n), KeepWhere(x, y, least): x, or 0 where y < least,
-// SumLanes, MaxLane, First, and StoreFloat16, which is Store to the nearest float16.
+// SumLanes, MaxLane, First, and StoreFloat16 and StoreInt8, which are Store to the nearest float16 or whole number.
 #ifndef EMBEDDED_CPU_VECTOR_KERNELS_H_
 #define EMBEDDED_CPU_VECTOR_KERNELS_H_
 
@@ -93,6 +93,21 @@ struct VectorKernels {
     const Float most = V::Set(65504), least = V::Set(-65504);
     for (int i = 0; i < size; i += kLanes)
       V::StoreFloat16(out + i, size - i, V::Max(least, V::Min(most, V::Load(x + i, size - i, Zero()))));
+  }
+
+  static float MaxMagnitude(const float* x, int size) {
+    Float max = Zero(), nothing = Zero();  // stays 0 but for what is infinite or no number
+    for (int i = 0; i < size; i += kLanes) {
+      const Float value = V::Load(x + i, size - i, Zero());
+      max = V::Max(V::Max(value, V::Sub(Zero(), value)), max);
+      nothing = V::MulAdd(value, Zero(), nothing);
+    }
+    return V::MaxLane(max) + V::SumLanes(nothing);
+  }
+
+  static void ToInt8(const float* x, float factor, int size, int8_t* out) {
+    for (int i = 0; i < size; i += kLanes)
+      V::StoreInt8(out + i, size - i, V::Mul(V::Load(x + i, size - i, Zero()), V::Set(factor)));
   }
 };
 

@@ -74,6 +74,10 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   CheckShape(model);
   CheckGraph(model, limits.max_seq_len);
   CheckAdapters(model, limits);
+  if (limits.kv_dtype == KV_DTYPE_INT8)
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "kv_cache.dtype",
+                                  " is 'int8'; expected 'auto', because the CUDA executor keeps keys and values in the "
+                                  "model's 16 bits. Remove it, or use executor: 'cpu'.");
   if (limits.max_num_tokens > kLargestStep)
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "max_num_tokens",

@@ -41,6 +41,15 @@ test('batchInvariant is refused', () =>
     failsAbout('batchInvariant', 'ERR_UNSUPPORTED', /^batchInvariant is true; expected false, .*Remove it/),
   ));
 
+test("kvCache.dtype 'int8' is refused, because the engine has its own, and 'auto' taken", async () => {
+  const nothing = () => Promise.resolve();
+  await assert.rejects(
+    withStandIn('1.2', nothing, { kvCache: { dtype: 'int8' } }),
+    failsAbout('kvCache.dtype', 'ERR_UNSUPPORTED', /^kvCache.dtype is 'int8'; expected 'auto', .*Remove it/),
+  );
+  await withStandIn('1.2', nothing, { kvCache: { dtype: 'auto' } });
+});
+
 test('what the engine cannot run ends in the words of the library, with the fix', () =>
   withStandIn(
     '1.2',

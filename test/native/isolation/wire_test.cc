@@ -164,7 +164,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorEagle>(), kSize + kPadding);
 
   EXPECT_EQ(UnsentBytes<ExecutorSchedulerConfig>(), kSize);
-  EXPECT_EQ(UnsentBytes<ExecutorKvCacheConfig>(), kSize + kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorKvCacheConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorParallelConfig>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorPeftCacheConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorPromptLookup>(), kSize);

@@ -39,13 +39,16 @@ void ExpectNear(const std::vector<float>& actual, const std::vector<float>& expe
     ASSERT_NEAR(actual[i], expected[i], tolerance * (1 + std::abs(expected[i]))) << what << ", element " << i;
 }
 
-// The panel [depth, stride] in the bytes of a type.
-std::vector<std::byte> PanelBytes(const std::vector<float>& values, WeightType type) {
-  std::vector<std::byte> bytes(values.size() * (type == WeightType::kFloat32 ? 4 : 2));
+// The panel [depth, stride] in the bytes of a type; values are from -1 to 1, and int8 127 times that.
+std::vector<std::byte> PanelBytes(const std::vector<float>& values, PanelType type) {
+  const size_t element_bytes = type == PanelType::kFloat32 ? 4 : type == PanelType::kInt8 ? 1 : 2;
+  std::vector<std::byte> bytes(values.size() * element_bytes);
   for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = type == WeightType::kFloat16 ? ToFloat16(values[i]) : ToBfloat16(values[i]);
-    if (type == WeightType::kFloat32)
+    const uint16_t half = type == PanelType::kFloat16 ? ToFloat16(values[i]) : ToBfloat16(values[i]);
+    if (type == PanelType::kFloat32)
       std::memcpy(bytes.data() + 4 * i, &values[i], 4);
+    else if (type == PanelType::kInt8)
+      bytes[i] = static_cast<std::byte>(static_cast<int8_t>(std::lrint(127 * values[i])));
     else
       std::memcpy(bytes.data() + 2 * i, &half, 2);
   }
@@ -57,7 +60,7 @@ struct Shape {
   size_t x_stride, panel_stride, out_stride;
 };
 
-std::vector<float> Product(const Kernels& kernels, WeightType type, const Shape& shape, bool add_to_out) {
+std::vector<float> Product(const Kernels& kernels, PanelType type, const Shape& shape, bool add_to_out) {
   const std::vector<float> x = Random(shape.rows * shape.x_stride);
   // The bytes end where the panel ends: reads past it are the address sanitizer's to find.
   const std::vector<std::byte> panel =
@@ -70,12 +73,13 @@ std::vector<float> Product(const Kernels& kernels, WeightType type, const Shape&
 
 TEST(Kernels, PanelProductsOfEveryTypeAndShapeAreTheScalarOnes) {
   for (const Kernels* kernels : FastKernels())
-    for (const WeightType type : {WeightType::kFloat32, WeightType::kFloat16, WeightType::kBfloat16})
+    for (const PanelType type : {PanelType::kFloat32, PanelType::kFloat16, PanelType::kBfloat16, PanelType::kInt8})
       for (const bool add : {false, true})
         for (const int depth : {1, 7, 64, 257})
           for (int rows = 1; rows <= 30; ++rows) {
             const Shape shape{rows, depth, static_cast<size_t>(depth) + 3, kPanelWidth + 9, kPanelWidth + 5};
-            ExpectNear(Product(*kernels, type, shape, add), Product(kScalarKernels, type, shape, add), 1e-5f,
+            const float tolerance = type == PanelType::kInt8 ? 127e-5f : 1e-5f;
+            ExpectNear(Product(*kernels, type, shape, add), Product(kScalarKernels, type, shape, add), tolerance,
                        kernels->name);
           }
 }
@@ -83,13 +87,13 @@ TEST(Kernels, PanelProductsOfEveryTypeAndShapeAreTheScalarOnes) {
 TEST(Kernels, ARowsProductHasTheSameBitsWhateverRowsAreBesideIt) {
   for (const Kernels* kernels : SupportedKernels()) {
     const Shape all{29, 100, 100, kPanelWidth, kPanelWidth};
-    const std::vector<float> together = Product(*kernels, WeightType::kBfloat16, all, false);
+    const std::vector<float> together = Product(*kernels, PanelType::kBfloat16, all, false);
     const std::vector<float> x = Random(all.rows * all.x_stride);
-    const std::vector<std::byte> panel = PanelBytes(Random(all.depth * kPanelWidth, 1, 5), WeightType::kBfloat16);
+    const std::vector<std::byte> panel = PanelBytes(Random(all.depth * kPanelWidth, 1, 5), PanelType::kBfloat16);
     for (int row = 0; row < all.rows; ++row) {
       std::vector<float> alone(kPanelWidth);
-      kernels->panel_product(WeightType::kBfloat16, {x.data() + row * all.x_stride, all.x_stride, panel.data(),
-                                                     kPanelWidth, alone.data(), kPanelWidth, 1, all.depth, false});
+      kernels->panel_product(PanelType::kBfloat16, {x.data() + row * all.x_stride, all.x_stride, panel.data(),
+                                                    kPanelWidth, alone.data(), kPanelWidth, 1, all.depth, false});
       EXPECT_EQ(std::memcmp(alone.data(), together.data() + row * kPanelWidth, sizeof(float) * kPanelWidth), 0)
           << kernels->name << ", row " << row;
     }
@@ -205,6 +209,32 @@ TEST(Kernels, AFloatBecomesTheNearestFloat16AndNoneBecomesInfinity) {
     EXPECT_TRUE(std::isnan(Float16ToFloat(out[3]))) << kernels->name;
     EXPECT_EQ(out[4], 7) << kernels->name << " wrote past the end";
   }
+}
+
+TEST(Kernels, Int8IsTheNearestWholeNumberOfEverySizeAndNothingIsWrittenPastTheEnd) {
+  for (const Kernels* kernels : SupportedKernels())
+    for (const int size : {1, 7, 8, 15, 16, 17, 48, 65}) {
+      const std::vector<float> x = Random(size, 3);
+      const float largest = kernels->max_magnitude(x.data(), size);
+      EXPECT_EQ(largest, kScalarKernels.max_magnitude(x.data(), size)) << kernels->name;
+      std::vector<int8_t> out(size + 1, 99);
+      kernels->to_int8(x.data(), 127 / largest, size, out.data());
+      for (int i = 0; i < size; ++i) ASSERT_EQ(out[i], std::lrint(x[i] * (127 / largest))) << kernels->name;
+      EXPECT_EQ(out[size], 99) << kernels->name;
+    }
+}
+
+TEST(Kernels, TheLargestMagnitudeIsThatOfANegativeNumberTooAndNoNumberStays) {
+  for (const Kernels* kernels : SupportedKernels())
+    for (const size_t at : {0, 5, 16, 34}) {
+      std::vector<float> x = Random(35);
+      x[at] = -7;
+      EXPECT_EQ(kernels->max_magnitude(x.data(), 35), 7) << kernels->name;
+      for (const float none : {std::nanf(""), kInfinity, -kInfinity}) {
+        x[at] = none;
+        EXPECT_TRUE(std::isnan(kernels->max_magnitude(x.data(), 35))) << kernels->name;
+      }
+    }
 }
 
 TEST(Kernels, TheEnvironmentVariableForcesAnyLevelTheMachineHas) {

@@ -83,6 +83,13 @@ TEST(MemoryPlan, AdaptersOverAwqAreRefused) {
   ExpectFailure([&] { Plan(model, limits); }, EXECUTOR_UNSUPPORTED, "peftCache is set");
 }
 
+TEST(MemoryPlan, KeysAndValuesInInt8AreRefused) {
+  Limits limits = LimitsOf(1, 512, 4096);
+  limits.kv_dtype = KV_DTYPE_INT8;
+  ExpectFailure([&] { Plan(Llama70B(), limits); }, EXECUTOR_UNSUPPORTED, "kvCache.dtype is 'int8'; expected 'auto'",
+                "kv_cache.dtype");
+}
+
 // Sequences that start alike share blocks, so the size of the cache says nothing about their tables.
 TEST(MemoryPlan, AStepHasRoomForTheBlockTableOfEachOfItsPrompts) {
   const ModelConfig model = Llama70B();

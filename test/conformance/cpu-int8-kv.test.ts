@@ -1,0 +1,5 @@
+import './cases/prefix-cache.js';
+import './cases/sequences.js';
+import { testCases } from './test-cases.js';
+
+testCases('cpu-int8-kv');

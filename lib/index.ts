@@ -1,5 +1,5 @@
 export type { LLMHandle } from './addon/handle.js';
-export type { Stats } from './addon/protocol.js';
+export type { RequestStats, Stats } from './addon/protocol.js';
 export type { ChatTemplateLimits } from './base/chat-template-limits.js';
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, type ErrorHelp, LLMError } from './base/errors.js';
 export type { OnProgress } from './base/progress.js';

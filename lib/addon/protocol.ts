@@ -124,30 +124,96 @@ export interface Stats {
   queuedRequests: number;
   /** Requests that have ended, for whatever reason. */
   completedRequests: number;
+  /** Requests that have joined the batch, those that have ended included. */
+  startedRequests: number;
+  /** Maximum number of requests in the batch. */
+  maxActiveRequests: number;
   /** Passes of the model over a batch. */
   steps: number;
   /** Duration of the latest step, in ms. */
   stepMs: number;
-  /** Number of KV blocks. */
-  kvBlocks: number;
-  /** KV blocks in use; those that are only kept for later prompts are not. */
-  kvBlocksUsed: number;
-  /** KV blocks of prompts that were found in the cache. */
-  kvBlocksReused: number;
-  /** KV blocks of prompts that were not. */
-  kvBlocksMissed: number;
-  /** How often a sequence gave up its KV blocks, to be computed again later. */
-  preemptions: number;
+  /** Mean wait of the requests that joined the batch in the latest step, in ms. */
+  queueMs: number;
+  /** Maximum number of sequences in a step; TensorRT-LLM may tune it while it runs. */
+  maxBatchSize: number;
+  /** Maximum number of tokens in a step; likewise. */
+  maxNumTokens: number;
+  /** Requests of the latest step. */
+  scheduledRequests: number;
+  /** Those of them whose prompts it computed, or computed again. */
+  contextRequests: number;
+  /** Those of them that it generated tokens for. */
+  generationRequests: number;
+  /** Requests that gave up their KV blocks and wait to be computed again. */
+  pausedRequests: number;
+  /** Tokens of prompts in the latest step. */
+  contextTokens: number;
+  /** Number of the latest step's micro batch, where pipeline stages have several. */
+  microBatch: number;
+  /** Mean number of tokens that a sequence gets from a step; above 1 with speculative decoding. */
+  decodedTokensPerStep: number;
   /** Draft tokens that were verified. */
   draftTokens: number;
   /** Draft tokens that were accepted, each of which saved a sequence a step. */
   draftTokensAccepted: number;
+  /** How often a sequence gave up its KV blocks, to be computed again later. */
+  preemptions: number;
+  /** Device memory that the executor uses, in bytes; 0 on the CPU. */
+  deviceMemoryBytes: number;
+  /** Host memory that the executor's process uses, in bytes. */
+  hostMemoryBytes: number;
+  /** Pinned host memory that the executor uses, in bytes; 0 if it does not count it. */
+  pinnedMemoryBytes: number;
+  /** Number of KV blocks. */
+  kvBlocks: number;
+  /** KV blocks that no request uses, those that are kept for later prompts included. */
+  kvBlocksFree: number;
+  /** KV blocks in use; those that are only kept for later prompts are not. */
+  kvBlocksUsed: number;
+  /** Tokens per KV block. */
+  tokensPerBlock: number;
+  /** KV blocks that requests got, found or new. */
+  kvBlocksAllocated: number;
+  /** Those of them that were new. */
+  kvBlocksAllocatedNew: number;
+  /** KV blocks of prompts that were found in the cache. */
+  kvBlocksReused: number;
+  /** KV blocks of prompts that were not. */
+  kvBlocksMissed: number;
+  /** `kvBlocksReused` as a fraction of the KV blocks of prompts; 0 before the first. */
+  kvCacheHitRate: number;
+  /** The requests that run or wait, of all threads; empty unless the engine was loaded with `requestStats`. */
+  requests: RequestStats[];
   /** Tokens that came after their request had ended. */
   discardedTokens: number;
   /** Rows from the executor for unknown requests; anything but 0 is a bug. */
   unknownRows: number;
   /** How often this thread's event loop was woken. */
   wakeups: number;
+}
+
+/** How far a request is. */
+export interface RequestStats {
+  /** The `id` of its Generation. */
+  id: number;
+  /** `'queued'`: it waits; `'context'`: its prompt is computed; `'generation'`: it generates tokens; `'complete'`: it has just ended. */
+  stage: 'queued' | 'context' | 'generation' | 'complete';
+  /** Whether it is part of the latest step. */
+  isScheduled: boolean;
+  /** Whether it gave up its KV blocks and waits to be computed again. */
+  isPaused: boolean;
+  /** Prompt tokens that are computed. */
+  promptTokensComputed: number;
+  /** Tokens of its outputs so far. */
+  generatedTokens: number;
+  /** Mean number of tokens that it gets from a step. */
+  decodedTokensPerStep: number;
+  /** KV blocks that it got, those that it gave back included. */
+  kvBlocksAllocated: number;
+  /** KV blocks of its prompt that were found in the cache. */
+  kvBlocksReused: number;
+  /** KV blocks of its prompt that were not. */
+  kvBlocksMissed: number;
 }
 
 /** One environment's hold on a loaded executor. Every call but awaitClosed() returns at once. */

@@ -137,6 +137,8 @@ export interface LoadOptions {
   maxSequenceIdleMs?: number | undefined;
   /** Fail to load if the KV cache cannot hold one full attention window; otherwise the window is reduced. Default: false. */
   failFastOnAttentionWindow?: boolean | undefined;
+  /** Keep statistics of each request that runs or waits, for `llm.stats().requests`. Default: false. */
+  requestStats?: boolean | undefined;
   /**
    * How long the load may take, in ms from the call; after that it fails with `ERR_LOAD_TIMEOUT`. The workers of a multi-GPU engine can
    * wait for each other forever. Default: none.
@@ -203,6 +205,7 @@ const configChecks = {
   receivePollPeriodMs: integer(0, MAX_COUNT),
   maxSequenceIdleMs: integer(1, MAX_COUNT),
   failFastOnAttentionWindow: boolean(),
+  requestStats: boolean(),
 };
 
 const checks = {

@@ -162,6 +162,7 @@ ExecutorConfig ReadConfig(const Napi::Object& options, Owner* owner) {
   fields.Number("gpuWeightsFraction", CONFIG_GPU_WEIGHTS_FRACTION, &config.gpu_weights_fraction, set);
   fields.Number("receivePollPeriodMs", CONFIG_RECEIVE_POLL_PERIOD, &config.receive_poll_period_ms, set);
   fields.Number("maxSequenceIdleMs", CONFIG_MAX_SEQUENCE_IDLE, &config.max_sequence_idle_ms, set);
+  fields.Number("requestStats", CONFIG_REQUEST_STATS, &config.request_stats, set);
   fields.Number("failFastOnAttentionWindow", CONFIG_FAIL_FAST_ON_ATTENTION_WINDOW,
                 &config.fail_fast_on_attention_window, set);
   fields.Number("loadFormat", CONFIG_LOAD_FORMAT, &config.load_format, set);

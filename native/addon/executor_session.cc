@@ -130,12 +130,17 @@ void ExecutorSession::CancelInExecutor(const uint64_t* ids, size_t count) {
   }
 }
 
-void ExecutorSession::Stats(ExecutorStats* stats) {
+SessionStats ExecutorSession::Stats() {
   const std::shared_lock<std::shared_mutex> intake(intake_);
   if (closed_) throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
   const std::lock_guard<std::mutex> lock(stats_mutex_);
+  SessionStats stats;
+  stats.executor.size = sizeof(stats.executor);
   ExecutorError error = EmptyError();
-  ThrowOnFailure(table_->stats(executor_.get(), stats, &error), error);
+  ThrowOnFailure(table_->stats(executor_.get(), &stats.executor, &error), error);
+  stats.requests.assign(stats.executor.requests, stats.executor.requests + stats.executor.request_count);
+  stats.executor.requests = nullptr;
+  return stats;
 }
 
 void ExecutorSession::BeginClose(std::chrono::milliseconds deadline, std::function<void()> closed) {

@@ -47,6 +47,11 @@ struct SessionCounters {
   uint64_t unknown_rows;      // of unknown requests
 };
 
+struct SessionStats {
+  ExecutorStats executor{};  // but for its requests, which the next call would write over
+  std::vector<ExecutorRequestStats> requests;
+};
+
 // Where the executor runs.
 enum class Isolation { kNone, kProcess };
 
@@ -92,7 +97,7 @@ class ExecutorSession {
   // The same for all requests whose sink has been closed, but on the pump's thread: there may be many, and nobody waits.
   void CancelAbandoned();
 
-  void Stats(ExecutorStats* stats);
+  SessionStats Stats();
   SessionCounters counters() const { return {discarded_tokens_.load(), unknown_rows_.load()}; }
 
   // Makes the pump stop intake, cancel what runs, drain, shut the executor down and free it, all within about the deadline;

@@ -7,6 +7,7 @@
 #include "native/addon/failure.h"
 #include "native/addon/request_reader.h"
 #include "native/addon/shared_sessions.h"
+#include "native/addon/stats_object.h"
 
 namespace addon {
 namespace {
@@ -140,31 +141,8 @@ Napi::Value SessionBinding::Info(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SessionBinding::Stats(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] {
-    ExecutorStats stats{};
-    stats.size = sizeof(stats);
-    session().Stats(&stats);
-    const SessionCounters counters = session().counters();
-    const Napi::Env env = info.Env();
-    auto object = Napi::Object::New(env);
-    const auto number = [&](const char* name, double value) { object[name] = Napi::Number::New(env, value); };
-    number("activeRequests", stats.active_requests);
-    number("queuedRequests", stats.queued_requests);
-    number("completedRequests", static_cast<double>(stats.completed_requests));
-    number("steps", static_cast<double>(stats.steps));
-    number("stepMs", stats.step_ms);
-    number("kvBlocks", stats.kv_blocks);
-    number("kvBlocksUsed", stats.kv_blocks_used);
-    number("kvBlocksReused", static_cast<double>(stats.kv_blocks_reused));
-    number("kvBlocksMissed", static_cast<double>(stats.kv_blocks_missed));
-    number("preemptions", static_cast<double>(stats.preemptions));
-    number("draftTokens", static_cast<double>(stats.draft_tokens));
-    number("draftTokensAccepted", static_cast<double>(stats.draft_tokens_accepted));
-    number("discardedTokens", static_cast<double>(counters.discarded_tokens));
-    number("unknownRows", static_cast<double>(counters.unknown_rows));
-    number("wakeups", static_cast<double>(sink_->wakeups()));
-    return object;
-  });
+  return Guarded(info.Env(),
+                 [&] { return StatsObject(info.Env(), session().Stats(), session().counters(), sink_->wakeups()); });
 }
 
 // close(deadlineMs): a promise of the end. This environment gets no more events; if it was the last to use the session,

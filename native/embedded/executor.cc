@@ -425,6 +425,7 @@ void EmbeddedExecutor::CommitDrafts(const StepInFlight::Entry& entry, std::vecto
 }
 
 void EmbeddedExecutor::AfterTokens(RequestSequence* sequence) {
+  statistics_.CountTokens(sequence);
   if (sequence->ended) return;
   const Request& request = *sequence->request;
   if (sequence->drafts)  // it waits for its token where that may be followed by drafts

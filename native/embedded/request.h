@@ -42,6 +42,8 @@ struct RequestSequence : Sequence {
   Request* request;
   uint32_t index;
   size_t generated_tokens = 0;
+  size_t counted_tokens = 0;     // of those, by the statistics
+  size_t decode_steps = 0;       // that drew for it
   std::shared_ptr<Guide> guide;  // of a guided request, once its grammar is compiled
   size_t guided_tokens = 0;      // generated ones that the guide has heard of
   Output unsent;                 // what no row has yet

@@ -8,6 +8,17 @@
 
 namespace embedded {
 
+namespace {
+
+// An end id is a step without a token.
+double TokensPerStep(size_t tokens, size_t steps) {
+  return steps == 0 ? 1 : static_cast<double>(tokens) / static_cast<double>(steps);
+}
+
+bool IsPaused(const Request& request) { return request.started && !request.runs(); }
+
+}  // namespace
+
 size_t ActiveRequests(const Scheduler& scheduler) {
   size_t active = 0;
   const Request* previous = nullptr;
@@ -50,6 +61,13 @@ void Statistics::CountPlanned(const Step& step, Request::Clock::time_point start
 void Statistics::CountComputed(double ms) {
   ++totals_.steps;
   totals_.step_ms = ms;
+  step_tokens_ = step_sequences_ = 0;
+}
+
+void Statistics::CountTokens(RequestSequence* sequence) {
+  step_tokens_ += sequence->generated_tokens - std::exchange(sequence->counted_tokens, sequence->generated_tokens);
+  ++step_sequences_;
+  ++sequence->decode_steps;
 }
 
 void Statistics::CountDrafts(Request* request, size_t verified, size_t accepted) {
@@ -77,12 +95,13 @@ ExecutorStats Statistics::Snapshot(const Scheduler& scheduler, const Requests& r
   stats.kv_blocks_reused = scheduler.reused_blocks();
   stats.kv_blocks_missed = scheduler.missed_blocks();
   stats.kv_blocks_allocated = stats.kv_blocks_allocated_new + stats.kv_blocks_reused;
-  stats.decoded_tokens_per_step = 1;
+  stats.decoded_tokens_per_step = TokensPerStep(step_tokens_, step_sequences_);
   stats.preemptions = scheduler.preemptions();
+  if (stats.preemptions > 0)
+    for (const auto& [id, request] : requests) stats.paused_requests += IsPaused(*request);
   each_request_.clear();
   if (each_request)
     for (const auto& [id, request] : requests) each_request_.push_back(OfRequest(*request));
-  for (const ExecutorRequestStats& request : each_request_) stats.paused_requests += request.paused;
   stats.request_count = static_cast<uint32_t>(each_request_.size());
   stats.requests = each_request_.data();
   return stats;
@@ -95,14 +114,18 @@ ExecutorRequestStats Statistics::OfRequest(const Request& request) const {
   const bool runs = request.runs();
   stats.stage = !runs ? STAGE_QUEUED : computed < request.prompt_tokens ? STAGE_CONTEXT : STAGE_GENERATION;
   stats.prompt_tokens_computed = static_cast<uint32_t>(std::min(computed, request.prompt_tokens));
-  for (const RequestSequence& sequence : request.sequences)
-    stats.generated_tokens += static_cast<uint32_t>(sequence.generated_tokens);
+  size_t tokens = 0, steps = 0;
+  for (const RequestSequence& sequence : request.sequences) {
+    tokens += sequence.generated_tokens;
+    steps += sequence.decode_steps;
+  }
+  stats.generated_tokens = static_cast<uint32_t>(tokens);
   stats.scheduled = std::find(scheduled_.begin(), scheduled_.end(), request.id) != scheduled_.end();
-  stats.paused = !runs && request.started;
+  stats.paused = IsPaused(request);
   stats.kv_blocks_allocated = request.allocated_blocks();
   stats.kv_blocks_reused = static_cast<uint32_t>(request.sequences.front().reused_blocks);
   stats.kv_blocks_missed = static_cast<uint32_t>(request.sequences.front().missed_blocks);
-  stats.decoded_tokens_per_step = 1;
+  stats.decoded_tokens_per_step = TokensPerStep(tokens, steps);
   return stats;
 }
 

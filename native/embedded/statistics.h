@@ -28,6 +28,8 @@ class Statistics {
   void CountPlanned(const Step& step, Request::Clock::time_point start);
   // Its results are there, `ms` after it was planned.
   void CountComputed(double ms);
+  // What it gave a sequence was added to it.
+  void CountTokens(RequestSequence* sequence);
   void CountEnded() { ++totals_.completed_requests; }
   // Of a sequence's drafts in a step.
   void CountDrafts(Request* request, size_t verified, size_t accepted);
@@ -41,7 +43,8 @@ class Statistics {
   ExecutorRequestStats OfRequest(const Request& request) const;
 
   ExecutorStats totals_{};
-  std::vector<uint64_t> scheduled_;  // ids of the newest step
+  std::vector<uint64_t> scheduled_;              // ids of the newest step
+  size_t step_tokens_ = 0, step_sequences_ = 0;  // of the newest computed step: those that it gave, and who got any
   std::vector<ExecutorRequestStats> each_request_;
 };
 

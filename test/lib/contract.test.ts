@@ -67,7 +67,7 @@ for (const [prefix, numberOf] of Object.entries(ENUMERATIONS)) {
 /** Fields that no option sets, and why. */
 const WITHOUT_OPTION: Readonly<Record<string, string>> = {
   ExecutorConfig:
-    'size set reserved engine_dir on_progress on_log context iteration_stats request_stats transceiver additional_output_context',
+    'size set reserved engine_dir on_progress on_log context iteration_stats transceiver additional_output_context',
   ExecutorSchedulerConfig: 'size set',
   ExecutorKvCacheConfig: 'size set cross_fraction event_buffer_size events_gather_period_ms', // no encoder, no events yet
   ExecutorParallelConfig: 'size set',

@@ -255,10 +255,11 @@ const config: Required<
   receivePollPeriodMs: 5,
   maxSequenceIdleMs: 6000,
   failFastOnAttentionWindow: true,
+  requestStats: true,
 };
 
 const toldConfig = {
-  set: 2 ** 18 - 1 - (1 << 13) - (1 << 14), // all but those of statistics
+  set: 2 ** 18 - 1 - (1 << 13), // all but that of iteration statistics
   load_format: 1,
   batch_invariant: 1,
   threads: 3,
@@ -275,6 +276,7 @@ const toldConfig = {
   receive_poll_period_ms: 5,
   max_sequence_idle_ms: 6000,
   fail_fast_on_attention_window: 1,
+  request_stats: 1,
   additional_output_count: 2,
   additional_outputs: ['hidden_states', 'router'],
   additional_output_context: [1, 0],
@@ -470,6 +472,7 @@ test('each presence bit of a load, a draw and an Eagle config is that of its own
     'normalizeLogprobs',
     'gpuWeightsFraction',
     'failFastOnAttentionWindow',
+    'requestStats',
   ] as const;
   for (const name of [...loads, ...rest]) {
     const told = await tellScripted({ [name]: config[name] }, {});

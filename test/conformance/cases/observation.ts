@@ -10,7 +10,7 @@ import type {
   RequestStartEvent,
 } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
-import { follow, GREEDY, LONG, PROMPT, started } from '../requests.js';
+import { follow, GREEDY, LONG, PROMPT, started, until } from '../requests.js';
 import { conformance } from '../suite.js';
 
 const OPTIONS = { ...GREEDY, maxTokens: 12 } as const;
@@ -79,6 +79,35 @@ conformance([], 'stats() counts what runs and waits, the steps, and the requests
   assert.ok(after.steps > busy.steps);
   assert.equal(after.unknownRows, 0);
 });
+
+conformance(
+  ['a model'],
+  'stats() says what stands in numbers that fit each other, and with requestStats of each request',
+  async ({ load }) => {
+    const llm = await load({ maxBatchSize: 2, requestStats: true });
+    const tokens = await llm.tokenizer.encode(PROMPT);
+    const running = [1, 2, 3].map(() => llm.stream({ tokens }, LONG));
+    const readers = await Promise.all(running.slice(0, 2).map(started));
+    for (const reader of readers) await reader.next();
+    const stats = llm.stats();
+    const { requests, ...numbers } = stats;
+    for (const [name, value] of Object.entries(numbers))
+      assert.ok(Number.isFinite(value) && value >= 0, `${name}: ${value}`);
+    assert.equal(stats.startedRequests, 2);
+    assert.equal(stats.kvBlocksFree + stats.kvBlocksUsed, stats.kvBlocks);
+    assert.ok(stats.kvBlocksAllocatedNew <= stats.kvBlocksAllocated && stats.kvCacheHitRate <= 1);
+    assert.ok(stats.scheduledRequests <= stats.maxActiveRequests && stats.maxBatchSize <= 2);
+    assert.ok(stats.generationRequests + stats.contextRequests >= stats.scheduledRequests);
+    for (const generation of running.slice(0, 2)) {
+      const request = requests.find(({ id }) => id === generation.id);
+      assert.equal(request?.stage, 'generation', JSON.stringify(requests));
+      assert.ok(request.generatedTokens > 0 && request.promptTokensComputed === tokens.length, JSON.stringify(request));
+    }
+    for (const each of running) each.abort();
+    await until(() => llm.stats().activeRequests === 0 && llm.stats().queuedRequests === 0);
+    assert.deepEqual(llm.stats().requests, []);
+  },
+);
 
 conformance([], 'stats() has counted the step whose tokens are here', async ({ llm }) => {
   let { steps } = llm.stats();

@@ -349,8 +349,11 @@ void Leader::AddStats(std::chrono::duration<double, std::milli> step_time) {
   for (const Sequence& sequence : active_) {
     tle::RequestStats entry{};
     entry.id = sequence.id();
-    entry.stage = sequence.generated_tokens() > 0 ? tle::RequestStage::kGENERATION_IN_PROGRESS
-                                                  : tle::RequestStage::kCONTEXT_IN_PROGRESS;
+    const bool generates = sequence.generated_tokens() > 0;
+    entry.stage = generates ? tle::RequestStage::kGENERATION_IN_PROGRESS : tle::RequestStage::kCONTEXT_IN_PROGRESS;
+    entry.contextPrefillPosition =
+        generates ? static_cast<SizeType32>(sequence.request().getInputTokenIds().size()) : 0;
+    entry.avgNumDecodedTokensPerIter = generates ? 1 : 0;
     entry.numGeneratedTokens = sequence.generated_tokens();
     entry.scheduled = true;
     requests.requestStats.push_back(entry);

@@ -1,7 +1,14 @@
 export type { LLMHandle } from './addon/handle.js';
 export type { RequestStats, Stats } from './addon/protocol.js';
 export type { ChatTemplateLimits } from './base/chat-template-limits.js';
-export { ERROR_CODES, type ErrorCode, type ErrorDetails, type ErrorHelp, LLMError } from './base/errors.js';
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorHelp,
+  LLMError,
+  type QueueState,
+} from './base/errors.js';
 export type { OnProgress } from './base/progress.js';
 export type { ResponseField, ResponseTemplate } from './base/response-template.js';
 export type {

@@ -206,11 +206,20 @@ export type ErrorCode = keyof typeof CODES;
 /** Every code of an {@link LLMError}: what it means, its usual causes, and the fix. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorHelp>> = CODES;
 
+/** How full the queue was when it refused a request. */
+export interface QueueState {
+  /** Requests that waited. */
+  waiting: number;
+  /** How many may: `maxQueueSize`. */
+  limit: number;
+}
+
 /** What an error has besides its code and message. */
 export interface ErrorDetails {
   option?: string | undefined;
   requestId?: number | undefined;
   partial?: Result | undefined;
+  queue?: QueueState | undefined;
   cause?: unknown;
 }
 
@@ -226,6 +235,8 @@ export class LLMError extends Error {
   readonly requestId: number | undefined;
   /** What the request had produced when it failed. */
   readonly partial: Result | undefined;
+  /** How full the queue was; only of `ERR_QUEUE_FULL`. */
+  readonly queue: QueueState | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
@@ -233,6 +244,7 @@ export class LLMError extends Error {
     this.option = details.option;
     this.requestId = details.requestId;
     this.partial = details.partial;
+    this.queue = details.queue;
     Object.defineProperty(this, BRAND, { value: true });
   }
 

@@ -3,7 +3,7 @@ import type { RequestSink } from '../addon/events.js';
 import { fromNative } from '../addon/executor-error.js';
 import type { NativeReasoning, NativeSession } from '../addon/protocol.js';
 import { whenAborted } from '../base/abort.js';
-import { LLMError } from '../base/errors.js';
+import { type ErrorDetails, LLMError, type QueueState } from '../base/errors.js';
 import type { GenerationDefaults } from '../base/generation-defaults.js';
 import { endings } from '../base/turns.js';
 import type { Result } from '../base/types.js';
@@ -150,7 +150,8 @@ export class Requests {
     const id = session.nextId();
     if (this.#ending) return { id, error: refusal(this.#ending, { requestId: id }) };
     const { maxQueueSize = Number.POSITIVE_INFINITY, maxRunning } = this.#context;
-    if (this.#running.size >= maxQueueSize + maxRunning) return { id, error: queueFull(id, maxQueueSize) };
+    const waiting = this.#running.size - maxRunning;
+    if (waiting >= maxQueueSize) return { id, error: queueFull(id, { waiting, limit: maxQueueSize }) };
     try {
       const given = readGenerateOptions(options, directory.generation);
       const checked = pooling === undefined ? given : { ...given, extras: { ...given.extras, pooling } };
@@ -215,8 +216,16 @@ export class Requests {
         extras: Object.values(extras).some((value) => value !== undefined) ? extras : undefined,
       });
     } catch (error) {
-      request.fail((partial) => fromNative(error, { requestId: request.id, partial }));
+      request.fail((partial) => this.#refused(error, { requestId: request.id, partial }));
     }
+  }
+
+  /** Of a request that the executor did not take. */
+  #refused(thrown: unknown, details: ErrorDetails): LLMError {
+    const error = fromNative(thrown, details);
+    if (error.code !== 'ERR_QUEUE_FULL') return error;
+    const { session, maxQueueSize: limit = 0 } = this.#context;
+    return fromNative(thrown, { ...details, queue: { waiting: session.stats().queuedRequests, limit } });
   }
 
   /** What of the answer `guided` leaves free. */
@@ -289,14 +298,14 @@ const fromUser = (error: unknown, requestId: number): LLMError =>
   LLMError.is(error) ? sameError(error, requestId) : fromNative(error, { requestId });
 
 const sameError = (cause: LLMError, requestId: number, partial?: Result): LLMError =>
-  new LLMError(cause.code, cause.message, { option: cause.option, requestId, partial, cause });
+  new LLMError(cause.code, cause.message, { option: cause.option, requestId, partial, queue: cause.queue, cause });
 
 /** The executor would say so too, but not before the prompt is encoded. */
-const queueFull = (requestId: number, maxQueueSize: number): LLMError =>
+const queueFull = (requestId: number, queue: QueueState): LLMError =>
   new LLMError(
     'ERR_QUEUE_FULL',
-    `${maxQueueSize + 1} requests would wait; expected at most maxQueueSize, ${maxQueueSize}. Try again later, or raise maxQueueSize.`,
-    { option: 'maxQueueSize', requestId },
+    `${queue.waiting + 1} requests would wait; expected at most maxQueueSize, ${queue.limit}. Try again later, or raise maxQueueSize.`,
+    { option: 'maxQueueSize', requestId, queue },
   );
 
 const queueTimeout = (requestId: number, queueTimeoutMs: number): LLMError =>

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { LLM } from 'node-tensorrt-llm';
+import type { LLM, LLMError } from 'node-tensorrt-llm';
 import { failsWith } from '../../tools/fails-with.js';
 import { follow, GREEDY, LONG, onlyOutput, PROMPT, readWhole, started, tokensOf, until } from '../requests.js';
 import { conformance } from '../suite.js';
@@ -88,6 +88,7 @@ conformance(
     const waiting = [1, 2].map(() => llm.generate({ tokens }, { ...GREEDY, maxTokens: 5 }));
     const { chunks, thrown, rejected } = await follow(llm.stream({ tokens }, GREEDY));
     assert.ok(failsWith('ERR_QUEUE_FULL', '2')(thrown));
+    assert.deepEqual((thrown as LLMError).queue, { waiting: 2, limit: 2 });
     assert.equal(rejected, thrown);
     assert.equal(chunks.length, 0);
     assert.deepEqual([llm.stats().activeRequests, llm.stats().queuedRequests], [1, 2]);

@@ -58,7 +58,8 @@ export interface PeftCacheOptions {
 const COUNT = integer(0, MAX_COUNT);
 const SIZE = integer(1, MAX_COUNT);
 
-const peftCacheChecks = {
+/** Without an option it asks for the cache all the same, with the defaults. */
+export const peftCache = record({}, {
   hostModuleLayers: COUNT,
   deviceModuleLayers: COUNT,
   optimalAdapterSize: SIZE,
@@ -71,7 +72,4 @@ const peftCacheChecks = {
   deviceCacheFraction: fraction(),
   hostCacheBytes: integer(0, Number.MAX_SAFE_INTEGER),
   loraPrefetchDir: text(),
-} satisfies Readers<PeftCacheOptions>;
-
-/** Without an option it asks for the cache all the same, with the defaults. */
-export const peftCache = record({}, peftCacheChecks);
+} satisfies Readers<PeftCacheOptions>);

@@ -205,7 +205,7 @@ std::shared_ptr<Adapter> ReadAdapter(const ExecutorLora& given, const ModelConfi
   if (given.weights == nullptr && given.config == nullptr) return nullptr;
   if (given.weights == nullptr || given.config == nullptr)
     Refuse(EXECUTOR_INVALID_INPUT, given.weights == nullptr ? "lora.weights" : "lora.config",
-           " is missing; expected both or none.");
+           " is missing; expected both or none. Send both, or the id of a cached adapter alone.");
   return Reader(given, model, max_rank).Read();
 }
 

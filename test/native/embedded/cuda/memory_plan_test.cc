@@ -80,7 +80,7 @@ TEST(MemoryPlan, AdaptersOverAwqAreRefused) {
   model.quantization.pre_quant_scale = true;
   Limits limits = LimitsOf(1, 512, 4096);
   limits.adapters = AdapterLimits{64, uint64_t{1} << 30, 0.02};
-  ExpectFailure([&] { Plan(model, limits); }, EXECUTOR_UNSUPPORTED, "peftCache is set");
+  ExpectFailure([&] { Plan(model, limits); }, EXECUTOR_UNSUPPORTED, "peftCache is set", "peft_cache");
 }
 
 TEST(MemoryPlan, KeysAndValuesInInt8AreRefused) {

@@ -311,7 +311,7 @@ TEST_F(ModelRunner, EmbeddingsAreTheCpus) {
   ASSERT_EQ(both.cuda().Submit(pointers), EXECUTOR_OK);
   both.cuda().WaitForEnds(static_cast<int>(requests.size()));
   for (const TestRequest& request : requests) {
-    const TestResult& got = both.cuda().results[request.id];
+    const TestResult got = both.cuda().results.extract(request.id).mapped();
     if (request.request.type != REQUEST_EMBEDDING) {
       EXPECT_EQ(got.tokens.size(), 20u);
       continue;

@@ -238,7 +238,7 @@ TEST_F(RequestExtrasTest, CarryTheStateOfAContextPhaseToTheGenerationPhase) {
 
 TEST_F(RequestExtrasTest, AreRefusedForAnEmbedding) {
   given_.type = REQUEST_EMBEDDING;
-  const Failure failure = FailureOfCall([&] { Make(); });
+  const auto failure = FailureOfCall([&] { Make(); });
   EXPECT_EQ(failure.code(), EXECUTOR_UNSUPPORTED);
   EXPECT_STREQ(failure.field(), "type");
 }

@@ -43,11 +43,17 @@ export interface KvCacheOptions {
    * others. Default: true on the CPU and through CUDA, the executor's on TensorRT-LLM.
    */
   copyOnPartialReuse?: boolean | undefined;
-  /** Host memory that blocks may be offloaded to, in bytes. Default: 0. */
+  /**
+   * Host memory, in bytes, that kept blocks move to when the GPU's are needed; a prompt that matches them gets them back. It is pinned
+   * at load. Through CUDA and on TensorRT-LLM. Default: 0.
+   */
   hostBytes?: number | undefined;
   /** Copy offloaded blocks back to the device before they are used. Default: the executor's. */
   onboardBlocks?: boolean | undefined;
-  /** Offload only blocks with a priority above this, 0 to 100; the others are dropped. Default: the executor's. */
+  /**
+   * Lowest priority of a block that is offloaded, 0 to 100; the others are dropped. Default: 30 through CUDA, the executor's on
+   * TensorRT-LLM.
+   */
   offloadMinPriority?: number | undefined;
   /** Attention window of each layer, in tokens; a list shorter than the number of layers repeats. Default: the whole context. */
   maxAttentionWindows?: ArrayLike<number> | undefined;

@@ -72,6 +72,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   limits_.max_input_len = std::min(limits_.max_input_len, limits_.max_seq_len - 1);
   limits_.kv_blocks = runner.kv_blocks;
   limits_.tokens_per_block = runner.tokens_per_block;
+  limits_.block_pool.host_blocks = runner.host_blocks;
   scheduler_.emplace(
       SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks, limits_.max_draws},
       BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));

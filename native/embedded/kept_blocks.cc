@@ -16,6 +16,7 @@ void KeptBlocks::Keep(int block, BlockContent content, const Retention& retentio
   Entry& entry = entries_[static_cast<size_t>(block)];
   entry.kept = true;
   entry.key = content.key;
+  entry.before = content.before;
   if (!content.tokens.empty()) entry.next = next_.Add(content.before, std::move(content.tokens), block);
   entry.retention = retention;
 }
@@ -37,19 +38,30 @@ void KeptBlocks::Hold(int block) {
   if (entry.expiry) expiries_.erase(*std::exchange(entry.expiry, std::nullopt));
 }
 
-int KeptBlocks::Evict(Clock::time_point now) {
+KeptBlock KeptBlocks::Evict(Clock::time_point now) {
   ExpirePriorities(now);
   const int block = evictable_.begin()->second;
-  Forget(block);
-  return block;
+  const auto expiry = entries_[static_cast<size_t>(block)].expiry;
+  std::optional<std::chrono::milliseconds> left;
+  if (expiry) left = std::chrono::ceil<std::chrono::milliseconds>((*expiry)->first - now);
+  Hold(block);
+  KeptBlock evicted = Forget(block);
+  evicted.retention.duration = left;
+  return evicted;
 }
 
-void KeptBlocks::Forget(int block) {
-  Hold(block);
+KeptBlock KeptBlocks::Forget(int block) {
   Entry& entry = entries_[static_cast<size_t>(block)];
   blocks_.erase(entry.key);
-  if (entry.next) next_.Remove(*entry.next);
+  KeptBlock forgotten{block, {entry.key, entry.before, {}}, entry.retention};
+  if (entry.next) forgotten.content.tokens = next_.Remove(*entry.next);
   entry = {};
+  return forgotten;
+}
+
+std::optional<int> KeptBlocks::LowestPriority(Clock::time_point now) {
+  ExpirePriorities(now);
+  return evictable_.empty() ? std::nullopt : std::optional(evictable_.begin()->first.first);
 }
 
 void KeptBlocks::ExpirePriorities(Clock::time_point now) {

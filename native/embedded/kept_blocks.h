@@ -24,6 +24,12 @@ struct BlockContent {
   std::vector<int32_t> tokens;  // none where nobody looks for a part of them
 };
 
+struct KeptBlock {
+  int block;
+  BlockContent content;
+  Retention retention;
+};
+
 class KeptBlocks {
  public:
   using Clock = std::chrono::steady_clock;
@@ -46,10 +52,12 @@ class KeptBlocks {
   bool released(int block) const { return entries_[static_cast<size_t>(block)].place.has_value(); }
   // A released block is held again.
   void Hold(int block);
-  // Gives up a released block.
-  void Forget(int block);
-  // Gives up the one of the lowest priority, of those the one released first. There must be one.
-  int Evict(Clock::time_point now);
+  // Gives up a block that is held.
+  KeptBlock Forget(int block);
+  // Gives up the released block of the lowest priority, of those the one released first. There must be one.
+  KeptBlock Evict(Clock::time_point now);
+  // Of a released one, if there is one.
+  std::optional<int> LowestPriority(Clock::time_point now);
 
  private:
   using Place = std::pair<int, uint64_t>;  // priority, then order of release
@@ -57,6 +65,7 @@ class KeptBlocks {
   struct Entry {
     bool kept = false;
     BlockKey key;
+    BlockKey before;
     std::optional<NextBlocks::Iterator> next;
     Retention retention;
     std::optional<Place> place;  // while it is released

@@ -4,6 +4,11 @@
 #include <utility>
 
 namespace embedded {
+namespace {
+
+constexpr int kOnHost = -1;  // in a table, for a block that is yet to come from there
+
+}  // namespace
 
 bool BlockPool::Grow(std::vector<int>* block_table, size_t tokens) {
   const size_t needed = BlocksFor(tokens);
@@ -22,6 +27,7 @@ std::vector<int> BlockPool::Share(const std::vector<int>& block_table) {
 bool BlockPool::Unshare(int* block) {
   if (free_blocks() == 0) return false;
   const int own = Take();
+  copies_.push_back({*block, own});
   --holders_[static_cast<size_t>(*block)];
   *block = own;
   return true;
@@ -51,52 +57,81 @@ std::optional<FoundPrefix> BlockPool::GrowFromKept(std::vector<int>* block_table
   const size_t tokens_per_block = static_cast<size_t>(tokens_per_block_);
   block_table->reserve(BlocksFor(length));
   size_t released = 0;
+  std::vector<std::pair<size_t, int>> on_host;  // place in the table, and in host memory
   for (size_t i = 0; i < prefix.count / tokens_per_block; ++i) {
     const auto block = kept_.Find(prefix.keys[i]);
-    if (!block) break;
-    block_table->push_back(*block);
-    released += kept_.released(*block);
+    const auto place = block ? std::nullopt : host_.Find(prefix.keys[i]);
+    if (!block && !place) break;
+    if (place) on_host.push_back({i, *place});
+    block_table->push_back(block.value_or(kOnHost));
+    if (block) released += kept_.released(*block);
   }
   const size_t shared = block_table->size();
-  const size_t needed = BlocksFor(length) - shared, available = static_cast<size_t>(free_blocks()) - released;
+  const size_t needed = BlocksFor(length) - shared + on_host.size();
+  const size_t available = static_cast<size_t>(free_blocks()) - released;
   if (needed > available) {
     block_table->clear();
     return std::nullopt;
   }
-  FoundPrefix found{shared, shared * tokens_per_block, std::nullopt};
-  std::optional<NextBlocks::Match> part;
-  if (options_.reuses_parts && found.tokens < prefix.count)
-    part = kept_.FindPart(shared == 0 ? prefix.root : prefix.keys[shared - 1], prefix.tokens + found.tokens,
-                          std::min(prefix.count - found.tokens, tokens_per_block));
+  const auto part = FindPart(prefix, shared, needed < available);
+  // What is found is held before a block is taken, so that it is not given up for that.
   for (const int block : *block_table)
-    if (holders_[static_cast<size_t>(block)]++ == 0) {
+    if (block != kOnHost && holders_[static_cast<size_t>(block)]++ == 0) {
       kept_.Hold(block);
       ++used_;
     }
-  if (part) {
-    const bool is_released = kept_.released(part->block);
-    if (options_.copies_parts && needed + (is_released ? 1 : 0) <= available) {
-      found.copy = CopyOf(part->block);
-      block_table->push_back(found.copy->to);
-      found.tokens += part->tokens;
-    } else if (is_released) {
-      kept_.Forget(part->block);
-      CountTaken(part->block);
-      block_table->push_back(part->block);
-      found.tokens += part->tokens;
-    }
-  }
+  for (const auto& [index, place] : on_host) host_.Hold(place);
+  if (part) HoldPart(*part);
+  for (const auto& [index, place] : on_host) (*block_table)[index] = Onboard(place);
+  if (part) block_table->push_back(OwnBlockOf(*part));
   Grow(block_table, length);
-  return found;
+  return FoundPrefix{shared, shared * tokens_per_block + (part ? part->tokens : 0)};
 }
 
-// Taken while the kept block is held, so that it is not the one that is evicted.
-BlockCopy BlockPool::CopyOf(int kept) {
-  const bool is_released = kept_.released(kept);
-  if (is_released) kept_.Hold(kept);
-  const BlockCopy copy{kept, Take()};
-  if (is_released) kept_.Release(kept, KeptBlocks::Clock::now());
-  return copy;
+std::optional<BlockPool::Part> BlockPool::FindPart(const KeptPrefix& prefix, size_t shared, bool has_room) const {
+  const size_t tokens_per_block = static_cast<size_t>(tokens_per_block_), begin = shared * tokens_per_block;
+  if (!options_.reuses_parts || begin >= prefix.count) return std::nullopt;
+  const BlockKey& before = shared == 0 ? prefix.root : prefix.keys[shared - 1];
+  const int32_t* const tokens = prefix.tokens + begin;
+  const size_t count = std::min(prefix.count - begin, tokens_per_block);
+  const auto on_device = kept_.FindPart(before, tokens, count);
+  const auto on_host = host_.FindPart(before, tokens, count);
+  if (on_host && on_host->tokens > (on_device ? on_device->tokens : 0))
+    return Part{on_host->block, on_host->tokens, PartUse::kCopyFromHost, false};
+  if (!on_device) return std::nullopt;
+  const bool is_released = kept_.released(on_device->block);
+  if (options_.copies_parts && (has_room || !is_released))
+    return Part{on_device->block, on_device->tokens, PartUse::kCopy, is_released};
+  if (!is_released) return std::nullopt;
+  return Part{on_device->block, on_device->tokens, PartUse::kTakeOver, true};
+}
+
+void BlockPool::HoldPart(const Part& part) {
+  if (part.use == PartUse::kCopyFromHost) return host_.Hold(part.block);
+  if (part.is_released) kept_.Hold(part.block);
+  if (part.use == PartUse::kCopy) return;
+  kept_.Forget(part.block);
+  CountTaken(part.block);
+}
+
+int BlockPool::OwnBlockOf(const Part& part) {
+  if (part.use == PartUse::kTakeOver) return part.block;
+  const int own = Take();
+  const bool from_host = part.use == PartUse::kCopyFromHost;
+  copies_.push_back({part.block, own, from_host ? CopyWay::kFromHost : CopyWay::kOnDevice});
+  const auto now = KeptBlocks::Clock::now();
+  if (from_host) host_.Release(part.block, now);
+  if (part.is_released) kept_.Release(part.block, now);
+  return own;
+}
+
+// A block with what is in host memory, which then is free there.
+int BlockPool::Onboard(int place) {
+  const int block = Take();
+  copies_.push_back({place, block, CopyWay::kFromHost});
+  KeptBlock kept = host_.Take(place);
+  kept_.Keep(block, std::move(kept.content), kept.retention);
+  return block;
 }
 
 int BlockPool::Take() {
@@ -107,7 +142,10 @@ int BlockPool::Take() {
   } else if (block < blocks_) {
     holders_.push_back(0);
   } else {
-    block = kept_.Evict(KeptBlocks::Clock::now());
+    const auto now = KeptBlocks::Clock::now();
+    KeptBlock evicted = kept_.Evict(now);
+    block = evicted.block;
+    if (const auto place = host_.Put(std::move(evicted), now)) copies_.push_back({block, *place, CopyWay::kToHost});
   }
   CountTaken(block);
   return block;

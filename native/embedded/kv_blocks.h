@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "native/embedded/block_key.h"
+#include "native/embedded/host_blocks.h"
 #include "native/embedded/kept_blocks.h"
 #include "native/embedded/retention.h"
 
@@ -17,12 +19,18 @@ namespace embedded {
 struct BlockPoolOptions {
   bool reuses_parts = false;  // blocks that begin like the rest of a prompt
   bool copies_parts = true;   // else they are reused only where nobody holds them, and are given up for it
+  int host_blocks = 0;        // in host memory, for kept blocks whose place on the device is needed
+  int offload_min_priority = kDefaultOffloadMinPriority;  // of those that go there
 };
 
-// What a block holds is copied, because a sequence is about to write to it and others have it too.
+enum class CopyWay { kOnDevice, kToHost, kFromHost };
+
+// What a block holds is copied: because a sequence is about to write to it and others have it too, or to or from host
+// memory, whose blocks have numbers of their own.
 struct BlockCopy {
   int from;
   int to;
+  CopyWay way = CopyWay::kOnDevice;
 };
 
 // What a sequence that begins looks for.
@@ -35,9 +43,8 @@ struct KeptPrefix {
 
 // What it begins with.
 struct FoundPrefix {
-  size_t blocks;                  // that it shares
-  size_t tokens;                  // with those of a block that begins alike, which it has for itself
-  std::optional<BlockCopy> copy;  // to be made before it is computed
+  size_t blocks;  // that it shares
+  size_t tokens;  // with those of a block that begins alike, which it has for itself
 };
 
 // Which blocks are free, and how many block tables hold each of the others. Last freed, first used: it is likely
@@ -45,7 +52,10 @@ struct FoundPrefix {
 class BlockPool {
  public:
   BlockPool(int blocks, int tokens_per_block, BlockPoolOptions options = {})
-      : blocks_(blocks), tokens_per_block_(tokens_per_block), options_(options) {}
+      : blocks_(blocks),
+        tokens_per_block_(tokens_per_block),
+        options_(options),
+        host_(options.host_blocks, options.offload_min_priority) {}
 
   int blocks() const { return blocks_; }
   int tokens_per_block() const { return tokens_per_block_; }
@@ -59,7 +69,7 @@ class BlockPool {
   std::vector<int> Share(const std::vector<int>& block_table);
   // More than one table holds it, so what is written to it must be written to a copy.
   bool shared(int block) const { return holders_[static_cast<size_t>(block)] > 1; }
-  // Takes a block in place of a shared one; the caller copies what was in it. False, and nothing done, if none is free.
+  // Takes a block, a copy, in place of a shared one. False, and nothing done, if none is free.
   bool Unshare(int* block);
   void Free(std::vector<int>* block_table);
 
@@ -71,11 +81,26 @@ class BlockPool {
   std::optional<FoundPrefix> GrowFromKept(std::vector<int>* block_table, const KeptPrefix& prefix, size_t length);
   void SetRetention(int block, const Retention& retention) { kept_.SetRetention(block, retention); }
 
+  // Copies that all this needs, in this order, before a block is written again: a later one may reuse a block.
+  std::vector<BlockCopy> TakeCopies() { return std::exchange(copies_, {}); }
+
  private:
+  // A block that begins like the rest of a prefix.
+  enum class PartUse { kCopy, kCopyFromHost, kTakeOver };
+  struct Part {
+    int block;
+    size_t tokens;
+    PartUse use;
+    bool is_released;  // on the device
+  };
   size_t BlocksFor(size_t tokens) const { return (tokens + tokens_per_block_ - 1) / tokens_per_block_; }
   int Take();
   void CountTaken(int block);
-  BlockCopy CopyOf(int kept);
+  // `has_room`: for a copy besides it.
+  std::optional<Part> FindPart(const KeptPrefix& prefix, size_t shared, bool has_room) const;
+  void HoldPart(const Part& part);
+  int OwnBlockOf(const Part& part);
+  int Onboard(int place);
 
   int blocks_;
   int tokens_per_block_;
@@ -84,6 +109,8 @@ class BlockPool {
   std::vector<int> holders_;  // by block: tables that hold it; blocks past the end were never used
   std::vector<int> free_;     // that nobody holds and that are not kept
   KeptBlocks kept_;
+  HostBlocks host_;
+  std::vector<BlockCopy> copies_;
   uint64_t allocations_ = 0;
 };
 

@@ -40,6 +40,16 @@ void RefuseParallel(const ExecutorParallelConfig& parallel, int ranks) {
                                       (ranks == 1 ? " rank." : " ranks."));
 }
 
+void RefuseOffload(const ExecutorKvCacheConfig& kv) {
+  if (kv.set & KV_CACHE_HOST_BYTES && kv.host_bytes > 0)
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "kv_cache.host_bytes",
+                                  " is " + std::to_string(kv.host_bytes) +
+                                      "; expected it unset, because here all blocks are in host memory, as many as "
+                                      "kvCache.maxTokens says. Remove it.");
+  RefuseSet(kv.set, "kv_cache.",
+            {{KV_CACHE_ONBOARD_BLOCKS, "onboard_blocks"}, {KV_CACHE_OFFLOAD_MIN_PRIORITY, "offload_min_priority"}});
+}
+
 void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defaults, int ranks) {
   RefuseSet(config.set, "",
             {{CONFIG_GPU_WEIGHTS_FRACTION, "gpu_weights_fraction"},
@@ -74,14 +84,14 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
   const ExecutorKvCacheConfig kv = executor::CopySized(config.kv_cache);
   RefuseSet(kv.set, "kv_cache.",
             {{KV_CACHE_SINK_TOKENS, "sink_tokens"},
-             {KV_CACHE_HOST_BYTES, "host_bytes"},
-             {KV_CACHE_ONBOARD_BLOCKS, "onboard_blocks"},
              {KV_CACHE_CROSS_FRACTION, "cross_fraction"},
-             {KV_CACHE_OFFLOAD_MIN_PRIORITY, "offload_min_priority"},
              {KV_CACHE_EVENT_BUFFER, "event_buffer_size"},
              {KV_CACHE_UVM, "uvm"},
              {KV_CACHE_EVENTS_GATHER_PERIOD, "events_gather_period_ms"}});
   if (kv.max_attention_window_count > 0) RefuseOption("kv_cache.max_attention_windows");
+  if (!defaults.has_own_memory) RefuseOffload(kv);
+  if (kv.set & KV_CACHE_ONBOARD_BLOCKS && kv.onboard_blocks == 0)
+    RefuseValue("kv_cache.onboard_blocks", "false", "true");
 }
 
 // Of the decoding modes, drafts that come with a request need none.
@@ -189,6 +199,13 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   limits.block_pool.reuses_parts = !(kv.set & KV_CACHE_PARTIAL_REUSE) || kv.partial_reuse != 0;
   limits.block_pool.copies_parts = !(kv.set & KV_CACHE_COPY_ON_PARTIAL_REUSE) || kv.copy_on_partial_reuse != 0;
   if (kv.set & KV_CACHE_DTYPE) limits.kv_dtype = kv.dtype;
+  if (kv.set & KV_CACHE_HOST_BYTES) limits.kv_host_bytes = kv.host_bytes;
+  if (kv.set & KV_CACHE_OFFLOAD_MIN_PRIORITY) {
+    if (kv.offload_min_priority > kHighestPriority)
+      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "kv_cache.offload_min_priority",
+                                    " is " + std::to_string(kv.offload_min_priority) + "; expected 0 to 100.");
+    limits.block_pool.offload_min_priority = static_cast<int>(kv.offload_min_priority);
+  }
   limits.is_guided = config.guided_decoding != nullptr;
   limits.prompt_lookup = ResolveDecoding(config);
   limits.max_draws = limits.max_batch_size;

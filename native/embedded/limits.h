@@ -39,8 +39,9 @@ struct Limits {
   int max_seq_len;     // prompt and output tokens of a sequence
   int max_beam_width;
   uint32_t max_queue_size = std::numeric_limits<uint32_t>::max();
-  bool reuses_blocks;  // of earlier requests that start with the same tokens
-  BlockPoolOptions block_pool;
+  bool reuses_blocks;           // of earlier requests that start with the same tokens
+  BlockPoolOptions block_pool;  // but for its host_blocks, which the runner knows
+  uint64_t kv_host_bytes = 0;
   ExecutorKvDtype kv_dtype = KV_DTYPE_AUTO;
   bool is_guided;  // requests may say what their outputs must match
   bool request_stats;

@@ -45,6 +45,8 @@ struct RunnerInfo {
   uint64_t device_memory_bytes;  // taken of the device's own memory; 0 where that is the host's
   int max_steps_in_flight;       // submitted and not collected; 1: the runner is never ahead
   uint64_t adapter_values;       // that it has room for, of all cached adapters
+  int host_blocks = 0;           // in pinned host memory
+  uint64_t pinned_memory_bytes = 0;
 };
 
 // Computes steps in the order they are submitted, for one thread.

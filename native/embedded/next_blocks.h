@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "native/embedded/block_key.h"
@@ -47,7 +48,8 @@ class NextBlocks {
   Iterator Add(const BlockKey& before, std::vector<int32_t> tokens, int block) {
     return blocks_.emplace(Place{before, std::move(tokens)}, block).first;
   }
-  void Remove(Iterator place) { blocks_.erase(place); }
+  // Gives the block's tokens.
+  std::vector<int32_t> Remove(Iterator place) { return std::move(blocks_.extract(place).key().tokens); }
   // The block after `before` that has the most of these tokens at its start, if one has any.
   std::optional<Match> Find(const BlockKey& before, const int32_t* tokens, size_t count) const;
 

@@ -264,7 +264,8 @@ class Checker {
     RetentionPlan plan;
     if (given_.kv_retention == nullptr) return plan;
     const ExecutorKvRetention kv = executor::CopySized(given_.kv_retention);
-    if (kv.set & KV_RETENTION_TRANSFER_MODE) RefuseOption("kv_retention.transfer_mode");
+    if (kv.set & KV_RETENTION_TRANSFER_MODE && kv.transfer_mode != TRANSFER_DRAM)
+      RefuseValue("kv_retention.transfer_mode", kv.transfer_mode == TRANSFER_GDS ? "'gds'" : "'posix'", "'dram'");
     if (kv.directory != nullptr) RefuseOption("kv_retention.directory");
     const auto retention = [](const std::string& field, uint32_t priority, std::optional<uint64_t> duration_ms) {
       if (priority > kHighestPriority)

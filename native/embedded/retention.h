@@ -10,7 +10,9 @@
 namespace embedded {
 
 constexpr int kHighestPriority = 100;
-constexpr int kDefaultPriority = 35;  // TensorRT-LLM's
+// TensorRT-LLM's:
+constexpr int kDefaultPriority = 35;
+constexpr int kDefaultOffloadMinPriority = 30;
 
 // Of one block.
 struct Retention {

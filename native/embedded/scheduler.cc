@@ -64,7 +64,7 @@ Step Scheduler::PlanStep() {
     const auto first = running_.begin() + static_cast<std::ptrdiff_t>(i);
     const size_t together = CountTogether(i);
     const auto end = first + static_cast<std::ptrdiff_t>(together);
-    const auto take_blocks = [&](Sequence* sequence) { return TakeBlocks(sequence, &step.copies); };
+    const auto take_blocks = [&](Sequence* sequence) { return TakeBlocks(sequence); };
     if (AwaitsItsToken(**first)) {
       i += together;
     } else if (std::all_of(first, end, take_blocks)) {
@@ -82,7 +82,7 @@ Step Scheduler::PlanStep() {
     // Those that go together would only be preempted where there is not a block for each beside the full ones.
     const size_t full = next->length() / static_cast<size_t>(blocks_.tokens_per_block());
     if (next->leader != nullptr && full + next->forks.size() + 1 > static_cast<size_t>(blocks_.free_blocks())) break;
-    if (!TakeFirstBlocks(next, &step.copies)) break;  // no shorter prompt overtakes
+    if (!TakeFirstBlocks(next)) break;  // no shorter prompt overtakes
     slots -= next->forks.size() + 1;
     TakeSlot(next);
     running_.push_back(next);
@@ -91,6 +91,7 @@ Step Scheduler::PlanStep() {
   }
   for (const StepEntry& entry : step.entries)
     if (entry.draws > 1) Fork(entry.sequence);
+  if (!step.entries.empty()) step.copies = blocks_.TakeCopies();  // else it is not computed: the next one makes them
   return step;
 }
 
@@ -117,6 +118,9 @@ void Scheduler::AddDrafts(Step* step, const std::function<std::vector<int32_t>(S
     sequence->has_unverified_drafts = true;
     left -= static_cast<int>(entry.drafts.size());
   }
+  if (step->entries.empty()) return;
+  const std::vector<BlockCopy> copies = blocks_.TakeCopies();  // a block of a draft was another's
+  step->copies.insert(step->copies.end(), copies.begin(), copies.end());
 }
 
 size_t Scheduler::TakenSlots() const {
@@ -127,15 +131,12 @@ size_t Scheduler::TakenSlots() const {
 
 // Blocks for all tokens the sequence has, not for its chunk: two prompts half in the cache could each wait for the
 // other's blocks. False if too few are free.
-bool Scheduler::TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
+bool Scheduler::TakeBlocks(Sequence* sequence) {
   const uint64_t allocations = blocks_.allocations();
   const size_t written = sequence->computed_tokens / static_cast<size_t>(blocks_.tokens_per_block());
   if (written < sequence->block_table.size()) {  // of the blocks from here on, only this one can be shared
     int& block = sequence->block_table[written];
-    if (const int from = block; blocks_.shared(from)) {
-      if (!blocks_.Unshare(&block)) return false;
-      copies->push_back({from, block});
-    }
+    if (blocks_.shared(block) && !blocks_.Unshare(&block)) return false;
   }
   const bool enough = blocks_.Grow(&sequence->block_table, sequence->length());
   sequence->allocated_blocks += blocks_.allocations() - allocations;
@@ -144,7 +145,7 @@ bool Scheduler::TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
 
 // The same for one that has none, which begins after what is kept of its tokens. The last token is computed in any case:
 // its logits are needed.
-bool Scheduler::TakeFirstBlocks(Sequence* sequence, std::vector<BlockCopy>* copies) {
+bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
   const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
   size_t limit = 0;
   if (limits_.keeps_blocks && sequence->most_kept_tokens > 0) {
@@ -155,7 +156,6 @@ bool Scheduler::TakeFirstBlocks(Sequence* sequence, std::vector<BlockCopy>* copi
   const auto found = blocks_.GrowFromKept(
       &sequence->block_table, {sequence->root_key, sequence->keys, sequence->tokens.data(), limit}, sequence->length());
   if (!found) return false;
-  if (found->copy) copies->push_back(*found->copy);
   const size_t kept = found->blocks;
   for (size_t i = 0; i < kept; ++i)
     if (const auto retention = sequence->retention.At(i * tokens_per_block))

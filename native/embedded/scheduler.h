@@ -76,7 +76,7 @@ struct StepEntry {
 };
 struct Step {
   std::vector<StepEntry> entries;
-  std::vector<BlockCopy> copies;  // to be made in this order before the entries: a later one may reuse a block
+  std::vector<BlockCopy> copies;  // to be made in this order before the entries
 };
 
 struct SchedulerLimits {
@@ -120,8 +120,8 @@ class Scheduler {
   uint64_t missed_blocks() const { return missed_blocks_; }
 
  private:
-  bool TakeBlocks(Sequence* sequence, std::vector<BlockCopy>* copies);
-  bool TakeFirstBlocks(Sequence* sequence, std::vector<BlockCopy>* copies);
+  bool TakeBlocks(Sequence* sequence);
+  bool TakeFirstBlocks(Sequence* sequence);
   void ExtendKeys(Sequence* sequence);
   void KeepWritten(Sequence* sequence);
   void GiveBlocksBack(Sequence* sequence);

@@ -87,6 +87,7 @@ ExecutorStats Statistics::Snapshot(const Scheduler& scheduler, const Requests& r
   stats.max_num_tokens = info.max_num_tokens;
   stats.device_memory_bytes = runner.device_memory_bytes;
   stats.host_memory_bytes = ResidentMemoryBytes();
+  stats.pinned_memory_bytes = runner.pinned_memory_bytes;
   stats.kv_blocks = static_cast<uint32_t>(blocks.blocks());
   stats.kv_blocks_free = static_cast<uint32_t>(blocks.free_blocks());
   stats.kv_blocks_used = static_cast<uint32_t>(blocks.used_blocks());

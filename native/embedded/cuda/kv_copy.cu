@@ -9,13 +9,16 @@ constexpr int kThreads = 256;
 // One block a copy and plane (keys or values of a layer). Word is 16 bytes, or 2 where a block is no multiple of that.
 template <typename Word>
 __global__ void __launch_bounds__(kThreads)
-    CopyKvBlocksKernel(const KvBlockCopy* copies, Word* cache, size_t words_per_block, size_t words_per_plane) {
+    CopyKvBlocksKernel(const KvBlockCopy* copies, KvBlocks source, KvBlocks target, size_t words_per_block) {
   WaitForPredecessor();
   const KvBlockCopy copy = copies[blockIdx.x];
   if (copy.from < 0) return;
-  Word* plane = cache + blockIdx.y * words_per_plane;
-  const Word* from = plane + static_cast<size_t>(copy.from) * words_per_block;
-  Word* to = plane + static_cast<size_t>(copy.to) * words_per_block;
+  const auto block = [&](const KvBlocks& blocks, int number) {
+    return static_cast<Word*>(blocks.data) +
+           (blockIdx.y * static_cast<size_t>(blocks.count) + static_cast<size_t>(number)) * words_per_block;
+  };
+  const Word* from = block(source, copy.from);
+  Word* to = block(target, copy.to);
   for (size_t i = threadIdx.x; i < words_per_block; i += kThreads) to[i] = from[i];
 }
 
@@ -24,7 +27,7 @@ void Run(const KvLayout& layout, const KvCopyBuffers& b, cudaStream_t stream) {
   const size_t words = layout.block_elements() * KvLayout::kElementBytes / sizeof(Word);
   Launch("CopyKvBlocks", CopyKvBlocksKernel<Word>,
          {dim3(static_cast<unsigned>(b.count), static_cast<unsigned>(2 * layout.layers)), dim3(kThreads)}, stream,
-         b.copies, static_cast<Word*>(b.cache), words, words * static_cast<size_t>(layout.blocks));
+         b.copies, b.from, b.to, words);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Copies whole KV blocks in all layers at once: what a fork needs before it writes to a block that it shares.
+// Copies whole KV blocks in all layers at once: what a fork needs before it writes to a block that it shares, and blocks
+// that go to host memory or come back.
 #ifndef EMBEDDED_CUDA_KV_COPY_H_
 #define EMBEDDED_CUDA_KV_COPY_H_
 
@@ -15,12 +16,20 @@ struct KvBlockCopy {
   int32_t to;
 };
 
+// Memory that KvLayout lays out, for so many blocks: of the GPU, or pinned, which the GPU reads and writes over its bus.
+struct KvBlocks {
+  void* data;
+  int count;
+};
+
 struct KvCopyBuffers {
   const KvBlockCopy* copies;  // [count] device memory; a `from` below 0 is padding. No `to` is another copy's `from`
   int count;
-  void* cache;  // as KvLayout lays it out
+  KvBlocks from;
+  KvBlocks to;
 };
 
+// Of `layout` its blocks are not used.
 void CopyKvBlocks(const KvLayout& layout, const KvCopyBuffers& buffers, cudaStream_t stream);
 
 }  // namespace embedded::cuda

@@ -62,6 +62,10 @@ std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " M
 
 }  // namespace
 
+int HostBlocksOf(const Limits& limits, uint64_t block_bytes) {
+  return static_cast<int>(std::min<uint64_t>(limits.kv_host_bytes / block_bytes, std::numeric_limits<int>::max()));
+}
+
 ExchangeSizes ExchangeSizesOf(const ModelConfig& model, const LlamaLimits& limits) {
   return {static_cast<size_t>(limits.max_tokens) * static_cast<size_t>(model.hidden_size), limits.max_sequences,
           RankModel(model, 0).head_rows, model.vocab_size, model.parallel_embedding};

@@ -19,7 +19,9 @@ struct MemoryPlan {
   uint64_t adapter_bytes;  // of these, for adapters
   KvLayout kv;
   LlamaLimits limits;
+  int host_blocks = 0;  // of this rank's part of the cache, in pinned host memory
 
+  uint64_t host_bytes() const { return static_cast<uint64_t>(host_blocks) * kv.bytes_per_block(); }
   uint64_t bytes() const { return weight_bytes + work_bytes + kv.bytes(); }
 };
 
@@ -27,6 +29,9 @@ struct MemoryPlan {
 // shape, EXECUTOR_INVALID_OPTION for a step they cannot launch, EXECUTOR_OUT_OF_MEMORY with what is needed and free.
 MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& device, const DeviceTraits& traits,
                       uint64_t free_bytes);
+
+// How many blocks the host memory holds that kvCache.hostBytes gives; `block_bytes` are those of all ranks together.
+int HostBlocksOf(const Limits& limits, uint64_t block_bytes);
 
 // What ranks exchange in steps within these limits; `model` is the whole one.
 ExchangeSizes ExchangeSizesOf(const ModelConfig& model, const LlamaLimits& limits);

@@ -47,9 +47,14 @@ std::vector<MemoryPlan> PlanRanks(const RunnerOptions& options, const std::vecto
                                DeviceMemory().free_bytes / static_cast<size_t>(sharing)));
   }
   int blocks = plans.front().kv.blocks;
-  for (const MemoryPlan& plan : plans) blocks = std::min(blocks, plan.kv.blocks);
+  uint64_t block_bytes = 0;
+  for (const MemoryPlan& plan : plans) {
+    blocks = std::min(blocks, plan.kv.blocks);
+    block_bytes += plan.kv.bytes_per_block();
+  }
   for (MemoryPlan& plan : plans) {
     plan.kv.blocks = blocks;
+    plan.host_blocks = HostBlocksOf(options.limits, block_bytes);
     plan.limits.max_blocks = std::min(plan.limits.max_blocks, blocks);
   }
   return plans;
@@ -125,9 +130,11 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector
   if (lacks_peers) info_.device += ", without peer access";
   info_.tokens_per_block = memory_.front().kv.tokens_per_block;
   info_.kv_blocks = memory_.front().kv.blocks;
+  info_.host_blocks = memory_.front().host_blocks;
   for (const MemoryPlan& memory : memory_) {
     info_.weight_bytes += memory.weight_bytes;
     info_.kv_cache_bytes += memory.kv.bytes();
+    info_.pinned_memory_bytes += memory.host_bytes();
     info_.device_memory_bytes += memory.bytes();
   }
   info_.max_steps_in_flight = static_cast<int>(kStepsInFlight);
@@ -231,9 +238,8 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   const int longest_table = FillArrays(step, plan, arrays, buffers.block_table(), limits.max_blocks);
   sampler_.Plan(step, plan, arrays.sampling);
   std::vector<int> host_logits = buffers.Expect(plan, step.entries.size(), sampler_.top_width());
-  if (step.copies.size() > static_cast<size_t>(StepBuffers::MaxCopies(limits.max_sequences)))
-    throw std::logic_error("a step copies too many KV blocks");
-  for (size_t i = 0; i < step.copies.size(); ++i) buffers.copies()[i] = {step.copies[i].from, step.copies[i].to};
+  KvBlockCopy* const copies = buffers.Copies(step.copies.size());
+  for (size_t i = 0; i < step.copies.size(); ++i) copies[i] = {step.copies[i].from, step.copies[i].to};
 
   if (const std::vector<int> slots = LoadAdapters(step, &buffers); !slots.empty()) {
     FillAdapterSlots(step, plan, slots, arrays);
@@ -244,7 +250,7 @@ void CudaModelRunner::SubmitStep(const Step& step) {
   // Until all ranks have launched their part, nothing is called that may wait for a GPU: kernels wait for those of other ranks.
   OnEachRank([&](Rank* rank) {
     if (rank != &drawer()) Check(cudaStreamWaitEvent(rank->stream(), drawn_.get(), 0), "waiting for drawn tokens");
-    rank->CopyBlocks(step.copies, buffers.copies());
+    rank->CopyBlocks(step.copies, copies);
     rank->Upload(plan, longest_table, buffers);
     if (const Rank* const before = Before(rank)) rank->Receive(*before, plan);
     rank->Compute(step, plan, draw_buffers(), gaps_.get());

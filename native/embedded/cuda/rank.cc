@@ -9,6 +9,11 @@
 #include "native/embedded/cuda/matmul_choices.h"
 
 namespace embedded::cuda {
+namespace {
+
+constexpr size_t kMaxCopies = 1024;  // of KV blocks, in one launch
+
+}  // namespace
 
 Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const MemoryPlan& memory, RankEnd* end,
            const std::function<bool(double)>& on_progress)
@@ -28,14 +33,14 @@ Rank::Rank(const RunnerOptions& options, int rank, const Device& device, const M
       block_table_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences) *
                        static_cast<size_t>(memory_.limits.max_blocks),
                    "block tables"),
-      copies_(sizeof(KvBlockCopy) * static_cast<size_t>(StepBuffers::MaxCopies(memory_.limits.max_sequences)),
-              "copies of KV blocks"),
+      copies_(sizeof(KvBlockCopy) * kMaxCopies, "copies of KV blocks"),
       prompt_rows_(sizeof(int32_t) * static_cast<size_t>(memory_.limits.max_sequences), "logits of prompts") {
   if (model_.parallel_embedding && model_.is_first_stage) end_->ShareEmbedding(weights_.embedding);
   if (options.limits.adapters) adapters_.emplace(options.model, rank, memory_.element);
   // Attention gives what lies past a sequence's end the weight 0, but 0 * NaN is NaN.
   Check(cudaMemset(cache_.data(), 0, cache_.bytes()), "clearing the KV cache");
   Check(cudaMemset(block_table_.data(), 0, block_table_.bytes()), "clearing block tables");
+  if (memory_.host_blocks > 0) host_cache_ = PinnedBuffer(memory_.host_bytes(), "kvCache.hostBytes");
 }
 
 void Rank::Tune(const DrawBuffers& draw) {
@@ -55,19 +60,24 @@ void Rank::Tune(const DrawBuffers& draw) {
 }
 
 void Rank::CopyBlocks(const std::vector<BlockCopy>& copies, const KvBlockCopy* pinned) {
-  if (copies.empty()) return;
-  Check(cudaMemcpyAsync(copies_.data(), pinned, sizeof(KvBlockCopy) * copies.size(), cudaMemcpyHostToDevice,
-                        stream_.get()),
-        "submitting copies of KV blocks");
+  const KvBlocks on_device{cache_.data(), memory_.kv.blocks}, on_host{host_cache_.data(), memory_.host_blocks};
   for (size_t first = 0; first < copies.size();) {
+    const CopyWay way = copies[first].way;
     size_t end = first + 1;  // a copy that meets one before it waits for it
     const auto meets = [&](const BlockCopy& other) {
       return other.to == copies[end].from || other.to == copies[end].to || other.from == copies[end].to;
     };
-    while (end < copies.size() && std::none_of(copies.begin() + static_cast<std::ptrdiff_t>(first),
-                                               copies.begin() + static_cast<std::ptrdiff_t>(end), meets))
+    while (end < copies.size() && end - first < kMaxCopies && copies[end].way == way &&
+           std::none_of(copies.begin() + static_cast<std::ptrdiff_t>(first),
+                        copies.begin() + static_cast<std::ptrdiff_t>(end), meets))
       ++end;
-    CopyKvBlocks(memory_.kv, {copies_.as<KvBlockCopy>() + first, static_cast<int>(end - first), cache_.data()},
+    // The launch before this one has read what it copies from the same place: the copy waits for it.
+    Check(cudaMemcpyAsync(copies_.data(), pinned + first, sizeof(KvBlockCopy) * (end - first), cudaMemcpyHostToDevice,
+                          stream_.get()),
+          "submitting copies of KV blocks");
+    CopyKvBlocks(memory_.kv,
+                 {copies_.as<KvBlockCopy>(), static_cast<int>(end - first),
+                  way == CopyWay::kFromHost ? on_host : on_device, way == CopyWay::kToHost ? on_host : on_device},
                  stream_.get());
     first = end;
   }

@@ -51,7 +51,7 @@ class Rank {
   // Null where there are none.
   RankAdapters* adapters() { return adapters_ ? &*adapters_ : nullptr; }
 
-  // Together as many as the step has, in launches that each may be made in any order. `pinned` holds them once more.
+  // In this order; those that do not meet, in one launch. `pinned` holds them once more.
   void CopyBlocks(const std::vector<BlockCopy>& copies, const KvBlockCopy* pinned);
   void Upload(const StepPlan& plan, int longest_table, const StepBuffers& buffers);
   // Takes the hidden states that the rank of the stage before it computed last, which are not changed before this one has computed.
@@ -91,7 +91,8 @@ class Rank {
   Event computed_;            // what the next stage waits for
   DeviceBuffer arrays_;       // StepArrays
   DeviceBuffer block_table_;  // [sequences, max_blocks]
-  DeviceBuffer copies_;
+  DeviceBuffer copies_;       // of one launch
+  PinnedBuffer host_cache_;   // blocks that are not on the GPU, laid out as those that are
   DeviceBuffer prompt_rows_;  // [max_draws] tokens of a prompt that logits are wanted of
 };
 

@@ -25,7 +25,6 @@ StepBuffers::StepBuffers(const StepBufferLimits& limits)
       arrays_(StepArrays(nullptr, limits.max_tokens, limits.max_sequences).bytes, "a step's input"),
       block_table_(sizeof(int32_t) * static_cast<size_t>(limits.max_sequences) * static_cast<size_t>(limits.max_blocks),
                    "block tables"),
-      copies_(sizeof(KvBlockCopy) * static_cast<size_t>(MaxCopies(limits.max_sequences)), "copies of KV blocks"),
       drawn_(sizeof(DrawnToken) * static_cast<size_t>(limits.max_sequences), "drawn tokens"),
       top_(sizeof(TopLogprob) * static_cast<size_t>(limits.max_sequences) * kMaxTopLogprobs, "likely tokens"),
       done_(MakeSleepingEvent()) {}
@@ -52,6 +51,12 @@ std::vector<int> StepBuffers::Expect(const StepPlan& plan, size_t entries, int t
                       request.beams != nullptr, draw.wants_candidates() ? request.beam_candidates : 0});
   }
   return logits_rows;
+}
+
+KvBlockCopy* StepBuffers::Copies(size_t count) {
+  const size_t bytes = sizeof(KvBlockCopy) * count;
+  if (copies_.bytes() < bytes) copies_ = PinnedBuffer(2 * bytes, "copies of KV blocks");
+  return copies_.as<KvBlockCopy>();
 }
 
 float* StepBuffers::HostLogits(size_t rows) {

@@ -47,14 +47,14 @@ class StepBuffers {
 
   StepArrays Arrays(int tokens) const { return {arrays_.data(), tokens, limits_.max_sequences}; }
   int32_t* block_table() const { return block_table_.as<int32_t>(); }
-  KvBlockCopy* copies() const { return copies_.as<KvBlockCopy>(); }
   DrawnToken* drawn() const { return drawn_.as<DrawnToken>(); }
   TopLogprob* top() const { return top_.as<TopLogprob>(); }
   PinnedBuffer* processors() { return &processors_; }
-  static int MaxCopies(int max_sequences) { return 4 * max_sequences; }
 
   // Records which requests the step draws for. Returns the rows of its logits that must come to the host.
   std::vector<int> Expect(const StepPlan& plan, size_t entries, int top_width);
+  // Room for so many copies, which may be any number where blocks go to host memory.
+  KvBlockCopy* Copies(size_t count);
   // Room for so many rows of logits.
   float* HostLogits(size_t rows);
 
@@ -78,10 +78,10 @@ class StepBuffers {
   StepBufferLimits limits_;
   PinnedBuffer arrays_;
   PinnedBuffer block_table_;
-  PinnedBuffer copies_;
   PinnedBuffer drawn_;
   PinnedBuffer top_;
   PinnedBuffer processors_;   // as large as it ever had to be
+  PinnedBuffer copies_;       // likewise
   PinnedBuffer host_logits_;  // likewise
   Event done_;
 

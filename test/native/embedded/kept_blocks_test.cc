@@ -27,7 +27,7 @@ TEST_F(KeptBlocksTest, FindsABlockByItsKeyUntilItIsEvicted) {
   Leave(3);
   EXPECT_EQ(kept_.Find(Key(3)), 3);
   EXPECT_EQ(kept_.Find(Key(4)), std::nullopt);
-  EXPECT_EQ(kept_.Evict(now_), 3);
+  EXPECT_EQ(kept_.Evict(now_).block, 3);
   EXPECT_EQ(kept_.Find(Key(3)), std::nullopt);
   EXPECT_FALSE(kept_.Has(3));
 }
@@ -36,7 +36,7 @@ TEST_F(KeptBlocksTest, EvictsTheOneReleasedFirst) {
   for (const int block : {2, 0, 1}) Leave(block);
   kept_.Hold(2);
   kept_.Release(2, now_);
-  for (const int block : {0, 1, 2}) EXPECT_EQ(kept_.Evict(now_), block);
+  for (const int block : {0, 1, 2}) EXPECT_EQ(kept_.Evict(now_).block, block);
 }
 
 TEST_F(KeptBlocksTest, EvictsTheLowestPriorityFirst) {
@@ -44,7 +44,7 @@ TEST_F(KeptBlocksTest, EvictsTheLowestPriorityFirst) {
   Leave(1, {kDefaultPriority - 1, {}});
   Leave(2);
   Leave(3, {0, {}});
-  for (const int block : {3, 1, 2, 0}) EXPECT_EQ(kept_.Evict(now_), block);
+  for (const int block : {3, 1, 2, 0}) EXPECT_EQ(kept_.Evict(now_).block, block);
 }
 
 TEST_F(KeptBlocksTest, APriorityEndsAfterItsDurationAndCountsFromTheLastUse) {
@@ -55,13 +55,25 @@ TEST_F(KeptBlocksTest, APriorityEndsAfterItsDurationAndCountsFromTheLastUse) {
   kept_.Release(0, now_);
   now_ += milliseconds(9);
   Leave(2);
-  EXPECT_EQ(kept_.Evict(now_), 2) << "the other two have higher priorities still";
+  EXPECT_EQ(kept_.Evict(now_).block, 2) << "the other two have higher priorities still";
   now_ += milliseconds(1);
   Leave(3);
-  EXPECT_EQ(kept_.Evict(now_), 0) << "of the default priority by now, and released earlier";
-  EXPECT_EQ(kept_.Evict(now_), 3);
-  EXPECT_EQ(kept_.Evict(now_), 1);
+  EXPECT_EQ(kept_.Evict(now_).block, 0) << "of the default priority by now, and released earlier";
+  EXPECT_EQ(kept_.Evict(now_).block, 3);
+  EXPECT_EQ(kept_.Evict(now_).block, 1);
   for (uint64_t block = 0; block < 4; ++block) EXPECT_EQ(kept_.Find(Key(block)), std::nullopt);
+}
+
+TEST_F(KeptBlocksTest, WhatIsGivenUpHasWhatIsLeftOfItsDuration) {
+  kept_.Keep(0, {Key(1), Key(2), {3, 4}}, {0, milliseconds(10)});
+  kept_.Release(0, now_);
+  now_ += milliseconds(4);
+  EXPECT_EQ(kept_.LowestPriority(now_), 0);
+  const KeptBlock evicted = kept_.Evict(now_);
+  EXPECT_TRUE(evicted.content.key == Key(1) && evicted.content.before == Key(2));
+  EXPECT_EQ(evicted.content.tokens, (std::vector<int32_t>{3, 4}));
+  EXPECT_EQ(evicted.retention.duration, milliseconds(6));
+  EXPECT_EQ(kept_.LowestPriority(now_), std::nullopt);
 }
 
 TEST_F(KeptBlocksTest, TheFirstBlockOfAKeyStaysTheOne) {

@@ -127,6 +127,7 @@ TEST(PrefixCache, AKvRetentionThatOnlyAnotherExecutorHasIsRefused) {
   EXPECT_STREQ(client.error().field, "kv_retention.directory");
   retention.directory = nullptr;
   retention.set = KV_RETENTION_TRANSFER_MODE;
+  retention.transfer_mode = TRANSFER_GDS;
   EXPECT_EQ(client.Submit(request), EXECUTOR_UNSUPPORTED);
   EXPECT_STREQ(client.error().field, "kv_retention.transfer_mode");
   retention.set = KV_RETENTION_DECODE_PRIORITY;

@@ -177,6 +177,8 @@ TEST(Refusals, EachBadOptionIsRefusedWithItsField) {
       {"parallel", EXECUTOR_UNSUPPORTED, [](ExecutorConfig* c) { c->parallel = &parallel; }},
       {"kv_cache.sink_tokens", EXECUTOR_UNSUPPORTED,
        [](ExecutorConfig* c) { kv.set = KV_CACHE_SINK_TOKENS, c->kv_cache = &kv; }},
+      {"kv_cache.host_bytes", EXECUTOR_UNSUPPORTED,
+       [](ExecutorConfig* c) { kv.set = KV_CACHE_HOST_BYTES, kv.host_bytes = 1, c->kv_cache = &kv; }},
       {"kv_cache.free_memory_fraction", EXECUTOR_INVALID_OPTION,
        [](ExecutorConfig* c) {
          kv.set = KV_CACHE_FREE_MEMORY_FRACTION, kv.free_memory_fraction = 1.5, c->kv_cache = &kv;

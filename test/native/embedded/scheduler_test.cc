@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <limits>
 #include <memory>
@@ -302,15 +303,21 @@ TEST(Scheduler, EachSequenceThatRunsHasASlotOfItsOwn) {
 
 // Every plan keeps what the header promises, and the blocks hold what was written to them, for sequences that come,
 // fork and go at random over a cache that is too small, while tokens become known some steps after they were planned.
+enum class Keeping { kNothing, kBlocks, kParts, kPartsTakenOver, kPartsAndHostBlocks };
+
 class RandomLoad {
  public:
-  RandomLoad(uint32_t seed, size_t steps_in_flight, bool keeps_blocks)
+  RandomLoad(uint32_t seed, size_t steps_in_flight, Keeping keeping)
       : random_(seed),
         steps_in_flight_(steps_in_flight),
-        limits_{static_cast<int>(6 + random_() % 60), static_cast<int>(1 + random_() % 6), keeps_blocks},
+        limits_{static_cast<int>(6 + random_() % 60), static_cast<int>(1 + random_() % 6),
+                keeping != Keeping::kNothing},
+        pool_{keeping >= Keeping::kParts, keeping != Keeping::kPartsTakenOver,
+              keeping == Keeping::kPartsAndHostBlocks ? static_cast<int>(1 + random_() % 6) : 0},
         blocks_(static_cast<int>(5 + random_() % 8)),
-        scheduler_(limits_, BlockPool(blocks_, kTokensPerBlock)),
-        cache_(static_cast<size_t>(blocks_) * kTokensPerBlock, kNothing) {}
+        scheduler_(limits_, BlockPool(blocks_, kTokensPerBlock, pool_)),
+        cache_(static_cast<size_t>(blocks_) * kTokensPerBlock, kNothing),
+        host_cache_(static_cast<size_t>(pool_.host_blocks) * kTokensPerBlock, kNothing) {}
 
   void Run() {
     for (int request = 0; request < 12; ++request) Add(request);
@@ -331,7 +338,9 @@ class RandomLoad {
   }
   uint64_t preemptions() const { return scheduler_.preemptions(); }
   uint64_t reused_blocks() const { return scheduler_.reused_blocks(); }
-  int copies() const { return copies_; }
+  int copies(CopyWay way) const { return copies_[static_cast<size_t>(way)]; }
+  // Tokens of blocks that only began alike.
+  size_t reused_parts() const { return reused_parts_; }
 
  private:
   static constexpr int32_t kNothing = std::numeric_limits<int32_t>::min();
@@ -409,9 +418,12 @@ class RandomLoad {
   // What the model would do, with a token for its keys and values.
   void Execute(const Step& step) {
     for (const BlockCopy& copy : step.copies) {
-      std::copy_n(cache_.begin() + copy.from * kTokensPerBlock, kTokensPerBlock,
-                  cache_.begin() + copy.to * kTokensPerBlock);
-      ++copies_;
+      const std::vector<int32_t>& from = copy.way == CopyWay::kFromHost ? host_cache_ : cache_;
+      std::vector<int32_t>& to = copy.way == CopyWay::kToHost ? host_cache_ : cache_;
+      ASSERT_LE((static_cast<size_t>(copy.from) + 1) * kTokensPerBlock, from.size());
+      ASSERT_LE((static_cast<size_t>(copy.to) + 1) * kTokensPerBlock, to.size());
+      std::copy_n(from.begin() + copy.from * kTokensPerBlock, kTokensPerBlock, to.begin() + copy.to * kTokensPerBlock);
+      ++copies_[static_cast<size_t>(copy.way)];
     }
     const auto place = [&](const Sequence& sequence, size_t token) -> int32_t& {
       return cache_[static_cast<size_t>(sequence.block_table[token / kTokensPerBlock]) * kTokensPerBlock +
@@ -460,6 +472,7 @@ class RandomLoad {
         continue;
       }
       alive_[i]->removed = true;
+      reused_parts_ += alive_[i]->reused_tokens % kTokensPerBlock;
       scheduler_.Remove(alive_[i].get());
       alive_.erase(alive_.begin() + static_cast<std::ptrdiff_t>(i));
     }
@@ -468,32 +481,42 @@ class RandomLoad {
   std::mt19937 random_;
   size_t steps_in_flight_;
   SchedulerLimits limits_;
+  BlockPoolOptions pool_;
   int blocks_;
   Scheduler scheduler_;
-  std::vector<int32_t> cache_;  // [blocks, tokens_per_block]
+  std::vector<int32_t> cache_;       // [blocks, tokens_per_block]
+  std::vector<int32_t> host_cache_;  // likewise
   std::vector<std::shared_ptr<Member>> alive_;
   std::deque<std::vector<Drawn>> in_flight_;
   int32_t next_token_ = 0;
-  int copies_ = 0;
+  std::array<int, 3> copies_{};  // by their way
+  size_t reused_parts_ = 0;
 };
 
 TEST(Scheduler, RandomLoadNeverBreaksAnInvariantAndAlwaysEnds) {
-  for (const bool keeps_blocks : {false, true})
+  for (const Keeping keeping :
+       {Keeping::kNothing, Keeping::kBlocks, Keeping::kParts, Keeping::kPartsTakenOver, Keeping::kPartsAndHostBlocks})
     for (const size_t steps_in_flight : {1, 2, 3}) {
       uint64_t preemptions = 0, reused_blocks = 0;
-      int copies = 0;
-      for (uint32_t seed = 0; seed < 200; ++seed) {
-        SCOPED_TRACE(testing::Message() << "seed " << seed << ", steps in flight " << steps_in_flight
-                                        << (keeps_blocks ? ", keeps blocks" : ""));
-        RandomLoad load(seed, steps_in_flight, keeps_blocks);
+      size_t reused_parts = 0;
+      std::array<int, 3> copies{};
+      for (uint32_t seed = 0; seed < 80; ++seed) {
+        SCOPED_TRACE(testing::Message() << "seed " << seed << ", steps in flight " << steps_in_flight << ", keeping "
+                                        << static_cast<int>(keeping));
+        RandomLoad load(seed, steps_in_flight, keeping);
         ASSERT_NO_FATAL_FAILURE(load.Run());
         preemptions += load.preemptions();
         reused_blocks += load.reused_blocks();
-        copies += load.copies();
+        reused_parts += load.reused_parts();
+        for (const CopyWay way : {CopyWay::kOnDevice, CopyWay::kToHost, CopyWay::kFromHost})
+          copies[static_cast<size_t>(way)] += load.copies(way);
       }
-      EXPECT_GT(preemptions, 100u);
-      EXPECT_GT(copies, 100);
-      EXPECT_EQ(reused_blocks > 100, keeps_blocks);
+      EXPECT_GT(preemptions, 40u);
+      EXPECT_GT(copies[0], 40);
+      EXPECT_EQ(copies[1] > 40, keeping == Keeping::kPartsAndHostBlocks);
+      EXPECT_EQ(copies[2] > 40, keeping == Keeping::kPartsAndHostBlocks);
+      EXPECT_EQ(reused_blocks > 40, keeping != Keeping::kNothing);
+      EXPECT_EQ(reused_parts > 40, keeping >= Keeping::kParts);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/embedding.h"
 #include "native/embedded/cuda/kv_copy.h"
+#include "native/embedded/cuda/resources.h"
 #include "native/embedded/cuda/rms_norm.h"
 #include "native/embedded/cuda/rope_append.h"
 #include "native/embedded/cuda/silu.h"
@@ -207,7 +208,8 @@ TEST_P(Elementwise, CopyKvBlocksCopiesAllLayersAndNothingElse) {
     const std::vector<uint16_t> cache = RandomElements(GetParam(), kv.bytes() / 2, 1);
     DeviceArray<uint16_t> device(cache);
     DeviceArray<KvBlockCopy> copies(std::vector<KvBlockCopy>{{0, 4}, {-1, -1}, {2, 5}});
-    CopyKvBlocks(kv, {copies.get(), 3, device.get()}, nullptr);
+    const KvBlocks blocks{device.get(), kv.blocks};
+    CopyKvBlocks(kv, {copies.get(), 3, blocks, blocks}, nullptr);
     std::vector<uint16_t> expected = cache;
     const size_t block = kv.block_elements();
     for (size_t plane = 0; plane < 6; ++plane)
@@ -216,6 +218,26 @@ TEST_P(Elementwise, CopyKvBlocksCopiesAllLayersAndNothingElse) {
                     expected.begin() + static_cast<long>((plane * 6 + to) * block));
     EXPECT_EQ(device.Read(), expected);
   }
+}
+
+TEST_P(Elementwise, CopyKvBlocksReachesPinnedMemoryOfAnotherNumberOfBlocks) {
+  constexpr int kHostBlocks = 4;
+  const KvLayout kv{GetParam(), 3, 6, 2, 16, 64};
+  const std::vector<uint16_t> cache = RandomElements(GetParam(), kv.bytes() / 2, 1);
+  DeviceArray<uint16_t> device(cache);
+  const PinnedBuffer host(kHostBlocks * kv.bytes_per_block(), "a test");
+  const KvBlocks on_device{device.get(), kv.blocks}, on_host{host.data(), kHostBlocks};
+  DeviceArray<KvBlockCopy> out(std::vector<KvBlockCopy>{{0, 3}, {5, 0}}),
+      back(std::vector<KvBlockCopy>{{3, 1}, {0, 2}});
+  CopyKvBlocks(kv, {out.get(), 2, on_device, on_host}, nullptr);
+  CopyKvBlocks(kv, {back.get(), 2, on_host, on_device}, nullptr);
+  std::vector<uint16_t> expected = cache;
+  const size_t block = kv.block_elements();
+  for (size_t plane = 0; plane < 6; ++plane)
+    for (const auto& [from, to] : {std::pair<size_t, size_t>{0, 1}, {5, 2}})
+      std::copy_n(cache.begin() + static_cast<long>((plane * 6 + from) * block), block,
+                  expected.begin() + static_cast<long>((plane * 6 + to) * block));
+  EXPECT_EQ(device.Read(), expected);
 }
 
 TEST_P(Elementwise, DummyWeightsAreThoseOfThePlainTwin) {

@@ -225,6 +225,25 @@ TEST_F(ModelRunner, SequencesThatWerePutOffGoOnAsTheyWould) {
   RunAndExpectGreedy(&both, SeveralRequests(12, both.vocab_size(), 150));
 }
 
+TEST_F(ModelRunner, BlocksThatWereInHostMemoryGiveTheLikeliestTokens) {
+  static ExecutorKvCacheConfig kv{};
+  kv.size = sizeof(kv);
+  kv.set = KV_CACHE_MAX_TOKENS | KV_CACHE_HOST_BYTES;
+  kv.max_tokens = 64 * 8;
+  kv.host_bytes = uint64_t{64} << 20;
+  Both both(kHalf, [](ExecutorConfig* config) { config->kv_cache = &kv; });
+  EXPECT_GT(both.cuda().stats().pinned_memory_bytes, uint64_t{60} << 20);
+  uint64_t id = 0;
+  for (const uint32_t cached_tokens :
+       {0u, 192u, 192u})  // the GPU alone would have lost each prompt before it comes again
+    for (uint32_t seed = 0; seed < 6; ++seed) {
+      const std::vector<int32_t> prompt = RandomPrompt(200, both.vocab_size(), seed);
+      const TestResult result = both.cuda().Run(TestRequest(++id, prompt, 20));
+      EXPECT_EQ(result.details->cached_tokens, cached_tokens) << id;
+      both.ExpectGreedy(prompt, result.tokens, "request " + std::to_string(id));
+    }
+}
+
 TEST_F(ModelRunner, SeveralSequencesDrawByTheirIndexAndShareThePrompt) {
   Both both(kHalf);
   const std::vector<int32_t> prompt = RandomPrompt(100, both.vocab_size(), 4);

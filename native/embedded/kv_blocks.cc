@@ -100,7 +100,8 @@ std::optional<BlockPool::Part> BlockPool::FindPart(const KeptPrefix& prefix, siz
     return Part{on_host->block, on_host->tokens, PartUse::kCopyFromHost, false};
   if (!on_device) return std::nullopt;
   const bool is_released = kept_.released(on_device->block);
-  if (options_.copies_parts && (has_room || !is_released))
+  const bool goes_on = is_released && on_device->is_whole;  // the end of a sequence: nothing of it is lost
+  if (options_.copies_parts && !goes_on && (has_room || !is_released))
     return Part{on_device->block, on_device->tokens, PartUse::kCopy, is_released};
   if (!is_released) return std::nullopt;
   return Part{on_device->block, on_device->tokens, PartUse::kTakeOver, true};

@@ -76,6 +76,10 @@ class BlockPool {
   // Keeps a block of a table for others: what is in it has this key, and is not written again while it is kept. Without
   // effect where another block of this key is kept.
   void Keep(int block, BlockContent content, const Retention& retention);
+  // The same of a block that is not full, where it can be found and this table alone holds it.
+  void KeepPart(int block, BlockContent content, const Retention& retention) {
+    if (options_.reuses_parts && !shared(block)) Keep(block, std::move(content), retention);
+  }
   // Makes an empty table hold the kept blocks of the prefix and grows it to `length` tokens. Nothing, and nothing done, if
   // there are too few free blocks.
   std::optional<FoundPrefix> GrowFromKept(std::vector<int>* block_table, const KeptPrefix& prefix, size_t length);

@@ -19,7 +19,7 @@ std::optional<NextBlocks::Match> NextBlocks::Find(const BlockKey& before, const 
     const std::vector<int32_t>& own = block->first.tokens;
     const auto differ = std::mismatch(own.begin(), own.end(), tokens, tokens + count);
     const auto common = static_cast<size_t>(differ.first - own.begin());
-    if (common > (best ? best->tokens : 0)) best = Match{block->second, common};
+    if (common > (best ? best->tokens : 0)) best = Match{block->second, common, common == own.size()};
   };
   const auto next = blocks_.lower_bound(Prompt{before, tokens, count});
   if (next != blocks_.end()) consider(next);

@@ -42,6 +42,7 @@ class NextBlocks {
   struct Match {
     int block;
     size_t tokens;  // at its start
+    bool is_whole;  // it has no others
   };
 
   // No other block has these tokens after `before`.

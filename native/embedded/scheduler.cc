@@ -41,6 +41,7 @@ void Scheduler::Remove(Sequence* sequence) {
     LeaveQueue(sequence);
   else
     running_.erase(std::remove(running_.begin(), running_.end(), sequence), running_.end());
+  KeepEnd(sequence);
   GiveBlocksBack(sequence);
   GiveSlotBack(sequence);
 }
@@ -199,6 +200,22 @@ void Scheduler::KeepWritten(Sequence* sequence) {
   }
 }
 
+// Offers the block that it has begun too: its conversation may go on. What steps in flight still write to it comes behind
+// these tokens.
+void Scheduler::KeepEnd(Sequence* sequence) {
+  if (!limits_.keeps_blocks) return;
+  KeepWritten(sequence);
+  const size_t begin = sequence->kept_blocks * static_cast<size_t>(blocks_.tokens_per_block());
+  const size_t end = std::min(sequence->computed_tokens, sequence->tokens.size());
+  if (end <= begin || sequence->kept_blocks >= sequence->block_table.size()) return;
+  const BlockKey before = sequence->kept_blocks == 0 ? sequence->root_key : sequence->keys[sequence->kept_blocks - 1];
+  const std::vector<int32_t> tokens(sequence->tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    sequence->tokens.begin() + static_cast<std::ptrdiff_t>(end));
+  blocks_.KeepPart(sequence->block_table[sequence->kept_blocks],
+                   {NextKey(before, tokens.data(), tokens.size()), before, tokens},
+                   sequence->retention.At(begin).value_or(Retention{}));
+}
+
 void Scheduler::GiveBlocksBack(Sequence* sequence) {
   KeepWritten(sequence);
   sequence->kept_blocks = 0;
@@ -223,6 +240,7 @@ void Scheduler::PreemptFrom(size_t first) {
   if ((*begin)->leader != nullptr) begin = std::find(from, end, (*begin)->leader);
   Sequence* const preempted = *begin;
   for (auto sequence = begin; sequence != end; ++sequence) {
+    KeepEnd(*sequence);
     GiveBlocksBack(*sequence);
     GiveSlotBack(*sequence);
   }

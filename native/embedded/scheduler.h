@@ -124,6 +124,7 @@ class Scheduler {
   bool TakeFirstBlocks(Sequence* sequence);
   void ExtendKeys(Sequence* sequence);
   void KeepWritten(Sequence* sequence);
+  void KeepEnd(Sequence* sequence);
   void GiveBlocksBack(Sequence* sequence);
   size_t CountTogether(size_t first) const;
   void PreemptFrom(size_t first);

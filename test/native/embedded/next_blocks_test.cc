@@ -46,6 +46,7 @@ TEST(NextBlocks, FindsWhatALookThroughAllOfThemFinds) {
       const auto& block = blocks[static_cast<size_t>(found->block)];
       ASSERT_EQ(block->before, before);
       ASSERT_EQ(Common(block->tokens, tokens), longest);
+      ASSERT_EQ(found->is_whole, block->tokens.size() == longest);
     }
     if (!has_it) {
       const auto place = next.Add({before, 5}, tokens, static_cast<int>(blocks.size()));

@@ -91,6 +91,33 @@ TEST_F(PartialReuse, WithoutCopyingTakesABlockThatNobodyHoldsAndNoOther) {
   EXPECT_EQ(again.reused_tokens, 0u) << "the block was given up";
 }
 
+TEST_F(PartialReuse, GoesOnInTheBlockThatAConversationEndedIn) {
+  Sequence first = PromptOf(kTokensPerBlock + 5, 0);
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {}, kCopies);
+  Start(&scheduler, &first);
+  const int last = first.block_table[1];
+  Compute(scheduler.PlanStep());
+  Sequence next = PromptOf(0, 0);
+  next.tokens = first.tokens;  // of which the last is not computed
+  next.tokens.push_back(50);
+  scheduler.Remove(&first);
+  const Step step = Start(&scheduler, &next);
+  EXPECT_TRUE(step.copies.empty());
+  EXPECT_EQ(next.block_table[1], last);
+  EXPECT_EQ(Plan(step), (Entries{{&next, 2}}));
+}
+
+TEST_F(PartialReuse, CopiesTheBlockOfAConversationThatGoesOnTwoWays) {
+  Sequence first = PromptOf(10, 0), one = PromptOf(5, 3, 1), other = PromptOf(8, 3, 2);
+  Scheduler scheduler = SchedulerOf(kKeeps, kManyBlocks, {}, kCopies);
+  RunAndEnd(&scheduler, &first);
+  Start(&scheduler, &one);
+  const Step step = Start(&scheduler, &other);
+  EXPECT_EQ(one.reused_tokens, 5u);
+  EXPECT_EQ(other.reused_tokens, 8u);
+  EXPECT_EQ(step.copies.size(), 1u);
+}
+
 TEST_F(PartialReuse, TakesABlockThatItCannotCopyBecauseTheCacheIsFull) {
   Sequence first = PromptOf(10, kTokensPerBlock), second = PromptOf(10, kTokensPerBlock, 2);
   Scheduler scheduler = SchedulerOf(kKeeps, 2, {}, kCopies);

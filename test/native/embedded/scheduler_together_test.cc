@@ -104,5 +104,20 @@ TEST(SchedulerTogether, OneReplacedByAnotherSharesItsBlocksAndTheFirstToWriteCop
   EXPECT_EQ(scheduler.blocks().used_blocks(), 0);
 }
 
+TEST(SchedulerTogether, OneReplacedLeavesNothingBehindForOthersButItsFullBlocks) {
+  Together beams(kTokensPerBlock);
+  Scheduler scheduler = SchedulerOf({128, 8, true}, kManyBlocks, {&beams.sequences[0]}, {/*reuses_parts=*/true});
+  scheduler.PlanStep();
+  ComputeAll(&beams);
+  scheduler.PlanStep();
+  ComputeAll(&beams);
+  Sequence other;
+  other.tokens = beams.sequences[2].tokens;
+  scheduler.Replace(&beams.sequences[2], beams.sequences[1]);
+  scheduler.Add(&other);
+  scheduler.PlanStep();
+  EXPECT_EQ(other.reused_tokens, static_cast<size_t>(kTokensPerBlock));
+}
+
 }  // namespace
 }  // namespace embedded

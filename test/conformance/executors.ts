@@ -13,10 +13,11 @@ import {
 
 /**
  * What an executor is and no capability says. 'a model': its tokens follow from the prompt and the options of sampling.
- * 'batch invariance': what runs beside a request changes no bit of it. 'dummy weights': it makes weights of its own.
+ * 'batch invariance': what runs beside a request changes no bit of it. 'chunks': it computes a prompt in as many steps as
+ * maxNumTokens asks for. 'dummy weights': it makes weights of its own.
  * 'prefix cache': it counts exactly what it found of a prompt.
  */
-export type Trait = 'a model' | 'batch invariance' | 'dummy weights' | 'prefix cache';
+export type Trait = 'a model' | 'batch invariance' | 'chunks' | 'dummy weights' | 'prefix cache';
 
 export interface ExecutorUnderTest {
   /** What LLM.load takes for it. */
@@ -44,43 +45,44 @@ const overStandIn = (version: StandInVersion, options: LoadOptions = {}): Execut
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   cpu: {
     options: { executor: 'cpu', peftCache: {} },
-    traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cpu-int8-kv': {
     options: { executor: 'cpu', kvCache: { dtype: 'int8' } },
-    traits: ['a model', 'batch invariance', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'prefix cache'],
     engine: tinyEngine,
   },
   'cpu-isolated': {
     options: { executor: 'cpu', isolation: 'process', peftCache: {} },
-    traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
-  // Without batchInvariant a row's logits differ in their last bits with the rows beside it.
+  // Without batchInvariant a row's logits differ in their last bits with the rows beside it, and with what of its prompt is
+  // computed: of a prompt that comes again, all of it here.
   cuda: {
-    options: { executor: 'cuda', peftCache: {} },
-    traits: ['a model', 'dummy weights', 'prefix cache'],
+    options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false } },
+    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-batch-invariant': {
     options: { executor: 'cuda', batchInvariant: true, peftCache: {} },
-    traits: ['a model', 'batch invariance', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-isolated': {
-    options: { executor: 'cuda', isolation: 'process', peftCache: {} },
-    traits: ['a model', 'dummy weights', 'prefix cache'],
+    options: { executor: 'cuda', isolation: 'process', peftCache: {}, kvCache: { partialReuse: false } },
+    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-two-ranks': {
-    options: { executor: 'cuda', peftCache: {} }, // a GPU for each rank
-    traits: ['a model', 'dummy weights', 'prefix cache'],
+    options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false } }, // a GPU for each rank
+    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
     engine: () => tinyEngine(2),
   },
   scripted: {
     options: { executor: { library: SCRIPTED_LIBRARY } },
-    traits: ['batch invariance'],
+    traits: ['batch invariance', 'chunks'],
     engine: () => scriptedEngine({ step_ms: 1 }), // so that a request of many tokens can be seen running
   },
   'tensorrt-llm-0.13': overStandIn('0.13'),

@@ -57,7 +57,7 @@ describe('the command lines of the documents', () => {
     const [, dir] = textOf(DOCUMENT).match(/^ {4}npx node-tensorrt-llm serve (\S+)$/m) ?? [];
     port = await freePort();
     const main = join(PROJECT_ROOT, 'dist/cli/main.js');
-    server = await serving([main, 'serve', dir ?? '', '--port', String(port)], port);
+    server = await serving([main, 'serve', dir ?? '', '--port', String(port), '--sleep-routes'], port);
   });
   after(() => server.kill());
 
@@ -72,7 +72,7 @@ describe('the command lines of the documents', () => {
         .replace('curl ', 'curl -sS --fail-with-body ')
         .replace('localhost:8000', `localhost:${port}`);
       const { stdout } = await promisify(execFile)('sh', ['-c', command]);
-      if (!line.includes('curl -N ')) return void JSON.parse(stdout);
+      if (!line.includes('curl -N ')) return void JSON.parse(stdout || '{}');
       const last = stdout.split('\n\n').at(-2) ?? '';
       assert.match(last, /^(event: response\.(completed|incomplete)\n)?data: (\{|\[DONE\]$)/);
       assert.doesNotMatch(last, /"error":[^n]/);

@@ -60,7 +60,7 @@ const bitsOf = (result: Result): Buffer[] => {
 };
 
 conformance(
-  ['a model', 'batch invariance', 'contextLogits', 'generationLogits'],
+  ['a model', 'batch invariance', 'chunks', 'contextLogits', 'generationLogits'],
   'contextLogits and generationLogits of a request are the same bits alone, in a crowd and in chunks',
   async ({ llm, load }) => {
     const options = { ...GREEDY, maxTokens: 8, returnContextLogits: true, returnGenerationLogits: true };

@@ -98,29 +98,34 @@ conformance(
   },
 );
 
-conformance([], 'while a long prompt is computed a running stream gets a token from every step', async ({ load }) => {
-  const llm = await load({ maxBatchSize: 4, maxNumTokens: 64 });
-  const running = llm.stream(PROMPT, LONG);
-  const reader = await started(running);
-  let tokens = 0;
-  const read = async (): Promise<boolean> => {
-    const { done, value } = await reader.next();
-    tokens += value?.tokens.length ?? 0;
-    return !done;
-  };
-  let isComputed = false;
-  const { steps } = llm.stats();
-  const prompt = { tokens: Array.from({ length: 2000 }, (_, i) => 1 + (i % 200)) };
-  const long = llm.generate(prompt, { ...GREEDY, maxTokens: 1 }).finally(() => {
-    isComputed = true;
-  });
-  while (!isComputed && (await read()));
-  const taken = llm.stats().steps - steps;
-  assert.ok(await read(), 'it runs on');
-  assert.ok(tokens >= taken - 1, `${tokens} tokens in ${taken} steps`);
-  await long;
-  running.abort();
-});
+conformance(
+  ['chunks'],
+  'while a long prompt is computed a running stream gets a token from every step',
+  async ({ load }) => {
+    const llm = await load({ maxBatchSize: 4, maxNumTokens: 64 });
+    const running = llm.stream(PROMPT, LONG);
+    const reader = await started(running);
+    let tokens = 0;
+    const read = async (): Promise<boolean> => {
+      const { done, value } = await reader.next();
+      tokens += value?.tokens.length ?? 0;
+      return !done;
+    };
+    let isComputed = false;
+    const { steps } = llm.stats();
+    const prompt = { tokens: Array.from({ length: 2000 }, (_, i) => 1 + (i % 200)) };
+    const long = llm.generate(prompt, { ...GREEDY, maxTokens: 1 }).finally(() => {
+      isComputed = true;
+    });
+    while (!isComputed && (await read()));
+    const taken = llm.stats().steps - steps;
+    assert.ok(await read(), 'it runs on');
+    const STEPS_AHEAD = 4; // of what was read: those that run on a GPU, and one whose tokens are on their way
+    assert.ok(tokens >= taken - STEPS_AHEAD, `${tokens} tokens in ${taken} steps`);
+    await long;
+    running.abort();
+  },
+);
 
 conformance([], 'a request that is aborted in the queue leaves its place to the next', async ({ load }) => {
   const llm = await load({ maxBatchSize: 1, maxQueueSize: 1 });

@@ -35,7 +35,7 @@ conformance(
   ['prefix cache'],
   'a prompt that ends within a cached block has its tokens cached and the same text',
   async (subject) => {
-    const llm = await subject.load();
+    const llm = await subject.load({ kvCache: { partialReuse: true } });
     const plain = await subject.load({ kvCache: { blockReuse: false } });
     const { tokensPerBlock } = llm.info;
     const tokens = promptOf(2, llm.info, 16);
@@ -93,7 +93,7 @@ conformance(['prefix cache'], 'what was generated is cached for the next turn', 
 });
 
 conformance(['prefix cache'], 'a conversation goes on in the block that it ended in', async ({ load }) => {
-  const llm = await load();
+  const llm = await load({ kvCache: { partialReuse: true } });
   const tokens = promptOf(1, llm.info, 17).slice(0, llm.info.tokensPerBlock / 2);
   const answer = tokensOf(await llm.generate({ tokens }, { ...OPTIONS, ignoreEos: true }));
   const next = await llm.generate({ tokens: [...tokens, ...answer, 5] }, OPTIONS);

@@ -74,7 +74,7 @@ TEST_F(RequestExtrasTest, AreRefusedWithAReasoning) {
   given_.reasoning = &reasoning;
   const auto failure = FailureOfCall([&] { Make(); });
   EXPECT_EQ(failure.code(), EXECUTOR_UNSUPPORTED);
-  EXPECT_EQ(failure.field(), "reasoning");
+  EXPECT_STREQ(failure.field(), "reasoning");
 }
 
 TEST_F(RequestExtrasTest, CarryTheWeightsOfAnAdapterOrItsIdAlone) {

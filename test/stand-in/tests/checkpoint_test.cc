@@ -74,7 +74,8 @@ TEST_F(CheckpointTest, GivesLogProbsAndLogitsOfItsTokens) {
 }
 
 TEST_F(CheckpointTest, AnswersWithAnErrorWhereTheEmbeddedExecutorRefuses) {
-  const std::vector<Response> responses = Complete(*executor_, Request({1, 2, 3}, 4, false, tle::SamplingConfig(2)));
+  const tle::SamplingConfig with_top_p_min(1, std::nullopt, 0.5f, 0.1f);
+  const std::vector<Response> responses = Complete(*executor_, Request({1, 2, 3}, 4, false, with_top_p_min));
   ASSERT_TRUE(responses.back().hasError());
   EXPECT_EQ(responses.back().getErrorMsg().rfind("Encountered an error when fetching new request: ", 0), 0u);
 }

@@ -14,7 +14,7 @@ namespace embedded::cuda {
 namespace {
 
 constexpr int kVocabSize = 503;
-constexpr double kLogprobTolerance = 0.05;  // as in model_runner_test.cc
+constexpr double kLogprobTolerance = 0.15;  // of float16; another beam's keys and values would be wrong by several
 
 class CudaBeams : public GpuTest {
  protected:

@@ -81,6 +81,10 @@ BlockKey RootKey(uint64_t salt) { return {salt, 1}; }
 
 BlockKey RootKey(const BlockKey& root, uint64_t adapter) { return {root.low, root.high | adapter << 1}; }
 
+BlockKey RootOfLength(const BlockKey& root, uint32_t prompt_tokens) {
+  return {root.low, root.high | uint64_t{prompt_tokens} << 40};  // above the serial number of any adapter
+}
+
 BlockKey NextKey(const BlockKey& previous, const int32_t* tokens, size_t count) {
   static const BlockKey process_key = RandomKey();
   SipState state(process_key);

@@ -26,6 +26,8 @@ BlockKey RootKey();
 BlockKey RootKey(uint64_t salt);
 // Likewise of one adapter, by its serial number.
 BlockKey RootKey(const BlockKey& root, uint64_t adapter);
+// Likewise of prompts of one length, where a model's keys and values go by it.
+BlockKey RootOfLength(const BlockKey& root, uint32_t prompt_tokens);
 
 // The key of the block of these tokens that follows the block of `previous`.
 BlockKey NextKey(const BlockKey& previous, const int32_t* tokens, size_t count);

@@ -27,6 +27,13 @@ double MillisecondsBetween(Request::Clock::time_point from, Request::Clock::time
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
+// Dynamic frequencies of the rotation, and so the keys in a prompt's blocks, go by its length once that is above the original one.
+BlockKey RootOf(const BlockKey& root, size_t prompt_tokens, const RopeScaling& scaling) {
+  const bool is_stretched =
+      scaling.type == RopeScalingType::kDynamic && static_cast<double>(prompt_tokens) > scaling.original_max_positions;
+  return is_stretched ? RootOfLength(root, static_cast<uint32_t>(prompt_tokens)) : root;
+}
+
 void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
   const auto now = Request::Clock::now();
   numbers->set |= DETAILS_USAGE | DETAILS_TIMING;
@@ -138,7 +145,10 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
     const Request& request = *made.back();
     const bool planned_ahead =
         runner_->DrawsAhead(request.sampling) && request.drafts.tokens.empty() && request.beams == nullptr;
-    for (RequestSequence& sequence : made.back()->sequences) sequence.planned_ahead = planned_ahead;
+    for (RequestSequence& sequence : made.back()->sequences) {
+      sequence.planned_ahead = planned_ahead;
+      sequence.root_key = RootOf(sequence.root_key, request.prompt_tokens, engine_.model.rope_scaling);
+    }
   }
   {
     const Lock lock(mutex_);

@@ -11,9 +11,10 @@ const llm = await LLM.load(shapeDirectory('1b', null, Number(ranks)), {
   executor: 'cuda',
   loadFormat: 'dummy',
   maxBatchSize: 64,
-  kvCache: { maxTokens: 64 * 96 },
+  kvCache: { maxTokens: 64 * 96, hostBytes: 2 ** 28 },
+  decoding: { promptLookup: {} },
 });
-const { vocabSize } = llm.info;
+const { vocabSize, hiddenSize } = llm.info;
 
 let state = 7;
 const random = (below) => {
@@ -27,9 +28,16 @@ const prefixes = [100, 200, 300, 400].map((length) => Array.from({ length }, () 
 async function runOne() {
   const own = Array.from({ length: 1 + random(random(8) === 0 ? 900 : 120) }, () => random(vocabSize));
   const tokens = Int32Array.from(random(3) === 0 ? [...prefixes[random(4)], ...own] : own);
+  if (random(16) === 0) {
+    const [vector] = (await llm.embed({ tokens }, { pooling: ['last', 'mean', 'cls'][random(3)] })).embeddings;
+    if (vector.length !== hiddenSize || !vector.every(Number.isFinite)) throw new Error(`an embedding is ${vector}`);
+    return 'finished';
+  }
   const maxTokens = 1 + random(60);
   const n = random(6) === 0 ? 1 + random(4) : 1;
   const options = { maxTokens, n, ignoreEos: true, temperature: random(2), seed: random(1000) };
+  if (random(10) === 0) Object.assign(options, { beamWidth: n + random(3), temperature: 0 });
+  else if (random(8) === 0) Object.assign(options, { draft: { tokens: own.slice(0, 1 + random(8)) } });
   if (random(5) === 0) Object.assign(options, { topK: 1 + random(50), topP: 0.9 });
   if (random(7) === 0) Object.assign(options, { repetitionPenalty: 1.2, noRepeatNgramSize: 4 });
   if (random(9) === 0) Object.assign(options, { logprobs: true, topLogprobs: 3 });

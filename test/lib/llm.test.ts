@@ -59,7 +59,7 @@ describe('a loaded LLM', () => {
     assert.ok(reasons.slice(0, -1).every((reason) => reason === undefined));
     assert.equal(result.finishReason, 'length');
     assert.equal(result.stopReason, undefined);
-    assert.deepEqual(result.usage, { promptTokens: 16, cachedTokens: 0, completionTokens: 40, totalTokens: 56 });
+    assert.deepEqual(result.usage, { promptTokens: 16, cachedTokens: 15, completionTokens: 40, totalTokens: 56 });
     assert.ok(result.timing.timeToFirstTokenMs > 0 && result.timing.totalMs >= result.timing.timeToFirstTokenMs);
   });
 

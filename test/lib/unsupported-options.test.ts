@@ -16,7 +16,7 @@ const REQUESTS: readonly GenerateOptions[] = [
   { lora: { id: 1 } },
   { lookahead },
   { eagle: { greedy: false } },
-  { draft: { tokens: [1] } },
+  { draft: { tokens: [1], acceptanceThreshold: 0.5 } },
 ];
 
 const LOADS: readonly LoadOptions[] = [
@@ -48,8 +48,8 @@ const LOADS: readonly LoadOptions[] = [
 /** The option: that of a group of the executor's options by its path, any other by its own name. */
 function optionIn(options: object): string {
   const [[name, value]] = Object.entries(options) as [[string, unknown]];
-  const isPart = ['kvCache', 'scheduler', 'peftCache'].includes(name);
-  return isPart ? `${name}.${Object.keys(value as object)[0]}` : name;
+  const isPart = ['kvCache', 'scheduler', 'decoding', 'peftCache', 'draft'].includes(name);
+  return isPart ? `${name}.${Object.keys(value as object).at(-1)}` : name;
 }
 
 describe('the CPU executor refuses by name', () => {

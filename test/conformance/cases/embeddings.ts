@@ -49,14 +49,18 @@ conformance(
   },
 );
 
-conformance(['embeddings', 'a model'], 'an embedding beside a running request changes neither', async ({ llm }) => {
-  const [alone] = (await llm.embed(PROMPT)).embeddings;
-  const asked = { ...GREEDY, maxTokens: 24 };
-  const expected = tokensOf(await llm.generate(PROMPT, asked));
-  const [result, { embeddings }] = await Promise.all([llm.generate(PROMPT, asked), llm.embed([PROMPT, PROMPT])]);
-  assert.deepEqual(tokensOf(result), expected);
-  for (const each of embeddings) assertAlike(each, alone);
-});
+conformance(
+  ['embeddings', 'a model', 'batch invariance'],
+  'an embedding beside a running request changes neither',
+  async ({ llm }) => {
+    const [alone] = (await llm.embed(PROMPT)).embeddings;
+    const asked = { ...GREEDY, maxTokens: 24 };
+    const expected = tokensOf(await llm.generate(PROMPT, asked));
+    const [result, { embeddings }] = await Promise.all([llm.generate(PROMPT, asked), llm.embed([PROMPT, PROMPT])]);
+    assert.deepEqual(tokensOf(result), expected);
+    for (const each of embeddings) assertAlike(each, alone);
+  },
+);
 
 conformance(
   ['embeddings', 'prefix cache'],

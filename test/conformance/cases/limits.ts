@@ -120,8 +120,8 @@ conformance(
     while (!isComputed && (await read()));
     const taken = llm.stats().steps - steps;
     assert.ok(await read(), 'it runs on');
-    const STEPS_AHEAD = 4; // of what was read: those that run on a GPU, and one whose tokens are on their way
-    assert.ok(tokens >= taken - STEPS_AHEAD, `${tokens} tokens in ${taken} steps`);
+    const STEPS_AHEAD = 12; // of what was read: those that run on a GPU, and those whose tokens are on their way
+    assert.ok(tokens >= taken - STEPS_AHEAD, `${tokens} tokens in ${taken} steps`); // the long prompt takes 32
     await long;
     running.abort();
   },

@@ -26,6 +26,7 @@ after(async () => {
 });
 
 test('chat.completions.create gives what generate() gives', async () => {
+  await llm.generate({ messages }, { maxTokens: 12 }); // from now on its prompt is cached
   const { text, usage } = await llm.generate({ messages }, { maxTokens: 12 });
   const completion = await client.chat.completions.create(chat);
   assert.match(completion.id, /^chatcmpl-/);

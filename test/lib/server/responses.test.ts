@@ -55,6 +55,7 @@ const typesOf = (events: readonly ResponseStreamEvent[]) => events.map(({ type }
 const user = { role: 'user' as const, content: 'hi' };
 
 test('responses.create gives what generate() gives', async () => {
+  await llm.generate({ messages: [user] }, { maxTokens: 12 }); // from now on its prompt is cached
   const { text, usage } = await llm.generate({ messages: [user] }, { maxTokens: 12 });
   const response = await create({ metadata: { a: 'b' } });
   assert.match(response.id, /^resp_/);

@@ -32,7 +32,7 @@ conformance(
 );
 
 conformance(
-  ['prefix cache'],
+  ['prefix cache', 'batch invariance'],
   'a prompt that ends within a cached block has its tokens cached and the same text',
   async (subject) => {
     const llm = await subject.load({ kvCache: { partialReuse: true } });

@@ -58,6 +58,12 @@ const FEATURES: readonly [needs: keyof Capabilities | undefined, draw: Draw][] =
   ['severalSequences', () => ({ n: 2, bestOf: 3, temperature: 1, maxTokens: 12 })],
 ];
 
+/** What a request asks for alone. */
+const ALONE: readonly [needs: keyof Capabilities, draw: Draw][] = [
+  ['beamSearch', (random) => ({ beamWidth: 3, n: random.integer(1, 3), maxTokens: random.integer(1, 16) })],
+  ['draft', (random) => ({ draft: { tokens: Array.from({ length: 5 }, () => random.integer(97, 122)) } })],
+];
+
 function drawQuestion(random: Random, capabilities: Capabilities | undefined): Omit<Case, 'answer'> {
   const options: GenerateOptions = {
     maxTokens: random.chance(0.85) ? random.integer(1, 24) : random.integer(100, 300),
@@ -65,6 +71,11 @@ function drawQuestion(random: Random, capabilities: Capabilities | undefined): O
     seed: random.integer(0, Number.MAX_SAFE_INTEGER),
     ignoreEos: true,
   };
+  for (const [needs, draw] of ALONE) {
+    if (!random.chance(0.08) || !capabilities?.[needs]) continue;
+    const { maxTokens, ignoreEos, seed, temperature } = options;
+    return { input: drawInput(random), options: { maxTokens, ignoreEos, seed, temperature, ...draw(random) } };
+  }
   for (const [needs, draw] of FEATURES) {
     if (!random.chance(0.1)) continue;
     if (needs === undefined || capabilities?.[needs]) Object.assign(options, draw(random));

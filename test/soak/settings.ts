@@ -36,7 +36,11 @@ export const SETTINGS: readonly [Setting, ...Setting[]] = [
     mayFailWith: 'ERR_OUT_OF_MEMORY',
     unknownRows: true,
   },
-  { name: 'cpu, small steps', executor: 'cpu', load: { threads: 2, maxNumTokens: 32, maxBatchSize: 16 } },
+  {
+    name: 'cpu, small steps',
+    executor: 'cpu',
+    load: { threads: 2, maxNumTokens: 32, maxBatchSize: 16, decoding: { promptLookup: {} } },
+  },
   { name: 'scripted, deaf', executor: 'scripted', script: { deaf: true, tokens_per_step: 2 } },
   {
     name: 'cpu, isolated, its host killed',

@@ -142,6 +142,8 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
       return route(body, exchange.model, exchange);
     });
 
+  const areAllAsleep = (): boolean => [...served.values()].every(({ llm }) => llm.isAsleep);
+
   /** Of all models that are awake: whether each computes. */
   const deepHealth = async (exchange: Exchange): Promise<Response> => {
     const failed: object[] = [];
@@ -153,8 +155,8 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
         failed.push({ model: model.name, code: LLMError.is(error) ? error.code : null });
       }),
     );
-    const isUp = failed.length === 0;
-    return Response.json(isUp ? { status: 'ok' } : { status: 'failing', failed }, { status: isUp ? 200 : 503 });
+    if (failed.length > 0) return Response.json({ status: 'failing', failed }, { status: 503 });
+    return Response.json({ status: areAllAsleep() ? 'asleep' : 'ok' });
   };
 
   const answer = async (exchange: Exchange, url: URL): Promise<Response> => {
@@ -168,7 +170,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
       return deepHealth(exchange);
     }
     if (method === 'GET' && HEALTH.has(path)) {
-      const isAsleep = [...served.values()].every(({ llm }) => llm.isAsleep);
+      const isAsleep = areAllAsleep();
       const isUp = HEALTH.get(path) === 'live' || (isReady() && !isAsleep);
       if (isOfTriton(path)) return new Response(null, { status: isUp ? 200 : 400 });
       return Response.json({ status: isAsleep ? 'asleep' : isUp ? 'ok' : 'not ready' }, { status: isUp ? 200 : 503 });

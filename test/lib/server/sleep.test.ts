@@ -24,8 +24,10 @@ test('POST /sleep puts a model to sleep until POST /wake_up, and health, readine
   assert.deepEqual(await (await ask(handler, '/is_sleeping')).json(), { is_sleeping: false });
   assert.equal((await post(handler, '/sleep?level=1')).status, 200);
   assert.deepEqual(await (await ask(handler, '/is_sleeping')).json(), { is_sleeping: true });
-  const health = await ask(handler, '/health');
-  assert.deepEqual([health.status, await health.json()], [200, { status: 'asleep' }]);
+  for (const path of ['/health', '/health?deep=true']) {
+    const health = await ask(handler, path);
+    assert.deepEqual([health.status, await health.json()], [200, { status: 'asleep' }], path);
+  }
   for (const [path, status] of Object.entries({
     '/ready': 503,
     '/v2/health/live': 200,

@@ -213,7 +213,7 @@ std::vector<std::vector<int32_t>> LateOutputs(const TestRequest& request, int vo
 // Beams among other requests over a cache that is too small for all, some of them cancelled, on a runner that is ahead.
 TEST(Beams, OfARandomLoadAllEndOnceAsTheyWouldAloneAndLeaveNoBlock) {
   LateRunnerScript late;
-  late.kv_blocks = 40;
+  late.kv_blocks = 32;
   script = &late;
   TemporaryDirectory directory;
   DefaultModel().Write(directory.path());

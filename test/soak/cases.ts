@@ -1,4 +1,15 @@
-import { type Capabilities, type GenerateOptions, type Input, LLM, type Output, type Result } from 'node-tensorrt-llm';
+import { join } from 'node:path';
+import {
+  type Capabilities,
+  type GenerateOptions,
+  type Input,
+  LLM,
+  type Lora,
+  type Output,
+  type Result,
+} from 'node-tensorrt-llm';
+import { temporaryDirectory } from '../tools/engines.js';
+import { tinyAdapterTensors, writeAdapter } from '../tools/tiny-adapter.js';
 import { Random } from './random.js';
 import { soakEngine } from './settings.js';
 
@@ -21,13 +32,18 @@ const CASES_PER_EXECUTOR = 256;
 
 /** The CPU executor's answer is what it gives to the request alone; the scripted executor's is known without it. */
 export async function makeCases(seed: number): Promise<Cases> {
-  const llm = await LLM.load(await soakEngine(), { threads: 1, executor: 'cpu' });
+  const llm = await LLM.load(await soakEngine(), { threads: 1, executor: 'cpu', peftCache: {} });
+  const adapters: Lora[] = [];
+  for (const each of [1, 2, 3]) {
+    const dir = join(await temporaryDirectory(), 'adapter');
+    adapters.push(await llm.readAdapter(await writeAdapter(dir, await tinyAdapterTensors(llm.info.dir, each))));
+  }
   const cpu: Case[] = [];
   const scripted: Case[] = [];
   for (let i = 0; i < CASES_PER_EXECUTOR; i++) {
-    const question = drawQuestion(new Random(seed, 1, i), llm.capabilities);
+    const question = drawQuestion(new Random(seed, 1, i), llm.capabilities, adapters);
     cpu.push({ ...question, answer: answerOf(await llm.generate(question.input, question.options)) });
-    const plain = drawQuestion(new Random(seed, 2, i), undefined);
+    const plain = drawQuestion(new Random(seed, 2, i), undefined, []);
     scripted.push({ ...plain, answer: scriptedAnswer(await tokensOf(llm, plain.input), plain.options) });
   }
   await llm.close();
@@ -64,17 +80,23 @@ const ALONE: readonly [needs: keyof Capabilities, draw: Draw][] = [
   ['draft', (random) => ({ draft: { tokens: Array.from({ length: 5 }, () => random.integer(97, 122)) } })],
 ];
 
-function drawQuestion(random: Random, capabilities: Capabilities | undefined): Omit<Case, 'answer'> {
+function drawQuestion(
+  random: Random,
+  capabilities: Capabilities | undefined,
+  adapters: readonly Lora[],
+): Omit<Case, 'answer'> {
   const options: GenerateOptions = {
     maxTokens: random.chance(0.85) ? random.integer(1, 24) : random.integer(100, 300),
     temperature: random.pick([0, 0.7]),
     seed: random.integer(0, Number.MAX_SAFE_INTEGER),
     ignoreEos: true,
   };
+  const lora = adapters[random.integer(0, 4 * adapters.length)];
+  if (lora) options.lora = lora;
   for (const [needs, draw] of ALONE) {
     if (!random.chance(0.08) || !capabilities?.[needs]) continue;
-    const { maxTokens, ignoreEos, seed, temperature } = options;
-    return { input: drawInput(random), options: { maxTokens, ignoreEos, seed, temperature, ...draw(random) } };
+    const { maxTokens, ignoreEos, seed, temperature, lora } = options;
+    return { input: drawInput(random), options: { maxTokens, ignoreEos, seed, temperature, lora, ...draw(random) } };
   }
   for (const [needs, draw] of FEATURES) {
     if (!random.chance(0.1)) continue;

@@ -81,5 +81,6 @@ export function soakEngine(script?: Setting['script']): Promise<string> {
 
 export async function loadSetting(setting: Setting, options: LoadOptions = {}): Promise<LLM> {
   const executor = setting.script ? { library: SCRIPTED_LIBRARY } : ('cpu' as const);
-  return LLM.load(await soakEngine(setting.script), { ...setting.load, ...options, executor });
+  const load = setting.script ? setting.load : { ...setting.load, peftCache: {} };
+  return LLM.load(await soakEngine(setting.script), { ...load, ...options, executor });
 }

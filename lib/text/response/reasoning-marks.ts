@@ -11,7 +11,7 @@ export interface ReasoningMarks {
   readonly ends: readonly string[];
 }
 
-/** Undefined if the answer has no reasoning any more, or none whose marks are texts. */
+/** Undefined where the reasoning is over, or its marks are not texts. */
 export function reasoningMarks({ template, start, tools }: ResponseSettings): ReasoningMarks | undefined {
   const open = regionAt({ template, start, tools });
   const all = template.regions.filter(({ channel }) => channel === 'reasoning');

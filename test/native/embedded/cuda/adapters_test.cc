@@ -9,6 +9,7 @@
 
 #include "../table_client.h"
 #include "../tiny_adapter.h"
+#include "gpu_model.h"
 #include "gpu_test.h"
 
 extern "C" const ExecutorTable* executor_table(uint32_t abi_version);
@@ -17,17 +18,9 @@ namespace embedded::cuda {
 namespace {
 
 TinyModel ModelOf(const char* dtype, int intermediate_size, TinyModel::Layers layers_have) {
-  TinyModel model;
-  model.dtype = dtype;
-  model.hidden_size = 128;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 64;
+  TinyModel model = GpuModel(dtype);
   model.intermediate_size = intermediate_size;
-  model.vocab_size = 503;
   model.layers_have = layers_have;
-  model.max_positions = 2048;
-  model.build_config = R"({"max_batch_size": 32, "max_num_tokens": 1024})";
   return model.Fill();
 }
 

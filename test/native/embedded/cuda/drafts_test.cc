@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../table_client.h"
+#include "gpu_model.h"
 #include "gpu_test.h"
 #include "native/embedded/cpu/executor_table.h"
 
@@ -18,19 +19,7 @@ namespace {
 using Tokens = std::vector<int32_t>;
 constexpr int kVocabSize = 503;
 
-TinyModel Model() {
-  TinyModel model;
-  model.dtype = "float16";
-  model.hidden_size = 128;
-  model.head_dim = 64;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.intermediate_size = 256;
-  model.vocab_size = kVocabSize;
-  model.max_positions = 2048;
-  model.build_config = R"({"max_batch_size": 32, "max_num_tokens": 1024})";
-  return model.Fill();
-}
+TinyModel Model() { return GpuModel("float16").Fill(); }
 
 class CudaDrafts : public GpuTest {
  protected:

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "linear_case.h"
+#include "matmul_fixture.h"
 #include "native/embedded/cuda/linear_layers.h"
 
 namespace linear_test {
@@ -110,20 +111,7 @@ TEST_F(InvariantLinearTest, ATokensBitsAreTheSameInEveryTileAndAmongAnyNumberOfT
       }
 }
 
-class InvariantLayers : public InvariantLinearTest {
- protected:
-  void SetUp() override {
-    InvariantLinearTest::SetUp();
-    if (IsSkipped()) return;
-    try {
-      matmul_ = std::make_unique<Matmul>(OpenDevice(0), "");
-    } catch (const executor::Failure& failure) {
-      ASSERT_EQ(failure.code(), EXECUTOR_UNAVAILABLE) << failure.what();
-      GTEST_SKIP() << failure.what();
-    }
-  }
-  std::unique_ptr<Matmul> matmul_;
-};
+using InvariantLayers = WithMatmul<InvariantLinearTest>;
 
 TEST_F(InvariantLayers, GiveTheSameBitsForAnyNumberOfTokensOverAnyWeights) {
   constexpr WeightForm kForms[] = {

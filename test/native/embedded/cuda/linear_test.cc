@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <memory>
 
 #include "../tiny_checkpoint.h"
 #include "linear_case.h"
+#include "matmul_fixture.h"
 #include "native/embedded/cuda/linear_layers.h"
 
 namespace linear_test {
@@ -194,20 +194,7 @@ TEST_F(Linear, PackedWeightsAreFollowedByEveryOutput) {
   EXPECT_GT(checked_, 400);
 }
 
-class MatmulTest : public Linear {
- protected:
-  void SetUp() override {
-    Linear::SetUp();
-    if (IsSkipped()) return;
-    try {
-      matmul_ = std::make_unique<Matmul>(OpenDevice(0), "");
-    } catch (const executor::Failure& failure) {
-      ASSERT_EQ(failure.code(), EXECUTOR_UNAVAILABLE) << failure.what();
-      GTEST_SKIP() << failure.what();
-    }
-  }
-  std::unique_ptr<Matmul> matmul_;
-};
+using MatmulTest = WithMatmul<Linear>;
 
 TEST_F(MatmulTest, AgreesWithFloat64ForEveryOutput) {
   const LinearLayers layers(matmul_.get());

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "../table_client.h"
+#include "gpu_model.h"
 #include "gpu_test.h"
 #include "trap.h"
 
@@ -23,19 +24,7 @@ void Require(bool holds, const std::string& what) {
   std::_Exit(1);
 }
 
-TinyModel Model() {
-  TinyModel model;
-  model.dtype = "float16";
-  model.hidden_size = 128;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 64;
-  model.intermediate_size = 256;
-  model.vocab_size = 503;
-  model.max_positions = 2048;
-  model.build_config = R"({"max_batch_size": 32, "max_num_tokens": 1024})";
-  return model.Fill();
-}
+TinyModel Model() { return GpuModel("float16").Fill(); }
 
 // By the CPU's logits each of `tokens`, which follow the prompt, is the likeliest or nearly so.
 void RequireGreedy(TableClient* cpu, const std::vector<int32_t>& prompt, const std::vector<int32_t>& tokens) {

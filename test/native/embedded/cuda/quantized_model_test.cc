@@ -8,6 +8,7 @@
 #include "../cpu/tiny_blocks.h"
 #include "../table_client.h"
 #include "expect_failure.h"
+#include "gpu_model.h"
 #include "gpu_test.h"
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/cuda/weights.h"
@@ -21,14 +22,8 @@ namespace {
 using Options = QuantizedCheckpoint::Options;
 
 TinyModel ModelOf(const char* dtype, TinyModel::Layers layers_have) {
-  TinyModel model;
-  model.dtype = dtype;
-  model.hidden_size = 128;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 64;
+  TinyModel model = GpuModel(dtype);
   model.intermediate_size = 384;
-  model.vocab_size = 503;
   model.tied_head = false;
   model.max_positions = 512;
   model.layers_have = layers_have;

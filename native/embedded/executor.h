@@ -50,6 +50,8 @@ class EmbeddedExecutor {
   using Clock = Request::Clock;
   using Lock = std::unique_lock<std::mutex>;
 
+  static constexpr char kLoadAgain[] = ". Load the engine again.";
+
   // A step that was submitted and not yet collected. It keeps its requests alive, even those that have ended.
   struct StepInFlight {
     struct Entry {

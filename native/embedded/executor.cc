@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "native/embedded/warm_up.h"
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
 #include "native/executor/cpp/start_thread.h"
@@ -52,6 +53,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
       BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
   if (limits_.adapters) adapters_.emplace(runner.adapter_values);
   DescribeEngine(config, device);
+  if (device.warms_up) WarmUp(limits_, engine_.model.vocab_size, runner_.get());
   step_thread_ = executor::StartThread([this] { StepThreadMain(); });
 }
 

@@ -101,6 +101,7 @@ struct Device {
   // Loads the engine's weights and takes the memory for all that the limits allow. Throws executor::Failure.
   std::function<std::unique_ptr<ModelRunner>(const RunnerOptions& options)> make_runner;
   std::vector<QuantAlgo> quant_algos = {};  // of the weights that it runs
+  bool warms_up = false;                    // what its first steps load, it loads with the engine
 };
 
 }  // namespace embedded

@@ -404,7 +404,8 @@ const embedded::Device& CudaDevice() {
         return WithFailures([&] { return std::make_unique<CudaModelRunner>(options, OpenDevices(options)); });
       },
       {QuantAlgo::kW8A16, QuantAlgo::kW4A16, QuantAlgo::kW4A16Awq, QuantAlgo::kFp8, QuantAlgo::kFp8PerChannelPerToken,
-       QuantAlgo::kGgml}};
+       QuantAlgo::kGgml},
+      /*warms_up=*/true};
   return device;
 }
 

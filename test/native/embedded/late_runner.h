@@ -29,6 +29,7 @@ struct LateRunnerScript {
   int max_steps_in_flight = 2;
   int kv_blocks = 64;
   int tokens_per_block = 4;
+  bool warms_up = false;
   std::optional<uint64_t> failing_request;  // of which the third token cannot be drawn
   int throws_at_submit = -1;                // which step
   int throws_at_collect = -1;
@@ -259,8 +260,9 @@ class LateExecutor : public EmbeddedExecutor {
       : EmbeddedExecutor(config, {"late",
                                   CAN_SEVERAL_SEQUENCES | CAN_BEAM_SEARCH | CAN_DRAFT | CAN_PROMPT_LOOKUP,
                                   {/*max_batch_size=*/16, /*max_num_tokens=*/64, /*kv_memory_fraction=*/0.5},
-                                  [](const RunnerOptions& options) { return std::make_unique<LateRunner>(options); }}) {
-  }
+                                  [](const RunnerOptions& options) { return std::make_unique<LateRunner>(options); },
+                                  {},
+                                  script->warms_up}) {}
 };
 
 inline const ExecutorTable* LateTable() {

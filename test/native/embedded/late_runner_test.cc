@@ -61,6 +61,17 @@ TEST_P(LateRunnerTest, ARequestGetsItsTextAndEndsAtMaxTokens) {
   EXPECT_EQ(client->stats().kv_blocks_used, 0u);
 }
 
+TEST_P(LateRunnerTest, ADeviceThatWarmsUpHasComputedPromptsAndTokensBeforeTheFirstRequest) {
+  script_.warms_up = true;
+  const auto client = Open();
+  // A prompt of 16 tokens and one of 254, which leave two, in steps of at most 64 tokens, and a decode step each.
+  EXPECT_EQ(script_.events.size(), 2u * (2 + 5));
+  EXPECT_EQ(client->stats().steps, 0u);
+  EXPECT_EQ(client->stats().kv_blocks_used, 0u);
+  const TestRequest request = Seeded(1, RandomPrompt(150, kVocabSize, 1), 40);
+  EXPECT_EQ(client->Run(request).tokens, TextOf(request, 0, 40));
+}
+
 TEST_P(LateRunnerTest, StepsAreSubmittedAheadAsFarAsTheRunnerTakesThem) {
   const auto client = Open();
   client->Run(Seeded(1, {1, 2, 3}, 5));

@@ -10,7 +10,7 @@ const files = readdirSync(path.join(root, 'dist-test'), { recursive: true })
   .filter((name) => name.endsWith('.test.js'))
   .filter((name) => (wanted.length === 0 ? !name.startsWith('package/') : wanted.some((part) => name.includes(part))))
   .map((name) => path.join('dist-test', name));
-const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=300000', ...files], {
+const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=3', '--test-timeout=300000', ...files], {
   cwd: root,
   stdio: 'inherit',
 });

@@ -31,4 +31,4 @@ run(
   '--CDSTAND_IN_VERSION=0.13;1.2',
 );
 run('cmake', '--build', build, '-j', String(availableParallelism()));
-run('ctest', '--test-dir', build, '--output-on-failure', '-j', '2', ...process.argv.slice(2));
+run('ctest', '--test-dir', build, '--output-on-failure', '-j', '3', ...process.argv.slice(2));

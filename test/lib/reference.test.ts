@@ -88,15 +88,17 @@ for (const { name, golden, kernels } of cases) {
       });
 
       const { text, messages, answer } = request;
-      if (text === undefined || answer === undefined) continue;
+      if (text === undefined || answer === undefined || kernels) continue;
       test(`makes the same tokens of text, and the same text of tokens: ${request.label}`, async () => {
         if (messages) assert.equal(llm.tokenizer.applyChatTemplate(messages), text);
         assert.deepEqual([...(await llm.tokenizer.encode(text, { addSpecialTokens: false }))], request.prompt);
         const greedy = { temperature: 0, maxTokens: request.greedy.length };
         const input = messages ? { messages } : text;
-        const whole = await llm.generate(input, { ...greedy, ignoreEos: true, skipSpecialTokens: false });
+        const [whole, ended] = await Promise.all([
+          llm.generate(input, { ...greedy, ignoreEos: true, skipSpecialTokens: false }),
+          llm.generate(input, greedy),
+        ]);
         assert.equal(whole.text, answer);
-        const ended = await llm.generate(input, greedy);
         assert.equal(ended.text, answer.split('<|im_end|>')[0]);
       });
     }

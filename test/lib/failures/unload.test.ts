@@ -11,8 +11,7 @@ before(async () => {
   engine = await tinyEngine();
 });
 
-/** Of one Node.js; over the three of them more than 200. */
-const TERMINATIONS = 70;
+const TERMINATIONS = 30;
 const WAYS = [
   { way: 'process.exit()', status: 7 },
   { way: 'an uncaught throw', status: 1 },

@@ -10,6 +10,7 @@ import {
 } from 'node-tensorrt-llm';
 import { temporaryDirectory } from '../tools/engines.js';
 import { tinyAdapterTensors, writeAdapter } from '../tools/tiny-adapter.js';
+import { checkGuided, drawGuided } from './guided.js';
 import { Random } from './random.js';
 import { soakEngine } from './settings.js';
 
@@ -42,7 +43,11 @@ export async function makeCases(seed: number): Promise<Cases> {
   const scripted: Case[] = [];
   for (let i = 0; i < CASES_PER_EXECUTOR; i++) {
     const question = drawQuestion(new Random(seed, 1, i), llm.capabilities, adapters);
-    cpu.push({ ...question, answer: answerOf(await llm.generate(question.input, question.options)) });
+    const answer = answerOf(await llm.generate(question.input, question.options));
+    const { guided } = question.options;
+    for (const { text, finishReason } of answer.outputs)
+      if (guided && finishReason === 'stop') checkGuided(guided, text);
+    cpu.push({ ...question, answer });
     const plain = drawQuestion(new Random(seed, 2, i), undefined, []);
     scripted.push({ ...plain, answer: scriptedAnswer(await tokensOf(llm, plain.input), plain.options) });
   }
@@ -77,6 +82,7 @@ const FEATURES: readonly [needs: keyof Capabilities | undefined, draw: Draw][] =
 /** What a request asks for alone. */
 const ALONE: readonly [needs: keyof Capabilities, draw: Draw][] = [
   ['beamSearch', (random) => ({ beamWidth: 3, n: random.integer(1, 3), maxTokens: random.integer(1, 16) })],
+  ['guided', drawGuided],
   ['draft', (random) => ({ draft: { tokens: Array.from({ length: 5 }, () => random.integer(97, 122)) } })],
 ];
 

@@ -34,6 +34,9 @@ const STALLED_MS = 120_000;
 const report = new SoakReport(requestCount);
 const onFailure = (message: string): void => report.fail(`seed ${seed}: ${message}`);
 const cases = await makeCases(seed);
+if (!cases.cpu.some(({ options }) => options.guided)) {
+  console.log('no guided output: libguidance.so is missing; npm run build:guidance builds it');
+}
 const events = new EventLog(onFailure);
 const team = new Team(WORKERS, cases, onFailure);
 for (let from = 0; from < requestCount && performance.now() < endMs; from += REQUESTS_PER_ROUND) {

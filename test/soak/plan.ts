@@ -1,4 +1,4 @@
-import type { ErrorCode } from 'node-tensorrt-llm';
+import type { Capabilities, ErrorCode } from 'node-tensorrt-llm';
 import { Random } from './random.js';
 import type { Setting } from './settings.js';
 
@@ -56,6 +56,14 @@ const INVALID_FOR: Readonly<Record<Setting['executor'], readonly [InvalidCall, .
     { input: 'x', options: { logprobs: true }, code: 'ERR_UNSUPPORTED' },
   ],
 };
+/** Grammars that fail their request when they are compiled, or in its first step. */
+const INVALID_GUIDED: readonly InvalidCall[] = [
+  { regex: 'a(b' },
+  { grammar: 'start: "a" missing' },
+  { jsonSchema: { not: { type: 'string' } } },
+  { jsonSchema: { $ref: '#' } },
+  { structuralTag: { structures: [], triggers: ['<'] } },
+].map((guided) => ({ input: 'x', options: { guided, ignoreEos: false }, code: 'ERR_INVALID_OPTION' }));
 
 /** One invalid call in so many is a stranger's: they take long. */
 const STRANGER = 0.05;
@@ -80,14 +88,20 @@ function strangersCall(random: Random): InvalidCall {
   ]);
 }
 
-export function planOf(seed: number, number: number, executor: Setting['executor'], caseCount: number): Plan {
+/** Of whom a request is asked. */
+export interface Asked {
+  executor: Setting['executor'];
+  capabilities: Capabilities;
+}
+
+export function planOf(seed: number, number: number, asked: Asked, caseCount: number): Plan {
   const random = new Random(seed, 3, number);
   const caseIndex = random.integer(0, caseCount - 1);
   const reader = random.pick<Reader>(['result', 'stream', 'stream', 'slow', 'text', 'web', 'unread', 'list']);
-  return { caseIndex, reader, fault: random.chance(0.45) ? { kind: 'none' } : drawFault(random, executor, reader) };
+  return { caseIndex, reader, fault: random.chance(0.45) ? { kind: 'none' } : drawFault(random, asked, reader) };
 }
 
-function drawFault(random: Random, executor: Setting['executor'], reader: Reader): Fault {
+function drawFault(random: Random, { executor, capabilities }: Asked, reader: Reader): Fault {
   const streams = reader === 'stream' || reader === 'slow' || reader === 'web';
   const kinds: [Fault['kind'], ...Fault['kind'][]] = ['signal', 'timeout', 'queue timeout', 'invalid'];
   if (reader !== 'list') kinds.push('abort', 'dispose', 'dropped');
@@ -109,7 +123,8 @@ function drawFault(random: Random, executor: Setting['executor'], reader: Reader
       return { kind, ms: random.integer(1, 20) };
     case 'invalid':
       if (random.chance(STRANGER)) return { kind, call: strangersCall(random) };
-      return { kind, call: random.pick(random.chance(0.7) ? INVALID : INVALID_FOR[executor]) };
+      if (random.chance(0.7)) return { kind, call: random.pick(INVALID) };
+      return { kind, call: random.pick([...INVALID_FOR[executor], ...(capabilities.guided ? INVALID_GUIDED : [])]) };
     default:
       return { kind };
   }

@@ -65,7 +65,8 @@ export async function runShare(share: Share): Promise<void> {
   const lane = async (): Promise<void> => {
     for (let number = requests.take(thread); number !== undefined; number = requests.take(thread)) {
       const llm = nextLLM(new Random(round.seed, 4, number));
-      const plan = planOf(round.seed, number, setting.executor, known.length);
+      const asked = { executor: setting.executor, capabilities: llm.capabilities };
+      const plan = planOf(round.seed, number, asked, known.length);
       const context = { known: known[plan.caseIndex] as Case, llm, setting, isClosing: () => closing.has(llm), events };
       try {
         requests.end(number, await runRequest(plan, context));

@@ -71,8 +71,13 @@ const steps = {
   logits: { title: 'logits and greedy tokens against transformers', run: compareLogits },
   answer: { title: "SmolLM2's answer against the CPU's", run: compareAnswer },
   conformance: {
-    title: 'conformance suite, in process and isolated',
-    run: () => node(600, 'scripts/conformance.mjs', '--executor', 'cuda', '--executor', 'cuda-isolated'),
+    title: 'conformance suite, in process, isolated and over a KV cache in 8 bits',
+    run: () =>
+      node(
+        600,
+        'scripts/conformance.mjs',
+        ...['cuda', 'cuda-isolated', 'cuda-int8-kv'].flatMap((executor) => ['--executor', executor]),
+      ),
   },
   engines: {
     title: 'several engines and processes on the GPU, and a GPU that is lost',

@@ -70,6 +70,11 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
+  'cuda-int8-kv': {
+    options: { executor: 'cuda', peftCache: {}, kvCache: { dtype: 'int8', partialReuse: false } },
+    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
+    engine: tinyEngine,
+  },
   'cuda-isolated': {
     options: { executor: 'cuda', isolation: 'process', peftCache: {}, kvCache: { partialReuse: false } },
     traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],

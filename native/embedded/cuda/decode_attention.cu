@@ -12,60 +12,85 @@ constexpr int kPlanThreads = 1024;
 constexpr int kLeastTiles = 2;
 constexpr int kMaxBlocksPerMultiprocessor = 4;
 
-// Everything a launch needs for one head_dim: `body` gets the padded dimension and the depth of the ring as types.
-template <int kDim, int kStages>
+// What a launch needs for one cache: how a tile lies in shared memory, and how many of them a warp has there.
+template <typename Tile_, int kStages_>
 struct Variant {
-  static constexpr int dim = kDim;
-  static constexpr int stages = kStages;
+  using Tile = Tile_;
+  static constexpr int kStages = kStages_;
+
+  static size_t SharedBytes(int merge_heads) {
+    return kDecodeRingBytes<Tile, kStages> + DecodeMergeBytes(Tile::kDim, merge_heads);
+  }
 };
-template <typename Body>
-void WithVariant(int head_dim, int shared_memory, int merge_heads, Body body) {
-  const auto fits = [&](int dim, int stages) {
-    return DecodeRingBytes(dim, stages) + DecodeMergeBytes(dim, merge_heads) <= static_cast<size_t>(shared_memory);
-  };
-  if (head_dim <= 32) return body(Variant<32, 3>());
-  if (head_dim <= 64) return body(Variant<64, 3>());
-  if (head_dim <= 96) return fits(96, 3) ? body(Variant<96, 3>()) : body(Variant<96, 2>());
-  if (head_dim <= 128) return fits(128, 3) ? body(Variant<128, 3>()) : body(Variant<128, 2>());
-  if (head_dim <= 192) return fits(192, 3) ? body(Variant<192, 3>()) : body(Variant<192, 1>());
-  if (fits(256, 3)) return body(Variant<256, 3>());
-  return fits(256, 2) ? body(Variant<256, 2>()) : body(Variant<256, 1>());
+
+// Calls body with the deepest of these rings that fits; the last one always does.
+template <typename Tile, int kStages, int... kFewer, typename Body>
+void WithStages(int shared_memory, int merge_heads, Body body) {
+  using V = Variant<Tile, kStages>;
+  if constexpr (sizeof...(kFewer) > 0) {
+    if (V::SharedBytes(merge_heads) > static_cast<size_t>(shared_memory))
+      return WithStages<Tile, kFewer...>(shared_memory, merge_heads, body);
+  }
+  body(V());
+}
+template <typename T, int kDim, int... kStages, typename Body>
+void WithDim(KvType type, int shared_memory, int merge_heads, Body body) {
+  if (type == KvType::kInt8) return WithStages<Int8Tile<T, kDim>, kStages...>(shared_memory, merge_heads, body);
+  WithStages<ElementTile<T, kDim>, kStages...>(shared_memory, merge_heads, body);
+}
+
+int PaddedDim(int head_dim) {
+  for (const int dim : {32, 64, 96, 128, 192})
+    if (head_dim <= dim) return dim;
+  return 256;
+}
+
+template <typename T, typename Body>
+void WithVariant(const KvFormat& kv, int shared_memory, int merge_heads, Body body) {
+  switch (PaddedDim(kv.layout.head_dim)) {
+    case 32:
+      return WithDim<T, 32, 3>(kv.type, shared_memory, merge_heads, body);
+    case 64:
+      return WithDim<T, 64, 3>(kv.type, shared_memory, merge_heads, body);
+    case 96:
+      return WithDim<T, 96, 3, 2>(kv.type, shared_memory, merge_heads, body);
+    case 128:
+      return WithDim<T, 128, 3, 2>(kv.type, shared_memory, merge_heads, body);
+    case 192:
+      return WithDim<T, 192, 3, 1>(kv.type, shared_memory, merge_heads, body);
+    default:
+      return WithDim<T, 256, 3, 2, 1>(kv.type, shared_memory, merge_heads, body);
+  }
 }
 
 int UnitsPerKvHead(const KvLayout& kv, int heads) { return CeilDivide(heads / kv.kv_heads, kUnitHeads); }
 
 // The grid is the same for every step, so that a graph can hold it: what fits on the device at once.
-int GridBlocks(const KvLayout& kv, int heads, const DeviceTraits& traits) {
-  const int merge_heads = std::min(heads / kv.kv_heads, kUnitHeads);
+int GridBlocks(const KvFormat& kv, int heads, const DeviceTraits& traits) {
+  const int merge_heads = std::min(heads / kv.layout.kv_heads, kUnitHeads);
   int blocks = 0;
-  WithVariant(kv.head_dim, traits.shared_memory_per_block, merge_heads, [&](auto variant) {
-    using V = decltype(variant);
-    const size_t bytes = DecodeRingBytes(V::dim, V::stages) + DecodeMergeBytes(V::dim, merge_heads) + 1024;
+  WithVariant<__half>(kv, traits.shared_memory_per_block, merge_heads, [&](auto variant) {
+    const size_t bytes = variant.SharedBytes(merge_heads) + 1024;
     const int resident = static_cast<int>(static_cast<size_t>(traits.shared_memory_per_multiprocessor) / bytes);
     blocks = traits.multiprocessors * std::clamp(resident, 1, kMaxBlocksPerMultiprocessor);
   });
   return blocks;
 }
 
-int PaddedDim(const KvLayout& kv) {
-  int dim = 0;
-  WithVariant(kv.head_dim, 0, 1, [&](auto variant) { dim = decltype(variant)::dim; });
-  return dim;
-}
-
 // The parts of the workspace, each aligned to 256 bytes.
 struct Workspace {
   size_t starts, tiles_per_block, tile_ends, arrivals, partial_softmax, partial_sums, bytes;
 
-  Workspace(const KvLayout& kv, int heads, int sequences, const DeviceTraits& traits) {
+  Workspace(const KvFormat& kv, int heads, int sequences, const DeviceTraits& traits) {
     const size_t grid = static_cast<size_t>(GridBlocks(kv, heads, traits));
-    const size_t units = static_cast<size_t>(kv.kv_heads) * static_cast<size_t>(UnitsPerKvHead(kv, heads));
+    const size_t units =
+        static_cast<size_t>(kv.layout.kv_heads) * static_cast<size_t>(UnitsPerKvHead(kv.layout, heads));
     size_t end = 0;
     const auto take = [&end](size_t count) { return std::exchange(end, (end + count + 255) / 256 * 256); };
     starts = take(sizeof(DecodeStart) * grid);
     tiles_per_block = take(sizeof(int));
     partial_softmax = take(sizeof(float2) * grid * 2 * kUnitHeads);
-    partial_sums = take(sizeof(float) * grid * 2 * kUnitHeads * static_cast<size_t>(PaddedDim(kv)));
+    partial_sums = take(sizeof(float) * grid * 2 * kUnitHeads * static_cast<size_t>(PaddedDim(kv.layout.head_dim)));
     tile_ends = take(sizeof(int) * static_cast<size_t>(sequences));
     arrivals = take(sizeof(int) * static_cast<size_t>(sequences) * units);
     bytes = end;
@@ -131,12 +156,13 @@ __global__ void __launch_bounds__(kPlanThreads)
 
 }  // namespace
 
-bool CanDecodeAttention(const KvLayout& kv) {
-  return CurrentDeviceTraits().compute_capability >= 80 && kv.head_dim % 8 == 0 && kv.head_dim <= 256 &&
-         kv.tokens_per_block % kWarpTokens == 0;
+bool CanDecodeAttention(const KvFormat& kv) {
+  const int vector = kv.type == KvType::kInt8 ? 16 : 8;  // numbers that are copied at once
+  return CurrentDeviceTraits().compute_capability >= 80 && kv.layout.head_dim % vector == 0 &&
+         kv.layout.head_dim <= 256 && kv.layout.tokens_per_block % kWarpTokens == 0;
 }
 
-size_t DecodeAttentionWorkspaceBytes(const KvLayout& kv, int heads, int sequences, const DeviceTraits& traits) {
+size_t DecodeAttentionWorkspaceBytes(const KvFormat& kv, int heads, int sequences, const DeviceTraits& traits) {
   return Workspace(kv, heads, sequences, traits).bytes;
 }
 
@@ -144,15 +170,16 @@ void PlanDecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentio
   const DeviceTraits& traits = CurrentDeviceTraits();
   const Workspace at(shape.kv, shape.heads, shape.sequences, traits);
   Launch("PlanDecodeAttention", PlanKernel, {dim3(1), dim3(kPlanThreads)}, stream, b.context_lengths, shape.sequences,
-         shape.kv.kv_heads * UnitsPerKvHead(shape.kv, shape.heads), GridBlocks(shape.kv, shape.heads, traits),
-         At<DecodeStart>(b.workspace, at.starts), At<int>(b.workspace, at.tiles_per_block),
-         At<int>(b.workspace, at.tile_ends), At<int>(b.workspace, at.arrivals));
+         shape.kv.layout.kv_heads * UnitsPerKvHead(shape.kv.layout, shape.heads),
+         GridBlocks(shape.kv, shape.heads, traits), At<DecodeStart>(b.workspace, at.starts),
+         At<int>(b.workspace, at.tiles_per_block), At<int>(b.workspace, at.tile_ends),
+         At<int>(b.workspace, at.arrivals));
 }
 
 void DecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentionBuffers& b, cudaStream_t stream) {
-  const KvLayout& kv = shape.kv;
+  const KvLayout& kv = shape.kv.layout;
   const DeviceTraits& traits = CurrentDeviceTraits();
-  const Workspace at(kv, shape.heads, shape.sequences, traits);
+  const Workspace at(shape.kv, shape.heads, shape.sequences, traits);
   DecodeArguments arguments{};
   arguments.sequences = shape.sequences;
   arguments.units_per_kv_head = UnitsPerKvHead(kv, shape.heads);
@@ -174,15 +201,14 @@ void DecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentionBuf
   const int merge_heads = std::min(arguments.group, kUnitHeads);
   WithElement(kv.element, [&](auto element) {
     using T = decltype(element);
-    WithVariant(kv.head_dim, CurrentDeviceTraits().shared_memory_per_block, merge_heads, [&](auto variant) {
+    WithVariant<T>(shape.kv, traits.shared_memory_per_block, merge_heads, [&](auto variant) {
       using V = decltype(variant);
-      const auto kernel = DecodeAttentionKernel<T, V::dim, V::stages>;
-      const size_t bytes = DecodeRingBytes(V::dim, V::stages) + DecodeMergeBytes(V::dim, merge_heads);
+      const auto kernel = DecodeAttentionKernel<typename V::Tile, V::kStages>;
+      const size_t bytes = V::SharedBytes(merge_heads);
       AllowSharedMemory(kernel, bytes);
       Launch("DecodeAttention", kernel,
-             {dim3(static_cast<unsigned>(GridBlocks(kv, shape.heads, traits))), dim3(kDecodeThreads), bytes}, stream,
-             arguments, static_cast<const T*>(b.queries), static_cast<const T*>(b.keys),
-             static_cast<const T*>(b.values), static_cast<T*>(b.out));
+             {dim3(static_cast<unsigned>(GridBlocks(shape.kv, shape.heads, traits))), dim3(kDecodeThreads), bytes},
+             stream, arguments, static_cast<const T*>(b.queries), b.keys, b.values, static_cast<T*>(b.out));
     });
   });
 }

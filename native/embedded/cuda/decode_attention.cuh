@@ -8,14 +8,13 @@
 #define EMBEDDED_CUDA_DECODE_ATTENTION_CUH_
 
 #include "native/embedded/cuda/device.cuh"
-#include "native/embedded/cuda/mma.cuh"
+#include "native/embedded/cuda/kv_tiles.cuh"
 #include "native/embedded/cuda/softmax_merge.cuh"
 
 namespace embedded::cuda {
 
 constexpr int kDecodeWarps = 4;
 constexpr int kDecodeThreads = 32 * kDecodeWarps;
-constexpr int kWarpTokens = 16;
 constexpr int kTileTokens = kWarpTokens * kDecodeWarps;
 constexpr int kUnitHeads = 8;  // query heads of one unit of work
 constexpr int kPiecesAtOnce = 8;
@@ -48,10 +47,8 @@ struct DecodeArguments {
   float2* partial_softmax;     // [blocks of the grid, 2, kUnitHeads] (maximum, sum)
 };
 
-__host__ __device__ constexpr size_t DecodeRingBytes(int padded_dim, int stages) {
-  return size_t{2} * kDecodeWarps * static_cast<size_t>(stages) * 2 * kWarpTokens *
-         (static_cast<size_t>(padded_dim) + 8);
-}
+template <typename Tile, int kStages>
+constexpr size_t kDecodeRingBytes = size_t{kDecodeWarps} * kStages * Tile::kBytes;
 __host__ __device__ constexpr size_t DecodeMergeBytes(int padded_dim, int heads) {
   return sizeof(float) * kDecodeWarps * static_cast<size_t>(heads) * (static_cast<size_t>(padded_dim) + 4 + 2);
 }
@@ -80,23 +77,22 @@ struct DecodeCursor {
 
 #if __CUDA_ARCH__ >= 800
 
-template <typename T, int kDim, int kStages>
+template <typename Tile, int kStages, typename T = typename Tile::Element>
 __global__ void __launch_bounds__(kDecodeThreads)
-    DecodeAttentionKernel(DecodeArguments a, const T* queries, const T* keys, const T* values, T* out) {
-  constexpr int kRow = kDim + 8;  // elements; 16 bytes of padding keep the rows of a matrix in different banks
+    DecodeAttentionKernel(DecodeArguments a, const T* queries, const void* keys, const void* values, T* out) {
+  constexpr int kDim = Tile::kDim;
   extern __shared__ __align__(16) unsigned char shared[];
   __shared__ int is_last;
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const int g = lane / 4, t = lane % 4;
-  T* ring = reinterpret_cast<T*>(shared) + static_cast<size_t>(warp) * kStages * 2 * kWarpTokens * kRow;
-  float* merge_sums = reinterpret_cast<float*>(shared + DecodeRingBytes(kDim, kStages));
+  unsigned char* ring = shared + static_cast<size_t>(warp) * kStages * Tile::kBytes;
+  float* merge_sums = reinterpret_cast<float*>(shared + kDecodeRingBytes<Tile, kStages>);
   const int merge_heads = min(a.group, kUnitHeads);
   constexpr int kMergeRow = kDim + 4;
   float2* merge_softmax = reinterpret_cast<float2*>(merge_sums + kDecodeWarps * merge_heads * kMergeRow);
 
-  // The columns past head_dim are never copied into; a NaN left there would outlive the zero it is multiplied by.
   if (a.head_dim < kDim)
-    for (int i = lane; i < kStages * 2 * kWarpTokens * kRow; i += 32) ring[i] = FromFloat<T>(0.0f);
+    for (int stage = 0; stage < kStages; ++stage) Tile::Clear(ring + stage * Tile::kBytes, lane);
 
   WaitForPredecessor();
   for (int s = static_cast<int>(blockIdx.x); s < a.sequences; s += static_cast<int>(gridDim.x)) {
@@ -112,7 +108,6 @@ __global__ void __launch_bounds__(kDecodeThreads)
   DecodeCursor ahead = at;
   bool ahead_ended = false;
 
-  const int chunks = a.head_dim / 8;
   const auto block_of = [&](const DecodeCursor& cursor) {
     const int token = cursor.tile * kTileTokens + warp * kWarpTokens;
     if (token >= cursor.length) return 0;
@@ -123,19 +118,10 @@ __global__ void __launch_bounds__(kDecodeThreads)
     if (!ahead_ended) {
       const int token = ahead.tile * kTileTokens + warp * kWarpTokens;
       const int kv_head = ahead.unit / a.units_per_kv_head;
-      const size_t first =
-          ((static_cast<size_t>(block) * a.kv_heads + kv_head) * a.tokens_per_block + token % a.tokens_per_block) *
-          static_cast<size_t>(a.head_dim);
-      T* to_keys = ring + stage * 2 * kWarpTokens * kRow;
-      T* to_values = to_keys + kWarpTokens * kRow;
-      for (int i = lane; i < kWarpTokens * chunks; i += 32) {
-        const int row = i / chunks, column = i % chunks * 8;
-        // Nothing past the context is read: a stale NaN would survive a weight of 0.
-        const int valid = token + row < ahead.length;
-        const size_t from = valid ? first + static_cast<size_t>(row) * a.head_dim + column : 0;
-        CopyAsync(to_keys + row * kRow + column, keys + from, valid);
-        CopyAsync(to_values + row * kRow + column, values + from, valid);
-      }
+      const size_t head = static_cast<size_t>(block) * a.kv_heads + kv_head;
+      Tile::Copy(ring + stage * Tile::kBytes,
+                 {keys, values, head, token % a.tokens_per_block, ahead.length - token, a.tokens_per_block, a.head_dim},
+                 lane);
       ahead_ended = ahead.left == 1;
       ahead.Advance(a);
     }
@@ -163,8 +149,9 @@ __global__ void __launch_bounds__(kDecodeThreads)
       for (int k = 0; k < kDim / 16; ++k)
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const int d = k * 16 + half * 8 + 2 * t;
-          query[k][half] = g < heads && d < a.head_dim ? *reinterpret_cast<const uint32_t*>(q + d) : 0;
+          const int d = Tile::QueryDim(k, half, t);
+          const uint32_t pair = g < heads && d < a.head_dim ? *reinterpret_cast<const uint32_t*>(q + d) : 0;
+          query[k][half] = Tile::StagedQuery(pair);
         }
 #pragma unroll
       for (int i = 0; i < kDim / 16; ++i) sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
@@ -176,19 +163,23 @@ __global__ void __launch_bounds__(kDecodeThreads)
     __syncwarp();
     const int visible = at.length - (at.tile * kTileTokens + warp * kWarpTokens);
     if (visible > 0) {
-      const T* tile_keys = ring + stage * 2 * kWarpTokens * kRow;
-      const T* tile_values = tile_keys + kWarpTokens * kRow;
+      const unsigned char* tile = ring + stage * Tile::kBytes;
       float even[4] = {0, 0, 0, 0}, odd[4] = {0, 0, 0, 0};  // two chains of additions
-      const T* key_row = tile_keys + (lane % 16) * kRow + lane / 16 * 8;
 #pragma unroll
-      for (int k = 0; k < kDim / 16; ++k) {
-        uint32_t matrices[4];
-        LoadMatrices(matrices, key_row + k * 16);
-        MultiplyAdd(k % 2 == 0 ? even : odd, matrices, query[k], T{});
+      for (int c = 0; c < kDim / 32; ++c) {
+        uint32_t first[4], second[4];
+        Tile::Keys(tile, c, lane, first, second);
+        MultiplyAdd(even, first, query[2 * c], T{});
+        MultiplyAdd(odd, second, query[2 * c + 1], T{});
       }
+      const float key_scale[2] = {Tile::KeyScale(tile, g), Tile::KeyScale(tile, g + 8)};
+      const float value_scale[2] = {Tile::ValueScale(tile, g, visible), Tile::ValueScale(tile, g + 8, visible)};
       float score[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) score[i] = g + (i / 2) * 8 < visible ? (even[i] + odd[i]) * a.scale_log2 : -INFINITY;
+      for (int i = 0; i < 4; ++i)
+        score[i] = g + (i / 2) * 8 < visible
+                       ? (even[i] + odd[i]) * (a.scale_log2 * Tile::kScoreFactor) * key_scale[i / 2]
+                       : -INFINITY;
       float weight[4];
 #pragma unroll
       for (int head = 0; head < 2; ++head) {
@@ -207,14 +198,14 @@ __global__ void __launch_bounds__(kDecodeThreads)
           sums[i][head + 2] *= factor;
         }
       }
-      const uint32_t weights[2] = {Transpose(Pack(weight[0], weight[1], T{})),
-                                   Transpose(Pack(weight[2], weight[3], T{}))};
-      const T* value_row = tile_values + (lane % 8 + lane / 16 * 8) * kRow + lane / 8 % 2 * 8;
+      const uint32_t weights[2] = {Transpose(Pack(weight[0] * value_scale[0], weight[1] * value_scale[0], T{})),
+                                   Transpose(Pack(weight[2] * value_scale[1], weight[3] * value_scale[1], T{}))};
 #pragma unroll
-      for (int i = 0; i < kDim / 16; ++i) {
-        uint32_t matrices[4];
-        LoadMatricesTransposed(matrices, value_row + i * 16);
-        MultiplyAdd(sums[i], matrices, weights, T{});
+      for (int c = 0; c < kDim / 32; ++c) {
+        uint32_t first[4], second[4];
+        Tile::Values(tile, c, lane, first, second);
+        MultiplyAdd(sums[2 * c], first, weights, T{});
+        MultiplyAdd(sums[2 * c + 1], second, weights, T{});
       }
     }
     __syncwarp();
@@ -233,8 +224,8 @@ __global__ void __launch_bounds__(kDecodeThreads)
         float* row = merge_sums + (warp * merge_heads + 2 * t + head) * kMergeRow;
 #pragma unroll
         for (int i = 0; i < kDim / 16; ++i) {
-          row[i * 16 + g] = sums[i][head];
-          row[i * 16 + g + 8] = sums[i][head + 2];
+          row[Tile::SumDim(i, 0, g)] = sums[i][head] * Tile::kSumFactor;
+          row[Tile::SumDim(i, 1, g)] = sums[i][head + 2] * Tile::kSumFactor;
         }
         if (g == 0) merge_softmax[warp * merge_heads + 2 * t + head] = {maximum[head], sum};
       }
@@ -310,8 +301,8 @@ __global__ void __launch_bounds__(kDecodeThreads)
 
 #else
 
-template <typename T, int kDim, int kStages>
-__global__ void DecodeAttentionKernel(DecodeArguments, const T*, const T*, const T*, T*) {
+template <typename Tile, int kStages, typename T = typename Tile::Element>
+__global__ void DecodeAttentionKernel(DecodeArguments, const T*, const void*, const void*, T*) {
   __trap();  // CanDecodeAttention says no before sm_80
 }
 

@@ -1,5 +1,6 @@
 #include "native/embedded/cuda/device.cuh"
 #include "native/embedded/cuda/finish_heads.h"
+#include "native/embedded/cuda/int8_kv.cuh"
 
 namespace embedded::cuda {
 namespace {
@@ -8,6 +9,7 @@ constexpr int kHeadsPerBlock = 4;  // a warp each
 constexpr int kLargestHeadDim = 256;
 constexpr int kPairsPerLane = kLargestHeadDim / 2 / 32;
 constexpr int kBiasThreads = 256;
+constexpr float kLeastNumber = 1e-30f;  // below it all are 0, because kInt8Most divided by it would be infinite
 
 template <typename T>
 struct Arguments {
@@ -17,7 +19,28 @@ struct Arguments {
   const T* q_norm;
   const T* k_norm;
   float epsilon;
+  KvType kv_type;
 };
+
+// One token of a head in 8 bits. A lane has what it has in FinishHeadsKernel.
+__device__ void StoreInt8(const float (&low)[kPairsPerLane], const float (&high)[kPairsPerLane], int half,
+                          uint8_t* codes, float* scale) {
+  float largest = 0;
+#pragma unroll
+  for (int j = 0; j < kPairsPerLane; ++j) largest = fmaxf(largest, fmaxf(fabsf(low[j]), fabsf(high[j])));
+#pragma unroll
+  for (int offset = 16; offset > 0; offset /= 2) largest = fmaxf(largest, __shfl_xor_sync(0xffffffff, largest, offset));
+  const float factor = largest >= kLeastNumber ? kInt8Most / largest : 0.0f;
+  const int lane = static_cast<int>(threadIdx.x % 32);
+#pragma unroll
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    const int i = lane + 32 * j;
+    if (i >= half) continue;
+    codes[i] = static_cast<uint8_t>(kInt8Zero + __float2int_rn(low[j] * factor));
+    codes[i + half] = static_cast<uint8_t>(kInt8Zero + __float2int_rn(high[j] * factor));
+  }
+  if (lane == 0) *scale = largest / kInt8Most;
+}
 
 // A lane has the pairs (i, i + half) of its warp's head for every 32nd i.
 template <typename T>
@@ -78,10 +101,15 @@ __global__ void __launch_bounds__(32 * kHeadsPerBlock) FinishHeadsKernel(Argumen
     const size_t sequence = to.sequence == nullptr ? token : static_cast<size_t>(to.sequence[token]);
     const size_t block = static_cast<size_t>(
         to.block_table[sequence * static_cast<size_t>(to.max_blocks) + position / to.tokens_per_block]);
-    const int kv_head = (head - to.heads) % to.kv_heads;
-    out = static_cast<T*>(is_value ? to.values : to.keys) +
-          ((block * to.kv_heads + kv_head) * to.tokens_per_block + position % to.tokens_per_block) *
-              static_cast<size_t>(to.head_dim);
+    const size_t block_head = block * to.kv_heads + (head - to.heads) % to.kv_heads;
+    const int slot = position % to.tokens_per_block;
+    void* const plane = is_value ? to.values : to.keys;
+    if (a.kv_type == KvType::kInt8) {
+      const Int8Token at(block_head, slot, to.tokens_per_block, to.head_dim);
+      uint8_t* const bytes = static_cast<uint8_t*>(plane);
+      return StoreInt8(low, high, half, bytes + at.codes, reinterpret_cast<float*>(bytes + at.scale));
+    }
+    out = static_cast<T*>(plane) + (block_head * to.tokens_per_block + slot) * static_cast<size_t>(to.head_dim);
   }
 #pragma unroll
   for (int j = 0; j < kPairsPerLane; ++j) {
@@ -110,7 +138,8 @@ void FinishHeads(const FinishHeadsInput& input, const RopeAppendOutput& to, cuda
                                  static_cast<const T*>(input.bias),
                                  static_cast<const T*>(input.q_norm),
                                  static_cast<const T*>(input.k_norm),
-                                 input.epsilon};
+                                 input.epsilon,
+                                 input.kv_type};
     Launch("FinishHeads", FinishHeadsKernel<T>,
            {dim3(static_cast<unsigned>(input.tokens), static_cast<unsigned>(blocks)), dim3(32 * kHeadsPerBlock)},
            stream, arguments);

@@ -59,7 +59,7 @@ size_t InvariantAttentionWorkspaceBytes(const KvLayout& kv, const DeviceTraits& 
 
 void InvariantAttention(const PlainAttentionShape& shape, const PlainAttentionBuffers& b, void* workspace,
                         cudaStream_t stream) {
-  const KvLayout& kv = shape.kv;
+  const KvLayout& kv = shape.kv.layout;
   const DeviceTraits& traits = CurrentDeviceTraits();
   const Workspace at(kv, traits);
   const bool shares_rows = b.sequence != nullptr;

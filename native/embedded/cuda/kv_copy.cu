@@ -23,18 +23,18 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename Word>
-void Run(const KvLayout& layout, const KvCopyBuffers& b, cudaStream_t stream) {
-  const size_t words = layout.block_elements() * KvLayout::kElementBytes / sizeof(Word);
+void Run(const KvFormat& kv, const KvCopyBuffers& b, cudaStream_t stream) {
+  const size_t words = kv.block_bytes() / sizeof(Word);
   Launch("CopyKvBlocks", CopyKvBlocksKernel<Word>,
-         {dim3(static_cast<unsigned>(b.count), static_cast<unsigned>(2 * layout.layers)), dim3(kThreads)}, stream,
+         {dim3(static_cast<unsigned>(b.count), static_cast<unsigned>(2 * kv.layout.layers)), dim3(kThreads)}, stream,
          b.copies, b.from, b.to, words);
 }
 
 }  // namespace
 
-void CopyKvBlocks(const KvLayout& layout, const KvCopyBuffers& buffers, cudaStream_t stream) {
-  if (layout.block_elements() % 8 == 0) return Run<uint4>(layout, buffers, stream);
-  Run<uint16_t>(layout, buffers, stream);
+void CopyKvBlocks(const KvFormat& kv, const KvCopyBuffers& buffers, cudaStream_t stream) {
+  if (kv.block_bytes() % sizeof(uint4) == 0) return Run<uint4>(kv, buffers, stream);
+  Run<uint16_t>(kv, buffers, stream);
 }
 
 }  // namespace embedded::cuda

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_format.h"
 
 namespace embedded::cuda {
 
@@ -16,7 +16,7 @@ struct KvBlockCopy {
   int32_t to;
 };
 
-// Memory that KvLayout lays out, for so many blocks: of the GPU, or pinned, which the GPU reads and writes over its bus.
+// Memory that KvFormat lays out, for so many blocks: of the GPU, or pinned, which the GPU reads and writes over its bus.
 struct KvBlocks {
   void* data;
   int count;
@@ -29,8 +29,8 @@ struct KvCopyBuffers {
   KvBlocks to;
 };
 
-// Of `layout` its blocks are not used.
-void CopyKvBlocks(const KvLayout& layout, const KvCopyBuffers& buffers, cudaStream_t stream);
+// Of `kv` the number of blocks is not used.
+void CopyKvBlocks(const KvFormat& kv, const KvCopyBuffers& buffers, cudaStream_t stream);
 
 }  // namespace embedded::cuda
 

@@ -25,7 +25,7 @@ struct BufferSizes {
   size_t angles, hidden, normed, queries, ffn, scratch, expanded, shrunk, decode_workspace, prefill_device,
       prefill_pinned;
 
-  BufferSizes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits, const DeviceTraits& traits) {
+  BufferSizes(const ModelConfig& model, const KvFormat& kv, const LlamaLimits& limits, const DeviceTraits& traits) {
     const size_t tokens = static_cast<size_t>(limits.max_tokens);
     const size_t hidden_size = static_cast<size_t>(model.hidden_size);
     angles = sizeof(float2) * static_cast<size_t>(limits.max_positions) * static_cast<size_t>(model.head_dim / 2);
@@ -37,19 +37,21 @@ struct BufferSizes {
     expanded = limits.expanded_bytes;
     shrunk = sizeof(float) * tokens * size_t{kMostLoraModules} * static_cast<size_t>(limits.max_lora_rank);
     if (limits.batch_invariant) {
-      decode_workspace = InvariantAttentionWorkspaceBytes(kv, traits);
+      decode_workspace = InvariantAttentionWorkspaceBytes(kv.layout, traits);
       prefill_device = prefill_pinned = 0;
       return;
     }
     decode_workspace = DecodeAttentionWorkspaceBytes(kv, model.heads, limits.max_sequences, traits);
-    const PrefillLimits prefill = PrefillLimitsOf(limits);
+    const PrefillLimits prefill = PrefillLimitsOf(limits, kv.layout);
     prefill_device = PrefillAttention::DeviceBytes(kv, model.heads, prefill, traits);
     prefill_pinned = PrefillAttention::PinnedBytes(prefill);
   }
 
   // Sequences may share kept blocks, and then their tables have more entries together than there are blocks.
-  static PrefillLimits PrefillLimitsOf(const LlamaLimits& limits) {
-    return {limits.max_sequences, limits.max_tokens, limits.max_sequences * limits.max_blocks};
+  // In 8 bits a sequence of full length is expanded at once, or short ones with as many new tokens as a step has.
+  static PrefillLimits PrefillLimitsOf(const LlamaLimits& limits, const KvLayout& kv) {
+    return {limits.max_sequences, limits.max_tokens, limits.max_sequences * limits.max_blocks,
+            limits.max_blocks + limits.max_tokens / kv.tokens_per_block};
   }
   size_t device_bytes() const {
     return angles + hidden + normed + 2 * queries + ffn + scratch + expanded + shrunk + decode_workspace +
@@ -63,12 +65,12 @@ void* Row(const DeviceBuffer& buffer, int row, int size) {
 
 }  // namespace
 
-size_t Llama::DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits,
+size_t Llama::DeviceBytes(const ModelConfig& model, const KvFormat& kv, const LlamaLimits& limits,
                           const DeviceTraits& traits) {
   return BufferSizes(model, kv, limits, traits).device_bytes();
 }
 
-Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
+Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvFormat& kv, void* cache,
              const LinearLayers* linear, const LlamaLimits& limits, RankEnd* end)
     : model_(model),
       weights_(weights),
@@ -94,8 +96,9 @@ Llama::Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayo
   if (!limits.batch_invariant) {
     prefill_memory_ = DeviceBuffer(sizes.prefill_device, "attention of prompts");
     prefill_pinned_ = PinnedBuffer(sizes.prefill_pinned, "attention of prompts");
-    prefill_ = std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(limits),
-                                                  prefill_memory_.data(), prefill_pinned_.data());
+    prefill_ =
+        std::make_unique<PrefillAttention>(kv, model.heads, scale_, BufferSizes::PrefillLimitsOf(limits, kv.layout),
+                                           prefill_memory_.data(), prefill_pinned_.data());
   }
   const std::vector<float2> angles =
       AngleTable(RopeFrequencies(model), static_cast<float>(model.rope_scaling.attention_factor), limits.max_positions);
@@ -120,7 +123,7 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
   const StepArrays& arrays = step.arrays;
   const int attended_size = model_.heads * model_.head_dim;
   if (model_.is_first_stage)
-    GatherEmbeddings({kv_.element, Residual::kFloat32, step.tokens, model_.hidden_size},
+    GatherEmbeddings({kv_.layout.element, Residual::kFloat32, step.tokens, model_.hidden_size},
                      {arrays.tokens, step.newest, arrays.newest_slots, Embedding(), hidden_.data()}, stream);
   if (step.decode_rows > 0 && has_decode_attention_)
     PlanDecodeAttention(
@@ -140,9 +143,9 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
                  LoraCall::Y::kElements},
                 stream);
     if (FinishesHeadsApart(step, i))
-      FinishHeads(
-          {kv_.element, step.tokens, scratch_.data(), layer.qkv_bias, layer.q_norm, layer.k_norm, model_.norm_epsilon},
-          Heads(step, i), stream);
+      FinishHeads({kv_.layout.element, step.tokens, scratch_.data(), layer.qkv_bias, layer.q_norm, layer.k_norm,
+                   model_.norm_epsilon, kv_.type},
+                  Heads(step, i), stream);
     Attend(step, i, stream);
     MultiplyByFactors(layer.dense, attended_, attended_size, step.tokens, stream);
     linear_.Run(Dense(step, i), scratch(), stream);
@@ -159,7 +162,7 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
                  LoraCall::Y::kElements},
                 stream);
     if (FinishesGateApart(step))
-      SiluMultiply({kv_.element, step.tokens, PaddedIntermediate(model_)},
+      SiluMultiply({kv_.layout.element, step.tokens, PaddedIntermediate(model_)},
                    {scratch_.data(), ffn_.data(), layer.fc_gate_bias}, stream);
     MultiplyByFactors(layer.proj, ffn_, PaddedIntermediate(model_), step.tokens, stream);
     linear_.Run(Proj(step, i), scratch(), stream);
@@ -169,7 +172,7 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
 }
 
 bool Llama::FinishesHeadsApart(const LlamaStep& step, int layer) const {
-  return FinishesHeads(model_, layer) || LeavesRoomForAdapters(step);
+  return FinishesHeads(model_, layer) || LeavesRoomForAdapters(step) || kv_.type == KvType::kInt8;
 }
 
 Llama::LoraOutput Llama::AddedTo(HiddenPart which) const {
@@ -180,7 +183,7 @@ Llama::LoraOutput Llama::AddedTo(HiddenPart which) const {
 void Llama::AddAdapters(const LlamaStep& step, int layer, LoraModule first, const DeviceBuffer& x, int x_stride,
                         const LoraOutput& to, cudaStream_t stream) const {
   if (!step.has_adapters()) return;
-  LoraCall call{kv_.element,
+  LoraCall call{kv_.layout.element,
                 step.tokens,
                 step.lora,
                 layer * static_cast<int>(kLoraModules) + static_cast<int>(first),
@@ -211,7 +214,7 @@ LinearOutput Llama::Added(HiddenPart which) const {
 
 void Llama::FinishAdded(HiddenPart which, const void* bias, int tokens, cudaStream_t stream) {
   float* const to = end_ == nullptr ? hidden_.as<float>() : end_->part(which);
-  if (bias != nullptr) AddBias(kv_.element, tokens, model_.hidden_size, bias, to, stream);
+  if (bias != nullptr) AddBias(kv_.layout.element, tokens, model_.hidden_size, bias, to, stream);
   if (end_ == nullptr) return;
   const size_t count = static_cast<size_t>(tokens) * static_cast<size_t>(model_.hidden_size);
   end_->AddParts(which, hidden_.as<float>(), count, stream);
@@ -230,11 +233,11 @@ RopeAppendOutput Llama::Heads(const LlamaStep& step, int layer) const {
           model_.heads,
           model_.kv_heads,
           model_.head_dim,
-          kv_.tokens_per_block};
+          kv_.layout.tokens_per_block};
 }
 
 LinearCall Llama::Over(const MatrixWeights& matrix, int outputs, int depth, int tokens) const {
-  return {{kv_.element, outputs, depth, matrix.form}, matrix.data, tokens, {}, {}};
+  return {{kv_.layout.element, outputs, depth, matrix.form}, matrix.data, tokens, {}, {}};
 }
 
 LinearCall Llama::Qkv(const LlamaStep& step, int layer) const {
@@ -289,7 +292,7 @@ void Llama::Tune(LlamaStep step, const std::vector<int>& sizes, float* logits,
   constexpr size_t kLeastWeightBytes = size_t{1} << 20;  // below it a launch takes as long as the product
   // Products of zeros run faster than a model's.
   for (const DeviceBuffer* buffer : {&normed_, &attended_, &ffn_})
-    FillDummyWeights({0, 0, 1}, kv_.element, buffer->bytes() / kElementBytes, buffer->data(), stream);
+    FillDummyWeights({0, 0, 1}, kv_.layout.element, buffer->bytes() / kElementBytes, buffer->data(), stream);
   const auto tune = [&](auto call_of_layer, int layers) {
     LinearCall call = call_of_layer(0);
     if (call.shape.weight_bytes() < kLeastWeightBytes) return;
@@ -329,7 +332,7 @@ void Llama::RunNormalized(const LlamaStep& step, LinearCall call, const void* no
 void Llama::MultiplyByFactors(const MatrixWeights& matrix, const DeviceBuffer& input, int depth, int tokens,
                               cudaStream_t stream) const {
   if (matrix.input_factors != nullptr)
-    MultiplyColumns(kv_.element, tokens, depth, matrix.input_factors, input.data(), stream);
+    MultiplyColumns(kv_.layout.element, tokens, depth, matrix.input_factors, input.data(), stream);
 }
 
 void Llama::Attend(const LlamaStep& step, int layer, cudaStream_t stream) {
@@ -368,7 +371,7 @@ void Llama::AttendAlike(const LlamaStep& step, int first, int rows, const int32_
                                       table_rows == nullptr ? nullptr : table_rows + first,
                                       step.block_table,
                                       Row(attended_, first, size)};
-  if (CanInvariantAttention(kv_)) return InvariantAttention(shape, buffers, decode_workspace_.data(), stream);
+  if (CanInvariantAttention(kv_.layout)) return InvariantAttention(shape, buffers, decode_workspace_.data(), stream);
   PlainAttention(shape, buffers, stream);
 }
 
@@ -378,15 +381,15 @@ std::optional<int> Llama::WindowOf(int layer) const {
 }
 
 void Llama::Logits(const int32_t* rows, int count, float* out, cudaStream_t stream) {
-  RmsNorm({kv_.element, Residual::kFloat32, count, model_.hidden_size, model_.norm_epsilon},
+  RmsNorm({kv_.layout.element, Residual::kFloat32, count, model_.hidden_size, model_.norm_epsilon},
           {hidden_.data(), nullptr, rows, weights_.final_norm, normed_.data()}, stream);
   linear_.Run(Head(count, out), scratch(), stream);
 }
 
 void Llama::SumFinal(int tokens, const RowSpan* spans, int count, float* out, cudaStream_t stream) {
-  RmsNorm({kv_.element, Residual::kFloat32, tokens, model_.hidden_size, model_.norm_epsilon},
+  RmsNorm({kv_.layout.element, Residual::kFloat32, tokens, model_.hidden_size, model_.norm_epsilon},
           {hidden_.data(), nullptr, nullptr, weights_.final_norm, normed_.data()}, stream);
-  SumRows(kv_.element, count, model_.hidden_size, spans, normed_.data(), out, stream);
+  SumRows(kv_.layout.element, count, model_.hidden_size, spans, normed_.data(), out, stream);
 }
 
 }  // namespace embedded::cuda

@@ -14,7 +14,7 @@
 
 #include "native/embedded/adapter.h"
 #include "native/embedded/checkpoint/config.h"
-#include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_format.h"
 #include "native/embedded/cuda/linear_layers.h"
 #include "native/embedded/cuda/lora.h"
 #include "native/embedded/cuda/prefill_attention.h"
@@ -53,11 +53,11 @@ struct LlamaStep {
 class Llama {
  public:
   // Everything it takes of a GPU like this, for a cache of so many blocks.
-  static size_t DeviceBytes(const ModelConfig& model, const KvLayout& kv, const LlamaLimits& limits,
+  static size_t DeviceBytes(const ModelConfig& model, const KvFormat& kv, const LlamaLimits& limits,
                             const DeviceTraits& traits);
 
   // `model` is what the rank sees of it (rank_model.h); a null `end`: it is the only one.
-  Llama(const ModelConfig& model, const LlamaWeights& weights, const KvLayout& kv, void* cache,
+  Llama(const ModelConfig& model, const LlamaWeights& weights, const KvFormat& kv, void* cache,
         const LinearLayers* linear, const LlamaLimits& limits, RankEnd* end = nullptr);
 
   // Has `linear`, the one it borrows, measure what decode steps of these sizes launch, until `deadline`; what its file of
@@ -108,7 +108,8 @@ class Llama {
   std::optional<int> WindowOf(int layer) const;
   // Runs `call` over the norm of the hidden states, which are then in normed_ where the step has adapters.
   void RunNormalized(const LlamaStep& step, LinearCall call, const void* norm_weight, cudaStream_t stream);
-  // What fuses its epilogue into the product without adapters, and adds theirs first with them.
+  // What fuses its epilogue into the product without adapters, and adds theirs first with them. A cache in 8 bits is never written by
+  // the product: a head's scale follows from all of it.
   bool FinishesHeadsApart(const LlamaStep& step, int layer) const;
   bool FinishesGateApart(const LlamaStep& step) const { return model_.mlp_bias || LeavesRoomForAdapters(step); }
   // A row must not change with the adapters of others: where it may not, one without them is computed as if it had one.
@@ -132,7 +133,7 @@ class Llama {
 
   ModelConfig model_;
   const LlamaWeights& weights_;
-  KvLayout kv_;
+  KvFormat kv_;
   void* cache_;
   const LinearLayers& linear_;
   LlamaLimits limits_;

@@ -78,10 +78,10 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   CheckShape(model);
   CheckGraph(model, limits.max_seq_len);
   CheckAdapters(model, limits);
-  if (limits.kv_dtype == KV_DTYPE_INT8)
+  if (limits.kv_dtype == KV_DTYPE_INT8 && limits.batch_invariant)
     throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "kv_cache.dtype",
-                                  " is 'int8'; expected 'auto', because the CUDA executor keeps keys and values in the "
-                                  "model's 16 bits. Remove it, or use executor: 'cpu'.");
+                                  " is 'int8'; expected 'auto' with batchInvariant, because what the CUDA executor "
+                                  "computes alike in any batch reads 16 bits. Remove one, or use executor: 'cpu'.");
   if (limits.max_num_tokens > kLargestStep)
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "max_num_tokens",
@@ -90,7 +90,8 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   plan.element = ElementOf(model, device);
   const WeightSizes weights = PlanWeights(options.weights_file(static_cast<size_t>(rank)), model);
   plan.weight_bytes = weights.bytes;
-  plan.kv = {plan.element, model.layers, 1, model.kv_heads, kTokensPerBlock, model.head_dim};
+  plan.kv = {{plan.element, model.layers, 1, model.kv_heads, kTokensPerBlock, model.head_dim},
+             limits.kv_dtype == KV_DTYPE_INT8 ? KvType::kInt8 : KvType::kElements};
   const int sequence_blocks = (limits.max_seq_len + kTokensPerBlock - 1) / kTokensPerBlock;
   // A step takes no more of a sequence than there is.
   const int step_tokens =
@@ -106,8 +107,8 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   const size_t exchange_bytes =
       model.tp_size > 1 ? ExchangeSizesOf(options.model, plan.limits).device_bytes() : size_t{0};
   const auto work_bytes = [&](int blocks) {
-    KvLayout kv = plan.kv;
-    kv.blocks = blocks;
+    KvFormat kv = plan.kv;
+    kv.layout.blocks = blocks;
     return Llama::DeviceBytes(model, kv, plan.limits, traits) +
            StepSampler::DeviceBytes(limits.max_draws, model.vocab_size) +
            kStepsInFlight * StepPooling::DeviceBytes(limits.max_draws, model.hidden_size) +
@@ -128,16 +129,17 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
     plan.adapter_bytes = static_cast<uint64_t>(limits.adapters->device_fraction *
                                                static_cast<double>(free_bytes - needed - block_bytes));
   const uint64_t left = free_bytes - needed - plan.adapter_bytes;
-  plan.kv.blocks = ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, left, kKvMemoryFraction});
+  plan.kv.layout.blocks =
+      ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, left, kKvMemoryFraction});
   if (plan.kv.bytes() > left)  // kvCache.maxTokens and kvCache.maxBytes are not limited by the free memory
-    throw executor::OptionFailure(EXECUTOR_OUT_OF_MEMORY, "kv_cache",
-                                  " needs " + Mebibytes(plan.kv.bytes()) + " for " + std::to_string(plan.kv.blocks) +
-                                      " blocks of 64 tokens; expected at most " + Mebibytes(left) + ", which " +
-                                      device.name +
-                                      " has left. Lower kvCache.maxTokens or kvCache.maxBytes, or stop what else uses "
-                                      "the GPU.");
-  plan.limits.max_blocks = std::min(sequence_blocks, plan.kv.blocks);
-  plan.work_bytes = work_bytes(plan.kv.blocks) + plan.adapter_bytes;
+    throw executor::OptionFailure(
+        EXECUTOR_OUT_OF_MEMORY, "kv_cache",
+        " needs " + Mebibytes(plan.kv.bytes()) + " for " + std::to_string(plan.kv.layout.blocks) +
+            " blocks of 64 tokens; expected at most " + Mebibytes(left) + ", which " + device.name +
+            " has left. Lower kvCache.maxTokens or kvCache.maxBytes, or stop what else uses "
+            "the GPU.");
+  plan.limits.max_blocks = std::min(sequence_blocks, plan.kv.layout.blocks);
+  plan.work_bytes = work_bytes(plan.kv.layout.blocks) + plan.adapter_bytes;
   return plan;
 }
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "native/embedded/cuda/device.h"
-#include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_format.h"
 #include "native/embedded/cuda/launch.h"
 #include "native/embedded/cuda/llama.h"
 #include "native/embedded/model_runner.h"
@@ -17,7 +17,7 @@ struct MemoryPlan {
   uint64_t weight_bytes;
   uint64_t work_bytes;     // everything but weights and cache
   uint64_t adapter_bytes;  // of these, for adapters
-  KvLayout kv;
+  KvFormat kv;
   LlamaLimits limits;
   int host_blocks = 0;  // of this rank's part of the cache, in pinned host memory
 

@@ -46,14 +46,14 @@ std::vector<MemoryPlan> PlanRanks(const RunnerOptions& options, const std::vecto
     plans.push_back(PlanMemory(options, static_cast<int>(plans.size()), device, CurrentDeviceTraits(),
                                DeviceMemory().free_bytes / static_cast<size_t>(sharing)));
   }
-  int blocks = plans.front().kv.blocks;
+  int blocks = plans.front().kv.layout.blocks;
   uint64_t block_bytes = 0;
   for (const MemoryPlan& plan : plans) {
-    blocks = std::min(blocks, plan.kv.blocks);
+    blocks = std::min(blocks, plan.kv.layout.blocks);
     block_bytes += plan.kv.bytes_per_block();
   }
   for (MemoryPlan& plan : plans) {
-    plan.kv.blocks = blocks;
+    plan.kv.layout.blocks = blocks;
     plan.host_blocks = HostBlocksOf(options.limits, block_bytes);
     plan.limits.max_blocks = std::min(plan.limits.max_blocks, blocks);
   }
@@ -128,8 +128,8 @@ CudaModelRunner::CudaModelRunner(const RunnerOptions& options, const std::vector
   LoadRanks(options, devices);
   info_.device = NamesOf(devices);
   if (lacks_peers) info_.device += ", without peer access";
-  info_.tokens_per_block = memory_.front().kv.tokens_per_block;
-  info_.kv_blocks = memory_.front().kv.blocks;
+  info_.tokens_per_block = memory_.front().kv.layout.tokens_per_block;
+  info_.kv_blocks = memory_.front().kv.layout.blocks;
   info_.host_blocks = memory_.front().host_blocks;
   for (const MemoryPlan& memory : memory_) {
     info_.weight_bytes += memory.weight_bytes;

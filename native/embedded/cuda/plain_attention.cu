@@ -1,6 +1,8 @@
 #include <limits>
+#include <type_traits>
 
 #include "native/embedded/cuda/device.cuh"
+#include "native/embedded/cuda/int8_kv.cuh"
 #include "native/embedded/cuda/plain_attention.h"
 
 namespace embedded::cuda {
@@ -20,11 +22,19 @@ struct Arguments {
   const int32_t* table_begin;
 };
 
+template <typename Stored>
+__device__ float Number(Stored x) {
+  if constexpr (std::is_same_v<Stored, uint8_t>)
+    return FromCode(x);
+  else
+    return ToFloat(x);
+}
+
 // One block a row and head. It takes 128 tokens at a time: a thread has the score of one token, then the sums of up to
 // two dimensions.
-template <typename T>
+template <typename T, typename Stored>
 __global__ void __launch_bounds__(kThreads)
-    PlainAttentionKernel(Arguments a, const T* queries, const T* keys, const T* values, T* out) {
+    PlainAttentionKernel(Arguments a, const T* queries, const Stored* keys, const Stored* values, T* out) {
   __shared__ float query[kMaxHeadDim];
   __shared__ float weights[kThreads];
   __shared__ size_t rows[kThreads];  // where each token's keys and values begin
@@ -46,15 +56,26 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   for (int first = max(position + 1 - a.window, 0); first <= position; first += kThreads) {
     const int tokens = min(kThreads, position + 1 - first);
-    float score = -INFINITY;
+    float score = -INFINITY, value_scale = 1;
     if (thread < tokens) {
       const int token = first + thread;
       const size_t block = static_cast<size_t>(table[token / a.tokens_per_block]);
-      const size_t at = ((block * a.kv_heads + kv_head) * a.tokens_per_block + token % a.tokens_per_block) *
-                        static_cast<size_t>(a.head_dim);
+      const size_t block_head = block * a.kv_heads + kv_head;
+      const int slot = token % a.tokens_per_block;
+      size_t at;
+      float key_scale = 1;
+      if constexpr (std::is_same_v<Stored, uint8_t>) {
+        const Int8Token stored(block_head, slot, a.tokens_per_block, a.head_dim);
+        at = stored.codes;
+        key_scale = Int8Scale(keys, stored);
+        value_scale = Int8Scale(values, stored);
+      } else {
+        at = (block_head * a.tokens_per_block + slot) * static_cast<size_t>(a.head_dim);
+      }
       rows[thread] = at;
       score = 0;
-      for (int d = 0; d < a.head_dim; ++d) score += query[d] * ToFloat(keys[at + d]);
+      for (int d = 0; d < a.head_dim; ++d) score += query[d] * Number(keys[at + d]);
+      score *= key_scale;
     }
     weights[thread] = score;
     __syncthreads();
@@ -62,7 +83,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < tokens; ++i) next = fmaxf(next, weights[i]);
     __syncthreads();
     const float weight = thread < tokens ? expf(score - next) : 0.0f;
-    weights[thread] = weight;
+    weights[thread] = weight * value_scale;
     const float factor = expf(maximum - next);
     maximum = next;
     sum = sum * factor + SumOverBlock(weight, scratch);  // has a barrier: all weights are written
@@ -70,7 +91,7 @@ __global__ void __launch_bounds__(kThreads)
       const int d = thread + i * kThreads;
       if (d >= a.head_dim) continue;
       sums[i] *= factor;
-      for (int t = 0; t < tokens; ++t) sums[i] += weights[t] * ToFloat(values[rows[t] + d]);
+      for (int t = 0; t < tokens; ++t) sums[i] += weights[t] * Number(values[rows[t] + d]);
     }
     __syncthreads();
   }
@@ -84,17 +105,21 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void PlainAttention(const PlainAttentionShape& shape, const PlainAttentionBuffers& b, cudaStream_t stream) {
-  const KvLayout& kv = shape.kv;
+  const KvLayout& kv = shape.kv.layout;
   const int window = shape.window.value_or(std::numeric_limits<int>::max());
   const Arguments arguments{shape.heads,      kv.kv_heads,        kv.head_dim,   kv.tokens_per_block,
                             shape.max_blocks, shape.query_stride, shape.scale,   window,
                             b.positions,      b.sequence,         b.block_table, b.table_begin};
   WithElement(kv.element, [&](auto element) {
     using T = decltype(element);
-    Launch("PlainAttention", PlainAttentionKernel<T>,
-           {dim3(static_cast<unsigned>(shape.rows), static_cast<unsigned>(shape.heads)), dim3(kThreads)}, stream,
-           arguments, static_cast<const T*>(b.queries), static_cast<const T*>(b.keys), static_cast<const T*>(b.values),
-           static_cast<T*>(b.out));
+    const auto launch = [&](auto stored) {
+      using Stored = decltype(stored);
+      Launch("PlainAttention", PlainAttentionKernel<T, Stored>,
+             {dim3(static_cast<unsigned>(shape.rows), static_cast<unsigned>(shape.heads)), dim3(kThreads)}, stream,
+             arguments, static_cast<const T*>(b.queries), static_cast<const Stored*>(b.keys),
+             static_cast<const Stored*>(b.values), static_cast<T*>(b.out));
+    };
+    shape.kv.type == KvType::kInt8 ? launch(uint8_t{}) : launch(T{});
   });
 }
 

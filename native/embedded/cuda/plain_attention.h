@@ -11,12 +11,12 @@
 #include <cstdint>
 #include <optional>
 
-#include "native/embedded/cuda/kv_layout.h"
+#include "native/embedded/cuda/kv_format.h"
 
 namespace embedded::cuda {
 
 struct PlainAttentionShape {
-  KvLayout kv;
+  KvFormat kv;
   int rows;  // of queries, of any sequences
   int heads;
   int max_blocks;                            // entries in a row of the block table
@@ -27,7 +27,7 @@ struct PlainAttentionShape {
 
 struct PlainAttentionBuffers {
   const void* queries;  // [rows, heads, head_dim] element, rows query_stride apart
-  const void* keys;     // this layer's, as KvLayout lays them out
+  const void* keys;     // this layer's, as KvFormat lays them out
   const void* values;
   const int32_t* positions;    // [rows]; the row sees tokens 0 to its position; below 0: padding, out becomes 0
   const int32_t* sequence;     // [rows] row of the block table; null: row r belongs to row r

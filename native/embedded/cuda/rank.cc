@@ -60,7 +60,7 @@ void Rank::Tune(const DrawBuffers& draw) {
 }
 
 void Rank::CopyBlocks(const std::vector<BlockCopy>& copies, const KvBlockCopy* pinned) {
-  const KvBlocks on_device{cache_.data(), memory_.kv.blocks}, on_host{host_cache_.data(), memory_.host_blocks};
+  const KvBlocks on_device{cache_.data(), memory_.kv.layout.blocks}, on_host{host_cache_.data(), memory_.host_blocks};
   for (size_t first = 0; first < copies.size();) {
     const CopyWay way = copies[first].way;
     size_t end = first + 1;  // a copy that meets one before it waits for it

@@ -10,17 +10,19 @@ struct Case {
   Element element;
   int kv_heads, group, head_dim, tokens_per_block;
   std::vector<int32_t> lengths;
+  KvType type = KvType::kElements;
 };
 const std::vector<int32_t> kEdges{1, 0, 15, 16, 17, 63, 64, 65, 0, 129, 700};
 
 std::string NameOf(const Case& c) {
-  return std::string(NameOf(c.element)) + "_" + std::to_string(c.kv_heads) + "x" + std::to_string(c.group) + "_dim" +
-         std::to_string(c.head_dim) + "_block" + std::to_string(c.tokens_per_block) + "_batch" +
-         std::to_string(c.lengths.size()) + "_first" + std::to_string(c.lengths[0]);
+  return std::string(NameOf(c.element)) + (c.type == KvType::kInt8 ? "_int8_" : "_") + std::to_string(c.kv_heads) +
+         "x" + std::to_string(c.group) + "_dim" + std::to_string(c.head_dim) + "_block" +
+         std::to_string(c.tokens_per_block) + "_batch" + std::to_string(c.lengths.size()) + "_first" +
+         std::to_string(c.lengths[0]);
 }
 
 std::vector<double> Expected(const PagedCache& cache, const std::vector<uint16_t>& queries, int group) {
-  const KvLayout& kv = cache.kv;
+  const KvLayout& kv = cache.kv.layout;
   const size_t dim = static_cast<size_t>(kv.head_dim), heads = static_cast<size_t>(kv.kv_heads * group);
   const double scale = 1 / std::sqrt(static_cast<double>(kv.head_dim));
   std::vector<double> out(cache.lengths.size() * heads * dim);
@@ -32,8 +34,7 @@ std::vector<double> Expected(const PagedCache& cache, const std::vector<uint16_t
       for (int token = 0; token < cache.lengths[s]; ++token) {
         double score = 0;
         for (size_t d = 0; d < dim; ++d)
-          score += double{FromBits(kv.element, queries[at + d])} *
-                   FromBits(kv.element, cache.host[cache.At(s, token, kv_head) + d]);
+          score += FromBits(kv.element, queries[at + d]) * cache.Key(s, token, kv_head, d);
         scores.push_back(score * scale);
       }
       if (scores.empty()) continue;
@@ -42,8 +43,7 @@ std::vector<double> Expected(const PagedCache& cache, const std::vector<uint16_t
       for (double& score : scores) sum += score = std::exp(score - max);
       for (int token = 0; token < cache.lengths[s]; ++token)
         for (size_t d = 0; d < dim; ++d)
-          out[at + d] += scores[static_cast<size_t>(token)] / sum *
-                         FromBits(kv.element, cache.host[cache.plane() + cache.At(s, token, kv_head) + d]);
+          out[at + d] += scores[static_cast<size_t>(token)] / sum * cache.Value(s, token, kv_head, d);
     }
   return out;
 }
@@ -59,7 +59,7 @@ class DecodeAttentionTest : public GpuTestWith<Case> {
     DecodeAttentionBuffers buffers;
 
     explicit Setup(const Case& c)
-        : cache(c.element, c.kv_heads, c.head_dim, c.tokens_per_block, c.lengths),
+        : cache(c.element, c.kv_heads, c.head_dim, c.tokens_per_block, c.lengths, c.type),
           queries(RandomElements(c.element, c.lengths.size() * Width(c), 3)),
           device_queries(queries),
           out(queries.size()),
@@ -112,6 +112,15 @@ std::vector<Case> Cases() {
     for (const int group : {1, 3, 5, 7, 8, 12, 16}) cases.push_back({element, 2, group, 64, 32, kEdges});
     for (const int tokens_per_block : {16, 32, 64, 128})
       cases.push_back({element, 1, 8, 128, tokens_per_block, kEdges});
+  }
+  for (const Element element : {Element::kBfloat16, Element::kFloat16}) {
+    for (const int head_dim : {16, 32, 48, 64, 80, 96, 128, 160, 192, 256})
+      cases.push_back({element, 2, 4, head_dim, 16, kEdges, KvType::kInt8});
+    for (const int group : {1, 3, 8, 12}) cases.push_back({element, 2, group, 64, 32, kEdges, KvType::kInt8});
+    for (const int tokens_per_block : {32, 64, 128})
+      cases.push_back({element, 1, 8, 128, tokens_per_block, kEdges, KvType::kInt8});
+    cases.push_back({element, 8, 4, 128, 64, {4097}, KvType::kInt8});
+    cases.push_back({element, 1, 1, 64, 16, {20000, 3, 5000}, KvType::kInt8});
   }
   cases.push_back({Element::kBfloat16, 8, 4, 128, 64, {1}});
   cases.push_back({Element::kBfloat16, 8, 4, 128, 64, {4097}});

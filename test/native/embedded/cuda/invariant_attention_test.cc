@@ -37,9 +37,9 @@ class InvariantAttentionTest : public GpuTestWith<Case> {
     if (IsSkipped()) return;
     const Case& c = GetParam();
     cache_ = std::make_unique<PagedCache>(c.element, c.kv_heads, c.head_dim, kTokensPerBlock, lengths_);
-    if (!CanInvariantAttention(cache_->kv)) GTEST_SKIP() << "needs sm_80";
-    workspace_ =
-        std::make_unique<DeviceArray<uint8_t>>(InvariantAttentionWorkspaceBytes(cache_->kv, CurrentDeviceTraits()));
+    if (!CanInvariantAttention(cache_->kv.layout)) GTEST_SKIP() << "needs sm_80";
+    workspace_ = std::make_unique<DeviceArray<uint8_t>>(
+        InvariantAttentionWorkspaceBytes(cache_->kv.layout, CurrentDeviceTraits()));
     workspace_->Zero();
   }
 

@@ -83,11 +83,26 @@ TEST(MemoryPlan, AdaptersOverAwqAreRefused) {
   ExpectFailure([&] { Plan(model, limits); }, EXECUTOR_UNSUPPORTED, "peftCache is set", "peft_cache");
 }
 
-TEST(MemoryPlan, KeysAndValuesInInt8AreRefused) {
+TEST(MemoryPlan, KeysAndValuesInInt8TakeAByteEachAndAScaleForEachTokenAndHead) {
+  ModelConfig model = Llama70B();
+  model.layers = 8;
+  Limits limits = LimitsOf(4, 8192, 131072);
+  const MemoryPlan elements = Plan(model, limits);
+  limits.kv_dtype = KV_DTYPE_INT8;
+  const MemoryPlan plan = Plan(model, limits);
+  EXPECT_EQ(plan.kv.bytes_per_block(), uint64_t{64} * 2 * 8 * 8 * (128 + 4));
+  EXPECT_EQ(plan.kv.layout.blocks, elements.kv.layout.blocks);
+  // One sequence of a layer and a step's new tokens, which prompts read as elements, and their block table.
+  const uint64_t expanded = uint64_t{2048 + 128} * 64 * 8 * 128 * 2 * 2;
+  EXPECT_NEAR(static_cast<double>(plan.work_bytes), static_cast<double>(elements.work_bytes + expanded), 2 * kMebibyte);
+}
+
+TEST(MemoryPlan, KeysAndValuesInInt8AreRefusedWithBatchInvariant) {
   Limits limits = LimitsOf(1, 512, 4096);
   limits.kv_dtype = KV_DTYPE_INT8;
-  ExpectFailure([&] { Plan(Llama70B(), limits); }, EXECUTOR_UNSUPPORTED, "kvCache.dtype is 'int8'; expected 'auto'",
-                "kv_cache.dtype");
+  limits.batch_invariant = true;
+  ExpectFailure([&] { Plan(Llama70B(), limits); }, EXECUTOR_UNSUPPORTED,
+                "kvCache.dtype is 'int8'; expected 'auto' with batchInvariant", "kv_cache.dtype");
 }
 
 // Sequences that start alike share blocks, so the size of the cache says nothing about their tables.
@@ -106,7 +121,7 @@ TEST(MemoryPlan, ASequenceOf131072TokensHas2048Blocks) {
   const MemoryPlan plan = Plan(model, LimitsOf(4, 8192, 131072));
   EXPECT_EQ(plan.limits.max_positions, 131072);
   EXPECT_EQ(plan.limits.max_blocks, 2048);
-  EXPECT_EQ(plan.kv.blocks, 4 * 2048);
+  EXPECT_EQ(plan.kv.layout.blocks, 4 * 2048);
   EXPECT_EQ(plan.kv.bytes(), uint64_t{4} * 131072 * 8 * 128 * 2 * 2 * 8);
 }
 
@@ -138,7 +153,7 @@ TEST(MemoryPlan, AStageHasItsLayersTheFirstTheEmbeddingAndTheLastTheHead) {
 TEST(MemoryPlan, SeventyBillionParametersAndASequenceOf4096TokensFitAnH200) {
   const MemoryPlan plan = Plan(Llama70B(), LimitsOf(1, 8192, 4096));
   EXPECT_EQ(plan.weight_bytes / kMebibyte, 134570u);
-  EXPECT_EQ(plan.kv.blocks, 64) << "the whole sequence, and no more";
+  EXPECT_EQ(plan.kv.layout.blocks, 64) << "the whole sequence, and no more";
   EXPECT_LE(plan.work_bytes, 1500 * kMebibyte);
   EXPECT_LE(plan.bytes(), kFreeBytes);
 }

@@ -13,6 +13,7 @@ struct Case {
   Element element;
   int kv_heads, group, head_dim, tokens_per_block;
   std::vector<Chunk> chunks;
+  int expanded_blocks = 0;  // 0: the cache has elements
 };
 const std::vector<Chunk> kChunks{{1, 1}, {5, 5}, {1, 100}, {64, 64}, {33, 200}, {130, 131}, {16, 16}, {2, 33}};
 
@@ -20,7 +21,8 @@ std::string NameOf(const Case& c) {
   const char* kernel = c.kernel == PrefillKernel::kFa2 ? "fa2_" : c.kernel == PrefillKernel::kFa3 ? "fa3_" : "plain_";
   return kernel + std::string(NameOf(c.element)) + "_" + std::to_string(c.kv_heads) + "x" + std::to_string(c.group) +
          "_dim" + std::to_string(c.head_dim) + "_block" + std::to_string(c.tokens_per_block) + "_first" +
-         std::to_string(c.chunks[0].query_tokens) + "of" + std::to_string(c.chunks[0].context_tokens);
+         std::to_string(c.chunks[0].query_tokens) + "of" + std::to_string(c.chunks[0].context_tokens) +
+         (c.expanded_blocks > 0 ? "_int8_by" + std::to_string(c.expanded_blocks) : "");
 }
 
 std::vector<int32_t> ContextsOf(const std::vector<Chunk>& chunks) {
@@ -55,12 +57,13 @@ class PrefillAttentionTest : public GpuTestWith<Case> {
 TEST_P(PrefillAttentionTest, EqualsThePlainTwin) {
   const Case& c = GetParam();
   const int heads = c.kv_heads * c.group, rows = RowsOf(c);
-  PagedCache cache(c.element, c.kv_heads, c.head_dim, c.tokens_per_block, ContextsOf(c.chunks));
+  PagedCache cache(c.element, c.kv_heads, c.head_dim, c.tokens_per_block, ContextsOf(c.chunks),
+                   c.expanded_blocks > 0 ? KvType::kInt8 : KvType::kElements);
   const std::vector<uint16_t> queries =
       RandomElements(c.element, static_cast<size_t>(rows) * static_cast<size_t>(Stride(c)), 3);
   DeviceArray<uint16_t> device_queries(queries), out(static_cast<size_t>(rows * heads * c.head_dim)),
       expected(out.size());
-  const PrefillLimits limits{static_cast<int>(c.chunks.size()), rows, cache.kv.blocks};
+  const PrefillLimits limits{static_cast<int>(c.chunks.size()), rows, cache.kv.layout.blocks, c.expanded_blocks};
   DeviceArray<uint8_t> device_memory(PrefillAttention::DeviceBytes(cache.kv, heads, limits, CurrentDeviceTraits()));
   const PinnedMemory pinned(PrefillAttention::PinnedBytes(limits));
   PrefillAttention attention(cache.kv, heads, 1 / std::sqrt(static_cast<float>(c.head_dim)), limits,
@@ -101,6 +104,12 @@ std::vector<Case> Cases() {
       cases.push_back({PrefillKernel::kFa3, element, 8, 4, 128, tokens_per_block, full});
       cases.push_back({PrefillKernel::kFa3, element, 2, 4, 128, tokens_per_block, with_history});
     }
+    // All chunks' blocks at once, then in parts: with 16 tokens each, kChunks have 1, 1, 7, 4, 13, 9, 1 and 3.
+    for (const int expanded_blocks : {39, 13}) {
+      for (const int head_dim : {64, 128, 256})
+        cases.push_back({PrefillKernel::kFa2, element, 2, 4, head_dim, 16, kChunks, expanded_blocks});
+      cases.push_back({PrefillKernel::kFa3, element, 2, 4, 128, 16, kChunks, expanded_blocks});
+    }
   }
   return cases;
 }
@@ -114,7 +123,7 @@ TEST_F(PrefillDefinition, ThePlainTwinSeesEachRowsPastAndNothingElse) {
   PagedCache cache(Element::kFloat16, 1, 6, 16, ContextsOf(chunks));
   const std::vector<uint16_t> queries = RandomElements(Element::kFloat16, 6 * 2 * 6, 3);
   DeviceArray<uint16_t> device_queries(queries), out(queries.size());
-  const PrefillLimits limits{3, 6, cache.kv.blocks};
+  const PrefillLimits limits{3, 6, cache.kv.layout.blocks};
   DeviceArray<uint8_t> device_memory(PrefillAttention::DeviceBytes(cache.kv, 2, limits, CurrentDeviceTraits()));
   const PinnedMemory pinned(PrefillAttention::PinnedBytes(limits));
   PrefillAttention attention(cache.kv, 2, 0.5f, limits, device_memory.get(), pinned.get());
@@ -127,7 +136,6 @@ TEST_F(PrefillDefinition, ThePlainTwinSeesEachRowsPastAndNothingElse) {
   attention.Run({device_queries.get(), 12, cache.kv.Keys(cache.device.get(), 0), cache.kv.Values(cache.device.get(), 0),
                  out.get()},
                 nullptr);
-  const auto value = [&](size_t at) { return double{FromBits(Element::kFloat16, cache.host[at])}; };
   std::vector<double> expected;
   size_t row = 0;
   for (size_t s = 0; s < chunks.size(); ++s)
@@ -138,10 +146,10 @@ TEST_F(PrefillDefinition, ThePlainTwinSeesEachRowsPastAndNothingElse) {
         for (int t = 0; t <= chunks[s].context_tokens - chunks[s].query_tokens + i; ++t) {
           double score = 0;
           for (size_t d = 0; d < 6; ++d)
-            score += FromBits(Element::kFloat16, queries[row * 12 + h * 6 + d]) * value(cache.At(s, t, 0) + d);
+            score += FromBits(Element::kFloat16, queries[row * 12 + h * 6 + d]) * cache.Key(s, t, 0, d);
           const double weight = std::exp(score * 0.5);
           total += weight;
-          for (size_t d = 0; d < 6; ++d) sums[d] += weight * value(cache.plane() + cache.At(s, t, 0) + d);
+          for (size_t d = 0; d < 6; ++d) sums[d] += weight * cache.Value(s, t, 0, d);
         }
         for (const double sum : sums) expected.push_back(sum / total);
       }

@@ -369,6 +369,7 @@ export class LLM implements AsyncDisposable {
         directory,
         executor: facts.executor,
         capabilities,
+        guidedAfterReasoning: facts.guidedAfterReasoning,
         maxSeqLen: facts.maxSeqLen,
         maxQueueSize,
         maxRunning: facts.maxBatchSize * Math.max(directory.rankFiles.length, 1), // pipeline stages multiply it

@@ -85,6 +85,8 @@ export interface NativeInfo {
   /** Whether the executor runs in a process of its own: `isolation: 'process'`. */
   isolated: boolean;
   capabilities: number;
+  /** Whether `guided` holds an output behind its reasoning; without, from its first token on. */
+  guidedAfterReasoning: boolean;
   /** Number of tokens the model knows, and of columns in its logits. */
   vocabSize: number;
   /** Maximum number of sequences in a step. */

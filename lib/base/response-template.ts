@@ -14,6 +14,9 @@ export interface ResponseTemplate {
   fields: Readonly<Record<string, ResponseField>>;
 }
 
+/** Regions of reasoning, by any of their names. */
+export const REASONING_FIELDS: readonly string[] = ['reasoning_content', 'thinking', 'reasoning'];
+
 /** A region of an answer. */
 export interface ResponseField {
   /** What it begins with. The one field without it has what no other field takes. */

@@ -21,7 +21,10 @@ export function readCall(call: CallOptions, llm: LLM): Call {
   const { chatTemplate, templateVars, ...own } = ownOptions(call);
   const { tools, ...forced } = toolsOf(call, llm, { own, warn });
   const guided = own.guided ?? forced.guided ?? guidedBy(call, llm, { hasTools: tools !== undefined, warn });
-  const thinks = reasoningOf(call, llm, { isGuided: guided !== undefined, warn });
+  const { responseTemplate = forced.responseTemplate ?? llm.responseTemplate } = own;
+  // Else the format begins behind the reasoning.
+  const isAllFormat = guided !== undefined && !(llm.info.guidedAfterReasoning && responseTemplate);
+  const thinks = reasoningOf(call, llm, { isAllFormat, warn });
   const options: GenerateOptions = {
     maxTokens: call.maxOutputTokens,
     temperature: call.temperature,
@@ -31,7 +34,8 @@ export function readCall(call: CallOptions, llm: LLM): Call {
     seed: call.seed,
     presencePenalty: penaltyOf(call, 'presencePenalty', llm, warn),
     frequencyPenalty: penaltyOf(call, 'frequencyPenalty', llm, warn),
-    ...(guided && { guided, responseTemplate: forced.responseTemplate ?? false }), // what is held to a format is all text
+    guided,
+    responseTemplate: forced.responseTemplate ?? (isAllFormat ? false : undefined),
     ...own,
     signal: call.abortSignal,
   };
@@ -89,7 +93,7 @@ function toolsOf(
   }
   if (chosen.length === 0) return {};
   const isForced = toolChoice?.type === 'required' || toolChoice?.type === 'tool';
-  const forced = isForced && llm.capabilities.guided ? forceToolCall(chosen) : {};
+  const forced = isForced && llm.capabilities.guided ? forceToolCall(chosen, llm) : {};
   if (!canCallTools(llm, { ...forced, ...own })) {
     warn('tools', "They are left out: the model's chat template takes none, or the form of its calls is not known.");
     return {};
@@ -120,12 +124,12 @@ function guidedBy(
 function reasoningOf(
   { reasoning = 'provider-default' }: CallOptions,
   llm: LLM,
-  { isGuided, warn }: { isGuided: boolean; warn: Warn },
+  { isAllFormat, warn }: { isAllFormat: boolean; warn: Warn },
 ): boolean | undefined {
   const isAsked = reasoning !== 'provider-default' && reasoning !== 'none';
-  if (isGuided && isAsked) warn('reasoning', 'An output that is held to a format has none.');
-  if (hasThinkingSwitch(llm)) return isGuided ? false : reasoning === 'provider-default' ? undefined : isAsked;
-  if (!isGuided && reasoning !== 'provider-default')
+  if (isAllFormat && isAsked) warn('reasoning', 'Here an output that is held to a format has none.');
+  if (hasThinkingSwitch(llm)) return isAllFormat ? false : reasoning === 'provider-default' ? undefined : isAsked;
+  if (!isAllFormat && reasoning !== 'provider-default')
     warn('reasoning', "The model's chat template has no switch for it.");
   return undefined;
 }

@@ -87,11 +87,13 @@ export function readCall(
 ): { input: Conversation; options: GenerateOptions } {
   const { tools, ...forced } = offeredTools(call, options, llm);
   const guided = forced.guided ?? options.guided;
-  const variables = guided && hasThinkingSwitch(llm) ? { enable_thinking: false, ...templateVars } : templateVars;
+  const { responseTemplate = llm.responseTemplate } = { ...options, ...forced };
+  // Else the format begins behind the reasoning.
+  const isAllFormat = guided !== undefined && !(llm.info.guidedAfterReasoning && responseTemplate);
+  const variables = isAllFormat && hasThinkingSwitch(llm) ? { enable_thinking: false, ...templateVars } : templateVars;
   return {
     input: { messages: toMessages(messages), tools, chatTemplate, templateVars: variables },
-    // What is held to a format is all text.
-    options: { ...(guided && { responseTemplate: false }), ...options, ...forced, signal: call.signal },
+    options: { ...(isAllFormat && { responseTemplate: false }), ...options, ...forced, signal: call.signal },
   };
 }
 
@@ -105,7 +107,7 @@ function offeredTools({ tools = [], tool_choice: choice }: Call, options: Reques
     .filter((tool) => name === undefined || (tool.function as { name?: unknown } | undefined)?.name === name);
   if (offered.length === 0) return {};
   const isForced = choice !== undefined && choice !== 'auto' && llm.capabilities.guided;
-  const forced = isForced ? forceToolCall(offered) : {};
+  const forced = isForced ? forceToolCall(offered, llm) : {};
   if (canCallTools(llm, { ...options, ...forced })) return { tools: offered, ...forced };
   const found = 'tools are not supported: the chat template takes none, or the form of the calls is not known';
   throw new LLMError('ERR_UNSUPPORTED', `${found}. Remove tools, or load another model.`, { option: 'tools' });

@@ -35,6 +35,7 @@ export interface RequestContext {
   readonly directory: EngineFacts;
   readonly executor: string;
   readonly capabilities: Capabilities;
+  readonly guidedAfterReasoning: boolean;
   readonly maxSeqLen: number;
   /** Undefined: any number may wait. */
   readonly maxQueueSize: number | undefined;
@@ -230,7 +231,7 @@ export class Requests {
 
   /** What of the answer `guided` leaves free. */
   #reasoningOf(response: Response | undefined): NativeReasoning | undefined {
-    const marks = response && HOLD_AFTER_REASONING.has(this.#context.executor) ? reasoningMarks(response) : undefined;
+    const marks = response && this.#context.guidedAfterReasoning ? reasoningMarks(response) : undefined;
     if (!marks) return undefined;
     const tokens = marks.begins.map((text) => this.#context.tokenizer().tokenOf(text));
     const begins = Int32Array.from(tokens.filter((token) => token !== undefined));
@@ -274,9 +275,6 @@ type Draft =
   | { readonly id: number; readonly error: LLMError };
 
 const CANCELS_A_CALL = 512;
-
-/** Others hold an output to `guided` from its first token on. */
-const HOLD_AFTER_REASONING: ReadonlySet<string> = new Set(['cpu', 'cuda']);
 
 /** Of an input that was read as a prompt. */
 function kindOf(input: unknown): RequestStartEvent['input'] {

@@ -106,9 +106,6 @@ export const responseFormat = v.optional(
   ]),
 );
 
-/** They hold an answer to its format behind its reasoning; others do so from its first token on. */
-const HOLD_AFTER_REASONING = ['cpu', 'cuda'];
-
 /**
  * Holds the answer to a format, which can follow the model's reasoning or else is all of it.
  * @throws {HttpError} 400 if the executor cannot hold the output to a format: an answer that only looks like it helps nobody.
@@ -124,5 +121,5 @@ export function guidedBy(
     throw badField(field, `${found}; expected "text".`, 'unsupported_parameter');
   }
   const guided = format.type === 'json_object' ? { json: true as const } : { jsonSchema: format.json_schema.schema };
-  return HOLD_AFTER_REASONING.includes(llm.info.executor) ? { guided } : { guided, responseTemplate: false };
+  return llm.info.guidedAfterReasoning ? { guided } : { guided, responseTemplate: false };
 }

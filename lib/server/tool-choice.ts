@@ -23,7 +23,7 @@ export function forcedCall(
   }
   const allowed = choice === 'required' ? tools : tools.filter((tool) => nameOf(tool) === choice.function.name);
   if (allowed.length === 0) throw badField('tool_choice', `is ${found}; expected a tool that is in tools.`);
-  return forceToolCall(allowed);
+  return forceToolCall(allowed, llm);
 }
 
 const nameOf = (tool: Tool): unknown => ((tool.function ?? tool) as { name?: unknown }).name;

@@ -121,6 +121,7 @@ Napi::Value SessionBinding::Info(const Napi::CallbackInfo& info) {
     object["executorVersion"] = Napi::String::New(env, facts.version);
     object["device"] = Napi::String::New(env, facts.device);
     object["dataType"] = Napi::String::New(env, facts.data_type);
+    object["guidedAfterReasoning"] = Napi::Boolean::New(env, facts.guided_after_reasoning != 0);
     object["isolated"] = Napi::Boolean::New(env, session().isolation() == Isolation::kProcess);
     number("capabilities", facts.capabilities);
     number("vocabSize", facts.vocab_size);

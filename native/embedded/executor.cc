@@ -87,6 +87,7 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   info_.weight_bytes = runner.weight_bytes;
   info_.kv_cache_bytes = runner.kv_cache_bytes;
   info_.hidden_size = static_cast<uint32_t>(engine_.model.hidden_size);
+  info_.guided_after_reasoning = guides_ ? 1 : 0;
   log_ = config.on_log;
   log_context_ = config.context;
   constexpr uint64_t kMegabyte = 1'000'000;

@@ -82,9 +82,11 @@ typedef struct ExecutorInfo {
   uint32_t tokens_per_block;
   uint32_t kv_blocks;
   uint64_t weight_bytes;
-  uint64_t kv_cache_bytes;  // when all blocks are in use
-  uint32_t rank;            // of this process, where each rank is one; those that only follow take no requests
-  uint32_t hidden_size;     // of an embedding; 0: there is none
+  uint64_t kv_cache_bytes;          // when all blocks are in use
+  uint32_t rank;                    // of this process, where each rank is one; those that only follow take no requests
+  uint32_t hidden_size;             // of an embedding; 0: there is none
+  uint32_t guided_after_reasoning;  // 1: ExecutorRequest.reasoning is followed
+  uint32_t reserved;
 } ExecutorInfo;
 
 typedef struct ExecutorTable {

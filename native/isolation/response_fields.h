@@ -11,7 +11,7 @@ static_assert(sizeof(ExecutorRowDetails) == 152);
 static_assert(sizeof(ExecutorBatch) == 104);
 static_assert(sizeof(ExecutorRequestStats) == 48);
 static_assert(sizeof(ExecutorStats) == 208);
-static_assert(sizeof(ExecutorInfo) == 104);
+static_assert(sizeof(ExecutorInfo) == 112);
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorRowDetails& details) {
@@ -83,7 +83,7 @@ template <typename Wire>
 void Fields(Wire& wire, ExecutorInfo& info) {
   wire.Values(info.vocab_size, info.capabilities, info.max_batch_size, info.max_num_tokens, info.max_input_len,
               info.max_seq_len, info.max_beam_width, info.tensor_parallel_size, info.tokens_per_block, info.kv_blocks,
-              info.weight_bytes, info.kv_cache_bytes, info.rank, info.hidden_size);
+              info.weight_bytes, info.kv_cache_bytes, info.rank, info.hidden_size, info.guided_after_reasoning);
   wire.Text(info.name);
   wire.Text(info.version);
   wire.Text(info.device);

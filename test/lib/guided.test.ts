@@ -4,7 +4,7 @@ import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { generateText, jsonSchema, Output } from 'ai-7';
-import { LLM } from 'node-tensorrt-llm';
+import { forceToolCall, LLM } from 'node-tensorrt-llm';
 import { languageModel } from 'node-tensorrt-llm/ai-sdk';
 import { ChatNodeTensorRTLLM } from 'node-tensorrt-llm/langchain';
 import { createHandler } from 'node-tensorrt-llm/server';
@@ -120,6 +120,10 @@ describe('with a reasoning template, guided holds', {
   });
   after(() => verbatim.close());
 
+  const templateOf = (close: string) => ({
+    start_anchor: 'A:',
+    fields: { reasoning: { open: '<', close }, content: {} },
+  });
   /** The model has a token for each byte. */
   const ask = (content: string, likely: string, close: string) =>
     verbatim.generate(
@@ -127,7 +131,7 @@ describe('with a reasoning template, guided holds', {
       {
         guided: { regex: '[ab]{3}' },
         logitBias: { [likely.charCodeAt(0)]: 100 },
-        responseTemplate: { start_anchor: 'A:', fields: { reasoning: { open: '<', close }, content: {} } },
+        responseTemplate: templateOf(close),
       },
     );
 
@@ -135,6 +139,18 @@ describe('with a reasoning template, guided holds', {
     const { text, reasoning, finishReason } = await ask('A:<x', '>', '>');
     assert.match(text, /^[ab]{3}$/);
     assert.deepEqual([reasoning ?? '', finishReason], ['', 'stop']);
+  });
+
+  test('a forced call behind the reasoning', async () => {
+    const tools = [{ type: 'function', function: { name: 'clock', parameters: { enum: [{}] } } }];
+    const forced = forceToolCall(tools, { info: verbatim.info, responseTemplate: templateOf('>') });
+    const { text, toolCalls, finishReason } = await verbatim.generate(
+      { messages: [{ role: 'user', content: 'A:<{' }], tools },
+      { ...forced, logitBias: { ['>'.charCodeAt(0)]: 100 }, maxTokens: 400, temperature: 1, seed: 1 },
+    );
+    const [call] = toolCalls ?? [];
+    assert.deepEqual([text, call?.name, finishReason], ['', 'clock', 'stop']);
+    assert.deepEqual(JSON.parse(call?.arguments ?? ''), {});
   });
 
   test('behind the reasoning that the model begins', async () => {

@@ -32,7 +32,7 @@ export const asksWeather = (...texts: readonly string[]): Answer => [
   { toolCalls: [{ index: 1, arguments: '"Oslo"}' }] },
 ];
 
-/** In all but `answers` and `fields`, the LLM is `llm`, without `guided`. */
+/** In all but `answers` and `fields`, the LLM is `llm`, without `guided`, which holds an output from its first token on. */
 export function answering(llm: LLM, answers: readonly Answer[], fields: object = {}): AnsweringLLM {
   const requests: AnsweringLLM['requests'] = [];
   const stream = (input: Conversation, options: GenerateOptions): Generation => {
@@ -41,7 +41,8 @@ export function answering(llm: LLM, answers: readonly Answer[], fields: object =
     return generationOf(answer);
   };
   const generate = (input: Conversation, options: GenerateOptions): Promise<Result> => stream(input, options).result;
-  const { info, tokenizer } = llm;
+  const { tokenizer } = llm;
+  const info = { ...llm.info, guidedAfterReasoning: false };
   const capabilities = { ...llm.capabilities, guided: false };
   return { llm: { info, capabilities, tokenizer, stream, generate, ...fields } as unknown as LLM, requests };
 }

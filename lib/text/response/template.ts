@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../base/json.js';
-import type { ResponseField, ResponseTemplate } from '../../base/response-template.js';
+import { REASONING_FIELDS, type ResponseField, type ResponseTemplate } from '../../base/response-template.js';
 import { type CallShape, readCallShape } from './call-shape.js';
 import { Pattern } from './pattern.js';
 import { PatternError } from './pattern-parser.js';
@@ -46,9 +46,7 @@ const MAX_INSTRUCTIONS = 4096; // of all patterns: each can take a step for ever
 
 const CHANNELS: Readonly<Record<string, Region['channel']>> = {
   content: 'text',
-  reasoning_content: 'reasoning',
-  thinking: 'reasoning',
-  reasoning: 'reasoning',
+  ...Object.fromEntries(REASONING_FIELDS.map((name) => [name, 'reasoning'])),
   tool_calls: 'calls',
 };
 
@@ -107,10 +105,11 @@ function readRegion(name: string, given: unknown): Region {
   const field = given as ResponseField & Record<string, unknown>;
   const open = readMark(given, 'open');
   const close = readMark(given, 'close');
-  if (open?.canBeEmpty) throw new TemplateFault('open_pattern', 'can match no text');
+  const channel = Object.hasOwn(CHANNELS, name) ? (CHANNELS[name] as Region['channel']) : 'verbatim';
+  // A call goes on from an empty mark; text would begin there again and again.
+  if (open?.canBeEmpty && channel !== 'calls') throw new TemplateFault('open_pattern', 'can match no text');
   const settings = field.content_args ?? {};
   if (!isJsonObject(settings)) throw new TemplateFault('content_args', 'is not an object');
-  const channel = Object.hasOwn(CHANNELS, name) ? (CHANNELS[name] as Region['channel']) : 'verbatim';
   const calls = channel === 'calls' ? readCallFormat(field, settings, open) : undefined;
   if (calls && !open) throw new TemplateFault('open', 'is missing');
   return { name, channel, open, close, strips: settings.strip !== false, calls };

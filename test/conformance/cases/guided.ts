@@ -83,6 +83,25 @@ conformance(
   },
 );
 
+conformance(
+  [...NEEDS, 'logitBias'],
+  'the format begins behind the reasoning where llm.info says so, and else with the first token',
+  async ({ llm }) => {
+    const [close = 0] = await llm.tokenizer.encode('=', { addSpecialTokens: false });
+    const { text, reasoning } = await llm.generate(
+      { messages: [{ role: 'user', content: 'A:(x' }] },
+      {
+        ...SAMPLED,
+        guided: { regex: '[ab]{3}' },
+        logitBias: { [close]: 100 },
+        responseTemplate: { start_anchor: 'A:', fields: { reasoning: { open: '(', close: '=' }, content: {} } },
+      },
+    );
+    if (llm.info.guidedAfterReasoning) assert.match(text, /^[ab]{3}$/);
+    else assert.match(reasoning ?? '', /^[ab]{3}$/);
+  },
+);
+
 conformance(NEEDS, 'each of n outputs keeps to the grammar on its own', async ({ llm }) => {
   const { outputs } = await generate(llm, { regex: '[a-z]{8}' }, { n: 3 });
   for (const { text } of outputs) assert.match(text, /^[a-z]{8}$/);

@@ -135,6 +135,21 @@ for (const [version, ai] of [
       assert.deepEqual(request?.input.templateVars, { enable_thinking: false });
     });
 
+    test('what is held to a format, or to a call, leaves reasoning on where the format begins behind it', async () => {
+      const capabilities = { ...tiny.capabilities, guided: true };
+      const info = { ...tiny.info, guidedAfterReasoning: true };
+      const { llm, requests } = answering(tiny, [ASKS_WEATHER, JSON_TEXT], { ...WITH_TOOLS, capabilities, info });
+      const model = languageModel(llm);
+      const call = await ai.generateText({ model, prompt, tools: { weather }, toolChoice: 'required' });
+      assert.deepEqual(call.warnings, []);
+      const { responseTemplate } = forceToolCall(requests[0]?.input.tools ?? [], llm);
+      assert.deepEqual(requests[0]?.options.responseTemplate, responseTemplate);
+      await ai.generateText({ model, prompt, output });
+      assert.deepEqual(requests[1]?.options.guided, { jsonSchema: schema });
+      assert.equal(requests[1]?.options.responseTemplate, undefined);
+      for (const { input } of requests) assert.equal(input.templateVars, undefined);
+    });
+
     test('tools that the model cannot call are left out with a warning', async () => {
       const { llm, requests } = answering(tiny, [ANSWERS]);
       const { warnings, text } = await ai.generateText({ tools, prompt, model: languageModel(llm) });

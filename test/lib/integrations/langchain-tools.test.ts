@@ -201,6 +201,17 @@ test('withStructuredOutput holds the output to the schema where the executor can
   assert.equal(requests[0]?.options.responseTemplate, false);
 });
 
+test('reasoning stays on where the format begins behind it', async () => {
+  const info = { ...tiny.info, guidedAfterReasoning: true };
+  const { model, requests } = modelOf([JSON_TEXT, ASKS_WEATHER], { ...guided, info });
+  assert.deepEqual(await model.withStructuredOutput(schema).invoke(prompt), { city: 'Rome' });
+  await model.invoke(prompt, { tools: [weather], tool_choice: 'any' });
+  assert.deepEqual(requests[0]?.options.guided, { jsonSchema: schema });
+  assert.equal(requests[0]?.options.responseTemplate, undefined);
+  assert.equal(typeof requests[1]?.options.responseTemplate, 'object');
+  for (const { input } of requests) assert.equal(input.templateVars, undefined);
+});
+
 test('withStructuredOutput is a tool call elsewhere, and takes schemas of zod', async () => {
   const { z } = await import('zod');
   const calls = ASKS_WEATHER.map(({ toolCalls, ...rest }) =>

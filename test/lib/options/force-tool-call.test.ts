@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { forceToolCall } from 'node-tensorrt-llm';
+import { after, before, test } from 'node:test';
+import { forceToolCall, type LLM, type ResponseTemplate, type Result } from 'node-tensorrt-llm';
 import { loadSaying, saying } from '../../tools/saying.js';
 
 const city = { $ref: '#/$defs/city' };
@@ -15,6 +15,16 @@ const tools = [
   { type: 'function', function: { name: 'clock' } },
 ];
 
+let llm: LLM;
+before(async () => {
+  llm = await loadSaying();
+});
+after(() => llm.close());
+
+/** What becomes of this answer. */
+const told = (answer: string, responseTemplate: ResponseTemplate): Promise<Result> =>
+  llm.generate({ messages: [{ role: 'user', content: saying(answer) }], tools }, { responseTemplate });
+
 test('the schema is that of a call of any of the tools, with their definitions at its root', () => {
   const { anyOf, $defs } = forceToolCall(tools).guided.jsonSchema as {
     anyOf: { properties: { name: object; arguments: object } }[];
@@ -27,11 +37,20 @@ test('the schema is that of a call of any of the tools, with their definitions a
 });
 
 test('what matches the schema is read as a call, whatever the form of the model', async () => {
-  const llm = await loadSaying();
-  const messages = [{ role: 'user', content: saying('{"name": "clock", "arguments": {"zone": 1}}') }];
   const { responseTemplate } = forceToolCall(tools);
-  const { text, toolCalls } = await llm.generate({ messages, tools }, { responseTemplate });
+  const { text, toolCalls } = await told('{"name": "clock", "arguments": {"zone": 1}}', responseTemplate);
   const [call] = toolCalls ?? [];
   assert.deepEqual([text, call?.name, call?.arguments], ['', 'clock', '{"zone": 1}']);
-  await llm.close();
+});
+
+test('reasoning can come before the call where the format begins behind it', async () => {
+  const answer = '<think>\n{"name"?\n</think>\n\n{"name": "clock", "arguments": {}}';
+  const reasoner = (guidedAfterReasoning: boolean) => ({
+    info: { ...llm.info, guidedAfterReasoning },
+    responseTemplate: llm.responseTemplate,
+  });
+  const { reasoning, text, toolCalls } = await told(answer, forceToolCall(tools, reasoner(true)).responseTemplate);
+  assert.deepEqual([reasoning, text, toolCalls?.[0]?.name], ['{"name"?', '', 'clock']);
+  const alone = forceToolCall(tools, reasoner(false));
+  assert.deepEqual(alone, forceToolCall(tools));
 });

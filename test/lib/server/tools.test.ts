@@ -59,12 +59,12 @@ test('response_format becomes guided where the executor has it, and is refused e
   const seen: unknown[] = [];
   const capable = (guided: boolean): LLM =>
     ({
-      info: llm.info,
+      info: { ...llm.info, guidedAfterReasoning: true },
       capabilities: { ...llm.capabilities, guided },
       tokenizer: llm.tokenizer,
       stream: (...[input, options]: Parameters<LLM['stream']>) => {
         seen.push(options?.guided);
-        assert.equal(options?.responseTemplate, undefined); // the CPU's format begins behind the reasoning
+        assert.equal(options?.responseTemplate, undefined); // the format begins behind the reasoning
         return llm.stream(input, { ...options, guided: undefined });
       },
     }) as unknown as LLM;

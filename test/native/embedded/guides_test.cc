@@ -48,6 +48,7 @@ class GuidesTest : public testing::Test {
 
 TEST_F(GuidesTest, OutputsMatchTheirGrammarAndEndWithIt) {
   EXPECT_TRUE(client_.info().capabilities & CAN_GUIDED);
+  EXPECT_EQ(client_.info().guided_after_reasoning, 1u);
   for (uint64_t id = 1; id <= 5; ++id) {
     const TestResult result = client_.Run(Guided(id, GUIDE_REGEX, "(yes|no), [0-9]{3}"));
     EXPECT_EQ(result.finish, FINISH_END_ID);
@@ -220,6 +221,7 @@ TEST_F(GuidesTest, WithoutEndIdsItIsRefused) {
 TEST(Guides, AreRefusedWhereTheEngineWasLoadedWithoutThem) {
   TableClient client(DefaultModel());
   EXPECT_FALSE(client.info().capabilities & CAN_GUIDED);
+  EXPECT_EQ(client.info().guided_after_reasoning, 0u);
   ExecutorGuided guided{GUIDE_JSON, nullptr};
   TestRequest request(1);
   request.end_ids = {kEnd};

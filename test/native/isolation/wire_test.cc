@@ -179,7 +179,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorBatch>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorRequestStats>(), 0u);
   EXPECT_EQ(UnsentBytes<ExecutorStats>(), kSize + kPadding);
-  EXPECT_EQ(UnsentBytes<ExecutorInfo>(), kSize);
+  EXPECT_EQ(UnsentBytes<ExecutorInfo>(), kSize + sizeof(ExecutorInfo::reserved));
 }
 
 TEST(WireFields, WhatLiesPastTheSizeOfAnOlderCallersStructIsUnset) {

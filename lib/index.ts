@@ -20,6 +20,7 @@ export type {
   Logits,
   NamedTensor,
   Output,
+  RequestMetrics,
   Result,
   Tensor,
   TensorData,

@@ -1,5 +1,5 @@
 import { arrivals } from '../base/turns.js';
-import type { FinishReason, Logits, NamedTensor } from '../base/types.js';
+import type { FinishReason, Logits, NamedTensor, RequestMetrics } from '../base/types.js';
 import { DATA_TYPES, type NativeTensor } from '../options/tensor.js';
 
 /** Who receives the events of one request. Called on the event loop, in the order of the executor; must not throw. */
@@ -13,6 +13,7 @@ export interface RequestSink {
   onAdditionalOutputs(index: number, tensors: NamedTensor[]): void;
   /** One for each token of the prompt, some at a time, from the one of the number `first` on; that of 0 is NaN. */
   onPromptLogprobs(first: number, logprobs: RawLogprob[]): void;
+  onMetrics(metrics: RequestMetrics): void;
   /** The last call for a request is this one or onError. */
   onEnd(): void;
   onError(executorCode: number, message: string, option: string | undefined): void;
@@ -67,6 +68,7 @@ const PROMPT_LOGPROBS = 5;
 const ADDITIONAL_OUTPUTS = 6;
 const TOKENS = 7;
 const EMBEDDING = 8;
+const METRICS = 9;
 const STOP_STRING = 1;
 const STOP_TOKEN = 2;
 
@@ -237,6 +239,16 @@ class EventCursor {
       const [index, count] = [this.#number(), this.#number()];
       const outputs = Array.from({ length: count }, () => this.#nextTensor());
       sink?.onAdditionalOutputs(index, outputs);
+    } else if (kind === METRICS) {
+      const metrics = {
+        kvBlocksAllocated: this.#number(),
+        kvBlocksReused: this.#number(),
+        kvBlocksMissed: this.#number(),
+        draftTokens: this.#number(),
+        draftTokensAccepted: this.#number(),
+        timeToLastTokenMs: this.#number(),
+      };
+      sink?.onMetrics(metrics);
     } else if (kind === END) {
       sink?.onEnd();
     } else if (kind === ERROR) {

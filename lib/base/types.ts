@@ -93,6 +93,22 @@ export interface Timing {
   totalMs: number;
 }
 
+/** What the executor counted for a request; TensorRT-LLM calls it RequestPerfMetrics. */
+export interface RequestMetrics {
+  /** KV blocks that it got, those that it gave back included. */
+  kvBlocksAllocated: number;
+  /** KV blocks of its prompt that were found in the cache. */
+  kvBlocksReused: number;
+  /** KV blocks of its prompt that were not. */
+  kvBlocksMissed: number;
+  /** Draft tokens that were verified. */
+  draftTokens: number;
+  /** Draft tokens that were accepted, each of which saved a step. */
+  draftTokensAccepted: number;
+  /** Milliseconds from when the executor received the request; 0 if there was no token. */
+  timeToLastTokenMs: number;
+}
+
 /** Logits in fp32, row-major `[rows, columns]`: a row per position, a column per token of the vocabulary. */
 export interface Logits {
   data: Float32Array;
@@ -170,6 +186,8 @@ export interface Result {
   stopReason?: string | number;
   usage: Usage;
   timing: Timing;
+  /** Absent if the request ended before the executor said so: by a stop string, `abort()` or `timeoutMs`. */
+  metrics?: RequestMetrics;
   /** One for each prompt token, null for the first, which follows nothing; with the option `promptLogprobs`. */
   promptLogprobs?: (TokenLogprob | null)[];
   /** A row for each prompt token, with `returnContextLogits`. */

@@ -1,7 +1,17 @@
 import type { RawLogprob, RequestSink, TextPart } from '../addon/events.js';
 import { fromExecutor } from '../addon/executor-error.js';
 import { type ErrorDetails, LLMError } from '../base/errors.js';
-import type { Chunk, FinishReason, Logits, NamedTensor, Result, Timing, TokenLogprob, Usage } from '../base/types.js';
+import type {
+  Chunk,
+  FinishReason,
+  Logits,
+  NamedTensor,
+  RequestMetrics,
+  Result,
+  Timing,
+  TokenLogprob,
+  Usage,
+} from '../base/types.js';
 import type { ResponseSettings } from '../text/response/response-parser.js';
 import { captureContext, requestEnded, requestHasToken } from './diagnostics.js';
 import type { EmbeddingResult } from './embed.js';
@@ -76,6 +86,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
   #promptLogprobs: (TokenLogprob | null)[] | undefined;
   #contextLogits: Logits | undefined;
   #embedding: Float32Array | undefined;
+  #metrics: RequestMetrics | undefined;
   #logitsBytes = 0;
 
   constructor(
@@ -202,6 +213,10 @@ export class RunningRequest implements RequestSink, JournalOwner {
     this.#embedding = embedding;
   }
 
+  onMetrics(metrics: RequestMetrics): void {
+    this.#metrics = metrics;
+  }
+
   onAdditionalOutputs(index: number, tensors: NamedTensor[]): void {
     this.#outputs[index]?.addTensors(tensors);
   }
@@ -305,6 +320,7 @@ export class RunningRequest implements RequestSink, JournalOwner {
       ...(first.stopReason === undefined ? {} : { stopReason: first.stopReason }),
       usage: this.#usage(),
       timing: this.#timing(),
+      ...(this.#metrics ? { metrics: this.#metrics } : {}),
       ...(this.#promptLogprobs ? { promptLogprobs: this.#promptLogprobs } : {}),
       ...(this.#contextLogits ? { contextLogits: this.#contextLogits } : {}),
       ...(this.#embedding ? { embedding: this.#embedding } : {}),

@@ -21,6 +21,9 @@ namespace addon {
 //            a prompt logprobs event: kPromptLogprobs, id, tokenCount
 //            an additional outputs event: kAdditionalOutputs, id, sequence, count
 //            an embedding event: kEmbedding, id
+//            a metrics event: kMetrics, id, kvBlocksAllocated, kvBlocksReused, kvBlocksMissed, draftTokens,
+//                            draftTokensAccepted, timeToLastTokenMs; before the end event, where the executor has ended
+//                            the request
 //            an end event:  kEnd, id; the last event of an id
 //            an error event: kError, id, code, utf16Length, optionLength; the last event of an id; code is an
 //                            ExecutorCode, and the option that it is about, if any, stands behind the message
@@ -39,7 +42,8 @@ enum EventKind {
   kPromptLogprobs = 5,
   kAdditionalOutputs = 6,
   kTokens = 7,
-  kEmbedding = 8
+  kEmbedding = 8,
+  kMetrics = 9
 };
 enum StopKind { kStopNone = 0, kStopString = 1, kStopToken = 2 };
 

@@ -95,6 +95,14 @@ void AddStart(uint64_t id, const ExecutorRowDetails& details, Events* events) {
                           static_cast<double>(details.cached_tokens), timed ? details.queue_ms : 0.0});
 }
 
+void AddMetrics(uint64_t id, const ExecutorRowDetails& details, Events* events) {
+  events->numbers.insert(events->numbers.end(),
+                         {kMetrics, static_cast<double>(id), static_cast<double>(details.kv_blocks_allocated),
+                          static_cast<double>(details.kv_blocks_reused), static_cast<double>(details.kv_blocks_missed),
+                          static_cast<double>(details.draft_tokens), static_cast<double>(details.draft_tokens_accepted),
+                          details.last_token_ms});
+}
+
 // Whether the row, which is right in itself, can be an answer to what was asked.
 bool IsOfRequest(const ExecutorBatch& batch, uint32_t row, const Route& route) {
   const ExecutorRowDetails* details = batch.details == nullptr ? nullptr : batch.details[row];
@@ -325,6 +333,8 @@ void ExecutorSession::PostRow(const ExecutorBatch& batch, uint32_t row, Route* r
       --route->running;
     }
     if (route->running > 0 && !request_final) return;
+    const ExecutorRowDetails* details = batch.details == nullptr ? nullptr : batch.details[row];
+    if (request_final && details != nullptr && (details->set & DETAILS_USAGE)) AddMetrics(id, *details, events);
     events->numbers.insert(events->numbers.end(), {kEnd, static_cast<double>(id)});
     route->sink.reset();
     // By a stop string a request ends for its reader before the executor knows.

@@ -94,6 +94,7 @@ struct Request : std::enable_shared_from_this<Request> {
   std::optional<RequestDeadlines::iterator> deadline_at;  // its place among the deadlines, which they keep
   std::optional<Clock::time_point> started;               // its first step
   std::optional<Clock::time_point> first_token;           // of each sequence: they are drawn together
+  std::optional<Clock::time_point> last_token;            // of any
 
   // How the token ends an output of which `before` are the prompt and the tokens so far; FINISH_NONE: it does not.
   ExecutorFinish FinishOf(const std::vector<int32_t>& before, int32_t token) const;

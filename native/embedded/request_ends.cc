@@ -20,6 +20,7 @@ void AddUsage(const Request& request, ExecutorRowDetails* numbers) {
   numbers->prompt_tokens = static_cast<uint32_t>(request.prompt_tokens);
   numbers->queue_ms = MillisecondsBetween(request.submitted, request.started.value_or(now));
   numbers->first_token_ms = MillisecondsBetween(request.submitted, request.first_token.value_or(now));
+  if (request.last_token) numbers->last_token_ms = MillisecondsBetween(request.submitted, *request.last_token);
   numbers->total_ms = MillisecondsBetween(request.submitted, now);
   numbers->kv_blocks_allocated = request.allocated_blocks();
   const Sequence& first = request.sequences.front();

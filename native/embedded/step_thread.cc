@@ -137,7 +137,8 @@ void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<Draw
     if (request->streaming && !request->has_row) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
     return;
   }
-  if (!request->first_token) request->first_token = Clock::now();
+  request->last_token = Clock::now();
+  if (!request->first_token) request->first_token = request->last_token;
   if (request->beams != nullptr) return CommitBeams(sequence, std::move(results));
   // The last of these may end the request.
   for (size_t i = 0; i < results.size(); ++i)
@@ -157,7 +158,8 @@ void EmbeddedExecutor::CommitDrafts(const StepInFlight::Entry& entry, std::vecto
   sequence->has_unverified_drafts = false;
   sequence->drafts->Verified(entry.drafts.size(), accepted);
   statistics_.CountDrafts(request, entry.drafts.size(), accepted);
-  if (!request->first_token) request->first_token = Clock::now();
+  request->last_token = Clock::now();
+  if (!request->first_token) request->first_token = request->last_token;
   for (size_t i = 0; i <= accepted && !sequence->ended; ++i) {
     if (results[i].failure) {
       request->failure = std::move(results[i].failure);

@@ -58,6 +58,8 @@ typedef struct ExecutorRowDetails {
   const ExecutorContextPhase* context_phase;      // null: none
   const float* embedding;                         // [embedding_size], of REQUEST_EMBEDDING; null: none
   uint32_t embedding_size;
+  uint32_t reserved;
+  double last_token_ms;  // from submit; 0: there was none
 } ExecutorRowDetails;
 
 // A struct of arrays: what has come for each sequence since the last wait, oldest first within a sequence.

@@ -7,7 +7,7 @@
 namespace isolation {
 
 // As in type_fields.h: a size that changes asks for a field that must be sent.
-static_assert(sizeof(ExecutorRowDetails) == 152);
+static_assert(sizeof(ExecutorRowDetails) == 160);
 static_assert(sizeof(ExecutorBatch) == 104);
 static_assert(sizeof(ExecutorRequestStats) == 48);
 static_assert(sizeof(ExecutorStats) == 208);
@@ -18,7 +18,7 @@ void Fields(Wire& wire, ExecutorRowDetails& details) {
   wire.Values(details.set, details.prompt_tokens, details.cached_tokens, details.queue_ms, details.first_token_ms,
               details.total_ms, details.stop_token, details.kv_blocks_allocated, details.kv_blocks_reused,
               details.kv_blocks_missed, details.draft_tokens, details.draft_tokens_accepted, details.prompt_top_count,
-              details.additional_output_count, details.embedding_size);
+              details.additional_output_count, details.embedding_size, details.last_token_ms);
   wire.Group(details.error);
   wire.Group(details.context_logits);
   wire.Group(details.generation_logits);

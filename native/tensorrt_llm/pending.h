@@ -43,6 +43,7 @@ struct Pending {
   Clock::time_point submitted = Clock::now();
   std::optional<Clock::time_point> placed;  // no longer waits for others to end
   std::optional<Clock::time_point> first_token;
+  std::optional<Clock::time_point> last_token;
 };
 
 }  // namespace adapter

@@ -28,6 +28,7 @@ void AddUsage(const Pending& pending, ExecutorRowDetails* numbers) {
   numbers->prompt_tokens = pending.prompt_tokens;
   numbers->queue_ms = Milliseconds(pending.placed.value_or(now) - pending.submitted);
   numbers->first_token_ms = Milliseconds(pending.first_token.value_or(now) - pending.submitted);
+  if (pending.last_token) numbers->last_token_ms = Milliseconds(*pending.last_token - pending.submitted);
   numbers->total_ms = Milliseconds(now - pending.submitted);
 }
 
@@ -197,7 +198,10 @@ std::vector<BatchRow> RowsOf(const tle::Result& result, const Engine& engine, bo
     if (pending->logprobs && result.logProbs && beam < result.logProbs->size())
       TakeLogprobs((*result.logProbs)[beam], sequence, &row);
     if (logits) AddGenerationLogits(*logits, beam, beams, engine, *pending, &row);
-    if (!pending->first_token && !row.tokens.empty()) pending->first_token = Pending::Clock::now();
+    if (!row.tokens.empty()) {
+      pending->last_token = Pending::Clock::now();
+      if (!pending->first_token) pending->first_token = pending->last_token;
+    }
     if (result.isFinal || result.isSequenceFinal) Finish(reason, cancelled, *pending, &sequence, &row);
   }
   // What comes for sequences that have all ended may still be the request's end.

@@ -47,6 +47,7 @@ struct Request {
   bool is_endless;  // its logits
   size_t running;   // sequences
   Clock::time_point submitted;
+  Clock::duration queued{};
   bool cancelled = false;
   bool admitted = false;
   bool started = false;
@@ -371,6 +372,7 @@ class ScriptedExecutor {
 
   void StepRequest(uint64_t id, Request* request) {
     const bool first = !std::exchange(request->started, true);
+    if (first) request->queued = Clock::now() - request->submitted;
     if (request->fails && !first) {
       rows_.Add({id, 0}, 0, 0, FINISH_ERROR, ROW_SEQUENCE_FINAL | ROW_REQUEST_FINAL);
       rows_.AddError("scripted failure of this request");
@@ -378,7 +380,7 @@ class ScriptedExecutor {
     }
     for (uint32_t i = 0; i < request->sequences.size() && request->running > 0; ++i) {
       if (!request->sequences[i].ended) StepSequence({id, i}, request);
-      if (first && i == 0) rows_.AddUsage(request->prompt_tokens, Clock::now() - request->submitted);
+      if ((first && i == 0) || request->running == 0) rows_.AddUsage(request->prompt_tokens, request->queued);
       if (first && i == 0 && request->is_endless) rows_.AddEndlessLogits();
     }
   }

@@ -56,7 +56,8 @@ void CheckLogits(const ExecutorTensor& logits, uint64_t least_rows, uint32_t voc
 void CheckDetails(const ExecutorRowDetails& details, uint32_t tokens, uint32_t vocab_size) {
   Require(details.size >= sizeof(details), "details that are too short");
   if (details.set & DETAILS_TIMING)
-    Require(std::isfinite(details.queue_ms) && std::isfinite(details.first_token_ms) && std::isfinite(details.total_ms),
+    Require(std::isfinite(details.queue_ms) && std::isfinite(details.first_token_ms) &&
+                std::isfinite(details.last_token_ms) && std::isfinite(details.total_ms),
             "a time that is not finite");
   if (details.set & DETAILS_STOP_TOKEN)
     Require(AllBelow(&details.stop_token, 1, vocab_size), "a stop token that is not in its vocabulary");

@@ -72,6 +72,9 @@ conformance(
       assert.deepEqual(tokensOf(result), plain);
       const { steps, draftTokensAccepted } = llm.stats();
       assert.equal(draftTokensAccepted - before.draftTokensAccepted, accepted);
+      const { metrics } = result;
+      assert.equal(metrics?.draftTokensAccepted, accepted);
+      assert.ok((metrics?.draftTokens ?? 0) >= accepted);
       assert.ok(steps - before.steps <= 14 - accepted, `${steps - before.steps} steps`);
     }
   },

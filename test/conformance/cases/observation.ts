@@ -33,12 +33,13 @@ conformance([], 'info says what was loaded, in sizes that fit each other', async
 
 conformance([], 'usage counts the tokens, and the times of a result are in their order', async ({ llm }) => {
   const promptTokens = await llm.tokenizer.count(PROMPT);
-  for (const { usage, timing } of await llm.generate([PROMPT, PROMPT, PROMPT], OPTIONS)) {
+  for (const { usage, timing, metrics } of await llm.generate([PROMPT, PROMPT, PROMPT], OPTIONS)) {
     const { cachedTokens, ...counted } = usage;
     assert.deepEqual(counted, { promptTokens, completionTokens: 12, totalTokens: promptTokens + 12 });
     assert.ok(cachedTokens >= 0 && cachedTokens < promptTokens);
     const { queueMs, timeToFirstTokenMs, totalMs } = timing;
     assert.ok(queueMs >= 0 && queueMs <= timeToFirstTokenMs && timeToFirstTokenMs <= totalMs, JSON.stringify(timing));
+    assert.ok(metrics && metrics.timeToLastTokenMs <= totalMs, JSON.stringify(metrics));
   }
 });
 

@@ -28,6 +28,9 @@ conformance(
     assert.deepEqual(tokensOf(second), tokensOf(first));
     assert.deepEqual(tokensOf(computed), tokensOf(first));
     assert.equal(llm.stats().kvBlocksReused - before.kvBlocksReused, 2);
+    const { kvBlocksReused, kvBlocksMissed, timeToLastTokenMs } = second.metrics ?? {};
+    assert.deepEqual([first.metrics?.kvBlocksReused, kvBlocksReused, kvBlocksMissed], [0, 2, 1]);
+    assert.ok(timeToLastTokenMs !== undefined && timeToLastTokenMs > 0);
   },
 );
 

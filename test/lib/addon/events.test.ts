@@ -14,6 +14,7 @@ const PROMPT_LOGPROBS = 5;
 const ADDITIONAL_OUTPUTS = 6;
 const TOKENS = 7;
 const EMBEDDING = 8;
+const METRICS = 9;
 
 function recorder(log: unknown[], name: string): RequestSink {
   return {
@@ -25,6 +26,7 @@ function recorder(log: unknown[], name: string): RequestSink {
     onAdditionalOutputs: (...args) => log.push([name, 'additional', ...args]),
     onContextLogits: ({ rows }) => log.push([name, 'context', rows]),
     onEmbedding: (embedding) => log.push([name, 'embedding', ...embedding]),
+    onMetrics: (metrics) => log.push([name, metrics]),
     onEnd: () => log.push([name, 'end']),
     onError: (...args) => log.push([name, 'error', ...args]),
   };
@@ -33,6 +35,25 @@ function recorder(log: unknown[], name: string): RequestSink {
 const part = { index: 0, finishReason: undefined, stopString: undefined, stopToken: undefined };
 const none = [undefined, undefined, undefined] as const;
 const plain = { logprobs: undefined, logits: undefined };
+
+test('what the executor counted comes before the end, and is dropped for nobody', () => {
+  const log: unknown[] = [];
+  const onEvents = makeEventDecoder(new Map([[2, recorder(log, 'a')]]));
+  const numbers = [...[METRICS, 1, 9, 9, 9, 9, 9, 9], ...[METRICS, 2, 3, 1, 2, 5, 4, 7.5], ...[END, 2]];
+  onEvents(Float64Array.from(numbers), numbers.length, '', new Int32Array(0), 0, ...none);
+  const metrics = {
+    kvBlocksAllocated: 3,
+    kvBlocksReused: 1,
+    kvBlocksMissed: 2,
+    draftTokens: 5,
+    draftTokensAccepted: 4,
+    timeToLastTokenMs: 7.5,
+  };
+  assert.deepEqual(log, [
+    ['a', metrics],
+    ['a', 'end'],
+  ]);
+});
 
 test('one call is taken apart by request, with text cut by UTF-16 length', () => {
   const log: unknown[] = [];

@@ -65,7 +65,8 @@ TEST(Executor, MaxTokensEndsARequestByLength) {
   EXPECT_EQ(result.details->set, DETAILS_USAGE | DETAILS_TIMING);
   EXPECT_EQ(result.details->prompt_tokens, 3u);
   EXPECT_LE(result.details->queue_ms, result.details->first_token_ms);
-  EXPECT_LE(result.details->first_token_ms, result.details->total_ms);
+  EXPECT_LE(result.details->first_token_ms, result.details->last_token_ms);
+  EXPECT_LE(result.details->last_token_ms, result.details->total_ms);
 }
 
 TEST(Executor, MaxTokensIsCutToWhatTheContextLeaves) {

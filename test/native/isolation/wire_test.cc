@@ -175,7 +175,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   constexpr size_t kCallbacks = 3 * sizeof(void*);
   EXPECT_EQ(UnsentBytes<ExecutorConfig>(), kSize + kPadding + kCallbacks);
 
-  EXPECT_EQ(UnsentBytes<ExecutorRowDetails>(), kSize + kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorRowDetails>(), kSize + sizeof(ExecutorRowDetails::reserved));
   EXPECT_EQ(UnsentBytes<ExecutorBatch>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorRequestStats>(), 0u);
   EXPECT_EQ(UnsentBytes<ExecutorStats>(), kSize + kPadding);

@@ -15,9 +15,9 @@ import {
  * What an executor is and no capability says. 'a model': its tokens follow from the prompt and the options of sampling.
  * 'batch invariance': what runs beside a request changes no bit of it. 'chunks': it computes a prompt in as many steps as
  * maxNumTokens asks for. 'dummy weights': it makes weights of its own.
- * 'prefix cache': it counts exactly what it found of a prompt.
+ * 'prefix cache': it counts exactly what it found of a prompt. 'host memory': it takes kvCache.hostBytes.
  */
-export type Trait = 'a model' | 'batch invariance' | 'chunks' | 'dummy weights' | 'prefix cache';
+export type Trait = 'a model' | 'batch invariance' | 'chunks' | 'dummy weights' | 'host memory' | 'prefix cache';
 
 export interface ExecutorUnderTest {
   /** What LLM.load takes for it. */
@@ -62,12 +62,12 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   // computed: of a prompt that comes again, all of it here.
   cuda: {
     options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false } },
-    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-batch-invariant': {
     options: { executor: 'cuda', batchInvariant: true, peftCache: {} },
-    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-int8-kv': {
@@ -77,12 +77,12 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   },
   'cuda-isolated': {
     options: { executor: 'cuda', isolation: 'process', peftCache: {}, kvCache: { partialReuse: false } },
-    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-two-ranks': {
     options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false } }, // a GPU for each rank
-    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: () => tinyEngine(2),
   },
   scripted: {

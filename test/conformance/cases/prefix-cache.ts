@@ -125,3 +125,22 @@ conformance(['prefix cache'], 'a full cache gives up what has the lowest priorit
   assert.equal((await run(precious, 90)).usage.cachedTokens, tokensPerBlock);
   assert.equal((await run(promptOf(2, llm.info, 5), 10)).usage.cachedTokens, 0);
 });
+
+conformance(['host memory'], 'blocks that the device gives up come back from hostBytes', async ({ load }) => {
+  const { info } = await load();
+  const { tokensPerBlock } = info;
+  const prompts = [30, 31, 32, 33, 34].map((seed) => promptOf(2, info, seed));
+  const runTwice = async (hostBytes?: number) => {
+    const llm = await load({ kvCache: { maxTokens: 6 * tokensPerBlock, ...(hostBytes && { hostBytes }) } });
+    const rounds = [];
+    for (const tokens of [...prompts, ...prompts]) rounds.push(await llm.generate({ tokens }, OPTIONS));
+    const texts = rounds.map(tokensOf);
+    assert.deepEqual(texts.slice(prompts.length), texts.slice(0, prompts.length));
+    return rounds.slice(prompts.length).map(({ usage }) => usage.cachedTokens);
+  };
+  assert.deepEqual(
+    await runTwice(2 ** 26),
+    prompts.map(() => 2 * tokensPerBlock),
+  );
+  assert.equal((await runTwice())[0], 0); // the device alone does not hold them all
+});

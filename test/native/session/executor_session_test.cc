@@ -72,6 +72,9 @@ class Reader {
         case kStart:
           at += 5;
           break;
+        case kMetrics:
+          at += 8;
+          break;
         case kEnd:
           told_.ended.push_back(id);
           at += 2;

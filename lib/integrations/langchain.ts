@@ -18,6 +18,8 @@ import { type RequestOptions, readCall, requestOptions } from './langchain-optio
 import { ChunkMaker, chatResult, lastChunk } from './langchain-result.js';
 import { type OutputSchema, structuredOutput } from './langchain-structured.js';
 
+export { NodeTensorRTLLMEmbeddings, type NodeTensorRTLLMEmbeddingsFields } from './langchain-embeddings.js';
+
 /** The name of this provider in traces. */
 const PROVIDER = 'node-tensorrt-llm';
 

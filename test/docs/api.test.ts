@@ -20,6 +20,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   LanguageModel: 'languageModel',
   TextEmbeddingModel: 'textEmbeddingModel',
   ChatNodeTensorRTLLM: 'chatModel',
+  NodeTensorRTLLMEmbeddings: 'embeddings',
 };
 
 /** What the headings of a function say it returns: `### llm.generate(input, [options]) -> Promise<Result>`. */

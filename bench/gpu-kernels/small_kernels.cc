@@ -16,6 +16,7 @@
 #include "native/embedded/cuda/decode_attention.h"
 #include "native/embedded/cuda/dummy_weights.h"
 #include "native/embedded/cuda/embedding.h"
+#include "native/embedded/cuda/finish_heads.h"
 #include "native/embedded/cuda/launch.h"
 #include "native/embedded/cuda/prefill_attention.h"
 #include "native/embedded/cuda/rms_norm.h"
@@ -144,7 +145,7 @@ void BenchElementwise(int rows) {
 }
 
 // One step's attention and append for sequences of these lengths, the layers' caches one after the other.
-void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths, int tokens_per_block) {
+void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths, int tokens_per_block, KvType type) {
   const int sequences = static_cast<int>(lengths.size());
   const int longest = *std::max_element(lengths.begin(), lengths.end());
   const int max_blocks = (longest + tokens_per_block - 1) / tokens_per_block;
@@ -163,8 +164,9 @@ void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths
       table[s * static_cast<size_t>(max_blocks) + static_cast<size_t>(b)] = order.back();
       order.pop_back();
     }
-  KvLayout kv{kElement, 1, blocks, kKvHeads, tokens_per_block, kHeadDim};
-  kv.layers = static_cast<int>(std::clamp<size_t>(size_t{2} << 30, kv.bytes(), kv.bytes() * 32) / kv.bytes());
+  const bool is_int8 = type == KvType::kInt8;
+  KvFormat kv({kElement, 1, blocks, kKvHeads, tokens_per_block, kHeadDim}, type);
+  kv.layout.layers = static_cast<int>(std::clamp<size_t>(size_t{2} << 30, kv.bytes(), kv.bytes() * 32) / kv.bytes());
   Memory cache(kv.bytes()), qkv(lengths.size() * (kHeads + 2 * kKvHeads) * kHeadDim * 2),
       out(lengths.size() * kHeads * kHeadDim * 2), device_table(table.size() * 4), device_lengths(lengths.size() * 4),
       device_positions(lengths.size() * 4),
@@ -180,8 +182,8 @@ void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths
   const DecodeAttentionShape shape{kv, sequences, kHeads, max_blocks, width, 1 / std::sqrt(128.0f)};
   const auto buffers = [&](int layer) {
     return DecodeAttentionBuffers{qkv.get(),
-                                  kv.Keys(cache.get(), layer % kv.layers),
-                                  kv.Values(cache.get(), layer % kv.layers),
+                                  kv.Keys(cache.get(), layer % kv.layout.layers),
+                                  kv.Values(cache.get(), layer % kv.layout.layers),
                                   device_table.get<int32_t>(),
                                   device_lengths.get<int32_t>(),
                                   out.get(),
@@ -190,30 +192,37 @@ void BenchAttention(const std::string& name, const std::vector<int32_t>& lengths
   constexpr int kLaunches = 32;
   PlanDecodeAttention(shape, buffers(0), nullptr);
   Check(cudaDeviceSynchronize());
-  Report("decode attention, " + name,
+  Report("decode attention, " + name + (is_int8 ? ", int8" : ""),
          Time(kLaunches, [&](int i, cudaStream_t stream) { DecodeAttention(shape, buffers(i), stream); }),
-         context * kKvHeads * kHeadDim * 4);
+         context * kKvHeads * (is_int8 ? 2 * (kHeadDim + 4) : 4 * kHeadDim));
   Report("  its plan, once a step",
          Time(kLaunches, [&](int, cudaStream_t stream) { PlanDecodeAttention(shape, buffers(0), stream); }), 0);
-  Report("  RoPE + append",
-         Time(kLaunches,
-              [&](int i, cudaStream_t stream) {
-                RopeAppend({kv, sequences, kHeads, max_blocks},
-                           {qkv.get(), angles.get<float2>(), device_positions.get<int32_t>(), nullptr,
-                            device_table.get<int32_t>(), kv.Keys(cache.get(), i % kv.layers),
-                            kv.Values(cache.get(), i % kv.layers)},
-                           stream);
-              }),
-         static_cast<double>(sequences) * (2 * kHeads + 4 * kKvHeads) * kHeadDim * 2);
+  const auto append = [&](int i, cudaStream_t stream) {
+    void* const keys = kv.Keys(cache.get(), i % kv.layout.layers);
+    void* const values = kv.Values(cache.get(), i % kv.layout.layers);
+    if (is_int8)
+      return FinishHeads({kElement, sequences, qkv.get(), nullptr, nullptr, nullptr, 0, type},
+                         {out.get(), keys, values, angles.get<float2>(), device_positions.get<int32_t>(), nullptr,
+                          device_table.get<int32_t>(), max_blocks, kHeads, kKvHeads, kHeadDim, tokens_per_block},
+                         stream);
+    RopeAppend({kv.layout, sequences, kHeads, max_blocks},
+               {qkv.get(), angles.get<float2>(), device_positions.get<int32_t>(), nullptr, device_table.get<int32_t>(),
+                keys, values},
+               stream);
+  };
+  Report("  RoPE + append", Time(kLaunches, append),
+         static_cast<double>(sequences) *
+             (2 * kHeads * kHeadDim * 2 + 2 * kKvHeads * (is_int8 ? 3 * kHeadDim + 4 : 4 * kHeadDim)));
 }
 
 // Chunks of equal size, with a history before each.
-void BenchPrefill(int sequences, int query_tokens, int context_tokens) {
+void BenchPrefill(int sequences, int query_tokens, int context_tokens, KvType type = KvType::kElements) {
   constexpr int kTokensPerBlock = 64, kLaunches = 8, kWidth = (kHeads + 2 * kKvHeads) * kHeadDim;
   const int blocks_each = (context_tokens + kTokensPerBlock - 1) / kTokensPerBlock;
-  const KvLayout kv{kElement, 1, sequences * blocks_each, kKvHeads, kTokensPerBlock, kHeadDim};
+  const int blocks = sequences * blocks_each;
+  const KvFormat kv({kElement, 1, blocks, kKvHeads, kTokensPerBlock, kHeadDim}, type);
   const int rows = sequences * query_tokens;
-  const PrefillLimits limits{sequences, rows, kv.blocks};
+  const PrefillLimits limits{sequences, rows, blocks, blocks};
   Memory cache(kv.bytes()), qkv(static_cast<size_t>(rows) * kWidth * 2),
       out(static_cast<size_t>(rows) * kHeads * kHeadDim * 2),
       device_memory(PrefillAttention::DeviceBytes(kv, kHeads, limits, CurrentDeviceTraits()));
@@ -221,7 +230,7 @@ void BenchPrefill(int sequences, int query_tokens, int context_tokens) {
   qkv.Randomize();
   void* pinned = nullptr;
   Check(cudaMallocHost(&pinned, PrefillAttention::PinnedBytes(limits)));
-  std::vector<int> table(static_cast<size_t>(kv.blocks));
+  std::vector<int> table(static_cast<size_t>(blocks));
   for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int>(i);
   std::vector<PrefillSequence> chunks;
   for (int s = 0; s < sequences; ++s) chunks.push_back({query_tokens, context_tokens, table.data() + s * blocks_each});
@@ -237,7 +246,7 @@ void BenchPrefill(int sequences, int query_tokens, int context_tokens) {
         attention.Run({qkv.get(), kWidth, kv.Keys(cache.get(), 0), kv.Values(cache.get(), 0), out.get()}, stream);
       });
       std::printf("prefill %s, %d x %d after %d%-12s %9.2f us %8.0f TFLOP/s\n", name, sequences, query_tokens,
-                  context_tokens - query_tokens, "", microseconds,
+                  context_tokens - query_tokens, type == KvType::kInt8 ? ", int8" : "", microseconds,
                   4.0 * rows * seen * kHeads * kHeadDim / microseconds / 1e6);
       std::fflush(stdout);
     }
@@ -304,16 +313,18 @@ void BenchSampling(int rows) {
 int main(int argc, char** argv) try {
   if (argc > 1) memory_gb_per_s = std::atof(argv[1]);
   for (const int rows : {1, 16, 64, 256, 2048}) BenchElementwise(rows);
-  for (const int batch : {1, 16, 64, 256})
-    for (const int context : {128, 1024, 8192})
-      if (batch * context <= 64 * 8192)
-        BenchAttention("batch " + std::to_string(batch) + " at " + std::to_string(context),
-                       std::vector<int32_t>(static_cast<size_t>(batch), context), 64);
-  BenchAttention("batch 1 at 32768", {32768}, 64);
-  BenchAttention("batch 16 at 1024, blocks of 16", std::vector<int32_t>(16, 1024), 16);
   std::vector<int32_t> mixed;
   for (int i = 0; i < 64; ++i) mixed.push_back(static_cast<int32_t>(64 * std::pow(512.0, i / 63.0)));
-  BenchAttention("batch 64, from 64 to 32768", mixed, 64);
+  for (const KvType type : {KvType::kElements, KvType::kInt8}) {
+    for (const int batch : {1, 16, 64, 256})
+      for (const int context : {128, 1024, 8192})
+        if (batch * context <= 64 * 8192)
+          BenchAttention("batch " + std::to_string(batch) + " at " + std::to_string(context),
+                         std::vector<int32_t>(static_cast<size_t>(batch), context), 64, type);
+    BenchAttention("batch 1 at 32768", {32768}, 64, type);
+    BenchAttention("batch 16 at 1024, blocks of 16", std::vector<int32_t>(16, 1024), 16, type);
+    BenchAttention("batch 64, from 64 to 32768", mixed, 64, type);
+  }
   BenchPrefill(1, 128, 128);
   BenchPrefill(1, 512, 512);
   BenchPrefill(1, 2048, 2048);
@@ -322,6 +333,8 @@ int main(int argc, char** argv) try {
   BenchPrefill(64, 128, 128);
   BenchPrefill(1, 512, 32768);
   BenchPrefill(1, 128, 8192);
+  BenchPrefill(1, 8192, 8192, KvType::kInt8);
+  BenchPrefill(1, 512, 32768, KvType::kInt8);
   for (const int rows : {1, 64, 256}) BenchSampling(rows);
   return 0;
 } catch (const std::exception& error) {

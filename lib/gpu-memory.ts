@@ -10,6 +10,7 @@ import type { EngineDirectory } from './engine/directory/directory.js';
 import { libraryPath } from './executors.js';
 import { askCuda, type CudaMachine } from './machine/cuda.js';
 import { findGpus } from './machine/gpus.js';
+import { KV_DTYPES } from './options/kv-cache.js';
 import type { ConfigOptions, LoadOptions } from './options/load.js';
 
 const MEBIBYTE = 1 << 20;
@@ -23,7 +24,7 @@ const MEBIBYTE = 1 << 20;
 export async function checkGpuMemory(
   executor: LoadOptions['executor'],
   directory: EngineDirectory,
-  options: LoadSizes & Pick<ConfigOptions, 'parallel' | 'gpuWeightsFraction'>,
+  options: Pick<ConfigOptions, keyof LoadSizes | 'parallel' | 'gpuWeightsFraction'>,
   { machine, signal }: { machine?: CudaMachine | undefined; signal?: AbortSignal | undefined },
 ): Promise<void> {
   const ranks = Math.max(1, directory.rankFiles.length);
@@ -33,7 +34,7 @@ export async function checkGpuMemory(
     await checkCheckpointMemory(
       directory,
       ids.flatMap((id) => cudaGpu(asked, id)),
-      options,
+      { ...options, kvCache: { ...options.kvCache, dtype: KV_DTYPES[options.kvCache?.dtype ?? 0] } },
     );
   } else if (executor === 'tensorrt-llm' && options.gpuWeightsFraction === undefined && !isStartedByMpirun()) {
     const ranksHere = Math.ceil(ranks / (options.parallel?.nodes ?? 1));

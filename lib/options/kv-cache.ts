@@ -69,6 +69,9 @@ export interface KvCacheOptions {
   dtype?: 'auto' | 'int8' | undefined;
 }
 
+/** In the order of ExecutorKvDtype. */
+export const KV_DTYPES = ['auto', 'int8'] as const;
+
 const PRIORITY = integer(0, 100);
 const BYTES = integer(0, Number.MAX_SAFE_INTEGER);
 
@@ -85,7 +88,7 @@ export const kvCache = group({
   maxAttentionWindows: integers(1, MAX_COUNT),
   sinkTokens: integer(0, MAX_COUNT),
   uvm: boolean(),
-  dtype: enumerator(['auto', 'int8']),
+  dtype: enumerator(KV_DTYPES),
 } satisfies Readers<KvCacheOptions>);
 
 /** A range of the prompt, with the priority of its blocks in the cache. */

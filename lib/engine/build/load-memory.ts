@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { LLMError } from '../../base/errors.js';
 import type { Quantization } from '../convert/quantize.js';
 import type { EngineDirectory } from '../directory/directory.js';
-import { KV_FRACTION, obstacleTo, rankMemory, type Target, targetsOn } from './rank-memory.js';
+import { KV_FRACTION, type KvDtype, obstacleTo, rankMemory, type Target, targetsOn } from './rank-memory.js';
 
 /** A GPU that a rank is to run on. */
 export interface RankGpu {
@@ -23,6 +23,7 @@ export interface LoadSizes {
         readonly maxTokens?: number | undefined;
         readonly maxBytes?: number | undefined;
         readonly freeMemoryFraction?: number | undefined;
+        readonly dtype?: KvDtype | undefined;
       }
     | undefined;
 }
@@ -63,7 +64,7 @@ export async function checkCheckpointMemory(
   const gpu = fullest(gpus);
   if (!gpu || !directory.config) return;
   const { pretrained_config: model, build_config: built } = directory.config;
-  const { maxTokens, maxBytes, freeMemoryFraction } = sizes.kvCache ?? {};
+  const { maxTokens, maxBytes, freeMemoryFraction, dtype } = sizes.kvCache ?? {};
   const maxSeqLen = Math.min(sizes.maxSeqLen ?? built.max_seq_len, built.max_seq_len);
   const limits = {
     maxSeqLen,
@@ -74,7 +75,7 @@ export async function checkCheckpointMemory(
   const fraction = freeMemoryFraction ?? (isLimited ? 1 : KV_FRACTION);
   const tokens = Math.min(maxSeqLen, maxTokens ?? maxSeqLen);
   const needOf = (target: Target, weights?: number) => {
-    const memory = rankMemory(model, target, limits);
+    const memory = rankMemory(model, target, limits, dtype);
     const fixed = (weights ?? memory.weights) + memory.workspace;
     const kv = Math.min(tokens * memory.kvPerToken, maxBytes ?? Number.POSITIVE_INFINITY);
     return { ...memory, fixed, kv, total: fixed + kv / fraction };

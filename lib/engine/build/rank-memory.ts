@@ -27,6 +27,9 @@ export interface Limits {
   readonly maxNumTokens: number;
 }
 
+/** What keys and values are stored as: `kvCache.dtype`. */
+export type KvDtype = 'auto' | 'int8';
+
 /** Bytes that the rank with the most of them needs on its GPU. */
 export interface RankMemory {
   readonly weights: number;
@@ -73,7 +76,12 @@ const powersOfTwo = (most: number): number[] =>
 export const obstacleTo = (model: PretrainedConfig, target: Target): string | undefined =>
   splitFault(model, target)?.words ?? obstacleToQuantize(target.quantization, model, target);
 
-export function rankMemory(model: PretrainedConfig, target: Target, limits: Limits): RankMemory {
+export function rankMemory(
+  model: PretrainedConfig,
+  target: Target,
+  limits: Limits,
+  kvDtype: KvDtype = 'auto',
+): RankMemory {
   const { quantization } = target;
   const layers = model.num_hidden_layers / target.ppSize;
   const isQuantized = (layer: number): boolean =>
@@ -85,10 +93,14 @@ export function rankMemory(model: PretrainedConfig, target: Target, limits: Limi
   let weights = endBytes(model, target);
   for (let layer = 0; layer < layers; layer++) weights += isQuantized(layer) ? bytesOf.quantized : bytesOf.plain;
   const kvHeads = Math.max(1, model.num_key_value_heads / target.tpSize);
+  const halves = 2 * kvHeads * HALF * model.head_size; // a token's keys and values in a layer
+  const isInt8 = kvDtype === 'int8';
+  // PrefillLimitsOf in native/embedded/cuda/llama.cc
+  const expanded = isInt8 ? halves * (limits.maxSeqLen + limits.maxNumTokens) : 0;
   return {
     weights,
-    kvPerToken: 2 * HALF * layers * kvHeads * model.head_size,
-    workspace: workspaceBytes(model, target, limits),
+    kvPerToken: layers * (isInt8 ? 2 * kvHeads * (model.head_size + FLOAT) : halves),
+    workspace: workspaceBytes(model, target, limits) + expanded,
   };
 }
 

@@ -79,6 +79,16 @@ test('a checkpoint fits where its weights, its workspace and one full request do
   await assert.rejects(checkCheckpointMemory(dir, [gpu(need - 1)], {}), refused(/of 131072 tokens \(maxSeqLen\)/));
 });
 
+test('a KV cache in 8 bits takes a byte for each number, a scale for each token and head, and room to expand a layer', async (t) => {
+  const dir = await engine(t);
+  const options: LoadSizes = { kvCache: { dtype: 'int8' } };
+  assert(dir.config);
+  const layer = 2 * 2 * 8 * 128 * (131_072 + dir.config.build_config.max_num_tokens);
+  const need = Math.ceil(WEIGHTS + workspaceOf(dir) + layer + (131_072 * 32 * 2 * 8 * (128 + 4)) / 0.9);
+  await checkCheckpointMemory(dir, [gpu(need)], options);
+  await assert.rejects(checkCheckpointMemory(dir, [gpu(need - 1)], options), refused(/of 131072 tokens/));
+});
+
 test('what does not fit is told with what is free, what is needed for what, and each way out that would fit', async (t) => {
   const dir = await engine(t);
   const free = 24e9;

@@ -63,8 +63,8 @@ export interface KvCacheOptions {
   uvm?: boolean | undefined;
   /**
    * What keys and values are stored as. `'int8'`, with a scale for each token and head, takes half as much memory as 16 bits;
-   * the CPU executor has it, and the CUDA executor without `batchInvariant`. Default: `'auto'`: 32 bits for float32 models on the CPU,
-   * 16 bits for all others, what the engine was built with on TensorRT-LLM.
+   * on the CPU and through CUDA. Default: `'auto'`: 32 bits for float32 models on the CPU, 16 bits for all others, what the engine was
+   * built with on TensorRT-LLM.
    */
   dtype?: 'auto' | 'int8' | undefined;
 }

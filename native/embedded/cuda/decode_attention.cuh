@@ -91,9 +91,6 @@ __global__ void __launch_bounds__(kDecodeThreads)
   constexpr int kMergeRow = kDim + 4;
   float2* merge_softmax = reinterpret_cast<float2*>(merge_sums + kDecodeWarps * merge_heads * kMergeRow);
 
-  if (a.head_dim < kDim)
-    for (int stage = 0; stage < kStages; ++stage) Tile::Clear(ring + stage * Tile::kBytes, lane);
-
   WaitForPredecessor();
   for (int s = static_cast<int>(blockIdx.x); s < a.sequences; s += static_cast<int>(gridDim.x)) {
     if (a.context_lengths[s] != 0) continue;

@@ -12,19 +12,28 @@ namespace {
 int PaddedDim(int head_dim) { return head_dim <= 64 ? 64 : head_dim <= 128 ? 128 : 256; }
 
 // Calls body with the kernel's sizes: for rows of sequences of their own, or for several rows of a sequence.
-template <int kDim_, int kFragments_, int kStages_>
+template <typename Tile_, int kFragments_, int kStages_>
 struct Variant {
-  static constexpr int kDim = kDim_, kFragments = kFragments_, kStages = kStages_;
+  using Tile = Tile_;
+  static constexpr int kFragments = kFragments_, kStages = kStages_;
 };
-template <typename Body>
-void WithVariant(int head_dim, bool shares_rows, Body body) {
-  switch (PaddedDim(head_dim)) {
+template <typename T, int kDim, int kFragments, int kStages, typename Body>
+void WithDim(KvType type, bool shares_rows, Body body) {
+  const auto with = [&](auto tile) {
+    using Tile = decltype(tile);
+    shares_rows ? body(Variant<Tile, kFragments, kStages>()) : body(Variant<Tile, 1, kStages>());
+  };
+  type == KvType::kInt8 ? with(Int8Tile<T, kDim>()) : with(ElementTile<T, kDim>());
+}
+template <typename T, typename Body>
+void WithVariant(const KvFormat& kv, bool shares_rows, Body body) {
+  switch (PaddedDim(kv.layout.head_dim)) {
     case 64:
-      return shares_rows ? body(Variant<64, 4, 2>()) : body(Variant<64, 1, 2>());
+      return WithDim<T, 64, 4, 2>(kv.type, shares_rows, body);
     case 128:
-      return shares_rows ? body(Variant<128, 4, 2>()) : body(Variant<128, 1, 2>());
+      return WithDim<T, 128, 4, 2>(kv.type, shares_rows, body);
     default:
-      return shares_rows ? body(Variant<256, 2, 1>()) : body(Variant<256, 1, 1>());
+      return WithDim<T, 256, 2, 1>(kv.type, shares_rows, body);
   }
 }
 
@@ -51,7 +60,7 @@ T* At(void* workspace, size_t offset) {
 
 }  // namespace
 
-bool CanInvariantAttention(const KvLayout& kv) { return CanDecodeAttention(kv); }
+bool CanInvariantAttention(const KvFormat& kv) { return CanDecodeAttention(kv); }
 
 size_t InvariantAttentionWorkspaceBytes(const KvLayout& kv, const DeviceTraits& traits) {
   return Workspace(kv, traits).bytes;
@@ -81,7 +90,7 @@ void InvariantAttention(const PlainAttentionShape& shape, const PlainAttentionBu
   a.partial_sums = At<float>(workspace, at.partial_sums);
   WithElement(kv.element, [&](auto element) {
     using T = decltype(element);
-    WithVariant(kv.head_dim, shares_rows, [&](auto variant) {
+    WithVariant<T>(shape.kv, shares_rows, [&](auto variant) {
       using V = decltype(variant);
       constexpr int kColumns = V::kFragments * kFragmentColumns;
       a.heads_of_unit = std::min(a.group, kColumns);
@@ -94,15 +103,14 @@ void InvariantAttention(const PlainAttentionShape& shape, const PlainAttentionBu
             std::min(kMostPieces, CeilDivide(shape.max_blocks * kv.tokens_per_block, kLeastPieceTokens));
         blocks_of_row = std::clamp(2 * traits.multiprocessors / (shape.rows * units), 1, most_pieces);
       }
-      constexpr size_t kBytes = InvariantAttentionLayout<V::kDim, V::kFragments, V::kStages>::kBytes;
-      const auto kernel = InvariantAttentionKernel<T, V::kDim, V::kFragments, V::kStages>;
+      constexpr size_t kBytes = InvariantAttentionLayout<typename V::Tile, V::kFragments, V::kStages>::kBytes;
+      const auto kernel = InvariantAttentionKernel<typename V::Tile, V::kFragments, V::kStages>;
       AllowSharedMemory(kernel, kBytes);
       Launch("InvariantAttention", kernel,
              {dim3(static_cast<unsigned>(CeilDivide(shape.rows, a.rows_of_block)), static_cast<unsigned>(units),
                    static_cast<unsigned>(blocks_of_row)),
               dim3(kAttentionThreads), kBytes},
-             stream, a, static_cast<const T*>(b.queries), static_cast<const T*>(b.keys),
-             static_cast<const T*>(b.values), static_cast<T*>(b.out));
+             stream, a, static_cast<const T*>(b.queries), b.keys, b.values, static_cast<T*>(b.out));
     });
   });
 }

@@ -5,15 +5,14 @@
 #define EMBEDDED_CUDA_INVARIANT_ATTENTION_CUH_
 
 #include "native/embedded/cuda/device.cuh"
-#include "native/embedded/cuda/mma.cuh"
+#include "native/embedded/cuda/kv_tiles.cuh"
 #include "native/embedded/cuda/softmax_merge.cuh"
 
 namespace embedded::cuda {
 
 constexpr int kAttentionWarps = 4;
 constexpr int kAttentionThreads = 32 * kAttentionWarps;
-constexpr int kWarpTileTokens = 16;
-constexpr int kBlockTileTokens = kWarpTileTokens * kAttentionWarps;
+constexpr int kBlockTileTokens = kWarpTokens * kAttentionWarps;
 constexpr int kFragmentColumns = 8;
 constexpr int kMostPieces = 16;
 constexpr int kLeastPieceTokens = 512;
@@ -48,13 +47,13 @@ struct InvariantAttentionArguments {
 };
 
 // The parts of the kernel's shared memory.
-template <int kDim, int kFragments, int kStages>
+template <typename Tile, int kFragments, int kStages>
 struct InvariantAttentionLayout {
+  static constexpr int kDim = Tile::kDim;
   static constexpr int kColumns = kFragments * kFragmentColumns;
   static constexpr int kRow = kDim + 8;  // elements; 16 bytes of padding keep the rows of a matrix in different banks
-  static constexpr int kMergeRow = kDim + 4;                                // floats
-  static constexpr size_t kTileBytes = size_t{2} * kWarpTileTokens * kRow;  // of keys or values
-  static constexpr size_t kRingBytes = size_t{kAttentionWarps} * kStages * 2 * kTileBytes;
+  static constexpr int kMergeRow = kDim + 4;  // floats
+  static constexpr size_t kRingBytes = size_t{kAttentionWarps} * kStages * Tile::kBytes;
   static constexpr size_t kMergeBytes =
       size_t{kAttentionWarps} * kColumns * (kMergeRow * sizeof(float) + sizeof(float2));
   // The warps' results take the place of the ring, once it is empty.
@@ -82,10 +81,11 @@ struct RowRun {
 
 __device__ __forceinline__ bool HasSome(float weight_sum) { return weight_sum > 0 || weight_sum != weight_sum; }
 
-template <typename T, int kDim, int kFragments, int kStages>
+template <typename Tile, int kFragments, int kStages>
 class RowRunAttention {
-  using Layout = InvariantAttentionLayout<kDim, kFragments, kStages>;
-  static constexpr int kColumns = Layout::kColumns, kRow = Layout::kRow;
+  using T = typename Tile::Element;
+  using Layout = InvariantAttentionLayout<Tile, kFragments, kStages>;
+  static constexpr int kDim = Tile::kDim, kColumns = Layout::kColumns, kRow = Layout::kRow;
 
  public:
   __device__ RowRunAttention(const InvariantAttentionArguments& a, unsigned char* shared) : a_(a), shared_(shared) {
@@ -95,7 +95,7 @@ class RowRunAttention {
     heads_ = min(a.heads_of_unit, (kv_head_ + 1) * a.group - first_head_);
   }
 
-  __device__ void Run(const RowRun& run, const T* queries, const T* keys, const T* values, T* out) {
+  __device__ void Run(const RowRun& run, const T* queries, const void* keys, const void* values, T* out) {
     const int low = max(0, run.position + 1 - a_.window), high = run.position + run.rows;  // tokens that any row sees
     const int piece_tokens = PieceTokens(run.position);
     const int first_piece = low / piece_tokens, last_piece = (high - 1) / piece_tokens;
@@ -130,36 +130,28 @@ class RowRunAttention {
 
   __device__ void LoadQueries(const RowRun& run, const T* queries) {
     __syncthreads();  // the run before has read its own
-    for (int i = static_cast<int>(threadIdx.x); i < kColumns * (kDim / 8); i += kAttentionThreads) {
-      const int column = i / (kDim / 8), d = i % (kDim / 8) * 8;
-      uint4 value = {0, 0, 0, 0};
+    for (int i = static_cast<int>(threadIdx.x); i < kColumns * (kDim / 2); i += kAttentionThreads) {
+      const int column = i / (kDim / 2), place = i % (kDim / 2) * 2;
+      const int d = Tile::QueryDim(place / 16, place / 8 % 2, place / 2 % 4);
+      uint32_t pair = 0;
       if (d < a_.head_dim && Has(run, column))
-        value = *reinterpret_cast<const uint4*>(queries + At(run, column, a_.query_stride) + d);
-      *reinterpret_cast<uint4*>(shared_queries() + column * kRow + d) = value;
+        pair = *reinterpret_cast<const uint32_t*>(queries + At(run, column, a_.query_stride) + d);
+      *reinterpret_cast<uint32_t*>(shared_queries() + column * kRow + place) = Tile::StagedQuery(pair);
     }
   }
 
   // The tokens from `begin` to `end`: leaves each warp's result in merge_sums and merge_softmax.
-  __device__ void Walk(const RowRun& run, const T* keys, const T* values, int begin, int end) {
+  __device__ void Walk(const RowRun& run, const void* keys, const void* values, int begin, int end) {
     const int g = lane() / 4, t = lane() % 4;
-    T* const ring = reinterpret_cast<T*>(shared_) + warp() * kStages * 2 * kWarpTileTokens * kRow;
+    unsigned char* const ring = shared_ + warp() * kStages * Tile::kBytes;
     const int32_t* const table = a_.block_table + static_cast<size_t>(run.sequence) * a_.max_blocks;
-    const int first = begin / kBlockTileTokens * kBlockTileTokens + warp() * kWarpTileTokens;
+    const int first = begin / kBlockTileTokens * kBlockTileTokens + warp() * kWarpTokens;
     const auto request = [&](int stage, int token) {
       if (token < end) {
-        const size_t from =
-            ((static_cast<size_t>(table[token / a_.tokens_per_block]) * a_.kv_heads + kv_head_) * a_.tokens_per_block +
-             token % a_.tokens_per_block) *
-            static_cast<size_t>(a_.head_dim);
-        T* const to = ring + stage * 2 * kWarpTileTokens * kRow;
-        for (int i = lane(); i < kWarpTileTokens * (kDim / 8); i += 32) {
-          const int row = i / (kDim / 8), d = i % (kDim / 8) * 8;
-          // Nothing past the context is read: a stale NaN would survive a weight of 0.
-          const int valid = token + row < end && d < a_.head_dim;
-          const size_t at = valid ? from + static_cast<size_t>(row) * a_.head_dim + d : 0;
-          CopyAsync(to + row * kRow + d, keys + at, valid);
-          CopyAsync(to + (kWarpTileTokens + row) * kRow + d, values + at, valid);
-        }
+        const size_t head = static_cast<size_t>(table[token / a_.tokens_per_block]) * a_.kv_heads + kv_head_;
+        Tile::Copy(ring + stage * Tile::kBytes,
+                   {keys, values, head, token % a_.tokens_per_block, end - token, a_.tokens_per_block, a_.head_dim},
+                   lane());
       }
       CommitCopies();
     };
@@ -183,8 +175,8 @@ class RowRunAttention {
     for (int token = first; token < end; token += kBlockTileTokens) {
       WaitForCopies<kStages - 1>();
       __syncwarp();
-      if (token + kWarpTileTokens > begin)
-        Multiply(ring + stage * 2 * kWarpTileTokens * kRow, token, limit, sums, maximum, weight_sum);
+      if (token + kWarpTokens > begin)
+        Multiply(ring + stage * Tile::kBytes, token, end, limit, sums, maximum, weight_sum);
       __syncwarp();
       request(stage, token + kStages * kBlockTileTokens);
       stage = stage + 1 == kStages ? 0 : stage + 1;
@@ -203,35 +195,35 @@ class RowRunAttention {
         float* const to = merge_sums() + column * Layout::kMergeRow;
 #pragma unroll
         for (int i = 0; i < kDim / 16; ++i) {
-          to[i * 16 + g] = sums[n][i][j];
-          to[i * 16 + g + 8] = sums[n][i][j + 2];
+          to[Tile::SumDim(i, 0, g)] = sums[n][i][j] * Tile::kSumFactor;
+          to[Tile::SumDim(i, 1, g)] = sums[n][i][j + 2] * Tile::kSumFactor;
         }
         if (g == 0) merge_softmax()[column] = {maximum[n][j], sum};
       }
     __syncthreads();
   }
 
-  // One warp's 16 tokens, whose keys and then values are at `tile`.
-  __device__ __forceinline__ void Multiply(const T* tile, int token, const int (&limit)[kFragments][2],
-                                           float (&sums)[kFragments][kDim / 16][4], float (&maximum)[kFragments][2],
-                                           float (&weight_sum)[kFragments][2]) const {
+  // One warp's 16 tokens from `token` on, of which those before `end` are in the tile.
+  __device__ __forceinline__ void Multiply(const unsigned char* tile, int token, int end,
+                                           const int (&limit)[kFragments][2], float (&sums)[kFragments][kDim / 16][4],
+                                           float (&maximum)[kFragments][2], float (&weight_sum)[kFragments][2]) const {
     const int g = lane() / 4;
     float even[kFragments][4] = {}, odd[kFragments][4] = {};  // two chains of additions
-    const T* const key_row = tile + lane() % 16 * kRow + lane() / 16 * 8;
     const T* const query_row = shared_queries() + lane() % 8 * kRow + lane() / 8 * 8;
 #pragma unroll
-    for (int k = 0; k < kDim / 32; ++k) {
+    for (int c = 0; c < kDim / 32; ++c) {
       uint32_t first[4], second[4];
-      LoadMatrices(first, key_row + k * 32);
-      LoadMatrices(second, key_row + k * 32 + 16);
+      Tile::Keys(tile, c, lane(), first, second);
 #pragma unroll
       for (int n = 0; n < kFragments; ++n) {
         uint32_t query[4];
-        LoadMatrices(query, query_row + n * kFragmentColumns * kRow + k * 32);
+        LoadMatrices(query, query_row + n * kFragmentColumns * kRow + c * 32);
         MultiplyAdd(even[n], first, {query[0], query[1]}, T{});
         MultiplyAdd(odd[n], second, {query[2], query[3]}, T{});
       }
     }
+    const float key_scale[2] = {Tile::KeyScale(tile, g), Tile::KeyScale(tile, g + 8)};
+    const float value_scale[2] = {Tile::ValueScale(tile, g, end - token), Tile::ValueScale(tile, g + 8, end - token)};
     uint32_t weights[kFragments][2];
 #pragma unroll
     for (int n = 0; n < kFragments; ++n) {
@@ -240,7 +232,8 @@ class RowRunAttention {
       for (int i = 0; i < 4; ++i) {
         const int at = token + g + i / 2 * 8;
         const bool visible = at < limit[n][i % 2] && at >= limit[n][i % 2] - a_.window;
-        score[i] = visible ? __fmul_rn(even[n][i] + odd[n][i], a_.scale_log2) : -INFINITY;
+        const float product = __fmul_rn(even[n][i] + odd[n][i], a_.scale_log2 * Tile::kScoreFactor);
+        score[i] = visible ? __fmul_rn(product, key_scale[i / 2]) : -INFINITY;
       }
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
@@ -260,16 +253,18 @@ class RowRunAttention {
           sums[n][i][j + 2] *= factor;
         }
       }
-      weights[n][0] = Transpose(Pack(weight[0], weight[1], T{}));
-      weights[n][1] = Transpose(Pack(weight[2], weight[3], T{}));
+      weights[n][0] = Transpose(Pack(weight[0] * value_scale[0], weight[1] * value_scale[0], T{}));
+      weights[n][1] = Transpose(Pack(weight[2] * value_scale[1], weight[3] * value_scale[1], T{}));
     }
-    const T* const value_row = tile + (kWarpTileTokens + lane() % 8 + lane() / 16 * 8) * kRow + lane() / 8 % 2 * 8;
 #pragma unroll
-    for (int i = 0; i < kDim / 16; ++i) {
-      uint32_t matrices[4];
-      LoadMatricesTransposed(matrices, value_row + i * 16);
+    for (int c = 0; c < kDim / 32; ++c) {
+      uint32_t first[4], second[4];
+      Tile::Values(tile, c, lane(), first, second);
 #pragma unroll
-      for (int n = 0; n < kFragments; ++n) MultiplyAdd(sums[n][i], matrices, weights[n], T{});
+      for (int n = 0; n < kFragments; ++n) {
+        MultiplyAdd(sums[n][2 * c], first, weights[n], T{});
+        MultiplyAdd(sums[n][2 * c + 1], second, weights[n], T{});
+      }
     }
   }
 
@@ -350,14 +345,14 @@ class RowRunAttention {
 
 #endif  // __CUDA_ARCH__ >= 800
 
-template <typename T, int kDim, int kFragments, int kStages>
+template <typename Tile, int kFragments, int kStages, typename T = typename Tile::Element>
 __global__ void __launch_bounds__(kAttentionThreads)
-    InvariantAttentionKernel(const __grid_constant__ InvariantAttentionArguments a, const T* queries, const T* keys,
-                             const T* values, T* out) {
+    InvariantAttentionKernel(const __grid_constant__ InvariantAttentionArguments a, const T* queries, const void* keys,
+                             const void* values, T* out) {
 #if __CUDA_ARCH__ >= 800
   extern __shared__ __align__(16) unsigned char shared[];
   WaitForPredecessor();
-  RowRunAttention<T, kDim, kFragments, kStages> attention(a, shared);
+  RowRunAttention<Tile, kFragments, kStages> attention(a, shared);
   const int first = static_cast<int>(blockIdx.x) * a.rows_of_block, end = min(first + a.rows_of_block, a.rows);
   for (int row = first; row < end;) {
     const RowRun run(a, row, end);

@@ -19,7 +19,7 @@
 namespace embedded::cuda {
 
 // Whether the current device and the cache fit; else PlainAttention serves, which is batch invariant too.
-bool CanInvariantAttention(const KvLayout& kv);
+bool CanInvariantAttention(const KvFormat& kv);
 
 // Enough for any number of rows, on a device like this.
 size_t InvariantAttentionWorkspaceBytes(const KvLayout& kv, const DeviceTraits& traits);

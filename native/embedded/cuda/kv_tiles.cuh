@@ -44,18 +44,13 @@ struct ElementTile {
   __device__ static float ValueScale(const unsigned char*, int, int) { return 1; }
 
 #if __CUDA_ARCH__ >= 800
-  // The columns past head_dim are never copied into; a NaN left there would outlive the zero it is multiplied by.
-  __device__ static void Clear(unsigned char* tile, int lane) {
-    for (int i = lane; i < 2 * kWarpTokens * kRow; i += 32) reinterpret_cast<T*>(tile)[i] = FromFloat<T>(0.0f);
-  }
   __device__ static void Copy(unsigned char* tile, const KvTileSource& from, int lane) {
     T* const to = reinterpret_cast<T*>(tile);
     const size_t first = (from.head * from.tokens_per_block + from.slot) * static_cast<size_t>(from.head_dim);
-    const int chunks = from.head_dim / 8;
-    for (int i = lane; i < kWarpTokens * chunks; i += 32) {
-      const int row = i / chunks, column = i % chunks * 8;
-      // Nothing past the context is read: a stale NaN would survive a weight of 0.
-      const int valid = row < from.tokens;
+    for (int i = lane; i < kWarpTokens * (kDim / 8); i += 32) {
+      const int row = i / (kDim / 8), column = i % (kDim / 8) * 8;
+      // Zeros past the context and past head_dim: a NaN that was there would survive the 0 it is multiplied by.
+      const int valid = row < from.tokens && column < from.head_dim;
       const size_t at = valid ? first + static_cast<size_t>(row) * from.head_dim + column : 0;
       CopyAsync(to + row * kRow + column, static_cast<const T*>(from.keys) + at, valid);
       CopyAsync(to + (kWarpTokens + row) * kRow + column, static_cast<const T*>(from.values) + at, valid);
@@ -106,15 +101,13 @@ struct Int8Tile {
   }
 
 #if __CUDA_ARCH__ >= 800
-  __device__ static void Clear(unsigned char*, int) {}  // a code is a number, whatever it is
   __device__ static void Copy(unsigned char* tile, const KvTileSource& from, int lane) {
     const uint8_t* const keys = static_cast<const uint8_t*>(from.keys);
     const uint8_t* const values = static_cast<const uint8_t*>(from.values);
     const Int8Token first(from.head, from.slot, from.tokens_per_block, from.head_dim);
-    const int chunks = from.head_dim / 16;
-    for (int i = lane; i < kWarpTokens * chunks; i += 32) {
-      const int row = i / chunks, column = i % chunks * 16;
-      const int valid = row < from.tokens;
+    for (int i = lane; i < kWarpTokens * (kDim / 16); i += 32) {
+      const int row = i / (kDim / 16), column = i % (kDim / 16) * 16;
+      const int valid = row < from.tokens && column < from.head_dim;
       const size_t at = valid ? first.codes + static_cast<size_t>(row * from.head_dim + column) : 0;
       CopyAsync(tile + row * kKeyRow + column, keys + at, valid);
       CopyAsync(tile + kValues + row * kValueRow + column, values + at, valid);

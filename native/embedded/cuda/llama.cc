@@ -371,7 +371,7 @@ void Llama::AttendAlike(const LlamaStep& step, int first, int rows, const int32_
                                       table_rows == nullptr ? nullptr : table_rows + first,
                                       step.block_table,
                                       Row(attended_, first, size)};
-  if (CanInvariantAttention(kv_.layout)) return InvariantAttention(shape, buffers, decode_workspace_.data(), stream);
+  if (CanInvariantAttention(kv_)) return InvariantAttention(shape, buffers, decode_workspace_.data(), stream);
   PlainAttention(shape, buffers, stream);
 }
 

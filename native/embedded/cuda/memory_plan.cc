@@ -78,10 +78,6 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   CheckShape(model);
   CheckGraph(model, limits.max_seq_len);
   CheckAdapters(model, limits);
-  if (limits.kv_dtype == KV_DTYPE_INT8 && limits.batch_invariant)
-    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "kv_cache.dtype",
-                                  " is 'int8'; expected 'auto' with batchInvariant, because what the CUDA executor "
-                                  "computes alike in any batch reads 16 bits. Remove one, or use executor: 'cpu'.");
   if (limits.max_num_tokens > kLargestStep)
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "max_num_tokens",

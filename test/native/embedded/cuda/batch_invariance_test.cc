@@ -23,6 +23,7 @@ struct Model {
   int hidden_size = 256;
   const char* quant_algo = nullptr;
   int ranks = 1;
+  ExecutorKvDtype kv_dtype = KV_DTYPE_AUTO;
 };
 void PrintTo(const Model& model, std::ostream* out) { *out << model.name; }
 
@@ -68,6 +69,8 @@ class CudaBatchInvariance : public GpuTestWith<Model> {
     parallel.size = sizeof(parallel);
     parallel.device_ids = kDevices;
     parallel.device_id_count = static_cast<uint32_t>(GetParam().ranks);
+    ExecutorKvCacheConfig kv{};
+    kv.size = sizeof(kv);
     auto client = std::make_unique<TableClient>(
         directory_.path(), executor_table(EXECUTOR_ABI_VERSION), [&](ExecutorConfig* config) {
           config->set |= CONFIG_BATCH_INVARIANT | CONFIG_LOAD_FORMAT;
@@ -75,6 +78,10 @@ class CudaBatchInvariance : public GpuTestWith<Model> {
           config->load_format = GetParam().ranks > 1 ? LOAD_FORMAT_DUMMY : LOAD_FORMAT_AUTO;
           if (GetParam().ranks > 1) config->parallel = &parallel;
           if (change) change(config);
+          if (config->kv_cache != nullptr) kv = *config->kv_cache;
+          kv.set |= KV_CACHE_DTYPE;
+          kv.dtype = GetParam().kv_dtype;
+          config->kv_cache = &kv;
         });
     EXPECT_EQ(client->code(), EXECUTOR_OK) << client->message();
     return client;
@@ -176,6 +183,8 @@ const Model kModels[] = {
     {"int8", "bfloat16", TinyModel::Layers::kPlain, 64, 256, "W8A16"},
     {"int4", "bfloat16", TinyModel::Layers::kPlain, 64, 256, "W4A16"},
     {"fp8", "bfloat16", TinyModel::Layers::kPlain, 64, 256, "FP8"},
+    {"int8_kv", "bfloat16", TinyModel::Layers::kWithAllThereIs, 64, 256, nullptr, 1, KV_DTYPE_INT8},
+    {"plain_attention_int8_kv", "float16", TinyModel::Layers::kPlain, 36, 288, nullptr, 1, KV_DTYPE_INT8},
     {"two_ranks", "bfloat16", TinyModel::Layers::kPlain, 64, 256, nullptr, 2},
 };
 INSTANTIATE_TEST_SUITE_P(Models, CudaBatchInvariance, testing::ValuesIn(kModels),

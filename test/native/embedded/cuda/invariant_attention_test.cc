@@ -14,11 +14,13 @@ struct Case {
   Element element;
   int kv_heads, group, head_dim;
   std::optional<int> window;
+  KvType type = KvType::kElements;
 };
 
 std::string NameOf(const Case& c) {
-  return std::string(NameOf(c.element)) + "_" + std::to_string(c.kv_heads) + "x" + std::to_string(c.group) + "_dim" +
-         std::to_string(c.head_dim) + (c.window ? "_window" + std::to_string(*c.window) : "");
+  return std::string(NameOf(c.element)) + (c.type == KvType::kInt8 ? "_int8_" : "_") + std::to_string(c.kv_heads) +
+         "x" + std::to_string(c.group) + "_dim" + std::to_string(c.head_dim) +
+         (c.window ? "_window" + std::to_string(*c.window) : "");
 }
 
 struct RowOf {
@@ -36,8 +38,8 @@ class InvariantAttentionTest : public GpuTestWith<Case> {
     GpuTestWith<Case>::SetUp();
     if (IsSkipped()) return;
     const Case& c = GetParam();
-    cache_ = std::make_unique<PagedCache>(c.element, c.kv_heads, c.head_dim, kTokensPerBlock, lengths_);
-    if (!CanInvariantAttention(cache_->kv.layout)) GTEST_SKIP() << "needs sm_80";
+    cache_ = std::make_unique<PagedCache>(c.element, c.kv_heads, c.head_dim, kTokensPerBlock, lengths_, c.type);
+    if (!CanInvariantAttention(cache_->kv)) GTEST_SKIP() << "needs sm_80";
     workspace_ = std::make_unique<DeviceArray<uint8_t>>(
         InvariantAttentionWorkspaceBytes(cache_->kv.layout, CurrentDeviceTraits()));
     workspace_->Zero();
@@ -155,6 +157,10 @@ std::vector<Case> Cases() {
   }
   for (const int group : {1, 9, 16, 40}) cases.push_back({Element::kBfloat16, 2, group, 128, std::nullopt});
   for (const int head_dim : {40, 96, 192}) cases.push_back({Element::kBfloat16, 1, 2, head_dim, std::nullopt});
+  for (const Element element : {Element::kBfloat16, Element::kFloat16})
+    for (const int head_dim : {48, 64, 128, 192, 256})
+      cases.push_back({element, 2, 4, head_dim, std::nullopt, KvType::kInt8});
+  for (const int window : {1, 100}) cases.push_back({Element::kBfloat16, 2, 4, 128, window, KvType::kInt8});
   for (const int window : {1, 20, 100, 600}) cases.push_back({Element::kBfloat16, 2, 4, 128, window});
   return cases;
 }

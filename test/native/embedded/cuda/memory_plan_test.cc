@@ -97,14 +97,6 @@ TEST(MemoryPlan, KeysAndValuesInInt8TakeAByteEachAndAScaleForEachTokenAndHead) {
   EXPECT_NEAR(static_cast<double>(plan.work_bytes), static_cast<double>(elements.work_bytes + expanded), 2 * kMebibyte);
 }
 
-TEST(MemoryPlan, KeysAndValuesInInt8AreRefusedWithBatchInvariant) {
-  Limits limits = LimitsOf(1, 512, 4096);
-  limits.kv_dtype = KV_DTYPE_INT8;
-  limits.batch_invariant = true;
-  ExpectFailure([&] { Plan(Llama70B(), limits); }, EXECUTOR_UNSUPPORTED,
-                "kvCache.dtype is 'int8'; expected 'auto' with batchInvariant", "kv_cache.dtype");
-}
-
 // Sequences that start alike share blocks, so the size of the cache says nothing about their tables.
 TEST(MemoryPlan, AStepHasRoomForTheBlockTableOfEachOfItsPrompts) {
   const ModelConfig model = Llama70B();

@@ -34,13 +34,14 @@ const BITS = {
   outputPenalties: 28,
   embeddings: 29,
   promptLookup: 30,
+  kvEvents: 31,
 } as const;
 
 /** What the executor supports beyond temperature, top-k, top-p, seed, end tokens, stop strings and cancelling. */
 export type Capabilities = Readonly<Record<keyof typeof BITS, boolean>>;
 
 export const capabilitiesOf = (bits: number): Capabilities =>
-  Object.fromEntries(Object.entries(BITS).map(([name, bit]) => [name, (bits & (1 << bit)) !== 0])) as Capabilities;
+  Object.fromEntries(Object.entries(BITS).map(([name, bit]) => [name, Math.floor(bits / 2 ** bit) % 2 === 1])) as Capabilities;
 
 const ASKS: readonly [
   option: keyof GenerateOptions,

@@ -48,9 +48,12 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
   limits_.kv_blocks = runner.kv_blocks;
   limits_.tokens_per_block = runner.tokens_per_block;
   limits_.block_pool.host_blocks = runner.host_blocks;
+  BlockPoolOptions block_pool = limits_.block_pool;
+  if (limits_.event_buffer_size > 0)
+    block_pool.events = &kv_events_.emplace(limits_.event_buffer_size, runner.kv_blocks, runner.host_blocks);
   scheduler_.emplace(
       SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks, limits_.max_draws},
-      BlockPool(runner.kv_blocks, runner.tokens_per_block, limits_.block_pool));
+      BlockPool(runner.kv_blocks, runner.tokens_per_block, block_pool));
   if (limits_.adapters) adapters_.emplace(runner.adapter_values);
   DescribeEngine(config, device);
   if (device.warms_up) WarmUp(limits_, engine_.model.vocab_size, runner_.get());
@@ -70,7 +73,10 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   const RunnerInfo& runner = runner_->info();
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
-  info_.capabilities = device.capabilities | CAN_TIMEOUT | (guides_ ? CAN_GUIDED : 0) | (adapters_ ? CAN_LORA : 0);
+  info_.capabilities = device.capabilities | CAN_TIMEOUT;
+  if (guides_) info_.capabilities |= CAN_GUIDED;
+  if (adapters_) info_.capabilities |= CAN_LORA;
+  if (kv_events_) info_.capabilities |= CAN_KV_EVENTS;
   if (limits_.max_beam_width == 1) info_.capabilities &= ~CAN_BEAM_SEARCH;
   info_.name = device.name;
   info_.version = PACKAGE_VERSION;
@@ -173,8 +179,10 @@ void EmbeddedExecutor::UseAdapter(const ExecutorLora& lora, std::shared_ptr<Adap
   } catch (const Failure& failure) {
     throw Failure(failure).OfRequest(request->id);
   }
-  for (RequestSequence& sequence : request->sequences)
+  for (RequestSequence& sequence : request->sequences) {
     sequence.root_key = RootKey(sequence.root_key, request->adapter->serial);
+    sequence.lora_id = lora.id;
+  }
 }
 
 void EmbeddedExecutor::Compile(const std::shared_ptr<Request>& request) {
@@ -251,6 +259,13 @@ void EmbeddedExecutor::Interrupt() {
 void EmbeddedExecutor::Stats(ExecutorStats* stats) {
   const Lock lock(mutex_);
   *stats = statistics_.Snapshot(*scheduler_, requests_, info_, runner_->info(), limits_.request_stats);
+}
+
+const ExecutorKvEvents* EmbeddedExecutor::KvEvents() {
+  if (!kv_events_)
+    throw Failure(EXECUTOR_UNSUPPORTED,
+                  "No KV events are collected; expected kvCache.eventBufferSize above 0. Set it.");
+  return kv_events_->Take();
 }
 
 void EmbeddedExecutor::Shutdown(std::chrono::milliseconds deadline) {

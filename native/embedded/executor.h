@@ -44,6 +44,7 @@ class EmbeddedExecutor {
   const ExecutorBatch* Wait(std::chrono::milliseconds timeout);
   void Interrupt();
   void Stats(ExecutorStats* stats);
+  const ExecutorKvEvents* KvEvents();
   void Shutdown(std::chrono::milliseconds deadline);
 
  private:
@@ -111,7 +112,8 @@ class EmbeddedExecutor {
   std::unique_ptr<ModelRunner> runner_;  // used by the step thread alone
   std::deque<StepInFlight> in_flight_;   // likewise; oldest first
   std::atomic<bool> stopping_{false};
-  executor::BatchBuilder reading_;  // what the last wait gave; used by the thread in wait alone
+  executor::BatchBuilder reading_;               // what the last wait gave; used by the thread in wait alone
+  std::optional<embedded::KvEvents> kv_events_;  // it has a mutex of its own
 
   std::mutex mutex_;                 // of everything below
   std::condition_variable work_;     // the step thread sleeps on it

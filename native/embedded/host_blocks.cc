@@ -4,7 +4,7 @@
 
 namespace embedded {
 
-std::optional<int> HostBlocks::Put(KeptBlock block, Clock::time_point now) {
+std::optional<int> HostBlocks::Put(KeptBlock block, Clock::time_point now, std::optional<BlockKey>* dropped) {
   if (const auto there = kept_.Find(block.content.key)) {  // it was computed once more
     kept_.Hold(*there);
     kept_.Release(*there, now);
@@ -20,7 +20,9 @@ std::optional<int> HostBlocks::Put(KeptBlock block, Clock::time_point now) {
   } else {
     const auto lowest = kept_.LowestPriority(now);
     if (!lowest || *lowest > block.retention.priority) return std::nullopt;
-    place = kept_.Evict(now).block;
+    const KeptBlock evicted = kept_.Evict(now);
+    place = evicted.block;
+    if (dropped != nullptr) *dropped = evicted.content.key;
   }
   kept_.Keep(place, std::move(block.content), block.retention);
   kept_.Release(place, now);

@@ -18,8 +18,9 @@ class HostBlocks {
   // Takes no block of a lower priority.
   HostBlocks(int blocks, int min_priority) : blocks_(blocks), min_priority_(min_priority) {}
 
-  // A place for a block that the device gives up. None where it is not worth one, or is there already.
-  std::optional<int> Put(KeptBlock block, Clock::time_point now);
+  // A place for a block that the device gives up. None where it is not worth one, or is there already. `dropped`, if any, gets
+  // the key of the block that gave up its place for it.
+  std::optional<int> Put(KeptBlock block, Clock::time_point now, std::optional<BlockKey>* dropped = nullptr);
   std::optional<int> Find(const BlockKey& key) const { return kept_.Find(key); }
   std::optional<NextBlocks::Match> FindPart(const BlockKey& before, const int32_t* tokens, size_t count) const {
     return kept_.FindPart(before, tokens, count);

@@ -22,6 +22,9 @@ struct BlockContent {
   BlockKey key;
   BlockKey before;              // of the block before it, or the root's
   std::vector<int32_t> tokens;  // none where nobody looks for a part of them
+  // What is told when it is kept, and not remembered:
+  bool starts_prompt = false;            // no block is before it
+  std::optional<uint64_t> lora_id = {};  // of the adapter it was computed with
 };
 
 struct KeptBlock {
@@ -44,6 +47,9 @@ class KeptBlocks {
   }
   // From now on this block, which is held, is the one of this key, unless another already is.
   void Keep(int block, BlockContent content, const Retention& retention);
+  // Of a block that is kept.
+  const BlockKey& key(int block) const { return entries_[static_cast<size_t>(block)].key; }
+  const Retention& retention(int block) const { return entries_[static_cast<size_t>(block)].retention; }
   // Of a block that is held.
   void SetRetention(int block, const Retention& retention);
 

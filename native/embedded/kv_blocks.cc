@@ -48,8 +48,21 @@ void BlockPool::Free(std::vector<int>* block_table) {
 }
 
 void BlockPool::Keep(int block, BlockContent content, const Retention& retention) {
+  if (options_.events != nullptr && !kept_.Find(content.key)) {
+    if (host_.Find(content.key))  // it was computed once more
+      options_.events->Move(content.key, CACHE_LEVEL_HOST, CACHE_LEVEL_DEVICE);
+    else
+      options_.events->Store(content, retention.priority);
+  }
   if (!options_.reuses_parts) content.tokens.clear();
   kept_.Keep(block, std::move(content), retention);
+}
+
+void BlockPool::SetRetention(int block, const Retention& retention) {
+  const int before = kept_.retention(block).priority;
+  if (options_.events != nullptr && before != retention.priority)
+    options_.events->ChangePriority(kept_.key(block), before, retention.priority);
+  kept_.SetRetention(block, retention);
 }
 
 std::optional<FoundPrefix> BlockPool::GrowFromKept(std::vector<int>* block_table, const KeptPrefix& prefix,
@@ -111,7 +124,7 @@ void BlockPool::HoldPart(const Part& part) {
   if (part.use == PartUse::kCopyFromHost) return host_.Hold(part.block);
   if (part.is_released) kept_.Hold(part.block);
   if (part.use == PartUse::kCopy) return;
-  kept_.Forget(part.block);
+  TellGivenUp(kept_.Forget(part.block).content.key);
   CountTaken(part.block);
 }
 
@@ -131,6 +144,7 @@ int BlockPool::Onboard(int place) {
   const int block = Take();
   copies_.push_back({place, block, CopyWay::kFromHost});
   KeptBlock kept = host_.Take(place);
+  if (options_.events != nullptr) options_.events->Move(kept.content.key, CACHE_LEVEL_HOST, CACHE_LEVEL_DEVICE);
   kept_.Keep(block, std::move(kept.content), kept.retention);
   return block;
 }
@@ -146,10 +160,23 @@ int BlockPool::Take() {
     const auto now = KeptBlocks::Clock::now();
     KeptBlock evicted = kept_.Evict(now);
     block = evicted.block;
-    if (const auto place = host_.Put(std::move(evicted), now)) copies_.push_back({block, *place, CopyWay::kToHost});
+    const BlockKey key = evicted.content.key;
+    std::optional<BlockKey> dropped;
+    const auto place = host_.Put(std::move(evicted), now, &dropped);
+    if (place) copies_.push_back({block, *place, CopyWay::kToHost});
+    if (dropped && !kept_.Find(*dropped)) TellGivenUp(*dropped);
+    TellGivenUp(key);
   }
   CountTaken(block);
   return block;
+}
+
+void BlockPool::TellGivenUp(const BlockKey& key) {
+  if (options_.events == nullptr) return;
+  if (host_.Find(key))
+    options_.events->Move(key, CACHE_LEVEL_DEVICE, CACHE_LEVEL_HOST);
+  else
+    options_.events->Remove(key);
 }
 
 void BlockPool::CountTaken(int block) {

@@ -12,6 +12,7 @@
 #include "native/embedded/block_key.h"
 #include "native/embedded/host_blocks.h"
 #include "native/embedded/kept_blocks.h"
+#include "native/embedded/kv_events.h"
 #include "native/embedded/retention.h"
 
 namespace embedded {
@@ -21,6 +22,7 @@ struct BlockPoolOptions {
   bool copies_parts = true;   // else they are reused only where nobody holds them, and are given up for it
   int host_blocks = 0;        // in host memory, for kept blocks whose place on the device is needed
   int offload_min_priority = kDefaultOffloadMinPriority;  // of those that go there
+  KvEvents* events = nullptr;                             // told of what is kept; null: nobody listens
 };
 
 enum class CopyWay { kOnDevice, kToHost, kFromHost };
@@ -83,7 +85,7 @@ class BlockPool {
   // Makes an empty table hold the kept blocks of the prefix and grows it to `length` tokens. Nothing, and nothing done, if
   // there are too few free blocks.
   std::optional<FoundPrefix> GrowFromKept(std::vector<int>* block_table, const KeptPrefix& prefix, size_t length);
-  void SetRetention(int block, const Retention& retention) { kept_.SetRetention(block, retention); }
+  void SetRetention(int block, const Retention& retention);
 
   // Copies that all this needs, in this order, before a block is written again: a later one may reuse a block.
   std::vector<BlockCopy> TakeCopies() { return std::exchange(copies_, {}); }
@@ -105,6 +107,8 @@ class BlockPool {
   void HoldPart(const Part& part);
   int OwnBlockOf(const Part& part);
   int Onboard(int place);
+  // To who listens: the device no longer keeps what has this key.
+  void TellGivenUp(const BlockKey& key);
 
   int blocks_;
   int tokens_per_block_;

@@ -85,7 +85,6 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
   RefuseSet(kv.set, "kv_cache.",
             {{KV_CACHE_SINK_TOKENS, "sink_tokens"},
              {KV_CACHE_CROSS_FRACTION, "cross_fraction"},
-             {KV_CACHE_EVENT_BUFFER, "event_buffer_size"},
              {KV_CACHE_UVM, "uvm"},
              {KV_CACHE_EVENTS_GATHER_PERIOD, "events_gather_period_ms"}});
   if (kv.max_attention_window_count > 0) RefuseOption("kv_cache.max_attention_windows");
@@ -200,6 +199,7 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
   limits.block_pool.copies_parts = !(kv.set & KV_CACHE_COPY_ON_PARTIAL_REUSE) || kv.copy_on_partial_reuse != 0;
   if (kv.set & KV_CACHE_DTYPE) limits.kv_dtype = kv.dtype;
   if (kv.set & KV_CACHE_HOST_BYTES) limits.kv_host_bytes = kv.host_bytes;
+  if (kv.set & KV_CACHE_EVENT_BUFFER) limits.event_buffer_size = kv.event_buffer_size;
   if (kv.set & KV_CACHE_OFFLOAD_MIN_PRIORITY) {
     if (kv.offload_min_priority > kHighestPriority)
       throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, "kv_cache.offload_min_priority",

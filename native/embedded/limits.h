@@ -42,6 +42,7 @@ struct Limits {
   bool reuses_blocks;           // of earlier requests that start with the same tokens
   BlockPoolOptions block_pool;  // but for its host_blocks, which the runner knows
   uint64_t kv_host_bytes = 0;
+  uint32_t event_buffer_size = 0;  // events of kept blocks; 0: nobody asks for them
   ExecutorKvDtype kv_dtype = KV_DTYPE_AUTO;
   bool is_guided;  // requests may say what their outputs must match
   bool request_stats;

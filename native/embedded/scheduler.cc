@@ -195,7 +195,9 @@ void Scheduler::KeepWritten(Sequence* sequence) {
     blocks_.Keep(sequence->block_table[i],
                  {sequence->keys[i],
                   i == 0 ? sequence->root_key : sequence->keys[i - 1],
-                  {first, first + static_cast<std::ptrdiff_t>(tokens_per_block)}},
+                  {first, first + static_cast<std::ptrdiff_t>(tokens_per_block)},
+                  i == 0,
+                  sequence->lora_id},
                  sequence->retention.At(i * tokens_per_block).value_or(Retention{}));
   }
 }
@@ -212,7 +214,7 @@ void Scheduler::KeepEnd(Sequence* sequence) {
   const std::vector<int32_t> tokens(sequence->tokens.begin() + static_cast<std::ptrdiff_t>(begin),
                                     sequence->tokens.begin() + static_cast<std::ptrdiff_t>(end));
   blocks_.KeepPart(sequence->block_table[sequence->kept_blocks],
-                   {NextKey(before, tokens.data(), tokens.size()), before, tokens},
+                   {NextKey(before, tokens.data(), tokens.size()), before, tokens, begin == 0, sequence->lora_id},
                    sequence->retention.At(begin).value_or(Retention{}));
 }
 

@@ -27,6 +27,7 @@ struct Sequence {
   std::vector<int> block_table;  // KV blocks, in order
   size_t allocated_blocks = 0;   // taken from the pool so far, those given back included
   BlockKey root_key = RootKey();
+  std::optional<uint64_t> lora_id;
   std::vector<BlockKey> keys;  // of the blocks that `tokens` fill, as far as the scheduler needed them
   size_t kept_blocks = 0;      // leading blocks of the table that were offered to others
   RetentionPlan retention;

@@ -8,15 +8,16 @@
 //  3. `set` is a presence bit mask: a field whose bit is clear is unset, and the executor's own default holds. Fields
 //     without a bit always hold. A null group is a group with nothing set.
 //  4. What a caller passes is read during the call only. What `wait` gives is valid until the next `wait`, what
-//     `describe` gives until `destroy`, what `stats` gives until the next `stats`.
-//  5. Functions may run at the same time on different threads, but for: one thread at a time in `wait`, one in `stats`;
-//     `shutdown` when no `submit` runs or will run; `destroy` last and alone.
+//     `describe` gives until `destroy`, what `stats` and `kv_events` give until the next call of the same.
+//  5. Functions may run at the same time on different threads, but for: one thread at a time in `wait`, one in `stats`, one
+//     in `kv_events`; `shutdown` when no `submit` runs or will run; `destroy` last and alone.
 //  6. Each submitted id ends exactly once, by a row with ROW_REQUEST_FINAL. Only `shutdown` may leave ids without one.
 //  7. Text is UTF-8, tokens are int32, times are milliseconds unless the name says otherwise.
 #ifndef NODE_TENSORRT_LLM_EXECUTOR_H_
 #define NODE_TENSORRT_LLM_EXECUTOR_H_
 
 #include "config.h"
+#include "kv_events.h"
 #include "request.h"
 #include "response.h"
 #include "statistics.h"
@@ -63,6 +64,7 @@ enum {
   CAN_OUTPUT_PENALTIES = 1ull << 28,  // presence_penalty and frequency_penalty, with prompt_ignore_length
   CAN_EMBEDDINGS = 1ull << 29,        // REQUEST_EMBEDDING
   CAN_PROMPT_LOOKUP = 1ull << 30,
+  CAN_KV_EVENTS = 1ull << 31,  // kv_cache->event_buffer_size is set: kv_events gives events
 };
 
 typedef struct ExecutorInfo {
@@ -112,6 +114,9 @@ typedef struct ExecutorTable {
   ExecutorCode (*shutdown)(Executor* executor, uint32_t deadline_ms, ExecutorError* error);
   // Stops what still runs and frees everything. The handle is dead afterwards.
   void (*destroy)(Executor* executor);
+  // Gives the events of the KV cache since the last call, and does not wait for a step. What came before a row that wait has
+  // given is among them. The end of the table of an older executor is before it; called only where CAN_KV_EVENTS is set.
+  ExecutorCode (*kv_events)(Executor* executor, const ExecutorKvEvents** events, ExecutorError* error);
 } ExecutorTable;
 
 // What a shared library of an executor exports. Returns null if it does not support abi_version.

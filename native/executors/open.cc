@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <cstddef>
+
 #include "native/embedded/cpu/executor_table.h"
 #include "native/executor/cpp/failure.h"
 
@@ -31,7 +33,9 @@ const ExecutorTable* OpenExecutor(const std::string& path) {
   void* library = OpenLibrary(path);
   const auto table_of = reinterpret_cast<ExecutorTableFunction>(dlsym(library, EXECUTOR_TABLE_SYMBOL));
   const ExecutorTable* table = table_of == nullptr ? nullptr : table_of(EXECUTOR_ABI_VERSION);
-  if (table == nullptr || table->size < sizeof(ExecutorTable) || table->abi_version != EXECUTOR_ABI_VERSION) {
+  // An older one has no kv_events, and no capability that asks for it.
+  if (table == nullptr || table->size < offsetof(ExecutorTable, kv_events) ||
+      table->abi_version != EXECUTOR_ABI_VERSION) {
     const std::string found = table_of == nullptr ? std::string("exports no ") + EXECUTOR_TABLE_SYMBOL
                                                   : std::string("implements another version of the contract");
     throw executor::Failure(EXECUTOR_UNAVAILABLE, path + " " + found + "; expected version " +

@@ -20,6 +20,11 @@ Executor* HandleOf(std::unique_ptr<Implementation> implementation) noexcept {
   return reinterpret_cast<Executor*>(implementation.release());
 }
 
+template <typename Implementation, typename = void>
+inline constexpr bool kHasKvEvents = false;
+template <typename Implementation>
+inline constexpr bool kHasKvEvents<Implementation, std::void_t<decltype(&Implementation::KvEvents)>> = true;
+
 // What TableOf points to. What the implementation throws becomes the function's error.
 template <typename Implementation>
 class TableFunctions {
@@ -56,6 +61,9 @@ class TableFunctions {
   static ExecutorCode Shutdown(Executor* executor, uint32_t deadline_ms, ExecutorError* error) noexcept {
     return Guarded(error, [&] { Of(executor)->Shutdown(std::chrono::milliseconds(deadline_ms)); });
   }
+  static ExecutorCode KvEvents(Executor* executor, const ExecutorKvEvents** events, ExecutorError* error) noexcept {
+    return Guarded(error, [&] { *events = Of(executor)->KvEvents(); });
+  }
   static void Destroy(Executor* executor) noexcept {
     Guarded(nullptr, [&] { const std::unique_ptr<Implementation> owner(Of(executor)); });
   }
@@ -65,12 +73,14 @@ class TableFunctions {
 };
 
 // Implementation has a member for each function of the table, which throws Failure: `info` is what describe gives, and Stats fills a
-// whole struct. The table's `create` is null where Implementation is made from more than an ExecutorConfig.
+// whole struct. KvEvents may be missing. The table's `create` is null where Implementation is made from more than an ExecutorConfig.
 template <typename Implementation>
 constexpr ExecutorTable TableOf(const char* name) {
   using Functions = TableFunctions<Implementation>;
   decltype(ExecutorTable::create) create = nullptr;
   if constexpr (std::is_constructible_v<Implementation, const ExecutorConfig&>) create = Functions::Create;
+  decltype(ExecutorTable::kv_events) kv_events = nullptr;
+  if constexpr (kHasKvEvents<Implementation>) kv_events = Functions::KvEvents;
   return {sizeof(ExecutorTable),
           EXECUTOR_ABI_VERSION,
           name,
@@ -82,7 +92,8 @@ constexpr ExecutorTable TableOf(const char* name) {
           Functions::Interrupt,
           Functions::Stats,
           Functions::Shutdown,
-          Functions::Destroy};
+          Functions::Destroy,
+          kv_events};
 }
 
 }  // namespace executor

@@ -123,7 +123,8 @@ class ScriptedTable {
                                            Interrupt,
                                            Stats,
                                            Shutdown,
-                                           Destroy};
+                                           Destroy,
+                                           nullptr};
 
   ExecutorInfo info_{};
   bool describe_fails_ = false;

@@ -30,6 +30,8 @@ namespace isolation {
 namespace {
 
 constexpr uint32_t kWaitMs = 60'000;
+// Some executors give KV events later than the rows that they came with.
+constexpr uint32_t kKvEventsWaitMs = 100;
 
 class Host {
  public:
@@ -38,6 +40,7 @@ class Host {
     const ExecutorInfo* const info = Load();
     executor::CheckInfo(*info);
     vocab_size_ = info->vocab_size;
+    has_kv_events_ = info->capabilities & CAN_KV_EVENTS;
     const Bytes loaded = Encode(MessageType::kLoaded, *info);
     std::thread waiter = executor::StartThread([this] { SendBatches(); });
     SendOrEnd(loaded);
@@ -102,8 +105,9 @@ class Host {
     while (!stop_) {
       const ExecutorBatch* batch = nullptr;
       ExecutorError error = executor::EmptyError();
-      ExecutorCode code = table_->wait(executor_, kWaitMs, &batch, &error);
+      ExecutorCode code = table_->wait(executor_, has_kv_events_ ? kKvEventsWaitMs : kWaitMs, &batch, &error);
       if (code == EXECUTOR_OK) {
+        if (has_kv_events_) SendKvEvents();
         code = executor::Guarded(&error, [&] {
           executor::CheckBatch(*batch, vocab_size_);
           SendBatch(*batch);
@@ -114,6 +118,16 @@ class Host {
         _exit(1);
       }
     }
+  }
+
+  // Where memory runs out they are lost, which their ids show.
+  void SendKvEvents() {
+    ExecutorError error = executor::EmptyError();
+    (void)executor::Guarded(&error, [&] {
+      const ExecutorKvEvents* events = nullptr;
+      executor::ThrowOnFailure(table_->kv_events(executor_, &events, &error), error);
+      if (events->event_count > 0) SendOrEnd(Encode(MessageType::kKvEvents, *events));
+    });
   }
 
   // In parts: a row with much data is one, so that where memory runs out only its request ends.
@@ -188,6 +202,7 @@ class Host {
   const ExecutorTable* table_ = nullptr;
   Executor* executor_ = nullptr;
   uint32_t vocab_size_ = 0;
+  bool has_kv_events_ = false;
   double reported_ = 0;
   MessageReceiver receiver_{MessageReceiver::From::kAddon};
   std::unordered_set<uint64_t> lost_;  // requests that ended for want of memory here; of the thread that waits

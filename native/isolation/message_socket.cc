@@ -41,6 +41,7 @@ uint64_t MostBytes(MessageType type) {
     case MessageType::kSubmit:
     case MessageType::kCancel:
     case MessageType::kBatch:
+    case MessageType::kKvEvents:
       return UINT64_MAX - sizeof(Header);
   }
   return 0;

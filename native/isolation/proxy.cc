@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "native/executor/cpp/batch_check.h"
+#include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
 #include "native/executor/cpp/start_thread.h"
 #include "native/executor/cpp/until_memory_suffices.h"
@@ -58,6 +59,7 @@ Proxy::Proxy(const ExecutorConfig& config, std::string program, const std::strin
       create_message_(EncodeConfig(config, library)),
       callbacks_(CallbacksOf(config)),
       max_waiting_((config.set & CONFIG_MAX_QUEUE_SIZE) != 0 ? config.max_queue_size : UINT32_MAX),
+      max_kv_events_(executor::CopySized(config.kv_cache).event_buffer_size),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       backoff_(kFirstBackoff),
       no_rows_(EndedRows({}, FINISH_NONE)) {
@@ -186,6 +188,21 @@ void Proxy::Stats(ExecutorStats* stats) {
     found.queued_requests = static_cast<uint32_t>(waiting_.size());
   }
   *stats = found;
+}
+
+// What came before the rows that Wait gave has arrived before them.
+const ExecutorKvEvents* Proxy::KvEvents() {
+  read_kv_events_.clear();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    read_kv_events_.swap(kv_events_);
+    kv_event_count_ = 0;
+  }
+  all_kv_events_.clear();
+  for (const auto& some : read_kv_events_)
+    all_kv_events_.insert(all_kv_events_.end(), some->events, some->events + some->event_count);
+  given_kv_events_ = {sizeof(given_kv_events_), static_cast<uint32_t>(all_kv_events_.size()), all_kv_events_.data()};
+  return &given_kv_events_;
 }
 
 void Proxy::Shutdown(milliseconds deadline) {
@@ -343,6 +360,8 @@ void Proxy::OnMessage(Message message) {
       changed_.notify_all();
       return;
     }
+    case MessageType::kKvEvents:
+      return OnKvEvents(Decode<ExecutorKvEvents>(std::move(message.payload)));
     case MessageType::kShutDown: {
       const std::lock_guard<std::mutex> lock(mutex_);
       shut_down_ = true;
@@ -399,6 +418,17 @@ void Proxy::OnBatch(std::shared_ptr<const ExecutorBatch> batch) {
   else
     AddWithoutLost(batch);
   changed_.notify_all();
+}
+
+// Of more than the executor itself would keep, the oldest are dropped.
+void Proxy::OnKvEvents(std::shared_ptr<const ExecutorKvEvents> events) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kv_event_count_ += events->event_count;
+  kv_events_.push_back(std::move(events));
+  while (kv_event_count_ > max_kv_events_) {
+    kv_event_count_ -= kv_events_.front()->event_count;
+    kv_events_.pop_front();
+  }
 }
 
 // No memory sufficed for a batch of this request: it ends, and the others go on.

@@ -42,6 +42,7 @@ class Proxy {
   const ExecutorBatch* Wait(std::chrono::milliseconds timeout);
   void Interrupt();
   void Stats(ExecutorStats* stats);
+  const ExecutorKvEvents* KvEvents();
   void Shutdown(std::chrono::milliseconds deadline);
 
  private:
@@ -64,6 +65,7 @@ class Proxy {
   void OnLoaded(std::shared_ptr<const ExecutorInfo> info);
   void OnBatch(std::shared_ptr<const ExecutorBatch> batch);
   void OnLostBatch(uint64_t request_id);
+  void OnKvEvents(std::shared_ptr<const ExecutorKvEvents> events);
   void AddWithoutLost(const std::shared_ptr<const ExecutorBatch>& batch);
   bool HostEnded(const ExecutorError& end);
 
@@ -75,6 +77,7 @@ class Proxy {
   const Bytes create_message_;
   const ExecutorConfig callbacks_;  // only the callbacks and their context are set
   const uint32_t max_waiting_;
+  const uint32_t max_kv_events_;
   const Descriptor wake_;  // an eventfd: the supervisor has something to do
 
   // Used only by the supervisor.
@@ -82,6 +85,11 @@ class Proxy {
   std::optional<ExecutorError> host_failure_;  // what its last message said
   std::unordered_set<uint64_t> lost_;  // requests that ended for want of memory here, and that the host still ends
   std::chrono::milliseconds backoff_;
+
+  // Used only by the thread in KvEvents.
+  std::deque<std::shared_ptr<const ExecutorKvEvents>> read_kv_events_;
+  std::vector<ExecutorKvEvent> all_kv_events_;  // of those
+  ExecutorKvEvents given_kv_events_{};
 
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
@@ -101,11 +109,13 @@ class Proxy {
   std::shared_ptr<const StatsAnswer> stats_;        // the newest
   std::shared_ptr<const StatsAnswer> given_stats_;  // what the last stats returned
   uint64_t stats_asked_ = 0;
-  uint64_t stats_answered_ = 0;                                   // in their order
-  bool closed_ = false;                                           // no further requests, no further host
-  std::optional<std::chrono::steady_clock::time_point> stop_by_;  // once closed
-  bool shut_down_ = false;                                        // the host has answered
-  bool stop_ = false;                                             // the supervisor must end
+  uint64_t stats_answered_ = 0;                                    // in their order
+  std::deque<std::shared_ptr<const ExecutorKvEvents>> kv_events_;  // not taken yet
+  size_t kv_event_count_ = 0;                                      // in all of them
+  bool closed_ = false;                                            // no further requests, no further host
+  std::optional<std::chrono::steady_clock::time_point> stop_by_;   // once closed
+  bool shut_down_ = false;                                         // the host has answered
+  bool stop_ = false;                                              // the supervisor must end
 
   std::thread supervisor_;
 };

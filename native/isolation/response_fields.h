@@ -1,4 +1,4 @@
-// The fields of what a host sends back (executor/response.h, statistics.h and ExecutorInfo).
+// The fields of what a host sends back (executor/response.h, statistics.h, kv_events.h and ExecutorInfo).
 #ifndef ISOLATION_RESPONSE_FIELDS_H_
 #define ISOLATION_RESPONSE_FIELDS_H_
 
@@ -12,6 +12,9 @@ static_assert(sizeof(ExecutorBatch) == 104);
 static_assert(sizeof(ExecutorRequestStats) == 48);
 static_assert(sizeof(ExecutorStats) == 208);
 static_assert(sizeof(ExecutorInfo) == 112);
+static_assert(sizeof(ExecutorKvBlock) == 40);
+static_assert(sizeof(ExecutorKvEvent) == 88);
+static_assert(sizeof(ExecutorKvEvents) == 16);
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorRowDetails& details) {
@@ -77,6 +80,30 @@ template <typename Wire>
 void Fields(Wire& wire, StatsAnswer& answer) {
   Fields(wire, answer.error);
   Fields(wire, answer.stats);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorKvBlock& block) {
+  wire.Values(block.hash, block.lora_id, block.set, block.priority, block.cache_level, block.token_count);
+  Needed(wire, block.tokens, block.token_count);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorKvEvent& event) {
+  wire.Values(event.id, event.type, event.set, event.window_size, event.level_count, event.parent_hash,
+              event.block_count, event.hash_count, event.hash, event.old_cache_level, event.new_cache_level,
+              event.old_priority, event.new_priority);
+  Needed(wire, event.level_blocks, event.level_count);
+  wire.Groups(event.blocks, event.block_count);
+  wire.Need(event.block_count == 0 || event.blocks != nullptr);
+  Needed(wire, event.hashes, event.hash_count);
+}
+
+template <typename Wire>
+void Fields(Wire& wire, ExecutorKvEvents& events) {
+  wire.Values(events.event_count);
+  wire.Groups(events.events, events.event_count);
+  wire.Need(events.event_count == 0 || events.events != nullptr);
 }
 
 template <typename Wire>

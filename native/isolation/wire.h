@@ -62,6 +62,7 @@ enum class MessageType : uint32_t {
   kLoaded,    // (ExecutorInfo)
   kBatch,     // (ExecutorBatch)
   kStats,     // (StatsAnswer)
+  kKvEvents,  // what came of them since the last one; before the batch of the rows that they came with (ExecutorKvEvents)
   kShutDown,  // (nothing)
   kFailed,    // the host's last message: the load failed, or the executor did (ExecutorError)
 };
@@ -137,6 +138,9 @@ template <>
 inline constexpr uint32_t kEnumEnd<ExecutorPooling> = POOLING_CLS + 1;
 template <>
 inline constexpr uint32_t kEnumEnd<ExecutorStage> = STAGE_COMPLETE + 1;
+
+template <>
+inline constexpr uint32_t kEnumEnd<ExecutorKvEventType> = KV_EVENT_UPDATED + 1;
 
 [[noreturn]] inline void RefuseMessage(const char* what) {
   throw executor::Failure(

@@ -101,6 +101,15 @@ class Examples {
     stats.stats.requests = &of_request;
     messages_.push_back(Encode(MessageType::kStats, stats));
 
+    const ExecutorKvBlock block = {1, 2, KV_BLOCK_LORA_ID, 35, CACHE_LEVEL_DEVICE, 2, tokens_.data()};
+    ExecutorKvEvent event{};
+    event.type = KV_EVENT_STORED;
+    event.blocks = &block;
+    event.block_count = 1;
+    event.hashes = ids_.data();
+    event.hash_count = 2;
+    messages_.push_back(Encode(MessageType::kKvEvents, ExecutorKvEvents{sizeof(ExecutorKvEvents), 1, &event}));
+
     ExecutorInfo info{};
     info.size = sizeof(info);
     info.vocab_size = kVocabSize;
@@ -201,6 +210,8 @@ void ReadAny(Message message) {
       return Read<ExecutorBatch>(std::move(message));
     case MessageType::kStats:
       return Read<StatsAnswer>(std::move(message));
+    case MessageType::kKvEvents:
+      return Read<ExecutorKvEvents>(std::move(message));
     case MessageType::kFailed:
       return Read<ExecutorError>(std::move(message));
     default:

@@ -66,13 +66,14 @@ TEST(MessageReceiver, TakesNoMemoryForWhatWasAnnouncedAndHasNotCome) {
 }
 
 TEST(MessageReceiver, RefusesWhatTheOtherEndNeverSends) {
-  const std::vector<Bytes> refused = {HeaderOf(0, static_cast<MessageType>(0)),
-                                      HeaderOf(0, static_cast<MessageType>(13)),
-                                      HeaderOf(0, MessageType::kSubmit),
-                                      HeaderOf(1, MessageType::kShutDown),
-                                      HeaderOf(sizeof(double) + 1, MessageType::kProgress),
-                                      HeaderOf((1 << 20) + 1, MessageType::kLog),
-                                      HeaderOf(0, MessageType::kBatch, 0, kWireVersion + 1)};
+  const std::vector<Bytes> refused = {
+      HeaderOf(0, static_cast<MessageType>(0)),
+      HeaderOf(0, static_cast<MessageType>(static_cast<uint32_t>(MessageType::kFailed) + 1)),
+      HeaderOf(0, MessageType::kSubmit),
+      HeaderOf(1, MessageType::kShutDown),
+      HeaderOf(sizeof(double) + 1, MessageType::kProgress),
+      HeaderOf((1 << 20) + 1, MessageType::kLog),
+      HeaderOf(0, MessageType::kBatch, 0, kWireVersion + 1)};
   for (const Bytes& header : refused) {
     const Sockets sockets;
     Send(sockets.host.get(), header);

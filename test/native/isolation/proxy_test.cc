@@ -121,6 +121,25 @@ TEST(Proxy, StatsOfSeveralThreadsAreNoOlderThanTheRowsThatWereGivenBefore) {
   for (std::thread& asker : askers) asker.join();
 }
 
+TEST(Proxy, KvEventsHaveArrivedBeforeTheLastRowOfTheRequestThatTheyCameOf) {
+  Engine engine;
+  ExecutorKvCacheConfig kv_cache{};
+  kv_cache.size = sizeof(kv_cache);
+  kv_cache.set = KV_CACHE_EVENT_BUFFER;
+  kv_cache.event_buffer_size = 2;
+  engine.config.kv_cache = &kv_cache;
+  Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));
+  ASSERT_NE(proxy.info()->capabilities & CAN_KV_EVENTS, 0u);
+  Submit(&proxy, 1, 40);  // fills a block
+  WaitForEnds(&proxy, 1);
+  const ExecutorKvEvents* const events = proxy.KvEvents();
+  ASSERT_GT(events->event_count, 0u);
+  EXPECT_LE(events->event_count, 2u) << "the oldest are dropped";
+  const ExecutorKvEvent& last = events->events[events->event_count - 1];
+  EXPECT_EQ(last.type, KV_EVENT_STORED);
+  EXPECT_EQ(proxy.KvEvents()->event_count, 0u);
+}
+
 TEST(Proxy, InterruptEndsTheNextWaitWithoutRows) {
   const Engine engine;
   Proxy proxy(engine.config, FromProgram(HOST_PROGRAM), "", HostEnvironment({}));

@@ -122,7 +122,8 @@ size_t UnsentBytes(Context... context) {
 
 template <typename T>
 class Wire : public testing::Test {};
-using Messages = testing::Types<HostConfig, ExecutorRequest, ExecutorBatch, StatsAnswer, ExecutorInfo>;
+using Messages =
+    testing::Types<HostConfig, ExecutorRequest, ExecutorBatch, StatsAnswer, ExecutorInfo, ExecutorKvEvents>;
 TYPED_TEST_SUITE(Wire, Messages);
 
 TYPED_TEST(Wire, WhatIsReadIsWhatWasWritten) {
@@ -180,6 +181,9 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorRequestStats>(), 0u);
   EXPECT_EQ(UnsentBytes<ExecutorStats>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorInfo>(), kSize + sizeof(ExecutorInfo::reserved));
+  EXPECT_EQ(UnsentBytes<ExecutorKvBlock>(), 0u);
+  EXPECT_EQ(UnsentBytes<ExecutorKvEvent>(), 0u);
+  EXPECT_EQ(UnsentBytes<ExecutorKvEvents>(), kSize);
 }
 
 TEST(WireFields, WhatLiesPastTheSizeOfAnOlderCallersStructIsUnset) {

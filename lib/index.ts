@@ -1,4 +1,5 @@
 export type { LLMHandle } from './addon/handle.js';
+export type { KvCacheBlock, KvCacheEvent } from './addon/kv-events.js';
 export type { RequestStats, Stats } from './addon/protocol.js';
 export type { ChatTemplateLimits } from './base/chat-template-limits.js';
 export {
@@ -74,6 +75,7 @@ export type {
 export type { Embeddings, EmbedOptions } from './request/embed.js';
 export type { Generation } from './request/generation.js';
 export type { HealthOptions } from './request/health.js';
+export type { KvCacheEventsOptions } from './request/kv-cache-events.js';
 export type { RewardOptions } from './request/reward.js';
 export type { Score, ScoreInput, ScoreOptions, Scores } from './request/score.js';
 export { setup } from './tensorrt-llm/setup.js';

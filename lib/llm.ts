@@ -2,6 +2,7 @@ import { bind, loadAddon } from './addon/addon.js';
 import { makeEventDecoder, type RequestSink } from './addon/events.js';
 import { fromNative } from './addon/executor-error.js';
 import { type LLMHandle, makeHandle, readHandle } from './addon/handle.js';
+import { decodeKvEvents, type KvCacheEvent } from './addon/kv-events.js';
 import type { LoadedSession, NativeInfo, NativeSession, Stats } from './addon/protocol.js';
 import { Changes } from './base/changes.js';
 import { type Checks, integer, MAX_COUNT, readOptions } from './base/checks.js';
@@ -13,7 +14,7 @@ import { endings } from './base/turns.js';
 import type { ChatMessage, Input, Result } from './base/types.js';
 import { readPeftAdapter } from './engine/formats/peft-adapter.js';
 import { type LoadedDirectory, type LoadedEngine, loadEngine, SHUTDOWN_DEADLINE_MS } from './load-engine.js';
-import { type Capabilities, capabilitiesOf } from './options/capabilities.js';
+import { type Capabilities, capabilitiesOf, requireKvEvents } from './options/capabilities.js';
 import type { GenerateOptions } from './options/generate.js';
 import type { LoadOptions } from './options/load.js';
 import type { Lora } from './options/lora.js';
@@ -27,6 +28,7 @@ import {
 import { ASLEEP, CLOSED, refusal } from './request/ending.js';
 import type { Generation } from './request/generation.js';
 import { checkHealth, type HealthOptions, readHealthOptions } from './request/health.js';
+import { followKvEvents, type KvCacheEventsOptions, readKvCacheEventsOptions } from './request/kv-cache-events.js';
 import { Requests } from './request/requests.js';
 import { conversationInput, FIRST_LOGITS, type RewardOptions, readRewardOptions, rewardOf } from './request/reward.js';
 import {
@@ -274,8 +276,39 @@ export class LLM implements AsyncDisposable {
    */
   stats(): Stats {
     this.#loaded.requests.cancelSome();
+    return this.#ask((session) => session.stats());
+  }
+
+  /**
+   * What happens to the KV blocks that are kept for later prompts, in order: for a router that sends each prompt to an engine that
+   * has computed its start. It begins with the oldest event that was not taken, goes on after `wake()`, and ends when this LLM is
+   * closed; a reader that waits keeps the process running. Each event is given once, whoever takes it: have one reader for an engine.
+   * @throws {LLMError} `ERR_UNSUPPORTED` unless the engine was loaded with `kvCache.eventBufferSize`; `ERR_INVALID_OPTION`. The
+   *   iterator throws the reason of `options.signal`, and `ERR_EXECUTOR_FAILED`.
+   */
+  kvCacheEvents(options: KvCacheEventsOptions = {}): AsyncIterable<KvCacheEvent> {
+    const signal = readKvCacheEventsOptions(options);
+    requireKvEvents('kvCacheEvents()', this.capabilities, this.info.executor);
+    return followKvEvents(() => {
+      if (this.#closed) return undefined;
+      return this.isAsleep ? [] : this.takeKvCacheEvents();
+    }, signal);
+  }
+
+  /**
+   * The events of the KV cache so far that were not taken; it does not wait for any. On executors other than TensorRT-LLM
+   * they include all that a request that has ended brought about.
+   * @throws {LLMError} `ERR_UNSUPPORTED` unless the engine was loaded with `kvCache.eventBufferSize`; `ERR_ASLEEP`, `ERR_CLOSED`,
+   *   `ERR_EXECUTOR_FAILED`.
+   */
+  takeKvCacheEvents(): KvCacheEvent[] {
+    requireKvEvents('takeKvCacheEvents()', this.capabilities, this.info.executor);
+    return decodeKvEvents(this.#ask((session) => session.kvEvents()));
+  }
+
+  #ask<Answer>(ask: (session: NativeSession) => Answer): Answer {
     try {
-      return this.#loaded.session.stats();
+      return ask(this.#loaded.session);
     } catch (error) {
       throw this.isAsleep ? refusal(ASLEEP) : fromNative(error);
     }

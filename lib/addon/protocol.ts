@@ -4,6 +4,7 @@ import type { NativeLogitBias } from '../options/sampling.js';
 import type { NativeTokenLists } from '../options/token-lists.js';
 import type { NativeTokenizer, TokenizerAddon } from '../text/native-tokenizer.js';
 import type { OnEvents } from './events.js';
+import type { NativeKvEvents } from './kv-events.js';
 
 /** What the addon's load() reads. The executor chooses the sizes that are not given. */
 export interface NativeLoadOptions extends ConfigOptions {
@@ -232,6 +233,8 @@ export interface NativeSession {
   /** What attach() takes, in any environment of this process. */
   shareId(): number;
   stats(): Stats;
+  /** What came since the last call, of any environment; the executor must have the capability. */
+  kvEvents(): NativeKvEvents;
   close(deadlineMs: number): Promise<void>;
   /** `'process'` closes the executor for every environment. */
   beginClose(deadlineMs: number, ending: 'thread' | 'process'): void;

@@ -41,7 +41,9 @@ const BITS = {
 export type Capabilities = Readonly<Record<keyof typeof BITS, boolean>>;
 
 export const capabilitiesOf = (bits: number): Capabilities =>
-  Object.fromEntries(Object.entries(BITS).map(([name, bit]) => [name, Math.floor(bits / 2 ** bit) % 2 === 1])) as Capabilities;
+  Object.fromEntries(
+    Object.entries(BITS).map(([name, bit]) => [name, Math.floor(bits / 2 ** bit) % 2 === 1]),
+  ) as Capabilities;
 
 const ASKS: readonly [
   option: keyof GenerateOptions,
@@ -83,6 +85,7 @@ const ASKS: readonly [
 
 const GATHER_GENERATION =
   'load the engine with gatherGenerationLogits, or before 0.19 build it with --gather_generation_logits';
+const COLLECTS_EVENTS = 'load the engine with kvCache: { eventBufferSize }';
 const since = (version: string): string => `TensorRT-LLM supports it since ${version}`;
 
 type Needs = Readonly<Partial<Record<keyof Capabilities, string>>>;
@@ -100,6 +103,7 @@ const TENSORRT_LLM_HAS: Needs = {
   additionalOutputs: `${since('0.17')}; load the engine with additionalOutputs`,
   outputPenalties: since('1.2'),
   beamSearch: 'build the engine with --max_beam_width above 1, and load it with a maxBeamWidth that is not smaller',
+  kvEvents: `${since('0.15')}; ${COLLECTS_EVENTS}`,
   lora: 'build the engine with --lora_plugin auto and --lora_target_modules',
   contextLogits: 'build the engine with --gather_context_logits',
   promptLogprobs: 'build the engine with --gather_context_logits',
@@ -109,6 +113,7 @@ const TENSORRT_LLM_HAS: Needs = {
 
 /** What the embedded executors support only with more than the addon. */
 const EMBEDDED_HAS: Needs = {
+  kvEvents: COLLECTS_EVENTS,
   lora: 'load the engine with peftCache: {}',
   beamSearch: 'load the engine with a maxBeamWidth and a maxBatchSize above 1',
   guided:
@@ -125,12 +130,23 @@ const NEEDED: Readonly<Record<string, Needs>> = {
 export function requireCapabilities(options: RequestOptions, capabilities: Capabilities, executor: string): void {
   for (const [option, needs, isAsked] of ASKS) {
     if (capabilities[needs] || !isAsked(options)) continue;
-    const fix = NEEDED[executor]?.[needs];
     throw new LLMError(
       'ERR_UNSUPPORTED',
-      `${option} needs llm.capabilities.${needs}, which the executor '${executor}' does not have${fix ? `: ${fix}` : ''}. Remove ${option}, ` +
+      `${lacks(option, needs, executor)} Remove ${option}, ` +
         "or set it to its default if it comes from the engine's generation_config.json.",
       { option },
     );
   }
+}
+
+/** @throws {LLMError} `ERR_UNSUPPORTED`. */
+export function requireKvEvents(method: string, { kvEvents }: Capabilities, executor: string): void {
+  if (kvEvents) return;
+  throw new LLMError('ERR_UNSUPPORTED', lacks(method, 'kvEvents', executor), { option: 'kvCache.eventBufferSize' });
+}
+
+/** Of an option or a method. */
+function lacks(user: string, needs: keyof Capabilities, executor: string): string {
+  const fix = NEEDED[executor]?.[needs];
+  return `${user} needs llm.capabilities.${needs}, which the executor '${executor}' does not have${fix ? `: ${fix}` : ''}.`;
 }

@@ -67,6 +67,11 @@ export interface KvCacheOptions {
    * built with on TensorRT-LLM.
    */
   dtype?: 'auto' | 'int8' | undefined;
+  /**
+   * Number of events that `llm.kvCacheEvents()` and `llm.takeKvCacheEvents()` can be behind; of more, the oldest are dropped. 0
+   * collects none. On the CPU and through CUDA, on TensorRT-LLM since 0.15 unless it has an orchestrator. Default: 0.
+   */
+  eventBufferSize?: number | undefined;
 }
 
 /** In the order of ExecutorKvDtype. */
@@ -89,6 +94,7 @@ export const kvCache = group({
   sinkTokens: integer(0, MAX_COUNT),
   uvm: boolean(),
   dtype: enumerator(KV_DTYPES),
+  eventBufferSize: integer(0, MAX_COUNT),
 } satisfies Readers<KvCacheOptions>);
 
 /** A range of the prompt, with the priority of its blocks in the cache. */

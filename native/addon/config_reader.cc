@@ -37,6 +37,7 @@ ExecutorKvCacheConfig ReadKvCache(const FieldReader& fields) {
   fields.Number("sinkTokens", KV_CACHE_SINK_TOKENS, &kv.sink_tokens, set);
   fields.Number("uvm", KV_CACHE_UVM, &kv.uvm, set);
   fields.Number("dtype", KV_CACHE_DTYPE, &kv.dtype, set);
+  fields.Number("eventBufferSize", KV_CACHE_EVENT_BUFFER, &kv.event_buffer_size, set);
   return kv;
 }
 

@@ -143,6 +143,16 @@ SessionStats ExecutorSession::Stats() {
   return stats;
 }
 
+void ExecutorSession::ReadKvEvents(const std::function<void(const ExecutorKvEvents&)>& read) {
+  const std::shared_lock<std::shared_mutex> intake(intake_);
+  if (closed_) throw executor::Failure(EXECUTOR_CLOSED, executor::kClosedMessage);
+  const std::lock_guard<std::mutex> lock(kv_events_mutex_);
+  const ExecutorKvEvents* events = nullptr;
+  ExecutorError error = EmptyError();
+  ThrowOnFailure(table_->kv_events(executor_.get(), &events, &error), error);
+  read(*events);
+}
+
 void ExecutorSession::BeginClose(std::chrono::milliseconds deadline, std::function<void()> closed) {
   const auto now = Clock::now();
   // The last part is for the shutdown, so that one which the requests used up is not cut short by it.

@@ -98,6 +98,8 @@ class ExecutorSession {
   void CancelAbandoned();
 
   SessionStats Stats();
+  // Has `read` read the events of the KV cache since the last call. The executor must have CAN_KV_EVENTS.
+  void ReadKvEvents(const std::function<void(const ExecutorKvEvents&)>& read);
   SessionCounters counters() const { return {discarded_tokens_.load(), unknown_rows_.load()}; }
 
   // Makes the pump stop intake, cancel what runs, drain, shut the executor down and free it, all within about the deadline;
@@ -162,7 +164,8 @@ class ExecutorSession {
   std::atomic<bool> has_abandoned_{false};
   bool has_failures_ = false;  // routes with a failure that was not posted
 
-  std::mutex stats_mutex_;  // rule 5 of the contract: one thread at a time in stats
+  std::mutex stats_mutex_;      // rule 5 of the contract: one thread at a time in stats
+  std::mutex kv_events_mutex_;  // likewise
 };
 
 template <typename Chosen>

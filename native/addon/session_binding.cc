@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "native/addon/failure.h"
+#include "native/addon/kv_events_object.h"
 #include "native/addon/request_reader.h"
 #include "native/addon/shared_sessions.h"
 #include "native/addon/stats_object.h"
@@ -29,6 +30,7 @@ Napi::Function SessionBinding::Define(Napi::Env env) {
                          InstanceMethod<&SessionBinding::ShareId>("shareId"),
                          InstanceMethod<&SessionBinding::Info>("info"),
                          InstanceMethod<&SessionBinding::Stats>("stats"),
+                         InstanceMethod<&SessionBinding::KvEvents>("kvEvents"),
                          InstanceMethod<&SessionBinding::Close>("close"),
                          InstanceMethod<&SessionBinding::BeginClose>("beginClose"),
                          InstanceMethod<&SessionBinding::AwaitClosed>("awaitClosed"),
@@ -144,6 +146,14 @@ Napi::Value SessionBinding::Info(const Napi::CallbackInfo& info) {
 Napi::Value SessionBinding::Stats(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(),
                  [&] { return StatsObject(info.Env(), session().Stats(), session().counters(), sink_->wakeups()); });
+}
+
+Napi::Value SessionBinding::KvEvents(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    Napi::Object object;
+    session().ReadKvEvents([&](const ExecutorKvEvents& events) { object = KvEventsObject(info.Env(), events); });
+    return object;
+  });
 }
 
 // close(deadlineMs): a promise of the end. This environment gets no more events; if it was the last to use the session,

@@ -30,6 +30,7 @@ class SessionBinding : public Napi::ObjectWrap<SessionBinding> {
   Napi::Value ShareId(const Napi::CallbackInfo& info);
   Napi::Value Info(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
+  Napi::Value KvEvents(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
   void BeginClose(const Napi::CallbackInfo& info);
   void AwaitClosed(const Napi::CallbackInfo& info);

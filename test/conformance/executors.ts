@@ -41,10 +41,12 @@ const overStandIn = (version: StandInVersion, options: LoadOptions = {}): Execut
   engine: () => standInEngine({ version: STAND_IN_VERSIONS[version], build: GATHERS_LOGITS }),
 });
 
+const EVENTS = 1000;
+
 /** By the names that `npm run conformance -- --executor` takes. */
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   cpu: {
-    options: { executor: 'cpu', peftCache: {} },
+    options: { executor: 'cpu', peftCache: {}, kvCache: { eventBufferSize: EVENTS } },
     traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
@@ -54,34 +56,39 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     engine: tinyEngine,
   },
   'cpu-isolated': {
-    options: { executor: 'cpu', isolation: 'process', peftCache: {} },
+    options: { executor: 'cpu', isolation: 'process', peftCache: {}, kvCache: { eventBufferSize: EVENTS } },
     traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   // Without batchInvariant a row's logits differ in their last bits with the rows beside it, and with what of its prompt is
   // computed: of a prompt that comes again, all of it here.
   cuda: {
-    options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false } },
+    options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false, eventBufferSize: EVENTS } },
     traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-batch-invariant': {
-    options: { executor: 'cuda', batchInvariant: true, peftCache: {} },
+    options: { executor: 'cuda', batchInvariant: true, peftCache: {}, kvCache: { eventBufferSize: EVENTS } },
     traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-int8-kv': {
     options: { executor: 'cuda', peftCache: {}, kvCache: { dtype: 'int8', partialReuse: false } },
-    traits: ['a model', 'chunks', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-isolated': {
-    options: { executor: 'cuda', isolation: 'process', peftCache: {}, kvCache: { partialReuse: false } },
+    options: {
+      executor: 'cuda',
+      isolation: 'process',
+      peftCache: {},
+      kvCache: { partialReuse: false, eventBufferSize: EVENTS },
+    },
     traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-two-ranks': {
-    options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false } }, // a GPU for each rank
+    options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false, eventBufferSize: EVENTS } }, // a GPU for each rank
     traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
     engine: () => tinyEngine(2),
   },

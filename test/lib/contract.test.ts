@@ -69,7 +69,7 @@ const WITHOUT_OPTION: Readonly<Record<string, string>> = {
   ExecutorConfig:
     'size set reserved engine_dir on_progress on_log context iteration_stats transceiver additional_output_context',
   ExecutorSchedulerConfig: 'size set',
-  ExecutorKvCacheConfig: 'size set cross_fraction event_buffer_size events_gather_period_ms', // no encoder, no events yet
+  ExecutorKvCacheConfig: 'size set cross_fraction events_gather_period_ms', // no encoder, no attention data parallelism
   ExecutorParallelConfig: 'size set',
   ExecutorPeftCacheConfig: 'size set',
   ExecutorDecodingConfig: 'size',

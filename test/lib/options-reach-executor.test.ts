@@ -195,6 +195,7 @@ const config: Required<
     sinkTokens: 4,
     uvm: true,
     dtype: 'int8',
+    eventBufferSize: 100,
   },
   scheduler: {
     capacityPolicy: 'static-batch',
@@ -281,7 +282,7 @@ const toldConfig = {
   additional_outputs: ['hidden_states', 'router'],
   additional_output_context: [1, 0],
   kv_cache: {
-    set: 2 ** 15 - 1 - (1 << 6) - (1 << 8) - (1 << 12), // all but those of cross attention and of events
+    set: 2 ** 15 - 1 - (1 << 6) - (1 << 12), // all but those of cross attention and of attention data parallelism
     max_tokens: 1024,
     max_bytes: 2 ** 34,
     free_memory_fraction: 0.5,
@@ -296,6 +297,7 @@ const toldConfig = {
     sink_tokens: 4,
     uvm: 1,
     dtype: 1,
+    event_buffer_size: 100,
   },
   scheduler: {
     set: 0b11111,

@@ -14,6 +14,7 @@ import './logprobs.js';
 import './streams.js';
 import './batches.js';
 import './prefix-cache.js';
+import './kv-events.js';
 import './lora.js';
 import './drafts.js';
 import './embeddings.js';

@@ -12,6 +12,7 @@
 #include "native/tensorrt_llm/devices.h"
 #include "native/tensorrt_llm/engine_fit.h"
 #include "native/tensorrt_llm/errors.h"
+#include "native/tensorrt_llm/kv_events.h"
 #include "native/tensorrt_llm/library.h"
 #include "native/tensorrt_llm/mpi.h"
 #include "native/tensorrt_llm/responses.h"
@@ -121,6 +122,7 @@ TensorRtLlmExecutor::TensorRtLlmExecutor(const ExecutorConfig& given)
   workers_ = std::move(loaded.workers);
   if (workers_ != nullptr) log_(LOG_INFO, WorkersText(*workers_));
   leads_ = executor_->canEnqueueRequests();
+  limits_.kv_events = leads_ && executor::CopySized(given.kv_cache).event_buffer_size > 0 && HasKvEvents(*executor_);
   FillInfo(config);
 }
 
@@ -339,6 +341,19 @@ void TensorRtLlmExecutor::Stats(ExecutorStats* stats) {
   } catch (const std::exception& error) {
     throw FailureOf(error.what(), EXECUTOR_INTERNAL);
   }
+}
+
+const ExecutorKvEvents* TensorRtLlmExecutor::KvEvents() {
+  std::deque<executor::OwnedKvEvent> events;
+  try {
+    const Lock lock(mutex_);
+    if (!shut_down_) events = TakeKvEvents(*executor_);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw FailureOf(error.what(), EXECUTOR_INTERNAL);
+  }
+  return kv_events_.Give(std::move(events));
 }
 
 bool TensorRtLlmExecutor::HasWorkerEnded() {

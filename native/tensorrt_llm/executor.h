@@ -11,6 +11,7 @@
 #include <string>
 
 #include "native/executor/cpp/batch_builder.h"
+#include "native/executor/cpp/kv_event_batch.h"
 #include "native/executor/executor.h"
 #include "native/tensorrt_llm/engine.h"
 #include "native/tensorrt_llm/features.h"
@@ -38,6 +39,7 @@ class TensorRtLlmExecutor {
   const ExecutorBatch* Wait(std::chrono::milliseconds timeout);
   void Interrupt() noexcept;
   void Stats(ExecutorStats* stats);
+  const ExecutorKvEvents* KvEvents();
   void Shutdown(std::chrono::milliseconds deadline);
 
  private:
@@ -69,6 +71,7 @@ class TensorRtLlmExecutor {
   std::shared_ptr<Workers> workers_;  // null: there are none
   bool leads_ = false;                // other ranks take no requests
   size_t max_queue_size_;
+  executor::KvEventBatch kv_events_;  // that were taken; used by the thread in KvEvents alone
 
   std::mutex listening_;  // one thread at a time awaits responses; taken before mutex_
 

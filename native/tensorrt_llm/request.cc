@@ -222,6 +222,7 @@ uint64_t Capabilities(const Engine& engine, const RequestLimits& limits) {
   add(engine.gather_context_logits, CAN_CONTEXT_LOGITS | CAN_PROMPT_LOGPROBS);
   add(limits.generation_logits, CAN_GENERATION_LOGITS | CAN_TOP_LOGPROBS);
   add(engine.paged_context_fmha, CAN_BLOCK_REUSE);
+  add(limits.kv_events, CAN_KV_EVENTS);
   add(Has<tle::SamplingConfig>([](auto& s) -> decltype(s.setMinP(0.f)) {}), CAN_MIN_P);
   add(Has<tle::SamplingConfig>([](auto& s) -> decltype(s.setPromptIgnoreLength(0)) {}), CAN_OUTPUT_PENALTIES);
   add(Has<tle::OutputConfig>([](auto& o) -> decltype(void(o.additionalModelOutputs)) {}), CAN_ADDITIONAL_OUTPUTS);

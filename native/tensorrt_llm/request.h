@@ -21,6 +21,7 @@ struct RequestLimits {
   bool generation_logits;                                    // gathered
   std::unordered_map<std::string, bool> additional_outputs;  // by name, whether for the prompt too
   bool guided_decoding;                                      // the executor was given a backend and the vocabulary
+  bool kv_events = false;                                    // are collected
 };
 
 struct MadeRequest {

@@ -98,8 +98,8 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     engine: () => scriptedEngine({ step_ms: 1 }), // so that a request of many tokens can be seen running
   },
   'tensorrt-llm-0.13': overStandIn('0.13'),
-  'tensorrt-llm-1.2': overStandIn('1.2'),
-  'tensorrt-llm-1.2-isolated': overStandIn('1.2', { isolation: 'process' }),
+  'tensorrt-llm-1.2': overStandIn('1.2', { kvCache: { eventBufferSize: EVENTS } }),
+  'tensorrt-llm-1.2-isolated': overStandIn('1.2', { isolation: 'process', kvCache: { eventBufferSize: EVENTS } }),
 };
 
 /** The engine with another generation_config.json; its other files are the same ones. */

@@ -133,15 +133,54 @@ std::vector<float> Floats(const ExecutorTensor* tensor) {
   return std::vector<float>(data, data + tensor->shape[0] * tensor->shape[1]);
 }
 
+#if STAND_IN_1_2
+std::optional<tle::KVCacheEventDiff<SizeType32>> Change(bool is_set, uint32_t from, uint32_t to) {
+  if (!is_set) return std::nullopt;
+  return tle::KVCacheEventDiff<SizeType32>{static_cast<SizeType32>(from), static_cast<SizeType32>(to)};
+}
+
+tle::KVCacheEventData DataOf(const ExecutorKvEvent& event) {
+  switch (event.type) {
+    case KV_EVENT_CREATED:
+      return tle::KVCacheCreatedData{{event.level_blocks, event.level_blocks + event.level_count}};
+    case KV_EVENT_STORED: {
+      tle::KVCacheStoredData stored;
+      if (event.set & KV_EVENT_PARENT_HASH) stored.parentHash = event.parent_hash;
+      for (const ExecutorKvBlock* block = event.blocks; block != event.blocks + event.block_count; ++block) {
+        tensorrt_llm::runtime::VecUniqueTokens tokens;
+        for (uint32_t i = 0; i < block->token_count; ++i) tokens.push_back({block->tokens[i], 0});
+        stored.blocks.emplace_back(block->hash, tokens, std::nullopt, static_cast<SizeType32>(block->cache_level),
+                                   static_cast<SizeType32>(block->priority));
+      }
+      return stored;
+    }
+    case KV_EVENT_REMOVED:
+      return tle::KVCacheRemovedData{{event.hashes, event.hashes + event.hash_count}};
+    case KV_EVENT_UPDATED:
+      break;
+  }
+  tle::KVCacheUpdatedData updated(event.hash);
+  updated.cacheLevel = Change(event.set & KV_EVENT_CACHE_LEVEL, event.old_cache_level, event.new_cache_level);
+  updated.priority = Change(event.set & KV_EVENT_PRIORITY, event.old_priority, event.new_priority);
+  return updated;
+}
+#endif
+
 class EmbeddedEngine : public Engine {
  public:
   EmbeddedEngine(const EngineDirectory& directory, const tle::ExecutorConfig& config, SizeType32 max_batch_size) {
     ExecutorKvCacheConfig kv_cache{};
     kv_cache.size = sizeof(kv_cache);
     if (const auto tokens = config.getKvCacheConfig().getMaxTokens()) {
-      kv_cache.set = KV_CACHE_MAX_TOKENS;
+      kv_cache.set |= KV_CACHE_MAX_TOKENS;
       kv_cache.max_tokens = static_cast<uint32_t>(*tokens);
     }
+#if STAND_IN_1_2
+    kv_cache.set |= KV_CACHE_EVENT_BUFFER;
+    kv_cache.event_buffer_size = static_cast<uint32_t>(config.getKvCacheConfig().getEventBufferMaxSize());
+    has_kv_events_ = kv_cache.event_buffer_size > 0;
+    max_seq_len_ = directory.max_seq_len;
+#endif
     const std::string path = directory.path.string();
     ExecutorConfig embedded{};
     embedded.size = sizeof(embedded);
@@ -174,6 +213,19 @@ class EmbeddedEngine : public Engine {
     for (uint32_t row = 0; row < batch->row_count; ++row) steps.push_back(ReadRow(*batch, row));
     return steps;
   }
+
+#if STAND_IN_1_2
+  std::deque<tle::KVCacheEvent> TakeKvEvents() override {
+    std::deque<tle::KVCacheEvent> taken;
+    if (!has_kv_events_) return taken;
+    ExecutorError error = executor::EmptyError();
+    const ExecutorKvEvents* events = nullptr;
+    executor::ThrowOnFailure(table_->kv_events(executor_, &events, &error), error);
+    for (const ExecutorKvEvent* event = events->events; event != events->events + events->event_count; ++event)
+      taken.emplace_back(event->id, DataOf(*event), max_seq_len_);
+    return taken;
+  }
+#endif
 
   std::optional<tle::KvCacheStats> KvCache() override {
     ExecutorStats stats{};
@@ -221,6 +273,10 @@ class EmbeddedEngine : public Engine {
   const ExecutorTable* table_ = embedded::cpu::CpuExecutorTable();
   Executor* executor_ = nullptr;
   ExecutorError error_ = executor::EmptyError();
+#if STAND_IN_1_2
+  bool has_kv_events_ = false;
+  SizeType32 max_seq_len_ = 0;
+#endif
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #ifndef STAND_IN_ENGINE_H_
 #define STAND_IN_ENGINE_H_
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,10 @@ class Engine {
   virtual std::vector<SequenceStep> Step() = 0;
   // Where the engine counts its blocks.
   virtual std::optional<tle::KvCacheStats> KvCache() = 0;
+#if STAND_IN_1_2
+  // On any thread.
+  virtual std::deque<tle::KVCacheEvent> TakeKvEvents() { return {}; }
+#endif
 };
 
 // Token j of a sequence is the letter 'a' + (last prompt token + beam + j) % 26, so a reader knows its text beforehand.

@@ -97,6 +97,11 @@ bool Executor::canEnqueueRequests() const {
 
 #if STAND_IN_1_2
 bool Executor::isParticipant() const { return impl_->role().participates(); }
+
+std::optional<std::shared_ptr<KVCacheEventManager>> Executor::getKVCacheEventManager() const {
+  if (!impl_->role().has_kv_events()) return std::nullopt;
+  return std::make_shared<KVCacheEventManager>([this] { return impl_->Enter("getLatestEvents").TakeKvEvents(); });
+}
 #endif
 
 }  // namespace tensorrt_llm::executor

@@ -26,6 +26,10 @@ class Leader : public Role {
   void Shutdown() override;
   std::deque<tle::IterationStats> TakeIterationStats() override;
   std::deque<tle::RequestStatsPerIteration> TakeRequestStats() override;
+#if STAND_IN_1_2
+  std::deque<tle::KVCacheEvent> TakeKvEvents() override { return engine_->TakeKvEvents(); }
+#endif
+  bool has_kv_events() const override { return true; }
 
  private:
   struct Queued {

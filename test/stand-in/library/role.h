@@ -27,6 +27,10 @@ class Role {
   virtual void Shutdown() = 0;
   virtual std::deque<tle::IterationStats> TakeIterationStats() { return {}; }
   virtual std::deque<tle::RequestStatsPerIteration> TakeRequestStats() { return {}; }
+#if STAND_IN_1_2
+  virtual std::deque<tle::KVCacheEvent> TakeKvEvents() { return {}; }
+#endif
+  virtual bool has_kv_events() const { return false; }
   virtual bool takes_requests() const { return true; }
   virtual bool participates() const { return true; }
 

@@ -16,6 +16,9 @@
 #include "tensorrt_llm/executor/parts/response.h"
 #include "tensorrt_llm/executor/tensor.h"
 #include "tensorrt_llm/executor/types.h"
+#if STAND_IN_1_2
+#include "tensorrt_llm/executor/parts/kv_events.h"
+#endif
 
 namespace tensorrt_llm::executor {
 
@@ -52,6 +55,7 @@ class Executor {
   [[nodiscard]] bool canEnqueueRequests() const;
 #if STAND_IN_1_2
   [[nodiscard]] bool isParticipant() const;
+  [[nodiscard]] std::optional<std::shared_ptr<KVCacheEventManager>> getKVCacheEventManager() const;
 #endif
 
  private:

@@ -60,6 +60,7 @@ export type { SchedulerOptions } from './options/scheduler.js';
 export type {
   DecodingMode,
   DecodingOptions,
+  DraftModel,
   DraftTokens,
   EagleOptions,
   Lookahead,

@@ -44,6 +44,7 @@ const NAMES: Readonly<Record<keyof RequestOptions, true>> = {
   noRepeatNgramSize: true,
   presencePenalty: true,
   promptLookup: true,
+  draftModel: true,
   priority: true,
   promptLogprobs: true,
   promptLogprobsStart: true,

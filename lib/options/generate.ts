@@ -44,6 +44,11 @@ export interface GenerateOptions extends LengthOptions, SamplingOptions, OutputO
    * if the engine was loaded with `decoding.promptLookup`, else false.
    */
   promptLookup?: boolean | undefined;
+  /**
+   * Draft with the model of `decoding.draftModel`, which changes no token; true is an error if the engine was loaded without one.
+   * Default: true if it was loaded with one, else false.
+   */
+  draftModel?: boolean | undefined;
 }
 
 /** Options that few requests set. */
@@ -58,6 +63,7 @@ const extraChecks = {
   eagle,
   draft,
   promptLookup: boolean(),
+  draftModel: boolean(),
   promptLogprobsStart: outputChecks.promptLogprobsStart,
   topPDecay: samplingChecks.topPDecay,
   topPMin: samplingChecks.topPMin,
@@ -179,9 +185,20 @@ const NO_EXTRAS: RequestExtras = Object.create(null);
 /** Copying them takes as long as all the rest, so only requests that set one pay for it. */
 function readExtras(given: ReadOf<typeof checks>, n: number): RequestExtras {
   if (!Object.keys(given).some((name) => Object.hasOwn(extraChecks, name))) return NO_EXTRAS;
-  const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft, promptLookup } = given;
+  const { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft, promptLookup, draftModel } = given;
   const { topPDecay, topPMin, topPResetToken, additionalOutputs, promptLogprobsStart } = given;
-  const ofEngine = { guided, lora, priority, cacheSalt, kvRetention, lookahead, eagle, draft, promptLookup };
+  const ofEngine = {
+    guided,
+    lora,
+    priority,
+    cacheSalt,
+    kvRetention,
+    lookahead,
+    eagle,
+    draft,
+    promptLookup,
+    draftModel,
+  };
   const beams = readBeams(given, { n, bestOf: given.bestOf });
   return { ...beams, ...ofEngine, topPDecay, topPMin, topPResetToken, additionalOutputs, promptLogprobsStart };
 }

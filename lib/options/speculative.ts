@@ -8,8 +8,10 @@ import {
   MAX_COUNT,
   positiveFraction,
   type Readers,
+  readAs,
   record,
 } from '../base/checks.js';
+import { path, pathOf } from '../base/paths.js';
 import type { Tensor } from '../base/types.js';
 import { tensor } from './tensor.js';
 import { paths } from './token-lists.js';
@@ -82,12 +84,25 @@ export interface PromptLookupOptions {
   maxMatchingNgram?: number | undefined;
 }
 
-const MOST_PROMPT_LOOKUP = 64;
+const MOST_DRAFT_TOKENS = 64;
 
 const promptLookup = group({
-  maxDraftTokens: integer(1, MOST_PROMPT_LOOKUP),
-  maxMatchingNgram: integer(2, MOST_PROMPT_LOOKUP),
+  maxDraftTokens: integer(1, MOST_DRAFT_TOKENS),
+  maxMatchingNgram: integer(2, 64),
 } satisfies Readers<PromptLookupOptions>);
+
+/** A smaller model that drafts; it must have the tokens of the model that it drafts for. */
+export interface DraftModel {
+  /** Path or `file:` URL of its engine directory. */
+  engineDir: string | URL;
+  /** Maximum number of draft tokens for a sequence in a step, 1 to 64. Default: 4. */
+  maxDraftTokens?: number | undefined;
+}
+
+const draftModel = record(
+  { engineDir: readAs(path(), (dir, name) => pathOf(name, dir)) },
+  { maxDraftTokens: integer(1, MOST_DRAFT_TOKENS) },
+);
 
 /** A decoding method; most need an engine built for them. */
 export type DecodingMode =
@@ -130,6 +145,8 @@ export interface DecodingOptions {
   fastLogits?: boolean | undefined;
   /** Draft by prompt lookup, for requests whose `promptLookup` is not false; on the CPU and CUDA executors. Default: none. */
   promptLookup?: PromptLookupOptions | undefined;
+  /** Draft with a smaller model, for requests whose `draftModel` is not false; on the CPU and CUDA executors. Default: none. */
+  draftModel?: DraftModel | undefined;
 }
 
 export const decoding = group({
@@ -139,4 +156,5 @@ export const decoding = group({
   medusaChoices: paths,
   fastLogits: boolean(),
   promptLookup,
+  draftModel,
 } satisfies Readers<DecodingOptions>);

@@ -80,6 +80,14 @@ ExecutorPromptLookup ReadPromptLookup(const FieldReader& fields) {
   return lookup;
 }
 
+ExecutorDraftModel ReadDraftModel(const FieldReader& fields) {
+  ExecutorDraftModel model{};
+  model.size = sizeof(model);
+  fields.Text("engineDir", &model.engine_dir);
+  fields.Number("maxDraftTokens", DRAFT_MODEL_MAX_DRAFT_TOKENS, &model.max_draft_tokens, &model.set);
+  return model;
+}
+
 ExecutorDecodingConfig ReadDecoding(const FieldReader& fields) {
   ExecutorDecodingConfig decoding{};
   decoding.size = sizeof(decoding);
@@ -89,6 +97,7 @@ ExecutorDecodingConfig ReadDecoding(const FieldReader& fields) {
   fields.TokenLists("medusaChoices", &decoding.medusa_choices);
   fields.Number("fastLogits", &decoding.fast_logits);
   fields.Group("promptLookup", ReadPromptLookup, &decoding.prompt_lookup);
+  fields.Group("draftModel", ReadDraftModel, &decoding.draft_model);
   return decoding;
 }
 

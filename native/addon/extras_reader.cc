@@ -91,6 +91,7 @@ void ReadExtras(const FieldReader& fields, ExecutorRequest* request, ExecutorSam
   fields.Group("reasoning", ReadReasoning, &request->reasoning);
   fields.Group("draft", ReadDraft, &request->draft);
   fields.Number("promptLookup", REQUEST_PROMPT_LOOKUP, &request->prompt_lookup, &request->set);
+  fields.Number("draftModel", REQUEST_DRAFT_MODEL, &request->draft_model, &request->set);
 }
 
 }  // namespace addon

@@ -101,6 +101,7 @@ std::optional<PromptLookupLimits> ResolveDecoding(const ExecutorConfig& config) 
   if (decoding.eagle != nullptr) RefuseOption("decoding.eagle");
   if (decoding.medusa_choices.count > 0) RefuseOption("decoding.medusa_choices");
   if (decoding.fast_logits != 0) RefuseOption("decoding.fast_logits");
+  if (decoding.draft_model != nullptr) RefuseOption("decoding.draft_model");
   if (decoding.prompt_lookup == nullptr) return std::nullopt;
   const ExecutorPromptLookup given = executor::CopySized(decoding.prompt_lookup);
   PromptLookupLimits limits;

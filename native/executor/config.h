@@ -160,6 +160,17 @@ typedef struct ExecutorPromptLookup {
   uint32_t max_matching_ngram;  // tokens that are looked for, at least 2
 } ExecutorPromptLookup;
 
+enum {
+  DRAFT_MODEL_MAX_DRAFT_TOKENS = 1u << 0,
+};
+// Drafts are the likeliest tokens of a smaller model of the same vocabulary.
+typedef struct ExecutorDraftModel {
+  uint32_t size;
+  uint32_t set;
+  const char* engine_dir;
+  uint32_t max_draft_tokens;  // of a sequence in a step, at least 1
+} ExecutorDraftModel;
+
 typedef struct ExecutorDecodingConfig {
   uint32_t size;
   ExecutorDecodingMode mode;
@@ -168,6 +179,7 @@ typedef struct ExecutorDecodingConfig {
   ExecutorTokenLists medusa_choices;          // none: the engine's
   uint32_t fast_logits;                       // 1: draft logits go to the target model directly
   const ExecutorPromptLookup* prompt_lookup;  // null: none but where a request asks for it
+  const ExecutorDraftModel* draft_model;      // null: none
 } ExecutorDecodingConfig;
 
 typedef enum ExecutorGuidedBackend { GUIDED_BACKEND_XGRAMMAR = 0, GUIDED_BACKEND_LLGUIDANCE = 1 } ExecutorGuidedBackend;

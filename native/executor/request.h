@@ -191,6 +191,7 @@ enum {
   REQUEST_CACHE_SALT = 1u << 3,
   REQUEST_LANGUAGE_ADAPTER = 1u << 4,
   REQUEST_PROMPT_LOOKUP = 1u << 5,
+  REQUEST_DRAFT_MODEL = 1u << 6,
 };
 typedef struct ExecutorRequest {
   uint32_t size;
@@ -224,6 +225,7 @@ typedef struct ExecutorRequest {
   const ExecutorContextPhase* context_phase;
   uint32_t prompt_lookup;              // 0 or 1; unset: 1 where the config has a prompt_lookup
   const ExecutorReasoning* reasoning;  // of a guided request; null: `guided` holds from the first token on
+  uint32_t draft_model;                // 0 or 1; unset: 1 where the config has a draft_model
 } ExecutorRequest;
 
 #ifdef __cplusplus

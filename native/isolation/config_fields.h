@@ -12,7 +12,8 @@ static_assert(sizeof(ExecutorKvCacheConfig) == 96);
 static_assert(sizeof(ExecutorParallelConfig) == 56);
 static_assert(sizeof(ExecutorPeftCacheConfig) == 64);
 static_assert(sizeof(ExecutorPromptLookup) == 16);
-static_assert(sizeof(ExecutorDecodingConfig) == 64);
+static_assert(sizeof(ExecutorDraftModel) == 24);
+static_assert(sizeof(ExecutorDecodingConfig) == 72);
 static_assert(sizeof(ExecutorGuidedDecodingConfig) == 72);
 static_assert(sizeof(ExecutorPerfConfig) == 36);
 static_assert(sizeof(ExecutorTransceiverConfig) == 24);
@@ -58,12 +59,19 @@ void Fields(Wire& wire, ExecutorPromptLookup& lookup) {
 }
 
 template <typename Wire>
+void Fields(Wire& wire, ExecutorDraftModel& model) {
+  wire.Values(model.set, model.max_draft_tokens);
+  wire.Text(model.engine_dir);
+}
+
+template <typename Wire>
 void Fields(Wire& wire, ExecutorDecodingConfig& decoding) {
   wire.Values(decoding.mode, decoding.fast_logits);
   wire.Group(decoding.lookahead);
   wire.Group(decoding.eagle);
   Fields(wire, decoding.medusa_choices);
   wire.Group(decoding.prompt_lookup);
+  wire.Group(decoding.draft_model);
 }
 
 template <typename Wire>

@@ -16,7 +16,7 @@ static_assert(sizeof(ExecutorGuided) == 16);
 static_assert(sizeof(ExecutorDraft) == 40);
 static_assert(sizeof(ExecutorLogitBias) == 24);
 static_assert(sizeof(ExecutorMultimodal) == 72);
-static_assert(sizeof(ExecutorRequest) == 256);
+static_assert(sizeof(ExecutorRequest) == 264);
 
 template <typename Wire>
 void Fields(Wire& wire, ExecutorSampling& sampling) {
@@ -100,7 +100,7 @@ template <typename Wire>
 void Fields(Wire& wire, ExecutorRequest& request) {
   wire.Values(request.set, request.id, request.token_count, request.max_tokens, request.streaming, request.end_id_count,
               request.pad_id, request.priority, request.timeout_ms, request.cache_salt, request.language_adapter,
-              request.type, request.prompt_lookup);
+              request.type, request.prompt_lookup, request.draft_model);
   Needed(wire, request.tokens, request.token_count);
   Needed(wire, request.end_ids, request.end_id_count);
   Fields(wire, request.stop_tokens);

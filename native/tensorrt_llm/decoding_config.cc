@@ -87,6 +87,10 @@ void SetDecoding(const ExecutorDecodingConfig& given, tle::ExecutorConfig* confi
     throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "decoding.prompt_lookup",
                                   " is set; expected it unset, because TensorRT-LLM's C++ executor does not draft by "
                                   "prompt lookup. Remove it.");
+  if (given.draft_model != nullptr)
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "decoding.draft_model",
+                                  " is set; expected it unset, because TensorRT-LLM's C++ executor takes drafts with "
+                                  "each request instead (draft). Remove it.");
   // Some modes are refused by setDecodingMode: the setters of their configs set them.
   const bool is_set_by_config = (given.mode == DECODING_LOOKAHEAD && given.lookahead != nullptr) ||
                                 (given.mode == DECODING_EAGLE && given.eagle != nullptr) ||

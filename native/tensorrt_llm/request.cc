@@ -38,6 +38,10 @@ class Maker {
       throw OptionFailure(EXECUTOR_UNSUPPORTED, "lora",
                           " is set; expected it unset, because the engine was built without adapters. Build it with "
                           "--lora_plugin auto and --lora_target_modules, or remove lora.");
+    if (given_.set & REQUEST_DRAFT_MODEL && given_.draft_model != 0)
+      throw OptionFailure(EXECUTOR_UNSUPPORTED, "draft_model",
+                          " is true; expected false or unset, because TensorRT-LLM's C++ executor takes drafts with "
+                          "each request instead (draft). Remove it.");
     Pending pending = MakePending();
     tle::Request request({given_.tokens, given_.tokens + given_.token_count},
                          static_cast<tle::SizeType32>(pending.max_tokens));

@@ -73,6 +73,8 @@ const WITHOUT_OPTION: Readonly<Record<string, string>> = {
   ExecutorParallelConfig: 'size set',
   ExecutorPeftCacheConfig: 'size set',
   ExecutorDecodingConfig: 'size',
+  ExecutorPromptLookup: 'size set',
+  ExecutorDraftModel: 'size set',
   ExecutorGuidedDecodingConfig:
     'size backend vocabulary tokenizer_json stop_tokens token_bytes token_offsets token_special token_count optional', // guidedDecoding is the backend alone
   ExecutorPerfConfig: 'size set prompt_table_offloading',
@@ -96,6 +98,8 @@ const GROUPS: Readonly<Record<string, string>> = {
   ExecutorParallelConfig: 'parallel',
   ExecutorPeftCacheConfig: 'peft_cache',
   ExecutorDecodingConfig: 'decoding',
+  ExecutorPromptLookup: 'decoding.prompt_lookup',
+  ExecutorDraftModel: 'decoding.draft_model',
   ExecutorPerfConfig: 'perf',
   ExecutorLora: 'lora',
   ExecutorKvRetention: 'kv_retention',

@@ -81,10 +81,11 @@ const everything: Required<Omit<GenerateOptions, NotTheExecutors>> = {
   eagle,
   draft: { tokens: Uint16Array.of(7, 8), logits: { ...tensor }, acceptanceThreshold: 0.25, fastLogits: true },
   promptLookup: true,
+  draftModel: true,
 };
 
 const toldRequest = {
-  set: 0b101110,
+  set: 0b1101110,
   token_count: 2,
   tokens: [1, 2],
   max_tokens: 9,
@@ -158,6 +159,7 @@ const toldRequest = {
     fast_logits: 1,
   },
   prompt_lookup: 1,
+  draft_model: 1,
 };
 
 const config: Required<
@@ -225,6 +227,7 @@ const config: Required<
     medusaChoices: [[1, 2]],
     fastLogits: true,
     promptLookup: { maxDraftTokens: 5, maxMatchingNgram: 3 },
+    draftModel: { engineDir: new URL('file:///draft'), maxDraftTokens: 6 },
   },
   guidedDecoding: 'llguidance',
   gatherGenerationLogits: true,
@@ -327,6 +330,7 @@ const toldConfig = {
     eagle: toldEagle,
     medusa_choices: { count: 1, offsets: [0, 2], tokens: [1, 2] },
     prompt_lookup: { set: 0b11, max_draft_tokens: 5, max_matching_ngram: 3 },
+    draft_model: { set: 1, engine_dir: '/draft', max_draft_tokens: 6 },
   },
   peft_cache: {
     set: 2 ** 11 - 1,

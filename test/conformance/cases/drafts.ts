@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { GenerateOptions, Result } from 'node-tensorrt-llm';
+import { failsAbout } from '../../tools/fails-with.js';
 import { GREEDY, tokensOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
@@ -77,5 +78,16 @@ conformance(
       assert.ok((metrics?.draftTokens ?? 0) >= accepted);
       assert.ok(steps - before.steps <= 14 - accepted, `${steps - before.steps} steps`);
     }
+  },
+);
+
+conformance(
+  ['a model'],
+  'a draft model is asked for in vain where the engine was loaded without one: draftModel is refused by name',
+  async ({ llm }) => {
+    await assert.rejects(
+      llm.generate(REPEATING, { ...GREEDY, maxTokens: 2, draftModel: true }),
+      failsAbout('draftModel', 'ERR_UNSUPPORTED', /^draftModel is /),
+    );
   },
 );

@@ -63,6 +63,7 @@ const WRONG: Values = {
   eagle: NO_OBJECTS,
   draft: NO_OBJECTS,
   promptLookup: NO_BOOLEANS,
+  draftModel: NO_BOOLEANS,
   timeoutMs: [0, ...NO_COUNTS],
   queueTimeoutMs: [0, ...NO_COUNTS],
   signal: [{}, new AbortController()],
@@ -193,6 +194,7 @@ const NEUTRAL: Required<Omit<GenerateOptions, 'maxTokens' | 'timeoutMs' | 'queue
   eagle: {},
   draft: undefined,
   promptLookup: false,
+  draftModel: false,
 };
 conformance([], 'every option may be given its neutral value or undefined, which asks for nothing', async ({ llm }) => {
   const expected = await llm.generate(PROMPT, { ...GREEDY, maxTokens: 12 });

@@ -90,7 +90,7 @@ class SpeculativeDecoding : public testing::Test {
   }
 
   ExecutorPromptLookup lookup_{sizeof(lookup_), 0, 0, 0};
-  ExecutorDecodingConfig decoding_{sizeof(decoding_), DECODING_AUTO, nullptr, nullptr, {}, 0, &lookup_};
+  ExecutorDecodingConfig decoding_{sizeof(decoding_), DECODING_AUTO, nullptr, nullptr, {}, 0, &lookup_, nullptr};
   // With room for drafts beside all the sequences.
   static void Widen(ExecutorConfig* config) {
     config->set |= CONFIG_MAX_BATCH_SIZE | CONFIG_MAX_NUM_TOKENS;

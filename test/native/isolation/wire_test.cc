@@ -159,7 +159,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorDraft>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorLogitBias>(), kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorMultimodal>(/*token_count=*/3u), kSize + kPadding);
-  EXPECT_EQ(UnsentBytes<ExecutorRequest>(), kSize + 5 * kPadding);
+  EXPECT_EQ(UnsentBytes<ExecutorRequest>(), kSize + 6 * kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorContextPhase>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorLookahead>(), 0u);
   EXPECT_EQ(UnsentBytes<ExecutorEagle>(), kSize + kPadding);
@@ -169,6 +169,7 @@ TEST(WireFields, NoFieldOfTheContractIsLeftOut) {
   EXPECT_EQ(UnsentBytes<ExecutorParallelConfig>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorPeftCacheConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorPromptLookup>(), kSize);
+  EXPECT_EQ(UnsentBytes<ExecutorDraftModel>(), kSize + kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorDecodingConfig>(), kSize + 2 * kPadding);
   EXPECT_EQ(UnsentBytes<ExecutorGuidedDecodingConfig>(), kSize);
   EXPECT_EQ(UnsentBytes<ExecutorPerfConfig>(), kSize);

@@ -98,6 +98,18 @@ TEST_F(ConfigTest, CarriesLookaheadUnderEitherNameOfItsSetter) {
   EXPECT_EQ(made->getLookaheadDecodingConfig()->getWindowSize(), 5);
 }
 
+TEST_F(ConfigTest, IsRefusedForDraftsOfThisPackagesOwn) {
+  auto decoding = Sized<ExecutorDecodingConfig>();
+  given_.decoding = &decoding;
+  const auto lookup = Sized<ExecutorPromptLookup>();
+  decoding.prompt_lookup = &lookup;
+  EXPECT_STREQ(Refuse().field(), "decoding.prompt_lookup");
+  decoding.prompt_lookup = nullptr;
+  const auto model = Sized<ExecutorDraftModel>();
+  decoding.draft_model = &model;
+  EXPECT_STREQ(Refuse().field(), "decoding.draft_model");
+}
+
 TEST_F(ConfigTest, IsRefusedForMoreThanTheEngineWasBuiltFor) {
   given_.set = CONFIG_MAX_BATCH_SIZE;
   given_.max_batch_size = 5;

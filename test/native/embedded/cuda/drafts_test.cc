@@ -49,7 +49,7 @@ class CudaDrafts : public GpuTest {
   }
 
   ExecutorPromptLookup lookup_{sizeof(lookup_), 0, 0, 0};
-  ExecutorDecodingConfig decoding_{sizeof(decoding_), DECODING_AUTO, nullptr, nullptr, {}, 0, &lookup_};
+  ExecutorDecodingConfig decoding_{sizeof(decoding_), DECODING_AUTO, nullptr, nullptr, {}, 0, &lookup_, nullptr};
   TemporaryDirectory directory_;
   std::unique_ptr<TableClient> cpu_, cuda_;
 };

@@ -15,6 +15,35 @@ bool AwaitsItsToken(const Sequence& sequence) {
 
 }  // namespace
 
+void ExtendKeys(Sequence* sequence, size_t tokens_per_block) {
+  std::vector<BlockKey>& keys = sequence->keys;
+  while ((keys.size() + 1) * tokens_per_block <= sequence->tokens.size())
+    keys.push_back(NextKey(keys.empty() ? sequence->root_key : keys.back(),
+                           sequence->tokens.data() + keys.size() * tokens_per_block, tokens_per_block));
+}
+
+void KeepWritten(Sequence* sequence, BlockPool* blocks) {
+  const size_t tokens_per_block = static_cast<size_t>(blocks->tokens_per_block());
+  const size_t written = std::min(sequence->block_table.size(),  // none where it was removed before
+                                  std::min(sequence->computed_tokens, sequence->tokens.size()) / tokens_per_block);
+  if (sequence->kept_blocks >= written) return;
+  ExtendKeys(sequence, tokens_per_block);
+  for (size_t& i = sequence->kept_blocks; i < written; ++i) {
+    const auto first = sequence->tokens.begin() + static_cast<std::ptrdiff_t>(i * tokens_per_block);
+    blocks->Keep(sequence->block_table[i],
+                 {sequence->keys[i],
+                  i == 0 ? sequence->root_key : sequence->keys[i - 1],
+                  {first, first + static_cast<std::ptrdiff_t>(tokens_per_block)},
+                  i == 0,
+                  sequence->lora_id},
+                 sequence->retention.At(i * tokens_per_block).value_or(Retention{}));
+  }
+}
+
+bool TakesDrafts(const StepEntry& entry) {
+  return entry.draws == 1 && entry.tokens == 1 && entry.first + 1 == entry.sequence->tokens.size();
+}
+
 Scheduler::Scheduler(SchedulerLimits limits, BlockPool blocks) : limits_(limits), blocks_(std::move(blocks)) {
   for (int slot = limits.max_sequences; slot > 0; --slot) free_slots_.push_back(slot - 1);
 }
@@ -97,16 +126,11 @@ Step Scheduler::PlanStep() {
 }
 
 void Scheduler::AddDrafts(Step* step, const std::function<std::vector<int32_t>(Sequence*, size_t most)>& propose) {
-  int left_tokens = limits_.max_step_tokens, left_draws = limits_.max_draws;
-  for (const StepEntry& entry : step->entries) {
-    left_tokens -= entry.tokens;
-    left_draws -= std::max(entry.draws, 1);
-  }
-  int left = std::min(left_tokens, left_draws);
+  int left = RoomForDrafts(*step);
   for (StepEntry& entry : step->entries) {
     Sequence* const sequence = entry.sequence;
     const size_t known = sequence->tokens.size();
-    if (left <= 0 || entry.draws != 1 || entry.tokens != 1 || entry.first + 1 != known) continue;
+    if (left <= 0 || !TakesDrafts(entry)) continue;
     const size_t blocks = sequence->block_table.size() + static_cast<size_t>(blocks_.free_blocks());
     const size_t room = blocks * static_cast<size_t>(blocks_.tokens_per_block()) - known;
     const size_t most = std::min({static_cast<size_t>(left), room, sequence->max_length - sequence->length()});
@@ -122,6 +146,15 @@ void Scheduler::AddDrafts(Step* step, const std::function<std::vector<int32_t>(S
   if (step->entries.empty()) return;
   const std::vector<BlockCopy> copies = blocks_.TakeCopies();  // a block of a draft was another's
   step->copies.insert(step->copies.end(), copies.begin(), copies.end());
+}
+
+int Scheduler::RoomForDrafts(const Step& step) const {
+  int left_tokens = limits_.max_step_tokens, left_draws = limits_.max_draws;
+  for (const StepEntry& entry : step.entries) {
+    left_tokens -= entry.tokens;
+    left_draws -= std::max(entry.draws, 1);
+  }
+  return std::min(left_tokens, left_draws);
 }
 
 size_t Scheduler::TakenSlots() const {
@@ -150,7 +183,7 @@ bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
   const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
   size_t limit = 0;
   if (limits_.keeps_blocks && sequence->most_kept_tokens > 0) {
-    ExtendKeys(sequence);
+    ExtendKeys(sequence, tokens_per_block);
     limit = std::min(sequence->length() - 1, sequence->most_kept_tokens);
   }
   const uint64_t allocations = blocks_.allocations();
@@ -174,32 +207,8 @@ bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
   return true;
 }
 
-void Scheduler::ExtendKeys(Sequence* sequence) {
-  const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
-  std::vector<BlockKey>& keys = sequence->keys;
-  while ((keys.size() + 1) * tokens_per_block <= sequence->tokens.size())
-    keys.push_back(NextKey(keys.empty() ? sequence->root_key : keys.back(),
-                           sequence->tokens.data() + keys.size() * tokens_per_block, tokens_per_block));
-}
-
-// Offers the blocks that planned steps fill with known tokens to other sequences.
 void Scheduler::KeepWritten(Sequence* sequence) {
-  if (!limits_.keeps_blocks) return;
-  const size_t tokens_per_block = static_cast<size_t>(blocks_.tokens_per_block());
-  const size_t written = std::min(sequence->block_table.size(),  // none where it was removed before
-                                  std::min(sequence->computed_tokens, sequence->tokens.size()) / tokens_per_block);
-  if (sequence->kept_blocks >= written) return;
-  ExtendKeys(sequence);
-  for (size_t& i = sequence->kept_blocks; i < written; ++i) {
-    const auto first = sequence->tokens.begin() + static_cast<std::ptrdiff_t>(i * tokens_per_block);
-    blocks_.Keep(sequence->block_table[i],
-                 {sequence->keys[i],
-                  i == 0 ? sequence->root_key : sequence->keys[i - 1],
-                  {first, first + static_cast<std::ptrdiff_t>(tokens_per_block)},
-                  i == 0,
-                  sequence->lora_id},
-                 sequence->retention.At(i * tokens_per_block).value_or(Retention{}));
-  }
+  if (limits_.keeps_blocks) embedded::KeepWritten(sequence, &blocks_);
 }
 
 // Offers the block that it has begun too: its conversation may go on. What steps in flight still write to it comes behind

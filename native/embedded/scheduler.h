@@ -62,6 +62,11 @@ struct Sequence {
   }
 };
 
+// Adds the keys of the blocks that its tokens fill and that have none yet.
+void ExtendKeys(Sequence* sequence, size_t tokens_per_block);
+// Offers the blocks that planned steps fill with known tokens to sequences that begin alike.
+void KeepWritten(Sequence* sequence, BlockPool* blocks);
+
 struct StepEntry {
   Sequence* sequence;
   size_t first;  // position of the first token to compute
@@ -75,6 +80,8 @@ struct StepEntry {
 
   int rows() const { return tokens + static_cast<int>(drafts.size()); }
 };
+// Its sequence is in decode and all its tokens are known.
+bool TakesDrafts(const StepEntry& entry);
 struct Step {
   std::vector<StepEntry> entries;
   std::vector<BlockCopy> copies;  // to be made in this order before the entries
@@ -109,6 +116,9 @@ class Scheduler {
   // of its limits and of the free blocks: nobody waits for a draft.
   void AddDrafts(Step* step, const std::function<std::vector<int32_t>(Sequence*, size_t most)>& propose);
 
+  // How many drafts the step has left of its limits.
+  int RoomForDrafts(const Step& step) const;
+
   // Of max_sequences: those of the running sequences and those kept for their forks.
   size_t TakenSlots() const;
   const std::vector<Sequence*>& running() const { return running_; }
@@ -123,7 +133,6 @@ class Scheduler {
  private:
   bool TakeBlocks(Sequence* sequence);
   bool TakeFirstBlocks(Sequence* sequence);
-  void ExtendKeys(Sequence* sequence);
   void KeepWritten(Sequence* sequence);
   void KeepEnd(Sequence* sequence);
   void GiveBlocksBack(Sequence* sequence);

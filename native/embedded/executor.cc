@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "native/embedded/warm_up.h"
+#include "native/embedded/weights_files.h"
 #include "native/executor/cpp/copy_sized.h"
 #include "native/executor/cpp/request_checks.h"
 #include "native/executor/cpp/start_thread.h"
@@ -20,6 +21,14 @@ BlockKey RootOf(const BlockKey& root, size_t prompt_tokens, const RopeScaling& s
   return is_stretched ? RootOfLength(root, static_cast<uint32_t>(prompt_tokens)) : root;
 }
 
+// Of the weights of two models together, about how many the first has.
+double PartOf(const ModelConfig& model, const ModelConfig& other) {
+  const auto size = [](const ModelConfig& each) {
+    return static_cast<double>(each.layers) * each.hidden_size * each.intermediate_size;
+  };
+  return size(model) / (size(model) + size(other));
+}
+
 }  // namespace
 
 EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& device)
@@ -31,14 +40,16 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
       limits_(ResolveLimits(config, engine_, device.defaults)),
       reading_(engine_.model.vocab_size),
       batch_builder_(engine_.model.vocab_size) {
-  const int ranks = engine_.model.ranks();
-  std::vector<std::string> weights_files;
-  if (!(config.set & CONFIG_LOAD_FORMAT) || config.load_format == LOAD_FORMAT_AUTO)
-    for (int rank = 0; rank < ranks; ++rank)
-      weights_files.push_back(std::string(config.engine_dir) + "/rank" + std::to_string(rank) + ".safetensors");
-  runner_ = device.make_runner({config, weights_files, engine_.model, limits_, [&](double done) {
-                                  return config.on_progress == nullptr || config.on_progress(config.context, done) != 0;
-                                }});
+  std::optional<DraftEngine> draft;
+  if (limits_.draft_model_tokens > 0) draft.emplace(config, engine_, limits_, device);
+  const double own_part = draft ? PartOf(engine_.model, draft->options().model) : 1;
+  const auto on_progress = [&](double from, double to) {
+    return [&config, from, to](double done) {
+      return config.on_progress == nullptr || config.on_progress(config.context, from + (to - from) * done) != 0;
+    };
+  };
+  runner_ = device.make_runner({config, WeightsFiles(config, config.engine_dir, engine_.model.ranks()), engine_.model,
+                                limits_, on_progress(0, own_part), draft ? &draft->options() : nullptr});
   if (config.guided_decoding != nullptr) MakeGuides(executor::CopySized(config.guided_decoding));
   const RunnerInfo& runner = runner_->info();
   // A sequence that the whole cache cannot hold could never end.
@@ -55,6 +66,7 @@ EmbeddedExecutor::EmbeddedExecutor(const ExecutorConfig& config, const Device& d
       SchedulerLimits{limits_.max_num_tokens, limits_.max_batch_size, limits_.reuses_blocks, limits_.max_draws},
       BlockPool(runner.kv_blocks, runner.tokens_per_block, block_pool));
   if (limits_.adapters) adapters_.emplace(runner.adapter_values);
+  if (draft) draft_model_ = draft->Load(device, cached_tokens, on_progress(own_part, 1));
   DescribeEngine(config, device);
   if (device.warms_up) WarmUp(limits_, engine_.model.vocab_size, runner_.get());
   step_thread_ = executor::StartThread([this] { StepThreadMain(); });
@@ -71,6 +83,14 @@ void EmbeddedExecutor::MakeGuides(const ExecutorGuidedDecodingConfig& config) {
 
 void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device& device) {
   const RunnerInfo& runner = runner_->info();
+  memory_ = runner;
+  if (draft_model_ != nullptr) {
+    const RunnerInfo& draft = draft_model_->info();
+    memory_.weight_bytes += draft.weight_bytes;
+    memory_.kv_cache_bytes += draft.kv_cache_bytes;
+    memory_.device_memory_bytes += draft.device_memory_bytes;
+    memory_.pinned_memory_bytes += draft.pinned_memory_bytes;
+  }
   info_.size = sizeof(info_);
   info_.vocab_size = static_cast<uint32_t>(engine_.model.vocab_size);
   info_.capabilities = device.capabilities | CAN_TIMEOUT;
@@ -90,8 +110,8 @@ void EmbeddedExecutor::DescribeEngine(const ExecutorConfig& config, const Device
   info_.tensor_parallel_size = static_cast<uint32_t>(engine_.model.tp_size);
   info_.tokens_per_block = static_cast<uint32_t>(runner.tokens_per_block);
   info_.kv_blocks = static_cast<uint32_t>(runner.kv_blocks);
-  info_.weight_bytes = runner.weight_bytes;
-  info_.kv_cache_bytes = runner.kv_cache_bytes;
+  info_.weight_bytes = memory_.weight_bytes;
+  info_.kv_cache_bytes = memory_.kv_cache_bytes;
   info_.hidden_size = static_cast<uint32_t>(engine_.model.hidden_size);
   info_.guided_after_reasoning = guides_ ? 1 : 0;
   log_ = config.on_log;
@@ -119,8 +139,8 @@ void EmbeddedExecutor::Submit(const ExecutorRequest* const* requests, uint32_t c
     made.push_back(MakeRequest(given, limits_, engine_.model.vocab_size));
     sent.push_back(SentAdapter(given));
     const Request& request = *made.back();
-    const bool planned_ahead =
-        runner_->DrawsAhead(request.sampling) && request.drafts.tokens.empty() && request.beams == nullptr;
+    const bool planned_ahead = runner_->DrawsAhead(request.sampling) && request.drafts.tokens.empty() &&
+                               request.drafts.model_tokens == 0 && request.beams == nullptr;
     for (RequestSequence& sequence : made.back()->sequences) {
       sequence.planned_ahead = planned_ahead;
       sequence.root_key = RootOf(sequence.root_key, request.prompt_tokens, engine_.model.rope_scaling);
@@ -258,7 +278,7 @@ void EmbeddedExecutor::Interrupt() {
 
 void EmbeddedExecutor::Stats(ExecutorStats* stats) {
   const Lock lock(mutex_);
-  *stats = statistics_.Snapshot(*scheduler_, requests_, info_, runner_->info(), limits_.request_stats);
+  *stats = statistics_.Snapshot(*scheduler_, requests_, info_, memory_, limits_.request_stats);
 }
 
 const ExecutorKvEvents* EmbeddedExecutor::KvEvents() {

@@ -17,6 +17,8 @@
 #include "native/embedded/adapter.h"
 #include "native/embedded/adapters.h"
 #include "native/embedded/deadlines.h"
+#include "native/embedded/draft_engine.h"
+#include "native/embedded/draft_model.h"
 #include "native/embedded/guides.h"
 #include "native/embedded/limits.h"
 #include "native/embedded/model_runner.h"
@@ -82,6 +84,8 @@ class EmbeddedExecutor {
   void Compile(const std::shared_ptr<Request>& request);
   void Forget(Request* request);
   void AskForMask(RequestSequence* sequence);
+  bool AsksDraftModel() const;
+  void RunDraftModel(const Step& step, Lock* lock);
   bool HoldsDraws() const;
   void DrawHeld(Lock* lock);
   void Commit(const StepInFlight::Entry& entry, std::vector<DrawResult> results);
@@ -107,10 +111,12 @@ class EmbeddedExecutor {
   EngineConfig engine_;
   Limits limits_;
   ExecutorInfo info_{};
+  RunnerInfo memory_{};  // the runner's, with the bytes of the draft model's
   void (*log_)(void* context, ExecutorLogLevel level, const char* message) = nullptr;
   void* log_context_ = nullptr;
-  std::unique_ptr<ModelRunner> runner_;  // used by the step thread alone
-  std::deque<StepInFlight> in_flight_;   // likewise; oldest first
+  std::unique_ptr<ModelRunner> runner_;      // used by the step thread alone
+  std::unique_ptr<DraftModel> draft_model_;  // likewise; null: there is none
+  std::deque<StepInFlight> in_flight_;       // likewise; oldest first
   std::atomic<bool> stopping_{false};
   executor::BatchBuilder reading_;               // what the last wait gave; used by the thread in wait alone
   std::optional<embedded::KvEvents> kv_events_;  // it has a mutex of its own

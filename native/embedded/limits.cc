@@ -13,7 +13,8 @@ namespace {
 using executor::Failure;
 
 constexpr uint32_t kLargestNumTokens = 1 << 16;
-constexpr uint32_t kMostPromptLookup = 64;
+constexpr uint32_t kMostDraftTokens = 64;
+constexpr size_t kDefaultDraftModelTokens = 4;
 
 struct Field {
   uint32_t bit;
@@ -93,30 +94,40 @@ void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defau
     RefuseValue("kv_cache.onboard_blocks", "false", "true");
 }
 
-// Of the decoding modes, drafts that come with a request need none.
-std::optional<PromptLookupLimits> ResolveDecoding(const ExecutorConfig& config) {
-  const ExecutorDecodingConfig decoding = executor::CopySized(config.decoding);
+// Of the decoding modes, drafts need none.
+void RefuseDecoding(const ExecutorDecodingConfig& decoding) {
   if (decoding.mode != DECODING_AUTO && decoding.mode != DECODING_EXTERNAL_DRAFT_TOKENS) RefuseOption("decoding.mode");
   if (decoding.lookahead != nullptr) RefuseOption("decoding.lookahead");
   if (decoding.eagle != nullptr) RefuseOption("decoding.eagle");
   if (decoding.medusa_choices.count > 0) RefuseOption("decoding.medusa_choices");
   if (decoding.fast_logits != 0) RefuseOption("decoding.fast_logits");
-  if (decoding.draft_model != nullptr) RefuseOption("decoding.draft_model");
-  if (decoding.prompt_lookup == nullptr) return std::nullopt;
-  const ExecutorPromptLookup given = executor::CopySized(decoding.prompt_lookup);
+}
+
+size_t CheckedDraftTokens(const char* field, uint32_t value, size_t least) {
+  if (value < least || value > kMostDraftTokens)
+    throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, field,
+                                  " is " + std::to_string(value) + "; expected a whole number from " +
+                                      std::to_string(least) + " to " + std::to_string(kMostDraftTokens) + ".");
+  return value;
+}
+
+std::optional<PromptLookupLimits> ResolvePromptLookup(const ExecutorPromptLookup* config) {
+  if (config == nullptr) return std::nullopt;
+  const ExecutorPromptLookup given = executor::CopySized(config);
   PromptLookupLimits limits;
-  const auto take = [&](uint32_t bit, const char* name, uint32_t value, size_t least, size_t* limit) {
-    if (!(given.set & bit)) return;
-    if (value < least || value > kMostPromptLookup)
-      throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, std::string("decoding.prompt_lookup.") + name,
-                                    " is " + std::to_string(value) + "; expected a whole number from " +
-                                        std::to_string(least) + " to " + std::to_string(kMostPromptLookup) + ".");
-    *limit = value;
-  };
-  take(PROMPT_LOOKUP_MAX_DRAFT_TOKENS, "max_draft_tokens", given.max_draft_tokens, 1, &limits.max_draft_tokens);
-  take(PROMPT_LOOKUP_MAX_MATCHING_NGRAM, "max_matching_ngram", given.max_matching_ngram, kLeastMatchingNgram,
-       &limits.max_matching_ngram);
+  if (given.set & PROMPT_LOOKUP_MAX_DRAFT_TOKENS)
+    limits.max_draft_tokens = CheckedDraftTokens("decoding.prompt_lookup.max_draft_tokens", given.max_draft_tokens, 1);
+  if (given.set & PROMPT_LOOKUP_MAX_MATCHING_NGRAM)
+    limits.max_matching_ngram =
+        CheckedDraftTokens("decoding.prompt_lookup.max_matching_ngram", given.max_matching_ngram, kLeastMatchingNgram);
   return limits;
+}
+
+size_t ResolveDraftTokens(const ExecutorDraftModel* config) {
+  if (config == nullptr) return 0;
+  const ExecutorDraftModel given = executor::CopySized(config);
+  if (!(given.set & DRAFT_MODEL_MAX_DRAFT_TOKENS)) return kDefaultDraftModelTokens;
+  return CheckedDraftTokens("decoding.draft_model.max_draft_tokens", given.max_draft_tokens, 1);
 }
 
 AdapterLimits ResolveAdapters(const ExecutorPeftCacheConfig& peft, const DeviceDefaults& defaults) {
@@ -208,10 +219,13 @@ Limits ResolveLimits(const ExecutorConfig& config, const EngineConfig& engine, c
     limits.block_pool.offload_min_priority = static_cast<int>(kv.offload_min_priority);
   }
   limits.is_guided = config.guided_decoding != nullptr;
-  limits.prompt_lookup = ResolveDecoding(config);
-  limits.max_draws = limits.max_batch_size;
-  if (limits.prompt_lookup)
-    limits.max_draws = std::max(limits.max_draws, 1 + static_cast<int>(limits.prompt_lookup->max_draft_tokens));
+  const ExecutorDecodingConfig decoding = executor::CopySized(config.decoding);
+  RefuseDecoding(decoding);
+  limits.prompt_lookup = ResolvePromptLookup(decoding.prompt_lookup);
+  limits.draft_model_tokens = ResolveDraftTokens(decoding.draft_model);
+  const size_t most_drafts =
+      std::max(limits.draft_model_tokens, limits.prompt_lookup ? limits.prompt_lookup->max_draft_tokens : 0);
+  limits.max_draws = std::max(limits.max_batch_size, 1 + static_cast<int>(most_drafts));
   if (config.peft_cache != nullptr) limits.adapters = ResolveAdapters(executor::CopySized(config.peft_cache), defaults);
   limits.request_stats = config.set & CONFIG_REQUEST_STATS && config.request_stats > 0;
   limits.batch_invariant = config.set & CONFIG_BATCH_INVARIANT && config.batch_invariant != 0;

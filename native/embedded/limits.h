@@ -48,9 +48,10 @@ struct Limits {
   bool request_stats;
   int max_draws;                                    // tokens that a step draws; at least max_batch_size
   std::optional<PromptLookupLimits> prompt_lookup;  // of requests that do not say whether they want it
-  std::optional<AdapterLimits> adapters;            // requests may have one
-  bool batch_invariant;                             // what runs beside a sequence may change no bit of its logits
-  int kv_blocks = 0;                                // and their size, as the runner has them
+  size_t draft_model_tokens = 0;          // drafts of its for a sequence in a step; 0: there is no draft model
+  std::optional<AdapterLimits> adapters;  // requests may have one
+  bool batch_invariant;                   // what runs beside a sequence may change no bit of its logits
+  int kv_blocks = 0;                      // and their size, as the runner has them
   int tokens_per_block = 0;
 };
 

@@ -87,6 +87,8 @@ struct RunnerOptions {
   ModelConfig model;
   Limits limits;
   std::function<bool(double)> on_progress;  // 0 to 1; false aborts the load with EXECUTOR_LOAD_ABORTED
+  // Of a runner that is made after this one on the same device, with keys and values of as many tokens; null: there is none.
+  const RunnerOptions* beside = nullptr;
 
   std::optional<std::string> weights_file(size_t rank) const {
     return weights_files.empty() ? std::nullopt : std::optional(weights_files[rank]);

@@ -215,10 +215,15 @@ class Checker {
       else if (!params.prompt_lookup)
         params.prompt_lookup.emplace();
     }
-    if (given_.set & REQUEST_DRAFT_MODEL && given_.draft_model != 0)
-      throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "draft_model",
-                                    " is true; expected false or unset, because the engine was loaded without a draft "
-                                    "model. Load it with decoding.draftModel, or remove draftModel.");
+    params.model_tokens = limits_.draft_model_tokens;
+    if (given_.set & REQUEST_DRAFT_MODEL) {
+      if (given_.draft_model == 0)
+        params.model_tokens = 0;
+      else if (params.model_tokens == 0)
+        throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "draft_model",
+                                      " is true; expected false or unset, because the engine was loaded without a "
+                                      "draft model. Load it with decoding.draftModel, or remove draftModel.");
+    }
     if (given_.draft == nullptr) return params;
     const ExecutorDraft draft = executor::CopySized(given_.draft);
     // A draft token is accepted where the same token is drawn, whatever the other model thought of it.

@@ -51,14 +51,21 @@ void EmbeddedExecutor::StepThreadMain() {
 }
 
 bool EmbeddedExecutor::SubmitStep(Lock* lock) {
+  // Sequences that the draft model drafts for wait for their tokens: planned apart from the others they would each time take
+  // half of a step's place.
+  if (!in_flight_.empty() && AsksDraftModel()) return false;
   const auto start = Clock::now();
   const uint64_t preemptions = scheduler_->preemptions();
   Step step = scheduler_->PlanStep();
   if (step.entries.empty()) return false;
-  scheduler_->AddDrafts(&step, [](Sequence* planned, size_t most) {
+  if (draft_model_ != nullptr) RunDraftModel(step, lock);
+  if (failure_) return false;  // of another thread, meanwhile
+  scheduler_->AddDrafts(&step, [this](Sequence* planned, size_t most) {
     RequestSequence* const sequence = static_cast<RequestSequence*>(planned);
     if (!sequence->drafts) return std::vector<int32_t>();
-    return sequence->drafts->Propose(sequence->tokens, sequence->request->prompt_tokens, most);
+    return sequence->drafts->Propose(
+        sequence->tokens, sequence->request->prompt_tokens, most,
+        draft_model_ == nullptr ? std::vector<int32_t>() : draft_model_->DraftsOf(sequence));
   });
   if (preemptions == 0 && scheduler_->preemptions() > 0)
     Log(LOG_WARNING,
@@ -86,6 +93,35 @@ bool EmbeddedExecutor::SubmitStep(Lock* lock) {
     runner_->SubmitWithoutDraws(step);
   lock->lock();
   return true;
+}
+
+bool EmbeddedExecutor::AsksDraftModel() const {
+  const std::vector<Sequence*>& running = scheduler_->running();
+  return draft_model_ != nullptr && std::any_of(running.begin(), running.end(), [](const Sequence* each) {
+           const std::optional<Drafts>& drafts = static_cast<const RequestSequence*>(each)->drafts;
+           return drafts && drafts->model_tokens() > 0;
+         });
+}
+
+// The lock is let go while it runs. Nothing else plans, and what the step has stays: who ends one of its requests leaves that
+// to this thread.
+void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
+  std::vector<DraftModel::Wish> wishes;
+  for (const StepEntry& entry : step.entries) {
+    RequestSequence* const sequence = SequenceOf(entry);
+    if (!TakesDrafts(entry) || !sequence->drafts || sequence->drafts->model_tokens() == 0) continue;
+    if (!sequence->drafts->Propose(sequence->tokens, sequence->request->prompt_tokens, 1).empty()) continue;
+    const size_t most = sequence->max_length - sequence->length();
+    if (most > 0) wishes.push_back({sequence, std::min(most, sequence->drafts->model_tokens())});
+  }
+  const size_t room = static_cast<size_t>(std::max(scheduler_->RoomForDrafts(step), 0));
+  if (room < wishes.size()) wishes.clear();
+  for (DraftModel::Wish& wish : wishes) wish.tokens = std::min(wish.tokens, room / wishes.size());
+  draft_model_->Begin(wishes);
+  if (wishes.empty()) return;
+  lock->unlock();
+  draft_model_->Compute(stopping_);
+  lock->lock();
 }
 
 bool EmbeddedExecutor::HoldsDraws() const { return !in_flight_.empty() && !in_flight_.back().unmasked.empty(); }
@@ -144,6 +180,7 @@ void EmbeddedExecutor::Commit(const StepInFlight::Entry& entry, std::vector<Draw
   for (size_t i = 0; i < results.size(); ++i)
     if (!sequence[i].ended) {
       AddToken(&sequence[i], std::move(results[i].output));
+      if (sequence[i].drafts) sequence[i].drafts->Skipped();
       AfterTokens(&sequence[i]);
     }
 }
@@ -176,7 +213,7 @@ void EmbeddedExecutor::AfterTokens(RequestSequence* sequence) {
   if (sequence->ended) return;
   const Request& request = *sequence->request;
   if (sequence->drafts)  // it waits for its token where that may be followed by drafts
-    sequence->planned_ahead = runner_->DrawsAhead(request.sampling) &&
+    sequence->planned_ahead = runner_->DrawsAhead(request.sampling) && sequence->drafts->model_tokens() == 0 &&
                               sequence->drafts->Propose(sequence->tokens, request.prompt_tokens, 1).empty();
   if (request.streaming) batch_builder_.Add(TakeRow(sequence), statistics_.steps());
 }

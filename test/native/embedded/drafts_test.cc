@@ -12,7 +12,7 @@ using Tokens = std::vector<int32_t>;
 constexpr int kVocabSize = 101;  // DefaultModel's
 
 TEST(Drafts, AreTheCallersAsFarAsTheyComeTrue) {
-  const DraftParams params{{7, 8, 9}, std::nullopt};
+  const DraftParams params{{7, 8, 9}, std::nullopt, 0};
   Drafts drafts(params);
   EXPECT_EQ(drafts.Propose({1, 2}, 2, 8), (Tokens{7, 8, 9}));
   EXPECT_EQ(drafts.Propose({1, 2, 7}, 2, 1), (Tokens{8}));
@@ -21,7 +21,7 @@ TEST(Drafts, AreTheCallersAsFarAsTheyComeTrue) {
 }
 
 TEST(Drafts, GetShorterAndNeedLongerRunsWhileTheyAreRejected) {
-  const DraftParams params{{}, PromptLookupLimits{/*max_draft_tokens=*/4, /*max_matching_ngram=*/3}};
+  const DraftParams params{{}, PromptLookupLimits{/*max_draft_tokens=*/4, /*max_matching_ngram=*/3}, 0};
   Drafts drafts(params);
   const Tokens pair{9, 1, 2, 3, 4, 5, 8, 1, 2}, triple{9, 1, 2, 3, 4, 5, 9, 1, 2};
   EXPECT_EQ(drafts.Propose(pair, 1, 8), (Tokens{3, 4, 5, 8}));

@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { basename, resolve } from 'node:path';
 import { toNodeHandler } from 'srvx/node';
 import { LLM } from '../index.js';
-import { createHandler, type ServedRequest } from '../server/index.js';
+import { createHandler, type ServedAdapter, type ServedRequest } from '../server/index.js';
 import { createMetrics } from '../server/metrics/index.js';
 import { type Arguments, type Command, choice, number, printJson, text, UsageError } from './command.js';
 
@@ -25,6 +25,7 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
   --port N              port; 0 takes a free one (default: ${DEFAULT_PORT})
   --host HOST           address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
   --name NAME           name of the model for clients; one for each DIR, in their order (default: the directory's)
+  --adapter NAME=DIR    LoRA adapter in DIR, as PEFT saves it, by a name for clients; may be repeated; with one engine
   --api-key-env NAME    environment variable with the key that requests must have (default: no key)
   --allowed-host NAME   host name that requests may be for; may be repeated (default: all; on loopback only its own names)
   --max-queue N         requests of a model that may wait; more are answered with status 429 (default: no limit)
@@ -40,6 +41,7 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
     port: { type: 'string' },
     host: { type: 'string' },
     name: { type: 'string', multiple: true },
+    adapter: { type: 'string', multiple: true },
     'api-key-env': { type: 'string' },
     'allowed-host': { type: 'string', multiple: true },
     'max-queue': { type: 'string' },
@@ -54,6 +56,7 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
   async run(args, signal) {
     const { values } = args;
     const names = modelNames(args);
+    const adapterDirs = adapterDirectories(args, names);
     const host = text(values, 'host') ?? '127.0.0.1';
     const apiKeys = apiKeysOf(values);
     if (!LOOPBACK.test(host) && apiKeys === undefined) {
@@ -65,11 +68,18 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
     const terminate = (): void => ending.abort();
     const models: Record<string, LLM> = {};
     try {
-      const loadOptions = { threads: number(values, 'threads'), maxQueueSize: number(values, 'max-queue'), signal };
+      const loadOptions = {
+        threads: number(values, 'threads'),
+        maxQueueSize: number(values, 'max-queue'),
+        peftCache: adapterDirs.size > 0 ? {} : undefined,
+        signal,
+      };
       for (const [i, name] of names.entries())
         models[name] = await LLM.load(args.positionals[i] as string, loadOptions);
       await Promise.all(Object.values(models).map((llm) => llm.generate({ tokens: [0] }, { maxTokens: 1, signal })));
+      const adapters = await readAdapters(adapterDirs, models[names[0] as string] as LLM);
       const handler = createHandler(models, {
+        adapters,
         apiKeys,
         allowedHosts: allowedHosts(values, host),
         page: !values['no-page'],
@@ -86,8 +96,9 @@ answered a first request, and prints a line for each request. SIGTERM lets runni
         listener(request, response);
       });
       const url = await listen(server, number(values, 'port') ?? DEFAULT_PORT, host);
-      if (values.json) printJson({ type: 'ready', url, models: names });
-      else process.stdout.write(`${url} serves ${names.join(', ')}\n`);
+      const served = [...names, ...adapterDirs.keys()];
+      if (values.json) printJson({ type: 'ready', url, models: served });
+      else process.stdout.write(`${url} serves ${served.join(', ')}\n`);
       const end = AbortSignal.any([signal, ending.signal]);
       if (!end.aborted) await once(end, 'abort');
       await stop(server, Object.values(models), signal.aborted ? 0 : drainMs);
@@ -113,6 +124,30 @@ function modelNames({ positionals, values }: Arguments): string[] {
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice === undefined) return names;
   throw new UsageError(`Two models have the name "${twice}"; expected different ones. Name them with --name.`);
+}
+
+function adapterDirectories({ values }: Arguments, names: readonly string[]): ReadonlyMap<string, string> {
+  const dirs = new Map<string, string>();
+  for (const given of Array.isArray(values.adapter) ? values.adapter.map(String) : []) {
+    const [, name, dir] = /^([^=]+)=(.+)$/.exec(given) ?? [];
+    if (name === undefined || dir === undefined) throw new UsageError(`--adapter is "${given}"; expected NAME=DIR.`);
+    if (dirs.has(name) || names.includes(name))
+      throw new UsageError(`Two models have the name "${name}"; expected different ones.`);
+    dirs.set(name, dir);
+  }
+  if (dirs.size === 0 || names.length === 1) return dirs;
+  throw new UsageError(`There are ${names.length} engines; expected one with --adapter. Serve each with its adapters.`);
+}
+
+/** Each has answered a request. */
+async function readAdapters(dirs: ReadonlyMap<string, string>, llm: LLM): Promise<Record<string, ServedAdapter>> {
+  const adapters: Record<string, ServedAdapter> = {};
+  for (const [name, dir] of dirs) {
+    const lora = await llm.readAdapter(dir);
+    await llm.generate({ tokens: [0] }, { maxTokens: 1, lora });
+    adapters[name] = { lora };
+  }
+  return adapters;
 }
 
 function apiKeysOf(values: Arguments['values']): string[] | undefined {

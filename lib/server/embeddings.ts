@@ -3,7 +3,7 @@ import { type Fields, type Refused, readFields } from './body.js';
 import type { Exchange } from './exchange.js';
 import { badField, type FailureContext } from './http-error.js';
 import { severalOf, textOrTokens, textsOrTokens } from './inputs.js';
-import type { ServedModel } from './models.js';
+import { refuseAdapter, type ServedModel } from './models.js';
 
 const embeddingsSchema = v.strictObject({
   model: v.optional(v.string()),
@@ -21,7 +21,9 @@ const embeddingsSchema = v.strictObject({
 const REFUSED: Refused = { messages: 'Put the text into input.' };
 
 /** OpenAI's /v1/embeddings. */
-export async function embeddings(body: Fields, { name, llm }: ServedModel, exchange: Exchange): Promise<Response> {
+export async function embeddings(body: Fields, model: ServedModel, exchange: Exchange): Promise<Response> {
+  refuseAdapter(model);
+  const { name, llm } = model;
   const fields = readFields(body, embeddingsSchema, REFUSED);
   const { dimensions, encoding_format } = fields;
   if (dimensions !== undefined && llm.capabilities.embeddings && dimensions !== llm.info.hiddenSize) {

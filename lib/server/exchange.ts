@@ -48,8 +48,8 @@ export class Exchange {
   }
 
   /** Of a request to the LLM: its signal aborts when the client leaves. */
-  get options(): Limits & { signal: AbortSignal } {
-    return { ...this.limits, signal: this.signal };
+  get options(): Limits & Pick<GenerateOptions, 'lora'> & { signal: AbortSignal } {
+    return { ...this.limits, lora: this.model?.lora, signal: this.signal };
   }
 
   get signal(): AbortSignal {
@@ -70,6 +70,10 @@ export class Exchange {
     try {
       return await run();
     } catch (thrown) {
+      if (LLMError.is(thrown) && thrown.option === 'lora' && this.model?.lostAdapter()) {
+        const headers = { 'retry-after': '1' };
+        throw new HttpError(503, 'The adapter has to be loaded again. Try again.', { headers, cause: thrown });
+      }
       throw toHttpError(thrown, { ...context, retryAfter: () => this.model?.retryAfter() ?? 1 });
     }
   }

@@ -8,7 +8,7 @@ import { embeddings } from './embeddings.js';
 import { Exchange, type ServedRequest } from './exchange.js';
 import { type FailureContext, noSuchPath, toHttpError, tritonBody, wrongMethod } from './http-error.js';
 import type { Metrics } from './metrics/index.js';
-import { chooseModel, type Models, nameInPath, readModels, type ServedModel } from './models.js';
+import { chooseModel, type Models, nameInPath, readModels, type ServedAdapter, type ServedModel } from './models.js';
 import { readPage } from './page.js';
 import { responses } from './responses.js';
 import { score } from './score.js';
@@ -18,6 +18,8 @@ import { triton } from './triton.js';
 
 /** How createHandler answers. */
 export interface HandlerOptions {
+  /** LoRA adapters by the names that clients use as `model`; the engines were loaded with `peftCache`. Default: none. */
+  adapters?: Readonly<Record<string, ServedAdapter>> | undefined;
   /** Keys, one of which a request must have: `Authorization: Bearer KEY`. Default: none, and no key is asked for. */
   apiKeys?: readonly string[] | undefined;
   /** Maximum size of a request's body in bytes; a larger one is answered with 413. Default: 1048576. */
@@ -58,6 +60,9 @@ const isFunction = v.custom<(...args: never[]) => unknown>((value) => typeof val
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1));
 const texts = v.array(v.pipe(v.string(), v.nonEmpty()));
 const optionsSchema = v.strictObject({
+  adapters: v.nullish(
+    v.record(v.string(), v.strictObject({ lora: v.looseObject({ id: v.number() }), model: v.optional(v.string()) })),
+  ),
   apiKeys: v.nullish(texts),
   maxBodyBytes: v.nullish(positive),
   timeoutMs: v.nullish(v.pipe(positive, v.maxValue(MAX_MS))),
@@ -112,17 +117,19 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     onRequestEnd,
   } = read;
   const { timeoutMs, queueTimeoutMs, metrics, metricsNeedKey = false, sleepRoutes = false } = read;
-  const served = readModels(models);
+  const served = readModels(models, read.adapters);
   const checkKey = keyCheck(apiKeys);
   const checkHost = hostCheck(allowedHosts);
   const page = read.page ? readPage() : undefined;
   const created = Math.floor(Date.now() / 1000);
 
-  const modelObject = ({ name, llm }: ServedModel): object => ({
+  const modelObject = ({ name, llm, adapter }: ServedModel): object => ({
     id: name,
     object: 'model',
     created,
     owned_by: 'node-tensorrt-llm',
+    root: name,
+    parent: adapter?.parent ?? null,
     max_model_len: llm.info.maxSeqLen,
   });
 
@@ -149,7 +156,7 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     const failed: object[] = [];
     await Promise.all(
       [...served.values()].map(async (model) => {
-        const error = model.llm.isAsleep ? undefined : await model.failure();
+        const error = model.llm.isAsleep || model.adapter ? undefined : await model.failure();
         if (error === undefined) return;
         exchange.failed(error);
         failed.push({ model: model.name, code: LLMError.is(error) ? error.code : null });

@@ -4,7 +4,7 @@ import { type Fields, list, type Refused, readFields } from './body.js';
 import type { Exchange } from './exchange.js';
 import type { FailureContext } from './http-error.js';
 import { severalOf, textOrTokens } from './inputs.js';
-import type { ServedModel } from './models.js';
+import { refuseAdapter, type ServedModel } from './models.js';
 
 const input = v.custom<unknown>((value) => typeof value === 'string' || Array.isArray(value));
 const scoreSchema = v.strictObject({
@@ -21,6 +21,7 @@ const REFUSED: Refused = { text_1: NO_CROSS_ENCODER, text_2: NO_CROSS_ENCODER, q
 
 /** How likely each continuation is after the prompt: llm.score over HTTP. */
 export async function score(body: Fields, model: ServedModel, exchange: Exchange): Promise<Response> {
+  refuseAdapter(model);
   const fields = readFields(body, scoreSchema, REFUSED);
   const continuations = severalOf(fields.continuations, 'continuations');
   const { scores, usage } = await model.llm.score(

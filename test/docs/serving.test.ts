@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { temporaryDirectory, tinyEngine } from '../tools/engines.js';
 import { PROJECT_ROOT } from '../tools/project.js';
+import { tinyAdapterTensors, writeAdapter } from '../tools/tiny-adapter.js';
 import { readSections } from './markdown.js';
 
 const DOCUMENT = 'docs/serving.md';
@@ -23,7 +24,9 @@ before(async () => {
   for (const name of ['srvx', 'express', 'fastify', 'hono', '@hono/node-server']) {
     await symlink(join(PROJECT_ROOT, 'node_modules', name), join(app, 'node_modules', name));
   }
-  await symlink(await tinyEngine(), join(app, 'engines/smollm2'));
+  const engine = await tinyEngine();
+  await symlink(engine, join(app, 'engines/smollm2'));
+  await writeAdapter(join(app, 'adapters/pirate'), await tinyAdapterTensors(engine, 1));
 });
 
 async function freePort(): Promise<number> {
@@ -57,7 +60,8 @@ describe('the command lines of the documents', () => {
     const [, dir] = textOf(DOCUMENT).match(/^ {4}npx node-tensorrt-llm serve (\S+)$/m) ?? [];
     port = await freePort();
     const main = join(PROJECT_ROOT, 'dist/cli/main.js');
-    server = await serving([main, 'serve', dir ?? '', '--port', String(port), '--sleep-routes'], port);
+    const adapter = ['--adapter', 'pirate=adapters/pirate'];
+    server = await serving([main, 'serve', dir ?? '', '--port', String(port), '--sleep-routes', ...adapter], port);
   });
   after(() => server.kill());
 

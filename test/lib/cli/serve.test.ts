@@ -100,6 +100,7 @@ test('serve refuses arguments that do not fit with status 2', async () => {
   for (const [args, said] of [
     [[], /DIR is missing/],
     [[engine, '--name', 'a', '--name', 'b'], /2 --name/],
+    [[engine, '--adapter', 'pirate'], /--adapter is "pirate"; expected NAME=DIR/],
     [[engine, engine], /Two models have the name "engine"/],
     [[engine, '--api-key-env', 'NO_SUCH_VARIABLE'], /NO_SUCH_VARIABLE is not set/],
     [[engine, '--port', String(port)], /is in use/],

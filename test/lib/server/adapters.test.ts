@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { LLM, type Lora } from 'node-tensorrt-llm';
+import { createHandler, type Handler, type ServedAdapter } from 'node-tensorrt-llm/server';
+import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
+import { failsWith } from '../../tools/fails-with.js';
+import { tinyAdapterTensors, writeAdapter } from '../../tools/tiny-adapter.js';
+
+let llm: LLM;
+let one: Lora;
+let two: Lora;
+let handler: Handler;
+before(async () => {
+  llm = await LLM.load(await tinyEngine(), { peftCache: {} });
+  one = await adapterOf(1);
+  two = await adapterOf(2);
+  handler = createHandler({ tiny: llm }, { adapters: { one: { lora: one }, two: { lora: two, model: 'tiny' } } });
+});
+after(() => llm.close());
+
+async function adapterOf(seed: number): Promise<Lora> {
+  const dir = join(await temporaryDirectory(), 'adapter');
+  return llm.readAdapter(await writeAdapter(dir, await tinyAdapterTensors(llm.info.dir, seed)));
+}
+
+const post = (path: string, body: object, on = handler): Promise<Response> =>
+  on(new Request(`http://localhost${path}`, { method: 'POST', body: JSON.stringify(body) }));
+const prompt = 'Once upon a time';
+const OPTIONS = { maxTokens: 12, ignoreEos: true, temperature: 0 } as const;
+const FIELDS = { prompt, max_tokens: 12, ignore_eos: true, temperature: 0 };
+
+async function textBy(model: string | undefined): Promise<string | undefined> {
+  const response = await post('/v1/completions', { model, ...FIELDS });
+  const answer = (await response.json()) as { model: string; choices: { text: string }[] };
+  assert.equal(answer.model, model ?? 'tiny');
+  return answer.choices[0]?.text;
+}
+
+test('a request that names an adapter is answered with it, and one without a name by the model alone', async () => {
+  const texts: string[] = [];
+  for (const lora of [undefined, one, two]) texts.push((await llm.generate(prompt, { ...OPTIONS, lora })).text);
+  assert.equal(new Set(texts).size, 3);
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual(await Promise.all([undefined, 'one', 'two'].map(textBy)), texts);
+  }
+});
+
+test('adapters are listed with their model as the parent', async () => {
+  const { data } = (await (await handler(new Request('http://localhost/v1/models'))).json()) as {
+    data: { id: string; root: string; parent: string | null }[];
+  };
+  assert.deepEqual(
+    data.map(({ id, root, parent }) => [id, root, parent]),
+    [
+      ['tiny', 'tiny', null],
+      ['one', 'one', 'tiny'],
+      ['two', 'two', 'tiny'],
+    ],
+  );
+});
+
+test('what is computed without adapters refuses one by name', async () => {
+  for (const [path, fields] of [
+    ['/v1/embeddings', { input: 'x' }],
+    ['/v1/score', { prompt: 'x', continuations: ['y'] }],
+  ] as const) {
+    const response = await post(path, { model: 'one', ...fields });
+    const { error } = (await response.json()) as { error: { param: string; message: string } };
+    assert.deepEqual([response.status, error.param], [400, 'model']);
+    assert.match(error.message, /"one", an adapter.*expected "tiny"/);
+  }
+});
+
+test('an adapter that was replaced in the cache is brought again after one answer with status 503', async () => {
+  const loaded = await LLM.load(await tinyEngine(), { peftCache: {} });
+  const served = createHandler({ tiny: loaded }, { adapters: { one: { lora: one } }, sleepRoutes: true });
+  const ask = async (): Promise<Response> => post('/v1/completions', { model: 'one', ...FIELDS }, served);
+  assert.equal((await ask()).status, 200);
+  await loaded.sleep();
+  await loaded.wake();
+  const lost = await ask();
+  assert.deepEqual([lost.status, lost.headers.get('retry-after')], [503, '1']);
+  assert.equal((await ask()).status, 200);
+  await loaded.close();
+});
+
+test('an adapter without its model, or of a name that is taken, is refused', async () => {
+  const plain = await LLM.load(await tinyEngine());
+  const refused = async (adapters: Record<string, ServedAdapter>, message: RegExp): Promise<void> =>
+    assert.rejects(
+      async () => createHandler({ tiny: llm, plain }, { adapters }),
+      failsWith('ERR_INVALID_OPTION', message),
+    );
+  await refused({ x: { lora: one } }, /adapters\.x names no model; expected model to be one of "tiny", "plain"/);
+  await refused({ x: { lora: one, model: 'y' } }, /adapters\.x is for the model "y"/);
+  await refused({ x: { lora: one, model: 'plain' } }, /adapters\.x .*peftCache/);
+  await refused({ tiny: { lora: one, model: 'tiny' } }, /adapters\.tiny has the name of a model/);
+  await plain.close();
+});

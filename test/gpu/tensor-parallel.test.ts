@@ -63,6 +63,25 @@ describe('an engine of several ranks on GPUs', { skip }, () => {
     });
   }
 
+  test('pools the hidden states of a prompt as one rank does', async () => {
+    const [whole = '', split = ''] = await engines(TINY_LLAMAS.gqa, [1, 2]);
+    const poolings = ['last', 'mean', 'cls'] as const;
+    const vectors = async (llm: LLM): Promise<Float32Array[]> => {
+      const inputs = [1, 70, 300].map((length) => ({ tokens: prompt(length) }));
+      const embedded = await Promise.all(poolings.map((pooling) => llm.embed(inputs, { pooling })));
+      return embedded.flatMap(({ embeddings }) => embeddings);
+    };
+    const expected = await withEngine(whole, { executor: 'cuda', maxNumTokens: 128 }, vectors);
+    for (const place of placesOf(2)) {
+      const found = await withEngine(split, { ...place, maxNumTokens: 128 }, vectors);
+      assert.equal(found.length, expected.length);
+      for (const [i, vector] of found.entries()) {
+        const cosine = vector.reduce((sum, value, at) => sum + value * (expected[i]?.[at] ?? Number.NaN), 0);
+        assert.ok(cosine > 1 - TOLERANCE ** 2, `vector ${i} on ${JSON.stringify(place.parallel)}: ${cosine}`);
+      }
+    }
+  });
+
   test('a batch, forks and long prompts beside it give the likeliest tokens by the CPU', async () => {
     const [tp2 = ''] = await engines(TINY_LLAMAS.biases, [2]);
     const cpu = await LLM.load(tp2, { executor: 'cpu', threads: 2 });

@@ -36,7 +36,7 @@ async function withEngine<T>(dir: string, use: (llm: LLM) => Promise<T>, options
   }
 }
 
-/** Whether an engine that is split gives the logits, within the order of sums, and the text of another. */
+/** Whether an engine that is split gives the logits and the embedding, within the order of sums, and the text of another. */
 async function answersAlike(
   whole: string,
   split: string,
@@ -44,11 +44,13 @@ async function answersAlike(
   name: string,
   tolerance = 2e-6,
 ): Promise<void> {
-  const answer = (llm: LLM) =>
-    llm.generate(
-      { tokens: prompt(70, vocabSize) },
-      { maxTokens: 16, temperature: 0, ignoreEos: true, returnContextLogits: true },
-    );
+  const tokens = prompt(70, vocabSize);
+  const answer = async (llm: LLM) => {
+    const options = { maxTokens: 16, temperature: 0, ignoreEos: true, returnContextLogits: true };
+    const { outputs, contextLogits } = await llm.generate({ tokens }, options);
+    const [embedding] = (await llm.embed({ tokens }, { pooling: 'mean' })).embeddings;
+    return { tokens: outputs[0]?.tokens, contextLogits, embedding };
+  };
   const expected = await withEngine(whole, answer);
   const logits = expected.contextLogits?.data ?? new Float32Array();
   const largest = logits.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -58,7 +60,15 @@ async function answersAlike(
     0,
   );
   assert(Number(error) < tolerance * largest, `${name}: ${error} of ${largest}`);
-  assert.deepEqual(found.outputs[0]?.tokens, expected.outputs[0]?.tokens);
+  assert.deepEqual(found.tokens, expected.tokens);
+  const lengths = [found.embedding, expected.embedding].map((embedding) => embedding?.length);
+  assert.equal(lengths[0], lengths[1]);
+  for (const [i, value] of (found.embedding ?? []).entries()) {
+    assert(
+      Math.abs(value - (expected.embedding?.[i] ?? Number.NaN)) < tolerance,
+      `${name}: the embedding's number ${i}`,
+    );
+  }
 }
 
 const prompt = (length: number, vocabSize: number): number[] =>

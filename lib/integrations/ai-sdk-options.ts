@@ -21,8 +21,8 @@ export function readCall(call: CallOptions, llm: LLM): Call {
   const { chatTemplate, templateVars, ...own } = ownOptions(call);
   const { tools, ...forced } = toolsOf(call, llm, { own, warn });
   const guided = own.guided ?? forced.guided ?? guidedBy(call, llm, { hasTools: tools !== undefined, warn });
-  const { responseTemplate = forced.responseTemplate ?? llm.responseTemplate } = own;
-  // Else the format begins behind the reasoning.
+  const { responseTemplate = llm.responseTemplate } = own;
+  // Else the format begins behind the reasoning, whose marks are known.
   const isAllFormat = guided !== undefined && !(llm.info.guidedAfterReasoning && responseTemplate);
   const thinks = reasoningOf(call, llm, { isAllFormat, warn });
   const options: GenerateOptions = {

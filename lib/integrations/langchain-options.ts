@@ -88,8 +88,8 @@ export function readCall(
 ): { input: Conversation; options: GenerateOptions } {
   const { tools, ...forced } = offeredTools(call, options, llm);
   const guided = forced.guided ?? options.guided;
-  const { responseTemplate = llm.responseTemplate } = { ...options, ...forced };
-  // Else the format begins behind the reasoning.
+  const { responseTemplate = llm.responseTemplate } = options;
+  // Else the format begins behind the reasoning, whose marks are known.
   const isAllFormat = guided !== undefined && !(llm.info.guidedAfterReasoning && responseTemplate);
   const variables = isAllFormat && hasThinkingSwitch(llm) ? { enable_thinking: false, ...templateVars } : templateVars;
   return {

@@ -148,6 +148,9 @@ for (const [version, ai] of [
       assert.deepEqual(requests[1]?.options.guided, { jsonSchema: schema });
       assert.equal(requests[1]?.options.responseTemplate, undefined);
       for (const { input } of requests) assert.equal(input.templateVars, undefined);
+      const unmarked = answering(tiny, [ASKS_WEATHER], { tokenizer: WITH_TOOLS.tokenizer, capabilities, info });
+      await ai.generateText({ model: languageModel(unmarked.llm), prompt, tools: { weather }, toolChoice: 'required' });
+      assert.deepEqual(unmarked.requests[0]?.input.templateVars, { enable_thinking: false }, 'its marks are not known');
     });
 
     test('tools that the model cannot call are left out with a warning', async () => {

@@ -114,8 +114,8 @@ typedef struct ExecutorTable {
   ExecutorCode (*shutdown)(Executor* executor, uint32_t deadline_ms, ExecutorError* error);
   // Stops what still runs and frees everything. The handle is dead afterwards.
   void (*destroy)(Executor* executor);
-  // Gives the events of the KV cache since the last call, and does not wait for a step. What came before a row that wait has
-  // given is among them. The end of the table of an older executor is before it; called only where CAN_KV_EVENTS is set.
+  // Gives the events of the KV cache since the last call, and does not wait for a step. Called only where CAN_KV_EVENTS is
+  // set: the table of an executor without it may end before this function, or have null here.
   ExecutorCode (*kv_events)(Executor* executor, const ExecutorKvEvents** events, ExecutorError* error);
 } ExecutorTable;
 

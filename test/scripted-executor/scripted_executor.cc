@@ -443,6 +443,10 @@ class ScriptedExecutor {
 }  // namespace scripted
 
 extern "C" __attribute__((visibility("default"))) const ExecutorTable* executor_table(uint32_t abi_version) {
-  static constexpr ExecutorTable kTable = executor::TableOf<scripted::ScriptedExecutor>("scripted");
+  static constexpr ExecutorTable kTable = [] {
+    ExecutorTable table = executor::TableOf<scripted::ScriptedExecutor>("scripted");
+    table.size = offsetof(ExecutorTable, kv_events);  // as one that was built before it
+    return table;
+  }();
   return abi_version == EXECUTOR_ABI_VERSION ? &kTable : nullptr;
 }

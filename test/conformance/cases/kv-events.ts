@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { KvCacheEvent } from 'node-tensorrt-llm';
+import type { KvCacheEvent, LLM } from 'node-tensorrt-llm';
 import { temporaryDirectory } from '../../tools/engines.js';
 import { failsWith } from '../../tools/fails-with.js';
 import { tinyAdapterTensors, writeAdapter } from '../../tools/tiny-adapter.js';
@@ -48,17 +48,34 @@ class CacheView {
   }
 }
 
+/** Runs prompts of blocks of these numbers. Asserts that their events say what is found of each; gives that and the events. */
+async function follow(llm: LLM, prompts: readonly (readonly number[])[]) {
+  const { tokensPerBlock } = llm.info;
+  const blockOf = (number: number) =>
+    Array.from({ length: tokensPerBlock }, (_, i) => 3 + ((i * 7 + number * 31) % 90));
+  const view = new CacheView();
+  const events = llm.takeKvCacheEvents();
+  view.add(events);
+  const expected: number[] = [];
+  const found: number[] = [];
+  for (const blocks of prompts) {
+    const tokens = [...blocks.flatMap(blockOf), 99];
+    expected.push(view.cachedTokens(tokens, tokensPerBlock));
+    found.push((await llm.generate({ tokens }, OPTIONS)).usage.cachedTokens);
+    const more = llm.takeKvCacheEvents();
+    view.add(more);
+    events.push(...more);
+  }
+  assert.deepEqual(found, expected);
+  return { found, events };
+}
+
 conformance(
   ['kvEvents', 'prefix cache'],
   'who follows the events knows what of a prompt is cached, also where the cache is too small for all prompts',
   async ({ llm: shared, load }) => {
     shared.takeKvCacheEvents();
-    const { tokensPerBlock } = shared.info;
-    const llm = await load({ kvCache: { maxTokens: 8 * tokensPerBlock, partialReuse: false } });
-    const view = new CacheView();
-    view.add(llm.takeKvCacheEvents());
-    const blockOf = (number: number) =>
-      Array.from({ length: tokensPerBlock }, (_, i) => 3 + ((i * 7 + number * 31) % 90));
+    const llm = await load({ kvCache: { maxTokens: 8 * shared.info.tokensPerBlock, partialReuse: false } });
     const prompts = [
       [1, 2],
       [1, 2, 3],
@@ -71,16 +88,33 @@ conformance(
       [8, 9, 10],
       [4, 1],
     ];
-    const expected: number[] = [];
-    const found: number[] = [];
-    for (const blocks of prompts) {
-      const tokens = [...blocks.flatMap(blockOf), 99];
-      expected.push(view.cachedTokens(tokens, tokensPerBlock));
-      found.push((await llm.generate({ tokens }, OPTIONS)).usage.cachedTokens);
-      view.add(llm.takeKvCacheEvents());
-    }
-    assert.deepEqual(found, expected);
+    const { found } = await follow(llm, prompts);
     assert.ok(found.some((tokens) => tokens > 0));
+  },
+);
+
+conformance(
+  ['kvEvents', 'prefix cache', 'host memory'],
+  'the events tell of blocks that move to host memory and back',
+  async ({ llm: shared, load }) => {
+    shared.takeKvCacheEvents();
+    const maxTokens = 6 * shared.info.tokensPerBlock;
+    const llm = await load({ kvCache: { maxTokens, hostBytes: 2 ** 26, partialReuse: false } });
+    const prompts = [
+      [1, 2],
+      [3, 4],
+      [5, 6],
+      [7, 8],
+      [9, 10],
+    ];
+    const { events } = await follow(llm, [...prompts, ...prompts]);
+    const moves = events.flatMap((event) => (event.type === 'updated' ? [event.cacheLevel] : []));
+    for (const [oldValue, newValue] of [
+      [0, 1],
+      [1, 0],
+    ]) {
+      assert.ok(moves.some((move) => move?.oldValue === oldValue && move?.newValue === newValue));
+    }
   },
 );
 

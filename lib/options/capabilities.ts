@@ -103,7 +103,7 @@ const TENSORRT_LLM_HAS: Needs = {
   additionalOutputs: `${since('0.17')}; load the engine with additionalOutputs`,
   outputPenalties: since('1.2'),
   beamSearch: 'build the engine with --max_beam_width above 1, and load it with a maxBeamWidth that is not smaller',
-  kvEvents: `${since('0.15')}; ${COLLECTS_EVENTS}`,
+  kvEvents: `${since('0.15')}, without an orchestrator; ${COLLECTS_EVENTS}`,
   lora: 'build the engine with --lora_plugin auto and --lora_target_modules',
   contextLogits: 'build the engine with --gather_context_logits',
   promptLogprobs: 'build the engine with --gather_context_logits',

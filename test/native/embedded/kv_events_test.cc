@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <numeric>
+#include <random>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "native/embedded/scheduler.h"
 #include "scheduler_steps.h"
@@ -202,6 +205,71 @@ TEST_F(KvEventsOf, ABlockThatASequenceEndedInIsStoredWithItsTokensAndRemovedWhen
   Scheduler scheduler = Make(4, 0, true);
   EXPECT_EQ(Run(&scheduler, PromptOf(100, 20)), List{"stored a"});
   EXPECT_EQ(Run(&scheduler, PromptOf(100, 22)), (List{"removed a", "stored b"}));
+}
+
+// What a router knows of a cache by its events.
+class CacheView {
+ public:
+  void Add(const ExecutorKvEvents* events) {
+    for (uint32_t i = 0; i < events->event_count; ++i) {
+      const ExecutorKvEvent& event = events->events[i];
+      uint64_t before = event.set & KV_EVENT_PARENT_HASH ? event.parent_hash : 0;
+      for (uint32_t block = 0; block < event.block_count; ++block) {
+        const ExecutorKvBlock& stored = event.blocks[block];
+        blocks_[{before, {stored.tokens, stored.tokens + stored.token_count}}] = stored.hash;
+        EXPECT_TRUE(levels_.emplace(stored.hash, stored.cache_level).second) << "what is stored was not there";
+        before = stored.hash;
+      }
+      for (uint32_t hash = 0; hash < event.hash_count; ++hash)
+        EXPECT_EQ(levels_.erase(event.hashes[hash]), 1u) << "what is removed was there";
+      if (event.type != KV_EVENT_UPDATED || !(event.set & KV_EVENT_CACHE_LEVEL)) continue;
+      ASSERT_EQ(levels_.count(event.hash), 1u) << "what moves was there";
+      EXPECT_EQ(std::exchange(levels_[event.hash], event.new_cache_level), event.old_cache_level);
+    }
+  }
+  // Whole blocks that a prompt finds; its last token is computed in any case.
+  size_t Find(const std::vector<int32_t>& prompt) const {
+    size_t found = 0;
+    uint64_t before = 0;
+    for (auto next = prompt.begin(); prompt.end() - next > kTokensPerBlock; next += kTokensPerBlock, ++found) {
+      const auto block = blocks_.find({before, {next, next + kTokensPerBlock}});
+      if (block == blocks_.end() || levels_.count(block->second) == 0) break;
+      before = block->second;
+    }
+    return found;
+  }
+
+ private:
+  std::map<std::pair<uint64_t, std::vector<int32_t>>, uint64_t> blocks_;  // by the block before and the tokens
+  std::map<uint64_t, uint32_t> levels_;                                   // of those that are kept
+};
+
+TEST_F(KvEventsOf, WhoFollowsThemKnowsWhatEachPromptFinds) {
+  std::mt19937 random(1);
+  const auto below = [&](int end) { return static_cast<int>(random() % static_cast<unsigned>(end)); };
+  size_t found = 0, moves = 0;
+  for (const auto& [reuses_parts, copies_parts] : {std::pair(false, false), {true, false}, {true, true}}) {
+    Scheduler scheduler = Make(9, 4, reuses_parts, copies_parts);
+    CacheView view;
+    for (int run = 0; run < 1000; ++run) {
+      Sequence sequence;
+      for (int block = 1 + below(4); block > 0; --block)
+        sequence.tokens.insert(sequence.tokens.end(), kTokensPerBlock, below(3));
+      sequence.tokens.resize(sequence.tokens.size() - static_cast<size_t>(below(3)));
+      sequence.retention.ranges = {{0, 64, {10 + 40 * below(3), std::nullopt}}};
+      const size_t expected = view.Find(sequence.tokens);
+      scheduler.Add(&sequence);
+      for (int steps = 1 + below(40); steps > 0; --steps) Compute(scheduler.PlanStep());
+      scheduler.Remove(&sequence);
+      ASSERT_EQ(sequence.reused_blocks, expected) << run;
+      found += expected;
+      const ExecutorKvEvents* const events = events_->Take();
+      for (uint32_t i = 0; i < events->event_count; ++i) moves += events->events[i].type == KV_EVENT_UPDATED;
+      view.Add(events);
+    }
+  }
+  EXPECT_GT(found, 500u);
+  EXPECT_GT(moves, 500u);
 }
 
 }  // namespace

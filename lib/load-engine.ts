@@ -6,6 +6,7 @@ import { whenAborted } from './base/abort.js';
 import { LLMError } from './base/errors.js';
 import { pathOf } from './base/paths.js';
 import { Stopping } from './base/stopping.js';
+import { checkDraftModel } from './draft-model.js';
 import { type EngineDirectory, type EngineNeeds, openEngine } from './engine/directory/directory.js';
 import { chooseExecutor, libraryOf, WEIGHTS } from './executors.js';
 import { checkGpuMemory } from './gpu-memory.js';
@@ -87,6 +88,9 @@ export async function loadEngine(dir: string | URL, options: LoadOptions): Promi
         Promise.all([
           tokenizerPath === undefined ? undefined : Tokenizer.load(addon, { ...directory, tokenizerPath }),
           checkGpuMemory(taken, directory, config, { machine: choice?.machine, signal }),
+          (taken === 'cpu' || taken === 'cuda') &&
+            config.decoding &&
+            checkDraftModel(config.decoding, directory, needs),
         ]),
       );
       if (tokenizer?.responseFault) {

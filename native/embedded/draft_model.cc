@@ -6,12 +6,15 @@
 namespace embedded {
 namespace {
 
-// What the runner computes for a sequence: its tokens, drawn greedily.
+// What the runner computes for a sequence: its tokens, drawn greedily, and of what its request changes about logits that which
+// can be changed while a token is not known yet.
 std::shared_ptr<Request> MakeOwn(const RequestSequence& sequence) {
+  const LogitsProcessorParams& processors = sequence.request->sampling.processors;
   auto own = std::make_shared<Request>();
   own->id = sequence.request->id;
   own->prompt_tokens = sequence.request->prompt_tokens;
   own->sampling.temperature = 0;
+  if (!processors.needs_history()) own->sampling.processors = processors;
   own->sequences.resize(own->outputs = own->sequences_left = 1);
   own->sequences.front().request = own.get();
   own->sequences.front().index = 0;

@@ -14,10 +14,10 @@ import {
 /**
  * What an executor is and no capability says. 'a model': its tokens follow from the prompt and the options of sampling.
  * 'batch invariance': what runs beside a request changes no bit of it. 'chunks': it computes a prompt in as many steps as
- * maxNumTokens asks for. 'dummy weights': it makes weights of its own.
+ * maxNumTokens asks for. 'draft model': a smaller model drafts for it. 'dummy weights': it makes weights of its own.
  * 'prefix cache': it counts exactly what it found of a prompt. 'host memory': it takes kvCache.hostBytes.
  */
-export type Trait = 'a model' | 'batch invariance' | 'chunks' | 'dummy weights' | 'host memory' | 'prefix cache';
+export type Trait = 'a model' | 'batch invariance' | 'chunks' | 'draft model' | 'dummy weights' | 'host memory' | 'prefix cache';
 
 export interface ExecutorUnderTest {
   /** What LLM.load takes for it. */
@@ -47,34 +47,34 @@ const EVENTS = 1000;
 export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
   cpu: {
     options: { executor: 'cpu', peftCache: {}, kvCache: { eventBufferSize: EVENTS } },
-    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'draft model', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   'cpu-int8-kv': {
     options: { executor: 'cpu', kvCache: { dtype: 'int8' } },
-    traits: ['a model', 'batch invariance', 'chunks', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'draft model', 'prefix cache'],
     engine: tinyEngine,
   },
   'cpu-isolated': {
     options: { executor: 'cpu', isolation: 'process', peftCache: {}, kvCache: { eventBufferSize: EVENTS } },
-    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'draft model', 'dummy weights', 'prefix cache'],
     engine: tinyEngine,
   },
   // Without batchInvariant a row's logits differ in their last bits with the rows beside it, and with what of its prompt is
   // computed: of a prompt that comes again, all of it here.
   cuda: {
     options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false, eventBufferSize: EVENTS } },
-    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
+    traits: ['a model', 'chunks', 'draft model', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-batch-invariant': {
     options: { executor: 'cuda', batchInvariant: true, peftCache: {}, kvCache: { eventBufferSize: EVENTS } },
-    traits: ['a model', 'batch invariance', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
+    traits: ['a model', 'batch invariance', 'chunks', 'draft model', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-int8-kv': {
     options: { executor: 'cuda', peftCache: {}, kvCache: { dtype: 'int8', partialReuse: false } },
-    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
+    traits: ['a model', 'chunks', 'draft model', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-isolated': {
@@ -84,12 +84,12 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
       peftCache: {},
       kvCache: { partialReuse: false, eventBufferSize: EVENTS },
     },
-    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
+    traits: ['a model', 'chunks', 'draft model', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },
   'cuda-two-ranks': {
     options: { executor: 'cuda', peftCache: {}, kvCache: { partialReuse: false, eventBufferSize: EVENTS } }, // a GPU for each rank
-    traits: ['a model', 'chunks', 'dummy weights', 'host memory', 'prefix cache'],
+    traits: ['a model', 'chunks', 'draft model', 'dummy weights', 'host memory', 'prefix cache'],
     engine: () => tinyEngine(2),
   },
   scripted: {

@@ -1,11 +1,24 @@
 import assert from 'node:assert/strict';
-import type { GenerateOptions, Result } from 'node-tensorrt-llm';
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { GenerateOptions, LLM, Result } from 'node-tensorrt-llm';
+import { temporaryDirectory } from '../../tools/engines.js';
 import { failsAbout } from '../../tools/fails-with.js';
 import { GREEDY, tokensOf } from '../requests.js';
 import { conformance } from '../suite.js';
 
 /** Tokens that repeat, so that prompt lookup finds them. */
 const REPEATING: { tokens: number[] } = { tokens: [0, 1, 2, 3].flatMap(() => [70, 71, 72, 73, 74, 75]) };
+
+const FEW = { 5: 30, 6: 30, 7: 30 }; // tokens, which repeat soon
+
+const SAMPLING: readonly GenerateOptions[] = [
+  { temperature: 1, seed: 3, n: 3, logitBias: FEW },
+  { temperature: 2, seed: 4, topK: 5, repetitionPenalty: 1.1, logitBias: FEW },
+  { temperature: 1, seed: 5, topP: 0.9, frequencyPenalty: 0.2, noRepeatNgramSize: 8, logitBias: FEW },
+  { temperature: 1, seed: 6, minP: 0.05, stopTokens: [[5, 6, 7]], logitBias: FEW },
+  { temperature: 0, badTokens: [[5, 5]], minTokens: 10, logitBias: FEW },
+];
 
 conformance(
   ['promptLookup', 'a model'],
@@ -29,17 +42,9 @@ conformance(
   ['promptLookup', 'logitBias', 'a model', 'batch invariance'],
   'prompt lookup changes no draw and no logprob, whatever the sampling',
   async ({ llm }) => {
-    const bias = { 5: 30, 6: 30, 7: 30 }; // few tokens, which repeat soon
-    const kinds: GenerateOptions[] = [
-      { temperature: 1, seed: 3, n: 3, logitBias: bias },
-      { temperature: 2, seed: 4, topK: 5, repetitionPenalty: 1.1, logitBias: bias },
-      { temperature: 1, seed: 5, topP: 0.9, frequencyPenalty: 0.2, noRepeatNgramSize: 8, logitBias: bias },
-      { temperature: 1, seed: 6, minP: 0.05, stopTokens: [[5, 6, 7]], logitBias: bias },
-      { temperature: 0, badTokens: [[5, 5]], minTokens: 10, logitBias: bias },
-    ];
     const run = (promptLookup: boolean): Promise<Result[]> =>
       Promise.all(
-        kinds.map((kind) =>
+        SAMPLING.map((kind) =>
           llm.generate(REPEATING, { ...kind, ignoreEos: true, maxTokens: 40, topLogprobs: 2, promptLookup }),
         ),
       );
@@ -80,6 +85,67 @@ conformance(
     }
   },
 );
+
+conformance(
+  ['a model', 'draft model'],
+  'a draft model changes no token of greedy texts, whether it agrees or not, and a request may do without it',
+  async ({ llm, load, loadArguments: [engineDir] }) => {
+    const prompts = [1, 2, 3, 4].map((n) => ({ tokens: Array.from({ length: 20 * n }, (_, i) => (i * n) % 200) }));
+    const options = { ...GREEDY, maxTokens: 24 };
+    const textsOf = async (from: LLM) =>
+      (await Promise.all(prompts.map((p) => from.generate(p, options)))).map(tokensOf);
+    const plain = await textsOf(llm);
+    const same = await load({ decoding: { draftModel: { engineDir } } });
+    assert.deepEqual(await textsOf(same), plain);
+    const { draftTokens, draftTokensAccepted } = same.stats();
+    assert.ok(draftTokensAccepted > draftTokens / 2, `${draftTokensAccepted} of ${draftTokens}`);
+    await same.generate(REPEATING, { ...options, draftModel: false });
+    assert.equal(same.stats().draftTokens, draftTokens);
+
+    const other = await load({
+      decoding: { draftModel: { engineDir: await otherEngine(engineDir), maxDraftTokens: 2 } },
+    });
+    const aborted = other.stream(REPEATING, { ...options, maxTokens: 500 });
+    for await (const _ of aborted) {
+      if (other.stats().draftTokens > 0) aborted.abort(); // in the middle
+    }
+    assert.deepEqual(await textsOf(other), plain);
+    const rejecting = other.stats();
+    assert.ok(rejecting.draftTokensAccepted < rejecting.draftTokens);
+    assert.equal(rejecting.kvBlocksUsed, 0);
+  },
+);
+
+conformance(
+  ['logitBias', 'a model', 'batch invariance', 'draft model'],
+  'a draft model changes no draw, no logprob and no stop, whatever the sampling',
+  async ({ llm, load, loadArguments: [engineDir] }) => {
+    const drafting = await load({ decoding: { draftModel: { engineDir } } });
+    const run = (from: LLM): Promise<Result[]> =>
+      Promise.all(
+        SAMPLING.map((kind) => from.generate(REPEATING, { ...kind, ignoreEos: true, maxTokens: 40, topLogprobs: 2 })),
+      );
+    const [drafted, plain] = [await run(drafting), await run(llm)];
+    assert.deepEqual(
+      drafted.map(({ outputs }) => outputs),
+      plain.map(({ outputs }) => outputs),
+    );
+    const { draftTokens, draftTokensAccepted } = drafting.stats();
+    assert.ok(draftTokens > draftTokensAccepted && draftTokensAccepted > 0, `${draftTokensAccepted} of ${draftTokens}`);
+  },
+);
+
+/** The engine with other angles in its attention, so that it says something else. */
+async function otherEngine(engine: string): Promise<string> {
+  const dir = await temporaryDirectory();
+  for (const name of await readdir(engine)) {
+    if (name !== 'config.json') await symlink(resolve(engine, name), join(dir, name));
+  }
+  const config = JSON.parse(await readFile(join(engine, 'config.json'), 'utf8')) as { pretrained_config: object };
+  const pretrained_config = { ...config.pretrained_config, rotary_base: 3 };
+  await writeFile(join(dir, 'config.json'), JSON.stringify({ ...config, pretrained_config }));
+  return dir;
+}
 
 conformance(
   ['a model'],

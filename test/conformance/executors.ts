@@ -17,7 +17,14 @@ import {
  * maxNumTokens asks for. 'draft model': a smaller model drafts for it. 'dummy weights': it makes weights of its own.
  * 'prefix cache': it counts exactly what it found of a prompt. 'host memory': it takes kvCache.hostBytes.
  */
-export type Trait = 'a model' | 'batch invariance' | 'chunks' | 'draft model' | 'dummy weights' | 'host memory' | 'prefix cache';
+export type Trait =
+  | 'a model'
+  | 'batch invariance'
+  | 'chunks'
+  | 'draft model'
+  | 'dummy weights'
+  | 'host memory'
+  | 'prefix cache';
 
 export interface ExecutorUnderTest {
   /** What LLM.load takes for it. */

@@ -10,7 +10,6 @@ namespace {
 constexpr int kPlanThreads = 1024;
 // A block that takes fewer tiles spends longer on the merge than on its tokens.
 constexpr int kLeastTiles = 2;
-constexpr int kMaxBlocksPerMultiprocessor = 4;
 
 // What a launch needs for one cache: how a tile lies in shared memory, and how many of them a warp has there.
 template <typename Tile_, int kStages_>
@@ -70,9 +69,10 @@ int GridBlocks(const KvFormat& kv, int heads, const DeviceTraits& traits) {
   const int merge_heads = std::min(heads / kv.layout.kv_heads, kUnitHeads);
   int blocks = 0;
   WithVariant<__half>(kv, traits.shared_memory_per_block, merge_heads, [&](auto variant) {
-    const size_t bytes = variant.SharedBytes(merge_heads) + 1024;
+    using V = decltype(variant);
+    const size_t bytes = V::SharedBytes(merge_heads) + 1024;
     const int resident = static_cast<int>(static_cast<size_t>(traits.shared_memory_per_multiprocessor) / bytes);
-    blocks = traits.multiprocessors * std::clamp(resident, 1, kMaxBlocksPerMultiprocessor);
+    blocks = traits.multiprocessors * std::clamp(resident, 1, kDecodeBlocks<typename V::Tile, V::kStages>);
   });
   return blocks;
 }
@@ -159,7 +159,8 @@ __global__ void __launch_bounds__(kPlanThreads)
 bool CanDecodeAttention(const KvFormat& kv) {
   const int vector = kv.type == KvType::kInt8 ? 16 : 8;  // numbers that are copied at once
   return CurrentDeviceTraits().compute_capability >= 80 && kv.layout.head_dim % vector == 0 &&
-         kv.layout.head_dim <= 256 && kv.layout.tokens_per_block % kWarpTokens == 0;
+         kv.layout.head_dim <= 256 && kv.layout.tokens_per_block >= kWarpTokens &&
+         (kv.layout.tokens_per_block & (kv.layout.tokens_per_block - 1)) == 0;
 }
 
 size_t DecodeAttentionWorkspaceBytes(const KvFormat& kv, int heads, int sequences, const DeviceTraits& traits) {
@@ -188,6 +189,7 @@ void DecodeAttention(const DecodeAttentionShape& shape, const DecodeAttentionBuf
   arguments.kv_heads = kv.kv_heads;
   arguments.head_dim = kv.head_dim;
   arguments.tokens_per_block = kv.tokens_per_block;
+  while (1 << arguments.block_shift < kv.tokens_per_block) ++arguments.block_shift;
   arguments.max_blocks = shape.max_blocks;
   arguments.query_stride = shape.query_stride;
   arguments.scale_log2 = shape.scale * 1.44269504f;

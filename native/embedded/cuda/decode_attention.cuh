@@ -7,6 +7,8 @@
 #ifndef EMBEDDED_CUDA_DECODE_ATTENTION_CUH_
 #define EMBEDDED_CUDA_DECODE_ATTENTION_CUH_
 
+#include <algorithm>
+
 #include "native/embedded/cuda/device.cuh"
 #include "native/embedded/cuda/kv_tiles.cuh"
 #include "native/embedded/cuda/softmax_merge.cuh"
@@ -34,7 +36,8 @@ struct DecodeArguments {
   int group;  // query heads to a key head
   int kv_heads;
   int head_dim;
-  int tokens_per_block;
+  int tokens_per_block;  // 2 to the block_shift
+  int block_shift;
   int max_blocks;
   int query_stride;
   float scale_log2;  // scale * log2(e): the softmax works with powers of two
@@ -49,9 +52,15 @@ struct DecodeArguments {
 
 template <typename Tile, int kStages>
 constexpr size_t kDecodeRingBytes = size_t{kDecodeWarps} * kStages * Tile::kBytes;
-__host__ __device__ constexpr size_t DecodeMergeBytes(int padded_dim, int heads) {
+constexpr size_t DecodeMergeBytes(int padded_dim, int heads) {
   return sizeof(float) * kDecodeWarps * static_cast<size_t>(heads) * (static_cast<size_t>(padded_dim) + 4 + 2);
 }
+
+// Thread blocks that a multiprocessor of sm_90 has room for at once, by their shared memory and so many registers as they may take.
+template <typename Tile, int kStages>
+constexpr int kDecodeBlocks = std::clamp<int>(
+    228 * 1024 / (kDecodeRingBytes<Tile, kStages> + DecodeMergeBytes(Tile::kDim, kUnitHeads / 2) + 1024), 1,
+    Tile::kDim <= 128 ? 3 : 2);
 
 // Walks over the tiles of one thread block.
 struct DecodeCursor {
@@ -78,7 +87,7 @@ struct DecodeCursor {
 #if __CUDA_ARCH__ >= 800
 
 template <typename Tile, int kStages, typename T = typename Tile::Element>
-__global__ void __launch_bounds__(kDecodeThreads)
+__global__ void __launch_bounds__(kDecodeThreads, kDecodeBlocks<Tile, kStages>)
     DecodeAttentionKernel(DecodeArguments a, const T* queries, const void* keys, const void* values, T* out) {
   constexpr int kDim = Tile::kDim;
   extern __shared__ __align__(16) unsigned char shared[];
@@ -105,20 +114,22 @@ __global__ void __launch_bounds__(kDecodeThreads)
   DecodeCursor ahead = at;
   bool ahead_ended = false;
 
+  // Divisions take many instructions.
+  const auto kv_head_of = [&](int unit) { return a.units_per_kv_head == 1 ? unit : unit / a.units_per_kv_head; };
   const auto block_of = [&](const DecodeCursor& cursor) {
     const int token = cursor.tile * kTileTokens + warp * kWarpTokens;
     if (token >= cursor.length) return 0;
-    return a.block_table[static_cast<size_t>(cursor.sequence) * a.max_blocks + token / a.tokens_per_block];
+    return a.block_table[static_cast<size_t>(cursor.sequence) * a.max_blocks + (token >> a.block_shift)];
   };
   // Starts the copy of the warp's 16 tokens of the tile `ahead` points to.
   const auto request = [&](int stage, int block) {
     if (!ahead_ended) {
       const int token = ahead.tile * kTileTokens + warp * kWarpTokens;
-      const int kv_head = ahead.unit / a.units_per_kv_head;
-      const size_t head = static_cast<size_t>(block) * a.kv_heads + kv_head;
-      Tile::Copy(ring + stage * Tile::kBytes,
-                 {keys, values, head, token % a.tokens_per_block, ahead.length - token, a.tokens_per_block, a.head_dim},
-                 lane);
+      const size_t head = static_cast<size_t>(block) * a.kv_heads + kv_head_of(ahead.unit);
+      Tile::Copy(
+          ring + stage * Tile::kBytes,
+          {keys, values, head, token & (a.tokens_per_block - 1), ahead.length - token, a.tokens_per_block, a.head_dim},
+          lane);
       ahead_ended = ahead.left == 1;
       ahead.Advance(a);
     }
@@ -134,8 +145,8 @@ __global__ void __launch_bounds__(kDecodeThreads)
   bool fresh = true;
   int stage = 0;
   while (true) {
-    const int kv_head = at.unit / a.units_per_kv_head;
-    const int first_in_group = at.unit % a.units_per_kv_head * kUnitHeads;
+    const int kv_head = kv_head_of(at.unit);
+    const int first_in_group = (at.unit - kv_head * a.units_per_kv_head) * kUnitHeads;
     const int heads = min(kUnitHeads, a.group - first_in_group);
     if (fresh) {
       fresh = false;
@@ -177,23 +188,25 @@ __global__ void __launch_bounds__(kDecodeThreads)
         score[i] = g + (i / 2) * 8 < visible
                        ? (even[i] + odd[i]) * (a.scale_log2 * Tile::kScoreFactor) * key_scale[i / 2]
                        : -INFINITY;
-      float weight[4];
+      float weight[4], factor[2];
 #pragma unroll
       for (int head = 0; head < 2; ++head) {
         float next = fmaxf(maximum[head], fmaxf(score[head], score[head + 2]));
         next = fmaxf(next, __shfl_xor_sync(0xffffffff, next, 4));
         next = fmaxf(next, __shfl_xor_sync(0xffffffff, next, 8));
         next = fmaxf(next, __shfl_xor_sync(0xffffffff, next, 16));
-        const float factor = exp2f(maximum[head] - next);
+        factor[head] = exp2f(maximum[head] - next);
         maximum[head] = next;
         weight[head] = exp2f(score[head] - next);
         weight[head + 2] = exp2f(score[head + 2] - next);
-        weight_sum[head] = weight_sum[head] * factor + weight[head] + weight[head + 2];
+        weight_sum[head] = weight_sum[head] * factor[head] + weight[head] + weight[head + 2];
+      }
+      // Few tiles behind the first have a new maximum.
+      if (__any_sync(0xffffffff, factor[0] != 1 || factor[1] != 1)) {
 #pragma unroll
-        for (int i = 0; i < kDim / 16; ++i) {
-          sums[i][head] *= factor;
-          sums[i][head + 2] *= factor;
-        }
+        for (int i = 0; i < kDim / 16; ++i)
+#pragma unroll
+          for (int j = 0; j < 4; ++j) sums[i][j] *= factor[j % 2];
       }
       const uint32_t weights[2] = {Transpose(Pack(weight[0] * value_scale[0], weight[1] * value_scale[0], T{})),
                                    Transpose(Pack(weight[2] * value_scale[1], weight[3] * value_scale[1], T{}))};

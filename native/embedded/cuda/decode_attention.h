@@ -6,7 +6,7 @@
 // Which block takes what is computed on the device from context_length (PlanDecodeAttention, once a step, before the
 // first layer). So the host need not know the lengths, and a captured graph stays right whatever they become.
 //
-// For sm_80 on; head_dim a multiple of 8, of 16 in 8 bits, at most 256; tokens_per_block a multiple of 16: see CanDecodeAttention.
+// For sm_80 on; head_dim a multiple of 8, of 16 in 8 bits, at most 256; tokens_per_block a power of two from 16 on: see CanDecodeAttention.
 // Sums in fp32; equal inputs give equal bits, in another batch within rounding.
 // Floor: sum(context_length) * kv_heads * head_dim * 4 bytes over the memory bandwidth; in 8 bits (head_dim + 4) * 2.
 // Sources: online softmax, arXiv:1805.02867; grouped queries, arXiv:2305.13245; an equal share of the tiles for each

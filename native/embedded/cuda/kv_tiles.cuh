@@ -24,6 +24,16 @@ struct KvTileSource {
   int head_dim;
 };
 
+// The piece of 16 bytes that a lane copies j-th, of rows of so many pieces.
+template <int kPieces>
+struct KvPiece {
+  int row, column;
+
+  __device__ KvPiece(int lane, int j)
+      : row(32 % kPieces == 0 ? lane / kPieces + j * (32 / kPieces) : (lane + 32 * j) / kPieces),
+        column(32 % kPieces == 0 ? lane % kPieces : (lane + 32 * j) % kPieces) {}
+};
+
 // The model's elements. 16 bytes of padding keep the rows of a matrix in different banks.
 template <typename T, int kDim_>
 struct ElementTile {
@@ -47,13 +57,17 @@ struct ElementTile {
   __device__ static void Copy(unsigned char* tile, const KvTileSource& from, int lane) {
     T* const to = reinterpret_cast<T*>(tile);
     const size_t first = (from.head * from.tokens_per_block + from.slot) * static_cast<size_t>(from.head_dim);
-    for (int i = lane; i < kWarpTokens * (kDim / 8); i += 32) {
-      const int row = i / (kDim / 8), column = i % (kDim / 8) * 8;
+    const T* const keys = static_cast<const T*>(from.keys) + first;
+    const T* const values = static_cast<const T*>(from.values) + first;
+#pragma unroll
+    for (int j = 0; j < kWarpTokens * (kDim / 8) / 32; ++j) {
+      const KvPiece<kDim / 8> piece(lane, j);
+      const int row = piece.row, column = piece.column * 8;
       // Zeros past the context and past head_dim: a NaN that was there would survive the 0 it is multiplied by.
       const int valid = row < from.tokens && column < from.head_dim;
-      const size_t at = valid ? first + static_cast<size_t>(row) * from.head_dim + column : 0;
-      CopyAsync(to + row * kRow + column, static_cast<const T*>(from.keys) + at, valid);
-      CopyAsync(to + (kWarpTokens + row) * kRow + column, static_cast<const T*>(from.values) + at, valid);
+      const int at = row * from.head_dim + column;
+      CopyAsync(to + row * kRow + column, keys + at, valid);
+      CopyAsync(to + (kWarpTokens + row) * kRow + column, values + at, valid);
     }
   }
   // Operands of products 2 * c and 2 * c + 1.
@@ -102,21 +116,22 @@ struct Int8Tile {
 
 #if __CUDA_ARCH__ >= 800
   __device__ static void Copy(unsigned char* tile, const KvTileSource& from, int lane) {
+    const Int8Token first(from.head, from.slot, from.tokens_per_block, from.head_dim);
     const uint8_t* const keys = static_cast<const uint8_t*>(from.keys);
     const uint8_t* const values = static_cast<const uint8_t*>(from.values);
-    const Int8Token first(from.head, from.slot, from.tokens_per_block, from.head_dim);
-    for (int i = lane; i < kWarpTokens * (kDim / 16); i += 32) {
-      const int row = i / (kDim / 16), column = i % (kDim / 16) * 16;
+#pragma unroll
+    for (int j = 0; j < kWarpTokens * (kDim / 16) / 32; ++j) {
+      const KvPiece<kDim / 16> piece(lane, j);
+      const int row = piece.row, column = piece.column * 16;
       const int valid = row < from.tokens && column < from.head_dim;
-      const size_t at = valid ? first.codes + static_cast<size_t>(row * from.head_dim + column) : 0;
-      CopyAsync(tile + row * kKeyRow + column, keys + at, valid);
-      CopyAsync(tile + kValues + row * kValueRow + column, values + at, valid);
+      const int at = row * from.head_dim + column;
+      CopyAsync(tile + row * kKeyRow + column, keys + first.codes + at, valid);
+      CopyAsync(tile + kValues + row * kValueRow + column, values + first.codes + at, valid);
     }
     if (lane < 2 * kWarpTokens / 4) {
       const int row = lane * 4 % kWarpTokens;
-      const int valid = row < from.tokens;
-      const size_t at = valid ? first.scale + static_cast<size_t>(row) * sizeof(float) : 0;
-      CopyAsync(tile + kScales + lane * 16, (lane * 4 < kWarpTokens ? keys : values) + at, valid);
+      CopyAsync(tile + kScales + lane * 16,
+                (lane * 4 < kWarpTokens ? keys : values) + first.scale + row * sizeof(float), row < from.tokens);
     }
   }
   __device__ static void Keys(const unsigned char* tile, int c, int lane, uint32_t (&first)[4], uint32_t (&second)[4]) {

@@ -60,19 +60,15 @@ void CheckAdapters(const ModelConfig& model, const Limits& limits) {
 
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
-}  // namespace
+// A rank's part of a model, planned but for its KV cache's size and what goes by that.
+struct RankPart {
+  const ModelConfig& whole;
+  ModelConfig model;
+  const Limits& limits;
+  MemoryPlan plan{};
+};
 
-int HostBlocksOf(const Limits& limits, uint64_t block_bytes) {
-  return static_cast<int>(std::min<uint64_t>(limits.kv_host_bytes / block_bytes, std::numeric_limits<int>::max()));
-}
-
-ExchangeSizes ExchangeSizesOf(const ModelConfig& model, const LlamaLimits& limits) {
-  return {static_cast<size_t>(limits.max_tokens) * static_cast<size_t>(model.hidden_size), limits.max_sequences,
-          RankModel(model, 0).head_rows, model.vocab_size, model.parallel_embedding};
-}
-
-MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& device, const DeviceTraits& traits,
-                      uint64_t free_bytes) {
+RankPart PlanRankPart(const RunnerOptions& options, int rank, const Device& device) {
   const ModelConfig model = RankModel(options.model, rank);
   const Limits& limits = options.limits;
   CheckShape(model);
@@ -82,7 +78,8 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
     throw executor::OptionFailure(
         EXECUTOR_INVALID_OPTION, "max_num_tokens",
         " is " + std::to_string(limits.max_num_tokens) + "; expected at most " + std::to_string(kLargestStep) + ".");
-  MemoryPlan plan{};
+  RankPart part{options.model, model, limits};
+  MemoryPlan& plan = part.plan;
   plan.element = ElementOf(model, device);
   const WeightSizes weights = PlanWeights(options.weights_file(static_cast<size_t>(rank)), model);
   plan.weight_bytes = weights.bytes;
@@ -99,25 +96,58 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
                  weights.expanded_bytes,
                  limits.adapters ? limits.adapters->max_rank : 0,
                  limits.batch_invariant};
-  const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(limits.max_draws) * sequence_blocks;
-  const size_t exchange_bytes =
-      model.tp_size > 1 ? ExchangeSizesOf(options.model, plan.limits).device_bytes() : size_t{0};
-  const auto work_bytes = [&](int blocks) {
-    KvFormat kv = plan.kv;
-    kv.layout.blocks = blocks;
-    return Llama::DeviceBytes(model, kv, plan.limits, traits) +
-           StepSampler::DeviceBytes(limits.max_draws, model.vocab_size) +
-           kStepsInFlight * StepPooling::DeviceBytes(limits.max_draws, model.hidden_size) +
-           StepArrays(nullptr, plan.limits.max_tokens, limits.max_draws).bytes + table_bytes + exchange_bytes +
-           kReservedBytes;
-  };
-  const uint64_t block_bytes = plan.kv.bytes_per_block();
-  const uint64_t most_blocks = std::min<uint64_t>(free_bytes / block_bytes + 1, std::numeric_limits<int>::max());
-  const uint64_t needed = plan.weight_bytes + work_bytes(static_cast<int>(most_blocks));
+  return part;
+}
+
+// The most blocks that so much memory holds.
+int MostBlocks(const KvFormat& kv, uint64_t bytes) {
+  return static_cast<int>(std::min<uint64_t>(bytes / kv.bytes_per_block() + 1, std::numeric_limits<int>::max()));
+}
+
+// With so many KV blocks, what it works in.
+uint64_t WorkBytes(const RankPart& part, int blocks, const DeviceTraits& traits) {
+  const LlamaLimits& limits = part.plan.limits;
+  const int draws = part.limits.max_draws;
+  const size_t sequence_blocks = static_cast<size_t>((limits.max_positions + kTokensPerBlock - 1) / kTokensPerBlock);
+  const size_t table_bytes = sizeof(int32_t) * static_cast<size_t>(draws) * sequence_blocks;
+  const size_t exchange_bytes = part.model.tp_size > 1 ? ExchangeSizesOf(part.whole, limits).device_bytes() : size_t{0};
+  KvFormat kv = part.plan.kv;
+  kv.layout.blocks = blocks;
+  return Llama::DeviceBytes(part.model, kv, limits, traits) + StepSampler::DeviceBytes(draws, part.model.vocab_size) +
+         kStepsInFlight * StepPooling::DeviceBytes(draws, part.model.hidden_size) +
+         StepArrays(nullptr, limits.max_tokens, draws).bytes + table_bytes + exchange_bytes + kReservedBytes;
+}
+
+}  // namespace
+
+int HostBlocksOf(const Limits& limits, uint64_t block_bytes) {
+  return static_cast<int>(std::min<uint64_t>(limits.kv_host_bytes / block_bytes, std::numeric_limits<int>::max()));
+}
+
+ExchangeSizes ExchangeSizesOf(const ModelConfig& model, const LlamaLimits& limits) {
+  return {static_cast<size_t>(limits.max_tokens) * static_cast<size_t>(model.hidden_size), limits.max_sequences,
+          RankModel(model, 0).head_rows, model.vocab_size, model.parallel_embedding};
+}
+
+MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& device, const DeviceTraits& traits,
+                      uint64_t free_bytes) {
+  const Limits& limits = options.limits;
+  RankPart part = PlanRankPart(options, rank, device);
+  MemoryPlan& plan = part.plan;
+  uint64_t block_bytes = plan.kv.bytes_per_block();  // of all runners
+  uint64_t weight_bytes = plan.weight_bytes;
+  uint64_t work_bytes = WorkBytes(part, MostBlocks(plan.kv, free_bytes), traits);
+  if (options.beside != nullptr) {
+    const RankPart beside = PlanRankPart(*options.beside, rank, device);
+    weight_bytes += beside.plan.weight_bytes;
+    work_bytes += WorkBytes(beside, MostBlocks(beside.plan.kv, free_bytes), traits);
+    block_bytes += beside.plan.kv.bytes_per_block();
+  }
+  const uint64_t needed = weight_bytes + work_bytes;
   if (needed + block_bytes > free_bytes)
     throw Failure(EXECUTOR_OUT_OF_MEMORY,
-                  device.name + " has " + Mebibytes(free_bytes) + " free; expected " + Mebibytes(plan.weight_bytes) +
-                      " for the weights, " + Mebibytes(needed - plan.weight_bytes) + " to work in and at least " +
+                  device.name + " has " + Mebibytes(free_bytes) + " free; expected " + Mebibytes(weight_bytes) +
+                      " for the weights, " + Mebibytes(work_bytes) + " to work in and at least " +
                       Mebibytes(block_bytes + (1 << 20) - 1) +
                       " for the KV cache. Stop what else uses the GPU, use another one (parallel.deviceIds), lower "
                       "maxNumTokens, maxBatchSize or maxSeqLen, or use executor: 'cpu'.");
@@ -127,15 +157,16 @@ MemoryPlan PlanMemory(const RunnerOptions& options, int rank, const Device& devi
   const uint64_t left = free_bytes - needed - plan.adapter_bytes;
   plan.kv.layout.blocks =
       ResolveKvBlocks(options.config, limits, {block_bytes, kTokensPerBlock, left, kKvMemoryFraction});
-  if (plan.kv.bytes() > left)  // kvCache.maxTokens and kvCache.maxBytes are not limited by the free memory
-    throw executor::OptionFailure(
-        EXECUTOR_OUT_OF_MEMORY, "kv_cache",
-        " needs " + Mebibytes(plan.kv.bytes()) + " for " + std::to_string(plan.kv.layout.blocks) +
-            " blocks of 64 tokens; expected at most " + Mebibytes(left) + ", which " + device.name +
-            " has left. Lower kvCache.maxTokens or kvCache.maxBytes, or stop what else uses "
-            "the GPU.");
-  plan.limits.max_blocks = std::min(sequence_blocks, plan.kv.layout.blocks);
-  plan.work_bytes = work_bytes(plan.kv.layout.blocks) + plan.adapter_bytes;
+  const uint64_t kv_bytes = block_bytes * static_cast<uint64_t>(plan.kv.layout.blocks);
+  if (kv_bytes > left)  // kvCache.maxTokens and kvCache.maxBytes are not limited by the free memory
+    throw executor::OptionFailure(EXECUTOR_OUT_OF_MEMORY, "kv_cache",
+                                  " needs " + Mebibytes(kv_bytes) + " for " + std::to_string(plan.kv.layout.blocks) +
+                                      " blocks of 64 tokens; expected at most " + Mebibytes(left) + ", which " +
+                                      device.name +
+                                      " has left. Lower kvCache.maxTokens or kvCache.maxBytes, or stop what else uses "
+                                      "the GPU.");
+  plan.limits.max_blocks = std::min(plan.limits.max_blocks, plan.kv.layout.blocks);
+  plan.work_bytes = WorkBytes(part, plan.kv.layout.blocks, traits) + plan.adapter_bytes;
   return plan;
 }
 

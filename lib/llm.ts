@@ -282,7 +282,8 @@ export class LLM implements AsyncDisposable {
   /**
    * What happens to the KV blocks that are kept for later prompts, in order: for a router that sends each prompt to an engine that
    * has computed its start. It begins with the oldest event that was not taken, goes on after `wake()`, and ends when this LLM is
-   * closed; a reader that waits keeps the process running. Each event is given once, whoever takes it: have one reader for an engine.
+   * closed; a reader that waits looks every 50 ms and keeps the process running. Each event is given once, whoever takes it: have one
+   * reader for an engine.
    * @throws {LLMError} `ERR_UNSUPPORTED` unless the engine was loaded with `kvCache.eventBufferSize`; `ERR_INVALID_OPTION`. The
    *   iterator throws the reason of `options.signal`, and `ERR_EXECUTOR_FAILED`.
    */

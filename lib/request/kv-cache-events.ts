@@ -10,7 +10,7 @@ export interface KvCacheEventsOptions {
 
 const checks = { signal: signal() } satisfies Readers<KvCacheEventsOptions>;
 
-const LOOK_EVERY_MS = 20;
+const LOOK_EVERY_MS = 50; // waking up costs an idle process far more than the look itself
 
 /** @throws {LLMError} `ERR_INVALID_OPTION`. */
 export const readKvCacheEventsOptions = (options: KvCacheEventsOptions): AbortSignal | undefined =>

@@ -167,7 +167,7 @@ describe('an isolated executor', () => {
     const all = { ...options, promptLogprobs: true, returnContextLogits: true, returnGenerationLogits: true };
     const run = async (isolation: 'none' | 'process') => {
       const llm = await LLM.load(engine, { isolation });
-      const { timing, ...result } = await llm.generate('Once upon a time', all);
+      const { timing, metrics, ...result } = await llm.generate('Once upon a time', all);
       await llm.close();
       return result;
     };

@@ -8,6 +8,11 @@ namespace {
 
 __global__ void Nothing() {}
 
+__global__ void DeclaresSome() {
+  __shared__ volatile int declared;
+  if (threadIdx.x == 0) declared = 1;
+}
+
 class SharedMemory : public GpuTest {};
 
 TEST_F(SharedMemory, OnceAllowedIsNotTakenBackByALaunchThatNeedsLess) {
@@ -16,6 +21,13 @@ TEST_F(SharedMemory, OnceAllowedIsNotTakenBackByALaunchThatNeedsLess) {
   AllowSharedMemory(Nothing, kMuch);
   AllowSharedMemory(Nothing, kLess);
   Launch("nothing", Nothing, {dim3(1), dim3(32), kMuch}, nullptr);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+}
+
+TEST_F(SharedMemory, OfAllThatIsAllowedWithoutAskingLeavesRoomForWhatAKernelDeclares) {
+  constexpr size_t kBytes = 48 * 1024;
+  AllowSharedMemory(DeclaresSome, kBytes);
+  Launch("declares some", DeclaresSome, {dim3(1), dim3(32), kBytes}, nullptr);
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
 }
 

@@ -172,7 +172,7 @@ void Llama::Forward(const LlamaStep& step, cudaStream_t stream) {
 }
 
 bool Llama::FinishesHeadsApart(const LlamaStep& step, int layer) const {
-  return FinishesHeads(model_, layer) || LeavesRoomForAdapters(step) || kv_.type == KvType::kInt8;
+  return FinishesHeads(model_, kv_.type, layer) || LeavesRoomForAdapters(step);
 }
 
 Llama::LoraOutput Llama::AddedTo(HiddenPart which) const {

@@ -108,8 +108,7 @@ class Llama {
   std::optional<int> WindowOf(int layer) const;
   // Runs `call` over the norm of the hidden states, which are then in normed_ where the step has adapters.
   void RunNormalized(const LlamaStep& step, LinearCall call, const void* norm_weight, cudaStream_t stream);
-  // What fuses its epilogue into the product without adapters, and adds theirs first with them. A cache in 8 bits is never written by
-  // the product: a head's scale follows from all of it.
+  // What fuses its epilogue into the product without adapters, and adds theirs first with them.
   bool FinishesHeadsApart(const LlamaStep& step, int layer) const;
   bool FinishesGateApart(const LlamaStep& step) const { return model_.mlp_bias || LeavesRoomForAdapters(step); }
   // A row must not change with the adapters of others: where it may not, one without them is computed as if it had one.

@@ -25,8 +25,8 @@ const std::vector<std::string>& PlainTypes() {
 
 class Builder {
  public:
-  Builder(const SafetensorsFile* file, const ModelConfig& model, LlamaWeights* weights)
-      : file_(file), model_(model), weights_(*weights) {}
+  Builder(const SafetensorsFile* file, const ModelConfig& model, KvType kv_type, LlamaWeights* weights)
+      : file_(file), model_(model), kv_type_(kv_type), weights_(*weights) {}
 
   WeightLayout Build() {
     const int hidden = model_.hidden_size;
@@ -60,7 +60,7 @@ class Builder {
     const int qkv = model_.qkv_size();
 
     ElementsPart& input_norm = AddElements(prefix + "input_layernorm.weight", {hidden}, &layer.input_norm);
-    const int heads_distance = FinishesHeads(model_, i) ? 1 : model_.head_dim / 2;
+    const int heads_distance = FinishesHeads(model_, kv_type_, i) ? 1 : model_.head_dim / 2;
     if (file_ != nullptr && file_->Has(attention + "q.weight")) {
       AddApart(attention, heads_distance, &layer.qkv);
     } else if (IsPacked(attention + "qkv", qkv, hidden)) {
@@ -296,6 +296,7 @@ class Builder {
 
   const SafetensorsFile* file_;
   const ModelConfig& model_;
+  KvType kv_type_;
   LlamaWeights& weights_;
   WeightLayout layout_;
   uint32_t number_ = 0;
@@ -303,13 +304,14 @@ class Builder {
 
 }  // namespace
 
-WeightLayout LayOutWeights(const SafetensorsFile* file, const ModelConfig& model, LlamaWeights* weights) {
+WeightLayout LayOutWeights(const SafetensorsFile* file, const ModelConfig& model, KvType kv_type,
+                           LlamaWeights* weights) {
   if (file == nullptr && model.quantization.algo == QuantAlgo::kGgml)
     throw Failure(
         EXECUTOR_MODEL_UNSUPPORTED,
         "quant_algo is GGML; expected another one for dummy weights, because only a file says what blocks there "
         "are. Use loadFormat: 'auto'.");
-  WeightLayout layout = Builder(file, model, weights).Build();
+  WeightLayout layout = Builder(file, model, kv_type, weights).Build();
   if (file != nullptr)
     for (const ElementsPart& part : layout.elements) FindElements(*file, model, part);
   return layout;

@@ -60,7 +60,8 @@ struct WeightLayout {
 // Its pointers are those of `weights`, which gets its layers. Every tensor of `file` is looked at: throws executor::Failure for one that
 // is missing or wrong, and with EXECUTOR_MODEL_UNSUPPORTED for what the kernels cannot do. Without a file a quantized model's
 // matrices are all quantized.
-WeightLayout LayOutWeights(const SafetensorsFile* file, const ModelConfig& model, LlamaWeights* weights);
+WeightLayout LayOutWeights(const SafetensorsFile* file, const ModelConfig& model, KvType kv_type,
+                           LlamaWeights* weights);
 
 // The part's tensor: floats, or blocks where the model has them.
 const TensorEntry& FindElements(const SafetensorsFile& file, const ModelConfig& model, const ElementsPart& part);

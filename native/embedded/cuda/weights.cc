@@ -363,15 +363,15 @@ int PaddedIntermediate(const ModelConfig& model) {
   return (model.intermediate_size + kDepthMultiple - 1) / kDepthMultiple * kDepthMultiple;
 }
 
-bool FinishesHeads(const ModelConfig& model, int layer) {
-  return model.qkv_bias || model.qk_norm || !model.HasRope(layer);
+bool FinishesHeads(const ModelConfig& model, KvType kv_type, int layer) {
+  return kv_type == KvType::kInt8 || model.qkv_bias || model.qk_norm || !model.HasRope(layer);
 }
 
 WeightSizes PlanWeights(const std::optional<std::string>& path, const ModelConfig& model) {
   std::optional<SafetensorsFile> file;
   if (path) file.emplace(*path);
   LlamaWeights nowhere;
-  const WeightLayout layout = LayOutWeights(file ? &*file : nullptr, model, &nowhere);
+  const WeightLayout layout = LayOutWeights(file ? &*file : nullptr, model, KvType::kElements, &nowhere);
   WeightSizes sizes{layout.bytes, 0};
   for (const PackedMatrix& packed : layout.packed)
     sizes.expanded_bytes = std::max<uint64_t>(sizes.expanded_bytes, packed.element_bytes());
@@ -379,11 +379,11 @@ WeightSizes PlanWeights(const std::optional<std::string>& path, const ModelConfi
 }
 
 LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, Element element,
-                         const std::function<bool(double)>& on_progress, cudaStream_t stream) {
+                         KvType kv_type, const std::function<bool(double)>& on_progress, cudaStream_t stream) {
   LlamaWeights weights;
   std::optional<SafetensorsFile> file;
   if (path) file.emplace(*path);
-  const WeightLayout layout = LayOutWeights(file ? &*file : nullptr, model, &weights);
+  const WeightLayout layout = LayOutWeights(file ? &*file : nullptr, model, kv_type, &weights);
   Allocate(layout, model, &weights, stream);
   std::byte* const memory = weights.memory.as<std::byte>();
   const Staging staging(layout);

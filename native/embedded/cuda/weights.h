@@ -13,6 +13,7 @@
 #include "native/embedded/checkpoint/config.h"
 #include "native/embedded/cuda/device.h"
 #include "native/embedded/cuda/element.h"
+#include "native/embedded/cuda/kv_format.h"
 #include "native/embedded/cuda/packed.h"
 #include "native/embedded/cuda/resources.h"
 
@@ -57,8 +58,9 @@ Element ElementOf(const ModelConfig& model, const Device& device);
 // intermediate_size rounded up to what the kernels sum over. The weights past the end are 0, and so is what they add.
 int PaddedIntermediate(const ModelConfig& model);
 
-// Whether FinishHeads does what the layer's product of queries, keys and values leaves: there is more than a rotation.
-bool FinishesHeads(const ModelConfig& model, int layer);
+// Whether FinishHeads does what the layer's product of queries, keys and values leaves: there is more than a rotation, or keys and
+// values are stored in 8 bits, whose scale follows from a whole head.
+bool FinishesHeads(const ModelConfig& model, KvType kv_type, int layer);
 
 struct WeightSizes {
   uint64_t bytes;           // of LlamaWeights::memory
@@ -72,7 +74,7 @@ WeightSizes PlanWeights(const std::optional<std::string>& path, const ModelConfi
 // weights. When the call returns, kernels may read them without waiting for the stream. `on_progress` gets 0 to 1; if it
 // returns false, the load is aborted with EXECUTOR_LOAD_ABORTED. Throws executor::Failure.
 LlamaWeights LoadWeights(const std::optional<std::string>& path, const ModelConfig& model, Element element,
-                         const std::function<bool(double)>& on_progress, cudaStream_t stream);
+                         KvType kv_type, const std::function<bool(double)>& on_progress, cudaStream_t stream);
 
 }  // namespace embedded::cuda
 

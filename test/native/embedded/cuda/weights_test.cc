@@ -13,6 +13,7 @@
 #include "native/embedded/cuda/check.h"
 #include "native/embedded/cuda/convert.h"
 #include "native/embedded/cuda/linear.h"
+#include "native/embedded/cuda/weight_layout.h"
 
 namespace embedded::cuda {
 namespace {
@@ -39,13 +40,13 @@ TEST_F(WeightsTest, AreThereHoweverBusyTheDefaultStreamIs) {
   const Stream stream = MakeStream();
   const auto load = [&] {
     return LoadWeights(
-        std::nullopt, PaddedModel(), Element::kBfloat16, [](double) { return true; }, stream.get());
+        std::nullopt, PaddedModel(), Element::kBfloat16, KvType::kElements, [](double) { return true; }, stream.get());
   };
   load();  // the first launch of a kernel waits for the whole GPU
   const auto hold = [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };
   Check(cudaLaunchHostFunc(nullptr, hold, nullptr), "a test");
   const LlamaWeights weights = LoadWeights(
-      std::nullopt, PaddedModel(), Element::kBfloat16, [](double) { return true; }, stream.get());
+      std::nullopt, PaddedModel(), Element::kBfloat16, KvType::kElements, [](double) { return true; }, stream.get());
   Check(cudaDeviceSynchronize(), "a test");
   std::vector<uint16_t> row(64);
   for (const LayerWeights& layer : weights.layers) {
@@ -66,7 +67,7 @@ TEST_F(WeightsTest, OfAQuantizedDummyAreAsLargeAsThoseOfAPlainOne) {
       model.hidden_size = model.intermediate_size = 128;
       model.quantization = {algo, 64, has_zero_point, false};
       const LlamaWeights weights = LoadWeights(
-          std::nullopt, model, Element::kBfloat16, [](double) { return true; }, stream.get());
+          std::nullopt, model, Element::kBfloat16, KvType::kElements, [](double) { return true; }, stream.get());
       for (const LayerWeights& layer : weights.layers) {
         ExpandWeights({Element::kBfloat16, 256, 128, layer.fc_gate.form}, layer.fc_gate.data, expanded.data(),
                       stream.get());
@@ -80,6 +81,20 @@ TEST_F(WeightsTest, OfAQuantizedDummyAreAsLargeAsThoseOfAPlainOne) {
         EXPECT_LT(size, 1.3) << static_cast<int>(algo);
       }
     }
+}
+
+// FinishHeads takes neighbours, and CanPackedLinear only pairs that are as its output wants them.
+TEST(Weights, OfQueriesKeysAndValuesLieInThePairsThatAreRotatedUnlessTheseAreStoredIn8Bits) {
+  ModelConfig model = PaddedModel();
+  model.hidden_size = model.intermediate_size = 128;
+  model.quantization = {QuantAlgo::kFp8, 64, false, false};
+  const auto distance_with = [&](KvType kv_type) {
+    LlamaWeights weights;
+    LayOutWeights(nullptr, model, kv_type, &weights);
+    return weights.layers.front().qkv.form.pair_distance;
+  };
+  EXPECT_EQ(distance_with(KvType::kElements), model.head_dim / 2);
+  EXPECT_EQ(distance_with(KvType::kInt8), 1);
 }
 
 TEST(Weights, OfBfloat16AreComputedInFloat16OnTuring) {

@@ -186,6 +186,7 @@ const Model kModels[] = {
     {"int8_kv", "bfloat16", TinyModel::Layers::kWithAllThereIs, 64, 256, nullptr, 1, KV_DTYPE_INT8},
     {"plain_attention_int8_kv", "float16", TinyModel::Layers::kPlain, 36, 288, nullptr, 1, KV_DTYPE_INT8},
     {"two_ranks", "bfloat16", TinyModel::Layers::kPlain, 64, 256, nullptr, 2},
+    {"two_ranks_int8_kv", "bfloat16", TinyModel::Layers::kPlain, 64, 256, nullptr, 2, KV_DTYPE_INT8},
 };
 INSTANTIATE_TEST_SUITE_P(Models, CudaBatchInvariance, testing::ValuesIn(kModels),
                          [](const auto& test) { return std::string(test.param.name); });

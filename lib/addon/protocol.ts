@@ -175,11 +175,11 @@ export interface Stats {
   kvBlocksUsed: number;
   /** Tokens per KV block. */
   tokensPerBlock: number;
-  /** KV blocks that requests got, found or new. */
+  /** KV blocks that requests took; one that they share because it was found whole is not taken. */
   kvBlocksAllocated: number;
-  /** Those of them that were new. */
+  /** Those of them that were not kept for later prompts until then. */
   kvBlocksAllocatedNew: number;
-  /** KV blocks of prompts that were found in the cache. */
+  /** KV blocks of prompts that were found in the cache, whole or in part. */
   kvBlocksReused: number;
   /** KV blocks of prompts that were not. */
   kvBlocksMissed: number;
@@ -211,9 +211,9 @@ export interface RequestStats {
   generatedTokens: number;
   /** Mean number of tokens that it gets from a step. */
   decodedTokensPerStep: number;
-  /** KV blocks that it got, those that it gave back included. */
+  /** KV blocks that it took, those that it gave back included. */
   kvBlocksAllocated: number;
-  /** KV blocks of its prompt that were found in the cache. */
+  /** KV blocks of its prompt that were found in the cache, whole or in part. */
   kvBlocksReused: number;
   /** KV blocks of its prompt that were not. */
   kvBlocksMissed: number;

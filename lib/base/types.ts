@@ -95,9 +95,9 @@ export interface Timing {
 
 /** What the executor counted for a request; TensorRT-LLM calls it RequestPerfMetrics. */
 export interface RequestMetrics {
-  /** KV blocks that it got, those that it gave back included. */
+  /** KV blocks that it took, those that it gave back included. */
   kvBlocksAllocated: number;
-  /** KV blocks of its prompt that were found in the cache. */
+  /** KV blocks of its prompt that were found in the cache, whole or in part. */
   kvBlocksReused: number;
   /** KV blocks of its prompt that were not. */
   kvBlocksMissed: number;

@@ -125,6 +125,7 @@ void BlockPool::HoldPart(const Part& part) {
   if (part.is_released) kept_.Hold(part.block);
   if (part.use == PartUse::kCopy) return;
   TellGivenUp(kept_.Forget(part.block).content.key);
+  ++evictions_;
   CountTaken(part.block);
 }
 
@@ -159,6 +160,7 @@ int BlockPool::Take() {
   } else {
     const auto now = KeptBlocks::Clock::now();
     KeptBlock evicted = kept_.Evict(now);
+    ++evictions_;
     block = evicted.block;
     const BlockKey key = evicted.content.key;
     std::optional<BlockKey> dropped;

@@ -64,6 +64,8 @@ class BlockPool {
   int free_blocks() const { return blocks_ - used_; }
   int used_blocks() const { return used_; }
   uint64_t allocations() const { return allocations_; }
+  // How many of those had been kept for others until then.
+  uint64_t evictions() const { return evictions_; }
 
   // Lengthens the table until it holds `tokens`; false, and nothing done, if there are too few free blocks.
   bool Grow(std::vector<int>* block_table, size_t tokens);
@@ -120,6 +122,7 @@ class BlockPool {
   HostBlocks host_;
   std::vector<BlockCopy> copies_;
   uint64_t allocations_ = 0;
+  uint64_t evictions_ = 0;
 };
 
 }  // namespace embedded

@@ -197,9 +197,9 @@ bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
   sequence->computed_tokens = found->tokens;
   sequence->kept_blocks = kept;
   if (sequence->allocated_blocks == 0) {  // its first start
-    sequence->reused_blocks = kept;
     sequence->reused_tokens = found->tokens;
-    sequence->missed_blocks = sequence->block_table.size() - kept;
+    sequence->reused_blocks = (found->tokens + tokens_per_block - 1) / tokens_per_block;
+    sequence->missed_blocks = sequence->block_table.size() - sequence->reused_blocks;
     reused_blocks_ += sequence->reused_blocks;
     missed_blocks_ += sequence->missed_blocks;
   }

@@ -92,10 +92,10 @@ ExecutorStats Statistics::Snapshot(const Scheduler& scheduler, const Requests& r
   stats.kv_blocks_free = static_cast<uint32_t>(blocks.free_blocks());
   stats.kv_blocks_used = static_cast<uint32_t>(blocks.used_blocks());
   stats.tokens_per_block = info.tokens_per_block;
-  stats.kv_blocks_allocated_new = blocks.allocations();
+  stats.kv_blocks_allocated = blocks.allocations();
+  stats.kv_blocks_allocated_new = blocks.allocations() - blocks.evictions();
   stats.kv_blocks_reused = scheduler.reused_blocks();
   stats.kv_blocks_missed = scheduler.missed_blocks();
-  stats.kv_blocks_allocated = stats.kv_blocks_allocated_new + stats.kv_blocks_reused;
   stats.decoded_tokens_per_step = TokensPerStep(step_tokens_, step_sequences_);
   stats.preemptions = scheduler.preemptions();
   if (stats.preemptions > 0)

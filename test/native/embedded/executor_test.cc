@@ -332,6 +332,26 @@ TEST(Executor, StatsCountStepsRequestsAndBlocks) {
   EXPECT_EQ(stats.request_count, 0u);
 }
 
+TEST(Executor, StatsCountWhatIsFoundInPartAndWhatTakesAKeptBlock) {
+  static ExecutorKvCacheConfig kv{};
+  kv.size = sizeof(kv);
+  kv.set = KV_CACHE_MAX_TOKENS;
+  kv.max_tokens = 5 * 32;
+  TableClient client(DefaultModel(), [](ExecutorConfig* config) { config->kv_cache = &kv; });
+  client.Run(TestRequest(1, RandomPrompt(100, 101, 1), 1));
+  const auto second = client.Run(TestRequest(2, RandomPrompt(100, 101, 1), 1));
+  EXPECT_EQ(second.details->cached_tokens, 99u);
+  EXPECT_EQ(second.details->kv_blocks_reused, 4u);
+  EXPECT_EQ(second.details->kv_blocks_missed, 0u);
+  EXPECT_EQ(second.details->kv_blocks_allocated, 1u) << "a copy of the last";
+  client.Run(TestRequest(3, RandomPrompt(100, 101, 2), 1));
+  const ExecutorStats stats = client.stats();
+  EXPECT_EQ(stats.kv_blocks_reused, 4u);
+  EXPECT_EQ(stats.kv_blocks_missed, 4u + 4u);
+  EXPECT_EQ(stats.kv_blocks_allocated, 4u + 1u + 4u);
+  EXPECT_EQ(stats.kv_blocks_allocated_new, 4u + 1u + 1u) << "three were kept for the first prompt";
+}
+
 TEST(Executor, RequestStatsSayHowFarEachRequestIs) {
   TableClient client(EndlessModel(), [](ExecutorConfig* config) {
     config->set |= CONFIG_REQUEST_STATS;

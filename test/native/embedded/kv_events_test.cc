@@ -261,7 +261,7 @@ TEST_F(KvEventsOf, WhoFollowsThemKnowsWhatEachPromptFinds) {
       scheduler.Add(&sequence);
       for (int steps = 1 + below(40); steps > 0; --steps) Compute(scheduler.PlanStep());
       scheduler.Remove(&sequence);
-      ASSERT_EQ(sequence.reused_blocks, expected) << run;
+      ASSERT_EQ(sequence.reused_tokens / kTokensPerBlock, expected) << run;
       found += expected;
       const ExecutorKvEvents* const events = events_->Take();
       for (uint32_t i = 0; i < events->event_count; ++i) moves += events->events[i].type == KV_EVENT_UPDATED;

@@ -86,7 +86,8 @@ export interface PromptLookupOptions {
 
 const MOST_DRAFT_TOKENS = 64;
 
-const promptLookup = group({
+/** Without an option it turns prompt lookup on all the same, with the defaults. */
+const promptLookup = record({}, {
   maxDraftTokens: integer(1, MOST_DRAFT_TOKENS),
   maxMatchingNgram: integer(2, 64),
 } satisfies Readers<PromptLookupOptions>);

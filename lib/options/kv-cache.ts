@@ -141,9 +141,23 @@ const orderedRange: typeof range = {
     throw invalidOption(`${name}.end`, `is ${end}; expected more than its start, ${start}.`);
   },
 };
+const ranges = listOf(orderedRange, 'ranges');
+const disjointRanges: typeof ranges = {
+  ...ranges,
+  read: (given, name) => {
+    const read = ranges.read(given, name);
+    const sorted = [...read].sort((a, b) => a.start - b.start);
+    sorted.forEach(({ end }, i) => {
+      const next = sorted[i + 1];
+      if (!next || (end !== undefined && end <= next.start)) return;
+      throw invalidOption(name, `has two ranges with token ${next.start}; expected ranges that do not overlap.`);
+    });
+    return read;
+  },
+};
 
 export const kvRetention = group({
-  ranges: listOf(orderedRange, 'ranges'),
+  ranges: disjointRanges,
   decodePriority: PRIORITY,
   decodeDurationMs: DURATION_MS,
   transferMode: enumerator(['dram', 'gds', 'posix']),

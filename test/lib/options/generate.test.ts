@@ -166,6 +166,17 @@ test('a wrong value in a group is refused by its whole name, with what it is and
       { kvRetention: { ranges: [{ ...range, end: 2 }] } },
       /^kvRetention\.ranges\[0\]\.end is 2; expected more than its start, 2/,
     ],
+    [
+      {
+        kvRetention: {
+          ranges: [
+            { start: 4, priority: 1 },
+            { start: 0, end: 5, priority: 2 },
+          ],
+        },
+      },
+      /^kvRetention\.ranges has two ranges with token 4; expected ranges that do not overlap/,
+    ],
     [{ kvRetention: { transferMode: 'disk' } }, /^kvRetention\.transferMode is "disk"; expected one of 'dram'/],
     [{ kvRetention: { transfer_mode: 'gds' } }, /"transfer_mode" of kvRetention\. Did you mean transferMode/],
     [{ lora: {} }, /^lora\.id is missing; expected an integer/],

@@ -108,6 +108,8 @@ bool EmbeddedExecutor::AsksDraftModel() const {
 void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
   std::vector<DraftModel::Wish> wishes;
   for (const StepEntry& entry : step.entries) {
+    // On the GPUs of several ranks, kernels of two models at once might wait for each other.
+    if (!in_flight_.empty()) break;
     RequestSequence* const sequence = SequenceOf(entry);
     if (!TakesDrafts(entry) || !sequence->drafts || sequence->drafts->model_tokens() == 0) continue;
     if (!sequence->drafts->Propose(sequence->tokens, sequence->request->prompt_tokens, 1).empty()) continue;

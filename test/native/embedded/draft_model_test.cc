@@ -271,3 +271,23 @@ TEST_P(LateDraftModelTest, ARandomLoadGetsExactTextsAndDraftsThatComeTrue) {
 
 }  // namespace
 }  // namespace embedded
+// One request's drafts do not come true, so that its steps are planned ahead; the other's prompt is in the cache, so that its
+// first step has room for drafts.
+TEST_P(LateDraftModelTest, DraftsOnlyWhileNoStepOfTheOtherModelRuns) {
+  DraftConfig draft(directory_.path());
+  TableClient client(directory_.path(), LateTable(),
+                     [&](ExecutorConfig* config) { config->decoding = &draft.decoding; });
+  const Tokens prompt = RandomPrompt(20, kVocabSize, 1);
+  client.Run(TestRequest(1, prompt, 2));
+  TestRequest resting(2, RandomPrompt(10, kVocabSize, 2), 120);
+  resting.sampling.set |= SAMPLING_SEED;
+  resting.sampling.seed = 1;
+  ASSERT_EQ(client.Submit({&resting}), EXECUTOR_OK);
+  for (uint64_t id = 3; id < 6; ++id) {
+    while (client.results[2].tokens.size() < 20 * id) ASSERT_EQ(client.WaitOnce(), EXECUTOR_OK);
+    EXPECT_FALSE(client.Run(TestRequest(id, prompt, 8)).error.has_value());
+  }
+  client.WaitForEnds(5);
+  EXPECT_FALSE(client.results[2].error.has_value());
+}
+

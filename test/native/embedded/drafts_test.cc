@@ -37,6 +37,25 @@ TEST(Drafts, GetShorterAndNeedLongerRunsWhileTheyAreRejected) {
   EXPECT_EQ(others.Propose(triple, 1, 8), (Tokens{3, 4})) << "what is accepted counts again";
 }
 
+TEST(Drafts, OfTheModelComeLastGetFewerAndRestWhileNoneComesTrue) {
+  const DraftParams params{{7, 8}, std::nullopt, 4};
+  Drafts drafts(params);
+  const Tokens of_model{5, 6};
+  EXPECT_EQ(drafts.Propose({1, 2}, 2, 8, of_model), (Tokens{7, 8})) << "the caller's come first";
+  EXPECT_EQ(drafts.Propose({1, 2, 3}, 2, 1, of_model), (Tokens{5}));
+  drafts.Verified(4, 1);
+  EXPECT_EQ(drafts.model_tokens(), 2u);
+  drafts.Verified(2, 2);
+  EXPECT_EQ(drafts.model_tokens(), 4u) << "what is accepted counts again";
+  std::vector<int> rests;
+  for (int miss = 0; miss < 8; ++miss) {
+    drafts.Verified(1, 0);
+    for (rests.push_back(0); drafts.model_tokens() == 0; ++rests.back()) drafts.Skipped();
+    EXPECT_EQ(drafts.model_tokens(), 1u);
+  }
+  EXPECT_EQ(rests, (std::vector<int>{0, 0, 2, 4, 8, 16, 32, 32}));
+}
+
 // An executor that drafts, and one that does not.
 class SpeculativeDecoding : public testing::Test {
  protected:

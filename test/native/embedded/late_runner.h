@@ -39,6 +39,7 @@ struct LateRunnerScript {
   std::mutex mutex;
   std::condition_variable changed;
   bool released = false;
+  const void* busy = nullptr;       // the runner that has steps in flight; used by the step thread
   std::vector<std::string> events;  // "submit 0", "collect 0", and "draw 0" where that is apart: by step
 
   void Release() {
@@ -81,6 +82,7 @@ class LateRunner : public ModelRunner {
       : vocab_size_(options.model.vocab_size),
         keys_(static_cast<size_t>(script->kv_blocks * script->tokens_per_block), -1),
         newest_(static_cast<size_t>(options.limits.max_batch_size), -1) {
+    script->busy = nullptr;
     info_.device = "late";
     info_.tokens_per_block = script->tokens_per_block;
     info_.kv_blocks = script->kv_blocks;
@@ -96,6 +98,8 @@ class LateRunner : public ModelRunner {
   }
   void SubmitWithoutDraws(const Step& step) override {
     Tell("submit", submitted_);
+    if (script->busy != nullptr && script->busy != this) throw std::logic_error("two runners at once");
+    script->busy = this;
     if (submitted_++ == script->throws_at_submit) throw std::runtime_error("the device is lost");
     if (steps_.size() == static_cast<size_t>(info_.max_steps_in_flight)) throw std::logic_error("too far ahead");
     Copied& copied = steps_.emplace_back();
@@ -116,6 +120,7 @@ class LateRunner : public ModelRunner {
     if (collected_++ == script->throws_at_collect) throw script->thrown_at_collect;
     const Copied step = std::move(steps_.front());
     steps_.pop_front();
+    if (steps_.empty()) script->busy = nullptr;
     for (const BlockCopy& copy : step.copies)
       std::copy_n(keys_.begin() + copy.from * info_.tokens_per_block, info_.tokens_per_block,
                   keys_.begin() + copy.to * info_.tokens_per_block);

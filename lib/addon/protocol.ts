@@ -159,6 +159,8 @@ export interface Stats {
   draftTokens: number;
   /** Draft tokens that were accepted, each of which saved a sequence a step. */
   draftTokensAccepted: number;
+  /** What a draft model took of the latest step, in milliseconds; part of `stepMs`. */
+  draftMs: number;
   /** How often a sequence gave up its KV blocks, to be computed again later. */
   preemptions: number;
   /** Device memory that the executor uses, in bytes; 0 on the CPU. */

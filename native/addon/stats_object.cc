@@ -71,6 +71,7 @@ Napi::Object StatsObject(Napi::Env env, const SessionStats& given, const Session
   number("decodedTokensPerStep", stats.decoded_tokens_per_step);
   number("draftTokens", stats.draft_tokens);
   number("draftTokensAccepted", stats.draft_tokens_accepted);
+  number("draftMs", stats.draft_ms);
   number("preemptions", stats.preemptions);
   number("deviceMemoryBytes", stats.device_memory_bytes);
   number("hostMemoryBytes", stats.host_memory_bytes);

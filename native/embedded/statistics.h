@@ -26,6 +26,8 @@ class Statistics {
 
   // The step is about to be submitted; from now on it is the newest.
   void CountPlanned(const Step& step, Request::Clock::time_point start);
+  // What the draft model took of it.
+  void CountDraftModel(double ms) { totals_.draft_ms = ms; }
   // Its results are there, `ms` after it was planned.
   void CountComputed(double ms);
   // What it gave a sequence was added to it.

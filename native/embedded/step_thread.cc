@@ -120,10 +120,13 @@ void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
   if (room < wishes.size()) wishes.clear();
   for (DraftModel::Wish& wish : wishes) wish.tokens = std::min(wish.tokens, room / wishes.size());
   draft_model_->Begin(wishes);
+  statistics_.CountDraftModel(0);
   if (wishes.empty()) return;
+  const auto start = Clock::now();
   lock->unlock();
   draft_model_->Compute(stopping_);
   lock->lock();
+  statistics_.CountDraftModel(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
 }
 
 bool EmbeddedExecutor::HoldsDraws() const { return !in_flight_.empty() && !in_flight_.back().unmasked.empty(); }

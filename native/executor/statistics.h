@@ -67,6 +67,7 @@ typedef struct ExecutorStats {
   uint64_t preemptions;
   uint32_t request_count;
   const ExecutorRequestStats* requests;  // [request_count] where config.request_stats asked for them
+  double draft_ms;                       // of the newest step: what a draft model took before it
 } ExecutorStats;
 
 #ifdef __cplusplus

@@ -10,7 +10,7 @@ namespace isolation {
 static_assert(sizeof(ExecutorRowDetails) == 160);
 static_assert(sizeof(ExecutorBatch) == 104);
 static_assert(sizeof(ExecutorRequestStats) == 48);
-static_assert(sizeof(ExecutorStats) == 208);
+static_assert(sizeof(ExecutorStats) == 216);
 static_assert(sizeof(ExecutorInfo) == 112);
 static_assert(sizeof(ExecutorKvBlock) == 40);
 static_assert(sizeof(ExecutorKvEvent) == 88);
@@ -71,7 +71,7 @@ void Fields(Wire& wire, ExecutorStats& stats) {
               stats.kv_blocks_allocated, stats.kv_blocks_allocated_new, stats.kv_blocks_reused, stats.kv_blocks_missed,
               stats.scheduled_requests, stats.context_requests, stats.generation_requests, stats.paused_requests,
               stats.context_tokens, stats.micro_batch, stats.decoded_tokens_per_step, stats.draft_tokens,
-              stats.draft_tokens_accepted, stats.preemptions, stats.request_count);
+              stats.draft_tokens_accepted, stats.preemptions, stats.request_count, stats.draft_ms);
   wire.Groups(stats.requests, stats.request_count);
   wire.Need(stats.request_count == 0 || stats.requests != nullptr);
 }

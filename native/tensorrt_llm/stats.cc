@@ -89,6 +89,7 @@ void Stats::AddIteration(const tle::IterationStats& iteration) {
     if (!i.specDecodingStats) return;
     newest_.draft_tokens += static_cast<uint64_t>(i.specDecodingStats->numDraftTokens);
     newest_.draft_tokens_accepted += static_cast<uint64_t>(i.specDecodingStats->numAcceptedTokens);
+    newest_.draft_ms = i.specDecodingStats->iterLatencyMS;
   });
 }
 

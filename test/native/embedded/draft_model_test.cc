@@ -101,6 +101,8 @@ TEST_F(DraftModelTest, OfTheSameModelEveryDraftOfAGreedyTextComesTrue) {
   EXPECT_EQ(result.details->draft_tokens, 32u);
   EXPECT_EQ(result.details->draft_tokens_accepted, 32u);
   EXPECT_EQ(client->stats().steps, 9u);
+  EXPECT_GT(client->stats().draft_ms, 0);
+  EXPECT_LT(client->stats().draft_ms, client->stats().step_ms);
 }
 
 // What the model drafts is the likeliest token after what the text really says, also after drafts that were rejected and after
@@ -269,8 +271,6 @@ TEST_P(LateDraftModelTest, ARandomLoadGetsExactTextsAndDraftsThatComeTrue) {
   EXPECT_EQ(client.stats().kv_blocks_used, 0u);
 }
 
-}  // namespace
-}  // namespace embedded
 // One request's drafts do not come true, so that its steps are planned ahead; the other's prompt is in the cache, so that its
 // first step has room for drafts.
 TEST_P(LateDraftModelTest, DraftsOnlyWhileNoStepOfTheOtherModelRuns) {
@@ -291,3 +291,5 @@ TEST_P(LateDraftModelTest, DraftsOnlyWhileNoStepOfTheOtherModelRuns) {
   EXPECT_FALSE(client.results[2].error.has_value());
 }
 
+}  // namespace
+}  // namespace embedded

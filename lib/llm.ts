@@ -91,6 +91,7 @@ export class LLM implements AsyncDisposable {
   #isAsleep = false;
   #waking: Stopping | undefined;
   #closed: Promise<void> | undefined;
+  #leftKvEvents: KvCacheEvent[] = []; // taken from the executor, and not read
 
   private constructor({ loaded, reload, ...engine }: Omit<LoadedEngine, 'reload'> & Partial<LoadedEngine>) {
     const { directory, executorReason, maxQueueSize, tokenizer } = engine;
@@ -290,10 +291,15 @@ export class LLM implements AsyncDisposable {
   kvCacheEvents(options: KvCacheEventsOptions = {}): AsyncIterable<KvCacheEvent> {
     const signal = readKvCacheEventsOptions(options);
     requireKvEvents('kvCacheEvents()', this.capabilities, this.info.executor);
-    return followKvEvents(() => {
+    const take = (): KvCacheEvent[] | undefined => {
       if (this.#closed) return undefined;
+      if (this.#leftKvEvents.length > 0) return this.#leftKvEvents.splice(0);
       return this.isAsleep ? [] : this.takeKvCacheEvents();
-    }, signal);
+    };
+    const leave = (events: KvCacheEvent[]): void => {
+      this.#leftKvEvents = [...events, ...this.#leftKvEvents];
+    };
+    return followKvEvents(take, leave, signal);
   }
 
   /**
@@ -304,7 +310,8 @@ export class LLM implements AsyncDisposable {
    */
   takeKvCacheEvents(): KvCacheEvent[] {
     requireKvEvents('takeKvCacheEvents()', this.capabilities, this.info.executor);
-    return decodeKvEvents(this.#ask((session) => session.kvEvents()));
+    const events = decodeKvEvents(this.#ask((session) => session.kvEvents()));
+    return [...this.#leftKvEvents.splice(0), ...events];
   }
 
   #ask<Answer>(ask: (session: NativeSession) => Answer): Answer {

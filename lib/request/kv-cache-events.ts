@@ -16,15 +16,22 @@ const LOOK_EVERY_MS = 50; // waking up costs an idle process far more than the l
 export const readKvCacheEventsOptions = (options: KvCacheEventsOptions): AbortSignal | undefined =>
   readOptions(options, checks, 'kvCacheEvents()').signal;
 
-/** What `take` gives, until it gives undefined. */
+/** What `take` gives, until it gives undefined. What was not read when the loop is left goes to `leave`. */
 export async function* followKvEvents(
   take: () => KvCacheEvent[] | undefined,
+  leave: (events: KvCacheEvent[]) => void,
   aborted: AbortSignal | undefined,
 ): AsyncGenerator<KvCacheEvent, undefined, undefined> {
   for (let events = take(); events; events = take()) {
-    for (const event of events) {
-      aborted?.throwIfAborted();
-      yield event;
+    let read = 0;
+    try {
+      for (const event of events) {
+        aborted?.throwIfAborted();
+        read++;
+        yield event;
+      }
+    } finally {
+      if (read < events.length) leave(events.slice(read));
     }
     if (events.length === 0) await setTimeout(LOOK_EVERY_MS, undefined, { signal: aborted }).catch(() => {});
     aborted?.throwIfAborted();

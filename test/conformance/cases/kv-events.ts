@@ -159,6 +159,26 @@ conformance(['kvEvents'], 'kvCacheEvents() throws the reason of its signal', asy
   await assert.rejects(next, /the router has gone/);
 });
 
+conformance(['kvEvents', 'prefix cache'], 'what a reader has not read is for the next one', async ({ llm }) => {
+  llm.takeKvCacheEvents();
+  for (const first of [3, 4, 5]) {
+    await llm.generate({ tokens: Array.from({ length: llm.info.tokensPerBlock + 1 }, () => first + 60) }, OPTIONS);
+  }
+  const ids: number[] = [];
+  for (let reader = 0; reader < 2; reader++) {
+    for await (const { eventId } of llm.kvCacheEvents()) {
+      ids.push(eventId);
+      break;
+    }
+  }
+  ids.push(...llm.takeKvCacheEvents().map(({ eventId }) => eventId));
+  assert.ok(ids.length >= 3);
+  assert.deepEqual(
+    ids,
+    Array.from(ids, (_, i) => (ids[0] ?? 0) + i),
+  );
+});
+
 conformance(
   ['kvEvents', 'prefix cache'],
   'events that nobody takes in time are dropped, oldest first, and their ids are missing',

@@ -10,12 +10,11 @@
 namespace embedded {
 
 inline executor::Failure NothingLeftToDraw(uint64_t request_id, size_t position) {
-  return executor::Failure(
-      EXECUTOR_INVALID_OPTION,
-      "No token can be drawn for position " + std::to_string(position) +
-          "; expected one with a finite logit after bad words, the n-gram rule, the minimum length, bias and "
-          "penalties. Relax them.",
-      request_id);
+  return executor::Failure(EXECUTOR_INVALID_OPTION,
+                           "No token can be drawn for position " + std::to_string(position) +
+                               "; expected one that guided allows, if it is set, and whose logit is finite after bad "
+                               "words, the n-gram rule, the minimum length, bias and penalties. Relax them.",
+                           request_id);
 }
 
 inline executor::Failure NoFiniteLogit(uint64_t request_id, size_t position, const std::string& dtype) {

@@ -66,6 +66,15 @@ test('an engine without a tokenizer loads, and cannot be guided', async () => {
   );
 });
 
+test('where other options leave no token that the format allows, the error names guided', {
+  skip: isBuilt ? false : 'libguidance.so is not built: npm run build:guidance',
+}, async () => {
+  await assert.rejects(
+    llm.generate('Once', { guided: { regex: 'ab' }, minTokens: 9 }),
+    failsWith('ERR_INVALID_OPTION', 'expected one that guided allows'),
+  );
+});
+
 // The model's weights are random: the schema leaves it no white space to fill.
 const schema = {
   type: 'object',

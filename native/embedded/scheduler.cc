@@ -196,7 +196,7 @@ bool Scheduler::TakeFirstBlocks(Sequence* sequence) {
       blocks_.SetRetention(sequence->block_table[i], *retention);
   sequence->computed_tokens = found->tokens;
   sequence->kept_blocks = kept;
-  if (sequence->allocated_blocks == 0) {  // its first start
+  if (!std::exchange(sequence->has_started, true)) {
     sequence->reused_tokens = found->tokens;
     sequence->reused_blocks = (found->tokens + tokens_per_block - 1) / tokens_per_block;
     sequence->missed_blocks = sequence->block_table.size() - sequence->reused_blocks;
@@ -273,6 +273,7 @@ void Scheduler::Fork(Sequence* sequence) {
   for (Sequence* fork : sequence->forks) {
     CopyProgress(*sequence, fork);
     TakeSlot(fork);
+    fork->has_started = true;
   }
   running_.insert(std::find(running_.begin(), running_.end(), sequence) + 1, sequence->forks.begin(),
                   sequence->forks.end());

@@ -32,9 +32,10 @@ struct Sequence {
   size_t kept_blocks = 0;      // leading blocks of the table that were offered to others
   RetentionPlan retention;
   size_t most_kept_tokens = std::numeric_limits<size_t>::max();  // leading ones that kept blocks may stand for
-  size_t reused_tokens = 0;                                      // found in the cache when it first ran
-  size_t reused_blocks = 0;                                      // likewise, with one that only begins alike
-  size_t missed_blocks = 0;                                      // that were not
+  bool has_started = false;
+  size_t reused_tokens = 0;      // found in the cache when it first ran
+  size_t reused_blocks = 0;      // likewise, with one that only begins alike
+  size_t missed_blocks = 0;      // that were not
   std::vector<Sequence*> forks;  // forked from it once its prompt is computed; until then each has a slot kept
   // Of sequences that are only planned together, the one that the others were forked from; null: it goes alone. Where they
   // are preempted, all are, and start again from its first restart_length tokens.

@@ -117,6 +117,19 @@ TEST(SchedulerThatKeepsBlocks, APreemptedSequenceStartsFromWhatIsLeftOfIt) {
   EXPECT_EQ(youngest.reused_blocks, 0u) << "counted when it started";
 }
 
+TEST(SchedulerThatKeepsBlocks, AForkThatIsPreemptedCountsNoPromptOnceMore) {
+  Sequence first = PromptOf(Numbers(kTokensPerBlock)), fork;
+  first.forks = {&fork};
+  Scheduler scheduler = SchedulerOf(kKeeps, 2, {&first});
+  ComputeAndFork(scheduler.PlanStep(), {&fork});
+  Compute(scheduler.PlanStep());
+  ASSERT_EQ(scheduler.preemptions(), 1u) << "there is one block for the next token of both";
+  scheduler.Remove(&first);
+  EXPECT_EQ(Plan(scheduler.PlanStep()), (Entries{{&fork, 1}}));
+  EXPECT_EQ(scheduler.reused_blocks(), 0u);
+  EXPECT_EQ(scheduler.missed_blocks(), 1u);
+}
+
 TEST(SchedulerThatKeepsBlocks, ComputesAllOfASequenceThatAsksForIt) {
   Sequence first = PromptOf(Numbers(kTokensPerBlock + 1)), second = first;
   second.most_kept_tokens = 0;

@@ -36,7 +36,10 @@ void DraftModel::Begin(const std::vector<Wish>& wishes) {
   wished_.clear();
   for (const Wish& wish : wishes) {
     Drafted& drafted = drafted_[wish.sequence];
-    if (TakeOver(wish, &drafted)) wished_.push_back(&drafted);
+    if (TakeOver(wish, &drafted))
+      wished_.push_back(&drafted);
+    else
+      wish.sequence->drafts->RestModel();
   }
 }
 

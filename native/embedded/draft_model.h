@@ -19,13 +19,14 @@ namespace embedded {
 
 // Each sequence that it drafts for has one of its own, of the same tokens: its runner computes those that are new, and then
 // draws the likeliest token time after time. What of its drafts did not come true is computed again as what came instead. It
-// promises no drafts: a sequence that its blocks have no room for, or that is longer than it reaches, gets none.
+// promises no drafts: a sequence that its blocks have no room for, or that is longer than it reaches, gets none and does
+// without for some steps.
 //
 // For one thread, the one that changes the sequences.
 class DraftModel {
  public:
   struct Wish {
-    RequestSequence* sequence;  // all of whose tokens are known
+    RequestSequence* sequence;  // all of whose tokens are known, and which takes drafts
     size_t tokens;              // drafts, at most; at least 1
   };
 

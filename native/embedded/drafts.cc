@@ -6,7 +6,6 @@ namespace embedded {
 namespace {
 
 constexpr int kMissesWithoutRest = 2;
-constexpr int kLongestRest = 5;  // log2 of its steps
 
 }  // namespace
 
@@ -56,7 +55,7 @@ void Drafts::VerifiedModel(size_t proposed, size_t accepted) {
   model_tokens_ =
       accepted == proposed ? std::min(params_.model_tokens, std::max(model_tokens_, 2 * proposed)) : accepted + 1;
   misses_ = accepted > 0 ? 0 : misses_ + 1;
-  if (misses_ > kMissesWithoutRest) rest_ = 1 << std::min(misses_ - kMissesWithoutRest, kLongestRest);
+  if (misses_ > kMissesWithoutRest) rest_ = std::min(kLongestRest, 1 << std::min(misses_ - kMissesWithoutRest, 30));
 }
 
 }  // namespace embedded

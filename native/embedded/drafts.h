@@ -38,11 +38,14 @@ class Drafts {
 
   // So many tokens of what was proposed last were drawn too.
   void Verified(size_t proposed, size_t accepted);
+  // The model cannot draft now: its next steps need not wait to be asked.
+  void RestModel() { rest_ = kLongestRest; }
   // A step without drafts drew a token.
   void Skipped() { rest_ -= rest_ > 0; }
 
  private:
   enum class Source { kCaller, kLookup, kModel };
+  static constexpr int kLongestRest = 32;  // steps
 
   void VerifiedLookup(size_t proposed, size_t accepted);
   void VerifiedModel(size_t proposed, size_t accepted);

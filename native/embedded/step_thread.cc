@@ -117,7 +117,10 @@ void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
     if (most > 0) wishes.push_back({sequence, std::min(most, sequence->drafts->model_tokens())});
   }
   const size_t room = static_cast<size_t>(std::max(scheduler_->RoomForDrafts(step), 0));
-  if (room < wishes.size()) wishes.clear();
+  if (room < wishes.size()) {
+    for (const DraftModel::Wish& wish : wishes) wish.sequence->drafts->RestModel();
+    wishes.clear();
+  }
   for (DraftModel::Wish& wish : wishes) wish.tokens = std::min(wish.tokens, room / wishes.size());
   draft_model_->Begin(wishes);
   statistics_.CountDraftModel(0);

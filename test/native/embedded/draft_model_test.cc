@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <tuple>
 
 #include "late_runner.h"
 #include "table_client.h"
@@ -289,6 +290,37 @@ TEST_P(LateDraftModelTest, DraftsOnlyWhileNoStepOfTheOtherModelRuns) {
   }
   client.WaitForEnds(5);
   EXPECT_FALSE(client.results[2].error.has_value());
+}
+
+// A batch without room for drafts, and a text that has outgrown the draft model, lose nothing: their steps overlap.
+TEST_P(LateDraftModelTest, WhereItCannotDraftStepsArePlannedAhead) {
+  const TemporaryDirectory short_directory;
+  TinyModel shorter = DefaultModel();
+  shorter.max_positions = 16;
+  shorter.Write(short_directory.path());
+  DraftConfig same(directory_.path()), outgrown(short_directory.path());
+  for (const auto& [draft, max_batch_size, prompt_tokens] : {std::tuple(&same, 2u, 4), std::tuple(&outgrown, 8u, 20)}) {
+    TableClient client(directory_.path(), LateTable(),
+                       [&, draft = draft, size = max_batch_size](ExecutorConfig* config) {
+                         config->set |= CONFIG_MAX_BATCH_SIZE;
+                         config->max_batch_size = size;
+                         config->decoding = &draft->decoding;
+                         draft->model.set = DRAFT_MODEL_MAX_DRAFT_TOKENS;
+                         draft->model.max_draft_tokens = 1;
+                       });
+    ASSERT_EQ(client.code(), EXECUTOR_OK) << client.message();
+    script_.events.clear();
+    TestRequest first(1, RandomPrompt(prompt_tokens, kVocabSize, 1), 60);
+    TestRequest second(2, RandomPrompt(prompt_tokens, kVocabSize, 2), 60);
+    ASSERT_EQ(client.Submit({&first, &second}), EXECUTOR_OK);
+    client.WaitForEnds(2);
+    int ahead = 0, in_flight = 0;
+    for (const std::string& event : script_.events) {
+      in_flight += event.rfind("submit", 0) == 0 ? 1 : -1;
+      ahead += in_flight > 1;
+    }
+    EXPECT_EQ(ahead > 40, GetParam() > 1) << ahead;
+  }
 }
 
 }  // namespace

@@ -395,7 +395,7 @@ export class LLM implements AsyncDisposable {
     if (this.#reload) return this.#reload;
     throw new LLMError(
       'ERR_UNSUPPORTED',
-      'This LLM was attached to an engine; expected the one that loaded it. Call sleep() of that one, or close() of this one.',
+      'This LLM was attached to an engine; expected the one that loaded it. Call sleep() and wake() of that one, or close() of this one.',
     );
   }
 

@@ -31,6 +31,7 @@ conformance(
     const attached = LLM.attach(structuredClone(handle));
     assert.deepEqual(tokensOf(await attached.generate(PROMPT, SHORT)), expected);
     await assert.rejects(attached.sleep(), failsWith('ERR_UNSUPPORTED', 'attached'));
+    await assert.rejects(attached.wake(), failsWith('ERR_UNSUPPORTED', 'wake() of that one'));
     await attached.close();
   },
 );

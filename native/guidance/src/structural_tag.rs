@@ -15,9 +15,16 @@ fn text_of<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
 pub fn to_lark(tag: &Value) -> Result<String, String> {
     let list = |name: &str| tag[name].as_array().ok_or_else(|| format!("{name} is {}; expected a list", tag[name]));
     let structures = list("structures")?;
+    let triggers = list("triggers")?;
+    for (i, structure) in structures.iter().enumerate() {
+        let begin = text_of(structure, "begin")?;
+        if !triggers.iter().filter_map(Value::as_str).any(|trigger| begin.starts_with(trigger)) {
+            return Err(format!("structures[{i}] begins with no trigger, so that nothing would hold it to its schema"));
+        }
+    }
     let mut rules = String::new();
     let mut starts = Vec::new();
-    for (i, trigger) in list("triggers")?.iter().enumerate() {
+    for (i, trigger) in triggers.iter().enumerate() {
         let trigger = trigger.as_str().filter(|text| !text.is_empty());
         let trigger = trigger.ok_or_else(|| format!("triggers[{i}] is not a text; expected one"))?;
         let mut choices = Vec::new();

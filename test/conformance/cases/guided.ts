@@ -118,6 +118,18 @@ conformance(NEEDS, 'a grammar that is wrong fails its request alone, and says wh
     ],
     [{ grammar: 'start: "a"\nb: "c" %' }, /guided\.grammar cannot be followed: 2\(9\)/],
     [{ jsonSchema: '{"type":' }, /guided\.jsonSchema cannot be followed: .* at line 1 column 8/],
+    [
+      {
+        structuralTag: {
+          structures: [
+            { begin: '<a>', schema: {}, end: '' },
+            { begin: '[b]', schema: {}, end: '' },
+          ],
+          triggers: ['<'],
+        },
+      },
+      /guided\.structuralTag cannot be followed: structures\[1\] begins with no trigger/,
+    ],
     [{ jsonSchema: { not: { type: 'string' } } }, /guided\.jsonSchema cannot be followed: .*"not"/],
     [
       { jsonSchema: { $ref: '#' } },

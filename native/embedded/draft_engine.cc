@@ -32,10 +32,11 @@ RunnerOptions OptionsOf(const ExecutorConfig& config, const EngineConfig& target
   const std::string dir = EngineDirOf(config);
   const EngineConfig engine = ReadEngineConfig(dir, device.quant_algos);
   const ModelConfig& model = engine.model;
-  if (model.vocab_size != target.model.vocab_size)
+  // Models of one family may pad it to different sizes.
+  if (model.vocab_size > target.model.vocab_size)
     throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, kOption,
-                                  " has a vocabulary of " + std::to_string(model.vocab_size) + " tokens; expected " +
-                                      std::to_string(target.model.vocab_size) +
+                                  " has a vocabulary of " + std::to_string(model.vocab_size) +
+                                      " tokens; expected at most " + std::to_string(target.model.vocab_size) +
                                       ", as the engine that it drafts for. Use a draft model of the same family.");
   if (model.tp_size != target.model.tp_size || model.pp_size != target.model.pp_size)
     throw executor::OptionFailure(EXECUTOR_INVALID_OPTION, kOption,
@@ -70,7 +71,7 @@ std::unique_ptr<DraftModel> DraftEngine::Load(const Device& device, int64_t cach
   options_.on_progress = std::move(on_progress);
   std::unique_ptr<ModelRunner> runner = device.make_runner(options_);
   if (device.warms_up) WarmUp(options_.limits, options_.model.vocab_size, runner.get());
-  return std::make_unique<DraftModel>(std::move(runner), options_.limits);
+  return std::make_unique<DraftModel>(std::move(runner), options_.limits, options_.model.vocab_size);
 }
 
 }  // namespace embedded

@@ -6,15 +6,22 @@
 namespace embedded {
 namespace {
 
+bool Knows(int vocab_size, const LogitsProcessorParams& processors) {
+  return std::all_of(processors.bias.begin(), processors.bias.end(),
+                     [&](const TokenBias& bias) { return bias.token < vocab_size; }) &&
+         std::all_of(processors.end_ids.begin(), processors.end_ids.end(),
+                     [&](int32_t token) { return token < vocab_size; });
+}
+
 // What the runner computes for a sequence: its tokens, drawn greedily, and of what its request changes about logits that which
 // can be changed while a token is not known yet.
-std::shared_ptr<Request> MakeOwn(const RequestSequence& sequence) {
+std::shared_ptr<Request> MakeOwn(const RequestSequence& sequence, int vocab_size) {
   const LogitsProcessorParams& processors = sequence.request->sampling.processors;
   auto own = std::make_shared<Request>();
   own->id = sequence.request->id;
   own->prompt_tokens = sequence.request->prompt_tokens;
   own->sampling.temperature = 0;
-  if (!processors.needs_history()) own->sampling.processors = processors;
+  if (!processors.needs_history() && Knows(vocab_size, processors)) own->sampling.processors = processors;
   own->sequences.resize(own->outputs = own->sequences_left = 1);
   own->sequences.front().request = own.get();
   own->sequences.front().index = 0;
@@ -24,10 +31,11 @@ std::shared_ptr<Request> MakeOwn(const RequestSequence& sequence) {
 
 }  // namespace
 
-DraftModel::DraftModel(std::unique_ptr<ModelRunner> runner, const Limits& limits)
+DraftModel::DraftModel(std::unique_ptr<ModelRunner> runner, const Limits& limits, int vocab_size)
     : runner_(std::move(runner)),
       max_step_tokens_(static_cast<size_t>(limits.max_num_tokens)),
       max_seq_len_(static_cast<size_t>(limits.max_seq_len)),
+      vocab_size_(vocab_size),
       keeps_blocks_(limits.reuses_blocks),
       blocks_(runner_->info().kv_blocks, runner_->info().tokens_per_block) {}
 
@@ -63,7 +71,7 @@ bool DraftModel::TakeOver(const Wish& wish, Drafted* drafted) {
   const std::vector<int32_t>& tokens = wish.sequence->tokens;
   if (drafted->own == nullptr) {
     drafted->request = wish.sequence->request->weak_from_this();
-    drafted->own = MakeOwn(*wish.sequence);
+    drafted->own = MakeOwn(*wish.sequence, vocab_size_);
   }
   RequestSequence& own = drafted->sequence();
   own.slot = wish.sequence->slot;
@@ -74,7 +82,9 @@ bool DraftModel::TakeOver(const Wish& wish, Drafted* drafted) {
   own.tokens.erase(agreed.first, own.tokens.end());
   own.tokens.insert(own.tokens.end(), agreed.second, tokens.end());
   drafted->known = tokens.size();
-  if (tokens.size() > max_seq_len_) {
+  drafted->has_unknown_token |=
+      std::any_of(agreed.second, tokens.end(), [&](int32_t token) { return token >= vocab_size_; });
+  if (tokens.size() > max_seq_len_ || drafted->has_unknown_token) {
     Free(&own);
     return false;
   }

@@ -31,7 +31,7 @@ class DraftModel {
   };
 
   // Within `limits`, which are its own: those of the sequences that it drafts for may be wider.
-  DraftModel(std::unique_ptr<ModelRunner> runner, const Limits& limits);
+  DraftModel(std::unique_ptr<ModelRunner> runner, const Limits& limits, int vocab_size);
 
   const RunnerInfo& info() const { return runner_->info(); }
 
@@ -53,6 +53,7 @@ class DraftModel {
     size_t known = 0;                // leading tokens of its own that are the other's
     size_t wanted = 0;               // drafts, this time
     size_t submitted = 0;            // draws, this time
+    bool has_unknown_token = false;  // that is not in the draft model's vocabulary
 
     RequestSequence& sequence() const { return own->sequences.front(); }
   };
@@ -68,6 +69,7 @@ class DraftModel {
   std::unique_ptr<ModelRunner> runner_;
   size_t max_step_tokens_;
   size_t max_seq_len_;
+  int vocab_size_;
   bool keeps_blocks_;
   BlockPool blocks_;
   std::map<const Sequence*, Drafted> drafted_;   // by the sequence that it drafts for

@@ -184,7 +184,7 @@ TEST_F(DraftModelTest, AnEngineThatCannotDraftForTheOtherIsRefused) {
   };
   const auto as_it_is = [](auto*) {};
   refused(
-      "decoding.draft_model", "a vocabulary of 102 tokens; expected 101",
+      "decoding.draft_model", "a vocabulary of 102 tokens; expected at most 101",
       [](TinyModel* model) { model->vocab_size = 102; }, as_it_is);
   refused("decoding.draft_model.max_draft_tokens", "is 65; expected a whole number from 1 to 64", as_it_is,
           [](DraftConfig* draft) {
@@ -193,6 +193,25 @@ TEST_F(DraftModelTest, AnEngineThatCannotDraftForTheOtherIsRefused) {
           });
   refused("decoding.draft_model.engine_dir", "is null", as_it_is,
           [](DraftConfig* draft) { draft->model.engine_dir = nullptr; });
+}
+
+TEST_F(DraftModelTest, OfASmallerVocabularyItDraftsForTextsOfTheTokensThatItKnows) {
+  TinyModel smaller;
+  smaller.vocab_size = 90;
+  const auto client = OpenWith(smaller.Fill()), plain = Open(nullptr);
+  TestRequest known(1, RandomPrompt(30, 90, 1), 12), unknown(2, {1, 2, 95, 3}, 12),
+      biased(3, RandomPrompt(30, 90, 3), 12);
+  ExecutorLogitBias& bias = biased.request.logit_bias;
+  const int32_t tokens[] = {95, 7};
+  const float values[] = {-2, 1};
+  bias.tokens = tokens;
+  bias.values = values;
+  bias.count = 2;
+  for (TestRequest* request : {&known, &unknown, &biased}) {
+    const TestResult result = client->Run(*request);
+    EXPECT_EQ(result.tokens, plain->Run(*request).tokens);
+    EXPECT_EQ(result.details->draft_tokens > 0, request != &unknown);
+  }
 }
 
 TEST_F(DraftModelTest, AskingForItIsRefusedWhereThereIsNone) {

@@ -66,6 +66,7 @@ describe('several engines on one GPU', { skip }, () => {
   });
 
   test('in two processes run at the same time, and the end of one leaves the other', async () => {
+    const before = await freeGpuBytes();
     const llm = await LLM.load(engines[0], CUDA);
     const alone = await tokensOf(llm);
     const free = await freeGpuBytes();

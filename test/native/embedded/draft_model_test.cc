@@ -214,6 +214,15 @@ TEST_F(DraftModelTest, OfASmallerVocabularyItDraftsForTextsOfTheTokensThatItKnow
   }
 }
 
+TEST_F(DraftModelTest, DraftsAgainAsSoonAsAPromptLeavesRoom) {
+  const auto client = OpenWith(DefaultModel());
+  TestRequest running(1, RandomPrompt(10, kVocabSize, 1), 40), prompt(2, RandomPrompt(200, kVocabSize, 2), 1);
+  ASSERT_EQ(client->Submit({&running, &prompt}), EXECUTOR_OK);
+  client->WaitForEnds(2);
+  // Three tokens or four come beside the prompt's chunks, and of the others four of five are drafts.
+  EXPECT_GE(client->results[1].details->draft_tokens, 27u);
+}
+
 TEST_F(DraftModelTest, AskingForItIsRefusedWhereThereIsNone) {
   const auto plain = Open(nullptr);
   TestRequest request(1);

@@ -119,8 +119,8 @@ void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
   const size_t room = static_cast<size_t>(std::max(scheduler_->RoomForDrafts(step), 0));
   if (room < wishes.size()) {
     // A prompt's chunk is soon over; a batch that is full stays so for some steps.
-    const bool has_prompt = std::any_of(step.entries.begin(), step.entries.end(),
-                                        [](const StepEntry& entry) { return entry.tokens > 1; });
+    const bool has_prompt =
+        std::any_of(step.entries.begin(), step.entries.end(), [](const StepEntry& entry) { return entry.tokens > 1; });
     if (!has_prompt)
       for (const DraftModel::Wish& wish : wishes) wish.sequence->drafts->RestModel();
     wishes.clear();

@@ -83,6 +83,7 @@ describe('several engines on one GPU', { skip }, () => {
     assert.deepEqual(await tokensOf(llm), alone);
     await hasFreeGpuBytes(free);
     await llm.close();
+    await hasFreeGpuBytes(before);
     await assertRight(engines[0], alone);
     await assertRight(engines[1], tokens);
   });

@@ -65,15 +65,24 @@ export class Exchange {
     return response;
   }
 
+  /** What `answer` gives. If the executor has lost the model's adapter, it is called once more, and sends the weights. */
+  async withAdapter(answer: () => Promise<Response>): Promise<Response> {
+    const lora = this.model?.lora;
+    try {
+      return await answer();
+    } catch (thrown) {
+      const isLost = lora && !lora.weights && LLMError.is(thrown) && thrown.option === 'lora';
+      if (!isLost) throw thrown;
+      this.model?.lostAdapter();
+      return answer();
+    }
+  }
+
   /** What `run` gives; what it throws becomes an HttpError. */
   async run<T>(context: FailureContext, run: () => Promise<T>): Promise<T> {
     try {
       return await run();
     } catch (thrown) {
-      if (LLMError.is(thrown) && thrown.option === 'lora' && this.model?.lostAdapter()) {
-        const headers = { 'retry-after': '1' };
-        throw new HttpError(503, 'The adapter has to be loaded again. Try again.', { headers, cause: thrown });
-      }
       throw toHttpError(thrown, { ...context, retryAfter: () => this.model?.retryAfter() ?? 1 });
     }
   }

@@ -145,8 +145,9 @@ export function createHandler(models: Models, options: HandlerOptions = {}): Han
     exchange.run(route.context, async () => {
       const body = parseFields(await readBytes(exchange.request, maxBodyBytes));
       const { model } = body;
-      exchange.model = chooseModel(served, typeof model === 'string' ? model : undefined);
-      return route(body, exchange.model, exchange);
+      const chosen = chooseModel(served, typeof model === 'string' ? model : undefined);
+      exchange.model = chosen;
+      return exchange.withAdapter(() => route(body, chosen, exchange));
     });
 
   const areAllAsleep = (): boolean => [...served.values()].every(({ llm }) => llm.isAsleep);

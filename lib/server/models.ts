@@ -40,11 +40,9 @@ export class ServedModel {
     return this.#hasAdapter && this.adapter ? { id: this.adapter.lora.id } : this.adapter?.lora;
   }
 
-  /** The executor does not have the adapter: others took its place, or it was loaded again. Returns whether it was thought to. */
-  lostAdapter(): boolean {
-    const had = this.#hasAdapter;
+  /** The executor does not have the adapter: others took its place, or it was loaded again. */
+  lostAdapter(): void {
     this.#hasAdapter = false;
-    return had;
   }
 
   /** What is wrong with it; undefined if it computes. Callers at one time share one token. */

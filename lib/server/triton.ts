@@ -77,8 +77,10 @@ const MODEL_ROUTES: ReadonlyMap<string, ModelRoute> = new Map<string, ModelRoute
     {
       method: 'POST',
       context: infer.context,
-      answer: async (model, { maxBodyBytes }, exchange) =>
-        infer(await readBytes(exchange.request, maxBodyBytes), model, exchange),
+      answer: async (model, { maxBodyBytes }, exchange) => {
+        const body = await readBytes(exchange.request, maxBodyBytes);
+        return exchange.withAdapter(() => infer(body, model, exchange));
+      },
     },
   ],
 ]);
@@ -87,8 +89,10 @@ function jsonRoute(route: typeof generate): ModelRoute {
   return {
     method: 'POST',
     context: route.context,
-    answer: async (model, { maxBodyBytes }, exchange) =>
-      route(parseFields(await readBytes(exchange.request, maxBodyBytes)), model, exchange),
+    answer: async (model, { maxBodyBytes }, exchange) => {
+      const body = parseFields(await readBytes(exchange.request, maxBodyBytes));
+      return exchange.withAdapter(() => route(body, model, exchange));
+    },
   };
 }
 

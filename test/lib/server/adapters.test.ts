@@ -72,16 +72,29 @@ test('what is computed without adapters refuses one by name', async () => {
   }
 });
 
-test('an adapter that was replaced in the cache is brought again after one answer with status 503', async () => {
+test('an adapter that the executor has lost is sent again inside the request', async () => {
   const loaded = await LLM.load(await tinyEngine(), { peftCache: {} });
-  const served = createHandler({ tiny: loaded }, { adapters: { one: { lora: one } }, sleepRoutes: true });
-  const ask = async (): Promise<Response> => post('/v1/completions', { model: 'one', ...FIELDS }, served);
-  assert.equal((await ask()).status, 200);
-  await loaded.sleep();
-  await loaded.wake();
-  const lost = await ask();
-  assert.deepEqual([lost.status, lost.headers.get('retry-after')], [503, '1']);
-  assert.equal((await ask()).status, 200);
+  const served = createHandler({ tiny: loaded }, { adapters: { one: { lora: one } } });
+  const complete = (fields: object = {}) => post('/v1/completions', { model: 'one', ...FIELDS, ...fields }, served);
+  const textOf = async (response: Response): Promise<string | undefined> => {
+    assert.equal(response.status, 200);
+    return ((await response.json()) as { choices: { text: string }[] }).choices[0]?.text;
+  };
+  const text = await textOf(await complete());
+  for (const again of [
+    async () =>
+      assert.deepEqual(await Promise.all([complete(), complete()].map(async (each) => textOf(await each))), [
+        text,
+        text,
+      ]),
+    async () => assert.match(await (await complete({ stream: true })).text(), /"finish_reason":"length".*\[DONE\]/s),
+    async () =>
+      assert.equal((await post('/v2/models/one/generate', { text_input: prompt, max_tokens: 2 }, served)).status, 200),
+  ]) {
+    await loaded.sleep();
+    await loaded.wake();
+    await again();
+  }
   await loaded.close();
 });
 

@@ -144,7 +144,7 @@ export function chooseModel(models: ReadonlyMap<string, ServedModel>, name: stri
   throw new HttpError(404, message, { param: 'model', code: 'model_not_found' });
 }
 
-/** @throws {HttpError} 400 for what is computed without adapters. */
+/** @throws {HttpError} 400 for an adapter, where only models count. */
 export function refuseAdapter({ name, adapter }: ServedModel): void {
   if (!adapter) return;
   const message = `is ${JSON.stringify(name)}, an adapter, which this route does not use; expected ${JSON.stringify(adapter.parent)}.`;

@@ -1,6 +1,6 @@
 import type { Exchange } from './exchange.js';
 import { wrongMethod } from './http-error.js';
-import { chooseModel, type ServedModel } from './models.js';
+import { chooseModel, refuseAdapter, type ServedModel } from './models.js';
 
 /** What the routes of vLLM's sleep mode do; their `level` counts for nothing, because the weights are always given back. */
 const ROUTES: ReadonlyMap<string, { method: 'GET' | 'POST'; answer: (model: ServedModel) => Promise<Response> }> =
@@ -39,7 +39,9 @@ export function sleepMode(
   if (!route) return undefined;
   if (request.method !== route.method) throw wrongMethod(path, request.method, route.method);
   return exchange.run({}, () => {
-    exchange.model = chooseModel(models, query.get('model') ?? undefined);
-    return route.answer(exchange.model);
+    const model = chooseModel(models, query.get('model') ?? undefined);
+    exchange.model = model;
+    refuseAdapter(model);
+    return route.answer(model);
   });
 }

@@ -72,6 +72,17 @@ test('what is computed without adapters refuses one by name', async () => {
   }
 });
 
+test('an adapter does not sleep, wake or say whether it sleeps: its model does', async () => {
+  const sleeping = createHandler({ tiny: llm }, { adapters: { one: { lora: one } }, sleepRoutes: true });
+  for (const [path, method] of Object.entries({ '/sleep': 'POST', '/wake_up': 'POST', '/is_sleeping': 'GET' })) {
+    const response = await sleeping(new Request(`http://localhost${path}?model=one`, { method }));
+    const { error } = (await response.json()) as { error: { param: string; message: string } };
+    assert.deepEqual([response.status, error?.param], [400, 'model'], path);
+    assert.match(error.message, /"one", an adapter.*expected "tiny"/);
+  }
+  assert.equal(llm.isAsleep, false);
+});
+
 test('an adapter that the executor has lost is sent again inside the request', async () => {
   const loaded = await LLM.load(await tinyEngine(), { peftCache: {} });
   const served = createHandler({ tiny: loaded }, { adapters: { one: { lora: one } } });

@@ -219,7 +219,8 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * The hidden states of each input, pooled into one vector, for search and clustering. Inputs are computed together.
+   * The hidden states of each input, pooled into one vector, for search and clustering. Inputs are computed together, and
+   * `maxQueueSize` counts each as a request.
    * @throws {LLMError} `ERR_UNSUPPORTED` if `capabilities.embeddings` is false, and what `generate` throws; an abort throws the
    *   signal's reason.
    */
@@ -232,7 +233,8 @@ export class LLM implements AsyncDisposable {
   }
 
   /**
-   * How likely each continuation is after the prompt. The prompt is computed once where the executor has a prefix cache.
+   * How likely each continuation is after the prompt. The prompt is computed once where the executor has a prefix cache;
+   * `maxQueueSize` counts each continuation as a request.
    * @throws {LLMError} what `generate` throws with `promptLogprobs`; an abort throws the signal's reason.
    */
   async score(prompt: ScoreInput, continuations: readonly ScoreInput[], options: ScoreOptions = {}): Promise<Scores> {

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { type Fields, type Refused, readFields } from './body.js';
 import type { Exchange } from './exchange.js';
 import { badField, type FailureContext } from './http-error.js';
-import { severalOf, textOrTokens, textsOrTokens } from './inputs.js';
+import { MAX_INPUTS, severalOf, textOrTokens, textsOrTokens } from './inputs.js';
 import { refuseAdapter, type ServedModel } from './models.js';
 
 const embeddingsSchema = v.strictObject({
@@ -30,7 +30,9 @@ export async function embeddings(body: Fields, model: ServedModel, exchange: Exc
     const fix = 'Leave it out: this server does not shorten embeddings.';
     throw badField('dimensions', `is ${dimensions}; expected ${llm.info.hiddenSize}. ${fix}`, 'unsupported_parameter');
   }
-  const inputs = severalOf(fields.input, 'input').map((each, i) => textOrTokens(each, `input[${i}]`));
+  const { maxQueueSize = MAX_INPUTS } = llm.handle;
+  const most = Math.min(MAX_INPUTS, maxQueueSize + llm.info.maxBatchSize); // more would find the queue full each time
+  const inputs = severalOf(fields.input, 'input', most).map((each, i) => textOrTokens(each, `input[${i}]`));
   const { embeddings, usage } = await llm.embed(inputs, {
     pooling: fields.pooling,
     normalize: fields.normalize,

@@ -8,12 +8,12 @@ export const MAX_INPUTS = 1024;
 export const textsOrTokens = v.custom<string | unknown[]>((value) => typeof value === 'string' || Array.isArray(value));
 
 /** Several, even if one was given alone. */
-export function severalOf(given: string | unknown[], field: string): unknown[] {
+export function severalOf(given: string | unknown[], field: string, most = MAX_INPUTS): unknown[] {
   const isOne = typeof given === 'string' || typeof given[0] === 'number';
   const several = isOne ? [given] : given;
   if (several.length === 0) throw badField(field, 'is empty; expected a text, token ids, or several of either.');
-  if (several.length <= MAX_INPUTS) return several;
-  throw badField(field, `has ${several.length} items; expected at most ${MAX_INPUTS}.`);
+  if (several.length <= most) return several;
+  throw badField(field, `has ${several.length} items; expected at most ${most}. Send fewer in a request.`);
 }
 
 /** As an LLM takes it. */

@@ -69,6 +69,17 @@ test('what /v1/embeddings does not do is refused by its field', async () => {
   }
 });
 
+test('more inputs than queue and batch take at once are refused, as waiting would not help', async () => {
+  const small = await LLM.load(await tinyEngine(), { maxBatchSize: 1, maxQueueSize: 1 });
+  const embed = (input: string[]) => post('/v1/embeddings', { input }, createHandler(small));
+  assert.equal((await embed(['a', 'b'])).status, 200);
+  const { status, body } = await embed(['a', 'b', 'c']);
+  const { error } = body as { error: { message: string; param: string } };
+  const message = 'input has 3 items; expected at most 2. Send fewer in a request.';
+  assert.deepEqual([status, error.param, error.message], [400, 'input', message]);
+  await small.close();
+});
+
 test('an executor without embeddings answers 400 with the capability', async () => {
   const scripted = await LLM.load(await scriptedEngine({}), { executor: { library: SCRIPTED_LIBRARY } });
   try {

@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_int, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
-use llguidance::api::TopLevelGrammar;
+use llguidance::api::{StopReason, TopLevelGrammar};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{json, Value};
 use toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
@@ -61,6 +61,9 @@ fn told(error: impl std::fmt::Display) -> Failure {
     let text = error.to_string();
     let mut lines = text.lines();
     let mut message = shortened(lines.next().unwrap_or_default().trim_end_matches(':'));
+    if message == StopReason::NoExtensionBias.to_string() {
+        return "no token is allowed".to_string();
+    }
     if message.ends_with("regex parse error") {
         // The expression, carets below what is wrong, the reason.
         let (_, carets, reason) = (lines.next(), lines.next().unwrap_or_default(), lines.next().unwrap_or_default());

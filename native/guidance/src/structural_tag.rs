@@ -9,11 +9,11 @@ fn quoted(text: &str) -> String {
 }
 
 fn text_of<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
-    value[name].as_str().ok_or_else(|| format!("{name} is {}; expected a text", value[name]))
+    value[name].as_str().ok_or_else(|| format!("{name} is {} and not a text", value[name]))
 }
 
 pub fn to_lark(tag: &Value) -> Result<String, String> {
-    let list = |name: &str| tag[name].as_array().ok_or_else(|| format!("{name} is {}; expected a list", tag[name]));
+    let list = |name: &str| tag[name].as_array().ok_or_else(|| format!("{name} is {} and not a list", tag[name]));
     let structures = list("structures")?;
     let triggers = list("triggers")?;
     for (i, structure) in structures.iter().enumerate() {
@@ -26,7 +26,7 @@ pub fn to_lark(tag: &Value) -> Result<String, String> {
     let mut starts = Vec::new();
     for (i, trigger) in triggers.iter().enumerate() {
         let trigger = trigger.as_str().filter(|text| !text.is_empty());
-        let trigger = trigger.ok_or_else(|| format!("triggers[{i}] is not a text; expected one"))?;
+        let trigger = trigger.ok_or_else(|| format!("triggers[{i}] is not a text that has characters"))?;
         let mut choices = Vec::new();
         for structure in structures {
             let begin = text_of(structure, "begin")?;
@@ -47,7 +47,7 @@ pub fn to_lark(tag: &Value) -> Result<String, String> {
         starts.push(format!("tag_{i}"));
     }
     if starts.is_empty() {
-        return Err("triggers is empty; expected at least one".to_string());
+        return Err("triggers is empty".to_string());
     }
     Ok(format!("start: ({})* rest\nrest: TEXT\nTEXT: /(.|\\n)*/\n{rules}", starts.join(" | ")))
 }

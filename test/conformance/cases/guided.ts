@@ -133,11 +133,15 @@ conformance(NEEDS, 'a grammar that is wrong fails its request alone, and says wh
     [{ jsonSchema: { not: { type: 'string' } } }, /guided\.jsonSchema cannot be followed: .*"not"/],
     [
       { jsonSchema: { $ref: '#' } },
-      /guided cannot be followed: NoExtensionBias; expected a grammar that allows a token/,
+      /guided cannot be followed: no token is allowed; expected a grammar that allows a token/,
     ],
     [
       { jsonSchema: DEEP },
       /guided\.jsonSchema cannot be followed: .*"not"\] at \/properties\/a\/items\/anyOf\/1; expected/,
+    ],
+    [
+      { structuralTag: '{"structures": []}' },
+      /^guided\.structuralTag cannot be followed: triggers is null and not a list; expected what llguidance supports\. Change it\.$/,
     ],
     [{ structuralTag: { structures: [], triggers: ['<'] } }, /guided\.structuralTag cannot be followed: .*trigger "<"/],
   ];

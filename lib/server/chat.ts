@@ -53,7 +53,13 @@ const REFUSED: Refused = {
 
 const CONTEXT: FailureContext = {
   input: 'messages',
-  fields: { guided: 'response_format', tools: 'tools', templateVars: 'chat_template_kwargs' },
+  fields: {
+    guided: 'response_format',
+    'guided.json': 'response_format',
+    'guided.jsonSchema': 'response_format.json_schema.schema',
+    tools: 'tools',
+    templateVars: 'chat_template_kwargs',
+  },
 };
 
 export async function chatCompletions(

@@ -82,7 +82,7 @@ const ABOUT_INPUT: ReadonlySet<ErrorCode> = new Set([
 export interface FailureContext {
   /** The field that holds the prompt. */
   readonly input?: string | undefined;
-  /** The field of each option that has another name than the option in snake case. */
+  /** The field of each option, or part of one, that has another name than the option in snake case. */
   readonly fields?: Readonly<Record<string, string>> | undefined;
   /** When to try again, in seconds. */
   retryAfter?(): number;
@@ -105,8 +105,7 @@ export function toHttpError(thrown: unknown, context: FailureContext = {}): Http
     return new HttpError(429, message, { code, headers: { 'retry-after': seconds }, cause: thrown });
   }
   const field = option === undefined ? undefined : fieldOf(option, context);
-  const isNamed = option !== undefined && thrown.message.startsWith(option);
-  const message = isNamed ? `${field}${thrown.message.slice(option.length)}` : thrown.message;
+  const message = inFields(thrown, context);
   const param = field ?? (ABOUT_INPUT.has(code) ? context.input : undefined);
   if (code !== 'ERR_PROMPT_TOO_LONG') return new HttpError(400, message, { param, code, cause: thrown });
   return new HttpError(400, `${message} Please reduce the length of the ${context.input ?? 'prompt'}.`, {
@@ -114,6 +113,14 @@ export function toHttpError(thrown: unknown, context: FailureContext = {}): Http
     code: 'context_length_exceeded',
     cause: thrown,
   });
+}
+
+/** The message with the field in place of the option, or of its part, that it begins with. */
+function inFields({ message, option }: LLMError, context: FailureContext): string {
+  if (option === undefined || !message.startsWith(option)) return message;
+  const [path = option] = /^[\w.]+/.exec(message) ?? [];
+  const named = Object.hasOwn(context.fields ?? {}, path) ? path : option;
+  return fieldOf(named, context) + message.slice(named.length);
 }
 
 const fieldOf = (option: string, { fields = {} }: FailureContext): string =>

@@ -72,7 +72,13 @@ const HARMLESS: Fields = { store: false, background: false, truncation: 'disable
 
 const CONTEXT: FailureContext = {
   input: 'input',
-  fields: { maxTokens: 'max_output_tokens', guided: 'text.format', templateVars: 'chat_template_kwargs' },
+  fields: {
+    maxTokens: 'max_output_tokens',
+    guided: 'text.format',
+    'guided.json': 'text.format',
+    'guided.jsonSchema': 'text.format.schema',
+    templateVars: 'chat_template_kwargs',
+  },
 };
 
 /** OpenAI's Responses, without a memory: the whole conversation is in each request. */

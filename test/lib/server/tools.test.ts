@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { LLM } from 'node-tensorrt-llm';
+import { LLM, LLMError } from 'node-tensorrt-llm';
 import { createHandler } from 'node-tensorrt-llm/server';
 import { temporaryDirectory, tinyEngine } from '../../tools/engines.js';
 
@@ -86,4 +86,27 @@ test('response_format becomes guided where the executor has it, and is refused e
   const { error } = (await refused.json()) as { error: { param: string; code: string; message: string } };
   assert.deepEqual([refused.status, error.param, error.code], [400, 'response_format', 'unsupported_parameter']);
   assert.match(error.message, /"json_object", which the executor 'cpu' cannot enforce/);
+});
+
+test('what is wrong with a JSON schema is told by the field that has it', async () => {
+  const failing = {
+    info: llm.info,
+    capabilities: { ...llm.capabilities, guided: true },
+    tokenizer: llm.tokenizer,
+    stream: () => {
+      throw new LLMError('ERR_INVALID_OPTION', 'guided.jsonSchema cannot be followed: x.', { option: 'guided' });
+    },
+  } as unknown as LLM;
+  const messageFor = async (path: string, fields: object): Promise<string> => {
+    const request = new Request(`http://localhost${path}`, { method: 'POST', body: JSON.stringify(fields) });
+    const { error } = (await (await createHandler({ failing })(request)).json()) as { error: { message: string } };
+    return error.message;
+  };
+  const response_format = { type: 'json_schema', json_schema: { name: 'x', schema: {} } };
+  assert.equal(
+    await messageFor('/v1/chat/completions', { messages: [question], response_format }),
+    'response_format.json_schema.schema cannot be followed: x.',
+  );
+  const text = { format: { type: 'json_schema', name: 'x', schema: {} } };
+  assert.equal(await messageFor('/v1/responses', { input: 'x', text }), 'text.format.schema cannot be followed: x.');
 });

@@ -42,13 +42,17 @@ void RefuseParallel(const ExecutorParallelConfig& parallel, int ranks) {
 }
 
 void RefuseOffload(const ExecutorKvCacheConfig& kv) {
-  if (kv.set & KV_CACHE_HOST_BYTES && kv.host_bytes > 0)
-    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, "kv_cache.host_bytes",
-                                  " is " + std::to_string(kv.host_bytes) +
-                                      "; expected it unset, because here all blocks are in host memory, as many as "
-                                      "kvCache.maxTokens says. Remove it.");
-  RefuseSet(kv.set, "kv_cache.",
-            {{KV_CACHE_ONBOARD_BLOCKS, "onboard_blocks"}, {KV_CACHE_OFFLOAD_MIN_PRIORITY, "offload_min_priority"}});
+  const auto refuse = [](const char* field, const std::string& value) {
+    throw executor::OptionFailure(EXECUTOR_UNSUPPORTED, field,
+                                  " is " + value +
+                                      "; expected it unset, because with the executor 'cpu' all blocks are in host "
+                                      "memory, as many as kvCache.maxTokens says; only 'cuda' and 'tensorrt-llm' move "
+                                      "blocks there. Remove it.");
+  };
+  if (kv.set & KV_CACHE_HOST_BYTES && kv.host_bytes > 0) refuse("kv_cache.host_bytes", std::to_string(kv.host_bytes));
+  if (kv.set & KV_CACHE_ONBOARD_BLOCKS) refuse("kv_cache.onboard_blocks", kv.onboard_blocks != 0 ? "true" : "false");
+  if (kv.set & KV_CACHE_OFFLOAD_MIN_PRIORITY)
+    refuse("kv_cache.offload_min_priority", std::to_string(kv.offload_min_priority));
 }
 
 void RefuseUnsupported(const ExecutorConfig& config, const DeviceDefaults& defaults, int ranks) {

@@ -68,6 +68,16 @@ describe('the CPU executor refuses by name', () => {
     });
   }
 
+  test('options of blocks in host memory by what it has instead', async () => {
+    for (const kvCache of [{ hostBytes: 1 }, { onboardBlocks: true }, { offloadMinPriority: 1 }]) {
+      const message = /with the executor 'cpu' all blocks are in host memory, .* only 'cuda' and 'tensorrt-llm' move/;
+      await assert.rejects(
+        LLM.load(await tinyEngine(), { kvCache, executor: 'cpu' }),
+        failsAbout(`kvCache.${Object.keys(kvCache)[0]}`, 'ERR_UNSUPPORTED', message),
+      );
+    }
+  });
+
   test('each option of a request that it does not do', async () => {
     const llm = await LLM.load(await tinyEngine(), { executor: 'cpu' });
     try {

@@ -48,18 +48,24 @@ export interface KvCacheOptions {
    * at load. Through CUDA and on TensorRT-LLM. Default: 0.
    */
   hostBytes?: number | undefined;
-  /** Copy offloaded blocks back to the device before they are used. Default: the executor's. */
+  /**
+   * Copy offloaded blocks back to the device before they are used. Through CUDA, where false is refused, and on TensorRT-LLM.
+   * Default: the executor's, which is true through CUDA.
+   */
   onboardBlocks?: boolean | undefined;
   /**
    * Lowest priority of a block that is offloaded, 0 to 100; the others are dropped. Default: 30 through CUDA, the executor's on
    * TensorRT-LLM.
    */
   offloadMinPriority?: number | undefined;
-  /** Attention window of each layer, in tokens; a list shorter than the number of layers repeats. Default: the whole context. */
+  /**
+   * Attention window of each layer, in tokens; a list shorter than the number of layers repeats. Only on TensorRT-LLM: the CPU and
+   * CUDA executors have the engine's own windows. Default: the whole context.
+   */
   maxAttentionWindows?: ArrayLike<number> | undefined;
-  /** Number of tokens at the start that stay inside every attention window. Default: 0. */
+  /** Number of tokens at the start that stay inside every attention window. Only on TensorRT-LLM. Default: 0. */
   sinkTokens?: number | undefined;
-  /** Use unified memory, which device and host share, for the blocks. Default: false. */
+  /** Use unified memory, which device and host share, for the blocks. Only on TensorRT-LLM. Default: false. */
   uvm?: boolean | undefined;
   /**
    * What keys and values are stored as. `'int8'`, with a scale for each token and head, takes half as much memory as 16 bits;

@@ -21,8 +21,8 @@ before(async () => {
 });
 
 /** What becomes of a request to a host with each of these faults, in one process that must survive all of them. */
-async function outcomesOf(faults: string[]): Promise<Outcome[]> {
-  const work: Work = { engine, faults };
+async function outcomesOf(faults: string[], unknownRows: Work['unknownRows'] = {}): Promise<Outcome[]> {
+  const work: Work = { engine, faults, unknownRows };
   const exit = await runProgram(new URL('./programs/fake-host.js', import.meta.url), work, {
     env: { NODE_TENSORRT_LLM_PREBUILD: prebuild },
   });
@@ -45,7 +45,9 @@ test('whatever nonsense a host answers, it is ERR_EXECUTOR_FAILED, and takes no 
 });
 
 test('rows of unknown and of ended requests are counted, and harm none', async () => {
-  const outcomes = await outcomesOf(['', 'a row of an unknown request', 'rows after the end']);
+  const outcomes = await outcomesOf(['', 'a row of an unknown request', 'rows after the end'], {
+    'rows after the end': 2,
+  });
   const summary = outcomes.map(({ code, text, unknownRows }) => ({ code, text, unknownRows }));
   assert.deepEqual(summary, [
     { code: undefined, text: 'abc', unknownRows: 0 },

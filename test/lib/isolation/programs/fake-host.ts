@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { LLM, LLMError } from 'node-tensorrt-llm';
 import { given, tell } from '../../../tools/program.js';
 
@@ -5,6 +6,8 @@ export interface Work {
   engine: string;
   /** Those of test/fake-host, one after the other. */
   faults: string[];
+  /** Of a fault, rows that come behind the request's end: so many are waited for. */
+  unknownRows?: Readonly<Record<string, number>>;
 }
 
 /** What became of one request to a host that answers so. */
@@ -18,7 +21,7 @@ export interface Outcome {
   mostResidentMb: number;
 }
 
-const { engine, faults } = given<Work>();
+const { engine, faults, unknownRows = {} } = given<Work>();
 for (const fault of faults) {
   process.env.FAKE_HOST = fault;
   const outcome: Outcome = { fault, code: undefined, message: '', text: undefined, unknownRows: 0, mostResidentMb: 0 };
@@ -27,6 +30,7 @@ for (const fault of faults) {
     try {
       const { text } = await llm.generate({ tokens: [1, 2] }, { maxTokens: 3, promptLogprobs: true });
       outcome.text = text;
+      while (llm.stats().unknownRows < (unknownRows[fault] ?? 0)) await setImmediate();
     } finally {
       outcome.unknownRows = llm.stats().unknownRows;
     }

@@ -1,7 +1,7 @@
 import { forceToolCall, type GenerateOptions, type Input, type LLM, LLMError, type Tool } from '../index.js';
 import { toMessages } from './ai-sdk-prompt.js';
 import type { CallOptions, Warning } from './ai-sdk-types.js';
-import { canCallTools, hasThinkingSwitch } from './chat-template.js';
+import { canCallTools, hasThinkingSwitch, holdsAll } from './chat-template.js';
 
 /** The name under which the AI SDK's `providerOptions` and `providerMetadata` have ours. */
 export const PROVIDER = 'node-tensorrt-llm';
@@ -21,9 +21,7 @@ export function readCall(call: CallOptions, llm: LLM): Call {
   const { chatTemplate, templateVars, ...own } = ownOptions(call);
   const { tools, ...forced } = toolsOf(call, llm, { own, warn });
   const guided = own.guided ?? forced.guided ?? guidedBy(call, llm, { hasTools: tools !== undefined, warn });
-  const { responseTemplate = llm.responseTemplate } = own;
-  // Else the format begins behind the reasoning, whose marks are known.
-  const isAllFormat = guided !== undefined && !(llm.info.guidedAfterReasoning && responseTemplate);
+  const isAllFormat = holdsAll(llm, { ...own, guided });
   const thinks = reasoningOf(call, llm, { isAllFormat, warn });
   const options: GenerateOptions = {
     maxTokens: call.maxOutputTokens,

@@ -9,6 +9,10 @@ export function canCallTools(llm: LLM, { responseTemplate = llm.responseTemplate
   return calls !== undefined && templateReads(llm, /\btools\b/);
 }
 
+/** Whether `guided` holds all of an answer. Else it begins behind the reasoning, whose marks are known. */
+export const holdsAll = (llm: LLM, { guided, responseTemplate = llm.responseTemplate }: GenerateOptions): boolean =>
+  guided !== undefined && !(llm.info.guidedAfterReasoning && responseTemplate);
+
 /** Whether the variable `enable_thinking` switches reasoning, as in the chat templates of Qwen3, SmolLM3 and others. */
 export const hasThinkingSwitch = (llm: LLM): boolean => templateReads(llm, /\benable_thinking\b/);
 

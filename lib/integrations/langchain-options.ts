@@ -1,7 +1,7 @@
 import type { BaseMessage } from '@langchain/core/messages';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { forceToolCall, type GenerateOptions, type Input, type LLM, LLMError, type Tool } from '../index.js';
-import { canCallTools, hasThinkingSwitch } from './chat-template.js';
+import { canCallTools, hasThinkingSwitch, holdsAll } from './chat-template.js';
 import { toMessages } from './langchain-messages.js';
 
 type Conversation = Extract<Input, { messages: unknown }>;
@@ -88,9 +88,7 @@ export function readCall(
 ): { input: Conversation; options: GenerateOptions } {
   const { tools, ...forced } = offeredTools(call, options, llm);
   const guided = forced.guided ?? options.guided;
-  const { responseTemplate = llm.responseTemplate } = options;
-  // Else the format begins behind the reasoning, whose marks are known.
-  const isAllFormat = guided !== undefined && !(llm.info.guidedAfterReasoning && responseTemplate);
+  const isAllFormat = holdsAll(llm, { ...options, guided });
   const variables = isAllFormat && hasThinkingSwitch(llm) ? { enable_thinking: false, ...templateVars } : templateVars;
   return {
     input: { messages: toMessages(messages), tools, chatTemplate, templateVars: variables },

@@ -85,6 +85,7 @@ class EmbeddedExecutor {
   void Forget(Request* request);
   void AskForMask(RequestSequence* sequence);
   bool AsksDraftModel() const;
+  std::vector<DraftModel::Wish> WishesOf(const Step& step);
   void RunDraftModel(const Step& step, Lock* lock);
   bool HoldsDraws() const;
   void DrawHeld(Lock* lock);

@@ -103,13 +103,10 @@ bool EmbeddedExecutor::AsksDraftModel() const {
          });
 }
 
-// The lock is let go while it runs. Nothing else plans, and what the step has stays: who ends one of its requests leaves that
-// to this thread.
-void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
+// What the draft model is to draft for the step, within the room that it leaves.
+std::vector<DraftModel::Wish> EmbeddedExecutor::WishesOf(const Step& step) {
   std::vector<DraftModel::Wish> wishes;
   for (const StepEntry& entry : step.entries) {
-    // On the GPUs of several ranks, kernels of two models at once might wait for each other.
-    if (!in_flight_.empty()) break;
     RequestSequence* const sequence = SequenceOf(entry);
     if (!TakesDrafts(entry) || !sequence->drafts || sequence->drafts->model_tokens() == 0) continue;
     if (!sequence->drafts->Propose(sequence->tokens, sequence->request->prompt_tokens, 1).empty()) continue;
@@ -123,9 +120,18 @@ void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
         std::any_of(step.entries.begin(), step.entries.end(), [](const StepEntry& entry) { return entry.tokens > 1; });
     if (!has_prompt)
       for (const DraftModel::Wish& wish : wishes) wish.sequence->drafts->RestModel();
-    wishes.clear();
+    return {};
   }
   for (DraftModel::Wish& wish : wishes) wish.tokens = std::min(wish.tokens, room / wishes.size());
+  return wishes;
+}
+
+// The lock is let go while it runs. Nothing else plans, and what the step has stays: who ends one of its requests leaves that
+// to this thread.
+void EmbeddedExecutor::RunDraftModel(const Step& step, Lock* lock) {
+  std::vector<DraftModel::Wish> wishes;
+  // On the GPUs of several ranks, kernels of two models at once might wait for each other.
+  if (in_flight_.empty()) wishes = WishesOf(step);
   draft_model_->Begin(wishes);
   statistics_.CountDraftModel(0);
   if (wishes.empty()) return;
